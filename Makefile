@@ -1,0 +1,36 @@
+# make demo and make test do all the set-up they need, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.yaml')
+DEMO ?= runs/demo
+
+.PHONY: demo test lint bench env clean
+
+demo: env ## the main job on the embedded corpus, with a report to open at the end
+	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
+
+test: lint ## all tests, against the installed package
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: env ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: env ## what was measured, measured again
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+env: $(VENV)/.installed ## the environment, built when missing
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[dev]'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	touch $@
+
+clean: ## everything that can be made again
+	rm -rf $(VENV) runs .pytest_cache .hypothesis .mypy_cache .ruff_cache dist build

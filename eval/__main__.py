@@ -1,0 +1,14 @@
+"""``python -m eval``: embeddings in, numbers out."""
+
+import sys
+
+from facerec.stages import run
+
+COMMANDS = {
+    "clusters": "eval.clusters:clusters",
+    "ijb": "eval.ijb:ijb",
+    "compare": "eval.report:compare",
+}
+
+if __name__ == "__main__":
+    sys.exit(run("python -m eval", COMMANDS))

@@ -1,0 +1,1 @@
+"""Pixels to embeddings: face stores, training, extraction."""

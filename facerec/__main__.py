@@ -1,0 +1,17 @@
+"""``python -m facerec``: faces in, embeddings out."""
+
+import sys
+
+from facerec.stages import run
+
+COMMANDS = {
+    "synth": "facerec.synthetic:synth",
+    "split": "facerec.store:split",
+    "store": "facerec.store:store",
+    "train": "facerec.train:train",
+    "embed": "facerec.embed:embed",
+    "sheet": "facerec.sheet:sheet",
+}
+
+if __name__ == "__main__":
+    sys.exit(run("python -m facerec", COMMANDS))

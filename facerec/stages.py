@@ -1,0 +1,297 @@
+"""A stage is a function *paths in, path out*; this makes it whole, repeatable and callable from the shell.
+
+`stage` decorates such a function. Work happens in ``OUT.partial``; when the function has returned, ``meta.json`` is
+written and the folder is renamed to ``OUT``, so a folder without the suffix is always complete. The same work asked
+again returns at once; other work asked into the same folder is refused.
+
+`run` makes a program out of stages: options, defaults and help come from the typed signatures.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TextIO
+
+import jsonargparse
+
+from facerec.artifacts import InputError, read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Results = Mapping[str, Any] | None
+HASHED_BYTES = 64 << 20
+HASH_BLOCK = 1 << 20
+
+
+def stage(
+    command: str, resumable: bool = False, incidental: Sequence[str] = ()
+) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
+    """Makes a function with a parameter ``out: Path`` a stage.
+
+    The function receives ``OUT.partial`` in place of ``OUT`` and may return a mapping of results, which goes into
+    ``meta.json``. Its other `Path` arguments are inputs, identified by their contents; the rest is configuration.
+
+    Args:
+        command: Its name, as in ``python -m``.
+        resumable: Whether what a killed run left in ``OUT.partial`` is kept for the next one.
+        incidental: Parameters that do not change the result (devices, worker counts).
+    """
+
+    def decorate(function: Callable[P, Results]) -> Callable[P, Path]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = dict(bound.arguments)
+            out = Path(arguments.pop("out"))
+            work = _describe(command, arguments, incidental)
+            if _is_done(out, work):
+                logger.info("%s: already done", out)
+                return out
+            started = time.perf_counter()
+            with _Workplace(out, work, resumable) as folder:
+                bound.arguments["out"] = folder
+                results = function(*bound.args, **bound.kwargs)
+                write_json(
+                    folder / "meta.json",
+                    {
+                        **work,
+                        "results": dict(results or {}),
+                        "versions": _versions(),
+                        "seconds": round(time.perf_counter() - started, 3),
+                        "peak_memory_bytes": peak_memory_bytes(),
+                        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                    },
+                )
+            logger.info("%s: done in %.1f s", out, time.perf_counter() - started)
+            return out
+
+        return wrapper
+
+    return decorate
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's or a folder's contents.
+
+    Files of up to 64 MiB are read whole; of larger ones the length and 64 evenly spaced blocks of 1 MiB. A folder is
+    the names and lengths of everything in it, and the contents of the files at its top (not of ``meta.json``, which
+    differs from run to run).
+
+    Raises:
+        InputError: Nothing there.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if path.is_file():
+        _hash_file(path, digest)
+    elif path.is_dir():
+        for name, length, top in sorted(_listing(path, "")):
+            digest.update(f"{name}\0{length}\0".encode())
+            if top:
+                _hash_file(path / name, digest)
+    else:
+        raise InputError(f"{path}: no such file or folder")
+    return digest.hexdigest()
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident memory this process and its finished children have had, in bytes."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
+    """Runs one of a program's commands from the shell.
+
+    Args:
+        program: Its name, for messages.
+        commands: Command name to ``"module:function"``; only the module of the command in question is imported.
+        arguments: Defaults to the process's own.
+
+    Returns:
+        The exit status: 0, or 2 after one line on stderr for unusable input.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
+    functions = {name: _import(commands[name]) for name in wanted}
+    try:
+        jsonargparse.auto_cli(functions, args=arguments, prog=program, as_positional=False, parser_class=_Parser)
+    except InputError as error:
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(jsonargparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        text = " ".join(message.split())
+        print(f"{self.prog}: error: {text} (see --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+class _Workplace:
+    """The folder in which a stage works: made, locked, and at the end renamed or removed."""
+
+    def __init__(self, out: Path, work: dict[str, Any], resumable: bool):
+        self.out, self.work, self.resumable = out, work, resumable
+        self.folder = out.with_name(out.name + ".partial")
+        self.lock: TextIO | None = None
+        self.continued = False
+
+    def __enter__(self) -> Path:
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{self.out}: a file stands where the output folder should be made; choose another --out")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = (self.folder / ".lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.close()
+            raise InputError(f"{self.folder}: another run is working there; wait for it or choose another --out") from None
+        note = self.folder / "work.json"
+        self.continued = self.resumable and note.exists() and read_json(note) == _plain(self.work)
+        if not self.continued:
+            self._clear()
+            write_json(note, self.work)
+        return self.folder
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        assert self.lock is not None
+        if kind is None:
+            (self.folder / "work.json").unlink()
+            (self.folder / ".lock").unlink()
+            os.rename(self.folder, self.out)
+        elif not self.resumable or (kind is InputError and not self.continued):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.close()
+
+    def _clear(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != ".lock":
+                entry.unlink()
+
+
+def _describe(command: str, arguments: dict[str, Any], incidental: Sequence[str]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if isinstance(value, Path):
+            inputs[name] = {"path": str(value), "hash": fingerprint(value)}
+        elif isinstance(value, list) and value and all(isinstance(item, Path) for item in value):
+            inputs[name] = [{"path": str(item), "hash": fingerprint(item)} for item in value]
+        elif name not in incidental:
+            config[name] = value
+    return {"command": command, "config": _plain(config), "inputs": inputs}
+
+
+def _is_done(out: Path, work: dict[str, Any]) -> bool:
+    if not out.is_dir() or not any(out.iterdir()):
+        return False
+    if not (out / "meta.json").exists():
+        raise InputError(f"{out}: a folder with other files in it; choose another --out or empty it")
+    there = read_json(out / "meta.json")
+    differences = [
+        f"{name} {_short(_get(there, name))} there, {_short(_get(work, name))} asked"
+        for name in ["command", *sorted(_names(there) | _names(work))]
+        if _identity(_get(there, name)) != _identity(_get(work, name))
+    ]
+    if differences:
+        raise InputError(
+            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
+            "choose another --out or delete the folder"
+        )
+    return True
+
+
+def _names(work: Mapping[str, Any]) -> set[str]:
+    return {f"{part}.{name}" for part in ("config", "inputs") for name in work.get(part, {})}
+
+
+def _get(work: Mapping[str, Any], name: str) -> Any:
+    part, _, key = name.partition(".")
+    return work.get(part, {}).get(key) if key else work.get(part)
+
+
+def _identity(value: Any) -> Any:
+    """What of a recorded value has to agree: of an input its hash, not its place."""
+    if isinstance(value, dict) and "hash" in value:
+        return value["hash"]
+    return [_identity(item) for item in value] if isinstance(value, list) else value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "hash" in value:
+        return f"{value['path']} ({value['hash'][:8]})"
+    return json.dumps(value)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _hash_file(path: Path, digest: hashlib.blake2b) -> None:
+    length = path.stat().st_size
+    digest.update(f"{length}\0".encode())
+    with path.open("rb") as file:
+        if length <= HASHED_BYTES:
+            digest.update(file.read())
+            return
+        blocks = HASHED_BYTES // HASH_BLOCK
+        for index in range(blocks):
+            file.seek(index * (length - HASH_BLOCK) // (blocks - 1))
+            digest.update(file.read(HASH_BLOCK))
+
+
+def _listing(folder: Path, prefix: str) -> list[tuple[str, int, bool]]:
+    entries: list[tuple[str, int, bool]] = []
+    with os.scandir(folder) as found:
+        for entry in found:
+            name = prefix + entry.name
+            if entry.is_dir():
+                entries += _listing(Path(entry.path), name + "/")
+            elif name != "meta.json":
+                entries.append((name, entry.stat().st_size, prefix == ""))
+    return entries
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for module, name in [
+        ("facerec", "facerec-pseudolabel"), ("numpy", "numpy"), ("torch", "torch"), ("faiss", "faiss"),
+        ("sklearn", "scikit-learn"), ("onnxruntime", "onnxruntime"),
+    ]:  # fmt: skip
+        if module in sys.modules:
+            try:
+                versions[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                versions[name] = getattr(sys.modules[module], "__version__", "unknown")
+    return versions
+
+
+def _import(target: str) -> Callable[..., Any]:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
