@@ -131,9 +131,9 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = [_underscored(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
-    functions = {name: _import(commands[name]) for name in wanted}
+    functions: Any = {name: _import(commands[name]) for name in wanted}
     try:
         jsonargparse.auto_cli(functions, args=arguments, prog=program, as_positional=False, parser_class=_Parser)
     except InputError as error:
@@ -147,6 +147,9 @@ class _Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         text = " ".join(message.split())
+        if ": " in text and "arguments are required" in text:
+            reason, names = text.split(": ")
+            text = f"{reason}: " + ", ".join(f"--{name.rpartition('.')[2]}" for name in names.split(", "))
         print(f"{self.prog}: error: {text} (see --help)", file=sys.stderr)
         raise SystemExit(2)
 
@@ -169,7 +172,9 @@ class _Workplace:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.lock.close()
-            raise InputError(f"{self.folder}: another run is working there; wait for it or choose another --out") from None
+            raise InputError(
+                f"{self.folder}: another run is working there; wait for it or choose another --out"
+            ) from None
         note = self.folder / "work.json"
         self.continued = self.resumable and note.exists() and read_json(note) == _plain(self.work)
         if not self.continued:
@@ -182,7 +187,7 @@ class _Workplace:
         if kind is None:
             (self.folder / "work.json").unlink()
             (self.folder / ".lock").unlink()
-            os.rename(self.folder, self.out)
+            self.folder.rename(self.out)
         elif not self.resumable or (kind is InputError and not self.continued):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.close()
@@ -290,6 +295,12 @@ def _versions() -> dict[str, str]:
             except importlib.metadata.PackageNotFoundError:
                 versions[name] = getattr(sys.modules[module], "__version__", "unknown")
     return versions
+
+
+def _underscored(argument: str) -> str:
+    """``--min-size=3`` as ``--min_size=3``: both spellings of an option are accepted."""
+    name, equals, value = argument.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else argument
 
 
 def _import(target: str) -> Callable[..., Any]:

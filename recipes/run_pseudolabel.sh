@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Which clustering backend makes the best pseudo-labels? Faces in, one IJB-C report out.
+#
+#   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR]
+#
+#   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
+#   2 train        the recogniser on the labelled faces alone (the lower bound, and the teacher unless one is given)
+#   3 embed        labelled and unlabelled faces, by the teacher
+#   4 knn          the graph of the unlabelled faces
+#   5 tune         every backend on the labelled embeddings (Hi-LANDER: meta-training)
+#   6 cluster      the unlabelled faces with every backend
+#   7 pseudolabel  clusters to labels
+#   8 retrain      on labelled and pseudo-labelled faces, for every backend; and on the true labels (the upper bound)
+#   9 evaluate     the test set by every recogniser
+#  10 compare      one table, one set of curves, one report
+#
+# Finished stages are not repeated; a stage that was killed is. Same command, same result.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED=
+
+usage() { sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
+
+while (($#)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --config | --backends | --stage | --stop-stage | --out) (($# > 1)) || refuse "$1 needs a value" ;;&
+    --config) CONFIG=$2 ;;
+    --backends) WANTED=$2 ;;
+    --stage) FIRST=$2 ;;
+    --stop-stage) LAST=$2 ;;
+    --out) OUT=$2 ;;
+    *) refuse "unknown option $1" ;;
+  esac
+  shift 2
+done
+[[ $FIRST =~ ^([1-9]|10)$ ]] || refuse "--stage $FIRST is not one of 1 to 10"
+[[ $LAST =~ ^([1-9]|10)$ ]] || refuse "--stop-stage $LAST is not one of 1 to 10"
+
+settings=$(python "$HERE/sections.py" --config "$CONFIG" --out "$OUT/config")
+eval "$settings"
+IFS=, read -ra BACKENDS <<<"${WANTED:-$BACKENDS}"
+TEACHER=${TEACHER:-$OUT/rows/labelled/model}
+TEST_FACES=${TEST_FACES:-$OUT/corpus/test}
+PROTOCOL=${PROTOCOL:-$OUT/corpus/protocol}
+ROWS=(labelled "${BACKENDS[@]}" supervised)
+
+facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"; }
+clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
+stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
+listed() { local IFS=,; echo "[$*]"; }
+
+if stage 1 faces; then
+  facerec "$CORPUS" corpus --out "$OUT/corpus"
+fi
+if stage 2 "train on labelled faces"; then
+  facerec train train --faces "$OUT/corpus/labelled" --out "$OUT/rows/labelled/model"
+fi
+if stage 3 "embed"; then
+  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/labelled" --out "$OUT/embeddings/labelled"
+  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/unlabelled" --out "$OUT/embeddings/unlabelled"
+fi
+if stage 4 "kNN graph"; then
+  clustering knn --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/knn"
+fi
+if stage 5 "meta-train and tune"; then
+  for row in "${BACKENDS[@]}"; do
+    clustering tune --backend "$row" --embeddings "$OUT/embeddings/labelled" --out "$OUT/rows/$row/tuned"
+  done
+fi
+if stage 6 "cluster"; then
+  for row in "${BACKENDS[@]}"; do
+    clustering cluster --backend "$row" --model "$OUT/rows/$row/tuned" --knn "$OUT/knn" \
+      --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/rows/$row/clusters"
+    python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
+      --predicted "$OUT/rows/$row/clusters" --json "$OUT/rows/$row/clusters.json"
+    python -m facerec sheet --faces "$OUT/corpus/unlabelled" --labels "$OUT/rows/$row/clusters" \
+      --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$row/sheet.png"
+  done
+fi
+if stage 7 "pseudo-labels"; then
+  for row in "${BACKENDS[@]}"; do
+    clustering pseudolabel --clusters "$OUT/rows/$row/clusters" --out "$OUT/rows/$row/pseudo"
+    python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
+      --predicted "$OUT/rows/$row/pseudo" --json "$OUT/rows/$row/pseudo.json"
+  done
+fi
+if stage 8 "retrain"; then
+  for row in "${BACKENDS[@]}"; do
+    facerec train train --faces "$OUT/corpus/labelled" --unlabelled "$OUT/corpus/unlabelled" \
+      --pseudo-labels "$OUT/rows/$row/pseudo" --out "$OUT/rows/$row/model"
+  done
+  facerec train train --faces "$OUT/corpus/labelled" --unlabelled "$OUT/corpus/unlabelled" \
+    --pseudo-labels "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/supervised/model"
+fi
+if stage 9 "evaluate"; then
+  for row in "${ROWS[@]}"; do
+    facerec embed embed --model "$OUT/rows/$row/model" --faces "$TEST_FACES" --out "$OUT/rows/$row/test"
+    python -m eval ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$row/test" --out "$OUT/rows/$row/ijb"
+  done
+fi
+if stage 10 "compare"; then
+  python -m eval compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
+  echo "Open $OUT/report/report.html" >&2
+fi

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from facerec.artifacts import (
+    InputError,
+    load_array,
+    load_embeddings,
+    load_labels,
+    normalize,
+    read_json,
+    read_yaml,
+    save_embeddings,
+    write_json,
+)
+
+
+@pytest.fixture
+def unit_rows():
+    return normalize(np.random.default_rng(0).normal(size=(5, 8)))
+
+
+def test_embedding_set_comes_back_as_it_was_saved(tmp_path, unit_rows):
+    save_embeddings(tmp_path, unit_rows, keys=["a", "b", "ç d", "e", "f"], labels=np.array([0, 1, -1, 1, 0]))
+    loaded = load_embeddings(tmp_path)
+    np.testing.assert_array_equal(loaded.embeddings, unit_rows)
+    assert loaded.keys == ["a", "b", "ç d", "e", "f"]
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [0, 1, -1, 1, 0]
+
+
+def test_unit_float32_rows_stay_a_memory_map(tmp_path, unit_rows):
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    assert isinstance(load_embeddings(tmp_path).embeddings, np.memmap)
+    assert isinstance(load_embeddings(tmp_path / "embeddings.npy").embeddings, np.memmap)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_of_other_length_or_type_are_normalised(tmp_path, dtype, caplog):
+    np.save(tmp_path / "embeddings.npy", np.array([[3, 4], [0, 0], [0, -2]], dtype=dtype))
+    loaded = load_embeddings(tmp_path)
+    np.testing.assert_allclose(loaded.embeddings, [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-6)
+    assert loaded.embeddings.dtype == np.float32
+    assert loaded.readable.tolist() == [True, False, True]
+    assert "normalised in memory" in caplog.text
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.float64, (4, 3), elements=st.floats(-1e3, 1e3)))
+def test_normalised_rows_have_length_one_or_zero(rows):
+    lengths = np.linalg.norm(normalize(rows), axis=1)
+    zero = np.linalg.norm(rows.astype(np.float32), axis=1) == 0
+    np.testing.assert_allclose(lengths[~zero], 1, atol=1e-5)
+    assert not lengths[zero].any()
+
+
+def test_nan_is_refused_and_its_row_named(tmp_path, unit_rows):
+    unit_rows[3, 2] = np.nan
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    with pytest.raises(InputError, match=r"embeddings.npy: row 3 has NaN or infinite values"):
+        load_embeddings(tmp_path)
+
+
+def test_lengths_that_differ_are_refused(tmp_path, unit_rows):
+    save_embeddings(tmp_path, unit_rows, keys=["a", "b"])
+    with pytest.raises(InputError, match=r"keys.txt: 2 keys for 5 rows"):
+        load_embeddings(tmp_path)
+    save_embeddings(tmp_path, unit_rows, keys=list("abcde"), labels=np.zeros(4, np.int64))
+    with pytest.raises(InputError, match=r"labels.npy: 4 labels for 5 rows"):
+        load_embeddings(tmp_path)
+
+
+def test_missing_folder_contents(tmp_path):
+    with pytest.raises(InputError, match=r"no embeddings.npy in this folder"):
+        load_embeddings(tmp_path)
+    with pytest.raises(InputError, match=r"nowhere.npy: no such file"):
+        load_embeddings(tmp_path / "nowhere.npy")
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path, unit_rows):
+    path = tmp_path / "embeddings.npy"
+    np.save(path, unit_rows)
+    whole = path.read_bytes()
+    for end in (0, 4, 60, len(whole) - 3):
+        path.write_bytes(whole[:end])
+        with pytest.raises(InputError, match="not a readable .npy array"):
+            load_array(path, "f", 2)
+    path.write_text("not an array at all")
+    with pytest.raises(InputError, match="not a readable .npy array"):
+        load_array(path, "f", 2)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="not a readable .npy array"):
+        load_labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 2), np.float32), r"float32 with shape \[2, 2\]; expected integers with 1 dimension"),
+        (np.zeros(0, np.int64), r"empty array"),
+        (np.array([0, 3, -7]), r"label -7 in row 2"),
+    ],
+)
+def test_unusable_labels_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "l.npy", array)
+    with pytest.raises(InputError, match=message):
+        load_labels(tmp_path / "l.npy")
+
+
+def test_json_and_yaml_are_checked(tmp_path):
+    write_json(tmp_path / "a" / "x.json", {"b": 1})
+    assert read_json(tmp_path / "a" / "x.json") == {"b": 1}
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["x.json"]
+    (tmp_path / "bad").write_text("{ [")
+    with pytest.raises(InputError, match="not readable as JSON"):
+        read_json(tmp_path / "bad")
+    with pytest.raises(InputError, match="not readable as YAML"):
+        read_yaml(tmp_path / "bad")
+    with pytest.raises(InputError, match="no such file"):
+        read_json(tmp_path / "absent")
+    (tmp_path / "list").write_text("- 1")
+    with pytest.raises(InputError, match="holds list"):
+        read_yaml(tmp_path / "list")

@@ -1,0 +1,250 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facerec.artifacts import InputError
+from facerec.stages import fingerprint, run, stage
+
+calls: list[str] = []
+
+
+@stage("toy copy", incidental=("workers",))
+def copy(source: Path, out: Path, times: int = 1, workers: int = 1):
+    """Copies a text.
+
+    Args:
+        source: The text.
+        out: Where it goes.
+        times: How often.
+        workers: Does not matter.
+    """
+    calls.append("copy")
+    text = source.read_text()
+    if not text:
+        raise InputError(f"{source}: empty\ntext")
+    (out / "text.txt").write_text(text * times)
+    return {"letters": len(text) * times}
+
+
+@stage("toy resume", resumable=True)
+def resume(out: Path, fail: bool = False, steps: int = 3):
+    """Counts, and can go on."""
+    seen = out / "steps.txt"
+    with seen.open("a") as file:
+        file.write("x")
+    if len(seen.read_text()) < steps:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def source(tmp_path):
+    calls.clear()
+    path = tmp_path / "source.txt"
+    path.write_text("ab")
+    return path
+
+
+def test_result_is_whole_and_says_what_made_it(tmp_path, source):
+    out = copy(source, tmp_path / "deep" / "out", times=2)
+    meta = json.loads((out / "meta.json").read_text())
+    assert (out / "text.txt").read_text() == "abab"
+    assert sorted(p.name for p in out.iterdir()) == ["meta.json", "text.txt"]
+    assert meta["command"] == "toy copy"
+    assert meta["config"] == {"times": 2}
+    assert meta["inputs"]["source"]["hash"] == fingerprint(source)
+    assert meta["results"] == {"letters": 4}
+    assert meta["seconds"] >= 0
+    assert meta["peak_memory_bytes"] > 1 << 20
+    assert "python" in meta["versions"]
+
+
+def test_same_work_is_not_repeated_and_incidental_options_do_not_count(tmp_path, source):
+    copy(source, tmp_path / "out", workers=1)
+    copy(source, tmp_path / "out", workers=7)
+    assert calls == ["copy"]
+
+
+def test_moved_input_is_the_same_input(tmp_path, source):
+    copy(source, tmp_path / "out")
+    moved = source.rename(tmp_path / "elsewhere.txt")
+    copy(moved, tmp_path / "out")
+    assert calls == ["copy"]
+
+
+def test_other_work_into_the_same_folder_is_refused_naming_both(tmp_path, source):
+    copy(source, tmp_path / "out")
+    with pytest.raises(InputError, match=r"out: holds other work .*config.times 1 there, 5 asked"):
+        copy(source, tmp_path / "out", times=5)
+    source.write_text("other")
+    with pytest.raises(InputError, match=r"inputs.source .* there, .* asked"):
+        copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "text.txt").read_text() == "ab"
+
+
+def test_a_folder_with_foreign_files_is_left_alone(tmp_path, source):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="a folder with other files in it"):
+        copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+    with pytest.raises(InputError, match="a file stands where"):
+        copy(source, source)
+
+
+def test_an_empty_folder_is_used(tmp_path, source):
+    (tmp_path / "out").mkdir()
+    copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "meta.json").exists()
+
+
+def test_failed_work_leaves_nothing(tmp_path, source):
+    source.write_text("")
+    with pytest.raises(InputError):
+        copy(source, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source.txt"]
+    with pytest.raises(InputError, match="no such file or folder"):
+        copy(tmp_path / "absent", tmp_path / "out")
+
+
+def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            resume(out, steps=3)
+    assert not out.exists()
+    resume(out, steps=3)
+    assert (out / "steps.txt").read_text() == "xxx"
+    other = tmp_path / "other"
+    with pytest.raises(KeyboardInterrupt):
+        resume(other, steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        resume(other, steps=2)
+    resume(other, steps=2)
+    assert (other / "steps.txt").read_text() == "xx"
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from facerec.stages import stage
+
+@stage("toy slow")
+def slow(out: Path):
+    (out / "half.txt").write_text("half")
+    print("working", flush=True)
+    if "wait" in sys.argv:
+        time.sleep(60)
+
+slow(Path(sys.argv[1]))
+"""
+
+
+def test_killed_work_leaves_nothing_that_looks_finished_and_two_runs_do_not_mix(tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    out = tmp_path / "out"
+    killed = subprocess.Popen([sys.executable, script, out, "wait"], stdout=subprocess.PIPE, cwd=tmp_path)
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == b"working\n"
+    second = subprocess.run([sys.executable, script, out], capture_output=True, text=True, cwd=tmp_path)
+    assert "another run is working there" in second.stderr
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    killed.stdout.close()
+    assert not out.exists()
+    assert (tmp_path / "out.partial" / "half.txt").exists()
+    subprocess.run([sys.executable, script, out], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    assert sorted(p.name for p in out.iterdir()) == ["half.txt", "meta.json"]
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_fingerprint_sees_contents_at_the_top_and_names_below(tmp_path):
+    folder = tmp_path / "f"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("1")
+    (folder / "sub" / "b").write_text("1")
+    (folder / "meta.json").write_text("1")
+    first = fingerprint(folder)
+    (folder / "meta.json").write_text("22")
+    assert fingerprint(folder) == first
+    (folder / "a").write_text("2")
+    second = fingerprint(folder)
+    (folder / "sub" / "b").rename(folder / "sub" / "c")
+    assert len({first, second, fingerprint(folder)}) == 3
+
+
+def test_fingerprint_of_a_large_file_reads_its_ends(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    first = fingerprint(path)
+    for position in (0, (200 << 20) - 1):
+        with path.open("r+b") as file:
+            file.seek(position)
+            file.write(b"x")
+        assert fingerprint(path) != first
+        first = fingerprint(path)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "toy_commands", sys.modules[__name__])
+    return {"copy": "toy_commands:copy"}
+
+
+def test_program_runs_commands_and_reads_both_spellings_and_yaml(tmp_path, source, toy, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("times: 3\n")
+    arguments = ["copy", "--config", str(config), "--source", str(source), "--out", str(tmp_path / "out")]
+    assert run("toy", toy, arguments) == 0
+    assert (tmp_path / "out" / "text.txt").read_text() == "ababab"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--times", "many"], "Expected a <class 'int'>"),
+        (["--colour", "red"], "colour"),
+        ([], "--out"),
+    ],
+)
+def test_wrong_options_end_with_one_line_and_status_2(source, toy, capsys, extra, message):
+    with pytest.raises(SystemExit) as ended:
+        run("toy", toy, ["copy", "--source", str(source), *extra])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_unusable_input_ends_with_one_line_and_status_2(tmp_path, source, toy, capsys):
+    source.write_text("")
+    assert run("toy", toy, ["copy", "--source", str(source), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"toy: error: {source}: empty text\n"
+
+
+def test_unknown_keys_in_yaml_are_refused(tmp_path, source, toy, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("tines: 3\n")
+    with pytest.raises(SystemExit) as ended:
+        run(
+            "toy",
+            toy,
+            ["copy", "--config", str(config), "--source", str(source), "--out", str(tmp_path / "o")],
+        )
+    assert ended.value.code == 2
+    assert "tines" in capsys.readouterr().err
+
+
+def test_help_shows_defaults(toy, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("toy", toy, ["copy", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "How often. (type: int, default: 1)" in shown
