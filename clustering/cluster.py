@@ -1,0 +1,75 @@
+"""The command ``cluster``: embeddings to clusters with any backend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering import base
+from clustering.base import Clusterer
+from clustering.knn import KnnGraph
+from facerec.artifacts import EmbeddingSet, InputError, load_embeddings, read_yaml
+from facerec.stages import stage
+
+logger = logging.getLogger(__name__)
+
+
+@stage("clustering cluster")
+def cluster(
+    backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
+) -> Mapping[str, Any]:
+    """Clusters faces with one of the backends.
+
+    Args:
+        backend: One of hilander, dbscan, finch, kmeans.
+        embeddings: Folder with embeddings.npy, or such a file.
+        out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
+        model: Folder made by tune or train; without it the backend's defaults.
+        knn: Folder made by knn from the same embeddings; without it the graph is built here.
+    """
+    clusterer = load_clusterer(backend, model)
+    faces = load_embeddings(embeddings)
+    graph = load_graph(faces, knn, clusterer.k)
+    clustering = clusterer.cluster(graph)
+    clustering.save(out)
+    clusterer.save(out)
+    return {
+        "faces": len(faces),
+        "clusters": int(clustering.labels.max()) + 1,
+        "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+    }
+
+
+def load_clusterer(name: str, model: Path | None) -> Clusterer:
+    """A backend with the settings and weights of a model folder, or with its defaults.
+
+    Raises:
+        InputError: Unknown backend; a model folder of another backend; no model for a backend that needs one.
+    """
+    found = base.backend(name)
+    if model is None:
+        if found.learns:
+            raise InputError(
+                f"{name} needs a model trained on labelled faces, as --model MODEL; make one with 'python -m "
+                f"clustering train --backend {name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
+            )
+        return found.load(Path(), {})
+    settings = read_yaml(model / "config.yaml")
+    if settings.pop("backend", None) != name:
+        raise InputError(f"{model / 'config.yaml'}: not a model of {name}; its first line must be 'backend: {name}'")
+    return found.load(model, settings)
+
+
+def load_graph(faces: EmbeddingSet, knn: Path | None, k: int) -> KnnGraph:
+    """The faces' graph: from disk if a folder is given, else built with `k` neighbours (fewer for few faces)."""
+    k = max(min(k, len(faces) - 1), 1)
+    if knn is None:
+        return KnnGraph.build(faces.embeddings, k)
+    graph = KnnGraph.load(knn, faces.embeddings)
+    if graph.k < k:
+        logger.warning("%s: has %d neighbours a face; the backend was made for %d", knn, graph.k, k)
+    return graph

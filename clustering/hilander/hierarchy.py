@@ -1,0 +1,230 @@
+"""Hi-LANDER: clusters merged level by level until nothing joins any more (paper sections 3.1-3.4)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from clustering.base import Clustering, Range, check_number, cluster_sums, consecutive
+from clustering.hilander.lander import Lander, Level
+from clustering.knn import DEFAULT_K, KnnGraph
+from facerec.artifacts import InputError, normalize, write_yaml
+
+FEATURES = ("identity", "average", "both")
+
+Link = Callable[[Level], np.ndarray]
+"""Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened on one level of the hierarchy.
+
+    Attributes:
+        level: The graph it started from, of n nodes.
+        linkage: float32 [n, k]: r_ij.
+        density: float32 [n], equation (4).
+        clusters: int64 [n]: the node of the next level that each node has become part of.
+        peaks: int64 [next n]: the node without outgoing edge of each such cluster.
+    """
+
+    level: Level
+    linkage: np.ndarray
+    density: np.ndarray
+    clusters: np.ndarray
+    peaks: np.ndarray
+
+
+def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> Iterator[Step]:
+    """Algorithm 1: link, merge and rebuild until a level adds no edge (that level is the last to be yielded).
+
+    Args:
+        graph: Of the faces.
+        link: The base clustering function's view of an edge.
+        p_tau: Least linkage probability of an edge.
+        features: What the next level sees of a cluster: ``identity``, ``average`` or ``both``, equation (7).
+        k: Neighbours a node.
+    """
+    level = Level.of_faces(graph.narrowed(k), both=features == "both")
+    while True:
+        linkage = link(level)
+        density = pseudo_density(level.graph, linkage)
+        parents = decode(level.graph, linkage, density, p_tau)
+        clusters, peaks = trees(parents)
+        yield Step(level, linkage, density, clusters, peaks)
+        if len(peaks) == len(parents):
+            return
+        level = merge(level, clusters, peaks, features, k)
+
+
+def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
+    """Equations (3)-(4): ``d_i = 1/k sum_j e_ij a_ij`` with ``e_ij = 2 r_ij - 1``; missing neighbours add nothing.
+
+    Args:
+        graph: Of n nodes.
+        linkage: r_ij, float32 [n, k].
+
+    Returns:
+        float32 [n].
+    """
+    terms = np.where(graph.valid, (2 * linkage - 1) * graph.similarities, 0)
+    return np.asarray(terms.mean(axis=1), dtype=np.float32)
+
+
+def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> np.ndarray:
+    """Equations (5)-(6): every node's one edge, to the likeliest neighbour that is at least as dense.
+
+    Of equally dense nodes the one of lower index counts as the denser, so the edges are a forest; of equally likely
+    neighbours the more similar one is taken.
+
+    Returns:
+        int64 [n]: the neighbour a node is linked to, itself for peaks.
+    """
+    nodes = np.arange(len(density))
+    neighbors = graph.neighbors
+    there = density[neighbors]
+    denser = (there > density[:, None]) | ((there == density[:, None]) & (neighbors < nodes[:, None]))
+    candidates = graph.valid & denser & (linkage >= p_tau)
+    best = np.where(candidates, linkage, -np.inf).argmax(axis=1)
+    return np.where(candidates.any(axis=1), neighbors[nodes, best], nodes).astype(np.int64)
+
+
+def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Follows a forest to its roots by pointer jumping: log2(depth) passes over all nodes.
+
+    Args:
+        parents: int64 [n], roots are their own parents.
+
+    Returns:
+        int64 [n]: the tree of each node, trees numbered by the index of their roots; and the roots.
+    """
+    roots = parents
+    while not np.array_equal(roots, further := roots[roots]):
+        roots = further
+    peaks, clusters = np.unique(roots, return_inverse=True)
+    return clusters, peaks
+
+
+def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, k: int) -> Level:
+    """Equations (2) and (7): the next level's nodes and their graph.
+
+    A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
+    of unit length, and so is their concatenation.
+    """
+    identity = level.identity[peaks]
+    sums = cluster_sums(level.sums, clusters)
+    average = normalize(sums)
+    seen = {"identity": identity, "average": average}.get(features)
+    if seen is None:
+        seen = normalize(np.hstack([identity, average]))
+    sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
+    return Level(KnnGraph.build(seen, k), identity, sums, sizes, level.faces[peaks])
+
+
+@dataclass(frozen=True)
+class HiLander:
+    """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, its clusters become nodes.
+
+    Confidence is the estimated probability that a face belongs to its cluster's majority identity: a logistic
+    function of its cosine with the mean of the cluster's other faces, fitted on labelled faces; 1 for a face alone.
+
+    Attributes:
+        model: Linkage and density.
+        k: Neighbours a node, on all levels.
+        p_tau: Least linkage probability of an edge.
+        features: What a level sees of the clusters below it: ``identity``, ``average`` or ``both``.
+        slope: Of the confidence's logistic function.
+        offset: Likewise.
+    """
+
+    name: ClassVar[str] = "hilander"
+    learns: ClassVar[bool] = True
+    search: ClassVar[Mapping[str, Range]] = {
+        "p_tau": (0.3, 0.97), "features": ["average", "both", "identity"], "k": [5, 10, 20],
+    }  # fmt: skip
+
+    model: Lander
+    k: int = DEFAULT_K
+    p_tau: float = 0.8
+    features: str = "average"
+    slope: float = 10.0
+    offset: float = -3.0
+
+    def __post_init__(self) -> None:
+        check_number("p_tau", self.p_tau, 0, 1)
+        check_number("k", self.k, 1)
+        if self.features not in FEATURES:
+            raise InputError(f"features is {self.features!r}; it must be one of {', '.join(FEATURES)}")
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph; a level is its labels, and the peaks and densities of what it merged."""
+        self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features == "both" else 1))
+        nodes = np.arange(len(graph))
+        readable, levels = graph.readable, []
+        for step in climb(graph, self.model.link, self.p_tau, self.features, self.k):
+            nodes = step.clusters[nodes]
+            peaks = step.level.faces[step.peaks]
+            levels.append({"labels": np.where(readable, nodes, -1), "peaks": peaks, "densities": step.density})
+        labels = consecutive(np.where(readable, nodes, -1))
+        return Clustering.of(labels, self._confidence(graph.embeddings, labels), levels)
+
+    def _confidence(self, embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        belonging, alone = fellowship(embeddings, labels)
+        return np.where(alone, 1, 1 / (1 + np.exp(-(self.slope * belonging + self.offset))))
+
+    @classmethod
+    def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> HiLander:
+        """Meta-trains the model; the settings are the arguments of `training.train_hilander`."""
+        from clustering.hilander.training import train_hilander  # which needs this module
+
+        known = list(inspect.signature(train_hilander).parameters)[3:]
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise InputError(f"hilander has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        return train_hilander(embeddings, labels, seed, **settings)
+
+    def with_settings(self, **settings: Any) -> HiLander:
+        """The same model, with other hyper-parameters."""
+        return replace(self, **settings)
+
+    @classmethod
+    def load(cls, folder: Path, settings: Mapping[str, Any]) -> HiLander:
+        """Reads a model folder.
+
+        Raises:
+            InputError: Missing or unknown settings, or weights that are missing or of other shapes.
+        """
+        own = ("k", "p_tau", "features", "slope", "offset")
+        missing = [name for name in own if name not in settings]
+        if missing:
+            raise InputError(f"{folder / 'config.yaml'}: no {', '.join(missing)}; train the model again")
+        model = {name: value for name, value in settings.items() if name not in own}
+        return cls(Lander.load(folder, model), **{name: settings[name] for name in own})
+
+    def save(self, folder: Path) -> None:
+        """Writes config.yaml and model.safetensors."""
+        own = {name: getattr(self, name) for name in ("k", "p_tau", "features", "slope", "offset")}
+        write_yaml(folder / "config.yaml", {"backend": self.name, **own, **self.model.settings()})
+        self.model.save(folder)
+
+
+def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each face's cosine with the mean of the other faces of its cluster.
+
+    Returns:
+        float32 [n], 0 where there are no others; and bool [n], True there.
+    """
+    sums = cluster_sums(embeddings, labels)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
+    alone = (labels < 0) | (sizes[labels] == 1 if len(sizes) else True)
+    belonging = np.zeros(len(labels), dtype=np.float32)
+    for start in range(0, len(labels), 65_536):
+        rows = start + np.flatnonzero(~alone[start : start + 65_536])
+        others = sums[labels[rows]] - embeddings[rows]
+        belonging[rows] = np.einsum("nd,nd->n", normalize(others), embeddings[rows])
+    return belonging, alone

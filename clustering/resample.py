@@ -1,0 +1,105 @@
+"""Versions of a labelled set with other numbers of identities and of faces per identity.
+
+What is chosen or learned on one set of faces has to hold on others, so it is chosen and learned on several. Some are
+subsets of the faces. Others have more identities or more faces per identity than there are, and these are simulated:
+a face is its identity's centre plus a residual; the residuals are real ones, and new centres are random combinations of
+all real centres with their mean and covariance.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from facerec.artifacts import normalize
+
+SMALL = 3
+LARGE, LARGE_IDENTITIES = (20, 600), 24
+CROWD, CROWD_LIMIT = 10, 3_000
+MIN_FACES = 8
+
+
+class LabelledFaces(NamedTuple):
+    """Readable faces of known identity: float32 [n, d] and int64 [n]."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+
+
+def versions(faces: LabelledFaces, seed: int) -> dict[str, LabelledFaces]:
+    """Versions of a labelled set, by name.
+
+    ``whole``; ``small``, one to three faces of every identity; ``tail``, a heavy-tailed share of every identity's
+    faces, from one to all; ``large``, some identities with tens to hundreds of simulated faces each; ``crowd``, many
+    simulated identities with a heavy tail of faces, most with one or two. Subsets of fewer than `MIN_FACES` faces
+    are left out.
+
+    Args:
+        faces: The labelled set.
+        seed: Of the sampling.
+    """
+    random = np.random.default_rng(seed)
+    _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
+    rank = _rank_within(inverse, random)
+    kept = {
+        "small": random.integers(1, SMALL + 1, len(sizes)),
+        "tail": np.ceil(sizes ** random.random(len(sizes))).astype(int),
+    }
+    found = {"whole": faces}
+    for name, numbers in kept.items():
+        rows = np.flatnonzero(rank < numbers[inverse])
+        if len(rows) >= MIN_FACES:
+            found[name] = LabelledFaces(faces.embeddings[rows], faces.labels[rows])
+    return found | {"large": large(faces, random), "crowd": crowd(faces, random)}
+
+
+def large(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
+    """Real identities with many faces: centre plus two of its own residuals, mixed at a random angle."""
+    centres, residuals, inverse = _parts(faces)
+    sizes = np.bincount(inverse)
+    identities = np.argsort(-sizes, kind="stable")[:LARGE_IDENTITIES]
+    numbers = np.geomspace(*LARGE, len(identities)).astype(int)
+    labels = np.repeat(random.permutation(identities), numbers)
+    order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
+    first, second = (order[starts[labels] + random.integers(0, sizes[labels])] for _ in range(2))
+    angle = random.random((len(labels), 1)) * (np.pi / 2)
+    mixed = np.cos(angle) * residuals[first] + np.sin(angle) * residuals[second]
+    return LabelledFaces(normalize(centres[labels] + mixed), labels)
+
+
+def crowd(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
+    """Many new identities: new centres, each with the residuals of some faces of one real identity."""
+    centres, residuals, inverse = _parts(faces)
+    count = min(CROWD * len(centres), CROWD_LIMIT)
+    mean = centres.mean(axis=0)
+    weights = random.normal(size=(count, len(centres))) / np.sqrt(len(centres))
+    invented = mean + weights @ (centres - mean)
+    lengths = np.linalg.norm(centres, axis=1)
+    donors = random.integers(0, len(centres), count)
+    invented *= (lengths[donors] / np.linalg.norm(invented, axis=1))[:, None]
+    sizes = np.bincount(inverse)
+    numbers = np.ceil(sizes[donors] ** (random.random(count) ** 2)).astype(int)
+    labels = np.repeat(np.arange(count), numbers)
+    order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    rows = order[starts[donors[labels]] + place]
+    return LabelledFaces(normalize(invented[labels] + residuals[rows]), labels)
+
+
+def _parts(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres [c, d] (means of an identity's faces), each face's residual [n, d], and its identity's number [n]."""
+    _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
+    centres = np.zeros((len(sizes), faces.embeddings.shape[1]))
+    np.add.at(centres, inverse, faces.embeddings)
+    centres /= sizes[:, None]
+    return centres, faces.embeddings - centres[inverse], inverse
+
+
+def _rank_within(groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Int64 [n]: each row's place in a random order of its group."""
+    order = np.lexsort((random.random(len(groups)), groups))
+    starts = np.searchsorted(groups[order], groups[order])
+    rank = np.empty(len(groups), dtype=np.int64)
+    rank[order] = np.arange(len(groups)) - starts
+    return rank

@@ -1,0 +1,1 @@
+"""Rendered faces: a person is a short vector of traits, a photograph everything else."""

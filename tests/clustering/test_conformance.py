@@ -1,0 +1,125 @@
+"""What every registered backend must do. A new backend needs no new tests here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.base import BACKENDS, Clusterer, Clustering, backend, consecutive
+from clustering.cluster import load_clusterer
+from clustering.knn import KnnGraph
+from facerec.artifacts import load_array, normalize
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def clusterer(request: pytest.FixtureRequest, blobs) -> Clusterer:
+    if request.param == "hilander":
+        return request.getfixturevalue("hilander")
+    embeddings, labels = blobs()
+    return backend(request.param).fit(embeddings, labels, seed=0)
+
+
+def check(clustering: Clustering, n: int) -> None:
+    labels = clustering.labels
+    assert labels.shape == (n,)
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(consecutive(labels), labels)
+    assert clustering.confidence.shape == (n,)
+    assert clustering.confidence.dtype == np.float32
+    assert np.all((clustering.confidence >= 0) & (clustering.confidence <= 1))
+    assert np.all(clustering.confidence[labels < 0] == 0)
+    for level in clustering.levels:
+        assert level["labels"].shape == (n,)
+
+
+def partition(labels: np.ndarray) -> np.ndarray:
+    """Bool [n, n]: which faces share a cluster."""
+    return (labels[:, None] == labels) & (labels[:, None] >= 0)
+
+
+def random_faces(n: int, d: int, seed: int = 0) -> np.ndarray:
+    return normalize(np.random.default_rng(seed).normal(size=(n, d)))
+
+
+def test_finds_clusters_and_leaves_a_read_only_map_alone(clusterer, blobs, tmp_path):
+    embeddings, truth = blobs()
+    np.save(tmp_path / "embeddings.npy", embeddings)
+    KnnGraph.build(embeddings, 5).save(tmp_path)
+    mapped = load_array(tmp_path / "embeddings.npy", "f", 2)
+    assert not mapped.flags.writeable
+    clustering = clusterer.cluster(KnnGraph.load(tmp_path, mapped))
+    check(clustering, len(truth))
+    np.testing.assert_array_equal(mapped, embeddings)
+    pairs = partition(truth)
+    assert (partition(clustering.labels) & pairs).sum() > 0.6 * pairs.sum()
+
+
+def test_two_far_blobs(clusterer, blobs):
+    centres = np.array([[1.0] + [0.0] * 15, [-1.0] + [0.0] * 15])
+    truth = np.repeat([0, 1], 8)
+    faces = normalize(centres[truth] + 0.02 * np.random.default_rng(0).normal(size=(16, 16)))
+    settings = {"faces_per_cluster": 8.0} if clusterer.name == "kmeans" else {}
+    clustering = clusterer.with_settings(**settings).cluster(KnnGraph.build(faces, 7))
+    np.testing.assert_array_equal(clustering.labels, truth)
+
+
+def test_deterministic(clusterer, blobs):
+    graph = KnnGraph.build(blobs(spread=0.8)[0], 5)
+    first, second = clusterer.cluster(graph), clusterer.cluster(graph)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    np.testing.assert_array_equal(first.confidence, second.confidence)
+
+
+def test_permuted_rows_are_clustered_alike(clusterer, blobs):
+    embeddings, _ = blobs(spread=0.8)
+    order = np.random.default_rng(1).permutation(len(embeddings))
+    straight = clusterer.cluster(KnnGraph.build(embeddings, 5)).labels
+    permuted = clusterer.cluster(KnnGraph.build(embeddings[order], 5)).labels
+    np.testing.assert_array_equal(partition(straight)[np.ix_(order, order)], partition(permuted))
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 4), (2, 4), (3, 2), (5, 512), (40, 2), (40, 512)])
+def test_any_size_with_k_beyond_n(clusterer, n, d):
+    check(clusterer.cluster(KnnGraph.build(random_faces(n, d), 10)), n)
+
+
+def test_all_duplicates_are_one_cluster(clusterer):
+    faces = np.repeat(random_faces(1, 8), 30, axis=0)
+    clustering = clusterer.cluster(KnnGraph.build(faces, 5))
+    check(clustering, 30)
+    if clusterer.name != "kmeans":  # which is told the number of clusters
+        assert clustering.labels.max() <= 2
+
+
+def test_negative_cosines(clusterer):
+    faces = normalize(np.vstack([np.eye(4), -np.eye(4)]))
+    graph = KnnGraph.build(faces, 7)
+    assert graph.similarities.min() == -1
+    check(clusterer.cluster(graph), 8)
+
+
+def test_graph_with_missing_neighbours_and_an_unreadable_face(clusterer, blobs):
+    embeddings, _ = blobs()
+    embeddings[3] = 0
+    graph = KnnGraph.build(embeddings, 5)
+    neighbors, similarities = graph.neighbors.copy(), graph.similarities.copy()
+    neighbors[10:20, 2:] = -1
+    similarities[10:20, 2:] = 0
+    neighbors[30] = -1
+    similarities[30] = 0
+    clustering = clusterer.cluster(KnnGraph(embeddings, neighbors, similarities))
+    check(clustering, len(embeddings))
+    assert clustering.labels[3] == -1
+    assert np.count_nonzero(clustering.labels == clustering.labels[40]) > 1
+
+
+def test_no_readable_face(clusterer):
+    clustering = clusterer.cluster(KnnGraph.build(np.zeros((4, 8), np.float32), 2))
+    np.testing.assert_array_equal(clustering.labels, [-1] * 4)
+
+
+def test_saved_and_loaded_it_does_the_same(clusterer, blobs, tmp_path):
+    graph = KnnGraph.build(blobs(spread=0.8)[0], 5)
+    clusterer.save(tmp_path)
+    loaded = load_clusterer(clusterer.name, tmp_path)
+    np.testing.assert_array_equal(loaded.cluster(graph).labels, clusterer.cluster(graph).labels)

@@ -1,0 +1,152 @@
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from facerec.artifacts import InputError, load_embeddings
+from facerec.backbones import build
+from facerec.checkpoint import save_model
+from facerec.embed import embed
+from facerec.stages import run
+from facerec.store import open_store, write_list
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    torch.manual_seed(0)
+    network = build("mobilefacenet", 16, 32, 0.125)
+    network(torch.randn(16, 3, 32, 32))
+    save_model(folder, network, {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 16})
+    return folder
+
+
+def test_rows_are_the_store_s_and_of_unit_length(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=3, each=3)
+    found = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "e", batch_size=4, workers=0))
+    store = open_store(faces)
+    assert found.embeddings.shape == (9, 16)
+    assert found.keys == store.keys
+    assert found.labels.tolist() == store.labels.tolist()
+    np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_flip_adds_the_mirrored_face(tmp_path, model):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    (tmp_path / "f").mkdir()
+    cv2.imwrite(str(tmp_path / "f" / "a.png"), picture)
+    cv2.imwrite(str(tmp_path / "f" / "b.png"), picture[:, ::-1])
+    both = load_embeddings(embed(model=model, faces=tmp_path / "f", out=tmp_path / "both", workers=0)).embeddings
+    one = load_embeddings(
+        embed(model=model, faces=tmp_path / "f", out=tmp_path / "one", flip=False, workers=0)
+    ).embeddings
+    np.testing.assert_allclose(both[0], both[1], atol=1e-5)
+    assert abs(one[0] - one[1]).max() > 1e-3
+
+
+def test_batches_and_workers_do_not_matter(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=3, each=3)
+    one = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "a", batch_size=2, workers=0)).embeddings
+    two = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "b", batch_size=9, workers=2)).embeddings
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_unreadable_faces_are_zero_rows_and_listed(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=3, each=3)
+    clean = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "clean", workers=0)).embeddings.copy()
+    (faces / "person0" / "01.png").write_bytes(b"broken")
+    (faces / "person2" / "00.png").write_bytes(b"")
+    out = embed(model=model, faces=faces, out=tmp_path / "e", batch_size=4, workers=0)
+    found = load_embeddings(out)
+    assert np.flatnonzero(~found.readable).tolist() == [1, 6]
+    np.testing.assert_allclose(found.embeddings[found.readable], clean[found.readable], atol=1e-5)
+    rows = list(csv.DictReader((out / "skipped.csv").read_text().splitlines()))
+    assert [(row["row"], row["key"], row["reason"]) for row in rows] == [
+        ("1", "person0/01.png", "not a readable image"),
+        ("6", "person2/00.png", "empty file"),
+    ]
+
+
+def test_store_without_identities_gives_no_labels(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=1, each=3)
+    out = embed(model=model, faces=faces / "person0", out=tmp_path / "e", workers=0)
+    assert not (out / "labels.npy").exists()
+    assert (out / "skipped.csv").read_text() == "row,key,reason\n"
+
+
+def test_onnx_recogniser_gives_the_known_embeddings(tmp_path, data):
+    known = np.load(data / "embeddings_celeba299_mobilefacenet128.npz")
+    rows = np.arange(0, len(known["files"]), 700)
+    names = [str(known["files"][row]) for row in rows]
+    folder = next(folder for folder in (data, data / "celeba299") if (folder / names[0]).exists())
+    write_list(tmp_path / "some.tsv", ((str(folder / name), None) for name in names))
+    weights = data / "weights" / "mobilefacenet_ms1m_128d.onnx"
+    out = embed(model=weights, faces=tmp_path / "some.tsv", out=tmp_path / "e", batch_size=4, workers=0)
+    cosines = (load_embeddings(out).embeddings * known["embeddings"][rows]).sum(axis=1)
+    assert cosines.min() > 0.9999
+
+
+def _onnx(path: Path, network: nn.Module, shape: tuple[int, ...]) -> Path:
+    torch.onnx.export(network.eval(), (torch.randn(shape),), str(path), input_names=["x"], dynamo=False)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_made_for_one_face_at_a_time_works_in_batches(tmp_path, make_faces):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.PReLU(4), nn.Flatten(), nn.Linear(64, 6))
+    weights = _onnx(tmp_path / "r.onnx", network, (1, 3, 32, 32))
+    faces = make_faces(tmp_path / "f", identities=2, each=3, size=32)
+    store = open_store(faces)
+    found = load_embeddings(embed(model=weights, faces=faces, out=tmp_path / "e", flip=False, workers=0)).embeddings
+    images = torch.tensor(np.stack([store.read(row) for row in range(6)])).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = nn.functional.normalize(network((images - 127.5) / 127.5)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, model, capsys):
+    faces = make_faces(tmp_path / "f", identities=2, each=2)
+    dead = make_faces(tmp_path / "dead", identities=2, each=1)
+    for file in dead.rglob("*.png"):
+        file.write_bytes(b"")
+    (tmp_path / "bad.onnx").write_bytes(b"not onnx")
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "config.yaml").write_bytes((model / "config.yaml").read_bytes())
+    (tmp_path / "cut" / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:3000])
+    wide = _onnx(tmp_path / "wide.onnx", nn.Sequential(nn.Flatten(), nn.Linear(24, 2)), (1, 3, 2, 4))
+    cases = [
+        (["--model", tmp_path / "bad.onnx", "--faces", faces], "not a readable ONNX network"),
+        (["--model", wide, "--faces", faces], "square faces of a fixed size"),
+        (["--model", tmp_path / "cut", "--faces", faces], "may be truncated"),
+        (["--model", faces, "--faces", faces], "config.yaml: no such file"),
+        (["--model", faces / "person0" / "00.png", "--faces", faces], "no such model"),
+        (["--model", model, "--faces", tmp_path / "absent"], "no such file or folder"),
+        (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
+        (["--model", model, "--faces", faces, "--batch-size", "0"], "at least 1"),
+    ]
+    for arguments, text in cases:
+        words = ["embed", *map(str, arguments), "--out", str(tmp_path / "out")]
+        status = run("python -m facerec", {"embed": "facerec.embed:embed"}, words)
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert status == 2, text
+        assert text in message, (text, message)
+        assert not list(tmp_path.glob("out*")), text
+
+
+def test_damaged_weights_are_no_embeddings(tmp_path, make_faces):
+    folder = tmp_path / "nan"
+    folder.mkdir()
+    network = build("mobilefacenet", 8, 32, 0.125)
+    with torch.no_grad():
+        network.embedding.weight.fill_(float("nan"))
+    save_model(folder, network, {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 8})
+    faces = make_faces(tmp_path / "f", identities=1, each=2)
+    with pytest.raises(InputError, match="NaN or infinite"):
+        embed(model=folder, faces=faces, out=tmp_path / "e", workers=0)

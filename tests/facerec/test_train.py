@@ -1,0 +1,174 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from facerec.artifacts import InputError, read_yaml
+from facerec.stages import run
+from facerec.train import gather, schedule_factor, train, weighted_loss
+
+SMALL = {
+    "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.05, "workers": 0,
+}  # fmt: skip
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import facerec.train
+add = facerec.train._Log.add
+def add_or_die(log, step, *rest):
+    add(log, step, *rest)
+    if step == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+facerec.train._Log.add = add_or_die
+facerec.train.train(faces=Path(sys.argv[1]), out=Path(sys.argv[2]), steps=8, checkpoint_steps=3, {options})
+"""
+
+
+def test_training_learns_and_writes_a_model(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    out = train(faces=faces, out=tmp_path / "model", steps=40, **SMALL)
+    results = json.loads((out / "meta.json").read_text())["results"]
+    assert results["faces"] == 24
+    assert results["classes"] == 4
+    assert results["accuracy"] > 0.8
+    config = read_yaml(out / "config.yaml")
+    assert (config["backbone"], config["width"], config["classes"], config["steps"]) == ("mobilefacenet", 0.125, 4, 40)
+    assert load_file(out / "head.safetensors")["centres"].shape == (4, 16)
+    assert (out / "skipped.csv").read_text() == "store,row,key,reason\n"
+    assert not (out / "state.safetensors").exists()
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "accuracy", "images_per_second", "learning_rate"}
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses[-1] < losses[0]
+
+
+def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    (faces / "person1" / "03.png").write_bytes(b"broken")
+    options = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
+    arguments = [str(faces), str(tmp_path / "killed"), "4"]
+    root = str(Path(__file__).resolve().parents[2])
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED.format(options=options), *arguments], cwd=root, capture_output=True, check=False
+    )
+    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    assert not (tmp_path / "killed").exists()
+    assert (tmp_path / "killed.partial" / "state.safetensors").exists()
+    resumed = train(faces=faces, out=tmp_path / "killed", steps=8, checkpoint_steps=3, **SMALL)
+    straight = train(faces=faces, out=tmp_path / "straight", steps=8, checkpoint_steps=100, **SMALL)
+    for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
+        assert (resumed / name).read_bytes() == (straight / name).read_bytes(), name
+    rows = list(csv.DictReader((straight / "skipped.csv").read_text().splitlines()))
+    assert [(row["row"], row["key"], row["reason"]) for row in rows] == [
+        ("9", "person1/03.png", "not a readable image")
+    ]
+
+
+def test_worker_processes_do_not_change_the_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    one = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    two = train(faces=faces, out=tmp_path / "b", steps=3, **(SMALL | {"workers": 2}))
+    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+
+
+def test_pseudo_labels_join_as_classes_of_their_own(tmp_path, make_faces):
+    labelled = make_faces(tmp_path / "a", identities=2, each=3)
+    unlabelled = make_faces(tmp_path / "b", identities=3, each=2)
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.array([0, 0, -1, 1, 1, 1]))
+    np.save(pseudo / "weights.npy", np.array([1, 0.5, 1, 1, 0, 1], np.float32))
+    training = gather(labelled, None, unlabelled, pseudo)
+    assert training.label.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+    assert training.weight.tolist() == [1] * 6 + [1, 0.5, 1, 1]
+    assert gather(None, None, unlabelled, pseudo / "labels.npy").label.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_given_labels_take_the_place_of_identities(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "a", identities=2, each=2)
+    np.save(tmp_path / "labels.npy", np.array([5, 9, 5, -1]))
+    assert gather(faces, tmp_path / "labels.npy", None, None).label.tolist() == [0, 1, 0]
+
+
+def test_schedule_rises_and_falls_to_nothing():
+    for name in ("cosine", "poly"):
+        rates = [schedule_factor(step, 100, 0.1, name) for step in range(100)]
+        assert rates[0] == pytest.approx(0.1)
+        assert max(rates) == rates[10] == pytest.approx(1.0)
+        assert np.all(np.diff(rates[:10]) > 0)
+        assert np.all(np.diff(rates[10:]) < 0)
+        assert rates[-1] < 0.002
+    assert schedule_factor(0, 1, 0.05, "cosine") > 0
+    assert schedule_factor(55, 100, 0.1, "poly") == pytest.approx(0.25)
+    assert schedule_factor(55, 100, 0.1, "cosine") == pytest.approx(0.5)
+
+
+def test_weighted_loss_by_hand():
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
+    loss = weighted_loss(logits, torch.tensor([0, 0]), torch.tensor([1.0, 3.0]))
+    assert float(loss) == pytest.approx((np.log(2) + 3 * np.log(4)) / 4)
+
+
+def _folder(path: Path, **arrays: np.ndarray) -> Path:
+    path.mkdir()
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    return path
+
+
+def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, capsys):
+    faces = make_faces(tmp_path / "f", identities=2, each=2)
+    empty = make_faces(tmp_path / "none", identities=2, each=2)
+    for file in empty.rglob("*.png"):
+        file.write_bytes(b"")
+    flat = tmp_path / "f" / "person0"
+    short = _folder(tmp_path / "short", labels=np.zeros(3, np.int64))
+    negative = _folder(tmp_path / "negative", labels=np.arange(4), weights=np.array([1, 1, -1, 1.0]))
+    few = _folder(tmp_path / "few", labels=np.arange(4), weights=np.ones(3))
+    none = _folder(tmp_path / "unused", labels=np.full(4, -1))
+    cases = [
+        ([], "no faces to train on"),
+        (["--faces", tmp_path / "absent"], "no such file or folder"),
+        (["--faces", flat], "no face has an identity"),
+        (["--faces", faces, "--labels", short], "3 labels for 4 rows"),
+        (["--labels", short], "--labels"),
+        (["--faces", faces, "--unlabelled", faces], "go together"),
+        (["--unlabelled", faces, "--pseudo-labels", negative], "weights must be finite and not negative"),
+        (["--unlabelled", faces, "--pseudo-labels", few], "3 weights for 4 faces"),
+        (["--unlabelled", faces, "--pseudo-labels", none], "0 class(es)"),
+        (["--faces", faces, "--backbone", "vgg"], "'vgg' is unknown"),
+        (["--faces", faces, "--schedule", "linear"], "choose one of cosine, poly"),
+        (["--faces", faces, "--precision", "fp8"], "choose one of auto, fp32, bf16"),
+        (["--faces", faces, "--device", "tpu"], "choose one of auto, cpu, cuda"),
+        (["--faces", faces, "--batch-size", "1"], "at least 2 faces"),
+        (["--faces", faces, "--steps", "0"], "at least one step"),
+        (["--faces", faces, "--learning-rate", "0"], "must be positive"),
+        (["--faces", faces, "--warmup", "1"], "a share of the steps"),
+        (["--faces", empty, "--workers", "0", "--batch-size", "4", "--input-size", "32"], "can be read"),
+        (["--faces", faces, "--epochs", "many"], "epochs"),
+    ]
+    for arguments, text in cases:
+        words = ["train", *map(str, arguments), "--out", str(tmp_path / "out")]
+        try:
+            status = run("python -m facerec", {"train": "facerec.train:train"}, words)
+        except SystemExit as ended:
+            status = ended.code
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert status == 2, text
+        assert text in message, (text, message)
+        assert not list(tmp_path.glob("out*")), text
+
+
+def test_divergence_is_an_error_and_not_a_model(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=2, each=4)
+    with pytest.raises(InputError, match="lower --learning-rate"):
+        train(faces=faces, out=tmp_path / "out", steps=20, **(SMALL | {"learning_rate": 1e30}))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,109 @@
+"""The whole recipe on a tiny rendered corpus: finished, repeated, and killed again and again."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "recipes" / "run_pseudolabel.sh"
+TINY = """
+recipe: {corpus: synth, backends: [hilander, dbscan]}
+corpus: {labelled: 12, unlabelled: 16, test: 12, size: 48}
+train: {backbone: mobilefacenet, width: 0.125, input_size: 32, embedding_size: 32, steps: 30, batch_size: 32}
+knn: {k: 5}
+tune: {trials: 4}
+pseudolabel: {min_size: 2}
+"""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        ["bash", str(RECIPE), "--config", str(config), "--out", str(out), *options],
+        cwd=config.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> str:
+    log = process.communicate()[0].decode()
+    assert process.returncode == 0, log[-3000:]
+    return log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recipe")
+    config = folder / "tiny.yaml"
+    config.write_text(TINY)
+    finish(start(config, folder / "run"))
+    return folder
+
+
+def artefacts(run: Path) -> dict[str, bytes]:
+    """The contents of everything that decides the outcome."""
+    patterns = ("rows/*/model/model.safetensors", "rows/*/*/labels.npy", "rows/*/*/embeddings.npy", "rows/*/ijb/*.json")
+    return {
+        str(path.relative_to(run)): path.read_bytes()
+        for pattern in patterns
+        for path in sorted(run.glob(pattern))
+        if path.name != "meta.json"
+    }
+
+
+def test_report_has_every_row_and_all_figures(undisturbed):
+    run = undisturbed / "run"
+    page = (run / "report" / "report.html").read_text()
+    for row in ("labelled", "hilander", "dbscan", "supervised"):
+        metrics = json.loads((run / "rows" / row / "ijb" / "metrics.json").read_text())
+        assert 0 <= metrics["fnmr_at_fmr"]["1e-2"] <= 1
+        assert 0 <= metrics["fnir_at_fpir"]["1e-1"] <= 1
+        assert row in page
+    assert not list(run.rglob("*.partial"))
+    truth = np.load(run / "corpus" / "unlabelled_truth.npy")
+    for row in ("hilander", "dbscan"):
+        assert len(np.load(run / "rows" / row / "clusters" / "labels.npy")) == len(truth)
+
+
+def test_finished_stages_are_not_repeated(undisturbed):
+    run = undisturbed / "run"
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("meta.json")}
+    log = finish(start(undisturbed / "tiny.yaml", run, "--stage", "5", "--stop-stage", "8"))
+    assert log.count("already done") == 2 + 2 + 2 + 3
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("meta.json")} == before
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_result(undisturbed):
+    moments = random.Random(0)
+    run = undisturbed / "killed"
+    for _ in range(6):
+        process = start(undisturbed / "tiny.yaml", run)
+        time.sleep(moments.uniform(2, 15))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    finish(start(undisturbed / "tiny.yaml", run))
+    expected, found = artefacts(undisturbed / "run"), artefacts(run)
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if expected[name] != found[name]] == []
+
+
+def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
+    config = tmp_path / "other.yaml"
+    config.write_text(TINY.replace("k: 5", "k: 6"))
+    process = start(config, undisturbed / "run", "--stage", "4", "--stop-stage", "4")
+    log = process.communicate()[0].decode()
+    assert process.returncode == 2
+    assert "config.k 5 there, 6 asked" in log
