@@ -45,11 +45,13 @@ class Finch(Plain):
 def partitions(graph: KnnGraph) -> list[np.ndarray]:
     """All partitions that first neighbours make, finest first: int64 [n] each, -1 for unreadable faces.
 
-    Clusters are not joined at a smaller cosine of their means than the smallest at which a face was joined to its
-    first neighbour: every cluster has a first neighbour, and far blobs would end as one.
+    Clusters whose means are farther apart than any two faces joined at first are not joined (as the early exit of the
+    authors' package intends): every cluster has a first neighbour, however far. Faces are joined to first
+    neighbours, and through a shared one, so that bound is twice the largest angle between a face and its first one.
     """
-    labels = np.where(graph.readable, first_neighbor_components(graph, -1), -1)
-    limit = graph.similarities[graph.valid[:, 0], 0].min(initial=1)
+    labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
+    angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))
+    limit = float(np.cos(min(angle, np.pi)))
     found = [labels]
     while labels.max() > 0:
         means = normalize(cluster_sums(graph.embeddings, labels))

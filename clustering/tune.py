@@ -42,8 +42,8 @@ def tune(
 
     Each trial's score is the mean of pairwise F and BCubed F over several versions of the faces: all, some with fewer
     faces per identity, and simulated ones with hundreds of them or with many more identities, so that what is chosen
-    holds beyond the labelled set's own distribution. The first trial is the default. A backend that learns is trained on 70 % of the identities,
-    scored on the rest, and with the chosen settings trained again on all.
+    holds beyond the labelled set's own distribution. The first trial is the default. A backend that learns is trained
+    on 70 % of the identities, scored on the rest, and with the chosen settings trained again on all.
 
     Args:
         backend: One of hilander, dbscan, finch, kmeans.

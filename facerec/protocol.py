@@ -39,13 +39,13 @@ def plan_media(rng: np.random.Generator, faces: int) -> list[tuple[int, int]]:
         faces: At least 4.
 
     Returns:
-        (template, media) of each face, both from 0; at least two templates, each with whole media.
+        (template, media) of each face, both from 0; three to six templates, or as many as there are media, each with whole media.
     """
     lengths: list[int] = []
     while (left := faces - sum(lengths)) > 0:
         longest = min(5, left if lengths else left - 1)
         lengths.append(int(rng.integers(2, longest + 1)) if longest >= 2 and rng.random() < 0.35 else 1)
-    templates = min(len(lengths), int(rng.integers(2, 5)))
+    templates = min(len(lengths), int(rng.integers(3, 7)))
     owner = [index if index < templates else int(rng.integers(templates)) for index in range(len(lengths))]
     return [(owner[media], media) for media, length in enumerate(lengths) for _ in range(length)]
 

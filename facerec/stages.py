@@ -37,6 +37,7 @@ P = ParamSpec("P")
 Results = Mapping[str, Any] | None
 HASHED_BYTES = 64 << 20
 HASH_BLOCK = 1 << 20
+NOT_HASHED = ("meta.json", "tensorboard")
 
 
 def stage(
@@ -93,8 +94,8 @@ def fingerprint(path: Path) -> str:
     """A hash of a file's or a folder's contents.
 
     Files of up to 64 MiB are read whole; of larger ones the length and 64 evenly spaced blocks of 1 MiB. A folder is
-    the names and lengths of everything in it, and the contents of the files at its top (not of ``meta.json``, which
-    differs from run to run).
+    the names and lengths of everything in it, and the contents of the files at its top; ``meta.json`` and
+    ``tensorboard``, which differ from run to run, do not count.
 
     Raises:
         InputError: Nothing there.
@@ -129,8 +130,13 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     Returns:
         The exit status: 0, or 2 after one line on stderr for unusable input.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for package in ("facerec", "clustering", "eval"):
+        logging.getLogger(package).setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # Idle OpenMP threads sleep instead of spinning: with loader processes or neighbours on the same cores, spinning
+    # made training several times slower. It has to be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [_underscored(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
     functions: Any = {name: _import(commands[name]) for name in wanted}
@@ -169,8 +175,9 @@ class _Workplace:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = (self.folder / ".lock").open("w")
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock: worker processes would inherit it, and hold it for a while after their parent was killed.
+            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             self.lock.close()
             raise InputError(
                 f"{self.folder}: another run is working there; wait for it or choose another --out"
@@ -276,9 +283,11 @@ def _listing(folder: Path, prefix: str) -> list[tuple[str, int, bool]]:
     with os.scandir(folder) as found:
         for entry in found:
             name = prefix + entry.name
+            if name in NOT_HASHED:
+                continue
             if entry.is_dir():
                 entries += _listing(Path(entry.path), name + "/")
-            elif name != "meta.json":
+            else:
                 entries.append((name, entry.stat().st_size, prefix == ""))
     return entries
 
@@ -287,7 +296,7 @@ def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for module, name in [
         ("facerec", "facerec-pseudolabel"), ("numpy", "numpy"), ("torch", "torch"), ("faiss", "faiss"),
-        ("sklearn", "scikit-learn"), ("onnxruntime", "onnxruntime"),
+        ("sklearn", "scikit-learn"), ("scipy", "scipy"), ("pyarrow", "pyarrow"), ("onnxruntime", "onnxruntime"),
     ]:  # fmt: skip
         if module in sys.modules:
             try:

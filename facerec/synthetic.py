@@ -19,10 +19,10 @@ from facerec.rendering.photograph import draw_photograph, next_frame
 from facerec.rendering.render import Sitter, render
 from facerec.stages import Results, stage
 
-SPLITS = {"labelled": 0, "unlabelled": 1, "test": 2, "composition": 3}
+SPLITS = {"labelled": 0, "unlabelled": 1, "test": 2, "composition": 3, "validation": 4}
 TAIL = 0.8
 FEWEST, MOST = 2, 60
-TEST_FACES = (4, 12)
+TEST_FACES = (6, 16)
 SHEET_ROWS, SHEET_COLUMNS = 8, 10
 
 
@@ -52,7 +52,8 @@ class Sitting:
 @stage("facerec synth", incidental=["workers"])
 def synth(
     out: Path,
-    labelled: int = 150,
+    labelled: int = 200,
+    validation: int = 80,
     unlabelled: int = 300,
     test: int = 200,
     faces_per_identity: float = 12.0,
@@ -63,15 +64,16 @@ def synth(
 ) -> Results:
     """Renders a corpus of faces: labelled, unlabelled and test identities, no identity in two of them.
 
-    Writes ``labelled/IDENTITY/*.jpg``, ``unlabelled/*.jpg`` with ``unlabelled_truth.npy`` (for scoring only),
-    ``test/*.jpg`` with ``protocol/`` in the format of IJB-C, and ``contact_sheet.png``. The pictures depend on the seed
-    alone, not on the number of workers.
+    Writes ``labelled/IDENTITY/*.jpg``, ``validation/IDENTITY/*.jpg``, ``unlabelled/*.jpg`` with
+    ``unlabelled_truth.npy`` (for scoring only), ``test/*.jpg`` with ``protocol/`` in the format of IJB-C, and
+    ``contact_sheet.png``. The pictures depend on the seed alone, not on the number of workers.
 
     Args:
         out: Folder for the corpus.
-        labelled: Labelled identities.
+        labelled: Labelled identities, to train recognisers on.
+        validation: Labelled identities that no recogniser is trained on, to choose clusterings on.
         unlabelled: Unlabelled identities.
-        test: Test identities, at least 4; each has 4 to 12 photographs.
+        test: Test identities, at least 4; each has 6 to 16 photographs.
         faces_per_identity: Mean of the heavy-tailed (log-normal) number of photographs of a labelled or unlabelled
             identity; the numbers themselves lie between 2 and 60.
         size: Width and height of a crop in pixels.
@@ -82,16 +84,22 @@ def synth(
     Raises:
         InputError: An option out of its range.
     """
-    _check(labelled, unlabelled, test, faces_per_identity, size, difficulty, seed, workers)
+    _check(labelled, validation, unlabelled, test, faces_per_identity, size, difficulty, seed, workers)
     rng = _generator(seed, SPLITS["composition"])
-    counts = _face_counts(rng, labelled + unlabelled, faces_per_identity)
+    named = {
+        name: _face_counts(rng, n, faces_per_identity)
+        for name, n in [("labelled", labelled), ("validation", validation)]
+    }
+    counts = _face_counts(rng, unlabelled, faces_per_identity)
     tests, test_media, test_faces = _compose_test(rng, test)
-    order = rng.permutation(counts[labelled:].sum())
-    owner = np.repeat(np.arange(unlabelled), counts[labelled:])
+    order = rng.permutation(counts.sum())
+    owner = np.repeat(np.arange(unlabelled), counts)
     truth = np.empty(len(order), np.int64)
     truth[order] = owner
     parts = {
-        "labelled": [[f"id{i:05d}/{k:03d}.jpg" for k in range(n)] for i, n in enumerate(counts[:labelled])],
+        name: [[f"id{identity:05d}/{number:03d}.jpg" for number in range(n)] for identity, n in enumerate(numbers)]
+        for name, numbers in named.items()
+    } | {
         "unlabelled": [[f"{place:06d}.jpg" for place in order[owner == i]] for i in range(unlabelled)],
         "test": tests,
     }
@@ -146,10 +154,19 @@ def contact_sheet(folder: Path, file: Path, size: int) -> None:
 
 
 def _check(
-    labelled: int, unlabelled: int, test: int, faces: float, size: int, difficulty: float, seed: int, workers: int
+    labelled: int,
+    validation: int,
+    unlabelled: int,
+    test: int,
+    faces: float,
+    size: int,
+    difficulty: float,
+    seed: int,
+    workers: int,
 ) -> None:
     for name, value, least, most in [
-        ("labelled", labelled, 1, 10**5), ("unlabelled", unlabelled, 1, 10**5), ("test", test, 4, 10**5),
+        ("labelled", labelled, 1, 10**5), ("validation", validation, 1, 10**5),
+        ("unlabelled", unlabelled, 1, 10**5), ("test", test, 4, 10**5),
         ("faces_per_identity", faces, FEWEST, MOST), ("size", size, 32, 512), ("difficulty", difficulty, 0, 2),
         ("seed", seed, 0, 2**63), ("workers", workers, 1, 1024),
     ]:  # fmt: skip

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve the loaders
 
 import numpy as np
 import torch
@@ -47,13 +45,12 @@ def train(
     epochs: float = 16,
     steps: int | None = None,
     batch_size: int = 128,
-    learning_rate: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
+    learning_rate: float = 0.003,
+    weight_decay: float = 0.05,
     warmup: float = 0.05,
     schedule: str = "cosine",
     scale: float = 32.0,
-    margin: float = 0.35,
+    margin: float = 0.2,
     precision: str = "auto",
     seed: int = 0,
     workers: int = 2,
@@ -76,8 +73,7 @@ def train(
         steps: A fixed number of steps in place of epochs, so that sets of different sizes cost the same.
         batch_size: Faces a step.
         learning_rate: The highest.
-        momentum: Of stochastic gradient descent.
-        weight_decay: On all weights but those of normalisations and activations.
+        weight_decay: AdamW's, on all weights but those of normalisations and activations.
         warmup: Share of the steps in which the learning rate rises from 0.
         schedule: How it falls to 0 then: cosine, or poly (quadratically).
         scale: CosFace's s.
@@ -97,7 +93,7 @@ def train(
     head = CosFaceHead(training_set.classes, embedding_size, scale, margin)
     model = nn.ModuleDict({"backbone": network, "head": head}).to(place)
     model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(_groups(model, weight_decay), learning_rate, momentum)
+    optimizer = torch.optim.AdamW(_groups(model, weight_decay), learning_rate)
     total = steps or max(1, math.ceil(epochs * len(training_set) / batch_size))
     state = out / STATE
     progress = load_state(state, model, optimizer) if state.exists() else {}
@@ -110,28 +106,27 @@ def train(
     )  # fmt: skip
     model.train()
     prepare_worker()
-    log = _Log(out / "tensorboard", first, batch_size)
     bar = tqdm(loader, "train", total, initial=first, unit="step", disable=None)
-    for step, (images, classes, weights, unread) in enumerate(bar, first):
-        if not len(classes):
-            _, _, key, reason = unread[0]
-            raise InputError(f"none of {batch_size} faces in a row can be read, e.g. {key}: {reason}")
-        skipped.update(tuple(face) for face in unread)
-        rate = learning_rate * schedule_factor(step, total, warmup, schedule)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        classes, weights = classes.to(place), weights.to(place)
-        with context:
-            embeddings = network(to_input(images, place))
-        logits, cosines = head(embeddings, classes)
-        loss = weighted_loss(logits, classes, weights)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        log.add(step, total, loss, (cosines.argmax(1) == classes).float().mean(), rate, bar)
-        if (step + 1) % checkpoint_steps == 0 and step + 1 < total:
-            save_state(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)})
-    log.close()
+    with contextlib.closing(_Log(out / "tensorboard", first, batch_size)) as log:
+        for step, (images, classes, weights, unread) in enumerate(bar, first):
+            if not len(classes):
+                _, _, key, reason = unread[0]
+                raise InputError(f"none of {batch_size} faces in a row can be read, e.g. {key}: {reason}")
+            skipped.update(tuple(face) for face in unread)
+            rate = learning_rate * schedule_factor(step, total, warmup, schedule)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            classes, weights = classes.to(place), weights.to(place)
+            with context:
+                embeddings = network(to_input(images, place))
+            logits, cosines = head(embeddings, classes)
+            loss = weighted_loss(logits, classes, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            log.add(step, total, loss, (cosines.argmax(1) == classes).float().mean(), rate, bar)
+            if (step + 1) % checkpoint_steps == 0 and step + 1 < total:
+                save_state(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)})
     config = {
         "backbone": backbone, "width": width, "input_size": input_size, "embedding_size": embedding_size,
         "normalization": "RGB, (value - 127.5) / 127.5", "classes": training_set.classes,

@@ -5,9 +5,9 @@
 #
 #   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
 #   2 train        the recogniser on the labelled faces alone (the lower bound, and the teacher unless one is given)
-#   3 embed        labelled and unlabelled faces, by the teacher
+#   3 embed        the faces to tune on and the unlabelled faces, by the teacher
 #   4 knn          the graph of the unlabelled faces
-#   5 tune         every backend on the labelled embeddings (Hi-LANDER: meta-training)
+#   5 tune         every backend on labelled embeddings (Hi-LANDER: meta-training)
 #   6 cluster      the unlabelled faces with every backend
 #   7 pseudolabel  clusters to labels
 #   8 retrain      on labelled and pseudo-labelled faces, for every backend; and on the true labels (the upper bound)
@@ -59,7 +59,7 @@ if stage 2 "train on labelled faces"; then
   facerec train train --faces "$OUT/corpus/labelled" --out "$OUT/rows/labelled/model"
 fi
 if stage 3 "embed"; then
-  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/labelled" --out "$OUT/embeddings/labelled"
+  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/$TUNE_ON" --out "$OUT/embeddings/$TUNE_ON"
   facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/unlabelled" --out "$OUT/embeddings/unlabelled"
 fi
 if stage 4 "kNN graph"; then
@@ -67,7 +67,7 @@ if stage 4 "kNN graph"; then
 fi
 if stage 5 "meta-train and tune"; then
   for row in "${BACKENDS[@]}"; do
-    clustering tune --backend "$row" --embeddings "$OUT/embeddings/labelled" --out "$OUT/rows/$row/tuned"
+    clustering tune --backend "$row" --embeddings "$OUT/embeddings/$TUNE_ON" --out "$OUT/rows/$row/tuned"
   done
 fi
 if stage 6 "cluster"; then

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 SECTIONS = ("recipe", "corpus", "train", "embed", "knn", "tune", "cluster", "pseudolabel", "ijb", "compare")
-SETTINGS = {"corpus": "synth", "teacher": "", "test_faces": "", "protocol": "", "backends": []}
+SETTINGS = {"corpus": "synth", "teacher": "", "tune_on": "labelled", "test_faces": "", "protocol": "", "backends": []}
 
 
 def main() -> None:

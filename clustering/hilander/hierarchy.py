@@ -145,12 +145,12 @@ class HiLander:
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {
-        "p_tau": (0.3, 0.97), "features": ["average", "both", "identity"], "k": [5, 10, 20],
+        "p_tau": (0.3, 0.9), "features": ["average", "both", "identity"], "k": [5, 10, 20],
     }  # fmt: skip
 
     model: Lander
     k: int = DEFAULT_K
-    p_tau: float = 0.8
+    p_tau: float = 0.5
     features: str = "average"
     slope: float = 10.0
     offset: float = -3.0
@@ -158,6 +158,10 @@ class HiLander:
     def __post_init__(self) -> None:
         check_number("p_tau", self.p_tau, 0, 1)
         check_number("k", self.k, 1)
+        check_number("slope", self.slope, -np.inf)
+        check_number("offset", self.offset, -np.inf)
+        if not isinstance(self.k, int):
+            raise InputError(f"k is {self.k}; it must be a whole number")
         if self.features not in FEATURES:
             raise InputError(f"features is {self.features!r}; it must be one of {', '.join(FEATURES)}")
 

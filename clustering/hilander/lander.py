@@ -16,7 +16,7 @@ from clustering.knn import KnnGraph
 from facerec.artifacts import InputError
 
 INPUTS = ("features", "similarities", "both")
-EDGE_INPUTS = 10
+EDGE_INPUTS = 4
 NODE_BLOCK = 4096
 
 
@@ -51,28 +51,17 @@ class Level:
 def edge_inputs(level: Level) -> Tensor:
     """What can be said of an edge (i, j) whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
 
-    Its cosine a_ij; that relative to the first and to the last neighbour of i and of j; the logarithms of the faces
-    below i and j; the coherence of i and j (length of the mean of those faces); and the mean cosine between the
-    faces of i and those of j as far as these tell, a_ij times both coherences. Missing neighbours get zeros.
+    Its cosine a_ij; the mean cosine between the faces below i and those below j, as a_ij times the lengths of the
+    two means (exact for average features); and the logarithms of the numbers of those faces, on which depends how
+    similar two averages must be. Nothing is relative to other neighbours: such figures tell the training set's
+    cluster sizes. Missing neighbours get zeros.
     """
-    graph = level.graph
-    valid, a = graph.valid, graph.similarities
-    first = a[:, 0]
-    last = np.where(valid, a, np.inf).min(axis=1)
+    valid, j = level.graph.valid, level.graph.neighbors
+    cosine = level.graph.similarities
     coherence = np.linalg.norm(level.sums, axis=1) / level.sizes
-    log_size = np.log(level.sizes)
-    j = graph.neighbors
-    k = graph.k
-    columns = [
-        a, a - first[:, None], a - last[:, None], a - first[j], a - last[j],
-        _spread(log_size, k), log_size[j], _spread(coherence, k), coherence[j],
-        a * coherence[:, None] * coherence[j],
-    ]  # fmt: skip
-    return torch.from_numpy(np.where(valid[..., None], np.stack(columns, axis=-1), 0).astype(np.float32))
-
-
-def _spread(values: np.ndarray, k: int) -> np.ndarray:
-    return np.repeat(values[:, None], k, axis=1)
+    size = np.log(level.sizes)
+    inputs = [cosine, cosine * coherence[:, None] * coherence[j], np.broadcast_to(size[:, None], j.shape), size[j]]
+    return torch.from_numpy(np.where(valid[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,8 @@ class Lander(nn.Module):
 
     def __init__(self, inputs: str = "similarities", dimension: int = 0, width: int = 256, hidden: int = 32):
         super().__init__()
+        if inputs not in INPUTS:
+            raise InputError(f"inputs is {inputs!r}; it must be one of {', '.join(INPUTS)}")
         self.inputs, self.dimension, self.width, self.hidden = inputs, dimension, width, hidden
         if inputs != "similarities":
             self.encoder = GraphConvolution(dimension, width)
@@ -225,8 +216,6 @@ class Lander(nn.Module):
         names = ("inputs", "dimension", "width", "hidden")
         if set(settings) != set(names):
             raise InputError(f"{file}: model settings {', '.join(settings)}; expected {', '.join(names)}")
-        if settings["inputs"] not in INPUTS:
-            raise InputError(f"{file}: inputs is {settings['inputs']!r}; it must be one of {', '.join(INPUTS)}")
         sizes = [settings[name] for name in names[1:]]
         if not all(isinstance(size, int) and 0 <= size <= 1 << 16 for size in sizes):
             raise InputError(f"{file}: dimension, width and hidden are {sizes}; expected whole numbers")

@@ -41,7 +41,7 @@ def train_hilander(
     inputs: str = "similarities",
     features: str = "average",
     k: int = 10,
-    p_tau: float = 0.8,
+    p_tau: float = 0.5,
     epochs: int = 20,
     learning_rate: float = 0.01,
     hidden: int = 32,

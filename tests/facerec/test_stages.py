@@ -129,13 +129,16 @@ def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
 
 
 SLOW = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from facerec.stages import stage
 
 @stage("toy slow")
 def slow(out: Path):
     (out / "half.txt").write_text("half")
+    if "wait" in sys.argv and os.fork() == 0:
+        time.sleep(10)  # a worker that outlives its parent
+        os._exit(0)
     print("working", flush=True)
     if "wait" in sys.argv:
         time.sleep(60)
@@ -171,6 +174,7 @@ def test_fingerprint_sees_contents_at_the_top_and_names_below(tmp_path):
     (folder / "meta.json").write_text("1")
     first = fingerprint(folder)
     (folder / "meta.json").write_text("22")
+    (folder / "tensorboard").mkdir()
     assert fingerprint(folder) == first
     (folder / "a").write_text("2")
     second = fingerprint(folder)

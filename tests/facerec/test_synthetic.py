@@ -13,7 +13,7 @@ from facerec.protocol import ProtocolFace, plan_media, write_protocol
 from facerec.stages import run
 from facerec.synthetic import FEWEST, MOST, SPLITS, _face_counts, _generator, synth
 
-SMALL = {"labelled": 3, "unlabelled": 4, "test": 6, "faces_per_identity": 4.0, "size": 48}
+SMALL = {"labelled": 3, "validation": 2, "unlabelled": 4, "test": 6, "faces_per_identity": 4.0, "size": 48}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def subjects(protocol: Path) -> dict[str, str]:
 
 def test_layout(corpus: Path):
     assert {path.name for path in corpus.iterdir()} == {
-        "labelled", "unlabelled", "unlabelled_truth.npy", "test", "protocol", "contact_sheet.png", "meta.json",
+        "labelled", "validation", "unlabelled", "unlabelled_truth.npy", "test", "protocol", "contact_sheet.png", "meta.json",
     }  # fmt: skip
     assert sorted(path.name for path in (corpus / "labelled").iterdir()) == ["id00000", "id00001", "id00002"]
     assert all(path.is_file() for part in ("unlabelled", "test") for path in (corpus / part).iterdir())
@@ -54,7 +54,9 @@ def test_layout(corpus: Path):
     assert image.shape == (48, 48, 3)
     assert cv2.imread(str(corpus / "contact_sheet.png")).shape == (3 * 48, 10 * 48, 3)
     faces = json.loads((corpus / "meta.json").read_text())["results"]["faces"]
-    assert faces == {part: len(list((corpus / part).rglob("*.jpg"))) for part in ("labelled", "unlabelled", "test")}
+    assert faces == {
+        part: len(list((corpus / part).rglob("*.jpg"))) for part in ("labelled", "validation", "unlabelled", "test")
+    }
 
 
 def test_same_bytes_whatever_the_number_of_workers(corpus: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from facerec.stages import run
 from facerec.train import gather, schedule_factor, train, weighted_loss
 
 SMALL = {
-    "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.05, "workers": 0,
+    "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
 }  # fmt: skip
 
 KILLED = """

@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "run_pseudolabel.sh"
 TINY = """
-recipe: {corpus: synth, backends: [hilander, dbscan]}
-corpus: {labelled: 12, unlabelled: 16, test: 12, size: 48}
+recipe: {corpus: synth, tune_on: validation, backends: [hilander, dbscan]}
+corpus: {labelled: 12, validation: 12, unlabelled: 16, test: 12, size: 48}
 train: {backbone: mobilefacenet, width: 0.125, input_size: 32, embedding_size: 32, steps: 30, batch_size: 32}
 knn: {k: 5}
 tune: {trials: 4}

@@ -22,7 +22,7 @@ def test_every_section_becomes_a_file_and_settings_become_variables(tmp_path):
     assert yaml.safe_load((tmp_path / "out" / "train.yaml").read_text()) == {"steps": 3}
     assert yaml.safe_load((tmp_path / "out" / "knn.yaml").read_text()) == {}
     assert done.stdout.splitlines() == [
-        "CORPUS=synth", "TEACHER='x y.onnx'", "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b",
+        "CORPUS=synth", "TEACHER='x y.onnx'", "TUNE_ON=labelled", "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b",
     ]  # fmt: skip
 
 

@@ -1,0 +1,195 @@
+"""tune, train, cluster and pseudolabel as commands, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustering.__main__ import COMMANDS
+from clustering.base import consecutive
+from clustering.dbscan import Dbscan
+from clustering.pseudolabel import pseudolabel, select
+from clustering.resample import LabelledFaces, versions
+from clustering.tune import candidates, split_identities, tune
+from facerec.artifacts import InputError, read_yaml, save_embeddings
+from facerec.stages import run
+
+
+def command(*arguments: object) -> int:
+    return run("clustering", COMMANDS, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def labelled(tmp_path, blobs) -> Path:
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    embeddings, labels = blobs(identities=14, faces=10, spread=0.5)
+    save_embeddings(folder, embeddings, labels=labels)
+    return folder
+
+
+@pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander"])
+def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
+    model, clusters, pseudo = tmp_path / "model", tmp_path / "clusters", tmp_path / "pseudo"
+    assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 4, "--out", model) == 0
+    assert read_yaml(model / "config.yaml")["backend"] == backend
+    assert command(
+        "cluster", "--backend", backend, "--model", model, "--embeddings", labelled / "embeddings.npy",
+        "--out", clusters,
+    ) == 0  # fmt: skip
+    assert {"labels.npy", "confidence.npy", "config.yaml", "meta.json"} <= {path.name for path in clusters.iterdir()}
+    assert command("pseudolabel", "--clusters", clusters, "--out", pseudo) == 0
+    labels, weights = np.load(pseudo / "labels.npy"), np.load(pseudo / "weights.npy")
+    summary = json.loads((pseudo / "summary.json").read_text())
+    assert summary["faces"] == len(labels) == len(weights) == 140
+    assert summary["used"] == np.count_nonzero(labels >= 0)
+    assert summary["clusters"] == labels.max() + 1
+    assert np.all(weights[labels < 0] == 0)
+
+
+def test_train_and_cluster_hilander(labelled, tmp_path):
+    labels = labelled / "labels.npy"
+    model, clusters = tmp_path / "model", tmp_path / "clusters"
+    settings = "{p_tau: 0.4, epochs: 3, k: 5}"
+    assert command(
+        "train", "--backend", "hilander", "--embeddings", labelled / "embeddings.npy", "--labels", labels,
+        "--settings", settings, "--out", model,
+    ) == 0  # fmt: skip
+    assert read_yaml(model / "config.yaml")["p_tau"] == 0.4
+    assert command("knn", "--embeddings", labelled, "--k", 5, "--out", tmp_path / "knn") == 0
+    assert command(
+        "cluster", "--backend", "hilander", "--model", model, "--embeddings", labelled, "--knn", tmp_path / "knn",
+        "--out", clusters,
+    ) == 0  # fmt: skip
+    level = clusters / "levels" / "00"
+    assert {path.name for path in level.iterdir()} == {"labels.npy", "peaks.npy", "densities.npy"}
+
+
+def test_tune_finds_the_gap_between_and_within_identities(labelled, tmp_path):
+    out = tune("dbscan", labelled, tmp_path / "model", trials=20)
+    with (out / "search.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert float(rows[0]["min_similarity"]) == Dbscan().min_similarity
+    best = max(rows, key=lambda row: float(row["score"]))
+    chosen = read_yaml(out / "config.yaml")
+    assert chosen["min_similarity"] == float(best["min_similarity"])
+    assert float(best["score"]) > float(rows[0]["score"])
+    embeddings, labels = np.load(labelled / "embeddings.npy"), np.load(labelled / "labels.npy")
+    cosines = embeddings @ embeddings.T
+    same = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
+    assert cosines[labels[:, None] != labels].mean() < chosen["min_similarity"] < np.quantile(cosines[same], 0.95)
+
+
+def test_candidates_are_seeded_and_in_range():
+    found = candidates(Dbscan(), 30, seed=1)
+    assert found == candidates(Dbscan(), 30, seed=1)
+    assert found != candidates(Dbscan(), 30, seed=2)
+    assert found[0] == {"min_similarity": 0.5, "min_samples": 2}
+    assert {row["min_samples"] for row in found} == {1, 2, 3, 4, 5}
+    assert all(0.2 <= row["min_similarity"] <= 0.9 for row in found)
+
+
+def test_validation_has_other_identities(blobs):
+    learning, validation = split_identities(LabelledFaces(*blobs()), seed=0)
+    assert set(learning.labels).isdisjoint(validation.labels)
+    assert len(learning.labels) + len(validation.labels) == 96
+
+
+def test_versions_of_the_labelled_set(blobs):
+    faces = LabelledFaces(*blobs(identities=30, faces=20))
+    found = versions(faces, seed=0)
+    assert list(found) == ["whole", "small", "tail", "large", "crowd"]
+    assert np.bincount(found["small"].labels).max() == 3
+    assert np.bincount(found["tail"].labels).min() >= 1
+    assert np.bincount(found["large"].labels).max() == 600
+    assert len(np.unique(found["crowd"].labels)) == 3000
+    for name, version in found.items():
+        assert len(version.embeddings) == len(version.labels), name
+        np.testing.assert_allclose(np.linalg.norm(version.embeddings, axis=1), 1, atol=1e-5)
+        np.testing.assert_array_equal(version.embeddings, versions(faces, seed=0)[name].embeddings)
+
+
+def test_select_by_hand():
+    labels, summary = select(np.array([4, 4, -1, 0, 2, 2, 2, 9]), min_size=2)
+    np.testing.assert_array_equal(labels, [0, 0, -1, -1, 1, 1, 1, -1])
+    assert summary["dropped"] == {"unassigned": 1, "small_cluster": 2}
+    assert (summary["used"], summary["clusters"]) == (5, 2)
+    assert summary["sizes"]["0"] == 2
+    assert summary["sizes"]["1"] == 3
+
+
+def test_pseudolabels_of_a_bare_file_weigh_one(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([5, 5, -1, 3, 3, 3]))
+    out = pseudolabel(tmp_path / "labels.npy", tmp_path / "pseudo", min_size=3)
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), [-1, -1, -1, 0, 0, 0])
+    np.testing.assert_array_equal(np.load(out / "weights.npy"), [0, 0, 0, 1, 1, 1])
+    assert np.load(out / "weights.npy").dtype == np.float32
+
+
+def test_weights_are_the_confidence(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 1]))
+    np.save(tmp_path / "confidence.npy", np.array([0.5, 0.25, 1], np.float32))
+    out = pseudolabel(tmp_path, tmp_path / "pseudo")
+    np.testing.assert_array_equal(np.load(out / "weights.npy"), np.array([0.5, 0.25, 0], np.float32))
+
+
+def test_consecutive_by_first_appearance():
+    np.testing.assert_array_equal(consecutive(np.array([7, -1, 3, 7, -5])), [0, -1, 1, 0, -1])
+    assert len(consecutive(np.array([], np.int64))) == 0
+
+
+BAD = [
+    ("cluster --backend nope --embeddings {e} --out {o}", "backend 'nope' is unknown; there are dbscan"),
+    ("cluster --backend hilander --embeddings {e} --out {o}", "hilander needs a model trained on labelled faces"),
+    ("cluster --backend dbscan --embeddings {t}/missing --out {o}", "missing: no such file"),
+    ("cluster --backend dbscan --embeddings {t}/nan.npy --out {o}", "row 1 has NaN or infinite values"),
+    ("cluster --backend dbscan --embeddings {t}/cut.npy --out {o}", "not a readable .npy array"),
+    ("cluster --backend dbscan --embeddings {t}/empty.npy --out {o}", "empty array"),
+    ("cluster --backend dbscan --embeddings {t}/flat.npy --out {o}", "expected floats with 2 dimension"),
+    ("cluster --backend dbscan --embeddings {e} --knn {t}/other --out {o}", "for 140 embeddings"),
+    ("cluster --backend dbscan --embeddings {e} --model {t}/finch --out {o}", "not a model of dbscan"),
+    ("cluster --backend finch --embeddings {e} --model {t}/finch --out {o}", "unknown speed; finch has min_similarity"),
+    ("tune --backend dbscan --embeddings {e}/embeddings.npy --out {o}", "no labels.npy beside the embeddings"),
+    ("tune --backend dbscan --embeddings {e} --labels {t}/short.npy --out {o}", "3 labels for 140 rows"),
+    ("tune --backend dbscan --embeddings {e} --labels {t}/ones.npy --out {o}", "1 identities with two faces or more"),
+    ("tune --backend dbscan --embeddings {e} --trials 0 --out {o}", "trials is 0"),
+    ("tune --backend hilander --embeddings {e} --labels {t}/two.npy --out {o}", "2 identities are too few"),
+    ("train --backend kmeans --embeddings {e} --out {o}", "kmeans has nothing to train; choose its settings with tune"),
+    ("pseudolabel --clusters {t}/short.npy --out {o}", "no cluster of at least 2 faces"),
+    ("pseudolabel --clusters {e} --min_size 0 --out {o}", "min_size is 0"),
+    ("pseudolabel --clusters {t}/flat.npy --out {o}", "expected integers"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(line, message, labelled, tmp_path, capsys):
+    np.save(tmp_path / "nan.npy", np.array([[1, 0], [np.nan, 0]], np.float32))
+    np.save(tmp_path / "cut.npy", np.ones((50, 8), np.float32))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-100])
+    np.save(tmp_path / "empty.npy", np.ones((0, 8), np.float32))
+    np.save(tmp_path / "flat.npy", np.ones(8, np.float32))
+    np.save(tmp_path / "short.npy", np.arange(3))
+    np.save(tmp_path / "ones.npy", np.ones(140, np.int64))
+    np.save(tmp_path / "two.npy", np.arange(140) % 2)
+    (tmp_path / "finch").mkdir()
+    (tmp_path / "finch" / "config.yaml").write_text("backend: finch\nspeed: 3\n")
+    (tmp_path / "other").mkdir()
+    np.save(tmp_path / "other" / "neighbors.npy", np.array([[1], [0]], np.int32))
+    np.save(tmp_path / "other" / "similarities.npy", np.ones((2, 1), np.float32))
+    words = [word.format(e=labelled, t=tmp_path, o=tmp_path / "out") for word in line.split()]
+    assert command(*words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert error.startswith("clustering: error: ")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_untrained_split_says_what_is_too_few():
+    with pytest.raises(InputError, match="3 identities are too few"):
+        split_identities(LabelledFaces(np.eye(6, dtype=np.float32), np.repeat([0, 1, 2], 2)), 0)
