@@ -16,7 +16,7 @@ from facerec.artifacts import normalize
 
 SMALL = 3
 LARGE, LARGE_IDENTITIES = (20, 600), 24
-CROWD = 3_000
+CROWD, CROWD_LIMIT = 10, 3_000
 MIN_FACES = 8
 
 
@@ -72,14 +72,15 @@ def crowd(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
     """Many new identities: new centres, each with the residuals of some faces of one real identity."""
     centres, residuals, inverse = _parts(faces)
     mean = centres.mean(axis=0)
-    weights = random.normal(size=(CROWD, len(centres))) / np.sqrt(len(centres))
+    count = min(CROWD * len(centres), CROWD_LIMIT)
+    weights = random.normal(size=(count, len(centres))) / np.sqrt(len(centres))
     invented = mean + weights @ (centres - mean)
     lengths = np.linalg.norm(centres, axis=1)
-    donors = random.integers(0, len(centres), CROWD)
+    donors = random.integers(0, len(centres), count)
     invented *= (lengths[donors] / np.linalg.norm(invented, axis=1))[:, None]
     sizes = np.bincount(inverse)
-    numbers = np.ceil(sizes[donors] ** (random.random(CROWD) ** 2)).astype(int)
-    labels = np.repeat(np.arange(CROWD), numbers)
+    numbers = np.ceil(sizes[donors] ** (random.random(count) ** 2)).astype(int)
+    labels = np.repeat(np.arange(count), numbers)
     order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
     place = np.arange(len(labels)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
     rows = order[starts[donors[labels]] + place]

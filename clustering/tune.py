@@ -43,7 +43,7 @@ def tune(
     Each trial's score is the mean of pairwise F and BCubed F over several versions of the faces: all, some with fewer
     faces per identity, and simulated ones with hundreds of them or with many more identities, so that what is chosen
     holds beyond the labelled set's own distribution. The first trial is the default. A backend that learns is trained
-    on 70 % of the identities, scored on the rest, and with the chosen settings trained again on all.
+    on 70 % of the identities, scored on the rest, and trained again on all in the same way, takes the chosen settings.
 
     Args:
         backend: One of hilander, dbscan, finch, kmeans.
@@ -63,7 +63,9 @@ def tune(
     write_search(out / "search.csv", results)
     best = max(results, key=lambda result: result["score"])
     chosen = {name: best[name] for name in found.search}
-    found.fit(faces.embeddings, faces.labels, seed, **chosen).save(out)
+    if found.learns:
+        clusterer = found.fit(faces.embeddings, faces.labels, seed)
+    clusterer.with_settings(**chosen).save(out)
     return {**chosen, "score": best["score"], "default_score": results[0]["score"], "trials": len(results)}
 
 

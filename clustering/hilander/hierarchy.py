@@ -145,7 +145,7 @@ class HiLander:
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {
-        "p_tau": (0.3, 0.9), "features": ["average", "both", "identity"], "k": [5, 10, 20],
+        "p_tau": (0.4, 0.9), "features": ["average", "both", "identity"], "k": [5, 10, 20],
     }  # fmt: skip
 
     model: Lander
