@@ -37,9 +37,7 @@ def main() -> None:
                 (folder / part).mkdir()
                 save_embeddings(folder / part, archive["embeddings"], labels=archive["labels"])
         clustering(folder, "knn", "--embeddings", "test", "--k", "20", "--out", "knn")
-        print(
-            f"{'backend':10} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'cluster, s':>10} {'MiB':>6}"
-        )
+        print(f"{'backend':10} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}")
         for backend in arguments.backends.split(","):
             print(row(folder, backend), flush=True)
 
@@ -64,9 +62,10 @@ def row(folder: Path, backend: str) -> str:
     )
     figures = scores(np.load(folder / "test" / "labels.npy"), np.load(folder / found / "labels.npy"))
     tuning, run = read_json(folder / tuned / "meta.json"), read_json(folder / found / "meta.json")
+    memory = run["peak_memory_bytes"] / 2**20
     return (
         f"{backend:10} {figures['pairwise_f']:6.3f} {figures['bcubed_f']:6.3f} {figures['nmi']:6.3f} "
-        f"{figures['clusters']:9,.0f} {tuning['seconds']:8.1f} {run['seconds']:10.2f} {run['peak_memory_bytes'] / 2**20:6.0f}"
+        f"{figures['clusters']:9,.0f} {tuning['seconds']:8.1f} {run['seconds']:8.2f} {memory:6.0f}"
     )
 
 

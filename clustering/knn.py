@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
-from facerec.artifacts import EmbeddingSet, InputError, blocks, load_array, load_embeddings
+from facerec.artifacts import BLOCK_ROWS, EmbeddingSet, InputError, blocks, load_array, load_embeddings, readable_rows
 from facerec.stages import stage
 
 DEFAULT_K = 10
@@ -93,7 +93,7 @@ class KnnGraph:
                 f"{len(embeddings)} embeddings; build the graph from these embeddings"
             )
         for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
-            _check(folder, number * len(ids) if number == 0 else number * 65_536, ids, cosines, len(embeddings))
+            _check(folder, number * BLOCK_ROWS, ids, cosines, len(embeddings))
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def save(self, folder: Path) -> None:
@@ -104,11 +104,6 @@ class KnnGraph:
     def narrowed(self, k: int) -> KnnGraph:
         """The graph of the first `k` neighbours; of this one's if it has no more than `k`."""
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
-
-
-def readable_rows(embeddings: np.ndarray) -> np.ndarray:
-    """Bool [n]: False for zero rows."""
-    return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
 
 
 @stage("clustering knn")

@@ -49,7 +49,12 @@ class EmbeddingSet:
     @property
     def readable(self) -> np.ndarray:
         """Bool [n]: False for the zero rows of faces that could not be read."""
-        return np.concatenate([np.any(rows != 0, axis=1) for rows in blocks(self.embeddings)])
+        return readable_rows(self.embeddings)
+
+
+def readable_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Bool [n]: False for zero rows."""
+    return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
 
 
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:

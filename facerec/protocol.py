@@ -39,7 +39,8 @@ def plan_media(rng: np.random.Generator, faces: int) -> list[tuple[int, int]]:
         faces: At least 4.
 
     Returns:
-        (template, media) of each face, both from 0; three to six templates, or as many as there are media, each with whole media.
+        (template, media) of each face, both from 0; three to six templates with whole media each, or as many as
+        there are media.
     """
     lengths: list[int] = []
     while (left := faces - sum(lengths)) > 0:

@@ -13,7 +13,7 @@ import numpy as np
 from clustering.base import Clustering, Range, check_number, cluster_sums, consecutive
 from clustering.hilander.lander import Lander, Level
 from clustering.knn import DEFAULT_K, KnnGraph
-from facerec.artifacts import InputError, normalize, write_yaml
+from facerec.artifacts import BLOCK_ROWS, InputError, normalize, write_yaml
 
 FEATURES = ("identity", "average", "both")
 
@@ -227,8 +227,8 @@ def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
     alone = (labels < 0) | (sizes[labels] == 1 if len(sizes) else True)
     belonging = np.zeros(len(labels), dtype=np.float32)
-    for start in range(0, len(labels), 65_536):
-        rows = start + np.flatnonzero(~alone[start : start + 65_536])
+    for start in range(0, len(labels), BLOCK_ROWS):
+        rows = start + np.flatnonzero(~alone[start : start + BLOCK_ROWS])
         others = sums[labels[rows]] - embeddings[rows]
         belonging[rows] = np.einsum("nd,nd->n", normalize(others), embeddings[rows])
     return belonging, alone

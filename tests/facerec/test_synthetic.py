@@ -46,7 +46,8 @@ def subjects(protocol: Path) -> dict[str, str]:
 
 def test_layout(corpus: Path):
     assert {path.name for path in corpus.iterdir()} == {
-        "labelled", "validation", "unlabelled", "unlabelled_truth.npy", "test", "protocol", "contact_sheet.png", "meta.json",
+        "labelled", "validation", "unlabelled", "unlabelled_truth.npy", "test", "protocol", "contact_sheet.png",
+        "meta.json",
     }  # fmt: skip
     assert sorted(path.name for path in (corpus / "labelled").iterdir()) == ["id00000", "id00001", "id00002"]
     assert all(path.is_file() for part in ("unlabelled", "test") for path in (corpus / part).iterdir())
