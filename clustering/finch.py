@@ -46,9 +46,9 @@ def partitions(graph: KnnGraph) -> list[np.ndarray]:
     """All partitions that first neighbours make, finest first: int64 [n] each, -1 for unreadable faces.
 
     Every cluster has a first neighbour, however far, so merging needs an end. Clusters whose means are farther apart
-    than faces joined at first can be are not joined: faces are joined to their first neighbour, or through a shared one, so
-    the bound is twice the largest angle between a face and its first neighbour. (The authors' package also ends
-    early, at the largest distance that occurs between faces so joined; at the topmost partitions the two may differ.)
+    than faces joined at first can be are not joined: faces are joined to their first neighbour, or through a shared
+    one, so the bound is twice the largest angle between a face and its first neighbour. (The authors' package ends at
+    the largest distance that occurs between faces so joined; at the topmost partitions the two may differ.)
     """
     labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
     angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))

@@ -64,11 +64,14 @@ def stage(
             arguments = dict(bound.arguments)
             out = Path(arguments.pop("out"))
             work = _describe(command, arguments, incidental)
-            if _is_done(out, work):
+            workplace = _Workplace(out, work, resumable)
+            while not _is_done(out, work) and not workplace.claim():
+                pass  # another run was doing the same work; it has ended, one way or the other
+            if not workplace.claimed:
                 logger.info("%s: already done", out)
                 return out
             started = time.perf_counter()
-            with _Workplace(out, work, resumable) as folder:
+            with workplace as folder:
                 bound.arguments["out"] = folder
                 results = function(*bound.args, **bound.kwargs)
                 write_json(
@@ -161,38 +164,62 @@ class _Parser(jsonargparse.ArgumentParser):
 
 
 class _Workplace:
-    """The folder in which a stage works: made, locked, and at the end renamed or removed."""
+    """The folder in which a stage works: claimed by one run, and at the end renamed or removed."""
 
     def __init__(self, out: Path, work: dict[str, Any], resumable: bool):
         self.out, self.work, self.resumable = out, work, resumable
         self.folder = out.with_name(out.name + ".partial")
+        self.note = self.folder / "work.json"
         self.lock: TextIO | None = None
         self.continued = False
 
-    def __enter__(self) -> Path:
+    @property
+    def claimed(self) -> bool:
+        """Whether this run has the folder."""
+        return self.lock is not None
+
+    def claim(self) -> bool:
+        """Locks the folder. If another run has it for the same work, waits until that has ended, and says False.
+
+        Raises:
+            InputError: Another run has it for other work, or a file stands in the way.
+        """
         if self.out.exists() and not self.out.is_dir():
             raise InputError(f"{self.out}: a file stands where the output folder should be made; choose another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = (self.folder / ".lock").open("w")
+        lock = (self.folder / ".lock").open("w")
         try:
             # Not flock: worker processes would inherit it, and hold it for a while after their parent was killed.
-            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            self.lock.close()
-            raise InputError(
-                f"{self.folder}: another run is working there; wait for it or choose another --out"
-            ) from None
-        note = self.folder / "work.json"
-        self.continued = self.resumable and note.exists() and read_json(note) == _plain(self.work)
+            if not self._is_noted():
+                lock.close()
+                raise InputError(f"{self.folder}: another run is working there; wait or choose another --out") from None
+            logger.info("%s: another run is doing this; waiting for it", self.out)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            lock.close()
+            return False
+        if (self.out / "meta.json").exists() or not (self.folder / ".lock").exists():  # it has just been done
+            lock.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return False
+        self.lock = lock
+        return True
+
+    def __enter__(self) -> Path:
+        self.continued = self.resumable and self._is_noted()
         if not self.continued:
             self._clear()
-            write_json(note, self.work)
+            write_json(self.note, self.work)
         return self.folder
+
+    def _is_noted(self) -> bool:
+        return self.note.exists() and read_json(self.note) == _plain(self.work)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self.lock is not None
         if kind is None:
-            (self.folder / "work.json").unlink()
+            self.note.unlink()
             (self.folder / ".lock").unlink()
             self.folder.rename(self.out)
         elif not self.resumable or (kind is InputError and not self.continued):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Which clustering backend makes the best pseudo-labels? Faces in, one IJB-C report out.
 #
-#   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR]
+#   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR] [--jobs J]
 #
 #   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
 #   2 train        the recogniser on the labelled faces alone (the lower bound, and the teacher unless one is given)
@@ -15,10 +15,11 @@
 #  10 compare      one table, one set of curves, one report
 #
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
+# With --jobs J, J rows are trained at once, each with its share of the cores (small networks gain little from several).
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED=
+CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS=
 
 usage() { sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
@@ -26,18 +27,20 @@ refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --config | --backends | --stage | --stop-stage | --out) (($# > 1)) || refuse "$1 needs a value" ;;&
+    --config | --backends | --stage | --stop-stage | --out | --jobs) (($# > 1)) || refuse "$1 needs a value" ;;&
     --config) CONFIG=$2 ;;
     --backends) WANTED=$2 ;;
     --stage) FIRST=$2 ;;
     --stop-stage) LAST=$2 ;;
     --out) OUT=$2 ;;
+    --jobs) ASKED_JOBS=$2 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2
 done
 [[ $FIRST =~ ^([1-9]|10)$ ]] || refuse "--stage $FIRST is not one of 1 to 10"
 [[ $LAST =~ ^([1-9]|10)$ ]] || refuse "--stop-stage $LAST is not one of 1 to 10"
+[[ ${ASKED_JOBS:-1} =~ ^[1-9][0-9]*$ ]] || refuse "--jobs $ASKED_JOBS is not a number from 1"
 
 settings=$(python "$HERE/sections.py" --config "$CONFIG" --out "$OUT/config")
 eval "$settings"
@@ -46,17 +49,28 @@ TEACHER=${TEACHER:-$OUT/rows/labelled/model}
 TEST_FACES=${TEST_FACES:-$OUT/corpus/test}
 PROTOCOL=${PROTOCOL:-$OUT/corpus/protocol}
 ROWS=(labelled "${BACKENDS[@]}" supervised)
+JOBS=${ASKED_JOBS:-$JOBS} QUEUED=()
+CORES=$(getconf _NPROCESSORS_ONLN)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES > JOBS ? CORES / JOBS : 1))}
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
 
 facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"; }
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
+train() { facerec train train --faces "$OUT/corpus/labelled" "${@:2}" --out "$OUT/rows/$1/model"; }
+queue() { # runs a command beside others, at most JOBS at once
+  while (($(jobs -pr | wc -l) >= JOBS)); do sleep 0.2; done
+  "$@" &
+  QUEUED+=($!)
+}
+drain() { for job in "${QUEUED[@]}"; do wait "$job"; done; } # fails if one of them did
 listed() { local IFS=,; echo "[$*]"; }
 
 if stage 1 faces; then
   facerec "$CORPUS" corpus --out "$OUT/corpus"
 fi
 if stage 2 "train on labelled faces"; then
-  facerec train train --faces "$OUT/corpus/labelled" --out "$OUT/rows/labelled/model"
+  train labelled
 fi
 if stage 3 "embed"; then
   facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/$TUNE_ON" --out "$OUT/embeddings/$TUNE_ON"
@@ -89,11 +103,10 @@ if stage 7 "pseudo-labels"; then
 fi
 if stage 8 "retrain"; then
   for row in "${BACKENDS[@]}"; do
-    facerec train train --faces "$OUT/corpus/labelled" --unlabelled "$OUT/corpus/unlabelled" \
-      --pseudo-labels "$OUT/rows/$row/pseudo" --out "$OUT/rows/$row/model"
+    queue train "$row" --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/rows/$row/pseudo"
   done
-  facerec train train --faces "$OUT/corpus/labelled" --unlabelled "$OUT/corpus/unlabelled" \
-    --pseudo-labels "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/supervised/model"
+  queue train supervised --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/corpus/unlabelled_truth.npy"
+  drain
 fi
 if stage 9 "evaluate"; then
   for row in "${ROWS[@]}"; do

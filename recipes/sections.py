@@ -13,7 +13,15 @@ from pathlib import Path
 import yaml
 
 SECTIONS = ("recipe", "corpus", "train", "embed", "knn", "tune", "cluster", "pseudolabel", "ijb", "compare")
-SETTINGS = {"corpus": "synth", "teacher": "", "tune_on": "labelled", "test_faces": "", "protocol": "", "backends": []}
+SETTINGS = {
+    "corpus": "synth",
+    "teacher": "",
+    "tune_on": "labelled",
+    "test_faces": "",
+    "protocol": "",
+    "backends": [],
+    "jobs": 1,
+}
 
 
 def main() -> None:

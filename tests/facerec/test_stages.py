@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -129,41 +128,73 @@ def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
 
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from facerec.stages import stage
 
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
 @stage("toy slow")
-def slow(out: Path):
-    (out / "half.txt").write_text("half")
+def slow(out: Path, word: str):
+    (out / "half.txt").write_text(word)
     if "wait" in sys.argv and os.fork() == 0:
+        os.close(1), os.close(2)
         time.sleep(10)  # a worker that outlives its parent
         os._exit(0)
     print("working", flush=True)
     if "wait" in sys.argv:
-        time.sleep(60)
+        signal.sigwait([signal.SIGUSR1])
 
-slow(Path(sys.argv[1]))
+slow(Path(sys.argv[1]), sys.argv[2])
 """
 
 
-def test_killed_work_leaves_nothing_that_looks_finished_and_two_runs_do_not_mix(tmp_path):
+def start(script: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=script.parent)
+
+
+@pytest.fixture
+def at_work(tmp_path):
+    """A run that is at work on "half" in tmp_path/out, with a worker process, and its script."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW)
-    out = tmp_path / "out"
-    killed = subprocess.Popen([sys.executable, script, out, "wait"], stdout=subprocess.PIPE, cwd=tmp_path)
-    assert killed.stdout is not None
-    assert killed.stdout.readline() == b"working\n"
-    second = subprocess.run([sys.executable, script, out], capture_output=True, text=True, cwd=tmp_path)
-    assert "another run is working there" in second.stderr
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    killed.stdout.close()
-    assert not out.exists()
+    process = start(script, tmp_path / "out", "half", "wait")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"working\n"
+    yield process, script
+    process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        assert pipe is not None
+        pipe.close()
+
+
+def test_killed_work_leaves_nothing_that_looks_finished(tmp_path, at_work):
+    process, script = at_work
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out").exists()
     assert (tmp_path / "out.partial" / "half.txt").exists()
-    subprocess.run([sys.executable, script, out], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    assert sorted(p.name for p in out.iterdir()) == ["half.txt", "meta.json"]
+    assert start(script, tmp_path / "out", "half").communicate()[0] == b"working\n"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["half.txt", "meta.json"]
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_other_work_in_the_folder_of_a_run_is_refused(tmp_path, at_work):
+    _, script = at_work
+    assert b"another run is working there" in start(script, tmp_path / "out", "other").communicate()[1]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_same_work_waits_for_the_run_that_does_it(tmp_path, at_work, killed):
+    process, script = at_work
+    second = start(script, tmp_path / "out", "half")
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1.5)
+    process.send_signal(signal.SIGKILL if killed else signal.SIGUSR1)
+    assert second.communicate()[0] == (b"working\n" if killed else b"")
+    assert (tmp_path / "out" / "half.txt").read_text() == "half"
 
 
 def test_fingerprint_sees_contents_at_the_top_and_names_below(tmp_path):
