@@ -22,7 +22,8 @@ def test_every_section_becomes_a_file_and_settings_become_variables(tmp_path):
     assert yaml.safe_load((tmp_path / "out" / "train.yaml").read_text()) == {"steps": 3}
     assert yaml.safe_load((tmp_path / "out" / "knn.yaml").read_text()) == {}
     assert done.stdout.splitlines() == [
-        "CORPUS=synth", "TEACHER='x y.onnx'", "TUNE_ON=labelled", "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b", "JOBS=1",
+        "CORPUS=synth", "TEACHER='x y.onnx'", "TUNE_ON=labelled",
+        "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b", "JOBS=1",
     ]  # fmt: skip
 
 
