@@ -14,6 +14,7 @@ import numpy as np
 
 from facerec.artifacts import normalize
 
+SMALL = 3
 LARGE, LARGE_IDENTITIES = (20, 600), 24
 CROWD, CROWD_LIMIT = 10, 3_000
 MIN_FACES = 8
@@ -29,9 +30,10 @@ class LabelledFaces(NamedTuple):
 def versions(faces: LabelledFaces, seed: int) -> dict[str, LabelledFaces]:
     """Versions of a labelled set, by name.
 
-    ``whole``; ``tail``, a heavy-tailed share of every identity's faces, from one to all (left out if fewer than
-    `MIN_FACES` remain); ``large``, some identities with tens to hundreds of simulated faces each; ``crowd``, many
-    simulated identities with a heavy tail of faces, most with one or two.
+    ``whole``; ``small``, one to three faces of every identity; ``tail``, a heavy-tailed share of every identity's
+    faces, from one to all; ``large``, some identities with tens to hundreds of simulated faces each; ``crowd``, many
+    simulated identities with a heavy tail of faces, most with one or two. Subsets of fewer than `MIN_FACES` faces
+    are left out.
 
     Args:
         faces: The labelled set.
@@ -39,11 +41,16 @@ def versions(faces: LabelledFaces, seed: int) -> dict[str, LabelledFaces]:
     """
     random = np.random.default_rng(seed)
     _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
-    kept = np.ceil(sizes ** random.random(len(sizes)))
-    rows = np.flatnonzero(_rank_within(inverse, random) < kept[inverse])
+    rank = _rank_within(inverse, random)
+    kept = {
+        "small": random.integers(1, SMALL + 1, len(sizes)),
+        "tail": np.ceil(sizes ** random.random(len(sizes))).astype(int),
+    }
     found = {"whole": faces}
-    if len(rows) >= MIN_FACES:
-        found["tail"] = LabelledFaces(faces.embeddings[rows], faces.labels[rows])
+    for name, numbers in kept.items():
+        rows = np.flatnonzero(rank < numbers[inverse])
+        if len(rows) >= MIN_FACES:
+            found[name] = LabelledFaces(faces.embeddings[rows], faces.labels[rows])
     return found | {"large": large(faces, random), "crowd": crowd(faces, random)}
 
 

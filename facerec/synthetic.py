@@ -218,5 +218,10 @@ def _spread(sittings: Sequence[Sitting], workers: int) -> Iterator[int]:
         yield from map(photograph, sittings)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
         yield from pool.map(photograph, sittings)
+
+
+def _prepare_worker() -> None:
+    """Keeps OpenCV from threads of its own beside those of the pool."""
+    cv2.setNumThreads(1)

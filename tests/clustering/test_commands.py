@@ -103,7 +103,8 @@ def test_validation_has_other_identities(blobs):
 def test_versions_of_the_labelled_set(blobs):
     faces = LabelledFaces(*blobs(identities=30, faces=20))
     found = versions(faces, seed=0)
-    assert list(found) == ["whole", "tail", "large", "crowd"]
+    assert list(found) == ["whole", "small", "tail", "large", "crowd"]
+    assert np.bincount(found["small"].labels).max() == 3
     assert np.bincount(found["tail"].labels).min() >= 1
     assert np.bincount(found["large"].labels).max() == 600
     assert len(np.unique(found["crowd"].labels)) == 300

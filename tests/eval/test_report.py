@@ -65,7 +65,7 @@ def finished(tiny, tmp_path_factory):
             truth, predicted = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 2, -1], 3)
             write_json(folder / "clusters.json", scores(truth, predicted))
             write_json(folder / "pseudo.json", scores(truth, np.where(predicted == 2, -1, predicted)))
-            meta = {"command": "clustering cluster", "config": {"k": 5}, "inputs": {}, "versions": {"faiss": "1.2.3"}}
+            meta = {"command": "clustering cluster", "config": {"k": 5}, "inputs": {}, "versions": {"sundial": "1.2.3"}}
             (folder / "clusters").mkdir()
             times = {"seconds": 12.5, "peak_memory_bytes": 64 << 20, "finished": "2020-01-01"}
             write_json(folder / "clusters" / "meta.json", {**meta, **times})
@@ -114,7 +114,7 @@ def test_report_is_whole_and_stands_alone(rows, tmp_path):
     assert "Rows &amp; columns" in page
     assert "k: 5 # &lt;b&gt;five&lt;/b&gt;" in page
     assert "python -m clustering cluster --k 5 --out clusters" in page
-    assert "faiss&nbsp;1.2.3" in page
+    assert "sundial&nbsp;1.2.3" in page
     assert page.count("<svg") == 2
     for name in ("det.png", "iet.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")

@@ -15,15 +15,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "run_pseudolabel.sh"
 TINY = """
-recipe: {corpus: synth, tune_on: validation, backends: [hilander, dbscan]}
-corpus: {labelled: 12, validation: 12, unlabelled: 16, test: 12, size: 48}
-train: {backbone: mobilefacenet, width: 0.125, input_size: 32, embedding_size: 32, steps: 30, batch_size: 32}
-knn: {k: 5}
+recipe: {corpus: synth, tune_on: validation, backends: [hilander, kmeans], jobs: 2}
+corpus: {labelled: 24, validation: 20, unlabelled: 20, test: 12, size: 48, difficulty: 0.1}
+train: {width: 0.25, input_size: 32, embedding_size: 32, steps: 120, batch_size: 32, workers: 1}
+knn: {k: 10}
 tune: {trials: 4}
 pseudolabel: {min_size: 2}
 """
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("recipe")]
 
 
 def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
@@ -67,14 +67,14 @@ def artefacts(run: Path) -> dict[str, bytes]:
 def test_report_has_every_row_and_all_figures(undisturbed):
     run = undisturbed / "run"
     page = (run / "report" / "report.html").read_text()
-    for row in ("labelled", "hilander", "dbscan", "supervised"):
+    for row in ("labelled", "hilander", "kmeans", "supervised"):
         metrics = json.loads((run / "rows" / row / "ijb" / "metrics.json").read_text())
         assert 0 <= metrics["fnmr_at_fmr"]["1e-2"] <= 1
         assert 0 <= metrics["fnir_at_fpir"]["1e-1"] <= 1
         assert row in page
     assert not list(run.rglob("*.partial"))
     truth = np.load(run / "corpus" / "unlabelled_truth.npy")
-    for row in ("hilander", "dbscan"):
+    for row in ("hilander", "kmeans"):
         assert len(np.load(run / "rows" / row / "clusters" / "labels.npy")) == len(truth)
 
 
@@ -102,8 +102,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(undisturbed):
 
 def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
     config = tmp_path / "other.yaml"
-    config.write_text(TINY.replace("k: 5", "k: 6"))
+    config.write_text(TINY.replace("k: 10", "k: 6"))
     process = start(config, undisturbed / "run", "--stage", "4", "--stop-stage", "4")
     log = process.communicate()[0].decode()
     assert process.returncode == 2
-    assert "config.k 5 there, 6 asked" in log
+    assert "config.k 10 there, 6 asked" in log
