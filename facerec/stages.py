@@ -148,6 +148,9 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     except InputError as error:
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
