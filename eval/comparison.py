@@ -183,7 +183,10 @@ def _runner_up(table: Table, fnmr: dict[str, float], ranked: list[str]) -> str:
     more = round((fnmr[ranked[1]] - fnmr[ranked[0]]) * pairs)
     if more == 0:
         return f"The next, {ranked[1]}, rejects just as many of the {pairs:,} genuine pairs."
-    return f"The next, {ranked[1]}, rejects {more:,} more of the {pairs:,} genuine pairs."
+    share = fnmr[ranked[0]]
+    deviation = (pairs * share * (1 - share)) ** 0.5  # of a binomial count
+    caution = ", a difference that chance alone can make" if more < 2 * deviation else ""
+    return f"The next, {ranked[1]}, rejects {more:,} more of the {pairs:,} genuine pairs{caution}."
 
 
 def _agreement(table: Table, best: str) -> str:

@@ -180,6 +180,8 @@ def test_summary_says_what_the_numbers_say():
     assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
     assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs." in text
     assert "Its clusters are also the truest (BCubed F 0.900)." in text
+    close = summary(tabulate([*FOUR[:3], made_up("gamma", 0.26, 0.5), FOUR[3]]))
+    assert "gamma, rejects 10 more of the 1,000 genuine pairs, a difference that chance alone can make." in close
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
     assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
