@@ -52,7 +52,7 @@ ROWS=(labelled "${BACKENDS[@]}" supervised)
 JOBS=${ASKED_JOBS:-$JOBS} QUEUED=()
 CORES=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES > JOBS ? CORES / JOBS : 1))}
-trap 'kill $(jobs -p) 2>/dev/null' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"; }
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
