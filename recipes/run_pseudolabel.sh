@@ -17,6 +17,7 @@
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
 # With --jobs J, J rows are trained at once, each with its share of the cores (small networks gain little from several).
 set -euo pipefail
+{ # bash reads this whole before it runs, so that editing the file does no harm to a run
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS=
@@ -118,3 +119,5 @@ if stage 10 "compare"; then
   python -m eval compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
   echo "Open $OUT/report/report.html" >&2
 fi
+exit 0
+}
