@@ -11,7 +11,7 @@ demo: env ## the main job on the embedded corpus, with a report to open at the e
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
 
 test: lint ## all tests, against the installed package
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: env ## style and types
 	$(BIN)/ruff check .

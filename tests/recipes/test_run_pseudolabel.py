@@ -23,7 +23,7 @@ tune: {trials: 4}
 pseudolabel: {min_size: 2}
 """
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("recipe")]
+pytestmark = pytest.mark.timeout(900)
 
 
 def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
