@@ -70,8 +70,9 @@ def embed(
         raise InputError(f"{faces}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
     array.flush()
     write_lines(out / "keys.txt", store.keys)
-    if store.labels is not None:
-        np.save(out / "labels.npy", store.labels)
+    labels = store.labels
+    if labels is not None:
+        np.save(out / "labels.npy", labels)
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
     return {"faces": len(store), "skipped": len(skipped), "dimension": dimension}
 
