@@ -15,7 +15,7 @@
 #  10 compare      one table, one set of curves, one report
 #
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
-# With --jobs J, J rows are trained at once, each with its share of the cores (small networks gain little from several).
+# With --jobs J, J rows are trained and evaluated at once, each with its share of the cores (small networks gain little from several).
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
@@ -59,12 +59,19 @@ facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
 train() { facerec train train --faces "$OUT/corpus/labelled" "${@:2}" --out "$OUT/rows/$1/model"; }
+evaluate() {
+  facerec embed embed --model "$OUT/rows/$1/model" --faces "$TEST_FACES" --out "$OUT/rows/$1/test"
+  python -m eval ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$1/test" --out "$OUT/rows/$1/ijb"
+}
 queue() { # runs a command beside others, at most JOBS at once
   while (($(jobs -pr | wc -l) >= JOBS)); do sleep 0.2; done
   "$@" &
   QUEUED+=($!)
 }
-drain() { for job in "${QUEUED[@]}"; do wait "$job"; done; } # fails if one of them did
+drain() { # fails if one of them did
+  for job in "${QUEUED[@]}"; do wait "$job"; done
+  QUEUED=()
+}
 listed() { local IFS=,; echo "[$*]"; }
 
 if stage 1 faces; then
@@ -111,9 +118,9 @@ if stage 8 "retrain"; then
 fi
 if stage 9 "evaluate"; then
   for row in "${ROWS[@]}"; do
-    facerec embed embed --model "$OUT/rows/$row/model" --faces "$TEST_FACES" --out "$OUT/rows/$row/test"
-    python -m eval ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$row/test" --out "$OUT/rows/$row/ijb"
+    queue evaluate "$row"
   done
+  drain
 fi
 if stage 10 "compare"; then
   python -m eval compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
