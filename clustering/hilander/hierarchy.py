@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,119 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clustering.base import Clustering, Range, check_number, cluster_sums, consecutive
-from clustering.hilander.lander import Lander, Level
+from clustering.hilander.climb import FEATURES, climb
+from clustering.hilander.lander import Lander
 from clustering.knn import DEFAULT_K, KnnGraph
 from facerec.artifacts import BLOCK_ROWS, InputError, normalize, write_yaml
-
-FEATURES = ("identity", "average", "both")
-
-Link = Callable[[Level], np.ndarray]
-"""Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happened on one level of the hierarchy.
-
-    Attributes:
-        level: The graph it started from, of n nodes.
-        linkage: float32 [n, k]: r_ij.
-        density: float32 [n], equation (4).
-        clusters: int64 [n]: the node of the next level that each node has become part of.
-        peaks: int64 [next n]: the node without outgoing edge of each such cluster.
-    """
-
-    level: Level
-    linkage: np.ndarray
-    density: np.ndarray
-    clusters: np.ndarray
-    peaks: np.ndarray
-
-
-def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> Iterator[Step]:
-    """Algorithm 1: link, merge and rebuild until a level adds no edge (that level is the last to be yielded).
-
-    Args:
-        graph: Of the faces.
-        link: The base clustering function's view of an edge.
-        p_tau: Least linkage probability of an edge.
-        features: What the next level sees of a cluster: ``identity``, ``average`` or ``both``, equation (7).
-        k: Neighbours a node.
-    """
-    level = Level.of_faces(graph.narrowed(k), both=features == "both")
-    while True:
-        linkage = link(level)
-        density = pseudo_density(level.graph, linkage)
-        parents = decode(level.graph, linkage, density, p_tau)
-        clusters, peaks = trees(parents)
-        yield Step(level, linkage, density, clusters, peaks)
-        if len(peaks) == len(parents):
-            return
-        level = merge(level, clusters, peaks, features, k)
-
-
-def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
-    """Equations (3)-(4): ``d_i = 1/k sum_j e_ij a_ij`` with ``e_ij = 2 r_ij - 1``; missing neighbours add nothing.
-
-    Args:
-        graph: Of n nodes.
-        linkage: r_ij, float32 [n, k].
-
-    Returns:
-        float32 [n].
-    """
-    terms = np.where(graph.valid, (2 * linkage - 1) * graph.similarities, 0)
-    return np.asarray(terms.mean(axis=1), dtype=np.float32)
-
-
-def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> np.ndarray:
-    """Equations (5)-(6): every node's one edge, to the likeliest neighbour that is at least as dense.
-
-    Of equally dense nodes the one of lower index counts as the denser, so the edges are a forest; of equally likely
-    neighbours the more similar one is taken.
-
-    Returns:
-        int64 [n]: the neighbour a node is linked to, itself for peaks.
-    """
-    nodes = np.arange(len(density))
-    neighbors = graph.neighbors
-    there = density[neighbors]
-    denser = (there > density[:, None]) | ((there == density[:, None]) & (neighbors < nodes[:, None]))
-    candidates = graph.valid & denser & (linkage >= p_tau)
-    best = np.where(candidates, linkage, -np.inf).argmax(axis=1)
-    return np.where(candidates.any(axis=1), neighbors[nodes, best], nodes).astype(np.int64)
-
-
-def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Follows a forest to its roots by pointer jumping: log2(depth) passes over all nodes.
-
-    Args:
-        parents: int64 [n], roots are their own parents.
-
-    Returns:
-        int64 [n]: the tree of each node, trees numbered by the index of their roots; and the roots.
-    """
-    roots = parents
-    while not np.array_equal(roots, further := roots[roots]):
-        roots = further
-    peaks, clusters = np.unique(roots, return_inverse=True)
-    return clusters, peaks
-
-
-def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, k: int) -> Level:
-    """Equations (2) and (7): the next level's nodes and their graph.
-
-    A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
-    of unit length, and so is their concatenation.
-    """
-    identity = level.identity[peaks]
-    sums = cluster_sums(level.sums, clusters)
-    average = normalize(sums)
-    seen = {"identity": identity, "average": average}.get(features)
-    if seen is None:
-        seen = normalize(np.hstack([identity, average]))
-    sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
-    return Level(KnnGraph.build(seen, k), identity, sums, sizes, level.faces[peaks])
 
 
 @dataclass(frozen=True)

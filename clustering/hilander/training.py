@@ -11,8 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from tqdm import trange
 
-from clustering.hilander.hierarchy import HiLander, climb, fellowship
-from clustering.hilander.lander import Lander, Level, Prepared, default_device
+from clustering.hilander.climb import climb
+from clustering.hilander.hierarchy import HiLander, fellowship
+from clustering.hilander.lander import Lander, Prepared, default_device
+from clustering.hilander.level import Level
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
 

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.hilander.hierarchy import FEATURES, HiLander, climb, decode, fellowship, merge, pseudo_density, trees
-from clustering.hilander.lander import GraphConvolution, Lander, Level, Prepared
+from clustering.hilander.climb import FEATURES, climb, decode, merge, pseudo_density, trees
+from clustering.hilander.hierarchy import HiLander, fellowship
+from clustering.hilander.lander import GraphConvolution, Lander, Prepared
+from clustering.hilander.level import Level
 from clustering.hilander.training import (
     TrainingGraph,
     connectivity_loss,
