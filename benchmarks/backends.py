@@ -1,11 +1,15 @@
-"""Every backend on embeddings of people it has never seen: tuned on one set, scored on another.
+"""Every backend on embeddings of people it has never seen: tuned on one set, scored on another and on stand-ins of it.
 
-    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b]
+    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plots FOLDER]
 
-Each archive holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n]. Without them it says so and ends.
+Each archive holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n]. Without them it says so and ends. The
+stand-ins are the test set's ``small`` and ``large`` versions (`clustering.resample`): one to three faces a person, and
+hundreds. With --plots a figure a backend shows the score of every setting that was tried against its main
+parameter, on the tuning set's versions and on the test set: where the two peaks are apart, tuning does not carry over.
 """
 
 import argparse
+import csv
 import os
 import subprocess
 import sys
@@ -13,12 +17,19 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import yaml
+from matplotlib.figure import Figure
 
-from clustering.base import BACKENDS
+from clustering.base import BACKENDS, backend
+from clustering.cluster import load_clusterer
+from clustering.knn import KnnGraph
+from clustering.resample import LabelledFaces, versions
 from eval.clusters import scores
 from facerec.artifacts import read_json, save_embeddings
 
 DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+NEIGHBORS = 40
+STAND_INS = ("small", "large")
 
 
 def main() -> None:
@@ -26,52 +37,98 @@ def main() -> None:
     parser.add_argument("--tune", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
     parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
     parser.add_argument("--backends", default=",".join(BACKENDS))
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--plots", type=Path)
     arguments = parser.parse_args()
     if missing := [str(path) for path in (arguments.tune, arguments.test) if not path.exists()]:
         print(f"skipped: no {', '.join(missing)}; give --tune and --test")
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("tune", "test"):
-            with np.load(getattr(arguments, part), allow_pickle=False) as archive:
-                (folder / part).mkdir()
-                save_embeddings(folder / part, archive["embeddings"], labels=archive["labels"])
-        clustering(folder, "knn", "--embeddings", "test", "--k", "20", "--out", "knn")
-        print(f"{'backend':10} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}")
-        for backend in arguments.backends.split(","):
-            print(row(folder, backend), flush=True)
+        write_sets(folder, arguments.tune, arguments.test)
+        print(
+            f"{'backend':12} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}  "
+            + "  ".join(f"{name + ' Fp':>9} {'Fb':>6}" for name in STAND_INS)
+        )
+        for each in arguments.backends.split(","):
+            print(row(folder, each, arguments.trials), flush=True)
+            if arguments.plots and backend(each).search:
+                sensitivity(folder, each, arguments.plots)
 
 
-def row(folder: Path, backend: str) -> str:
+def write_sets(folder: Path, tune: Path, test: Path) -> None:
+    """Writes the embedding sets ``tune``, ``test`` and the stand-ins, and the graphs of all but the first."""
+    for part, path in (("tune", tune), ("test", test)):
+        with np.load(path, allow_pickle=False) as archive:
+            sets = {part: LabelledFaces(archive["embeddings"], archive["labels"])}
+        if part == "test":
+            sets |= {name: found for name, found in versions(sets["test"], 0).items() if name in STAND_INS}
+        for name, faces in sets.items():
+            (folder / name).mkdir()
+            save_embeddings(folder / name, faces.embeddings, labels=faces.labels)
+            if name != "tune":
+                clustering(folder, "knn", "--embeddings", name, "--k", str(NEIGHBORS), "--out", f"knn-{name}")
+
+
+def row(folder: Path, name: str, trials: int) -> str:
     """Tunes and clusters in processes of their own, and formats the figures."""
-    tuned, found = f"tuned-{backend}", f"clusters-{backend}"
-    clustering(folder, "tune", "--backend", backend, "--embeddings", "tune", "--out", tuned)
-    clustering(
-        folder,
-        "cluster",
-        "--backend",
-        backend,
-        "--model",
-        tuned,
-        "--embeddings",
-        "test",
-        "--knn",
-        "knn",
-        "--out",
-        found,
-    )
-    figures = scores(np.load(folder / "test" / "labels.npy"), np.load(folder / found / "labels.npy"))
-    tuning, run = read_json(folder / tuned / "meta.json"), read_json(folder / found / "meta.json")
-    memory = run["peak_memory_bytes"] / 2**20
+    tuned = f"tuned-{name}"
+    clustering(folder, "tune", "--backend", name, "--embeddings", "tune", "--trials", str(trials), "--out", tuned)
+    figures = clustered(folder, name, "test")
+    tuning, run = read_json(folder / tuned / "meta.json"), read_json(folder / f"{name}-test" / "meta.json")
+    stand_ins = [clustered(folder, name, other) for other in STAND_INS]
     return (
-        f"{backend:10} {figures['pairwise_f']:6.3f} {figures['bcubed_f']:6.3f} {figures['nmi']:6.3f} "
-        f"{figures['clusters']:9,.0f} {tuning['seconds']:8.1f} {run['seconds']:8.2f} {memory:6.0f}"
+        f"{name:12} {figures['pairwise_f']:6.3f} {figures['bcubed_f']:6.3f} {figures['nmi']:6.3f} "
+        f"{figures['clusters']:9,.0f} {tuning['seconds']:8.1f} {run['seconds']:8.2f} "
+        f"{run['peak_memory_bytes'] / 2**20:6.0f}  "
+        + "  ".join(f"{found['pairwise_f']:9.3f} {found['bcubed_f']:6.3f}" for found in stand_ins)
     )
+
+
+def clustered(folder: Path, name: str, part: str) -> dict[str, float]:
+    """Clusters one of the sets with the tuned backend, and scores it."""
+    out = f"{name}-{part}"
+    options = {"backend": name, "model": f"tuned-{name}", "embeddings": part, "knn": f"knn-{part}", "out": out}
+    clustering(folder, "cluster", *(text for option, value in options.items() for text in (f"--{option}", value)))
+    return scores(np.load(folder / part / "labels.npy"), np.load(folder / out / "labels.npy"))
+
+
+def sensitivity(folder: Path, name: str, plots: Path) -> None:
+    """Draws the mean of Fp and Fb of every setting tried against the backend's first searched parameter."""
+    clusterer = load_clusterer(name, folder / f"tuned-{name}")
+    graph = KnnGraph.load(folder / "knn-test", np.load(folder / "test" / "embeddings.npy"))
+    truth = np.load(folder / "test" / "labels.npy")
+    with (folder / f"tuned-{name}" / "search.csv").open(newline="") as file:
+        trials = list(csv.DictReader(file))
+    main_parameter, tested = next(iter(clusterer.search)), []
+    for trial in trials:
+        settings = {key: yaml.safe_load(trial[key]) for key in clusterer.search}
+        found = clusterer.with_settings(**settings)
+        figures = scores(truth, found.cluster(graph.narrowed(found.k)).labels)
+        tested.append((figures["pairwise_f"] + figures["bcubed_f"]) / 2)
+    x = [yaml.safe_load(trial[main_parameter]) for trial in trials]
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    for axes, title, y in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("labelled set, its versions", "test set"),
+        ([float(trial["score"]) for trial in trials], tested),
+        strict=True,
+    ):
+        axes.scatter(x, y, s=14)
+        axes.scatter(x[:1], y[:1], s=40, facecolors="none", edgecolors="black", label="default")
+        axes.set(title=f"{name}: {title}", xlabel=main_parameter, ylabel="(Fp + Fb) / 2", ylim=(0, 1))
+        axes.legend(loc="lower left")
+    plots.mkdir(parents=True, exist_ok=True)
+    figure.savefig(plots / f"{name}.png", dpi=120)
 
 
 def clustering(folder: Path, *arguments: str) -> None:
-    """Runs a command of the package."""
-    subprocess.run([sys.executable, "-m", "clustering", *arguments], cwd=folder, check=True, stderr=subprocess.PIPE)
+    """Runs a command of the package; its progress is shown only if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "clustering", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)}: {done.stderr[-1000:]}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,13 @@ from facerec.stages import run
 COMMANDS = {
     "knn": "clustering.knn:knn",
     "train": "clustering.train:train",
+    "pretrain": "clustering.hilander.pretrain:pretrain",
     "tune": "clustering.tune:tune",
     "cluster": "clustering.cluster:cluster",
+    "levels": "clustering.levels:levels",
+    "cut": "clustering.levels:cut",
+    "trace": "clustering.levels:trace",
+    "import": "clustering.hilander.reference:import_reference",
     "pseudolabel": "clustering.pseudolabel:pseudolabel",
 }
 

@@ -21,10 +21,23 @@ from clustering.knn import DEFAULT_K, KnnGraph
 from facerec.artifacts import InputError, write_yaml
 
 BACKENDS = {
+    "aro": "clustering.aro:Aro",
+    "components": "clustering.components:Components",
     "dbscan": "clustering.dbscan:Dbscan",
     "finch": "clustering.finch:Finch",
+    "gcn_e": "clustering.gcn.gcn_e:GcnE",
+    "gcn_v": "clustering.gcn.gcn_v:GcnV",
+    "graclus": "clustering.graclus:Graclus",
+    "hac_average": "clustering.hac:HacAverage",
+    "hac_single": "clustering.hac:HacSingle",
+    "hdbscan": "clustering.hdbscan:Hdbscan",
     "hilander": "clustering.hilander.hierarchy:HiLander",
+    "infomap": "clustering.infomap:Infomap",
     "kmeans": "clustering.kmeans:KMeans",
+    "l2c": "clustering.l2c:L2c",
+    "lander": "clustering.hilander.one_level:OneLevel",
+    "leiden": "clustering.leiden:Leiden",
+    "lgcn": "clustering.gcn.lgcn:Lgcn",
 }
 
 
@@ -129,7 +142,11 @@ class Plain:
 
     name: ClassVar[str]
     learns: ClassVar[bool] = False
-    k: ClassVar[int] = DEFAULT_K
+
+    @property
+    def k(self) -> int:
+        """Neighbours that it wants in the graph; a field of the same name makes it a hyper-parameter."""
+        return DEFAULT_K
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> Self:
@@ -172,6 +189,27 @@ def check_number(name: str, value: Any, low: float, high: float = np.inf) -> Non
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(f"{name} is {value!r}; it must be a number from {low} to {high}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Refuses a hyper-parameter that is none of its choices.
+
+    Raises:
+        InputError: Naming the parameter, its value and the choices.
+    """
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(str, choices))}")
+
+
+def check_whole(name: str, value: Any, low: int, high: float = np.inf) -> None:
+    """Refuses a hyper-parameter that is not a whole number between `low` and `high`.
+
+    Raises:
+        InputError: Naming the parameter, its value and the range.
+    """
+    check_number(name, value, low, high)
+    if not isinstance(value, int):
+        raise InputError(f"{name} is {value}; it must be a whole number")
 
 
 def backend(name: str) -> type[Clusterer]:

@@ -17,6 +17,8 @@ from facerec.stages import stage
 
 logger = logging.getLogger(__name__)
 
+PRETRAINED = {"hilander": Path(__file__).parent / "hilander" / "pretrained"}
+
 
 @stage("clustering cluster")
 def cluster(
@@ -25,10 +27,12 @@ def cluster(
     """Clusters faces with one of the backends.
 
     Args:
-        backend: One of hilander, dbscan, finch, kmeans.
+        backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
         embeddings: Folder with embeddings.npy, or such a file.
         out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
-        model: Folder made by tune or train; without it the backend's defaults.
+        model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
+            that was trained on simulated embeddings (see pretrain), other backends that learn have none.
         knn: Folder made by knn from the same embeddings; without it the graph is built here.
     """
     clusterer = load_clusterer(backend, model)
@@ -51,6 +55,7 @@ def load_clusterer(name: str, model: Path | None) -> Clusterer:
         InputError: Unknown backend; a model folder of another backend; no model for a backend that needs one.
     """
     found = base.backend(name)
+    model = PRETRAINED.get(name) if model is None else model
     if model is None:
         if found.learns:
             raise InputError(

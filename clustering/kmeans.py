@@ -10,9 +10,8 @@ import faiss
 import numpy as np
 
 from clustering.base import Clustering, Plain, Range, check_number
+from clustering.edges import value_order
 from clustering.knn import KnnGraph
-
-SORT_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class KMeans(Plain):
         rows = np.flatnonzero(graph.readable)
         if len(rows):
             faces = np.ascontiguousarray(graph.embeddings[rows])
-            order = np.lexsort(faces[:, SORT_COLUMNS::-1].T)
+            order = value_order(faces)
             labels[rows[order]] = self._assign(np.ascontiguousarray(faces[order]))
         return Clustering.of(labels)
 

@@ -63,18 +63,7 @@ class KnnGraph:
         neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
         similarities = np.zeros((len(embeddings), k), dtype=np.float32)
         rows = np.flatnonzero(readable_rows(embeddings))
-        found = min(k, len(rows) - 1)
-        if found < 1:
-            return cls(embeddings, neighbors, similarities)
-        index = _index(embeddings, rows)
-        starts = range(0, len(rows), QUERY_ROWS)
-        for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
-            queries = rows[start : start + QUERY_ROWS]
-            cosines, ids = index.search(np.ascontiguousarray(embeddings[queries]), found + 1)
-            ids = rows[ids]
-            order = _order(cosines, ids, queries)[:, :found]
-            neighbors[queries, :found] = np.take_along_axis(ids, order, axis=1)
-            similarities[queries, :found] = np.clip(np.take_along_axis(cosines, order, axis=1), -1, 1)
+        neighbors[rows], similarities[rows] = search(embeddings, rows, rows, k)
         return cls(embeddings, neighbors, similarities)
 
     @classmethod
@@ -134,6 +123,37 @@ def check_k(k: int, faces: EmbeddingSet) -> None:
         raise InputError(
             f"{faces.path}: {len(faces)} faces have at most {len(faces) - 1} neighbours; k is {k}; lower it"
         )
+
+
+def search(embeddings: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The exact nearest of some rows to others, themselves excluded, in descending order, equal ones by index.
+
+    Args:
+        embeddings: float32 [n, d], unit rows.
+        queries: int64 [q]: rows to find neighbours of.
+        among: int64 [a], ascending: rows that may be neighbours.
+        k: Neighbours a query.
+
+    Returns:
+        int32 [q, k] rows, -1 where there are no more; float32 [q, k] cosines, 0 there.
+    """
+    neighbors = np.full((len(queries), k), -1, dtype=np.int32)
+    similarities = np.zeros((len(queries), k), dtype=np.float32)
+    if not len(among) or not len(queries):
+        return neighbors, similarities
+    index = _index(embeddings, among)
+    starts = range(0, len(queries), QUERY_ROWS)
+    for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
+        rows = queries[start : start + QUERY_ROWS]
+        cosines, places = index.search(np.ascontiguousarray(embeddings[rows]), min(k + 1, len(among)))
+        ids = among[places]
+        order = _order(cosines, ids, rows)[:, :k]
+        ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+        other = ids != rows[:, None]
+        block = slice(start, start + len(rows)), slice(0, order.shape[1])
+        neighbors[block] = np.where(other, ids, -1)
+        similarities[block] = np.where(other, np.clip(cosines, -1, 1), 0)
+    return neighbors, similarities
 
 
 def _index(embeddings: np.ndarray, rows: np.ndarray) -> Any:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from clustering import base
+from clustering.hilander.confidence import calibrate, split
 from clustering.resample import LabelledFaces
 from facerec.artifacts import InputError, load_embeddings, load_labels
 from facerec.stages import stage
+
+HELD_BACK = 0.3
 
 
 @stage("clustering train")
@@ -25,10 +28,12 @@ def train(
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.
 
+    How sure it may be of a face's place is measured first, on some of the identities after training on the others.
+
     Args:
-        backend: A backend that learns: hilander.
+        backend: A backend that learns: hilander, lander.
         embeddings: Folder with embeddings.npy, or such a file.
-        out: Folder to make: config.yaml and model.safetensors, for cluster's --model.
+        out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
         seed: Of initial weights and resampling.
         settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
@@ -38,8 +43,16 @@ def train(
     if not found.learns:
         raise InputError(f"{backend} has nothing to train; choose its settings with tune")
     faces = load_labelled(embeddings, labels)
-    found.fit(faces.embeddings, faces.labels, seed, **(settings or {})).save(out)
-    return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels))}
+    chosen = settings or {}
+    learned = found.fit(faces.embeddings, faces.labels, seed, **chosen)
+    errors: dict[str, float] = {}
+    held, rest = split(faces, HELD_BACK, seed)
+    if hasattr(learned, "confidence") and len(np.unique(held.labels)) > 1:
+        measured = calibrate(found.fit(rest.embeddings, rest.labels, seed, **chosen), held, seed)
+        measured.save(out / "reliability.csv")
+        learned, errors = learned.with_settings(confidence=measured.confidence), measured.errors
+    learned.save(out)
+    return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels)), "calibration_error": errors}
 
 
 def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from clustering import base
 from clustering.base import Clusterer, Range
+from clustering.hilander.confidence import calibrate, split
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
 from clustering.train import load_labelled
@@ -22,7 +23,7 @@ from facerec.stages import stage
 
 VALIDATION_SHARE = 0.3
 MIN_VALIDATION = 2
-MAX_K = 20
+MAX_K = 40
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Version:
 
 @stage("clustering tune")
 def tune(
-    backend: str, embeddings: Path, out: Path, labels: Path | None = None, trials: int = 40, seed: int = 0
+    backend: str,
+    embeddings: Path,
+    out: Path,
+    labels: Path | None = None,
+    trials: int = 40,
+    trainings: list[dict[str, Any]] | None = None,
+    seed: int = 0,
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 
@@ -44,30 +51,47 @@ def tune(
     share of them, and simulated ones with hundreds of faces per identity or with many more identities, so that what is
     chosen holds beyond the labelled set's own distribution. The first trial is the default. A backend that learns is
     trained on 70 % of the identities, scored on the rest, and trained again on all in the same way, takes the chosen
-    settings.
+    settings; how far its confidence can be trusted is measured on the rest, too.
 
     Args:
-        backend: One of hilander, dbscan, finch, kmeans.
+        backend: The backend, see cluster.
         embeddings: Folder with embeddings.npy, or such a file.
-        out: Folder to make: config.yaml (and model.safetensors), for cluster's --model; search.csv, every trial.
+        out: Folder to make: config.yaml (and model.safetensors), for cluster's --model; search.csv, every trial;
+            reliability.csv of backends with a confidence of their own.
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
-        trials: Settings to try.
+        trials: Settings to try, for each training.
+        trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
+            --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own.
         seed: Of the trials, the versions and the training.
     """
     if trials < 1:
         raise InputError(f"trials is {trials}; it must be at least 1")
     found = base.backend(backend)
+    if trainings and not found.learns:
+        raise InputError(f"{backend} has nothing to train; leave out --trainings")
     faces = load_labelled(embeddings, labels)
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
-    clusterer = found.fit(learning.embeddings, learning.labels, seed)
-    results = search(clusterer, list(graphs(validation, seed)), trials, seed)
+    held = list(graphs(validation, seed))
+    ways = trainings or [{}]
+    clusterers = [found.fit(learning.embeddings, learning.labels, seed, **way) for way in ways]
+    results = [
+        {"training": number, **result}
+        for number, clusterer in enumerate(clusterers)
+        for result in search(clusterer, held, trials, seed)
+    ]
     write_search(out / "search.csv", results)
     best = max(results, key=lambda result: result["score"])
     chosen = {name: best[name] for name in found.search}
+    clusterer, measured, errors = clusterers[best["training"]].with_settings(**chosen), {}, {}
+    if hasattr(clusterer, "confidence"):
+        calibration = calibrate(clusterer, validation, seed)
+        calibration.save(out / "reliability.csv")
+        measured, errors = {"confidence": calibration.confidence}, calibration.errors
     if found.learns:
-        clusterer = found.fit(faces.embeddings, faces.labels, seed)
-    clusterer.with_settings(**chosen).save(out)
-    return {**chosen, "score": best["score"], "default_score": results[0]["score"], "trials": len(results)}
+        clusterer = found.fit(faces.embeddings, faces.labels, seed, **ways[best["training"]])
+    clusterer.with_settings(**chosen, **measured).save(out)
+    summary = {"score": best["score"], "default_score": results[0]["score"], "trials": len(results)}
+    return {**ways[best["training"]], **chosen, **summary, "calibration_error": errors}
 
 
 def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
@@ -125,13 +149,11 @@ def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, La
     Raises:
         InputError: Too few identities for both.
     """
-    identities = np.unique(faces.labels)
-    held_back = round(VALIDATION_SHARE * len(identities))
-    if held_back < MIN_VALIDATION:
-        raise InputError(f"{len(identities)} identities are too few to hold some back for validation; use train")
-    chosen = np.random.default_rng(seed).permutation(identities)[:held_back]
-    held = np.isin(faces.labels, chosen)
-    return LabelledFaces(*(part[~held] for part in faces)), LabelledFaces(*(part[held] for part in faces))
+    identities = len(np.unique(faces.labels))
+    if round(VALIDATION_SHARE * identities) < MIN_VALIDATION:
+        raise InputError(f"{identities} identities are too few to hold some back for validation; use train")
+    held, rest = split(faces, VALIDATION_SHARE, seed)
+    return rest, held
 
 
 def write_search(path: Path, results: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,9 @@ from facerec.stages import run
 
 COMMANDS = {
     "clusters": "eval.clusters:clusters",
+    "reliability": "eval.reliability:reliability_report",
     "ijb": "eval.ijb:ijb",
+    "pairs": "eval.pairs:pairs",
     "compare": "eval.report:compare",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.paired import Difference, difference, obstacle
 from eval.runs import Run
 
 GENUINE_ERRORS, IMPOSTOR_ERRORS = 10, 100
@@ -87,12 +88,14 @@ class Table:
         return column.better * number == max(rivals)
 
     def text(self, index: int, column: Column) -> str:
-        """A number as it is printed; a dagger where the impostors are too few for the rate."""
+        """A number in print: with † where the impostors are too few for the rate, ‡ where errors are fewer than ten."""
         text = write(self.values[index][column.key], column.kind)
+        few = any(name.partition("/")[0] == column.key for name in self.runs[index].metrics.get("few_errors", []))
         if column.key.startswith("fnmr@"):
             point = self.runs[index].metrics["counts"]["verification"].get(column.heading, {})
-            text += "" if point.get("supported", True) else "†"
-        return text
+            if not point.get("supported", True):
+                return text + "†"
+        return text + ("‡" if few else "")
 
 
 def tabulate(runs: list[Run]) -> Table:
@@ -137,7 +140,62 @@ def markdown(table: Table) -> str:
         best = [table.is_best(index, column) for column in COLUMNS]
         lines.append([run.name, *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))])
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{text}\n\n{summary(table)}\n\nGap recovered: {gap_note(table)}\n"
+    compared = "\n".join(f"| {' | '.join(line)} |" for line in _paired_lines(table))
+    return f"{text}\n\n{summary(table)}\n\nGap recovered: {gap_note(table)}\n" + (f"\n{compared}\n" if compared else "")
+
+
+def latex(table: Table) -> str:
+    """The table for a paper (needs the package booktabs), the best backend's figures in bold."""
+    lines = [" & ".join(["row", *(_escaped(column.title) for column in COLUMNS)])]
+    for index, run in enumerate(table.runs):
+        cells = [_escaped(table.text(index, column)) for column in COLUMNS]
+        best = [table.is_best(index, column) for column in COLUMNS]
+        cells = [rf"\textbf{{{cell}}}" if bold else cell for cell, bold in zip(cells, best, strict=True)]
+        lines.append(" & ".join([_escaped(run.name), *cells]))
+    body = " \\\\\n".join(lines[1:])
+    columns = "l" + "r" * len(COLUMNS)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{lines[0]} \\\\\n\\midrule\n{body} \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def against_best(table: Table) -> list[Difference]:
+    """FNMR of every other row less that of the best backend, at the FMR of the gap; those that can be compared."""
+    backends = [run for run in table.runs if run.is_backend] or table.runs
+    best = min(backends, key=lambda run: run.metrics["fnmr_at_fmr"][table.fmr])
+    found = [difference(run, best, f"fnmr@{table.fmr}") for run in table.runs if run is not best]
+    return [each for each in found if each is not None]
+
+
+def verdict(each: Difference) -> str:
+    """A difference in words."""
+    if not each.is_real:
+        return "chance can make it"
+    return f"worse than {each.other}" if each.value > 0 else f"better than {each.other}"
+
+
+def points(fraction: float) -> str:
+    """A difference of rates in percentage points, with its sign."""
+    return f"{100 * fraction:+.2f}".replace("-", "−")
+
+
+def _paired_lines(table: Table) -> list[list[str]]:
+    found = against_best(table)
+    if not found:
+        return []
+    heading = f"FNMR@{table.fmr} less that of {found[0].other}, points"
+    rows = [
+        [each.run, points(each.value), f"{points(each.low)} to {points(each.high)}", f"{each.p:.3f}", verdict(each)]
+        for each in found
+    ]
+    return [["row", heading, "95 % interval", "p", "verdict"], ["---", "---:", "---:", "---:", "---"], *rows]
+
+
+def _escaped(text: str) -> str:
+    """Text for LaTeX."""
+    marks = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "−": "$-$", "–": "--", "†": r"\dag", "‡": r"\ddag"}
+    return "".join(marks.get(letter, letter) for letter in text)
 
 
 def gap_note(table: Table) -> str:
@@ -183,10 +241,13 @@ def _runner_up(table: Table, fnmr: dict[str, float], ranked: list[str]) -> str:
     more = round((fnmr[ranked[1]] - fnmr[ranked[0]]) * pairs)
     if more == 0:
         return f"The next, {ranked[1]}, rejects just as many of the {pairs:,} genuine pairs."
-    share = fnmr[ranked[0]]
-    deviation = (pairs * share * (1 - share)) ** 0.5  # of a binomial count
-    caution = ", a difference that chance alone can make" if more < 2 * deviation else ""
-    return f"The next, {ranked[1]}, rejects {more:,} more of the {pairs:,} genuine pairs{caution}."
+    best, second = (next(run for run in table.runs if run.name == name) for name in ranked[:2])
+    said = f"The next, {ranked[1]}, rejects {more:,} more of the {pairs:,} genuine pairs"
+    each = difference(second, best, f"fnmr@{table.fmr}")
+    if each is None:
+        return f"{said}. Whether chance can make that cannot be said: {obstacle(second, best)}."
+    ends = f"{points(each.low)} to {points(each.high)} points (paired bootstrap over subjects, 95 %)"
+    return f"{said}, {ends}: {'more than chance makes' if each.is_real else 'a difference that chance alone can make'}."
 
 
 def _agreement(table: Table, best: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from eval.verification import OperatingPoint, curve_rates, operating_point
 
 PROBES_PER_BLOCK = 2048
+SUBJECTS_PER_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -27,31 +28,46 @@ class Search:
         ranks: int64 [mated], from 1.
         highest: float32 [nonmated], in rising order.
         subjects: Number of subjects enrolled.
+        mated: bool [p], which of the probes are mated.
+        nonmated_scores: float32 [nonmated], the highest scores in the order of the probes.
     """
 
     mate_scores: np.ndarray
     ranks: np.ndarray
     highest: np.ndarray
     subjects: int
+    mated: np.ndarray
+    nonmated_scores: np.ndarray
 
     @property
     def hits(self) -> np.ndarray:
         """float32 [mated], rising: the mate's score, or -inf where its rank is not 1 and no threshold helps."""
-        return np.sort(np.where(self.ranks == 1, self.mate_scores, np.float32(-np.inf)))
+        return np.sort(self.hit_scores)
+
+    @property
+    def hit_scores(self) -> np.ndarray:
+        """The same in the order of the probes."""
+        return np.where(self.ranks == 1, self.mate_scores, np.float32(-np.inf))
 
     @property
     def rank1(self) -> float:
         """Share of mated probes whose mate has rank 1."""
-        return float(np.mean(self.ranks == 1))
+        return self.found_up_to(1)
+
+    def found_up_to(self, rank: int) -> float:
+        """Share of mated probes whose mate has at most this rank: a point of the CMC curve."""
+        return float(np.mean(self.ranks <= rank))
 
 
 def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, gallery_subjects: np.ndarray) -> Search:
-    """Searches probes in a gallery, in blocks of probes; scores are rounded to float32, so that ties are ties.
+    """Searches probes in a gallery, in blocks of both; scores are rounded to float32, so that ties are ties.
+
+    Memory does not depend on the number of probes, but for three numbers each. Either side may be a memory map.
 
     Args:
-        probes: float64 [p, d], unit or zero rows.
+        probes: float [p, d], unit or zero rows.
         probe_subjects: int64 [p].
-        gallery: float64 [g, d], unit or zero rows, one a subject.
+        gallery: float [g, d], unit or zero rows, one a subject.
         gallery_subjects: int64 [g], rising.
     """
     column = np.minimum(np.searchsorted(gallery_subjects, probe_subjects), len(gallery) - 1)
@@ -60,11 +76,25 @@ def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, 
     ranks = np.zeros(len(probes), dtype=np.int64)
     for start in range(0, len(probes), PROBES_PER_BLOCK):
         block = slice(start, start + PROBES_PER_BLOCK)
-        scores = (probes[block] @ gallery.T).astype(np.float32)
-        mate = scores[np.arange(len(scores)), column[block]]
-        ranks[block] = np.count_nonzero(scores >= mate[:, None], axis=1)
-        best[block] = np.where(mated[block], mate, scores.max(axis=1))
-    return Search(best[mated], ranks[mated], np.sort(best[~mated]), len(gallery))
+        best[block], ranks[block] = _search_block(probes[block], column[block], mated[block], gallery)
+    return Search(best[mated], ranks[mated], np.sort(best[~mated]), len(gallery), mated, best[~mated])
+
+
+def _search_block(
+    probes: np.ndarray, column: np.ndarray, mated: np.ndarray, gallery: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mate's score and rank of mated probes; the highest score of the others, with rank 0."""
+    probes = np.asarray(probes, dtype=np.float64)
+    mate = np.einsum("pd,pd->p", probes, np.asarray(gallery[column], np.float64)).astype(np.float32)
+    best, ranks = np.where(mated, mate, np.float32(-np.inf)), mated.astype(np.int64)
+    for start in range(0, len(gallery), SUBJECTS_PER_BLOCK):
+        part = np.asarray(gallery[start : start + SUBJECTS_PER_BLOCK], dtype=np.float64)
+        scores = (probes @ part.T).astype(np.float32)
+        here = np.flatnonzero(mated & (column >= start) & (column < start + len(part)))
+        scores[here, column[here] - start] = -np.inf
+        ranks[mated] += np.count_nonzero(scores[mated] >= mate[mated, None], axis=1)
+        np.maximum(best, scores.max(axis=1), out=best, where=~mated)
+    return best, ranks
 
 
 def fnir_at_fpir(found: Search, fpir: float) -> OperatingPoint:

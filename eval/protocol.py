@@ -1,68 +1,95 @@
-"""The files of an IJB-C protocol, in the layout of insightface's ``meta`` folder.
+"""A protocol: which faces make a template, which templates are compared, and of whom they are.
+
+The layout of insightface's ``meta`` folder for IJB-B and IJB-C, files found by the ends of their names:
 
     *_face_tid_mid.txt          face name, template, media        one face a line
     *_template_pair_label.txt   template, template, 1 or 0        one pair a line, 1 for the same subject
-    *_1N_gallery_G1.csv, ...    TEMPLATE_ID, SUBJECT_ID, ...      one face a line, with a header
+    *_1N_gallery_G1.csv, ...    TEMPLATE_ID, SUBJECT_ID, ...      one face a line, with a header (S1, S2 in IJB-B)
     *_1N_probe_mixed.csv        the same
 
-Template ids are names: they need be neither consecutive nor sorted.
+`eval.nist` reads NIST's own layout into the same arrays. Template ids are names: they need be neither consecutive
+nor sorted. Columns of files with a header are found by name, in any order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eval.lines import line_of, read_table
 from facerec.artifacts import InputError
 
-FACES, PAIRS = "_face_tid_mid.txt", "_template_pair_label.txt"
-GALLERIES = {"G1": "_1N_gallery_G1.csv", "G2": "_1N_gallery_G2.csv"}
-PROBES = "_1N_probe_mixed.csv"
+FACES, PAIRS, PROBES = "_face_tid_mid.txt", "_template_pair_label.txt", "_1N_probe_mixed.csv"
+GALLERIES = {"1": ("_1N_gallery_G1.csv", "_1N_gallery_S1.csv"), "2": ("_1N_gallery_G2.csv", "_1N_gallery_S2.csv")}
+WIDEST_TABLE = 1 << 26
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Which face belongs to which template and media; arrays of [n], line by line.
+    """Which face belongs to which template and media; arrays of [n].
 
     Attributes:
-        path: The file.
+        path: The file, or the folder if there are several.
         names: pyarrow string array.
         template: int64 template ids.
         media: int64 media ids; faces of one template with the same media id are frames of one video.
+        where: Row to the words that name its line.
+        by_line: Whether row i is line i of one file, so that embeddings without keys can be matched.
     """
 
     path: Path
     names: Any
     template: np.ndarray
     media: np.ndarray
+    where: Callable[[int], str]
+    by_line: bool = True
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The 1:1 comparisons; arrays of [p]."""
+    """The 1:1 comparisons; arrays of [p]; ``header`` is 1 if the file has one."""
 
     path: Path
     first: np.ndarray
     second: np.ndarray
     genuine: np.ndarray
+    header: int = 0
+
+    def where(self, row: int) -> str:
+        """Names the line of a pair."""
+        return f"{self.path} line {line_of(self.path, self.header + row)}"
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """A gallery or the probes: the subject of each template; arrays of [t], by rising template id."""
+    """A gallery or the probes: the subject of each template; arrays of [t], by rising template id.
+
+    Attributes:
+        path: The file.
+        template: int64.
+        subject: int64.
+        row: int64, the first row of each template in the file.
+    """
 
     path: Path
     template: np.ndarray
     subject: np.ndarray
+    row: np.ndarray
+
+    def where(self, index: int) -> str:
+        """Names the first line of a template."""
+        return f"{self.path} line {line_of(self.path, 1 + int(self.row[index]))}"
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything in a protocol folder."""
+    """Everything in a protocol folder; ``layout`` is ``insightface`` or ``nist``."""
 
+    layout: str
     faces: Faces
     pairs: Pairs
     galleries: dict[str, Subjects]
@@ -70,44 +97,52 @@ class Protocol:
 
 
 def load_protocol(folder: Path) -> Protocol:
-    """Reads a folder of protocol files, found by the ends of their names.
+    """Reads a folder of protocol files of either layout.
 
     Raises:
         InputError: A file that is missing, there twice, empty or malformed (naming the line), a template with two
-            subjects, or a gallery, probe or pair with a template that has no faces.
+            subjects, a gallery or probe template that has no faces, a face twice in a template, or a subject in
+            both galleries.
     """
-    paths = {end: _find(folder, end) for end in (FACES, PAIRS, *GALLERIES.values(), PROBES)}
-    faces = load_faces(paths[FACES])
-    galleries = {name: load_subjects(paths[end]) for name, end in GALLERIES.items()}
-    probes = load_subjects(paths[PROBES])
-    templates = np.unique(faces.template)
-    for listed in (*galleries.values(), probes):
-        unknown = np.setdiff1d(listed.template, templates)
-        if unknown.size:
-            line = _line_of(listed.path, 1 + _first_row(listed.path, "TEMPLATE_ID", unknown[0]))
-            raise InputError(f"{listed.path} line {line}: template {unknown[0]} has no faces in {faces.path.name}")
-    return Protocol(faces, load_pairs(paths[PAIRS]), galleries, probes)
+    from eval.nist import is_nist, load_nist
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; --protocol wants the folder of the protocol files")
+    protocol = load_nist(folder) if is_nist(folder) else load_meta(folder)
+    check(protocol)
+    return protocol
+
+
+def load_meta(folder: Path) -> Protocol:
+    """Reads insightface's layout."""
+    faces = load_faces(find(folder, FACES))
+    galleries = {}
+    for ends in GALLERIES.values():
+        path = find(folder, *ends)
+        galleries[path.stem[-2:]] = load_subjects(path)
+    return Protocol(
+        "insightface", faces, load_pairs(find(folder, PAIRS)), galleries, load_subjects(find(folder, PROBES))
+    )
 
 
 def load_faces(path: Path) -> Faces:
     """Reads ``name template media`` lines."""
-    table = _read(path, {"name": "string", "template": "int64", "media": "int64"})
-    return Faces(path, table["name"].combine_chunks(), table["template"].to_numpy(), table["media"].to_numpy())
+    table = read_table(path, {"name": "string", "template": "int64", "media": "int64"})
+    return Faces(
+        path,
+        table["name"].combine_chunks(),
+        table["template"].to_numpy(),
+        table["media"].to_numpy(),
+        lambda row: f"{path} line {line_of(path, row)}",
+    )
 
 
 def load_pairs(path: Path) -> Pairs:
     """Reads ``template template label`` lines; label 1 is a genuine pair, 0 an impostor pair."""
-    table = _read(path, {"first": "int64", "second": "int64", "label": "int64"})
-    label = table["label"].to_numpy()
-    bad = np.flatnonzero((label != 0) & (label != 1))
-    if bad.size:
-        raise InputError(
-            f"{path} line {_line_of(path, bad[0])}: label {label[bad[0]]}; expected 1 (genuine) or 0 (impostor)"
-        )
-    for value, name in [(1, "genuine"), (0, "impostor")]:
-        if not np.any(label == value):
-            raise InputError(f"{path}: no {name} pair (label {value}) in {len(label)} lines; both kinds are needed")
-    return Pairs(path, table["first"].to_numpy(), table["second"].to_numpy(), label == 1)
+    table = read_table(path, {"first": "int64", "second": "int64", "label": "bool"})
+    genuine = table["label"].to_numpy()
+    check_both_kinds(path, genuine)
+    return Pairs(path, table["first"].to_numpy(), table["second"].to_numpy(), genuine)
 
 
 def load_subjects(path: Path) -> Subjects:
@@ -116,21 +151,90 @@ def load_subjects(path: Path) -> Subjects:
     Raises:
         InputError: A missing, empty or malformed file, or a template with two subjects.
     """
-    table = _read(path, {"TEMPLATE_ID": "int64", "SUBJECT_ID": "int64"}, header=True)
+    table = read_table(path, {"TEMPLATE_ID": "int64", "SUBJECT_ID": "int64"}, header=True)
     lines, subject = table["TEMPLATE_ID"].to_numpy(), table["SUBJECT_ID"].to_numpy()
     template, first, inverse = np.unique(lines, return_index=True, return_inverse=True)
     differs = np.flatnonzero(subject != subject[first][inverse])
     if differs.size:
         row = differs[0]
         raise InputError(
-            f"{path} line {_line_of(path, 1 + row)}: template {lines[row]} is of subject {subject[row]} here "
-            f"and of subject {subject[first][inverse][row]} in line {_line_of(path, 1 + first[inverse[row]])}"
+            f"{path} line {line_of(path, 1 + row)}: template {lines[row]} is of subject {subject[row]} here "
+            f"and of subject {subject[first][inverse][row]} in line {line_of(path, 1 + first[inverse[row]])}"
         )
-    return Subjects(path, template, subject[first])
+    return Subjects(path, template, subject[first], first)
+
+
+def check(protocol: Protocol) -> None:
+    """Refuses templates without faces, a face twice in a template, and a subject in two galleries."""
+    faces = protocol.faces
+    templates = np.unique(faces.template)
+    for listed in (*protocol.galleries.values(), protocol.probes):
+        unknown = np.flatnonzero(positions(templates, listed.template) < 0)
+        if unknown.size:
+            row = unknown[np.argmin(listed.row[unknown])]
+            raise InputError(f"{listed.where(row)}: template {listed.template[row]} has no faces in {faces.path.name}")
+    _check_repeats(faces)
+    for (name, one), (other, two) in [tuple(protocol.galleries.items())[:2]]:
+        shared = np.flatnonzero(np.isin(two.subject, one.subject))
+        if shared.size:
+            subject = two.subject[shared[0]]
+            at = int(np.flatnonzero(one.subject == subject)[0])
+            raise InputError(
+                f"{two.where(shared[0])}: subject {subject} is in gallery {other} here and in gallery {name} in "
+                f"{one.where(at)}; the galleries of a protocol share no subject"
+            )
+
+
+def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
+    """Refuses pairs of one kind only."""
+    count = np.count_nonzero(genuine)
+    for value, name, missing in [(1, "genuine", count == 0), (0, "impostor", count == len(genuine))]:
+        if missing:
+            raise InputError(f"{path}: no {name} pair (label {value}) in {len(genuine)} lines; both kinds are needed")
+
+
+def subjects_of(protocol: Protocol, templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The subject of each template, int64 [t] from 0, by the galleries, the probes and the genuine pairs.
+
+    A template that none of them ties to another is a subject of its own.
+
+    Args:
+        protocol: Its files.
+        templates: int64 [t], rising.
+        first: int [p], positions of the pairs' templates, as `pair_positions` gives them.
+        second: int [p].
+
+    Raises:
+        InputError: A pair that is labelled otherwise than its templates' subjects say.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = protocol.pairs
+    listed = (*protocol.galleries.values(), protocol.probes)
+    at = np.concatenate([positions(templates, part.template) for part in listed])
+    ids, subject = np.unique(np.concatenate([part.subject for part in listed]), return_inverse=True)
+    known = np.full(len(templates), -1)
+    known[at] = subject
+    rows = np.flatnonzero(pairs.genuine)
+    one, two = known[first[rows]], known[second[rows]]
+    _refuse_label(pairs, rows[(one >= 0) & (two >= 0) & (one != two)], "genuine (1)", "two subjects")
+    left = np.r_[at, first[rows]]
+    right = np.r_[len(templates) + subject, second[rows]]
+    nodes = len(templates) + len(ids)
+    graph = coo_matrix((np.ones(len(left), bool), (left, right)), shape=(nodes, nodes))
+    component = connected_components(graph, directed=False)[1][: len(templates)].astype(np.int32)
+    same = component[first] == component[second]
+    _refuse_label(pairs, np.flatnonzero(same & ~pairs.genuine), "impostor (0)", "one subject")
+    return np.unique(component, return_inverse=True)[1]
 
 
 def positions(templates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Where ids stand in the sorted `templates`, int32, -1 for those that are not there."""
+    if templates[0] > 0 and templates[-1] < WIDEST_TABLE:  # a table is several times faster than a search
+        table = np.full(int(templates[-1]) + 2, -1, dtype=np.int32)
+        table[templates] = np.arange(len(templates), dtype=np.int32)
+        return np.take(table, wanted, mode="clip")  # what is outside goes to one of the ends, where -1 stands
     index = np.minimum(np.searchsorted(templates, wanted), len(templates) - 1).astype(np.int32)
     index[templates[index] != wanted] = -1
     return index
@@ -143,13 +247,10 @@ def pair_positions(pairs: Pairs, templates: np.ndarray) -> tuple[np.ndarray, np.
         InputError: A template that has no faces.
     """
     first, second = (positions(templates, side) for side in (pairs.first, pairs.second))
-    unknown = np.flatnonzero((first < 0) | (second < 0))
-    if unknown.size:
-        row = unknown[0]
+    if min(first.min(), second.min()) < 0:
+        row = int(np.flatnonzero((first < 0) | (second < 0))[0])
         template = pairs.first[row] if first[row] < 0 else pairs.second[row]
-        raise InputError(
-            f"{pairs.path} line {_line_of(pairs.path, row)}: template {template} has no faces in the protocol"
-        )
+        raise InputError(f"{pairs.where(row)}: template {template} has no faces in the protocol")
     return first, second
 
 
@@ -166,6 +267,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path) -
     import pyarrow.compute as pc
 
     if keys is None:
+        if not faces.by_line:
+            raise InputError(f"{source}: no keys.txt; in this layout faces match by name, so that it is needed")
         if rows != len(faces.names):
             raise InputError(
                 f"{source}: {rows} embeddings without keys.txt, but {faces.path} has {len(faces.names)} faces; "
@@ -180,87 +283,40 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path) -
     missing = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))
     if missing.size:
         raise InputError(
-            f"{faces.path} line {_line_of(faces.path, missing[0])}: face {faces.names[int(missing[0])].as_py()!r} has "
-            f"no embedding in {source} ({missing.size} of {len(faces.names)} faces are missing there)"
+            f"{faces.where(int(missing[0]))}: face {faces.names[int(missing[0])].as_py()!r} has no embedding in "
+            f"{source} ({missing.size} of {len(faces.names)} faces are missing there)"
         )
     return found.to_numpy().astype(np.int64)
 
 
-def _find(folder: Path, end: str) -> Path:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; --protocol wants the folder of the protocol files")
-    found = sorted(path for path in folder.iterdir() if path.name.endswith(end))
+def find(folder: Path, *ends: str) -> Path:
+    """The one file of a folder whose name has one of these ends."""
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
-        raise InputError(f"{folder}: expected one file that ends in {end}, found {names}")
+        raise InputError(f"{folder}: expected one file that ends in {' or '.join(ends)}, found {names}")
     return found[0]
 
 
-def _read(path: Path, columns: dict[str, str], header: bool = False) -> Any:
-    """Columns of integers and strings, by pyarrow; its complaints get the line they are about."""
+def _check_repeats(faces: Faces) -> None:
     import pyarrow as pa
-    from pyarrow import csv
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    delimiter = "," if header else " "
-    names = list(columns)
-    try:
-        table = csv.read_csv(
-            path,
-            csv.ReadOptions(column_names=None if header else names),
-            csv.ParseOptions(delimiter=delimiter, quote_char='"' if header else False),
-            csv.ConvertOptions(
-                column_types={name: pa.type_for_alias(kind) for name, kind in columns.items()},
-                include_columns=names,
-                null_values=[],
-            ),
+    name = np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
+    order = np.lexsort((name, faces.template))
+    repeated = (np.diff(faces.template[order]) == 0) & (np.diff(name[order]) == 0)
+    if repeated.any():
+        at = int(np.flatnonzero(repeated)[0])
+        one, two = sorted(map(int, order[at : at + 2]))
+        raise InputError(
+            f"{faces.where(two)}: face {faces.names[two].as_py()!r} is in template {faces.template[two]} twice, here "
+            f"and in {faces.where(one)}; remove one of the lines"
         )
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise InputError(_diagnose(path, columns, delimiter, header) or f"{path}: {error}") from None
-    if not len(table):
-        raise InputError(f"{path}: no lines; expected {' '.join(names)}")
-    return table
 
 
-def _diagnose(path: Path, columns: dict[str, str], delimiter: str, header: bool) -> str | None:
-    """What is wrong with a file that pyarrow refused: the slow way, to say where."""
-    wanted = list(columns)
-    names = wanted
-    with path.open(encoding="utf-8", errors="replace") as file:
-        filled = ((number, text.rstrip("\r\n")) for number, text in enumerate(file, 1) if text.strip())
-        if header:
-            names = next(filled, (0, ""))[1].split(delimiter)
-            if absent := [name for name in wanted if name not in names]:
-                return f"{path}: no column {' and '.join(absent)}; the header is {delimiter.join(names)!r}"
-        for number, text in filled:
-            fields = text.split(delimiter)
-            if len(fields) != len(names):
-                wants = f"expected {len(names)}: {delimiter.join(names)}"
-                return f"{path} line {number}: {len(fields)} fields in {text!r}; {wants}"
-            for name, field in zip(names, fields, strict=True):
-                if columns.get(name) == "int64" and not _is_int64(field):
-                    return f"{path} line {number}: {name} is {field!r}; expected a whole number"
-    return f"{path}: no lines; expected {' '.join(wanted)}" if _filled_lines(path) == 0 else None
-
-
-def _filled_lines(path: Path) -> int:
-    """Lines that are not blank."""
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
-
-
-def _is_int64(text: str) -> bool:
-    text = text.strip()
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and abs(int(text)) < 2**63
-
-
-def _line_of(path: Path, row: int) -> int:
-    """The line of a file, from 1, that holds its row (from 0; a header is row 0), blank lines not counted."""
-    with path.open("rb") as file:
-        filled = (number for number, line in enumerate(file, 1) if line.strip())
-        return next(number for index, number in enumerate(filled) if index == row)
-
-
-def _first_row(path: Path, column: str, value: int) -> int:
-    return int(np.flatnonzero(_read(path, {column: "int64"}, header=True)[column].to_numpy() == value)[0])
+def _refuse_label(pairs: Pairs, rows: np.ndarray, label: str, said: str) -> None:
+    if rows.size:
+        row = int(rows[0])
+        raise InputError(
+            f"{pairs.where(row)}: templates {pairs.first[row]} and {pairs.second[row]} are labelled {label}, but by "
+            f"the galleries, the probes and the other genuine pairs they are of {said} ({rows.size} such pairs)"
+        )

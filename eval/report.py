@@ -8,7 +8,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from eval.comparison import COLUMNS, Table, gap_note, markdown, summary, tabulate
+from eval.bootstrap import interval
+from eval.comparison import (
+    COLUMNS,
+    Table,
+    against_best,
+    gap_note,
+    latex,
+    markdown,
+    points,
+    summary,
+    tabulate,
+    verdict,
+)
+from eval.paired import all_differences, figure_of
 from eval.runs import Run, command_line, load_runs
 from facerec.artifacts import InputError, write_json, write_table
 from facerec.stages import stage
@@ -16,27 +29,53 @@ from facerec.stages import stage
 
 @stage("eval compare")
 def compare(
-    runs: list[Path], out: Path, recipe: Path | None = None, title: str = "Clustering backends as pseudo-labellers"
+    runs: list[Path],
+    out: Path,
+    recipe: Path | None = None,
+    title: str = "Clustering backends as pseudo-labellers",
+    tensorboard: bool = False,
 ) -> Mapping[str, Any]:
     """Puts runs into one table, one set of plots and one page, report.html.
 
     Args:
         runs: Folders, one a row, as '[a,b]': of a recipe (with ijb, clusters, clusters.json, pseudo.json, sheet.png) or
             bare reports of `eval ijb`. Rows named labelled and supervised are the bounds.
-        out: Folder for report.html, comparison.csv, comparison.md, det.png, iet.png, metrics.json.
+        out: Folder for report.html, comparison.csv, comparison.md, comparison.tex, det.png, iet.png, metrics.json; if
+            the runs have bootstrap samples also intervals.csv and differences.csv.
         recipe: A configuration that the page shows as it is.
         title: The page's heading.
+        tensorboard: Also write settings and figures of every row for TensorBoard's HPARAMS page, into tensorboard/.
     """
-    from eval.plots import plot_det, plot_iet
+    from eval.plots import as_svg, plot_det, plot_iet
 
     table = tabulate(load_runs(runs))
     configuration = _read_text(recipe) if recipe else None
     write_json(out / "metrics.json", {run.name: _metrics(run, table) for run in table.runs})
     write_table(out / "comparison.csv", ["row", *(column.key for column in COLUMNS)], _csv_rows(table))
     (out / "comparison.md").write_text(markdown(table), encoding="utf-8")
+    (out / "comparison.tex").write_text(latex(table), encoding="utf-8")
+    _write_intervals(table, out)
+    if tensorboard:
+        from eval.hparams import write_hparams
+
+        write_hparams(table, out / "tensorboard")
     plots = {
-        "det": plot_det({run.name: run.det for run in table.runs}, out / "det.png"),
-        "iet": plot_iet({run.name: run.iet for run in table.runs}, out / "iet.png"),
+        "det": as_svg(
+            plot_det(
+                {run.name: run.det for run in table.runs},
+                out / "det.png",
+                {run.name: run.det_band for run in table.runs},
+            ),
+            "det",
+        ),
+        "iet": as_svg(
+            plot_iet(
+                {run.name: run.iet for run in table.runs},
+                out / "iet.png",
+                {run.name: run.iet_band for run in table.runs},
+            ),
+            "iet",
+        ),
     }
     (out / "report.html").write_text(page(table, plots, configuration, title), encoding="utf-8")
     return {"summary": summary(table)}
@@ -65,6 +104,13 @@ def page(table: Table, plots: Mapping[str, str], configuration: str | None, titl
         columns=COLUMNS,
         rows=[(run, _cells(table, index)) for index, run in enumerate(table.runs)],
         daggers=any("†" in text for index in range(len(table.runs)) for text, _, _ in _cells(table, index)),
+        few="‡" in markdown(table),
+        compared=[
+            (each, points(each.value), f"{points(each.low)} to {points(each.high)}", verdict(each))
+            for each in against_best(table)
+        ],
+        fmr=table.fmr,
+        bands=any(run.det_band for run in table.runs),
         counts=table.runs[0].metrics["counts"],
         runs=table.runs,
         plots={name: Markup(svg) for name, svg in plots.items()},
@@ -84,6 +130,23 @@ def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:
         (table.text(index, column), table.is_best(index, column), start)
         for column, start in zip(COLUMNS, starts, strict=True)
     ]
+
+
+def _write_intervals(table: Table, out: Path) -> None:
+    """Every figure of every run with its interval, and every difference between two runs with its."""
+    if not any(run.samples for run in table.runs):
+        return
+    ends = [
+        [run.name, figure, figure_of(run, figure), *(interval(samples) or ("", ""))]
+        for run in table.runs
+        for figure, samples in run.samples.items()
+    ]
+    write_table(out / "intervals.csv", ["row", "figure", "value", "low", "high"], ends)
+    rows = [
+        [each.figure, each.run, each.other, each.value, each.low, each.high, each.p]
+        for each in all_differences(table.runs)
+    ]
+    write_table(out / "differences.csv", ["figure", "row", "other", "difference", "low", "high", "p"], rows)
 
 
 def _csv_rows(table: Table) -> list[list[Any]]:

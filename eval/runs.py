@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facerec.artifacts import InputError, read_json
+import numpy as np
+
+from facerec.artifacts import InputError, load_array, read_json
 
 BOUNDS = ("labelled", "supervised")
 STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
@@ -30,6 +32,9 @@ class Run:
         pseudo: The same of the pseudo-labels kept, or None.
         metas: Name of a stage's folder to its ``meta.json``.
         sheet: Picture of sample clusters, or None.
+        samples: Figure to its bootstrap samples, float64 [samples]; empty if there are none.
+        det_band: Points (FMR, lowest FNMR, highest), where there are intervals.
+        iet_band: Points (FPIR, lowest mean FNIR, highest).
     """
 
     name: str
@@ -40,6 +45,9 @@ class Run:
     pseudo: dict[str, float] | None
     metas: dict[str, dict[str, Any]]
     sheet: Path | None
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+    det_band: list[tuple[float, ...]] = field(default_factory=list)
+    iet_band: list[tuple[float, ...]] = field(default_factory=list)
 
     @property
     def is_backend(self) -> bool:
@@ -85,12 +93,13 @@ def load_run(folder: Path) -> Run:
     return Run(
         name=folder.resolve().name,
         metrics=metrics,
-        det=_read_curve(report / "det.csv", "fmr", "fnmr"),
-        iet=_read_curve(report / "iet.csv", "fpir", "fnir_mean"),
+        det=_read_curve(report / "det.csv", ["fmr", "fnmr"]),
+        iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
         clusters=_read_scores(folder / "clusters.json"),
         pseudo=_read_scores(folder / "pseudo.json"),
         metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
+        **_read_intervals(report, metrics),
     )
 
 
@@ -127,11 +136,28 @@ def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
     return {name: read_json(path / "meta.json") for name, path in folders.items() if (path / "meta.json").exists()}
 
 
-def _read_curve(path: Path, x: str, y: str) -> list[tuple[float, float]]:
+def _read_intervals(report: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Samples and bands of a report with intervals."""
+    if "intervals" not in metrics:
+        return {}
+    names, path = metrics["intervals"].get("figures", []), report / "bootstrap.npy"
+    samples = load_array(path, kind="f", ndim=2)
+    if samples.shape != (metrics["intervals"].get("samples"), len(names)):
+        raise InputError(f"{path}: shape {list(samples.shape)}; metrics.json says {len(names)} figures; evaluate again")
+    return {
+        "samples": dict(zip(names, np.array(samples).T, strict=True)),
+        "det_band": _read_curve(report / "det.csv", ["fmr", "fnmr_low", "fnmr_high"]),
+        "iet_band": _read_curve(report / "iet.csv", ["fpir", "fnir_mean_low", "fnir_mean_high"]),
+    }
+
+
+def _read_curve(path: Path, columns: Sequence[str]) -> list[Any]:
+    """The points that have all the columns."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [(float(line[x]), float(line[y])) for line in csv.DictReader(file)]
+            lines = [[line[name] for name in columns] for line in csv.DictReader(file)]
+        return [tuple(map(float, line)) for line in lines if "" not in line]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a curve with columns {x} and {y} ({error!r})") from None
+        raise InputError(f"{path}: not a curve with columns {' and '.join(columns)} ({error!r})") from None

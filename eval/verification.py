@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ROWS_PER_BLOCK = 512
+CELLS_AT_ONCE = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -35,28 +36,51 @@ class OperatingPoint:
 def pair_scores(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine of each pair of templates, float32 [p].
 
-    Products of blocks of rows with all rows that they meet. In double precision, then rounded: so equal faces get equal
-    scores wherever they stand in a matrix, and ties are ties.
+    Products of blocks of rows with all columns that they meet. In double precision, then rounded: so equal faces get
+    equal scores wherever they stand in a matrix, and ties are ties.
 
     Args:
         features: float64 [t, d], unit or zero rows.
         first: int [p], positions in `features`.
         second: int [p].
     """
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    block = low // ROWS_PER_BLOCK
+    rows, columns = _sides(first, second, len(features))
+    named, met = _distinct(rows, len(features)), _distinct(columns, len(features))
+    rank = np.zeros(len(features), dtype=np.int32)
+    rank[named] = np.arange(len(named))
+    if len(named) * len(met) <= CELLS_AT_ONCE:
+        column = np.zeros(len(features), dtype=np.int32)
+        column[met] = np.arange(len(met))
+        return _products(features, named, met)[rank[rows], column[columns]]
+    return _scores_by_block(features, rows, columns, named, rank)
+
+
+def _scores_by_block(
+    features: np.ndarray, rows: np.ndarray, columns: np.ndarray, named: np.ndarray, rank: np.ndarray
+) -> np.ndarray:
+    """The same where the pairs are few among many templates: each block of rows with the columns that it meets."""
+    block = rank[rows] // ROWS_PER_BLOCK
     order = np.argsort(block.astype(np.uint16) if block.max(initial=0) < 2**16 else block, kind="stable")
     ends = np.cumsum(np.bincount(block))
-    scores = np.empty(len(low), dtype=np.float32)
+    scores = np.empty(len(rows), dtype=np.float32)
     column = np.empty(len(features), dtype=np.int32)
     for index, (start, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
         pairs = order[start:end]
-        met = _distinct(high[pairs], len(features))
+        met = _distinct(columns[pairs], len(features))
         column[met] = np.arange(len(met))
         top = index * ROWS_PER_BLOCK
-        products = features[top : top + ROWS_PER_BLOCK] @ features[met].T
-        scores[pairs] = products[low[pairs] - top, column[high[pairs]]]
+        products = _products(features, named[top : top + ROWS_PER_BLOCK], met)
+        scores[pairs] = products[rank[rows[pairs]] - top, column[columns[pairs]]]
     return scores
+
+
+def _products(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """All products of some templates with others, float32 [rows, columns], computed in double precision."""
+    right = features[columns].T
+    products = np.empty((len(rows), len(columns)), dtype=np.float32)
+    for start in range(0, len(rows), ROWS_PER_BLOCK):
+        products[start : start + ROWS_PER_BLOCK] = features[rows[start : start + ROWS_PER_BLOCK]] @ right
+    return products
 
 
 def allowed(negatives: int, rate: float) -> int:
@@ -112,6 +136,51 @@ def fnmr_at_fmr(genuine: np.ndarray, impostor: np.ndarray, fmr: float) -> float:
     return point.rejected / len(genuine)
 
 
+def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float]:
+    """EER and its threshold: where FMR and FNMR are nearest to each other, and half their sum there.
+
+    FMR falls and FNMR rises with the threshold, in steps, so they may pass each other without meeting; of the two
+    thresholds beside the crossing the one with the smaller difference counts, of equal ones the lower.
+
+    Args:
+        genuine: Scores in rising order, float32.
+        impostor: The same.
+
+    Example:
+        >>> equal_error(np.float32([.2, .6, .7, .9]), np.float32([.1, .3, .5, .65]))[0]   # at .6: 1 of 4 and 1 of 4
+        0.25
+    """
+
+    def errors(threshold: np.float32) -> tuple[int, int]:
+        """False matches and false non-matches, each times the number of the others: so they compare as FMR and FNMR."""
+        passing = len(impostor) - int(np.searchsorted(impostor, threshold))
+        return passing * len(genuine), int(np.searchsorted(genuine, threshold)) * len(impostor)
+
+    low, high = _key(np.float32(-np.inf)), _key(np.float32(np.inf))
+    while high - low > 1:  # at `low` FMR >= FNMR, at `high` it is below
+        middle = (low + high) // 2
+        matches, misses = errors(_float(middle))
+        low, high = (middle, high) if matches >= misses else (low, middle)
+    best = min((_float(low), _float(high)), key=lambda threshold: abs(np.subtract(*errors(threshold))))
+    return sum(errors(best)) / (2 * len(genuine) * len(impostor)), float(best)
+
+
+def area(genuine: np.ndarray, impostor: np.ndarray) -> float:
+    """Area under the ROC curve: how often a genuine score is above an impostor score, a tie counting half.
+
+    Args:
+        genuine: Scores in any order.
+        impostor: Scores in rising order.
+
+    Example:
+        >>> area(np.float32([.2, .5]), np.float32([.1, .2, .3, .4]))   # (1 + 1/2 + 4) of 8
+        0.6875
+    """
+    below = np.searchsorted(impostor, genuine, side="left").sum(dtype=np.int64)
+    upto = np.searchsorted(impostor, genuine, side="right").sum(dtype=np.int64)
+    return float((below + upto) / 2 / (len(genuine) * len(impostor)))
+
+
 def curve_rates(negatives: int, per_decade: int = 20, lowest: float = 1e-6) -> np.ndarray:
     """Log-spaced rates of four digits from `lowest`, or what `negatives` scores support if that is more, to 1."""
     steps = range(round(per_decade * np.log10(lowest)), 1)
@@ -129,6 +198,29 @@ def det_curve(genuine: np.ndarray, impostor: np.ndarray) -> list[tuple[float, fl
 def _up_to(ordered: np.ndarray, score: float) -> int:
     """How many scores are at most `score`, which no threshold below or at it lets through."""
     return int(np.searchsorted(ordered, ordered.dtype.type(score), side="right"))
+
+
+def _sides(first: np.ndarray, second: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs as rows and columns of products: as they stand, or the lower position first if that is not more.
+
+    The side with fewer distinct templates becomes the rows. Swapping first and second changes nothing.
+    """
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    sizes = [len(_distinct(side, count)) for side in (first, second, low, high)]
+    if sizes[2] * sizes[3] <= sizes[0] * sizes[1]:
+        return low, high
+    return (first, second) if sizes[0] < sizes[1] else (second, first) if sizes[1] < sizes[0] else (low, high)
+
+
+def _key(number: np.float32) -> int:
+    """An integer for each float32, in the same order."""
+    bits = int(number.view(np.int32))
+    return bits if bits >= 0 else -(bits & 0x7FFFFFFF)
+
+
+def _float(key: int) -> np.float32:
+    """The float32 of such an integer."""
+    return np.int32(key).view(np.float32) if key >= 0 else -np.int32(-key).view(np.float32)
 
 
 def _distinct(values: np.ndarray, limit: int) -> np.ndarray:

@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "facerec.train:train",
     "embed": "facerec.embed:embed",
     "sheet": "facerec.sheet:sheet",
+    "bin": "facerec.pairs_bin:unpack",
 }
 
 if __name__ == "__main__":

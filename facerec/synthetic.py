@@ -55,6 +55,7 @@ def synth(
     labelled: int = 200,
     validation: int = 80,
     unlabelled: int = 300,
+    strangers: int = 0,
     test: int = 200,
     faces_per_identity: float = 12.0,
     size: int = 112,
@@ -73,6 +74,7 @@ def synth(
         labelled: Labelled identities, to train recognisers on.
         validation: Labelled identities that no recogniser is trained on, to choose clusterings on.
         unlabelled: Unlabelled identities.
+        strangers: Further unlabelled identities with a single photograph each, as found material has them.
         test: Test identities, at least 4; each has 6 to 16 photographs.
         faces_per_identity: Mean of the heavy-tailed (log-normal) number of photographs of a labelled or unlabelled
             identity; the numbers themselves lie between 2 and 60.
@@ -84,23 +86,23 @@ def synth(
     Raises:
         InputError: An option out of its range.
     """
-    _check(labelled, validation, unlabelled, test, faces_per_identity, size, difficulty, seed, workers)
+    _check(labelled, validation, unlabelled, strangers, test, faces_per_identity, size, difficulty, seed, workers)
     rng = _generator(seed, SPLITS["composition"])
     named = {
         name: _face_counts(rng, n, faces_per_identity)
         for name, n in [("labelled", labelled), ("validation", validation)]
     }
-    counts = _face_counts(rng, unlabelled, faces_per_identity)
+    counts = np.append(_face_counts(rng, unlabelled, faces_per_identity), np.ones(strangers, np.int64))
     tests, test_media, test_faces = _compose_test(rng, test)
     order = rng.permutation(counts.sum())
-    owner = np.repeat(np.arange(unlabelled), counts)
+    owner = np.repeat(np.arange(len(counts)), counts)
     truth = np.empty(len(order), np.int64)
     truth[order] = owner
     parts = {
         name: [[f"id{identity:05d}/{number:03d}.jpg" for number in range(n)] for identity, n in enumerate(numbers)]
         for name, numbers in named.items()
     } | {
-        "unlabelled": [[f"{place:06d}.jpg" for place in order[owner == i]] for i in range(unlabelled)],
+        "unlabelled": [[f"{place:06d}.jpg" for place in order[owner == i]] for i in range(len(counts))],
         "test": tests,
     }
     sittings = []
@@ -157,6 +159,7 @@ def _check(
     labelled: int,
     validation: int,
     unlabelled: int,
+    strangers: int,
     test: int,
     faces: float,
     size: int,
@@ -166,7 +169,7 @@ def _check(
 ) -> None:
     for name, value, least, most in [
         ("labelled", labelled, 1, 10**5), ("validation", validation, 1, 10**5),
-        ("unlabelled", unlabelled, 1, 10**5), ("test", test, 4, 10**5),
+        ("unlabelled", unlabelled, 1, 10**5), ("strangers", strangers, 0, 10**6), ("test", test, 4, 10**5),
         ("faces_per_identity", faces, FEWEST, MOST), ("size", size, 32, 512), ("difficulty", difficulty, 0, 2),
         ("seed", seed, 0, 2**63), ("workers", workers, 1, 1024),
     ]:  # fmt: skip

@@ -56,12 +56,13 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES > JOBS ? CORES / JOBS : 1))}
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"; }
+evaluation() { python -m eval "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
 train() { facerec train train --faces "$OUT/corpus/labelled" "${@:2}" --out "$OUT/rows/$1/model"; }
 evaluate() {
   facerec embed embed --model "$OUT/rows/$1/model" --faces "$TEST_FACES" --out "$OUT/rows/$1/test"
-  python -m eval ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$1/test" --out "$OUT/rows/$1/ijb"
+  evaluation ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$1/test" --out "$OUT/rows/$1/ijb"
 }
 queue() { # runs a command beside others, at most JOBS at once
   while (($(jobs -pr | wc -l) >= JOBS)); do sleep 0.2; done
@@ -123,7 +124,7 @@ if stage 9 "evaluate"; then
   drain
 fi
 if stage 10 "compare"; then
-  python -m eval compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
+  evaluation compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
   echo "Open $OUT/report/report.html" >&2
 fi
 exit 0

@@ -9,10 +9,11 @@ import numpy as np
 
 from clustering.base import cluster_sums
 from clustering.hilander.level import Level
+from clustering.hilander.nearest import Nearest
 from clustering.knn import KnnGraph
 from facerec.artifacts import normalize
 
-FEATURES = ("identity", "average", "both")
+FEATURES = ("identity", "average", "both", "reference")
 
 Link = Callable[[Level], np.ndarray]
 """Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
@@ -26,6 +27,7 @@ class Step:
         level: The graph it started from, of n nodes.
         linkage: float32 [n, k]: r_ij.
         density: float32 [n], equation (4).
+        parents: int64 [n]: the node that each node's one edge leads to, itself for peaks.
         clusters: int64 [n]: the node of the next level that each node has become part of.
         peaks: int64 [next n]: the node without outgoing edge of each such cluster.
     """
@@ -33,6 +35,7 @@ class Step:
     level: Level
     linkage: np.ndarray
     density: np.ndarray
+    parents: np.ndarray
     clusters: np.ndarray
     peaks: np.ndarray
 
@@ -44,16 +47,17 @@ def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> I
         graph: Of the faces.
         link: The base clustering function's view of an edge.
         p_tau: Least linkage probability of an edge.
-        features: What the next level sees of a cluster: ``identity``, ``average`` or ``both``, equation (7).
+        features: What the next level sees of a cluster, equation (7): ``identity``, ``average``, ``both``, or, as the
+            public reference has it, ``reference``, see `merge`.
         k: Neighbours a node.
     """
-    level = Level.of_faces(graph.narrowed(k), both=features == "both")
+    level = Level.of_faces(graph.narrowed(k), both=features in ("both", "reference"), unit=features == "both")
     while True:
         linkage = link(level)
         density = pseudo_density(level.graph, linkage)
         parents = decode(level.graph, linkage, density, p_tau)
         clusters, peaks = trees(parents)
-        yield Step(level, linkage, density, clusters, peaks)
+        yield Step(level, linkage, density, parents, clusters, peaks)
         if len(peaks) == len(parents):
             return
         level = merge(level, clusters, peaks, features, k)
@@ -111,13 +115,22 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
     """Equations (2) and (7): the next level's nodes and their graph.
 
     A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
-    of unit length, and so is their concatenation.
+    of unit length, and so is their concatenation. With ``reference`` neighbours are those of the identity features, and
+    the model sees the mean, not of unit length, beside them: so does the paper's public reference.
     """
     identity = level.identity[peaks]
     sums = cluster_sums(level.sums, clusters)
-    average = normalize(sums)
-    seen = {"identity": identity, "average": average}.get(features)
-    if seen is None:
-        seen = normalize(np.hstack([identity, average]))
     sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
-    return Level(KnnGraph.build(seen, k), identity, sums, sizes, level.faces[peaks])
+    compared = identity if features in ("identity", "reference") else normalize(sums)
+    if features == "both":
+        compared = normalize(np.hstack([identity, compared]))
+    if level.nearest is None:
+        nearest = Nearest.build(compared, k)
+    else:
+        alone = np.bincount(clusters) == 1
+        nearest = level.nearest.updated(compared, np.where(alone, peaks, -1), k)
+    graph = nearest.graph.narrowed(k)
+    if features == "reference":
+        seen = np.hstack([identity, sums / sizes[:, None]])
+        graph = KnnGraph(seen, graph.neighbors, graph.similarities)
+    return Level(graph, identity, sums, sizes, level.faces[peaks], nearest, level.chance)

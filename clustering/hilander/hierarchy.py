@@ -3,74 +3,73 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from clustering.base import Clustering, Range, check_number, cluster_sums, consecutive
-from clustering.hilander.climb import FEATURES, climb
+from clustering.base import Clustering, Range, check_number, consecutive
+from clustering.hilander.climb import FEATURES, Step, climb
+from clustering.hilander.confidence import Confidence
 from clustering.hilander.lander import Lander
 from clustering.knn import DEFAULT_K, KnnGraph
-from facerec.artifacts import BLOCK_ROWS, InputError, normalize, write_yaml
+from facerec.artifacts import InputError, write_yaml
+
+OWN = ("k", "p_tau", "features", "early_stop", "levels", "confidence")
 
 
 @dataclass(frozen=True)
 class HiLander:
     """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, its clusters become nodes.
 
-    Confidence is the estimated probability that a face belongs to its cluster's majority identity: a logistic
-    function of its cosine with the mean of the cluster's other faces, fitted on labelled faces; 1 for a face alone.
-
     Attributes:
         model: Linkage and density.
         k: Neighbours a node, on all levels.
         p_tau: Least linkage probability of an edge.
         features: What a level sees of the clusters below it: ``identity``, ``average`` or ``both``.
-        slope: Of the confidence's logistic function.
-        offset: Likewise.
+        early_stop: Whether to stop once the levels no longer thin out, see `until_settled`.
+        levels: How many levels to climb at most; None until no edge is added.
+        confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
     """
 
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {
-        "p_tau": (0.4, 0.9), "features": ["average", "both", "identity"], "k": [5, 10, 20],
+        "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20],
     }  # fmt: skip
 
     model: Lander
     k: int = DEFAULT_K
-    p_tau: float = 0.5
+    p_tau: float = 0.95
     features: str = "average"
-    slope: float = 10.0
-    offset: float = -3.0
+    early_stop: bool = False
+    levels: int | None = None
+    confidence: Confidence = field(default_factory=Confidence)
 
     def __post_init__(self) -> None:
         check_number("p_tau", self.p_tau, 0, 1)
-        check_number("k", self.k, 1)
-        check_number("slope", self.slope, -np.inf)
-        check_number("offset", self.offset, -np.inf)
-        if not isinstance(self.k, int):
-            raise InputError(f"k is {self.k}; it must be a whole number")
+        for name, value in {"k": self.k, "levels": 1 if self.levels is None else self.levels}.items():
+            check_number(name, value, 1)
+            if not isinstance(value, int):
+                raise InputError(f"{name} is {value}; it must be a whole number")
         if self.features not in FEATURES:
             raise InputError(f"features is {self.features!r}; it must be one of {', '.join(FEATURES)}")
+        if not isinstance(self.early_stop, bool):
+            raise InputError(f"early_stop is {self.early_stop!r}; it must be true or false")
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph; a level is its labels, and the peaks and densities of what it merged."""
-        self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features == "both" else 1))
-        nodes = np.arange(len(graph))
-        readable, levels = graph.readable, []
-        for step in climb(graph, self.model.link, self.p_tau, self.features, self.k):
-            nodes = step.clusters[nodes]
-            peaks = step.level.faces[step.peaks]
-            levels.append({"labels": np.where(readable, nodes, -1), "peaks": peaks, "densities": step.density})
-        labels = consecutive(np.where(readable, nodes, -1))
-        return Clustering.of(labels, self._confidence(graph.embeddings, labels), levels)
+        """Clusters the faces of a graph; the levels are what `recorded` makes of them."""
+        self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
+        levels = list(recorded(self._steps(graph), graph.readable))
+        labels = levels[-1]["labels"]
+        return Clustering.of(labels, self.confidence.of_faces(graph.narrowed(self.k), labels), levels)
 
-    def _confidence(self, embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        belonging, alone = fellowship(embeddings, labels)
-        return np.where(alone, 1, 1 / (1 + np.exp(-(self.slope * belonging + self.offset))))
+    def _steps(self, graph: KnnGraph) -> Iterator[Step]:
+        steps = climb(graph, self.model.link, self.p_tau, self.features, self.k)
+        return islice(until_settled(steps, self.k) if self.early_stop else steps, self.levels)
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> HiLander:
@@ -94,32 +93,69 @@ class HiLander:
         Raises:
             InputError: Missing or unknown settings, or weights that are missing or of other shapes.
         """
-        own = ("k", "p_tau", "features", "slope", "offset")
-        missing = [name for name in own if name not in settings]
+        file = folder / "config.yaml"
+        missing = [name for name in OWN if name not in settings]
         if missing:
-            raise InputError(f"{folder / 'config.yaml'}: no {', '.join(missing)}; train the model again")
-        model = {name: value for name, value in settings.items() if name not in own}
-        return cls(Lander.load(folder, model), **{name: settings[name] for name in own})
+            raise InputError(f"{file}: no {', '.join(missing)}; train the model again")
+        own = {name: settings[name] for name in OWN}
+        own["confidence"] = Confidence.of_settings(file, own["confidence"])
+        model = {name: value for name, value in settings.items() if name not in OWN}
+        return cls(Lander.load(folder, model), **own)
 
     def save(self, folder: Path) -> None:
         """Writes config.yaml and model.safetensors."""
-        own = {name: getattr(self, name) for name in ("k", "p_tau", "features", "slope", "offset")}
-        write_yaml(folder / "config.yaml", {"backend": self.name, **own, **self.model.settings()})
+        write_yaml(folder / "config.yaml", {"backend": self.name, **self.settings()})
         self.model.save(folder)
 
+    def settings(self) -> dict[str, Any]:
+        """What config.yaml holds: its hyper-parameters, and the model's."""
+        own = {name: getattr(self, name) for name in OWN}
+        return {**own, "confidence": asdict(self.confidence), **self.model.settings()}
 
-def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each face's cosine with the mean of the other faces of its cluster.
 
-    Returns:
-        float32 [n], 0 where there are no others; and bool [n], True there.
+def until_settled(steps: Iterable[Step], k: int) -> Iterator[Step]:
+    """The paper's rule for stopping early (section 4.3), to save time.
+
+    Were all clusters k-ary trees, every level would add 1/k of the edges of the level before. The first level that
+    adds more than 1/(k - 1) of them is the last; its edges are kept.
     """
-    sums = cluster_sums(embeddings, labels)
-    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
-    alone = (labels < 0) | (sizes[labels] == 1 if len(sizes) else True)
-    belonging = np.zeros(len(labels), dtype=np.float32)
-    for start in range(0, len(labels), BLOCK_ROWS):
-        rows = start + np.flatnonzero(~alone[start : start + BLOCK_ROWS])
-        others = sums[labels[rows]] - embeddings[rows]
-        belonging[rows] = np.einsum("nd,nd->n", normalize(others), embeddings[rows])
-    return belonging, alone
+    before = np.inf
+    for step in steps:
+        yield step
+        edges = len(step.parents) - len(step.peaks)
+        if edges * (k - 1) > before:
+            return
+        before = edges
+
+
+def recorded(steps: Iterable[Step], readable: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """The hierarchy as arrays in which nodes go by their faces.
+
+    A level's nodes are the peaks of the level below, in that order; on the lowest level all n faces.
+
+    Args:
+        steps: What `climb` yields.
+        readable: Bool [n]: unreadable faces have label and parent -1, and are no peaks.
+
+    Yields:
+        For each level ``labels`` int64 [n], consecutive from 0 by first appearance; ``peaks`` int64 [clusters], the
+        face that each label's cluster goes back to; and of each node ``densities`` float32, equation (4), ``parents``
+        int64, the face of the node that its edge leads to, its own for peaks, and ``linkage`` float32, that edge's
+        r_ij, 0 for peaks.
+    """
+    nodes, order = np.arange(len(readable)), np.arange(len(readable))
+    for step in steps:
+        faces, parents = step.level.faces, step.parents[order]
+        chosen = step.level.graph.neighbors[order] == parents[:, None]
+        linkage = np.where(chosen.any(axis=1), step.linkage[order, chosen.argmax(axis=1)], 0)
+        named = np.where(readable[faces[order]], faces[parents], -1)
+        nodes = step.clusters[nodes]
+        labels = consecutive(np.where(readable, nodes, -1))
+        densities = step.density[order]
+        peaks = faces[step.peaks]
+        order = np.flatnonzero(readable[peaks])
+        order = order[np.argsort(labels[peaks[order]])]
+        yield {
+            "labels": labels, "peaks": peaks[order], "densities": densities, "parents": named,
+            "linkage": linkage.astype(np.float32),
+        }  # fmt: skip

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from clustering.hilander.level import EDGE_INPUTS, Level, edge_inputs
+from clustering.base import check_choice
+from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared
+from clustering.hilander.level import EDGE_INPUTS, Level
 from facerec.artifacts import InputError
 
 INPUTS = ("features", "similarities", "both")
-NODE_BLOCK = 4096
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A level's graph as tensors.
-
-    Attributes:
-        features: float32 [n, d].
-        neighbors: int64 [n, k], 0 where missing.
-        valid: Bool [n, k].
-        similarities: float32 [n, k], 0 where missing.
-        edges: float32 [n, k, EDGE_INPUTS], `edge_inputs`.
-    """
-
-    features: Tensor
-    neighbors: Tensor
-    valid: Tensor
-    similarities: Tensor
-    edges: Tensor
-
-    @classmethod
-    def of(cls, level: Level, device: torch.device) -> Prepared:
-        """Copies a level to a device."""
-        graph = level.graph
-        neighbors = torch.from_numpy(np.where(graph.valid, graph.neighbors, 0).astype(np.int64))
-        tensors = [
-            torch.from_numpy(np.array(graph.embeddings)), neighbors, torch.from_numpy(graph.valid),
-            torch.from_numpy(np.where(graph.valid, graph.similarities, 0)), torch.from_numpy(edge_inputs(level)),
-        ]  # fmt: skip
-        return cls(*(tensor.to(device) for tensor in tensors))
-
-
-class GraphConvolution(nn.Module):
-    """``relu(W [h_i | mean_j a_ij h_j])``: a graph convolution over fixed-k neighbour arrays."""
-
-    def __init__(self, dimension: int, width: int):
-        super().__init__()
-        self.linear = nn.Linear(2 * dimension, width)
-
-    def forward(self, graph: Prepared) -> Tensor:
-        """Encodes nodes block by block: float32 [n, width]."""
-        counts = graph.valid.sum(dim=1, keepdim=True).clamp(min=1)
-        encoded = []
-        for start in range(0, len(graph.features), NODE_BLOCK):
-            rows = slice(start, start + NODE_BLOCK)
-            neighbors = graph.features[graph.neighbors[rows]]
-            mean = torch.bmm(graph.similarities[rows, None], neighbors)[:, 0] / counts[rows]
-            encoded.append(torch.relu(self.linear(torch.cat([graph.features[rows], mean], dim=1))))
-        return torch.cat(encoded)
+ENGINES = ("native", "dgl")
+BLOCK_VALUES = 1 << 19
+LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 
 class Lander(nn.Module):
@@ -80,42 +38,92 @@ class Lander(nn.Module):
         dimension: Of the node features; 0 for any (only with ``"similarities"``).
         width: Of the encoder.
         hidden: Of the perceptron.
+        encoder: One of `ENCODERS`: a plain graph convolution, the one of the public reference, or graph attention.
+        heads: Of the attention.
+        engine: One of `ENGINES`, with the same weights and results: fixed-k neighbour arrays or DGL.
     """
 
-    def __init__(self, inputs: str = "similarities", dimension: int = 0, width: int = 256, hidden: int = 32):
+    def __init__(
+        self,
+        inputs: str = "similarities",
+        dimension: int = 0,
+        width: int = 256,
+        hidden: int = 32,
+        encoder: str = "graph",
+        heads: int = 1,
+        engine: str = "native",
+    ):
         super().__init__()
-        if inputs not in INPUTS:
-            raise InputError(f"inputs is {inputs!r}; it must be one of {', '.join(INPUTS)}")
+        check_choice("inputs", inputs, INPUTS)
+        check_choice("encoder", encoder, ENCODERS)
+        check_choice("engine", engine, ENGINES)
+        if engine == "dgl":
+            _dgl_engine().require()
         self.inputs, self.dimension, self.width, self.hidden = inputs, dimension, width, hidden
+        self.encoder_name, self.heads, self.engine = encoder, heads, engine
         if inputs != "similarities":
-            self.encoder = GraphConvolution(dimension, width)
+            self.encoder = (
+                GraphAttention(dimension, width, heads)
+                if encoder == "gat"
+                else GraphConvolution(dimension, width, shares=encoder == "reference")
+            )
             self.src_mlp = nn.Linear(width, hidden)
             self.dst_mlp = nn.Linear(width, hidden)
         if inputs != "features":
             self.edge_mlp = nn.Linear(EDGE_INPUTS, hidden)
-        self.head = nn.Sequential(nn.PReLU(), nn.Linear(hidden, hidden), nn.PReLU(), nn.Linear(hidden, 2))
+        slopes = 1 if inputs == "similarities" else hidden
+        self.head = nn.Sequential(nn.PReLU(slopes), nn.Linear(hidden, hidden), nn.PReLU(slopes), nn.Linear(hidden, 2))
 
     def forward(self, graph: Prepared) -> Tensor:
-        """Log-probabilities of "other identity" and "same identity": float32 [n, k, 2]."""
-        joined = []
+        """Log-probabilities of "other identity" and "same identity", float32 [n, k, 2].
+
+        Those of missing neighbours mean nothing.
+        """
+        return torch.log_softmax(self._scores(graph), dim=-1)
+
+    def _scores(self, graph: Prepared) -> Tensor:
+        """The edge head's two outputs, float32 [n, k, 2]."""
+        if self.engine == "dgl":
+            return _dgl_engine().scores(self, graph)
         ends = None if self.inputs == "similarities" else self._ends(graph)
-        for start in range(0, len(graph.neighbors), NODE_BLOCK):
-            rows = slice(start, start + NODE_BLOCK)
-            hidden = 0 if self.inputs == "features" else self.edge_mlp(graph.edges[rows])
-            if ends is not None:
-                hidden = hidden + ends[0][rows, None] + ends[1][graph.neighbors[rows]]
-            joined.append(torch.log_softmax(self.head(hidden), dim=-1))
-        return torch.cat(joined)
+        rows = max(1, BLOCK_VALUES // (self.hidden * graph.neighbors.shape[1]))
+        blocks = [slice(start, start + rows) for start in range(0, len(graph.neighbors), rows)]
+        # For the gradient, wide blocks are computed again, or the hidden values of all edges would be kept.
+        if ends is not None and len(blocks) > 1 and torch.is_grad_enabled():
+            again = partial(checkpoint, self._block, graph, ends, use_reentrant=False, preserve_rng_state=False)
+            return torch.cat([again(block) for block in blocks])
+        return torch.cat([self._block(graph, ends, block) for block in blocks])
 
     def _ends(self, graph: Prepared) -> tuple[Tensor, Tensor]:
-        encoded = self.encoder(graph)
-        return self.src_mlp(encoded), self.dst_mlp(encoded)
+        """What a node adds to the hidden values of edges as a neighbour and as their own node: float32 [n, hidden]."""
+        source: list[Tensor] = []
+        target: list[Tensor] = []
+        for encoded in self.encoder.blocks(graph):
+            source.append(self.src_mlp(encoded))
+            target.append(self.dst_mlp(encoded))
+        joined = torch.cat(source)
+        source.clear()  # so that no more than one of the two is held twice
+        return joined, torch.cat(target)
+
+    def _block(self, graph: Prepared, ends: tuple[Tensor, Tensor] | None, rows: slice) -> Tensor:
+        """Scores of the edges of some nodes, float32 [b, k, 2]."""
+        neighbors = graph.neighbors[rows]
+        hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges[rows])
+        if ends is not None:
+            joined = ends[0].index_select(0, neighbors.flatten()).view(*neighbors.shape, -1)
+            joined += ends[1][rows, None]
+            hidden = joined if hidden is None else hidden + joined
+        assert hidden is not None
+        out: Tensor = self.head(hidden.flatten(0, 1))
+        return out.view(*neighbors.shape, 2)
 
     @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
         """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours."""
-        graph = Prepared.of(level, next(self.parameters()).device)
-        return (self(graph)[..., 1].exp() * graph.valid).cpu().numpy()
+        device = next(self.parameters()).device
+        graph = Prepared.of(level, device, features=self.inputs != "similarities", edges=self.inputs != "features")
+        scores = self._scores(graph)
+        return (torch.sigmoid(scores[..., 1] - scores[..., 0]) * graph.valid).cpu().numpy()
 
     def check_dimension(self, dimension: int) -> None:
         """Refuses features of another dimension than the model was trained on.
@@ -131,7 +139,10 @@ class Lander(nn.Module):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"inputs": self.inputs, "dimension": self.dimension, "width": self.width, "hidden": self.hidden}
+        return {
+            "inputs": self.inputs, "dimension": self.dimension, "width": self.width, "hidden": self.hidden,
+            "encoder": self.encoder_name, "heads": self.heads, "engine": self.engine,
+        }  # fmt: skip
 
     def save(self, folder: Path) -> None:
         """Writes model.safetensors."""
@@ -168,13 +179,19 @@ class Lander(nn.Module):
     @classmethod
     def _of_settings(cls, folder: Path, settings: Mapping[str, Any]) -> Lander:
         file = folder / "config.yaml"
-        names = ("inputs", "dimension", "width", "hidden")
+        settings = {**LATER_SETTINGS, **settings}
+        names = ("inputs", "dimension", "width", "hidden", *LATER_SETTINGS)
         if set(settings) != set(names):
             raise InputError(f"{file}: model settings {', '.join(settings)}; expected {', '.join(names)}")
-        sizes = [settings[name] for name in names[1:]]
-        if not all(isinstance(size, int) and 0 <= size <= 1 << 16 for size in sizes):
-            raise InputError(f"{file}: dimension, width and hidden are {sizes}; expected whole numbers")
+        sizes = [settings[name] for name in ("dimension", "width", "hidden", "heads")]
+        if not all(isinstance(size, int) and 0 <= size <= 1 << 16 for size in sizes) or 0 in sizes[1:]:
+            raise InputError(f"{file}: dimension, width, hidden and heads are {sizes}; expected whole numbers")
         return cls(**settings)
+
+
+def _dgl_engine() -> ModuleType:
+    """The module, imported only when it is asked for: DGL is optional."""
+    return importlib.import_module("clustering.hilander.dgl_engine")
 
 
 def default_device() -> torch.device:

@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.hilander.nearest import Nearest
 from clustering.knn import KnnGraph
+from facerec.artifacts import readable_rows
 
-EDGE_INPUTS = 4
+EDGE_INPUTS = 6
+CHANCE_FACES = 512
+CHANCE_SHARE = 0.1587
+LEAST_SPREAD = 0.02
+CHANCE_SCALE = 0.1
+HIGHEST_CHANCE = 0.3
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Level:
         sums: float32 [n, d]: sums of the faces below each node.
         sizes: float32 [n]: numbers of faces below each node.
         faces: int64 [n]: the face that each node's peak goes back to.
+        nearest: What the graph was made from, for the level above; None for that of the faces.
+        chance: Location and spread of the cosines of the corpus's faces with each other, `chance_level`.
     """
 
     graph: KnnGraph
@@ -28,28 +37,69 @@ class Level:
     sums: np.ndarray
     sizes: np.ndarray
     faces: np.ndarray
+    nearest: Nearest | None = None
+    chance: tuple[float, float] = (0.0, 0.1)
 
     @classmethod
-    def of_faces(cls, graph: KnnGraph, both: bool = False) -> Level:
-        """The lowest level: every face a node (seen twice over if the features are a concatenation)."""
+    def of_faces(cls, graph: KnnGraph, both: bool = False, unit: bool = True) -> Level:
+        """The lowest level: every face a node.
+
+        Args:
+            graph: Of the faces.
+            both: Whether the model sees every feature twice over, as identity and as average.
+            unit: Whether this pair is then scaled to unit length.
+        """
         faces = graph.embeddings
-        seen = np.hstack([faces, faces]) / np.float32(np.sqrt(2)) if both else faces
+        seen = np.hstack([faces, faces]) if both else faces
+        if both and unit:
+            seen *= np.float32(np.sqrt(0.5))
         ones = np.ones(len(graph), dtype=np.float32)
         level = KnnGraph(seen, graph.neighbors, graph.similarities)
-        return cls(level, faces, faces, ones, np.arange(len(graph)))
+        return cls(level, faces, faces, ones, np.arange(len(graph)), chance=chance_level(faces))
+
+
+def chance_level(faces: np.ndarray) -> tuple[float, float]:
+    """How similar a recogniser finds faces that have nothing to do with each other.
+
+    Almost all pairs of a corpus are of different identities, so they alone decide over the median cosine of all pairs
+    of some faces, and over the distance from there down to the quantile that is one standard deviation lower if they
+    are normally distributed. (In a corpus of one person there are no others: the median counts as `HIGHEST_CHANCE`
+    at most.) The faces are chosen by digits of their own values: at random, but the same ones
+    in whatever order the rows are.
+
+    Args:
+        faces: float32 [n, d], unit rows or zero rows for unreadable faces.
+
+    Returns:
+        Location and spread; 0 and 0.1 where there are fewer than three faces.
+    """
+    digits = np.where(readable_rows(faces), faces[:, 0].astype(np.float64) * 1e4 % 1, np.inf)
+    rows = np.argsort(digits, kind="stable")[: min(CHANCE_FACES, np.count_nonzero(np.isfinite(digits)))]
+    some = np.asarray(faces[rows])
+    if len(some) < 3:
+        return 0.0, 0.1
+    cosines = (some @ some.T)[np.triu_indices(len(some), 1)]
+    lower, median = np.quantile(cosines, [CHANCE_SHARE, 0.5])
+    return float(min(median, HIGHEST_CHANCE)), float(max(median - lower, LEAST_SPREAD))
 
 
 def edge_inputs(level: Level) -> np.ndarray:
     """What can be said of an edge (i, j) whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
 
     Its cosine a_ij; the mean cosine between the faces below i and those below j, as a_ij times the lengths of the
-    two means (exact for average features); and the logarithms of the numbers of those faces, on which depends how
-    similar two averages must be. Nothing is relative to other neighbours: such figures tell the training set's
-    cluster sizes. Missing neighbours get zeros.
+    two means (exact for average features); the logarithms of the numbers of those faces, on which depends how
+    similar two averages must be; whether this is the lowest level, as a face that was left over there is less like
+    its own cluster than faces are that still have to find theirs; and the cosine in units of what chance gives in this
+    corpus, which tells one recogniser from another. Nothing is relative to other neighbours: such figures tell the
+    training set's cluster sizes. Missing neighbours get zeros.
     """
     valid, j = level.graph.valid, level.graph.neighbors
     cosine = level.graph.similarities
-    coherence = np.linalg.norm(level.sums, axis=1) / level.sizes
+    coherence = np.sqrt(np.einsum("nd,nd->n", level.sums, level.sums)) / level.sizes
     size = np.log(level.sizes)
-    inputs = [cosine, cosine * coherence[:, None] * coherence[j], np.broadcast_to(size[:, None], j.shape), size[j]]
+    median, spread = level.chance
+    inputs = [
+        cosine, cosine * coherence[:, None] * coherence[j], np.broadcast_to(size[:, None], j.shape), size[j],
+        np.full(j.shape, level.sizes.max(initial=1) == 1), (cosine - median) * (CHANCE_SCALE / spread),
+    ]  # fmt: skip
     return np.where(valid[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)

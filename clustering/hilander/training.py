@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from tqdm import trange
 
-from clustering.hilander.climb import climb
-from clustering.hilander.hierarchy import HiLander, fellowship
+from clustering.hilander.climb import climb, pseudo_density
+from clustering.hilander.hierarchy import HiLander
 from clustering.hilander.lander import Lander, Prepared, default_device
 from clustering.hilander.level import Level
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
+from clustering.simulate import recognisers
 
 TRUE_EDGE = 0.5
+TRUE_SHARE = 0.4
+OWN_THRESHOLDS = (0.5, 0.8)
+STEP_NODES = 2048
 
 
 @dataclass(frozen=True)
 class TrainingGraph:
-    """A level built with the true edges, and what should be predicted on it.
+    """A level, and what should be predicted on it.
 
     Attributes:
         graph: The level.
         same: Bool [n, k]: whether the two ends share an identity, q_ij.
         density: float32 [n]: equation (4) with the true edges.
+        counted: Bool [n, k]: the edges to nodes that are truly as dense, equation (10).
     """
 
     graph: Prepared
     same: Tensor
     density: Tensor
+    counted: Tensor
+
+    @classmethod
+    def of(cls, level: Level, identities: np.ndarray) -> TrainingGraph:
+        """What is true of a level whose nodes are of these identities, on the device for training."""
+        device = default_device()
+        linkage = true_linkage(level.graph, identities)
+        density = pseudo_density(level.graph, linkage)
+        counted = level.graph.valid & (density[:, None] <= density[level.graph.neighbors])
+        truth = (torch.from_numpy(array).to(device) for array in (linkage > TRUE_EDGE, density, counted))
+        return cls(Prepared.of(level, device), *truth)
+
+    def some(self, rows: Tensor) -> TrainingGraph:
+        """The edges of some nodes, for a model that looks at nothing but edges."""
+        graph = self.graph
+        part = replace(
+            graph, neighbors=graph.neighbors[rows], valid=graph.valid[rows], similarities=graph.similarities[rows],
+            edges=graph.edges[rows],
+        )  # fmt: skip
+        return TrainingGraph(part, self.same[rows], self.density[rows], self.counted[rows])
 
 
 def train_hilander(
@@ -43,12 +67,21 @@ def train_hilander(
     inputs: str = "similarities",
     features: str = "average",
     k: int = 10,
-    p_tau: float = 0.5,
+    p_tau: float = 0.95,
     epochs: int = 20,
     learning_rate: float = 0.01,
     hidden: int = 32,
+    encoder: str = "graph",
+    heads: int = 1,
+    own_levels: bool = True,
+    simulated: int = 8,
 ) -> HiLander:
     """Learns to link from labelled faces.
+
+    The graphs are those of several `versions` of the faces. On the levels that true edges make, as in the paper, a
+    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So
+    only the first `TRUE_SHARE` of the epochs is on those levels and the rest on levels that the model has made by then,
+    at several thresholds; a node's true identity is its majority's.
 
     Args:
         embeddings: float32 [n, d], all readable.
@@ -61,40 +94,101 @@ def train_hilander(
         epochs: Passes over all graphs, with AdamW and a cosine schedule.
         learning_rate: Its highest.
         hidden: Width of the edge perceptron.
+        encoder: Of the model, see `Lander`; only models that see features have one.
+        heads: Of graph attention.
+        own_levels: False trains on the levels of true edges throughout, as in the paper.
+        simulated: How many imagined recognisers' corpora (`clustering.simulate`) to learn from beside the faces, which
+            keeps the model fit for other recognisers. Only models that see no embedding can.
     """
+    dimension = embeddings.shape[1] * (2 if features in ("both", "reference") else 1)
+    parts = corpora(LabelledFaces(embeddings, labels), seed)
+    if inputs == "similarities":
+        dimension, parts = 0, parts + list(recognisers(simulated, seed))
     torch.manual_seed(seed)
-    dimension = embeddings.shape[1] * (2 if features == "both" else 1)
-    model = Lander(inputs, 0 if inputs == "similarities" else dimension, hidden=hidden).to(default_device())
-    graphs = [
-        graph
-        for version in versions(LabelledFaces(embeddings, labels), seed).values()
-        for neighbors in sorted({k, max(k // 2, 1)})
-        for graph in training_graphs(*version, features, neighbors)
-    ]
-    optimise(model, graphs, epochs, learning_rate, seed)
-    return calibrated(HiLander(model, k, p_tau, features), embeddings, labels, seed)
+    model = Lander(inputs, dimension, hidden=hidden, encoder=encoder, heads=heads)
+    return learned(model.to(default_device()), parts, seed, features, k, p_tau, epochs, learning_rate, own_levels)
 
 
-def training_graphs(embeddings: np.ndarray, labels: np.ndarray, features: str, k: int) -> Iterator[TrainingGraph]:
-    """The levels that true edges make; the last, on which none is left, included."""
-    device = default_device()
+def corpora(faces: LabelledFaces, seed: int) -> list[LabelledFaces]:
+    """The `versions` of some faces, and ``large`` and ``crowd`` in one.
+
+    There a single face near a large cluster may well be somebody else's, as in material that people have.
+    """
+    found = versions(faces, seed)
+    large, crowd = found["large"], found["crowd"]
+    labels = np.append(large.labels, crowd.labels + large.labels.max() + 1)
+    return [*found.values(), LabelledFaces(np.vstack([large.embeddings, crowd.embeddings]), labels)]
+
+
+def learned(
+    model: Lander, parts: Sequence[LabelledFaces], seed: int, features: str, k: int, p_tau: float, epochs: int,
+    learning_rate: float, own_levels: bool,
+) -> HiLander:  # fmt: skip
+    """Trains a model on several corpora; the arguments are those of `train_hilander`."""
+    wide = [(KnnGraph.build(part.embeddings, k), part.labels) for part in parts]
+    narrow = [(graph.narrowed(max(k // 2, 1)), labels) for graph, labels in wide]
+    first = max(1, round(TRUE_SHARE * epochs)) if own_levels else epochs
+    graphs = [level for part in wide + narrow for level in training_graphs(*part, features)]
+    optimise(model, graphs, first, learning_rate, seed)
+    if epochs > first:
+        graphs = [level for part in wide + narrow for level in own_graphs(model, *part, features)]
+        optimise(model, graphs, epochs - first, learning_rate, seed + 1)
+    return HiLander(model, k, p_tau, features)
+
+
+def training_graphs(graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
+    """The levels that true edges make of faces of these identities; the last, on which none is left, included."""
 
     def link(level: Level) -> np.ndarray:
-        return true_linkage(level, labels)
+        return true_linkage(level.graph, labels[level.faces])
 
-    for step in climb(KnnGraph.build(embeddings, k), link, TRUE_EDGE, features, k):
-        same = torch.from_numpy(step.linkage > TRUE_EDGE).to(device)
-        yield TrainingGraph(Prepared.of(step.level, device), same, torch.from_numpy(step.density).to(device))
+    for step in climb(graph, link, TRUE_EDGE, features, graph.k):
+        yield TrainingGraph.of(step.level, labels[step.level.faces])
 
 
-def true_linkage(level: Level, labels: np.ndarray) -> np.ndarray:
-    """q_ij, float32 [n, k]: 1 where both ends are of one identity, which is that of their peaks."""
-    own = labels[level.faces]
-    return (level.graph.valid & (own[:, None] == own[level.graph.neighbors])).astype(np.float32)
+def own_graphs(model: Lander, graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
+    """The levels that a model's own edges make at each of `OWN_THRESHOLDS`; the lowest, of single faces, once."""
+    for p_tau in OWN_THRESHOLDS:
+        nodes = np.arange(len(labels))
+        for number, step in enumerate(climb(graph, model.link, p_tau, features, graph.k)):
+            if number or p_tau == OWN_THRESHOLDS[0]:
+                yield TrainingGraph.of(step.level, majority(nodes, labels))
+            nodes = step.clusters[nodes]
+
+
+def majority(nodes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The most frequent identity of the faces below each node; of equally frequent ones the lowest.
+
+    Args:
+        nodes: int64 [faces]: the node that each face is below; consecutive from 0.
+        labels: int64 [faces].
+
+    Example:
+        >>> majority(np.array([0, 0, 0, 1, 1]), np.array([7, 9, 9, 3, 2]))
+        array([9, 2])
+    """
+    identities, numbers = np.unique(labels, return_inverse=True)
+    pairs, counts = np.unique(nodes * len(identities) + numbers, return_counts=True)
+    node, identity = np.divmod(pairs, len(identities))
+    order = np.lexsort((identity, -counts, node))
+    return identities[identity[order[np.unique(node[order], return_index=True)[1]]]]
+
+
+def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
+    """q_ij, float32 [n, k]: 1 where both ends are of one identity.
+
+    Args:
+        graph: Of n nodes.
+        identities: Of each node, int64 [n].
+    """
+    return (graph.valid & (identities[:, None] == identities[graph.neighbors])).astype(np.float32)
 
 
 def optimise(model: Lander, graphs: list[TrainingGraph], epochs: int, learning_rate: float, seed: int) -> None:
-    """Minimises the loss: a step a graph in random order, so every level of every version counts alike."""
+    """Minimises the loss: a step a graph in random order, so every level of every version counts alike.
+
+    Of a large graph a step takes `STEP_NODES` nodes at random if the model looks at nothing but edges.
+    """
     random = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(graphs))
@@ -102,6 +196,9 @@ def optimise(model: Lander, graphs: list[TrainingGraph], epochs: int, learning_r
         for number in random.permutation(len(graphs)):
             optimizer.zero_grad()
             graph = graphs[number]
+            if model.inputs == "similarities" and len(graph.density) > STEP_NODES:
+                rows = random.choice(len(graph.density), STEP_NODES, replace=False)
+                graph = graph.some(torch.from_numpy(rows).to(graph.density.device))
             loss(model(graph.graph), graph).backward()
             optimizer.step()
             schedule.step()
@@ -120,8 +217,7 @@ def loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
 def connectivity_loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
     """Equations (9)-(10): cross-entropy of the edges to nodes that are truly as dense, over the number of all edges."""
     entropy = -torch.where(graph.same, log_probability[..., 1], log_probability[..., 0])
-    counted = graph.graph.valid & (graph.density[:, None] <= graph.density[graph.graph.neighbors])
-    return (entropy * counted).sum() / graph.graph.valid.sum().clamp(min=1)
+    return (entropy * graph.counted).sum() / graph.graph.valid.sum().clamp(min=1)
 
 
 def density_loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
@@ -129,32 +225,3 @@ def density_loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
     coefficients = 2 * log_probability[..., 1].exp() - 1
     density = (coefficients * graph.graph.similarities * graph.graph.valid).mean(dim=1)
     return (density - graph.density).square().mean()
-
-
-def calibrated(hilander: HiLander, embeddings: np.ndarray, labels: np.ndarray, seed: int) -> HiLander:
-    """The same with its confidence fitted on faces of known identity, over all `versions` of them.
-
-    Where every clustered face is right or every one wrong there is nothing to fit, and it stays as it is.
-    """
-    cosines, right = [], []
-    for version in versions(LabelledFaces(embeddings, labels), seed).values():
-        graph = KnnGraph.build(version.embeddings, hilander.k)
-        clusters = hilander.cluster(graph).labels
-        belonging, alone = fellowship(graph.embeddings, clusters)
-        cosines.append(belonging[~alone])
-        right.append((version.labels == majority(clusters, version.labels))[~alone])
-    x, y = np.concatenate(cosines), np.concatenate(right)
-    if y.all() or not y.any():
-        return hilander
-    fitted = LogisticRegression(C=1e3).fit(x[:, None], y)
-    return replace(hilander, slope=float(fitted.coef_[0, 0]), offset=float(fitted.intercept_[0]))
-
-
-def majority(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Int64 [n]: the most frequent identity of each face's cluster; of equally frequent ones the lowest."""
-    _, identities = np.unique(labels, return_inverse=True)
-    pairs, counts = np.unique(np.stack([clusters, identities]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    heads = order[np.unique(pairs[0][order], return_index=True)[1]]
-    winner = np.unique(labels)[pairs[1, heads]]
-    return winner[np.searchsorted(pairs[0, heads], clusters)]

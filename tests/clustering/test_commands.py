@@ -32,7 +32,7 @@ def labelled(tmp_path, blobs) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander"])
+@pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander", "lander"])
 def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
     model, clusters, pseudo = tmp_path / "model", tmp_path / "clusters", tmp_path / "pseudo"
     assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 4, "--out", model) == 0
@@ -66,7 +66,9 @@ def test_train_and_cluster_hilander(labelled, tmp_path):
         "--out", clusters,
     ) == 0  # fmt: skip
     level = clusters / "levels" / "00"
-    assert {path.name for path in level.iterdir()} == {"labels.npy", "peaks.npy", "densities.npy"}
+    assert {path.name for path in level.iterdir()} == {
+        f"{name}.npy" for name in ("labels", "peaks", "densities", "parents", "linkage")
+    }
 
 
 def test_tune_finds_the_gap_between_and_within_identities(labelled, tmp_path):
@@ -144,8 +146,8 @@ def test_consecutive_by_first_appearance():
 
 
 BAD = [
-    ("cluster --backend nope --embeddings {e} --out {o}", "backend 'nope' is unknown; there are dbscan"),
-    ("cluster --backend hilander --embeddings {e} --out {o}", "hilander needs a model trained on labelled faces"),
+    ("cluster --backend nope --embeddings {e} --out {o}", "backend 'nope' is unknown; there are "),
+    ("cluster --backend lander --embeddings {e} --out {o}", "lander needs a model trained on labelled faces"),
     ("cluster --backend dbscan --embeddings {t}/missing --out {o}", "missing: no such file"),
     ("cluster --backend dbscan --embeddings {t}/nan.npy --out {o}", "row 1 has NaN or infinite values"),
     ("cluster --backend dbscan --embeddings {t}/cut.npy --out {o}", "not a readable .npy array"),

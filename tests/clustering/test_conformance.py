@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from clustering.base import BACKENDS, Clusterer, Clustering, backend, consecutive
 from clustering.cluster import load_clusterer
+from clustering.hilander.one_level import OneLevel
 from clustering.knn import KnnGraph
 from facerec.artifacts import load_array, normalize
+
+LIBRARIES = {"infomap": "infomap", "leiden": "igraph"}
+QUICK: dict[str, dict[str, Any]] = {
+    "gcn_e": {"k": 8, "faces": 256, "p_tau": 0.05},
+    "gcn_v": {"k": 8, "epochs": 8},
+    "l2c": {"k": 8, "epochs": 5},
+    "lgcn": {"k": 8, "epochs": 10, "learning_rate": 0.01, "faces": 256, "p_tau": 0.5},
+}
+
+
+@cache
+def quickly_trained(name: str, blobs, dimension: int) -> Clusterer:
+    embeddings, labels = blobs(identities=8, dimension=dimension)
+    return backend(name).fit(embeddings, labels, seed=0, **QUICK[name])
+
+
+class AnyDimension:
+    """A backend that is bound to the dimension of what it learned from: here a model for each that is asked for."""
+
+    def __init__(self, name: str, blobs, **settings: Any):
+        self.name, self.blobs, self.settings = name, blobs, settings
+        for key, value in vars(quickly_trained(name, blobs, 16).with_settings(**settings)).items():
+            setattr(self, key, value)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        found = quickly_trained(self.name, self.blobs, graph.embeddings.shape[1])
+        return found.with_settings(**self.settings).cluster(graph)
+
+    def with_settings(self, **settings: Any) -> AnyDimension:
+        return AnyDimension(self.name, self.blobs, **settings)
+
+    def save(self, folder: Path) -> None:
+        quickly_trained(self.name, self.blobs, 16).save(folder)
 
 
 @pytest.fixture(params=sorted(BACKENDS))
 def clusterer(request: pytest.FixtureRequest, blobs) -> Clusterer:
     if request.param == "hilander":
         return request.getfixturevalue("hilander")
+    if request.param == "lander":
+        return OneLevel(request.getfixturevalue("hilander").with_settings(levels=1))
+    if request.param in QUICK:
+        return AnyDimension(request.param, blobs)
+    if request.param in LIBRARIES:
+        pytest.importorskip(LIBRARIES[request.param])
     embeddings, labels = blobs()
     return backend(request.param).fit(embeddings, labels, seed=0)
 
@@ -58,7 +102,7 @@ def test_two_far_blobs(clusterer, blobs):
     centres = np.array([[1.0] + [0.0] * 15, [-1.0] + [0.0] * 15])
     truth = np.repeat([0, 1], 8)
     faces = normalize(centres[truth] + 0.02 * np.random.default_rng(0).normal(size=(16, 16)))
-    settings = {"faces_per_cluster": 8.0} if clusterer.name == "kmeans" else {}
+    settings = {"faces_per_cluster": 8.0} if hasattr(clusterer, "faces_per_cluster") else {}
     clustering = clusterer.with_settings(**settings).cluster(KnnGraph.build(faces, 7))
     np.testing.assert_array_equal(clustering.labels, truth)
 
@@ -87,7 +131,7 @@ def test_all_duplicates_are_one_cluster(clusterer):
     faces = np.repeat(random_faces(1, 8), 30, axis=0)
     clustering = clusterer.cluster(KnnGraph.build(faces, 5))
     check(clustering, 30)
-    if clusterer.name != "kmeans":  # which is told the number of clusters
+    if not hasattr(clusterer, "faces_per_cluster"):  # such a one is told the number of clusters
         assert clustering.labels.max() <= 2
 
 

@@ -11,22 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.hilander.climb import FEATURES, climb, decode, merge, pseudo_density, trees
-from clustering.hilander.hierarchy import HiLander, fellowship
-from clustering.hilander.lander import GraphConvolution, Lander, Prepared
+from clustering.hilander.encoders import GraphConvolution, Prepared
+from clustering.hilander.hierarchy import HiLander
+from clustering.hilander.lander import Lander
 from clustering.hilander.level import Level
+from clustering.hilander.nearest import Nearest
 from clustering.hilander.training import (
     TrainingGraph,
     connectivity_loss,
     density_loss,
     loss,
-    majority,
     train_hilander,
     training_graphs,
     true_linkage,
 )
 from clustering.knn import KnnGraph
 from eval.clusters import scores
-from facerec.artifacts import InputError, normalize
+from facerec.artifacts import InputError, normalize, save_embeddings
 
 
 def decode_slowly(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> list[int]:
@@ -99,22 +100,67 @@ def test_density_by_hand():
 @pytest.mark.parametrize("features", FEATURES)
 def test_merge_by_hand(features):
     faces = np.eye(3, dtype=np.float32)
-    level = Level.of_faces(KnnGraph.build(faces, 2), both=features == "both")
+    level = Level.of_faces(KnnGraph.build(faces, 2))
     merged = merge(level, clusters=np.array([0, 1, 1]), peaks=np.array([0, 2]), features=features, k=2)
     r = math.sqrt(0.5)
     identity, average = np.eye(3)[[0, 2]], np.array([[1, 0, 0], [0, r, r]])
-    expected = {"identity": identity, "average": average, "both": np.hstack([identity, average]) * r}[features]
+    expected = {
+        "identity": identity, "average": average, "both": np.hstack([identity, average]) * r,
+        "reference": np.hstack([identity, [[1, 0, 0], [0, 0.5, 0.5]]]),
+    }[features]  # fmt: skip
     np.testing.assert_allclose(merged.graph.embeddings, expected, atol=1e-6)
     np.testing.assert_array_equal(merged.sizes, [1, 2])
     np.testing.assert_array_equal(merged.faces, [0, 2])
     np.testing.assert_array_equal(merged.sums, [[1, 0, 0], [0, 1, 1]])
 
 
+def test_what_the_model_sees_of_faces():
+    faces = np.array([[0.6, 0.8], [1, 0]], np.float32)
+    graph = KnnGraph.build(faces, 1)
+    twice = np.hstack([faces, faces])
+    np.testing.assert_array_equal(Level.of_faces(graph).graph.embeddings, faces)
+    np.testing.assert_allclose(Level.of_faces(graph, both=True).graph.embeddings, twice * math.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_array_equal(Level.of_faces(graph, both=True, unit=False).graph.embeddings, twice)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(2, 60), k=st.integers(1, 6), seed=st.integers(0, 999), merged=st.sampled_from([0.02, 0.1, 0.4]),
+    distinct=st.booleans(),
+)  # fmt: skip
+def test_updated_neighbours_equal_those_of_a_search(n, k, seed, merged, distinct):
+    """Three times some rows go and new ones come; one row is unreadable throughout."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(n, 4)) if distinct else random.integers(-1, 2, size=(n, 2)) + 1e-3
+    rows = normalize(rows)
+    rows[0] = 0
+    nearest = Nearest.build(rows, k)
+    for _ in range(3):
+        kept = np.flatnonzero(random.random(len(rows)) >= merged)
+        new = normalize(random.normal(size=(random.integers(0, 4), rows.shape[1])))
+        rows = np.vstack([rows[kept], new]).astype(np.float32)
+        if not len(rows):
+            return
+        origin = np.concatenate([kept, np.full(len(new), -1)])
+        shuffled = np.argsort(random.integers(0, len(rows), len(rows)) * (origin < 0) + np.arange(len(rows)))
+        rows, origin = rows[shuffled], origin[shuffled]
+        nearest = nearest.updated(rows, origin, k)
+        expected = KnnGraph.build(rows, 2 * k)
+        found = nearest.graph
+        np.testing.assert_array_equal(found.valid[:, :k], expected.valid[:, :k])
+        same = found.valid & expected.valid
+        np.testing.assert_allclose(found.similarities[same], expected.similarities[same], atol=1e-6)
+        if distinct:
+            np.testing.assert_array_equal(found.neighbors[same], expected.neighbors[same])
+        beyond = np.where(expected.valid[:, -1], expected.similarities[:, -1], -2)
+        assert np.all(nearest.bound >= beyond - 1e-6)
+
+
 def test_average_is_over_all_original_faces(blobs):
     embeddings, labels = blobs(identities=6, faces=20, spread=0.8)
 
     def link(level: Level) -> np.ndarray:
-        return true_linkage(level, labels)
+        return true_linkage(level.graph, labels[level.faces])
 
     *_, last = climb(KnnGraph.build(embeddings, 3), link, 0.5, "average", 3)
     for node, face in enumerate(last.level.faces):
@@ -130,10 +176,11 @@ def training_graph() -> TrainingGraph:
         neighbors=torch.tensor([[1, 2], [0, 2], [1, 0]]),
         valid=torch.tensor([[True, True], [True, True], [True, False]]),
         similarities=torch.tensor([[0.5, 0.4], [0.5, 0.2], [0.2, 0.0]]),
-        edges=torch.zeros(3, 2, 4),
+        edges=torch.zeros(3, 2, 6),
     )
     same = torch.tensor([[True, False], [True, False], [False, False]])
-    return TrainingGraph(graph, same, torch.tensor([0.05, 0.15, -0.1]))
+    counted = torch.tensor([[True, False], [False, False], [True, False]])
+    return TrainingGraph(graph, same, torch.tensor([0.05, 0.15, -0.1]), counted)
 
 
 def test_losses_by_hand():
@@ -157,11 +204,14 @@ def test_graph_convolution_by_hand():
     # node 0: itself e0; mean of .5 e1 and .4 e2. Node 2 has one neighbour, e1 at .2.
     expected = [1 + (20 * 0.5 + 30 * 0.4) / 2, 2 + (10 * 0.5 + 30 * 0.2) / 2, 3 + 20 * 0.2]
     np.testing.assert_allclose(layer(training_graph().graph)[:, 0].detach(), expected, rtol=1e-6)
+    layer.shares = True
+    expected = [1 + (20 * 0.5 + 30 * 0.4) / 0.9, 2 + (10 * 0.5 + 30 * 0.2) / 0.7, 3 + 20]
+    np.testing.assert_allclose(layer(training_graph().graph)[:, 0].detach(), expected, rtol=1e-6)
 
 
 def test_training_graphs_are_pure_and_end_without_true_edges(blobs):
     embeddings, labels = blobs(identities=10, faces=15, spread=0.9)
-    graphs = list(training_graphs(embeddings, labels, "average", 4))
+    graphs = list(training_graphs(KnnGraph.build(embeddings, 4), labels, "average"))
     assert len(graphs) > 2
     assert not graphs[-1].same.any()
     assert graphs[0].same.any()
@@ -172,42 +222,20 @@ def test_training_graphs_are_pure_and_end_without_true_edges(blobs):
 )
 def test_every_kind_of_model_learns(blobs, tmp_path, inputs, features):
     embeddings, labels = blobs(identities=20, faces=10, dimension=24, spread=0.6)
-    trained = train_hilander(embeddings, labels, 0, inputs=inputs, features=features, k=5, epochs=10)
+    trained = train_hilander(
+        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=10, simulated=0
+    )
     unseen, truth = blobs(identities=20, faces=10, dimension=24, spread=0.6, seed=1)
     clusters = trained.cluster(KnnGraph.build(unseen, 5))
     assert scores(truth, clusters.labels)["bcubed_f"] > 0.7
     trained.save(tmp_path)
-    again = train_hilander(embeddings, labels, 0, inputs=inputs, features=features, k=5, epochs=10)
+    again = train_hilander(
+        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=10, simulated=0
+    )
     np.testing.assert_array_equal(again.cluster(KnnGraph.build(unseen, 5)).labels, clusters.labels)
     if inputs != "similarities":
         with pytest.raises(InputError, match=r"trained on node features of \d+ dimensions, these have"):
             trained.cluster(KnnGraph.build(unseen[:, :8], 5))
-
-
-def test_levels_are_nested_and_peaks_belong_to_their_clusters(hilander, blobs):
-    embeddings, _ = blobs(spread=0.7, faces=20)
-    clustering = hilander.cluster(KnnGraph.build(embeddings, 5))
-    np.testing.assert_array_equal(np.unique(clustering.levels[-1]["labels"], return_inverse=True)[1].max() + 1,
-                                  clustering.labels.max() + 1)  # fmt: skip
-    for finer, coarser in zip(clustering.levels, clustering.levels[1:], strict=False):
-        pairs = np.unique(np.stack([finer["labels"], coarser["labels"]]), axis=1)
-        assert len(np.unique(pairs[0])) == pairs.shape[1]
-        assert len(coarser["densities"]) == len(finer["peaks"])
-    for level in clustering.levels:
-        np.testing.assert_array_equal(level["labels"][level["peaks"]], np.arange(len(level["peaks"])))
-
-
-def test_fellowship_by_hand():
-    embeddings = np.array([[1, 0], [0, 1], [0, 1], [1, 0], [1, 0]], np.float32)
-    belonging, alone = fellowship(embeddings, np.array([0, 0, 0, 1, -1]))
-    r = math.sqrt(0.5)
-    np.testing.assert_allclose(belonging, [0, r, r, 0, 0], atol=1e-6)
-    np.testing.assert_array_equal(alone, [False, False, False, True, True])
-
-
-def test_majority_by_hand():
-    found = majority(np.array([0, 0, 0, 1, 1]), np.array([7, 9, 9, 3, 2]))
-    np.testing.assert_array_equal(found, [9, 9, 9, 2, 2])
 
 
 @pytest.mark.parametrize(
@@ -217,8 +245,10 @@ def test_majority_by_hand():
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "not readable as safetensors"),
         (lambda folder: edit(folder, "hidden: 16", "hidden: 8"), "has shape .* config.yaml asks for"),
         (lambda folder: edit(folder, "inputs: similarities", "inputs: x"), "inputs is 'x'"),
-        (lambda folder: edit(folder, "p_tau: 0.5", "p_tau: 5"), "p_tau is 5"),
-        (lambda folder: edit(folder, "slope:", "slop:"), "no slope"),
+        (lambda folder: edit(folder, "p_tau: 0.85", "p_tau: 5"), "p_tau is 5"),
+        (lambda folder: edit(folder, "confidence:", "confident:"), "no confidence"),
+        (lambda folder: edit(folder, "  share:", "  shares:"), "confidence is .*; expected offset, cosine"),
+        (lambda folder: edit(folder, "  share: ", "  share: ."), "confidence.share is '.*'; it must be a number"),
         (lambda folder: edit(folder, "width: 256", "width: wide"), "expected whole numbers"),
     ],
 )
@@ -257,3 +287,75 @@ def test_trained_on_one_real_set_it_clusters_another(real):
     figures = scores(truth, trained.cluster(KnnGraph.build(embeddings, 10)).labels)
     assert figures["pairwise_f"] > 0.93
     assert figures["bcubed_f"] > 0.92
+
+
+def hilander_of(inputs: str) -> HiLander:
+    torch.manual_seed(0)
+    return HiLander(Lander(inputs, 0 if inputs == "similarities" else 8, width=8, hidden=8), k=4)
+
+
+KINDS = ["similarities", "features", "both"]
+
+
+@pytest.mark.parametrize("inputs", KINDS)
+def test_every_edge_gets_its_probability_whatever_the_lists_hold(inputs):
+    """In the reference duplicates push a node out of its own list, and an edge never scored is a perfect link."""
+    faces = normalize(np.random.default_rng(0).normal(size=(4, 8)))
+    graph = KnnGraph.build(np.repeat(faces, 12, axis=0), 4)
+    model = hilander_of(inputs).model
+    linkage = model.link(Level.of_faces(graph))
+    assert np.all((linkage > 0) & (linkage < 1))
+    np.testing.assert_allclose(linkage, linkage[:, :1].repeat(4, axis=1), atol=1e-6)  # copies are linked alike
+    np.testing.assert_allclose(linkage[:12], np.broadcast_to(linkage[0], (12, 4)), atol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", KINDS)
+def test_negative_cosines_have_probabilities_and_densities(inputs):
+    faces = np.zeros((8, 8), np.float32)
+    faces[np.arange(8), np.arange(8) % 4] = np.where(np.arange(8) < 4, 1, -1)
+    graph = KnnGraph.build(faces, 7)
+    assert graph.similarities.min() == -1
+    steps = list(climb(graph, hilander_of(inputs).model.link, 0.0, "average", 7))
+    for step in steps:
+        assert np.all(np.isfinite(step.density))
+        assert np.all((step.linkage >= 0) & (step.linkage <= 1))
+
+
+@pytest.mark.parametrize("inputs", KINDS)
+@pytest.mark.parametrize("features", FEATURES[:2])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_no_more_nodes_than_neighbours(inputs, features, n):
+    faces = normalize(np.random.default_rng(n).normal(size=(n, 8)))
+    model = hilander_of(inputs).with_settings(p_tau=0.0, features=features)
+    labels = model.cluster(KnnGraph.build(faces, 4)).labels
+    assert labels.shape == (n,)
+    assert labels.min() == 0
+
+
+@pytest.mark.parametrize("inputs", KINDS)
+def test_no_edge_at_all(inputs):
+    """Neither in the graph nor, with p_tau 1, among those that are selected: everyone stays alone."""
+    faces = normalize(np.random.default_rng(0).normal(size=(6, 8)))
+    empty = KnnGraph(faces, np.full((6, 4), -1, np.int32), np.zeros((6, 4), np.float32))
+    model = hilander_of(inputs)
+    np.testing.assert_array_equal(model.cluster(empty).labels, np.arange(6))
+    np.testing.assert_array_equal(model.with_settings(p_tau=1.0).cluster(KnnGraph.build(faces, 4)).labels, np.arange(6))
+
+
+def test_identical_faces_become_one_cluster_level_by_level(hilander):
+    faces = np.repeat(normalize(np.random.default_rng(0).normal(size=(1, 8))), 200, axis=0)
+    clustering = hilander.with_settings(p_tau=0.0).cluster(KnnGraph.build(faces, 4))
+    np.testing.assert_array_equal(clustering.labels, np.zeros(200))
+
+
+def test_labels_beside_the_faces_are_not_needed_and_not_looked_at(hilander, blobs, tmp_path):
+    from clustering.cluster import cluster
+
+    embeddings, labels = blobs(spread=0.6)
+    hilander.save(tmp_path)
+    for name, known in (("with", labels[::-1]), ("without", None)):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, embeddings, labels=known)
+        cluster("hilander", tmp_path / name, tmp_path / f"{name}-clusters", model=tmp_path)
+    found = [np.load(tmp_path / f"{name}-clusters" / "labels.npy") for name in ("with", "without")]
+    np.testing.assert_array_equal(*found)

@@ -16,7 +16,8 @@ from facerec.artifacts import InputError
 
 KEYS = {
     "pairwise_f", "pairwise_precision", "pairwise_recall", "bcubed_f", "bcubed_precision", "bcubed_recall",
-    "nmi", "purity", "clusters", "identities", "faces", "assigned",
+    "nmi", "purity", "identities_found", "identities_whole", "fragmentation", "merging", "clusters",
+    "identities", "faces", "assigned",
 }  # fmt: skip
 labellings = st.integers(1, 12).flatmap(
     lambda n: st.tuples(

@@ -94,6 +94,7 @@ def test_blocks_make_no_difference(monkeypatch):
     subjects = rng.integers(0, 60, 200)
     whole = search(probes, subjects, gallery, np.arange(30))
     monkeypatch.setattr(identification, "PROBES_PER_BLOCK", 17)
+    monkeypatch.setattr(identification, "SUBJECTS_PER_BLOCK", 7)
     parts = search(probes, subjects, gallery, np.arange(30))
     for name in ("mate_scores", "ranks", "highest"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

@@ -2,8 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from eval.protocol import load_faces, load_pairs, load_protocol, load_subjects, match_faces, pair_positions
+from eval.protocol import (
+    load_faces,
+    load_pairs,
+    load_protocol,
+    load_subjects,
+    match_faces,
+    pair_positions,
+    positions,
+    subjects_of,
+)
 from facerec.artifacts import InputError
 
 
@@ -60,6 +71,13 @@ def test_real_galleries_load(data, name, rows, templates):
         ("gallery_G1.csv", "70,1,y", "70,2,y", "line 3: template 70 is of subject 2 here and of subject 1 in line 2"),
         ("gallery_G1.csv", "9,2,x", "x,2,x", "line 4: TEMPLATE_ID is 'x'"),
         ("gallery_G2.csv", "5,4,x", "6,4,x", "line 3: template 6 has no faces in tiny_face_tid_mid.txt"),
+        (
+            "gallery_G2.csv",
+            "5,4,x",
+            "5,1,x",
+            "line 3: subject 1 is in gallery G2 here and in gallery G1 in .*G1.csv line 2",
+        ),
+        ("tid_mid.txt", "a1.jpg 70 2", "a2.jpg 70 9", "line 3: face 'img/a2.jpg' is in template 70 twice, .* line 2"),
         ("probe_mixed.csv", "40,1,x\n", "\n40,1\n", "line 3: 2 fields"),
     ],
 )
@@ -86,7 +104,7 @@ def test_missing_empty_and_ambiguous_files_are_named(protocol, end):
     with pytest.raises(InputError, match=f"{end}: no (lines|column)"):
         load_protocol(protocol)
     path.rename(path.with_name("other.txt"))
-    with pytest.raises(InputError, match=f"expected one file that ends in _{end}, found none"):
+    with pytest.raises(InputError, match=f"expected one file that ends in _{end}( or .*)?, found none"):
         load_protocol(protocol)
     for name in ("a_", "b_"):
         path.with_name(name + end).write_text(lines)
@@ -128,3 +146,28 @@ def test_unmatched_faces_are_refused(protocol, keys):
     with pytest.raises(InputError, match=r"e: 12 embeddings without keys.txt, but .* has 11 faces"):
         match_faces(faces, None, 12, Path("e"))
     np.testing.assert_array_equal(match_faces(faces, None, 11, Path("e")), np.arange(11))
+
+
+def test_galleries_of_ijb_b_are_found(protocol):
+    for name in ("1", "2"):
+        (protocol / f"tiny_1N_gallery_G{name}.csv").rename(protocol / f"tiny_1N_gallery_S{name}.csv")
+    assert list(load_protocol(protocol).galleries) == ["S1", "S2"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=8, unique=True), st.booleans())
+def test_positions_by_table_and_by_search_are_the_same(ids, near):
+    ids = np.sort(np.array(ids) % 50 if near else np.array(ids))
+    ids = np.unique(ids)
+    wanted = np.r_[ids, ids - 1, ids + 1, -(2**63), 2**63 - 1]
+    expected = [list(ids).index(x) if x in ids else -1 for x in wanted.tolist()]
+    assert positions(ids, wanted).tolist() == expected
+
+
+def test_subjects_join_what_files_and_genuine_pairs_join(protocol):
+    files = load_protocol(protocol)
+    ids = np.unique(files.faces.template)
+    subject = subjects_of(files, ids, *pair_positions(files.pairs, ids))
+    # 2 9 31 (subject 2), 5 33 (subject 4), 12 55 (subject 3), 40 70 (subject 1)
+    groups = [set(ids[subject == s].tolist()) for s in range(subject.max() + 1)]
+    assert sorted(map(sorted, groups)) == [[2, 9, 31], [5, 33], [12, 55], [40, 70]]

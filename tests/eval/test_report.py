@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -6,11 +7,16 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from eval.clusters import scores
-from eval.comparison import COLUMNS, gap_fmr, gap_recovered, markdown, summary, tabulate
+from eval.comparison import COLUMNS, gap_fmr, gap_recovered, latex, markdown, summary, tabulate
 from eval.ijb import ijb
-from eval.plots import BOUNDS, PALETTE, styles
+from eval.paired import difference, obstacle
+from eval.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
 from eval.report import compare
 from eval.runs import Run, command_line, load_runs
 from facerec.artifacts import InputError, write_json
@@ -19,6 +25,13 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
     "0000000a49444154789c6360000000020001e221bc330000000049454e44ae426082"
 )
+
+
+def resampled(run, samples):
+    """The run with these bootstrap samples of FNMR at all rates."""
+    intervals = {"samples": len(samples), "seed": 0}
+    figures = {f"fnmr@{f}": samples for f in run.metrics["fnmr_at_fmr"]}
+    return dataclasses.replace(run, metrics={**run.metrics, "intervals": intervals}, samples=figures)
 
 
 def made_up(name, fnmr, quality=None, false_matches=1000, genuine=1000):
@@ -178,14 +191,118 @@ def test_summary_says_what_the_numbers_say():
     text = summary(tabulate(FOUR))
     assert "Of 2 backends, beta makes the best pseudo-labels: FNMR 25.00 % at FMR 1e-4" in text
     assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
-    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs." in text
+    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Whether chance can make that cannot be" in text
     assert "Its clusters are also the truest (BCubed F 0.900)." in text
-    close = summary(tabulate([*FOUR[:3], made_up("gamma", 0.26, 0.5), FOUR[3]]))
-    assert "gamma, rejects 10 more of the 1,000 genuine pairs, a difference that chance alone can make." in close
+    rng = np.random.default_rng(0)
+    shared, own = 0.05 * rng.standard_normal(500), 0.001 * rng.standard_normal((2, 500))
+    beta = resampled(FOUR[2], 0.25 + shared + own[0])
+    close = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 + shared + own[1])]))
+    assert re.search(
+        r"gamma, rejects 10 more of the 1,000 genuine pairs, \+0.7\d to \+1.2\d points \(paired boot", close
+    )
+    assert "95 %): more than chance makes." in close
+    unsure = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 - shared)]))
+    assert "95 %): a difference that chance alone can make." in unsure
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
     assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
     assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: supervised 10.00 %."
+
+
+def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
+    for row in rows:
+        shutil.rmtree(row / "ijb")
+        ijb(protocol=tiny / "protocol", embeddings=row / "test.npy", out=row / "ijb", bootstrap=40)
+    out = compare(runs=rows, out=tmp_path / "report")
+    with (out / "differences.csv").open() as file:
+        lines = {(line["figure"], line["row"], line["other"]): line for line in csv.DictReader(file)}
+    runs = {run.name: run for run in load_runs(rows)}
+    line = lines["fnmr@1e-2", "labelled", "supervised"]
+    figures = [runs[name].metrics["fnmr_at_fmr"]["1e-2"] for name in ("labelled", "supervised")]
+    assert float(line["difference"]) == figures[0] - figures[1]
+    samples = runs["labelled"].samples["fnmr@1e-2"] - runs["supervised"].samples["fnmr@1e-2"]
+    expected = np.quantile(samples[~np.isnan(samples)], [0.025, 0.975])
+    assert [float(line["low"]), float(line["high"])] == pytest.approx(expected.tolist())
+    with (out / "intervals.csv").open() as file:
+        values = {(line["row"], line["figure"]): float(line["value"]) for line in csv.DictReader(file)}
+    for gallery in ("G1", "G2"):
+        fnir = runs["alpha"].metrics["fnir_at_fpir_per_gallery"][gallery]["1e-2"]
+        assert values["alpha", f"fnir@1e-2/{gallery}"] == fnir
+    page, text = (out / "report.html").read_text(), (out / "comparison.md").read_text()
+    assert "Against the best backend, " in page
+    assert "| 95 % interval | p | verdict |" in text
+    np.save(rows[0] / "ijb" / "bootstrap.npy", np.zeros((1, 2)))
+    with pytest.raises(InputError, match=r"bootstrap.npy: shape \[1, 2\]; metrics.json says \d+ figures"):
+        load_runs(rows)
+
+
+def test_bands_are_drawn_in_the_colour_of_their_row(tmp_path):
+    curves = {name: [(1e-3, 0.4), (1e-1, 0.1)] for name in ("hilander", "dbscan")}
+    bands = {"hilander": [(1e-3, 0.3, 0.5), (1e-1, 0.05, 0.2)]}
+    figure = plot_det(curves, tmp_path / "det.png", bands)
+    (tint,) = figure.axes[0].collections
+    assert to_hex(tint.get_facecolor()[0][:3]).upper() == PALETTE[0]
+    assert "<svg" in as_svg(figure, "det")
+
+
+def test_settings_and_figures_for_tensorboard(rows, tmp_path):
+    out = compare(runs=rows, out=tmp_path / "report", tensorboard=True)
+    folders = sorted(path.name for path in (out / "tensorboard").iterdir())
+    assert folders == ["alpha", "beta", "labelled", "supervised"]
+    (file,) = (out / "tensorboard" / "beta").iterdir()
+    values = {}
+    for record in RawEventFileLoader(str(file)).Load():
+        for value in Event.FromString(record).summary.value:
+            values[value.tag] = value
+    written = json.loads((out / "metrics.json").read_text())["beta"]
+    assert values["fnmr@1e-2"].simple_value == pytest.approx(written["ijb"]["fnmr_at_fmr"]["1e-2"])
+    assert values["clusters"].simple_value == 3
+    started = HParamsPluginData.FromString(values["_hparams_/session_start_info"].metadata.plugin_data.content)
+    hparams = started.session_start_info.hparams
+    assert (hparams["row"].string_value, hparams["clusters.k"].number_value) == ("beta", 5)
+
+
+def test_only_samples_of_the_same_subjects_are_compared():
+    one, two = (resampled(made_up(name, 0.3), np.linspace(0.2, 0.4, 9)) for name in ("a", "b"))
+    assert obstacle(one, two) == ""
+    assert "no bootstrap samples" in obstacle(one, made_up("c", 0.2))
+    other = dataclasses.replace(two, metrics={**two.metrics, "intervals": {"samples": 9, "seed": 1}})
+    assert obstacle(one, other) == "seed 0 in a and 1 in b"
+    assert difference(one, other, "fnmr@1e-2") is None
+    moved = dataclasses.replace(two, metas={"ijb": {"inputs": {"protocol": {"hash": "x"}}}})
+    assert obstacle(one, moved) == "a and b were evaluated on different protocols"
+
+
+def test_paired_differences_by_hand():
+    one = resampled(made_up("a", 0.5), np.array([0.6, 0.5, 0.4, np.nan]))
+    two = resampled(made_up("b", 0.3), np.array([0.3, 0.3, 0.4, 0.1]))
+    each = difference(one, two, "fnmr@1e-2")
+    assert each.value == pytest.approx(0.2)
+    assert (each.low, each.high) == pytest.approx((0.01, 0.295))
+    assert each.p == 1.0  # one of three samples is not above 0: 2 (1 + 1) / (3 + 1)
+    assert each.is_real
+    sure = difference(resampled(one, np.full(99, 0.5)), resampled(two, np.full(99, 0.3)), "fnmr@1e-2")
+    assert sure.p == pytest.approx(2 / 100)
+
+
+def test_the_table_for_a_paper():
+    text = latex(tabulate([FOUR[0], made_up("gcn_v", 0.3, 0.8), FOUR[2]]))
+    lines = text.splitlines()
+    assert lines[0] == r"\begin{tabular}{l" + "r" * len(COLUMNS) + "}"
+    assert lines[2].startswith(r"row & Clusters Fp & ")
+    assert r"1:1 FNMR@1e-2 \%" in lines[2]
+    assert lines[5].startswith(r"gcn\_v & 0.800 &")
+    assert r"\textbf{0.900}" in lines[6]
+    assert r"40.00\dag" in lines[4]
+    assert all(line.endswith(r"\\") for line in lines[4:7])
+
+
+def test_figures_on_few_errors_are_marked():
+    run = made_up("alpha", 0.001)
+    few = dataclasses.replace(run, metrics={**run.metrics, "few_errors": ["fnmr@1e-3", "fnir@1e-2/G1"]})
+    table = tabulate([few])
+    texts = {column.key: table.text(0, column) for column in COLUMNS}
+    assert (texts["fnmr@1e-3"], texts["fnir@1e-2"], texts["fnmr@1e-2"]) == ("0.10‡", "0.10‡", "0.10")
 
 
 def test_colours_are_distinct_and_bounds_have_their_own():
@@ -193,7 +310,12 @@ def test_colours_are_distinct_and_bounds_have_their_own():
     chosen = styles(names)
     assert list(chosen) == names
     assert len({(colour, str(dashes)) for colour, dashes, _ in chosen.values()}) == len(names)
-    assert chosen["b0"][0] == PALETTE[0]
+    for name in ("hilander", "dbscan", "b3"):  # by name: whoever else is in the plot, the colour stays
+        assert styles([name]) == {name: styles(["labelled", name, "another", "kmeans"])[name]}
+    assert styles(["Hi-LANDER"])["Hi-LANDER"] == styles(["hilander"])["hilander"]
+    assert styles(["hilander"])["hilander"][0] == PALETTE[0]
+    many = styles([f"{i}" for i in range(40)])
+    assert len({(colour, str(dashes)) for colour, dashes, _ in many.values()}) == 28  # every style there is
     assert {chosen[name][0] for name in BOUNDS} == set(BOUNDS.values())
 
 

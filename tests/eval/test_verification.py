@@ -5,9 +5,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from eval import verification
-from eval.verification import allowed, curve_rates, det_curve, fnmr_at_fmr, operating_point, pair_scores
+from eval.verification import (
+    allowed,
+    area,
+    curve_rates,
+    det_curve,
+    equal_error,
+    fnmr_at_fmr,
+    operating_point,
+    pair_scores,
+)
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=25).map(np.float32)
 rates = st.one_of(st.floats(0, 1), st.sampled_from([0.1, 0.2, 0.25, 1e-2, 0.3, 0.5]))
@@ -78,8 +88,10 @@ def test_allowed_is_the_largest_count(count):
         assert k == count or (k + 1) / count > rate
 
 
-def test_pair_scores_are_cosines_in_the_order_of_the_pairs(monkeypatch):
+@pytest.mark.parametrize("cells", [0, 10**6])
+def test_pair_scores_are_cosines_in_the_order_of_the_pairs(monkeypatch, cells):
     monkeypatch.setattr(verification, "ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr(verification, "CELLS_AT_ONCE", cells)
     rng = np.random.default_rng(0)
     features = rng.standard_normal((50, 8))
     first, second = rng.integers(0, 50, (2, 400)).astype(np.int32)
@@ -96,6 +108,50 @@ def test_equal_faces_get_equal_scores_wherever_they_stand():
     first, second = np.meshgrid([3, 11, 700, 1499], np.arange(1500))
     found = pair_scores(features, first.ravel(), second.ravel()).reshape(1500, 4)
     np.testing.assert_array_equal(found, found[:, :1].repeat(4, axis=1))
+
+
+@pytest.mark.parametrize("cells", [0, 10**6])
+def test_few_rows_against_many_columns_are_scored_alike(monkeypatch, cells):
+    monkeypatch.setattr(verification, "ROWS_PER_BLOCK", 3)
+    monkeypatch.setattr(verification, "CELLS_AT_ONCE", cells)
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((60, 8))
+    first, second = rng.choice([50, 3, 9, 31, 17], 300), rng.integers(0, 60, 300)
+    expected = [features[a] @ features[b] for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(pair_scores(features, first, second), expected, rtol=1e-6)
+    np.testing.assert_array_equal(pair_scores(features, second, first), pair_scores(features, first, second))
+
+
+def slow_eer(genuine, impostor):
+    """Of all thresholds, that of the smallest difference; the lowest of those."""
+    thresholds = sorted({*genuine.tolist(), *impostor.tolist(), np.inf})
+    rates = [(np.mean(impostor >= t), np.mean(genuine < t)) for t in thresholds]
+    return min((round(abs(fmr - fnmr), 12), i, (fmr + fnmr) / 2) for i, (fmr, fnmr) in enumerate(rates))[2]
+
+
+def test_eer_by_hand():
+    assert equal_error(np.float32([0.5, 0.6]), np.float32([0.1, 0.2])) == (0, 0.5)
+    assert equal_error(np.float32([0.1, 0.2]), np.float32([0.5, 0.6]))[0] == 1
+    assert equal_error(np.float32([0.3]), np.float32([0.3]))[0] == 0.5  # a tie: one error of one, either way
+
+
+@settings(max_examples=100, deadline=None)
+@given(scores, scores)
+def test_eer_agrees_with_oracle(genuine, impostor):
+    found, threshold = equal_error(np.sort(genuine), np.sort(impostor))
+    assert found == pytest.approx((np.mean(impostor >= threshold) + np.mean(genuine < threshold)) / 2)
+    assert found == pytest.approx(slow_eer(genuine, impostor))
+
+
+@settings(max_examples=60, deadline=None)
+@given(scores, scores)
+def test_area_and_points_agree_with_scikit_learn(genuine, impostor):
+    label = np.repeat([1, 0], [len(genuine), len(impostor)])
+    both = np.r_[genuine, impostor]
+    assert area(genuine, np.sort(impostor)) == pytest.approx(roc_auc_score(label, both))
+    fpr, tpr, _ = roc_curve(label, both, drop_intermediate=False)
+    for fmr in (0.0, 0.1, 0.3, 0.5, 1.0):  # the highest TPR at an FPR of at most fmr
+        assert fnmr_at_fmr(genuine, impostor, fmr) == pytest.approx(1 - tpr[fpr <= fmr].max())
 
 
 def test_det_curve_is_supported_and_falls():

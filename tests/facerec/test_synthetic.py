@@ -90,6 +90,15 @@ def test_truth_has_a_row_a_face_and_is_shuffled(corpus: Path):
     assert np.count_nonzero(np.diff(truth)) > 4
 
 
+def test_strangers_are_seen_once(tmp_path: Path):
+    crowd = synth(out=tmp_path / "crowd", workers=1, strangers=3, **SMALL)
+    counts = np.bincount(np.load(crowd / "unlabelled_truth.npy"))
+    assert len(counts) == 4 + 3
+    assert counts[:4].min() >= FEWEST
+    assert counts[4:].tolist() == [1, 1, 1]
+    assert len(list((crowd / "unlabelled").iterdir())) == counts.sum()
+
+
 def test_truth_is_that_of_the_pictures(corpus: Path, tmp_path: Path):
     """Row i of the truth is the identity whose sitting the i-th picture is from: take one sitting again and look."""
     from facerec.synthetic import Sitting, photograph
@@ -187,6 +196,7 @@ def test_default_test_set_has_enough_impostors():
     ("option", "value", "text"),
     [
         ("labelled", "-1", "between 1 and"),
+        ("strangers", "-1", "between 0 and"),
         ("unlabelled", "0", "between 1 and"),
         ("test", "3", "between 4 and"),
         ("faces_per_identity", "1", "between 2 and 60"),

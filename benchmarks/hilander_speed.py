@@ -1,0 +1,184 @@
+"""Seconds and memory of Hi-LANDER after the kNN graph, part by part, beside the machine's matrix multiplication.
+
+    python benchmarks/hilander_speed.py [--embeddings EMBEDDINGS.npz] [--million] [--threads 2]
+
+Faces are simulated: new centres with the mean and covariance of real ones, real residuals around them, and a heavy
+tail of faces an identity. The archive holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n]; without it all is
+Gaussian. Two networks link: the default (edge inputs alone, 32 wide) and the public reference's (a graph convolution
+512 wide, a head 256 wide, random weights). Both climb the same levels: those that the default's linkage makes, after a
+short training on simulated faces. Each figure is the least of three runs (of one at a million). Seconds are CPU seconds
+over threads, which other work on the machine disturbs less than wall seconds; the rate is of a large product in fp32,
+measured in the same run.
+"""
+
+import argparse
+import ctypes
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, which counts as CPU time
+
+import faiss
+import numpy as np
+import torch
+
+from clustering.hilander import climb
+from clustering.hilander.lander import Lander
+from clustering.hilander.level import Level
+from clustering.hilander.training import train_hilander
+from clustering.knn import KnnGraph
+from facerec.artifacts import normalize
+
+DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+GEMM, K, TRAINING_FACES = 3072, 10, 4000
+PARTS = {"pseudo_density": "density", "decode": "decode", "trees": "trees", "merge": "merge + kNN"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--million", action="store_true", help="a million faces, too (the graph takes long)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--p-tau", type=float, default=0.5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    faiss.omp_set_num_threads(arguments.threads)
+    faces, labels = load(arguments.embeddings)
+    print(f"simulated from {arguments.embeddings.name if arguments.embeddings.exists() else 'Gaussians'}")
+    small = train_hilander(*simulate(faces, labels, TRAINING_FACES, seed=1), seed=0, epochs=5).model
+    wide = Lander("features", 2 * faces.shape[1], width=512, hidden=256, encoder="reference")
+    wide = wide.to(next(small.parameters()).device)
+    for n in (10_000, 100_000, *([1_000_000] if arguments.million else [])):
+        graph = KnnGraph.build(simulate(faces, labels, n)[0], K)
+        for name, model, features in (("default", small, "average"), ("reference", wide, "reference")):
+            report(name, model, small, features, graph, arguments)
+
+
+def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings and labels of an archive, or Gaussian ones."""
+    if path.exists():
+        with np.load(path, allow_pickle=False) as archive:
+            return archive["embeddings"], archive["labels"]
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(300), 20)
+    return normalize(random.normal(size=(300, 128))[labels] + 0.8 * random.normal(size=(len(labels), 128))), labels
+
+
+def simulate(embeddings: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`n` faces: a new centre and a donor's residuals an identity, two of them mixed at a random angle a face."""
+    random = np.random.default_rng(seed)
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    centres = np.zeros((len(counts), embeddings.shape[1]))
+    np.add.at(centres, inverse, embeddings)
+    centres /= counts[:, None]
+    residuals = (embeddings - centres[inverse]).astype(np.float32)
+    sizes = np.ceil(random.lognormal(1.5, 1.2, n)).astype(int).clip(1, 1000)
+    sizes = sizes[: np.searchsorted(np.cumsum(sizes), n) + 1]
+    truth = random.permutation(np.repeat(np.arange(len(sizes)), sizes)[:n])
+    mean, donors = centres.mean(axis=0), random.integers(0, len(centres), len(sizes))
+    new = mean + random.normal(size=(len(sizes), len(centres))) / np.sqrt(len(centres)) @ (centres - mean)
+    new *= (np.linalg.norm(centres[donors], axis=1) / np.linalg.norm(new, axis=1))[:, None]
+    order, starts = np.argsort(inverse, kind="stable"), np.cumsum(counts) - counts
+    donor = donors[truth]
+    first, second = (order[starts[donor] + random.integers(0, counts[donor])] for _ in range(2))
+    angle = (random.random((n, 1)) * np.pi / 2).astype(np.float32)
+    return normalize(new[truth] + np.cos(angle) * residuals[first] + np.sin(angle) * residuals[second]), truth
+
+
+def report(name: str, model: Lander, guide: Lander, features: str, graph: KnnGraph, arguments: Any) -> None:
+    """Climbs with the guide's linkage, times each part, and prints the least of the runs."""
+    before = resident()
+    runs = [timed(model, guide, features, graph, arguments.p_tau)]
+    memory = resident(peak=True) - before
+    runs += [timed(model, guide, features, graph, arguments.p_tau) for _ in range(2 if len(graph) < 10**6 else 0)]
+    spent, nodes = min(runs, key=lambda run: sum(run[0].values()))
+    rate = gemm_rate()
+    multiplied = operations(model, nodes)
+    arrays = graph.embeddings.nbytes + graph.neighbors.nbytes + graph.similarities.nbytes
+    threads = arguments.threads
+    print(
+        f"\n{name}: {len(graph):,} faces, levels of {', '.join(f'{count:,}' for count in nodes)} nodes; fp32 GEMM "
+        f"{rate * threads / 1e9:.0f} GFLOP/s with {threads} threads"
+    )
+    for part, seconds in spent.items():
+        print(f"  {part:12} {seconds / threads:8.3f} s")
+    print(f"  {'all':12} {sum(spent.values()) / threads:8.3f} s")
+    print(
+        f"  link: {multiplied / 1e9:.0f} GFLOP at {multiplied / spent['link'] / rate:.0%} of the GEMM rate; memory: "
+        f"{memory / 2**20:.0f} MiB, {memory / arrays:.2f} of embeddings and graph, on top of them",
+        flush=True,
+    )
+
+
+def timed(
+    model: Lander, guide: Lander, features: str, graph: KnnGraph, p_tau: float
+) -> tuple[dict[str, float], list[int]]:
+    """CPU seconds of each part of all levels, and the number of nodes of each level."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def clocked(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(*values: Any, **named: Any) -> Any:
+            started = time.process_time()
+            try:
+                return function(*values, **named)
+            finally:
+                spent[part] += time.process_time() - started
+
+        return wrapper
+
+    measured = clocked("link", model.link)
+
+    def link(level: Level) -> np.ndarray:
+        found: np.ndarray = measured(level)
+        return found if model is guide else guide.link(level)
+
+    originals = {function: getattr(climb, function) for function in PARTS}
+    for function, part in PARTS.items():
+        setattr(climb, function, clocked(part, originals[function]))
+    try:
+        nodes = [len(step.parents) for step in climb.climb(graph, link, p_tau, features, K)]
+    finally:
+        for function, original in originals.items():
+            setattr(climb, function, original)
+    return dict(spent), nodes
+
+
+def operations(model: Lander, nodes: list[int]) -> float:
+    """Floating-point operations of the matrix products of all levels."""
+    edge = 2 * model.hidden * (model.hidden + 2)
+    if model.inputs == "similarities":
+        return sum(nodes) * K * float(edge + 2 * model.edge_mlp.in_features * model.hidden)
+    node = 2 * model.width * (2 * model.dimension + 2 * model.hidden)
+    return sum(nodes) * float(node + K * edge)
+
+
+def resident(peak: bool = False) -> float:
+    """Bytes of memory that this process has now, or its peak since the last call without `peak`; NaN but on Linux."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return np.nan
+    if not peak:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again without being seen
+        Path("/proc/self/clear_refs").write_text("5")
+    return next(int(line.split()[1]) * 1024.0 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+
+
+def gemm_rate(repeats: int = 5) -> float:
+    """Fp32 operations a CPU second of a square matrix product, the best of some."""
+    a, b = torch.rand(GEMM, GEMM), torch.rand(GEMM, GEMM)
+    times = []
+    for _ in range(repeats):
+        started = time.process_time()
+        a @ b
+        times.append(time.process_time() - started)
+    return 2 * GEMM**3 / min(times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The same network in DGL: `dgl.nn` layers and message passing over the same weights.
+
+DGL is optional: this module needs it only when it is asked to compute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from clustering.hilander.encoders import NEGATIVE_SLOPE, GraphAttention, Prepared
+from facerec.artifacts import InputError
+
+if TYPE_CHECKING:
+    from clustering.hilander.lander import Lander
+
+
+def require() -> Any:
+    """Imports DGL.
+
+    Raises:
+        InputError: It is not installed, or does not fit this Python or torch.
+    """
+    try:
+        import dgl
+        import dgl.nn.pytorch
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"engine is 'dgl', and DGL cannot be imported ({reason}); install dgl 1.1.3 or take engine 'native'"
+        ) from None
+    return dgl
+
+
+def scores(model: Lander, graph: Prepared) -> Tensor:
+    """The edge head's two outputs as `Lander` computes them, float32 [n, k, 2]; 0 for missing neighbours."""
+    dgl = require()
+    messages = of_prepared(graph)
+    hidden: Any = 0 if model.inputs == "features" else model.edge_mlp(graph.edges[graph.valid])
+    if model.inputs != "similarities":
+        layer = model.encoder
+        encode = attention if isinstance(layer, GraphAttention) else convolution
+        encoded = encode(layer, messages, graph)
+        hidden = hidden + dgl.ops.u_add_v(messages, model.src_mlp(encoded), model.dst_mlp(encoded))
+    found = model.head(hidden)
+    return found.new_zeros(*graph.valid.shape, 2).masked_scatter(graph.valid[..., None], found)
+
+
+def of_prepared(graph: Prepared) -> Any:
+    """A DGL graph with an edge from every neighbour that is there to its node, row by row."""
+    nodes = torch.arange(len(graph.valid), device=graph.valid.device)[:, None].expand_as(graph.valid)
+    ends = graph.neighbors[graph.valid], nodes[graph.valid]
+    return require().graph(ends, num_nodes=len(graph.valid))
+
+
+def convolution(layer: Any, messages: Any, graph: Prepared) -> Tensor:
+    """A layer of `GraphConvolution` by `dgl.nn.GraphConv`."""
+    own, near = layer.linear.weight.chunk(2, dim=1)
+    width, dimension = own.shape
+    conv = require().nn.pytorch.GraphConv(dimension, width, norm="none", allow_zero_in_degree=True)
+    weights = graph.weights(layer.shares)[graph.valid]
+    found = functional_call(
+        conv, {"weight": near.T, "bias": layer.linear.bias}, (messages, graph.features), {"edge_weight": weights}
+    )
+    return torch.relu(found + graph.features @ own.T)
+
+
+def attention(layer: Any, messages: Any, graph: Prepared) -> Tensor:
+    """A layer of `GraphAttention` by `dgl.nn.GATConv`."""
+    heads, width = layer.source.shape
+    conv = require().nn.pytorch.GATConv(
+        graph.features.shape[1], width, heads, negative_slope=NEGATIVE_SLOPE, allow_zero_in_degree=True, bias=False
+    )
+    weights = {"fc.weight": layer.linear.weight, "attn_l": layer.source[None], "attn_r": layer.target[None]}
+    found = functional_call(conv, weights, (messages, graph.features))
+    return torch.relu(found.mean(dim=1) + layer.bias)

@@ -1,0 +1,65 @@
+"""The command ``pretrain``: a Hi-LANDER that needs no labelled face, the one that comes with the package."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clustering.hilander import confidence
+from clustering.hilander.hierarchy import HiLander
+from clustering.hilander.lander import Lander, default_device
+from clustering.hilander.training import learned
+from clustering.knn import DEFAULT_K, KnnGraph
+from clustering.resample import LabelledFaces
+from clustering.simulate import recognisers
+from eval.clusters import scores
+from facerec.artifacts import InputError
+from facerec.stages import stage
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
+VALIDATION_CORPORA = 9
+CONCESSION = 0.02
+
+
+@stage("clustering pretrain")
+def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> dict[str, Any]:
+    """Trains Hi-LANDER on simulated embeddings alone.
+
+    The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and
+    what they stand for; so it can learn from imagined recognisers. The threshold and the confidence are measured on
+    other such recognisers. The model that ``cluster --backend hilander`` uses without ``--model`` was made so, with the
+    defaults.
+
+    Args:
+        out: Folder to make: config.yaml and model.safetensors, for cluster's --model.
+        corpora: Imagined recognisers to learn from.
+        epochs: Passes over the graphs of all corpora.
+        seed: Of the simulation, the weights and the order.
+    """
+    if corpora < 1 or epochs < 1:
+        raise InputError(f"corpora is {corpora} and epochs is {epochs}; both must be at least 1")
+    torch.manual_seed(seed)
+    model = Lander().to(default_device())
+    parts = list(recognisers(corpora, seed))
+    hilander = learned(model, parts, seed, "average", DEFAULT_K, 0.5, epochs, learning_rate=0.01, own_levels=True)
+    held = list(recognisers(VALIDATION_CORPORA, seed + 1))
+    curve = {p_tau: _score(replace(hilander, p_tau=p_tau), held) for p_tau in THRESHOLDS}
+    strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
+    hilander = replace(hilander, p_tau=strictest)
+    samples = [confidence.sample(hilander, faces) for faces in held]
+    replace(hilander, confidence=confidence.fit(samples)).save(out)
+    return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
+
+
+def _score(hilander: HiLander, corpora: list[LabelledFaces]) -> float:
+    """The mean of Fp and Fb over corpora."""
+    found = []
+    for faces in corpora:
+        graph = KnnGraph.build(faces.embeddings, hilander.k)
+        figures = scores(faces.labels, hilander.cluster(graph).labels)
+        found.append((figures["pairwise_f"] + figures["bcubed_f"]) / 2)
+    return float(np.mean(found))
