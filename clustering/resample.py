@@ -16,7 +16,7 @@ from facerec.artifacts import normalize
 
 SMALL = 3
 LARGE, LARGE_IDENTITIES = (20, 600), 24
-CROWD, CROWD_LIMIT = 10, 3_000
+CROWD_IDENTITIES = 2_000
 MIN_FACES = 8
 
 
@@ -32,8 +32,9 @@ def versions(faces: LabelledFaces, seed: int) -> dict[str, LabelledFaces]:
 
     ``whole``; ``small``, one to three faces of every identity; ``tail``, a heavy-tailed share of every identity's
     faces, from one to all; ``large``, some identities with tens to hundreds of simulated faces each; ``crowd``, many
-    simulated identities with a heavy tail of faces, most with one or two. Subsets of fewer than `MIN_FACES` faces
-    are left out.
+    simulated identities with a heavy tail of faces, most with one or two; ``mixed``, these two in one, as in found
+    material, where a single face near a large identity may well be somebody else's. Subsets of fewer than `MIN_FACES`
+    faces are left out.
 
     Args:
         faces: The labelled set.
@@ -51,7 +52,10 @@ def versions(faces: LabelledFaces, seed: int) -> dict[str, LabelledFaces]:
         rows = np.flatnonzero(rank < numbers[inverse])
         if len(rows) >= MIN_FACES:
             found[name] = LabelledFaces(faces.embeddings[rows], faces.labels[rows])
-    return found | {"large": large(faces, random), "crowd": crowd(faces, random)}
+    heads, tails = large(faces, random), crowd(faces, random)
+    labels = np.append(heads.labels, tails.labels + heads.labels.max() + 1)
+    mixed = LabelledFaces(np.vstack([heads.embeddings, tails.embeddings]), labels)
+    return found | {"large": heads, "crowd": tails, "mixed": mixed}
 
 
 def large(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
@@ -72,7 +76,7 @@ def crowd(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
     """Many new identities: new centres, each with the residuals of some faces of one real identity."""
     centres, residuals, inverse = _parts(faces)
     mean = centres.mean(axis=0)
-    count = min(CROWD * len(centres), CROWD_LIMIT)
+    count = CROWD_IDENTITIES
     weights = random.normal(size=(count, len(centres))) / np.sqrt(len(centres))
     invented = mean + weights @ (centres - mean)
     lengths = np.linalg.norm(centres, axis=1)

@@ -101,23 +101,12 @@ def train_hilander(
             keeps the model fit for other recognisers. Only models that see no embedding can.
     """
     dimension = embeddings.shape[1] * (2 if features in ("both", "reference") else 1)
-    parts = corpora(LabelledFaces(embeddings, labels), seed)
+    parts = list(versions(LabelledFaces(embeddings, labels), seed).values())
     if inputs == "similarities":
         dimension, parts = 0, parts + list(recognisers(simulated, seed))
     torch.manual_seed(seed)
     model = Lander(inputs, dimension, hidden=hidden, encoder=encoder, heads=heads)
     return learned(model.to(default_device()), parts, seed, features, k, p_tau, epochs, learning_rate, own_levels)
-
-
-def corpora(faces: LabelledFaces, seed: int) -> list[LabelledFaces]:
-    """The `versions` of some faces, and ``large`` and ``crowd`` in one.
-
-    There a single face near a large cluster may well be somebody else's, as in material that people have.
-    """
-    found = versions(faces, seed)
-    large, crowd = found["large"], found["crowd"]
-    labels = np.append(large.labels, crowd.labels + large.labels.max() + 1)
-    return [*found.values(), LabelledFaces(np.vstack([large.embeddings, crowd.embeddings]), labels)]
 
 
 def learned(

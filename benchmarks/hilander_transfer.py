@@ -1,0 +1,119 @@
+"""Does Hi-LANDER hold on corpora that look nothing like the one it was trained on? Ablations, over several seeds.
+
+    python benchmarks/hilander_transfer.py --train EMBEDDINGS.npz --test EMBEDDINGS.npz [--seeds N] [--rows a,b]
+
+Each archive holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n]. Every row is trained on the first set with
+one setting, nothing is chosen on the others, and scored on: the second set; ``few``, at most 8 faces of each of its
+people; ``many``, its 24 largest people; ``other d``, the second set through a random projection to 48 dimensions, in
+the place of another recogniser. Prints Fp/Fb, mean and spread (half the range) over seeds. Without the archives it says
+so and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.cluster import load_clusterer
+from clustering.hilander.hierarchy import HiLander
+from clustering.hilander.training import train_hilander
+from clustering.knn import KnnGraph
+from eval.clusters import scores
+from facerec.artifacts import normalize
+
+DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+PAPER = {"inputs": "features", "features": "identity", "own_levels": False, "p_tau": 0.8, "hidden": 256}
+ROWS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no simulated corpora": {"simulated": 0},
+    "levels of true edges": {"own_levels": False},
+    "identity features": {"features": "identity"},
+    "both features": {"features": "both"},
+    "k = 5": {"k": 5},
+    "k = 20": {"k": 20},
+    "p_tau .8": {"p_tau": 0.8},
+    "p_tau .9": {"p_tau": 0.9},
+    "with embeddings, too": {"inputs": "both", "p_tau": 0.8},
+    "as in the paper": PAPER,
+    "as in the paper, GAT": {**PAPER, "encoder": "gat"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", default=",".join(ROWS))
+    arguments = parser.parse_args()
+    if missing := [str(path) for path in (arguments.train, arguments.test) if not path.exists()]:
+        print(f"skipped: no {', '.join(missing)}; give --train and --test")
+        return
+    sets = {
+        name: (KnnGraph.build(faces, 20), labels)
+        for name, faces, labels in corpora(*read(arguments.test), np.random.default_rng(0))
+    }
+    print(f"{'row':24} {'train, s':>9}", *(f"{name:>23}" for name in sets))
+    report("without any label", [figures(load_clusterer("hilander", None), sets)], 0)
+    faces, labels = read(arguments.train)
+    for row in arguments.rows.split(","):
+        found, seconds = [], []
+        for seed in range(arguments.seeds):
+            started = time.perf_counter()
+            hilander = train_hilander(faces, labels, seed, **ROWS[row])
+            seconds.append(time.perf_counter() - started)
+            found.append(figures(hilander, sets))
+        report(row, found, float(np.mean(seconds)))
+        if row == "default":
+            one = [figures(train_hilander(faces, labels, 0).with_settings(levels=1), sets)]
+            report("one level: LANDER", one, seconds[0])
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return normalize(archive["embeddings"]), np.unique(archive["labels"], return_inverse=True)[1]
+
+
+def corpora(
+    faces: np.ndarray, labels: np.ndarray, random: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The test set, and others made of it."""
+    yield "test", faces, labels
+    order = np.lexsort((random.random(len(labels)), labels))
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    few = rank < random.integers(1, 9, labels.max() + 1)[labels]
+    yield "few", faces[few], labels[few]
+    many = np.isin(labels, np.argsort(-np.bincount(labels), kind="stable")[:24])
+    yield "many", faces[many], labels[many]
+    if faces.shape[1] > 48:
+        yield "other d", normalize(faces @ random.normal(size=(faces.shape[1], 48))), labels
+
+
+def figures(hilander: Any, sets: dict[str, tuple[KnnGraph, np.ndarray]]) -> list[tuple[float, float]]:
+    """Fp and Fb on every set; not a number where the model cannot take that dimension."""
+    found = []
+    for graph, labels in sets.values():
+        if isinstance(hilander, HiLander) and hilander.model.dimension and graph.embeddings.shape[1] == 48:
+            found.append((np.nan, np.nan))
+            continue
+        score = scores(labels, hilander.cluster(graph.narrowed(hilander.k)).labels)
+        found.append((score["pairwise_f"], score["bcubed_f"]))
+    return found
+
+
+def report(row: str, found: list[list[tuple[float, float]]], seconds: float) -> None:
+    values = np.array(found)
+    mean, spread = values.mean(axis=0), (values.max(axis=0) - values.min(axis=0)) / 2
+    cells = [f"{m[0]:.3f}/{m[1]:.3f} ±{s[0]:.3f}/{s[1]:.3f}" for m, s in zip(mean, spread, strict=True)]
+    print(f"{row:24} {seconds:9.1f}", *(f"{cell:>23}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
