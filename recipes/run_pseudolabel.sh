@@ -15,7 +15,7 @@
 #  10 compare      one table, one set of curves, one report
 #
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
-# With --jobs J, J rows are trained and evaluated at once, each with its share of the cores (small networks gain little from several).
+# With --jobs J, J rows are worked on at once, each with its share of the cores (small networks gain little from several).
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
@@ -60,6 +60,22 @@ evaluation() { python -m eval "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
 train() { facerec train train --faces "$OUT/corpus/labelled" "${@:2}" --out "$OUT/rows/$1/model"; }
+tune() {
+  clustering tune --backend "$1" --embeddings "$OUT/embeddings/$TUNE_ON" --out "$OUT/rows/$1/tuned"
+}
+cluster() {
+  clustering cluster --backend "$1" --model "$OUT/rows/$1/tuned" --knn "$OUT/knn" \
+    --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/rows/$1/clusters"
+  python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
+    --predicted "$OUT/rows/$1/clusters" --json "$OUT/rows/$1/clusters.json"
+  python -m facerec sheet --faces "$OUT/corpus/unlabelled" --labels "$OUT/rows/$1/clusters" \
+    --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$1/sheet.png"
+}
+pseudolabel() {
+  clustering pseudolabel --clusters "$OUT/rows/$1/clusters" --out "$OUT/rows/$1/pseudo"
+  python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
+    --predicted "$OUT/rows/$1/pseudo" --json "$OUT/rows/$1/pseudo.json"
+}
 evaluate() {
   facerec embed embed --model "$OUT/rows/$1/model" --faces "$TEST_FACES" --out "$OUT/rows/$1/test"
   evaluation ijb --protocol "$PROTOCOL" --embeddings "$OUT/rows/$1/test" --out "$OUT/rows/$1/ijb"
@@ -89,26 +105,16 @@ if stage 4 "kNN graph"; then
   clustering knn --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/knn"
 fi
 if stage 5 "meta-train and tune"; then
-  for row in "${BACKENDS[@]}"; do
-    clustering tune --backend "$row" --embeddings "$OUT/embeddings/$TUNE_ON" --out "$OUT/rows/$row/tuned"
-  done
+  for row in "${BACKENDS[@]}"; do queue tune "$row"; done
+  drain
 fi
 if stage 6 "cluster"; then
-  for row in "${BACKENDS[@]}"; do
-    clustering cluster --backend "$row" --model "$OUT/rows/$row/tuned" --knn "$OUT/knn" \
-      --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/rows/$row/clusters"
-    python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
-      --predicted "$OUT/rows/$row/clusters" --json "$OUT/rows/$row/clusters.json"
-    python -m facerec sheet --faces "$OUT/corpus/unlabelled" --labels "$OUT/rows/$row/clusters" \
-      --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$row/sheet.png"
-  done
+  for row in "${BACKENDS[@]}"; do queue cluster "$row"; done
+  drain
 fi
 if stage 7 "pseudo-labels"; then
-  for row in "${BACKENDS[@]}"; do
-    clustering pseudolabel --clusters "$OUT/rows/$row/clusters" --out "$OUT/rows/$row/pseudo"
-    python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
-      --predicted "$OUT/rows/$row/pseudo" --json "$OUT/rows/$row/pseudo.json"
-  done
+  for row in "${BACKENDS[@]}"; do queue pseudolabel "$row"; done
+  drain
 fi
 if stage 8 "retrain"; then
   for row in "${BACKENDS[@]}"; do
@@ -118,9 +124,7 @@ if stage 8 "retrain"; then
   drain
 fi
 if stage 9 "evaluate"; then
-  for row in "${ROWS[@]}"; do
-    queue evaluate "$row"
-  done
+  for row in "${ROWS[@]}"; do queue evaluate "$row"; done
   drain
 fi
 if stage 10 "compare"; then

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "run_pseudolabel.sh"
 TINY = """
 recipe: {corpus: synth, tune_on: validation, backends: [hilander, kmeans], jobs: 2}
-corpus: {labelled: 24, validation: 20, unlabelled: 20, test: 12, size: 48, difficulty: 0.1}
+corpus: {labelled: 24, validation: 40, unlabelled: 20, test: 12, size: 48, difficulty: 0.1}
 train: {width: 0.25, input_size: 32, embedding_size: 32, steps: 120, batch_size: 32, workers: 1}
 knn: {k: 10}
 tune: {trials: 4}
