@@ -184,8 +184,11 @@ def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibrat
 
 
 def samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, Sample]:
-    """Clusters all versions of some faces; those without a cluster of two faces are left out."""
-    found = {name: sample(clusterer, version) for name, version in versions(faces, seed).items()}
+    """Clusters the versions of some faces; ``mixed`` is ``large`` and ``crowd`` again and does not count.
+
+    Those without a cluster of two faces are left out.
+    """
+    found = {name: sample(clusterer, part) for name, part in versions(faces, seed).items() if name != "mixed"}
     return {name: each for name, each in found.items() if len(each.right)}
 
 

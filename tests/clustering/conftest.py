@@ -39,7 +39,9 @@ def blobs() -> Blobs:
 def hilander():
     """A small trained model; it takes embeddings of any dimension."""
     embeddings, labels = make_blobs(identities=20, faces=10, dimension=32, spread=0.6)
-    return train_hilander(embeddings, labels, seed=0, epochs=10, hidden=16, k=5, p_tau=0.85, simulated=0)
+    return train_hilander(
+        embeddings, labels, seed=0, epochs=10, hidden=16, k=5, p_tau=0.5, own_levels=False, simulated=0
+    )
 
 
 @pytest.fixture(scope="session")

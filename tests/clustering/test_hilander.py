@@ -245,7 +245,7 @@ def test_every_kind_of_model_learns(blobs, tmp_path, inputs, features):
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "not readable as safetensors"),
         (lambda folder: edit(folder, "hidden: 16", "hidden: 8"), "has shape .* config.yaml asks for"),
         (lambda folder: edit(folder, "inputs: similarities", "inputs: x"), "inputs is 'x'"),
-        (lambda folder: edit(folder, "p_tau: 0.85", "p_tau: 5"), "p_tau is 5"),
+        (lambda folder: edit(folder, "p_tau: 0.5", "p_tau: 5"), "p_tau is 5"),
         (lambda folder: edit(folder, "confidence:", "confident:"), "no confidence"),
         (lambda folder: edit(folder, "  share:", "  shares:"), "confidence is .*; expected offset, cosine"),
         (lambda folder: edit(folder, "  share: ", "  share: ."), "confidence.share is '.*'; it must be a number"),
