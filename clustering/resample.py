@@ -16,7 +16,7 @@ from facerec.artifacts import normalize
 
 SMALL = 3
 LARGE, LARGE_IDENTITIES = (20, 600), 24
-CROWD_IDENTITIES = 2_000
+CROWD, CROWD_LIMIT = 10, 3_000
 MIN_FACES = 8
 
 
@@ -76,7 +76,7 @@ def crowd(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
     """Many new identities: new centres, each with the residuals of some faces of one real identity."""
     centres, residuals, inverse = _parts(faces)
     mean = centres.mean(axis=0)
-    count = CROWD_IDENTITIES
+    count = min(CROWD * len(centres), CROWD_LIMIT)
     weights = random.normal(size=(count, len(centres))) / np.sqrt(len(centres))
     invented = mean + weights @ (centres - mean)
     lengths = np.linalg.norm(centres, axis=1)

@@ -109,7 +109,7 @@ def test_versions_of_the_labelled_set(blobs):
     assert np.bincount(found["small"].labels).max() == 3
     assert np.bincount(found["tail"].labels).min() >= 1
     assert np.bincount(found["large"].labels).max() == 600
-    assert len(np.unique(found["crowd"].labels)) == 2000
+    assert len(np.unique(found["crowd"].labels)) == 300
     for name, version in found.items():
         assert len(version.embeddings) == len(version.labels), name
         np.testing.assert_allclose(np.linalg.norm(version.embeddings, axis=1), 1, atol=1e-5)
