@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from clustering import base
+from clustering.base import Clusterer
 from clustering.hilander.confidence import calibrate, split
 from clustering.resample import LabelledFaces
 from facerec.artifacts import InputError, load_embeddings, load_labels
 from facerec.stages import stage
 
-HELD_BACK = 0.3
+HELD_BACK = 0.5
 
 
 @stage("clustering train")
@@ -28,7 +29,7 @@ def train(
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.
 
-    How sure it may be of a face's place is measured first, on some of the identities after training on the others.
+    How sure it may be of a face's place is measured first, on half the identities after training on the others.
 
     Args:
         backend: A backend that learns: hilander, lander.
@@ -45,14 +46,26 @@ def train(
     faces = load_labelled(embeddings, labels)
     chosen = settings or {}
     learned = found.fit(faces.embeddings, faces.labels, seed, **chosen)
+    measured: dict[str, Any] = {}
     errors: dict[str, float] = {}
     held, rest = split(faces, HELD_BACK, seed)
     if hasattr(learned, "confidence") and len(np.unique(held.labels)) > 1:
-        measured = calibrate(found.fit(rest.embeddings, rest.labels, seed, **chosen), held, seed)
-        measured.save(out / "reliability.csv")
-        learned, errors = learned.with_settings(confidence=measured.confidence), measured.errors
-    learned.save(out)
+        measured, errors = measure(found.fit(rest.embeddings, rest.labels, seed, **chosen), held, seed, out)
+    learned.with_settings(**measured).save(out)
     return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels)), "calibration_error": errors}
+
+
+def measure(clusterer: Clusterer, held: LabelledFaces, seed: int, out: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measures a confidence on faces that the clusterer has not learned from, and writes reliability.csv.
+
+    Returns:
+        The setting ``confidence`` and the calibration error of each version; nothing for clusterers without it.
+    """
+    if not hasattr(clusterer, "confidence"):
+        return {}, {}
+    calibration = calibrate(clusterer, held, seed)
+    calibration.save(out / "reliability.csv")
+    return {"confidence": calibration.confidence}, calibration.errors
 
 
 def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:

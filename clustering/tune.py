@@ -13,15 +13,14 @@ from tqdm import tqdm
 
 from clustering import base
 from clustering.base import Clusterer, Range
-from clustering.hilander.confidence import calibrate, split
+from clustering.hilander.confidence import split
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
-from clustering.train import load_labelled
+from clustering.train import HELD_BACK, load_labelled, measure
 from eval.clusters import scores
 from facerec.artifacts import InputError, write_table
 from facerec.stages import stage
 
-VALIDATION_SHARE = 0.5
 MIN_VALIDATION = 2
 MAX_K = 40
 
@@ -82,11 +81,8 @@ def tune(
     write_search(out / "search.csv", results)
     best = max(results, key=lambda result: result["score"])
     chosen = {name: best[name] for name in found.search}
-    clusterer, measured, errors = clusterers[best["training"]].with_settings(**chosen), {}, {}
-    if hasattr(clusterer, "confidence"):
-        calibration = calibrate(clusterer, validation, seed)
-        calibration.save(out / "reliability.csv")
-        measured, errors = {"confidence": calibration.confidence}, calibration.errors
+    clusterer = clusterers[best["training"]].with_settings(**chosen)
+    measured, errors = measure(clusterer, validation, seed, out)
     if found.learns:
         clusterer = found.fit(faces.embeddings, faces.labels, seed, **ways[best["training"]])
     clusterer.with_settings(**chosen, **measured).save(out)
@@ -150,9 +146,9 @@ def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, La
         InputError: Too few identities for both.
     """
     identities = len(np.unique(faces.labels))
-    if round(VALIDATION_SHARE * identities) < MIN_VALIDATION:
+    if round(HELD_BACK * identities) < MIN_VALIDATION:
         raise InputError(f"{identities} identities are too few to hold some back for validation; use train")
-    held, rest = split(faces, VALIDATION_SHARE, seed)
+    held, rest = split(faces, HELD_BACK, seed)
     return rest, held
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import trange
 from typing_extensions import Self
 
@@ -80,6 +81,31 @@ class SubgraphNetwork(Network):
 def row_normalized(weights: Tensor) -> Tensor:
     """Rows that sum up to 1; rows of zeros stay so."""
     return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+def relative_features(graph: KnnGraph, rows: np.ndarray, nodes: np.ndarray, there: Tensor) -> tuple[Tensor, Tensor]:
+    """What small graphs around some faces see of their nodes.
+
+    Args:
+        graph: Of n faces.
+        rows: int64 [m], the faces in the middle.
+        nodes: int64 [m, s].
+        there: Bool [m, s], on the device to use: which nodes there are.
+
+    Returns:
+        The nodes' embeddings, float32 [m, s, d]; and, 0 for nodes that are not there, float32 [m, s, d + 1]: embedding
+        minus that of the face in the middle, and their cosine.
+    """
+    faces = torch.from_numpy(np.asarray(graph.embeddings[nodes])).to(there.device)
+    middle = torch.from_numpy(np.asarray(graph.embeddings[rows])).to(there.device)[:, None]
+    cosine = (faces * middle).sum(dim=2, keepdim=True)
+    return faces, torch.cat([faces - middle, cosine], dim=2) * there[..., None]
+
+
+def entropy(logits: Tensor, truth: np.ndarray, counted: np.ndarray) -> Tensor:
+    """Mean binary cross-entropy of those that count; logits, truth and which count are all [m, k]."""
+    chosen = torch.from_numpy(counted).to(logits.device)
+    return binary_cross_entropy_with_logits(logits[chosen], torch.from_numpy(truth[counted]).to(logits))
 
 
 def optimise(

@@ -10,12 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from clustering.base import Clustering, Range, check_number, check_whole
-from clustering.gcn.common import Learned, Network, SubgraphNetwork, optimise, row_normalized
+from clustering.gcn.common import (
+    Learned,
+    Network,
+    SubgraphNetwork,
+    entropy,
+    optimise,
+    relative_features,
+    row_normalized,
+)
 from clustering.gcn.gcn_v import TRAINING as CONFIDENCE
-from clustering.gcn.gcn_v import ConfidenceNetwork, is_surer, linked, train_confidence
+from clustering.gcn.gcn_v import ConfidenceNetwork, linked, train_confidence
+from clustering.hilander.climb import denser
 from clustering.hilander.lander import default_device
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
@@ -43,7 +51,7 @@ class ConfidenceAndConnectivity(Network):
     def both(self, graph: KnnGraph) -> np.ndarray:
         """Float32 [n, 1 + k]: each face's confidence, and the connectivity of its edges (0 to less sure faces)."""
         confidence = self.vertices.confidence(graph)
-        candidates = graph.valid & is_surer(graph, confidence)
+        candidates = denser(graph, confidence)
         connectivity = np.zeros(candidates.shape, dtype=np.float32)
         for start in range(0, len(graph), BATCH):
             rows = np.arange(start, min(start + BATCH, len(graph)))
@@ -111,12 +119,8 @@ def subgraphs(graph: KnnGraph, rows: np.ndarray, candidates: np.ndarray, device:
         Features, float32 [m, k, d + 1]: each candidate's embedding minus the face's, and their cosine; and the
         row-normalised adjacency, float32 [m, k, k]: cosines between candidates, negative ones as 0.
     """
-    neighbors = np.where(candidates[rows], graph.neighbors[rows], rows[:, None])
-    faces = torch.from_numpy(np.asarray(graph.embeddings[neighbors])).to(device)
-    centres = torch.from_numpy(np.asarray(graph.embeddings[rows])).to(device)[:, None]
     there = torch.from_numpy(candidates[rows]).to(device)
-    cosine = (faces * centres).sum(dim=2, keepdim=True)
-    features = torch.cat([faces - centres, cosine], dim=2) * there[..., None]
+    faces, features = relative_features(graph, rows, graph.neighbors[rows], there)
     adjacency = torch.bmm(faces, faces.transpose(1, 2)).clamp(min=0) * (there[:, :, None] & there[:, None])
     return features, row_normalized(adjacency)
 
@@ -137,7 +141,7 @@ def train_connectivity(
     losses = []
     for version in versions(faces, seed).values():
         graph = KnnGraph.build(version.embeddings, k)
-        candidates = graph.valid & is_surer(graph, model.vertices.confidence(graph))
+        candidates = denser(graph, model.vertices.confidence(graph))
         some = np.flatnonzero(candidates.any(axis=1))
         some = random.permutation(some)[: training["faces"]]
         batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
@@ -151,6 +155,4 @@ def connectivity_loss(
     """Mean binary cross-entropy of the candidates of some faces."""
     same = labels[graph.neighbors[rows]] == labels[rows, None]
     logits = model.edges(*subgraphs(graph, rows, candidates, model.device))
-    there = torch.from_numpy(candidates[rows]).to(model.device)
-    truth = torch.from_numpy(same).to(model.device)[there].float()
-    return binary_cross_entropy_with_logits(logits[there], truth)
+    return entropy(logits, same, candidates[rows])

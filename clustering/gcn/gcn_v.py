@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from clustering.base import Clustering, Range, check_number, check_whole
 from clustering.gcn.common import Learned, Network, optimise
+from clustering.hilander.climb import decode, trees
 from clustering.hilander.lander import default_device
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
@@ -94,19 +95,8 @@ def linked(graph: KnnGraph, confidence: np.ndarray, score: np.ndarray, least: fl
         score: float32 [n, k], of the edges.
         least: Links of lower score are left out.
     """
-    surer = graph.valid & is_surer(graph, confidence) & (score >= least)
-    best = np.where(surer, score, -np.inf).argmax(axis=1)
-    nodes = np.arange(len(graph))
-    parents = np.where(surer.any(axis=1), graph.neighbors[nodes, best], nodes)
-    while not np.array_equal(parents, further := parents[parents]):
-        parents = further
-    return Clustering.of(np.where(graph.readable, parents, -1))
-
-
-def is_surer(graph: KnnGraph, confidence: np.ndarray) -> np.ndarray:
-    """Bool [n, k]: whether a neighbour is surer than the face."""
-    there, here = confidence[graph.neighbors], confidence[:, None]
-    return (there > here) | ((there == here) & (graph.neighbors < np.arange(len(graph))[:, None]))
+    clusters, _ = trees(decode(graph, score, confidence, least))
+    return Clustering.of(np.where(graph.readable, clusters, -1))
 
 
 def convolved(graph: KnnGraph) -> np.ndarray:

@@ -10,11 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from clustering.base import Clustering, Range, check_number, check_whole, components
 from clustering.edges import Edges
-from clustering.gcn.common import Learned, Network, SubgraphNetwork, optimise, row_normalized
+from clustering.gcn.common import (
+    Learned,
+    Network,
+    SubgraphNetwork,
+    entropy,
+    optimise,
+    relative_features,
+    row_normalized,
+)
 from clustering.hilander.lander import default_device
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
@@ -142,10 +149,7 @@ def instance_graphs(
     """
     there = torch.from_numpy(nodes >= 0).to(device)
     ids = torch.from_numpy(nodes).to(device)
-    faces = torch.from_numpy(np.asarray(graph.embeddings[nodes])).to(device)
-    pivots = torch.from_numpy(np.asarray(graph.embeddings[rows])).to(device)[:, None]
-    cosine = (faces * pivots).sum(dim=2, keepdim=True)
-    features = torch.cat([faces - pivots, cosine], dim=2) * there[..., None]
+    _, features = relative_features(graph, rows, nodes, there)
     listed = torch.from_numpy(graph.neighbors[nodes, :LINKS].astype(np.int64)).to(device)
     edges = torch.zeros(len(rows), nodes.shape[1], nodes.shape[1], dtype=torch.bool, device=device)
     for column in range(listed.shape[2]):
@@ -176,7 +180,5 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
 
 def link_loss(model: LinkNetwork, graph: KnnGraph, labels: np.ndarray, rows: np.ndarray) -> Tensor:
     """Mean binary cross-entropy of the edges of some pivots."""
-    there = graph.valid[rows]
     same = labels[graph.neighbors[rows]] == labels[rows, None]
-    truth = torch.from_numpy(same[there]).to(model.device).float()
-    return binary_cross_entropy_with_logits(model(graph, rows)[torch.from_numpy(there).to(model.device)], truth)
+    return entropy(model(graph, rows), same, graph.valid[rows])

@@ -87,12 +87,16 @@ def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: flo
         int64 [n]: the neighbour a node is linked to, itself for peaks.
     """
     nodes = np.arange(len(density))
-    neighbors = graph.neighbors
-    there = density[neighbors]
-    denser = (there > density[:, None]) | ((there == density[:, None]) & (neighbors < nodes[:, None]))
-    candidates = graph.valid & denser & (linkage >= p_tau)
+    candidates = denser(graph, density) & (linkage >= p_tau)
     best = np.where(candidates, linkage, -np.inf).argmax(axis=1)
-    return np.where(candidates.any(axis=1), neighbors[nodes, best], nodes).astype(np.int64)
+    return np.where(candidates.any(axis=1), graph.neighbors[nodes, best], nodes).astype(np.int64)
+
+
+def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
+    """Bool [n, k]: whether there is a neighbour and it is denser, or as dense and of lower index."""
+    there, here = density[graph.neighbors], density[:, None]
+    lower = graph.neighbors < np.arange(len(density))[:, None]
+    return graph.valid & ((there > here) | ((there == here) & lower))
 
 
 def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -188,16 +188,16 @@ def samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, 
 
     Those without a cluster of two faces are left out.
     """
-    found = {name: sample(clusterer, part) for name, part in versions(faces, seed).items() if name != "mixed"}
+    parts = {name: part for name, part in versions(faces, seed).items() if name != "mixed"}
+    found = {n: sample(clusterer, KnnGraph.build(x, clusterer.k), labels) for n, (x, labels) in parts.items()}
     return {name: each for name, each in found.items() if len(each.right)}
 
 
-def sample(clusterer: Clusterer, faces: LabelledFaces) -> Sample:
-    """Clusters some faces and says what there is to see of those that are not alone."""
-    graph = KnnGraph.build(faces.embeddings, clusterer.k)
+def sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
+    """Clusters faces of known identity and says what there is to see of those that are not alone."""
     clusters = clusterer.cluster(graph).labels
     x, alone = evidence(graph, clusters)
-    return Sample(x[~alone], in_majority(faces.labels, clusters)[~alone])
+    return Sample(x[~alone], in_majority(labels, clusters)[~alone])
 
 
 def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

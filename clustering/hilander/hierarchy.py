@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clustering.base import Clustering, Range, check_number, consecutive
+from clustering.base import Clustering, Range, check_choice, check_number, check_whole, consecutive
 from clustering.hilander.climb import FEATURES, Step, climb
 from clustering.hilander.confidence import Confidence
 from clustering.hilander.lander import Lander
@@ -51,12 +51,9 @@ class HiLander:
 
     def __post_init__(self) -> None:
         check_number("p_tau", self.p_tau, 0, 1)
-        for name, value in {"k": self.k, "levels": 1 if self.levels is None else self.levels}.items():
-            check_number(name, value, 1)
-            if not isinstance(value, int):
-                raise InputError(f"{name} is {value}; it must be a whole number")
-        if self.features not in FEATURES:
-            raise InputError(f"features is {self.features!r}; it must be one of {', '.join(FEATURES)}")
+        check_whole("k", self.k, 1)
+        check_whole("levels", 1 if self.levels is None else self.levels, 1)
+        check_choice("features", self.features, FEATURES)
         if not isinstance(self.early_stop, bool):
             raise InputError(f"early_stop is {self.early_stop!r}; it must be true or false")
 

@@ -14,7 +14,6 @@ from clustering.hilander.hierarchy import HiLander
 from clustering.hilander.lander import Lander, default_device
 from clustering.hilander.training import learned
 from clustering.knn import DEFAULT_K, KnnGraph
-from clustering.resample import LabelledFaces
 from clustering.simulate import recognisers
 from eval.clusters import scores
 from facerec.artifacts import InputError
@@ -46,20 +45,19 @@ def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> d
     model = Lander().to(default_device())
     parts = list(recognisers(corpora, seed))
     hilander = learned(model, parts, seed, "average", DEFAULT_K, 0.5, epochs, learning_rate=0.01, own_levels=True)
-    held = list(recognisers(VALIDATION_CORPORA, seed + 1))
+    held = [
+        (KnnGraph.build(faces.embeddings, DEFAULT_K), faces.labels)
+        for faces in recognisers(VALIDATION_CORPORA, seed + 1)
+    ]
     curve = {p_tau: _score(replace(hilander, p_tau=p_tau), held) for p_tau in THRESHOLDS}
     strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
     hilander = replace(hilander, p_tau=strictest)
-    samples = [confidence.sample(hilander, faces) for faces in held]
+    samples = [confidence.sample(hilander, *part) for part in held]
     replace(hilander, confidence=confidence.fit(samples)).save(out)
     return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
 
 
-def _score(hilander: HiLander, corpora: list[LabelledFaces]) -> float:
+def _score(hilander: HiLander, corpora: list[tuple[KnnGraph, np.ndarray]]) -> float:
     """The mean of Fp and Fb over corpora."""
-    found = []
-    for faces in corpora:
-        graph = KnnGraph.build(faces.embeddings, hilander.k)
-        figures = scores(faces.labels, hilander.cluster(graph).labels)
-        found.append((figures["pairwise_f"] + figures["bcubed_f"]) / 2)
-    return float(np.mean(found))
+    found = [scores(labels, hilander.cluster(graph).labels) for graph, labels in corpora]
+    return float(np.mean([(figures["pairwise_f"], figures["bcubed_f"]) for figures in found]))

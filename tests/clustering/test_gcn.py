@@ -12,8 +12,9 @@ from clustering.base import consecutive
 from clustering.edges import Edges
 from clustering.gcn.common import SubgraphNetwork, row_normalized
 from clustering.gcn.gcn_e import ConfidenceAndConnectivity, GcnE, subgraphs
-from clustering.gcn.gcn_v import ConfidenceNetwork, GcnV, convolved, is_surer, linked, true_confidence
+from clustering.gcn.gcn_v import ConfidenceNetwork, GcnV, convolved, linked, true_confidence
 from clustering.gcn.lgcn import LINKS, SECOND_HOP, Lgcn, LinkNetwork, instance_graphs, instance_nodes, propagated
+from clustering.hilander.climb import denser
 from clustering.knn import KnnGraph
 from eval.clusters import scores
 from facerec.artifacts import InputError
@@ -108,7 +109,7 @@ def test_connectivity_equals_slow_code(graph):
 
 
 def test_subgraphs_leave_out_faces_that_are_less_sure(graph):
-    candidates = graph.valid & is_surer(graph, np.arange(len(graph), dtype=np.float32))
+    candidates = denser(graph, np.arange(len(graph), dtype=np.float32))
     features, adjacency = subgraphs(graph, np.arange(len(graph)), candidates, CPU)
     out = torch.from_numpy(~candidates)
     assert torch.all(features[out] == 0)
