@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from matplotlib.figure import Figure
+from scipy.stats import hmean
 
 from clustering.base import BACKENDS, backend
 from clustering.cluster import load_clusterer
@@ -94,7 +95,7 @@ def clustered(folder: Path, name: str, part: str) -> dict[str, float]:
 
 
 def sensitivity(folder: Path, name: str, plots: Path) -> None:
-    """Draws the mean of Fp and Fb of every setting tried against the backend's first searched parameter."""
+    """Draws the harmonic mean of Fp and Fb of every setting tried against the backend's first searched parameter."""
     clusterer = load_clusterer(name, folder / f"tuned-{name}")
     graph = KnnGraph.load(folder / "knn-test", np.load(folder / "test" / "embeddings.npy"))
     truth = np.load(folder / "test" / "labels.npy")
@@ -105,7 +106,7 @@ def sensitivity(folder: Path, name: str, plots: Path) -> None:
         settings = {key: yaml.safe_load(trial[key]) for key in clusterer.search}
         found = clusterer.with_settings(**settings)
         figures = scores(truth, found.cluster(graph.narrowed(found.k)).labels)
-        tested.append((figures["pairwise_f"] + figures["bcubed_f"]) / 2)
+        tested.append(hmean([figures["pairwise_f"], figures["bcubed_f"]]))
     x = [yaml.safe_load(trial[main_parameter]) for trial in trials]
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     for axes, title, y in zip(
@@ -116,7 +117,7 @@ def sensitivity(folder: Path, name: str, plots: Path) -> None:
     ):
         axes.scatter(x, y, s=14)
         axes.scatter(x[:1], y[:1], s=40, facecolors="none", edgecolors="black", label="default")
-        axes.set(title=f"{name}: {title}", xlabel=main_parameter, ylabel="(Fp + Fb) / 2", ylim=(0, 1))
+        axes.set(title=f"{name}: {title}", xlabel=main_parameter, ylabel="harmonic mean of Fp and Fb", ylim=(0, 1))
         axes.legend(loc="lower left")
     plots.mkdir(parents=True, exist_ok=True)
     figure.savefig(plots / f"{name}.png", dpi=120)

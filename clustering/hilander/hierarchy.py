@@ -43,7 +43,7 @@ class HiLander:
 
     model: Lander
     k: int = DEFAULT_K
-    p_tau: float = 0.95
+    p_tau: float = 0.9
     features: str = "average"
     early_stop: bool = False
     levels: int | None = None

@@ -67,7 +67,7 @@ def train_hilander(
     inputs: str = "similarities",
     features: str = "average",
     k: int = 10,
-    p_tau: float = 0.95,
+    p_tau: float = 0.9,
     epochs: int = 20,
     learning_rate: float = 0.01,
     hidden: int = 32,
