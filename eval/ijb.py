@@ -40,7 +40,8 @@ def ijb(
     Args:
         protocol: Folder of protocol files: *_face_tid_mid.txt, *_template_pair_label.txt, *_1N_gallery_G1.csv,
             *_1N_gallery_G2.csv, *_1N_probe_mixed.csv; or, in NIST's layout, enroll_templates.csv, verif_templates.csv,
-            match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv.
+            match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv, or those of the release, *_11_G1_G2_matches.csv and
+            the galleries and probes as above.
         embeddings: Embedding folder, or a .npy file; faces match by keys.txt, or without it line by line.
         out: Folder for metrics.json, det.csv, iet.csv, cmc.csv and the plots; with --bootstrap also bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.

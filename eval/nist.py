@@ -5,6 +5,10 @@
     gallery_G1.csv, gallery_G2.csv              TEMPLATE_ID, SUBJECT_ID, FILENAME                      1:N
     probes.csv                                  the same                                               1:N
 
+or, as the releases of IJB-B and IJB-C name them, with the templates of 1:1 taken from the others:
+
+    ijbc_11_G1_G2_matches.csv (S1, S2 in IJB-B), ijbc_1N_gallery_G1.csv, ijbc_1N_gallery_G2.csv, ijbc_1N_probe_mixed.csv
+
 They may lie in the folder or in folders below it (``test1``, ``test4``), once each. FACE_X, FACE_Y, FACE_WIDTH and
 FACE_HEIGHT are used if they are there: a photograph may show several people. MEDIA_ID is used if it is there; without
 it every file is a medium of its own. A pair is genuine if both its templates are of one subject.
@@ -16,7 +20,7 @@ protocol, it is ``FILENAME#x,y,width,height``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,15 +28,29 @@ from eval.lines import header_of, line_of, read_table
 from eval.protocol import Faces, Pairs, Protocol, Subjects, check_both_kinds, load_subjects, positions
 from facerec.artifacts import InputError
 
-ENROLL, VERIF, MATCH, PROBES = "enroll_templates.csv", "verif_templates.csv", "match.csv", "probes.csv"
-GALLERIES = {"G1": "gallery_G1.csv", "G2": "gallery_G2.csv"}
+
+class Names(NamedTuple):
+    """Names of the files; ``sides`` are those of 1:1 that no other file has."""
+
+    match: str
+    sides: tuple[str, ...]
+    galleries: tuple[str, str]
+    probes: str
+
+
+TESTS = Names(
+    "match.csv", ("enroll_templates.csv", "verif_templates.csv"), ("gallery_G1.csv", "gallery_G2.csv"), "probes.csv"
+)
+RELEASE = Names(
+    "*_11_[GS]1_[GS]2_matches.csv", (), ("*_1N_gallery_[GS]1.csv", "*_1N_gallery_[GS]2.csv"), "*_1N_probe_mixed.csv"
+)
 MATCH_COLUMNS = ("ENROLL_TEMPLATE_ID", "VERIF_TEMPLATE_ID")
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 
 
 def is_nist(folder: Path) -> bool:
-    """Whether a folder has this layout: there is a match.csv."""
-    return any(folder.rglob(MATCH))
+    """Whether a folder has this layout: it has its file of pairs."""
+    return any(next(folder.rglob(names.match), None) for names in (TESTS, RELEASE))
 
 
 def load_nist(folder: Path) -> Protocol:
@@ -42,13 +60,14 @@ def load_nist(folder: Path) -> Protocol:
         InputError: A file that is missing, there twice, empty or malformed, a template with two subjects, or one that
             has other faces in one file than in another.
     """
-    enroll, verif = (_find(folder, name) for name in (ENROLL, VERIF))
-    galleries = {name: load_subjects(_find(folder, file)) for name, file in GALLERIES.items()}
-    probes = load_subjects(_find(folder, PROBES))
-    faces = load_face_files(folder, [enroll, verif, *(part.path for part in galleries.values()), probes.path])
-    sides = [load_subjects(enroll), load_subjects(verif)]
-    subjects = _merge([*sides, *galleries.values(), probes])
-    return Protocol("nist", faces, load_match(_find(folder, MATCH), subjects), galleries, probes)
+    names = TESTS if any(folder.rglob(TESTS.match)) else RELEASE
+    sides = [load_subjects(_find(folder, name)) for name in names.sides]
+    first, second = (load_subjects(_find(folder, name)) for name in names.galleries)
+    probes = load_subjects(_find(folder, names.probes))
+    parts = [*sides, first, second, probes]
+    faces = load_face_files(folder, [part.path for part in parts])
+    pairs = load_match(_find(folder, names.match), _merge(parts))
+    return Protocol("nist", faces, pairs, {"G1": first, "G2": second}, probes)
 
 
 def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:

@@ -108,7 +108,8 @@ def load_protocol(folder: Path) -> Protocol:
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --protocol wants the folder of the protocol files")
-    protocol = load_nist(folder) if is_nist(folder) else load_meta(folder)
+    meta = any(folder.glob(f"*{FACES}"))
+    protocol = load_nist(folder) if is_nist(folder) and not meta else load_meta(folder)
     check(protocol)
     return protocol
 

@@ -67,6 +67,28 @@ def test_both_layouts_give_the_same_figures(nist, protocol, embeddings, tmp_path
     assert one == two
 
 
+def test_the_names_of_the_release_give_the_same_figures(nist, embeddings, tmp_path):
+    noisy(embeddings)
+    write_lines(embeddings / "keys.txt", KEYS)
+    ijb(protocol=nist, embeddings=embeddings, out=tmp_path / "tests")
+    protocols = tmp_path / "IJB-C" / "protocols"
+    protocols.mkdir(parents=True)
+    for old, new in [
+        ("test4/gallery_G1.csv", "ijbc_1N_gallery_G1.csv"),
+        ("test4/gallery_G2.csv", "ijbc_1N_gallery_G2.csv"),
+        ("test4/probes.csv", "ijbc_1N_probe_mixed.csv"),
+    ]:
+        (nist / old).rename(protocols / new)
+    rows = [line.split(",") for line in MATCH.splitlines()[1:]]
+    (protocols / "ijbc_11_G1_G2_matches.csv").write_text("".join(f"{enroll},{verif}\n" for verif, enroll in rows))
+    ijb(protocol=tmp_path / "IJB-C", embeddings=embeddings, out=tmp_path / "release")
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("tests", "release"))
+    assert one == two
+    (protocols / "ijbc_1N_probe_mixed.csv").unlink()
+    with pytest.raises(InputError, match=r"expected one \*_1N_probe_mixed.csv in it or below it, found none"):
+        load_protocol(tmp_path / "IJB-C")
+
+
 def test_pairs_without_header_are_read(nist):
     before = load_protocol(nist).pairs
     rows = [line.split(",") for line in MATCH.splitlines()[1:]]
