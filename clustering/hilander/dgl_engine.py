@@ -38,10 +38,9 @@ def require() -> Any:
 def scores(model: Lander, graph: Prepared) -> Tensor:
     """The edge head's two outputs as `Lander` computes them, float32 [n, k, 2]; 0 for missing neighbours."""
     dgl = require()
-    messages = of_prepared(graph)
     hidden: Any = 0 if model.inputs == "features" else model.edge_mlp(graph.edges[graph.valid])
     if model.inputs != "similarities":
-        layer = model.encoder
+        layer, messages = model.encoder, of_prepared(graph)
         encode = attention if isinstance(layer, GraphAttention) else convolution
         encoded = encode(layer, messages, graph)
         hidden = hidden + dgl.ops.u_add_v(messages, model.src_mlp(encoded), model.dst_mlp(encoded))

@@ -36,17 +36,22 @@ class Prepared:
     edges: Tensor
 
     @classmethod
-    def of(cls, level: Level, device: torch.device, features: bool = True, edges: bool = True) -> Prepared:
-        """Copies a level to a device; without `features` or `edges`, what a model does not look at stays behind."""
-        graph, valid = level.graph, level.graph.valid
-        neighbors = np.where(valid, graph.neighbors, 0).astype(np.int64)
-        seen = graph.embeddings if features else np.zeros((len(graph), 0), np.float32)
+    def of(
+        cls, level: Level, device: torch.device, features: bool = True, edges: bool = True, rows: slice = slice(None)
+    ) -> Prepared:
+        """Copies a level, or the edges of some `rows`, to a device.
+
+        Without `features` or `edges`, what a model does not look at stays behind.
+        """
+        graph, valid = level.graph, level.graph.neighbors[rows] >= 0
+        neighbors = np.where(valid, graph.neighbors[rows], 0).astype(np.int64)
+        seen = graph.embeddings[rows] if features else np.zeros((len(neighbors), 0), np.float32)
         arrays = [
             np.require(seen, requirements=["C", "W"]),  # torch warns of memory that it must not write to
             neighbors,
             valid,
-            np.where(valid, graph.similarities, 0),
-            edge_inputs(level) if edges else np.zeros((*neighbors.shape, 0), np.float32),
+            np.where(valid, graph.similarities[rows], 0),
+            edge_inputs(level, rows) if edges else np.zeros((*neighbors.shape, 0), np.float32),
         ]  # fmt: skip
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 

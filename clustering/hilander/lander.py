@@ -23,6 +23,7 @@ from facerec.artifacts import InputError
 INPUTS = ("features", "similarities", "both")
 ENGINES = ("native", "dgl")
 BLOCK_VALUES = 1 << 19
+LINK_ROWS = 16_384
 LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 
@@ -120,8 +121,14 @@ class Lander(nn.Module):
     @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
         """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours."""
-        device = next(self.parameters()).device
-        graph = Prepared.of(level, device, features=self.inputs != "similarities", edges=self.inputs != "features")
+        device, edges = next(self.parameters()).device, self.inputs != "features"
+        if self.inputs != "similarities":
+            return self._linkage(Prepared.of(level, device, edges=edges))
+        starts = range(0, max(len(level.graph), 1), LINK_ROWS)  # edges on their own: a block of them at a time
+        blocks = (slice(start, start + LINK_ROWS) for start in starts)
+        return np.concatenate([self._linkage(Prepared.of(level, device, features=False, rows=rows)) for rows in blocks])
+
+    def _linkage(self, graph: Prepared) -> np.ndarray:
         scores = self._scores(graph)
         return (torch.sigmoid(scores[..., 1] - scores[..., 0]) * graph.valid).cpu().numpy()
 

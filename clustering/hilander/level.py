@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,6 +40,11 @@ class Level:
     faces: np.ndarray
     nearest: Nearest | None = None
     chance: tuple[float, float] = (0.0, 0.1)
+
+    @cached_property
+    def coherence(self) -> np.ndarray:
+        """Float32 [n]: the length of the mean of the faces below each node."""
+        return np.sqrt(np.einsum("nd,nd->n", self.sums, self.sums)) / self.sizes
 
     @classmethod
     def of_faces(cls, graph: KnnGraph, both: bool = False, unit: bool = True) -> Level:
@@ -83,7 +89,7 @@ def chance_level(faces: np.ndarray) -> tuple[float, float]:
     return float(min(median, HIGHEST_CHANCE)), float(max(median - lower, LEAST_SPREAD))
 
 
-def edge_inputs(level: Level) -> np.ndarray:
+def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
     """What can be said of an edge (i, j) whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
 
     Its cosine a_ij; the mean cosine between the faces below i and those below j, as a_ij times the lengths of the
@@ -92,14 +98,16 @@ def edge_inputs(level: Level) -> np.ndarray:
     its own cluster than faces are that still have to find theirs; and the cosine in units of what chance gives in this
     corpus, which tells one recogniser from another. Nothing is relative to other neighbours: such figures tell the
     training set's cluster sizes. Missing neighbours get zeros.
+
+    Args:
+        level: Of n nodes.
+        rows: Only the edges of these nodes.
     """
-    valid, j = level.graph.valid, level.graph.neighbors
-    cosine = level.graph.similarities
-    coherence = np.sqrt(np.einsum("nd,nd->n", level.sums, level.sums)) / level.sizes
-    size = np.log(level.sizes)
+    j, cosine = level.graph.neighbors[rows], level.graph.similarities[rows]
+    coherence, size = level.coherence, np.log(level.sizes)
     median, spread = level.chance
     inputs = [
-        cosine, cosine * coherence[:, None] * coherence[j], np.broadcast_to(size[:, None], j.shape), size[j],
+        cosine, cosine * coherence[rows, None] * coherence[j], np.broadcast_to(size[rows, None], j.shape), size[j],
         np.full(j.shape, level.sizes.max(initial=1) == 1), (cosine - median) * (CHANCE_SCALE / spread),
     ]  # fmt: skip
-    return np.where(valid[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)
+    return np.where((j >= 0)[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)
