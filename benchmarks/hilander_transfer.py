@@ -40,9 +40,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "p_tau .8": {"p_tau": 0.8},
     "p_tau .85": {"p_tau": 0.85},
     "p_tau .95": {"p_tau": 0.95},
-    "with embeddings, too": {"inputs": "both", "p_tau": 0.8},
+    "with embeddings too": {"inputs": "both", "p_tau": 0.8},
     "as in the paper": PAPER,
-    "as in the paper, GAT": {**PAPER, "encoder": "gat"},
+    "as in the paper with GAT": {**PAPER, "encoder": "gat"},
 }
 
 

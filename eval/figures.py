@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.bootstrap import draw, fnir_samples, fnmr_samples, interval, rank_samples
+from eval.bootstrap import draw, fnir_samples, interval, rank_samples, verification_samples
 from eval.identification import Search, fnir_at_fpir
 from eval.verification import OperatingPoint, area, equal_error, operating_point
 
@@ -46,7 +46,7 @@ class Intervals:
     """Bootstrap samples of every figure, and of the curves.
 
     Attributes:
-        names: The figures, e.g. ``fnmr@1e-4``, ``fnir@1e-2``, ``fnir@1e-2/G1``, ``rank1``, ``rank1/G1``.
+        names: The figures, e.g. ``fnmr@1e-4``, ``fnir@1e-2``, ``fnir@1e-2/G1``, ``rank1``, ``rank1/G1``, ``eer``, ``auc``.
         samples: float64 [samples, figures].
         det: FMR to (low, high).
         iet: FPIR to (low, high) of the mean over the galleries.
@@ -125,22 +125,24 @@ def resample(
         curves: FMRs of the DET curve and FPIRs of the IET curve; only those up to 0.1 are resampled.
     """
     drawn = draw(subjects, samples, seed)
-    found, det = _resample_pairs(scores, sides, curves[0], drawn)
+    found, areas, det = _resample_pairs(scores, sides, curves[0], drawn)
     rest, iet = _resample_searches(searches, probe_subjects, curves[1], drawn)
-    found |= rest
+    found |= rest | areas
     return Intervals(list(found), np.stack(list(found.values()), axis=1), det, iet)
 
 
 def _resample_pairs(
     scores: Scores, sides: tuple[np.ndarray, np.ndarray], curve: Sequence[float], drawn: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[float, tuple[float, float] | None]]:
-    """Samples of FNMR by name, and the intervals of the DET curve."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[float, tuple[float, float] | None]]:
+    """Samples of FNMR by name, those of EER and AUC, and the intervals of the DET curve."""
     rates = [*map(float, FMRS), *(rate for rate in curve if rate <= HIGHEST_CURVE_RATE)]
     (one, two), genuine = sides, scores.is_genuine
     others = one[~genuine], two[~genuine]
-    rows = fnmr_samples(scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, rates, drawn)
+    rows, eer, auc = verification_samples(
+        scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, rates, drawn
+    )
     named = {f"fnmr@{f}": rows[index] for index, f in enumerate(FMRS)}
-    return named, {rate: interval(row) for rate, row in zip(rates, rows, strict=True)}
+    return named, {"eer": eer, "auc": auc}, {rate: interval(row) for rate, row in zip(rates, rows, strict=True)}
 
 
 def _resample_searches(

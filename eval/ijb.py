@@ -157,7 +157,7 @@ def _intervals(found: Intervals, metrics: dict[str, Any], samples: int, seed: in
         "fnmr_at_fmr": {f: found.of(f"fnmr@{f}") for f in metrics["fnmr_at_fmr"]},
         "fnir_at_fpir": {f: found.of(f"fnir@{f}") for f in metrics["fnir_at_fpir"]},
         "fnir_at_fpir_per_gallery": {g: {f: found.of(f"fnir@{f}/{g}") for f in of} for g, of in galleries.items()},
-        **{f"rank{k}": found.of(f"rank{k}") for k in (1, 5, 10)},
+        **{name: found.of(name) for name in ("rank1", "rank5", "rank10", "eer", "auc")},
     }
 
 

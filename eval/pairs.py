@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.bootstrap import draw, fnmr_samples, interval, pair_weights
+from eval.bootstrap import draw, interval, pair_weights, verification_samples
 from eval.compatibility import grid_accuracy
 from eval.figures import Scores, few_errors, verification_figures
 from eval.verification import det_curve
@@ -254,12 +254,13 @@ def _metrics(listed: PairList, scores: np.ndarray, right: np.ndarray, thresholds
 
 
 def _intervals(listed: PairList, scores: np.ndarray, right: np.ndarray, samples: int, seed: int) -> dict[str, Any]:
-    """Of FNMR with new thresholds in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
+    """Of FNMR and EER with new thresholds in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
     one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
     genuine = listed.same
-    found = fnmr_samples(
-        scores[genuine], one[genuine], scores[~genuine], (one[~genuine], two[~genuine]), [float(f) for f in FMRS], drawn
+    others = one[~genuine], two[~genuine]
+    fnmr, eer, auc = verification_samples(
+        scores[genuine], one[genuine], scores[~genuine], others, [float(f) for f in FMRS], drawn
     )
     weights = pair_weights(one, two, drawn)
     total = weights.sum(axis=0)
@@ -270,5 +271,7 @@ def _intervals(listed: PairList, scores: np.ndarray, right: np.ndarray, samples:
         "seed": seed,
         "over": "subjects" if listed.known else "pairs",
         "accuracy": interval(accuracy),
-        "fnmr_at_fmr": {f: interval(row) for f, row in zip(FMRS, found, strict=True)},
+        "fnmr_at_fmr": {f: interval(row) for f, row in zip(FMRS, fnmr, strict=True)},
+        "eer": interval(eer),
+        "auc": interval(auc),
     }

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval import bootstrap
-from eval.bootstrap import draw, fnir_samples, fnmr_samples, interval, rank_samples
+from eval.bootstrap import draw, fnir_samples, verification_samples, interval, rank_samples
 from eval.identification import Search, fnir_at_fpir
 from eval.verification import fnmr_at_fmr
 
@@ -34,7 +34,7 @@ def test_by_hand():
     impostor = np.float32([0.8, 0.5, 0.2])
     one, two = np.array([0, 0, 2]), np.array([1, 2, 0])
     # Impostors left: .5 twice, .2 twice. Genuine: .9 twice, .3 once.
-    found = fnmr_samples(genuine, of, impostor, (one, two), [0.4, 0.5, 1.0], drawn)
+    found = verification_samples(genuine, of, impostor, (one, two), [0.4, 0.5, 1.0], drawn)
     np.testing.assert_allclose(found[:, 0], [1 / 3, 0, 0])
 
 
@@ -52,7 +52,7 @@ def test_pairs_agree_with_oracle(seed, smallest, alone):
         patch.setattr(bootstrap, "SMALLEST_BIN", smallest)
         patch.setattr(bootstrap, "CELLS_PER_BLOCK", 40)
         for rates in (RATES, RATES[:3]):
-            found = fnmr_samples(genuine, of, impostor, (one, two), rates, drawn)
+            found = verification_samples(genuine, of, impostor, (one, two), rates, drawn)
             expected = [[slow_fnmr(genuine, of, impostor, one, two, f, w) for w in drawn.T.astype(int)] for f in rates]
             np.testing.assert_array_equal(found, expected)
 
@@ -87,7 +87,7 @@ def test_a_sample_of_everybody_once_is_the_figure_itself():
     rng = np.random.default_rng(0)
     genuine, impostor = np.float32(rng.normal(2, 1, 300)), np.float32(rng.normal(0, 1, 20_000))
     of, sides = rng.integers(0, 40, 300), tuple(rng.integers(0, 40, (2, 20_000)))
-    found = fnmr_samples(genuine, of, impostor, sides, RATES, np.ones((40, 1)))
+    found = verification_samples(genuine, of, impostor, sides, RATES, np.ones((40, 1)))
     np.testing.assert_array_equal(found[:, 0], [fnmr_at_fmr(genuine, impostor, f) for f in RATES])
 
 
@@ -101,7 +101,7 @@ def test_intervals_cover_as_often_as_they_say():
         centre = rng.normal(1.5, 1, 50)
         genuine = np.float32(centre[:, None] + rng.normal(0, 0.2, (50, 20))).ravel()
         impostor, sides = np.float32(rng.normal(0, 1, 5000)), tuple(rng.integers(0, 50, (2, 5000)))
-        samples = fnmr_samples(genuine, np.repeat(np.arange(50), 20), impostor, sides, [0.1], draw(50, 200, trial))[0]
+        samples = verification_samples(genuine, np.repeat(np.arange(50), 20), impostor, sides, [0.1], draw(50, 200, trial))[0]
         low, high = interval(samples)
         covered += low <= truth <= high
         widths.append(high - low)
