@@ -1,7 +1,8 @@
 """Faces on disk behind one interface: row i is the same face everywhere.
 
 A store is a folder of images (identity = the folder an image lies in; images directly in the store have none), a list
-(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), or tar shards with ``index.parquet``.
+(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), tar shards with ``index.parquet``, or
+insightface's ``train.rec`` with ``train.idx`` (`facerec.recordio`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from facerec.artifacts import InputError, write_lines
 from facerec.stages import stage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-LIST, INDEX = "faces.tsv", "index.parquet"
+LIST, INDEX, RECORDS = "faces.tsv", "index.parquet", "train.rec"
 COLUMNS = ("shard", "offset", "length", "key", "identity")
 PROBED_FACES = 100
 PNG_START, PNG_END = b"\x89PNG", b"IEND"
@@ -58,7 +59,9 @@ class Store:
     def __init__(self, path: Path, keys: Sequence[str], identities: Sequence[str | None]):
         self.path, self.keys, self.identities = path, list(keys), list(identities)
         if not self.keys:
-            raise InputError(f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST} or {INDEX}")
+            raise InputError(
+                f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST}, {INDEX} or {RECORDS}"
+            )
         if len(set(self.keys)) != len(self.keys):
             raise InputError(f"{path}: {_repeated(self.keys)!r} stands there more than once; keys must be unique")
 
@@ -169,13 +172,17 @@ def open_store(path: Path) -> Store:
             return ShardStore(path, _read_index(path / INDEX))
         if (path / LIST).exists():
             return _open_list(path / LIST)
+        if (path / RECORDS).exists():
+            return _open_records(path, path / RECORDS)
         keys = sorted(_images(path, ""))
         return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
     if not path.exists():
         raise InputError(f"{path}: no such face store")
     if path.suffix == ".tsv":
         return _open_list(path)
-    raise InputError(f"{path}: not a face store; give a folder of images, a .tsv list or a folder of tar shards")
+    if path.suffix == ".rec":
+        return _open_records(path, path)
+    raise InputError(f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list or a .rec file")
 
 
 def decode(encoded: bytes) -> np.ndarray:
@@ -188,7 +195,10 @@ def decode(encoded: bytes) -> np.ndarray:
         raise ValueError("empty file")
     if encoded.startswith(PNG_START) and PNG_END not in encoded[-16:]:
         raise ValueError("PNG cut short")
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # a damaged header asks for more pixels than OpenCV allows
+        image = None
     if image is None:
         raise ValueError("not a readable image")
     return image
@@ -264,22 +274,25 @@ def _pack(source: Store, out: Path, limit: int) -> Iterator[tuple[str, int, int]
     labels = source.labels
     shards = 0
     tar = None
-    for row in tqdm(range(len(source)), "pack", unit=" faces", disable=None):
-        if tar is None or tar.offset >= limit:
-            if tar is not None:
-                tar.close()
-            name = f"faces-{shards:06d}.tar"
-            tar = tarfile.open(out / name, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed with its last face)
-            shards += 1
-        try:
-            encoded = source.encoded(row)
-        except OSError as error:
-            raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({error.strerror})") from None
-        yield name, _add(tar, f"{row:09d}{Path(source.keys[row]).suffix.lower()}", encoded), len(encoded)
-        if labels is not None and labels[row] >= 0:
-            _add(tar, f"{row:09d}.cls", b"%d" % labels[row])
-    if tar is not None:
-        tar.close()
+    try:
+        for row in tqdm(range(len(source)), "pack", unit=" faces", disable=None):
+            if tar is None or tar.offset >= limit:
+                if tar is not None:
+                    tar.close()
+                name = f"faces-{shards:06d}.tar"
+                tar = tarfile.open(out / name, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed below)
+                shards += 1
+            try:
+                encoded = source.encoded(row)
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({reason})") from None
+            yield name, _add(tar, f"{row:09d}{Path(source.keys[row]).suffix.lower()}", encoded), len(encoded)
+            if labels is not None and labels[row] >= 0:
+                _add(tar, f"{row:09d}.cls", b"%d" % labels[row])
+    finally:
+        if tar is not None:
+            tar.close()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
@@ -320,6 +333,12 @@ def _open_list(path: Path) -> FileStore:
             "paths are relative to the list's folder"
         )
     return store
+
+
+def _open_records(path: Path, file: Path) -> Store:
+    from facerec.recordio import open_recordio  # which imports this module
+
+    return open_recordio(path, file)
 
 
 def _read_index(path: Path) -> pa.Table:

@@ -8,7 +8,7 @@ import pytest
 
 from facerec.artifacts import InputError
 from facerec.stages import run
-from facerec.store import UnreadableFace, open_store, split, store, write_index
+from facerec.store import UnreadableFace, decode, open_store, split, store, write_index
 
 COMMANDS = {"split": "facerec.store:split", "store": "facerec.store:store"}
 
@@ -187,3 +187,11 @@ def test_split_needs_identities(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(InputError, match="1 of 1 faces have no identity"):
         split(tmp_path, out=tmp_path / "out", labelled=1)
+
+
+def test_a_header_that_asks_for_too_many_pixels_is_refused():
+    encoded = bytearray(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    frame = encoded.index(b"\xff\xc0")
+    encoded[frame + 5 : frame + 9] = (65500).to_bytes(2, "big") * 2
+    with pytest.raises(ValueError, match="not a readable image"):
+        decode(bytes(encoded))
