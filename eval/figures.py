@@ -46,7 +46,7 @@ class Intervals:
     """Bootstrap samples of every figure, and of the curves.
 
     Attributes:
-        names: The figures, e.g. ``fnmr@1e-4``, ``fnir@1e-2``, ``fnir@1e-2/G1``, ``rank1``, ``rank1/G1``, ``eer``, ``auc``.
+        names: The figures, e.g. ``fnmr@1e-4``, ``fnir@1e-2``, ``fnir@1e-2/G1``, ``rank1``, ``rank1/G1``, ``eer``.
         samples: float64 [samples, figures].
         det: FMR to (low, high).
         iet: FPIR to (low, high) of the mean over the galleries.
@@ -125,9 +125,9 @@ def resample(
         curves: FMRs of the DET curve and FPIRs of the IET curve; only those up to 0.1 are resampled.
     """
     drawn = draw(subjects, samples, seed)
-    found, areas, det = _resample_pairs(scores, sides, curves[0], drawn)
+    found, whole, det = _resample_pairs(scores, sides, curves[0], drawn)
     rest, iet = _resample_searches(searches, probe_subjects, curves[1], drawn)
-    found |= rest | areas
+    found |= rest | whole
     return Intervals(list(found), np.stack(list(found.values()), axis=1), det, iet)
 
 

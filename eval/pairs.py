@@ -254,7 +254,7 @@ def _metrics(listed: PairList, scores: np.ndarray, right: np.ndarray, thresholds
 
 
 def _intervals(listed: PairList, scores: np.ndarray, right: np.ndarray, samples: int, seed: int) -> dict[str, Any]:
-    """Of FNMR and EER with new thresholds in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
+    """Of FNMR, EER and AUC anew in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
     one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
     genuine = listed.same
