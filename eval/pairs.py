@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.bootstrap import draw, interval, pair_weights, verification_samples
+from eval.bins import pair_weights
+from eval.bootstrap import draw, interval, verification_samples
 from eval.compatibility import grid_accuracy
 from eval.figures import Scores, few_errors, verification_figures
 from eval.verification import det_curve

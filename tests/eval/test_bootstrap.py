@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval import bootstrap
-from eval.bootstrap import bin_starts, draw, fnir_samples, interval, rank_samples, verification_samples
+from eval import bins, bootstrap
+from eval.bins import bin_starts
+from eval.bootstrap import draw, fnir_samples, interval, rank_samples, verification_samples
 from eval.identification import Search, fnir_at_fpir
 from eval.verification import area, equal_error, fnmr_at_fmr
 
@@ -56,8 +57,8 @@ def test_pairs_agree_with_oracle(seed, smallest, alone, compared, digits):
     drawn = draw(subjects, 7, seed)
     expected = np.array([slow_figures(genuine, of, impostor, one, two, w) for w in drawn.T.astype(int)]).T
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "SMALLEST_BIN", smallest)
-        patch.setattr(bootstrap, "MOST_COMPARED", compared)
+        patch.setattr(bins, "SMALLEST_BIN", smallest)
+        patch.setattr(bins, "MOST_COMPARED", compared)
         patch.setattr(bootstrap, "CELLS_PER_BLOCK", 40)
         for rates in (RATES, RATES[:3]):
             fnmr, eer, auc = verification_samples(genuine, of, impostor, (one, two), rates, drawn)
@@ -107,7 +108,7 @@ def test_a_bin_counted_singly_leaves_less_for_the_others(people, monkeypatch):
 
 
 def test_bins_are_small_where_thresholds_lie_and_many_equal_scores_have_their_own(people, monkeypatch):
-    monkeypatch.setattr(bootstrap, "MOST_COMPARED", 1)
+    monkeypatch.setattr(bins, "MOST_COMPARED", 1)
     genuine, _, impostor, *_ = people
     impostor[:5000] = np.float32(-1.5)
     genuine, impostor = np.sort(genuine), np.sort(impostor)
@@ -125,7 +126,7 @@ def test_bins_are_small_where_thresholds_lie_and_many_equal_scores_have_their_ow
 def test_a_collapsed_network_is_not_counted_pair_by_pair(people, monkeypatch):
     """All scores are equal, so that all pairs lie in one bin."""
     genuine, of, impostor, sides, rates, drawn = people
-    monkeypatch.setattr(bootstrap, "pair_weights", None)
+    monkeypatch.setattr(bins, "pair_weights", None)
     fnmr, eer, auc = verification_samples(np.ones_like(genuine), of, np.ones_like(impostor), sides, rates, drawn)
     assert (fnmr == 1).all()
     assert (eer == 0.5).all()
