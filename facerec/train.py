@@ -1,4 +1,4 @@
-"""Training a backbone with CosFace on labelled and pseudo-labelled faces."""
+"""Training a backbone on labelled and pseudo-labelled faces."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import contextlib
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -22,7 +21,7 @@ from facerec.backbones import build
 from facerec.checkpoint import load_state, save_model, save_state
 from facerec.dataset import Batches, Skipped, TrainingSet, join
 from facerec.device import autocast, choose_device, prepare_worker, to_input
-from facerec.margins import CosFaceHead
+from facerec.heads import choose_loss
 from facerec.stages import stage
 from facerec.store import Store, open_store
 
@@ -49,8 +48,12 @@ def train(
     weight_decay: float = 0.05,
     warmup: float = 0.05,
     schedule: str = "cosine",
-    scale: float = 32.0,
-    margin: float = 0.2,
+    loss: str = "cosface",
+    scale: float | None = None,
+    margin: float | list[float] | None = None,
+    subcentres: int = 1,
+    hierarchy: Literal["kmeans"] | Path | None = None,
+    hierarchy_weight: float | None = None,
     precision: str = "auto",
     seed: int = 0,
     workers: int = 2,
@@ -76,8 +79,14 @@ def train(
         weight_decay: AdamW's, on all weights but those of normalisations and activations.
         warmup: Share of the steps in which the learning rate rises from 0.
         schedule: How it falls to 0 then: cosine, or poly (quadratically).
-        scale: CosFace's s.
-        margin: CosFace's m, in cosine.
+        loss: cosface, softmax (no margin), arcface, combined, adaface, proxy_nca or proxy_anchor.
+        scale: s of the margin losses, by default 32; 2 / temperature of proxy_nca, 18; alpha of proxy_anchor, 32.
+        margin: By default 0.2 of cosface, in cosine; 0.5 of arcface, in radians; [1,0.3,0.2] of combined, which takes
+            three; 0.4 of adaface; 0.1, delta, of proxy_anchor.
+        subcentres: Centres a class, of which the nearest counts; for margin losses.
+        hierarchy: Coarser classes for a proxy loss: kmeans of the proxies every 200 steps, or a clustering with levels/
+            of all the faces (labelled, then unlabelled), or of the unlabelled alone.
+        hierarchy_weight: Weight of the loss of each of its levels, by default 0.1; the classes have 1.
         precision: fp32, bf16 (autocast), or auto: bf16 on CUDA.
         seed: Of initial weights, order and augmentation.
         workers: Processes that read faces; 0 reads in the training process.
@@ -85,12 +94,13 @@ def train(
         checkpoint_steps: Steps from one saved state to the next.
     """
     _check_options(batch_size, learning_rate, warmup, schedule, epochs, steps, checkpoint_steps, workers)
+    chosen = choose_loss(loss, scale, margin, subcentres, hierarchy, hierarchy_weight)
     training_set = gather(faces, labels, unlabelled, pseudo_labels)
     place = choose_device(device)
     context = autocast(place, precision)
     torch.manual_seed(seed)
     network = build(backbone, embedding_size, input_size, width)
-    head = CosFaceHead(training_set.classes, embedding_size, scale, margin)
+    head = chosen.head(training_set, embedding_size, seed)
     model = nn.ModuleDict({"backbone": network, "head": head}).to(place)
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(_groups(model, weight_decay), learning_rate)
@@ -119,12 +129,11 @@ def train(
             classes, weights = classes.to(place), weights.to(place)
             with context:
                 embeddings = network(to_input(images, place))
-            logits, cosines = head(embeddings, classes)
-            loss = weighted_loss(logits, classes, weights)
+            value, cosines = head(embeddings, classes, weights)
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
             optimizer.step()
-            log.add(step, total, loss, (cosines.argmax(1) == classes).float().mean(), rate, bar)
+            log.add(step, total, value, (cosines.argmax(1) == classes).float().mean(), rate, bar)
             if (step + 1) % checkpoint_steps == 0 and step + 1 < total:
                 save_state(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)})
     config = {
@@ -179,17 +188,6 @@ def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> floa
     done = (step - rising) / max(total - rising, 1)
     done = min(max(done, 0.0), 1.0)
     return (1 - done) ** 2 if schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
-
-
-def weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
-    """The mean cross-entropy of rows, weighted: Σ w_i ℓ_i / Σ w_i.
-
-    Args:
-        logits: [n, classes].
-        classes: Int64 [n].
-        weights: [n], > 0.
-    """
-    return (weights * F.cross_entropy(logits, classes, reduction="none")).sum() / weights.sum()
 
 
 class _Log:

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from facerec.artifacts import InputError, read_yaml
+from facerec.heads import SCALES
 from facerec.stages import run
-from facerec.train import gather, schedule_factor, train, weighted_loss
+from facerec.train import gather, schedule_factor, train
 
 SMALL = {
     "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
@@ -78,6 +79,51 @@ def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
     ]
 
 
+def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, monkeypatch):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    options = SMALL | {"loss": "adaface", "steps": 8, "checkpoint_steps": 3}
+    straight = train(faces=faces, out=tmp_path / "straight", **options)
+
+    def interrupted(log, step, *rest):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.train._Log.add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(faces=faces, out=tmp_path / "resumed", **options)
+    state = load_file(tmp_path / "resumed.partial" / "state.safetensors")
+    assert float(state["model.head.statistics.batches"]) == 3
+    resumed = train(faces=faces, out=tmp_path / "resumed", **options)
+    for name in ("model.safetensors", "head.safetensors"):
+        assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+
+
+def test_every_loss_trains_and_gives_other_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=4)
+    (tmp_path / "clusters" / "levels" / "00").mkdir(parents=True)
+    np.save(tmp_path / "clusters" / "levels" / "00" / "labels.npy", np.repeat([0, 0, 1, 2], 4))
+    cases = [{"loss": name} for name in SCALES] + [
+        {"margin": 0.3}, {"loss": "arcface", "subcentres": 2}, {"loss": "combined", "margin": [0.9, 0.4, 0.15]},
+        {"loss": "proxy_nca", "hierarchy": tmp_path / "clusters"},
+        {"loss": "proxy_anchor", "hierarchy": "kmeans", "scale": 16},
+    ]  # fmt: skip
+    weights = set()
+    for number, options in enumerate(cases):
+        out = train(faces=faces, out=tmp_path / str(number), steps=3, **SMALL, **options)
+        assert np.isfinite(json.loads((out / "meta.json").read_text())["results"]["loss"])
+        assert load_file(out / "head.safetensors")["centres"].shape == (4 * options.get("subcentres", 1), 16)
+        weights.add((out / "model.safetensors").read_bytes())
+    assert len(weights) == len(cases)
+
+
+def test_defaults_are_cosface_in_numbers(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    default = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    named = train(faces=faces, out=tmp_path / "b", steps=3, loss="cosface", scale=32, margin=0.2, **SMALL)
+    assert (default / "model.safetensors").read_bytes() == (named / "model.safetensors").read_bytes()
+
+
 def test_worker_processes_do_not_change_the_weights(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=3, each=4)
     one = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
@@ -117,12 +163,6 @@ def test_schedule_rises_and_falls_to_nothing():
     assert schedule_factor(55, 100, 0.1, "cosine") == pytest.approx(0.5)
 
 
-def test_weighted_loss_by_hand():
-    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
-    loss = weighted_loss(logits, torch.tensor([0, 0]), torch.tensor([1.0, 3.0]))
-    assert float(loss) == pytest.approx((np.log(2) + 3 * np.log(4)) / 4)
-
-
 def _folder(path: Path, **arrays: np.ndarray) -> Path:
     path.mkdir()
     for name, array in arrays.items():
@@ -160,6 +200,14 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--faces", faces, "--warmup", "1"], "a share of the steps"),
         (["--faces", empty, "--workers", "0", "--batch-size", "4", "--input-size", "32"], "can be read"),
         (["--faces", faces, "--epochs", "many"], "epochs"),
+        (["--faces", faces, "--loss", "triplet"], "choose one of cosface, softmax, arcface"),
+        (["--faces", faces, "--margin", "-1"], "it is 0 to 1"),
+        (["--faces", faces, "--loss", "combined", "--margin", "[1,2]"], "it takes three numbers"),
+        (["--faces", faces, "--scale", "0"], "--scale 0.0; it must be positive"),
+        (["--faces", faces, "--hierarchy", "kmeans"], "--hierarchy with --loss cosface"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", "kmeans"], "it needs at least 3"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", short], "no levels/<number>/labels.npy"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", tmp_path / "absent"], "no such file or folder"),
     ]
     for arguments, text in cases:
         words = ["train", *map(str, arguments), "--out", str(tmp_path / "out")]
