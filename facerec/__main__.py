@@ -6,10 +6,13 @@ from facerec.stages import run
 
 COMMANDS = {
     "synth": "facerec.synthetic:synth",
+    "align": "facerec.align:align",
     "split": "facerec.store:split",
     "store": "facerec.store:store",
     "train": "facerec.train:train",
+    "backbones": "facerec.backbones.costs:backbones",
     "embed": "facerec.embed:embed",
+    "export": "facerec.export:export",
     "sheet": "facerec.sheet:sheet",
     "bin": "facerec.pairs_bin:unpack",
 }

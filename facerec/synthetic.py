@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +18,7 @@ from facerec.rendering.person import draw_person
 from facerec.rendering.photograph import draw_photograph, next_frame
 from facerec.rendering.render import Sitter, render
 from facerec.stages import Results, stage
+from facerec.workers import end_with_parent
 
 SPLITS = {"labelled": 0, "unlabelled": 1, "test": 2, "composition": 3, "validation": 4}
 TAIL = 0.8
@@ -231,12 +229,4 @@ def _spread(sittings: Sequence[Sitting], workers: int) -> Iterator[int]:
 def _prepare_worker() -> None:
     """Keeps OpenCV from threads of its own beside those of the pool, and ends the worker if its parent is killed."""
     cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(process: Any) -> None:
-    """Waits for the end of a process and ends this one; a pool's workers would go on and then wait for ever."""
-    process.join()
-    os._exit(1)
+    end_with_parent()

@@ -68,7 +68,7 @@ def train(
         labels: Their classes, int64 [n] as .npy, -1 = not used; by default the identities of the store.
         unlabelled: Further faces, whose classes are kept apart from those of the labelled ones.
         pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy.
-        backbone: mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100 or iresnet200.
+        backbone: mobilefacenet, iresnet18 to iresnet200, or vit_tiny to vit_large; facerec backbones lists them all.
         width: Multiplies the channels of mobilefacenet.
         input_size: Height and width to which faces are brought, in pixels.
         embedding_size: Length of an embedding.

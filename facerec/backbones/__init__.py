@@ -7,8 +7,10 @@ from torch import nn
 from facerec.artifacts import InputError
 from facerec.backbones.iresnet import BLOCKS, IResNet
 from facerec.backbones.mobilefacenet import MobileFaceNet
+from facerec.backbones.vit import PATCH, SIZES, ViT
 
-NAMES = ("mobilefacenet", *BLOCKS)
+NAMES = ("mobilefacenet", *BLOCKS, *SIZES)
+PUBLISHED_INPUT = 112
 SMALLEST_INPUT = 32
 
 
@@ -39,4 +41,11 @@ def build(name: str, embedding_size: int = 128, input_size: int = 112, width: fl
         return MobileFaceNet(embedding_size, input_size, width)
     if width != 1:
         raise InputError(f"width {width} with {name}; only mobilefacenet has a width option")
-    return IResNet(BLOCKS[name], embedding_size, input_size)
+    if name in BLOCKS:
+        return IResNet(BLOCKS[name], embedding_size, input_size)
+    if input_size % PATCH and input_size != PUBLISHED_INPUT:
+        raise InputError(
+            f"input size {input_size} with {name}; its patches need a multiple of {PATCH}, or {PUBLISHED_INPUT}, "
+            f"of which the last {PUBLISHED_INPUT % PATCH} rows and columns are not used"
+        )
+    return ViT(*SIZES[name], embedding_size, input_size)
