@@ -21,7 +21,7 @@ from eval.clusters import scores
 from facerec.artifacts import InputError, write_table
 from facerec.stages import stage
 
-MIN_VALIDATION = 2
+FEWEST = 2
 MAX_K = 40
 
 
@@ -146,7 +146,8 @@ def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, La
         InputError: Too few identities for both.
     """
     identities = len(np.unique(faces.labels))
-    if round(HELD_BACK * identities) < MIN_VALIDATION:
+    held_back = round(HELD_BACK * identities)
+    if min(held_back, identities - held_back) < FEWEST:
         raise InputError(f"{identities} identities are too few to hold some back for validation; use train")
     held, rest = split(faces, HELD_BACK, seed)
     return rest, held
