@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import multiprocessing
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -21,7 +19,7 @@ from tqdm import tqdm
 from facerec.artifacts import InputError, read_json, write_json, write_table
 from facerec.stages import Results, stage
 from facerec.store import LIST, Store, UnreadableFace, open_store, write_list
-from facerec.workers import end_with_parent
+from facerec.workers import spread
 
 P = ParamSpec("P")
 BLOCK = 32
@@ -121,7 +119,7 @@ def align(
     pending = [block for block in blocks if not _note(out, block).exists()]
     with tqdm(total=len(store), desc="align", unit=" photographs", disable=None) as bar:
         bar.update(len(store) - sum(len(_rows(store, block)) for block in pending))
-        for done in _spread(job, pending, workers):
+        for done in spread(_align_block, pending, workers, _begin, job):
             bar.update(done)
     results = _collect(store, out, [_note(out, block) for block in blocks])
     shutil.rmtree(out / NOTES)
@@ -171,26 +169,15 @@ def _crop_names(store: Store) -> list[str]:
     return names
 
 
-def _spread(job: Job, blocks: Sequence[int], workers: int) -> Iterator[int]:
-    """Aligns blocks, of which every finished one has its note; yields their lengths."""
-    if workers == 1 or len(blocks) < 2:
-        yield from map(_align_block, blocks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(job,)) as pool:
-        yield from pool.map(_align_block, blocks)
-
-
 _process: dict[str, Any] = {}
 
 
 def _begin(job: Job) -> None:
-    """Prepares this process: its detector, OpenCV without further threads, and its end if its parent is killed."""
+    """Prepares this process: its detector, and OpenCV without further threads."""
     from facerec.detect import Detector
 
     cv2.setNumThreads(1)
     _process.update(job=job, detector=Detector(job.detector, job.sizes, job.threshold))
-    end_with_parent()
 
 
 def _align_block(block: int) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from facerec.rendering.person import draw_person
 from facerec.rendering.photograph import draw_photograph, next_frame
 from facerec.rendering.render import Sitter, render
 from facerec.stages import Results, stage
-from facerec.workers import end_with_parent
+from facerec.workers import spread
 
 SPLITS = {"labelled": 0, "unlabelled": 1, "test": 2, "composition": 3, "validation": 4}
 TAIL = 0.8
@@ -213,20 +211,10 @@ def _take(sittings: Sequence[Sitting], workers: int) -> None:
     """Takes all photographs, with a progress bar."""
     total = sum(len(sitting.paths) for sitting in sittings)
     with tqdm(total=total, unit="face", disable=None) as progress:
-        for done in _spread(sittings, workers):
+        for done in spread(photograph, sittings, workers, _prepare_worker):
             progress.update(done)
 
 
-def _spread(sittings: Sequence[Sitting], workers: int) -> Iterator[int]:
-    if workers == 1:
-        yield from map(photograph, sittings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
-        yield from pool.map(photograph, sittings)
-
-
 def _prepare_worker() -> None:
-    """Keeps OpenCV from threads of its own beside those of the pool, and ends the worker if its parent is killed."""
+    """Keeps OpenCV from threads of its own beside those of the pool."""
     cv2.setNumThreads(1)
-    end_with_parent()
