@@ -1,6 +1,8 @@
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -33,3 +35,31 @@ def make_faces() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def processes() -> SimpleNamespace:
+    """Functions ``wait``, ``children`` and ``alive``, to look after processes that a test starts and kills."""
+    return SimpleNamespace(wait=wait, children=children, alive=alive)
+
+
+def wait(holds, seconds: float = 90):
+    """What a function gives when it first gives something, or at the end."""
+    end = time.monotonic() + seconds
+    while not (found := holds()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
+
+
+def children(process: int) -> list[int]:
+    """The workers that a process has spawned."""
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there and not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

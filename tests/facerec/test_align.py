@@ -4,8 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -279,7 +279,7 @@ def test_finished_blocks_are_not_done_again(
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for children in /proc")
 def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
-    tmp_path: Path, wild: list[Path], detector: Path
+    tmp_path: Path, wild: list[Path], detector: Path, processes: SimpleNamespace
 ):
     folder = tmp_path / "photographs"
     for copy in "ab":
@@ -290,12 +290,12 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
     command = [sys.executable, "-m", "facerec", "align", *options, "--out", str(tmp_path / "faces")]
     parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[2])
     notes = tmp_path / "faces.partial" / ".progress"
-    assert wait(lambda: list(notes.glob("*.json")))
-    workers = children(parent.pid)
+    assert processes.wait(lambda: list(notes.glob("*.json")))
+    workers = processes.children(parent.pid)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert len(workers) >= 2
-    assert wait(lambda: not any(alive(worker) for worker in workers))
+    assert processes.wait(lambda: not any(processes.alive(worker) for worker in workers))
     assert list(notes.glob("*.json"))
     assert not (tmp_path / "faces").exists()
     first = hashes(tmp_path / "faces.partial")
@@ -306,27 +306,6 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
     assert results(tmp_path / "faces") == results(whole)
     assert results(whole)["faces"] + results(whole)["no_face"] == 2 * len(wild)
     assert {name for name in first if name.endswith(".png")} <= set(hashes(whole))
-
-
-def wait(holds, seconds: float = 90):
-    """What a function gives when it first gives something, or at the end."""
-    end = time.monotonic() + seconds
-    while not (found := holds()) and time.monotonic() < end:
-        time.sleep(0.01)
-    return found
-
-
-def children(process: int) -> list[int]:
-    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(child) for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def alive(process: int) -> bool:
-    """Whether a process is there and not merely waiting to be collected."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_detector_by_name(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, detector: Path):

@@ -3,9 +3,9 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -221,35 +221,12 @@ def test_bad_options_are_refused(
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for children in /proc")
-def test_workers_end_with_their_parent(tmp_path: Path):
+def test_workers_end_with_their_parent(tmp_path: Path, processes: SimpleNamespace):
     command = [sys.executable, "-m", "facerec", "synth", "--out", str(tmp_path / "corpus"), "--workers", "2"]
     parent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    workers = wait(lambda: rendering(parent.pid))
+    assert processes.wait(lambda: len(processes.children(parent.pid)) >= 2)
+    workers = processes.children(parent.pid)
     parent.kill()
     parent.wait()
     assert len(workers) >= 2
-    assert wait(lambda: not any(alive(worker) for worker in workers))
-
-
-def wait(holds, seconds: float = 60):
-    """What a function gives when it first gives something, or at the end."""
-    end = time.monotonic() + seconds
-    while not (found := holds()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
-
-
-def rendering(process: int) -> list[int]:
-    """The children of a process, once both workers have started work."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    busy = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    return busy if len(busy) >= 2 else []
-
-
-def alive(process: int) -> bool:
-    """Whether a process is there and not merely waiting to be collected."""
-    status = Path(f"/proc/{process}/stat")
-    try:
-        return status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert processes.wait(lambda: not any(processes.alive(worker) for worker in workers))
