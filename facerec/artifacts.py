@@ -169,9 +169,10 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
         InputError: Missing file, not UTF-8, or another number of lines than `rows`.
     """
     try:
-        keys = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from None
+    keys = text.split("\n") if text else []
     if rows is not None and len(keys) != rows:
         raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
     return keys

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from facerec.artifacts import InputError, read_yaml, write_yaml
 from facerec.backbones import build
+from facerec.distributed import barrier, is_main, rank, world_size
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 BUILD_OPTIONS = {"backbone": str, "width": (int, float), "input_size": int, "embedding_size": int}
@@ -59,6 +60,25 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     return backbone.eval(), config
 
 
+def load_weights(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:
+    """Gives a backbone the weights of a model folder, to begin with.
+
+    Args:
+        folder: A model folder.
+        backbone: Made by `facerec.backbones.build` with the options in `config`.
+        config: `BUILD_OPTIONS`.
+
+    Raises:
+        InputError: Not a model folder, a damaged one, or one of another network.
+    """
+    there, options = load_model(folder)
+    for name in BUILD_OPTIONS:
+        if options[name] != config[name]:
+            option = name.replace("_", "-")
+            raise InputError(f"--init {folder}: {name} {options[name]} there; give --{option} {options[name]}")
+    backbone.load_state_dict(there.state_dict())
+
+
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]) -> None:
     """Writes a training's state into one file, which is whole or not there, also after a kill or on a full disk.
 
@@ -72,10 +92,80 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items() if value is not None}
     temporary = path.with_name(path.name + ".partial")
-    save_file(_contiguous(tensors), temporary, metadata={"progress": json.dumps(progress)})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        save_file(_contiguous(tensors), temporary, metadata={"progress": json.dumps(progress)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     temporary.replace(path)
+
+
+def save_states(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any], sharded: bool
+) -> None:
+    """Writes the state of a training that the ranks do together; all call it.
+
+    Rank 0 writes the file, and that is all there is where ranks have equal weights. Where they have not, the others
+    write files of their own first, with the step in their names: those of a step count once rank 0's is there. So a
+    kill at any moment leaves the files of one step whole.
+
+    Args:
+        path: The file of rank 0.
+        model: Everything that has weights.
+        optimizer: See `save_state`.
+        progress: See `save_state`; with "step".
+        sharded: Whether ranks have weights of their own.
+    """
+    sharded = sharded and world_size() > 1
+    own = _shard(path, progress["step"])
+    if sharded and not is_main():
+        save_state(own, model, optimizer, progress)
+    barrier()
+    if is_main():
+        save_state(path, model, optimizer, {**progress, "shards": world_size() if sharded else 1})
+    barrier()
+    if sharded and not is_main():
+        for file in path.parent.glob(_shard(path, "*").name):
+            if file != own:
+                file.unlink()
+
+
+def load_states(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sharded: bool) -> dict[str, Any]:
+    """Restores what `save_states` wrote and returns the progress; nothing and {} if there is no such file.
+
+    Raises:
+        InputError: Unreadable, of another model, or of another number of ranks with weights of their own.
+    """
+    if not path.exists():
+        return {}
+    progress = read_progress(path)
+    ranks = world_size() if sharded else 1
+    if progress.get("shards", 1) != ranks:
+        raise InputError(f"{path}: of {progress.get('shards', 1)} processes with centres of their own; start as many")
+    load_state(_shard(path, progress["step"]) if ranks > 1 and not is_main() else path, model, optimizer)
+    return progress
+
+
+def remove_states(path: Path) -> None:
+    """Removes the files of all ranks, and what a kill left of one."""
+    for file in path.parent.glob(f"{path.stem}[-.]*"):
+        file.unlink()
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """What `save_state` was given as progress.
+
+    Raises:
+        InputError: Unreadable.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["progress"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not the state of this training ({reason}); delete its folder") from None
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -84,9 +174,9 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     Raises:
         InputError: Unreadable, or of another model.
     """
+    progress = read_progress(path)
     try:
         with safe_open(path, framework="pt") as file:
-            progress = json.loads(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         model.load_state_dict({_rest(name): value for name, value in tensors.items() if name.startswith("model.")})
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -99,6 +189,10 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress
+
+
+def _shard(path: Path, step: object) -> Path:
+    return path.with_name(f"{path.stem}-{rank()}-{step}{path.suffix}")
 
 
 def _rest(name: str) -> str:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from facerec.artifacts import InputError
 from facerec.augment import Augmentation
+from facerec.samplers import Sampler
 from facerec.store import Store, UnreadableFace
 
 Skipped = tuple[str, int, str, str]  # store, row, key, reason
@@ -24,7 +25,7 @@ class TrainingSet:
         stores: Where the faces are.
         store: int64 [n], which of the stores.
         row: int64 [n], the row there.
-        label: int64 [n], consecutive from 0; no class spans two stores.
+        label: int64 [n], consecutive from 0; those of the first store come first.
         weight: float32 [n], of the face in the loss, > 0.
     """
 
@@ -42,28 +43,40 @@ class TrainingSet:
         """Number of classes."""
         return int(self.label.max()) + 1
 
+    @property
+    def first_classes(self) -> int:
+        """Number of classes of the first store."""
+        return int(self.label[self.store == 0].max(initial=-1)) + 1
 
-def join(parts: Sequence[tuple[Store, np.ndarray, np.ndarray | None]]) -> TrainingSet:
+
+def join(
+    parts: Sequence[tuple[Store, np.ndarray, np.ndarray | None]], same_as: np.ndarray | None = None
+) -> TrainingSet:
     """Makes one training set of several stores, each with classes of its own.
 
     Args:
         parts: A store, its labels int64 [n] (rows with -1 are left out), and weights float [n] or None
             (rows with weight 0 are left out).
+        same_as: Int64 [labels of the last part], the label of the first part that is the same person, so that the
+            faces join that class; -1 for none.
 
     Raises:
-        InputError: Fewer than two classes in all.
+        InputError: Fewer than two classes in all, or `same_as` with a label that no face of the first part has.
     """
     numbers, rows, labels, weights = [], [], [], []
-    classes = 0
+    known, classes = np.empty(0, np.int64), 0
     for number, (_, part_labels, part_weights) in enumerate(parts):
         part_weights = np.ones(len(part_labels), np.float32) if part_weights is None else part_weights
         row = np.flatnonzero((part_labels >= 0) & (part_weights > 0))
         names, label = np.unique(part_labels[row], return_inverse=True)
+        joins = same_as[names] if same_as is not None and number == len(parts) - 1 else np.full(len(names), -1)
+        number_of = np.where(joins < 0, classes - 1 + np.cumsum(joins < 0), _places(joins, known))
         numbers.append(np.full(len(row), number))
         rows.append(row)
-        labels.append(label + classes)
+        labels.append(number_of[label])
         weights.append(part_weights[row].astype(np.float32))
-        classes += len(names)
+        classes += int((joins < 0).sum())
+        known = names if number == 0 else known
     if classes < 2:
         where = " and ".join(str(store.path) for store, _, _ in parts)
         raise InputError(f"{where}: {classes} class(es) with used faces; training needs at least two")
@@ -73,20 +86,33 @@ def join(parts: Sequence[tuple[Store, np.ndarray, np.ndarray | None]]) -> Traini
     )
 
 
+def _places(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Where labels stand among the known ones, which ascend; anything for -1."""
+    missing = wanted[(wanted >= 0) & ~np.isin(wanted, known)]
+    if missing.size:
+        raise InputError(f"same_as.npy names class {missing[0]}, but no used labelled face has it; cluster with these")
+    return np.searchsorted(known, wanted)
+
+
 class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]]):
-    """The batch of each step. Every pass over the faces has an order of its own.
+    """The batch of each step, or a rank's share of it.
 
     Args:
         faces: The training set.
-        batch_size: Faces a step.
+        sampler: Says which faces are in a batch.
         size: Height and width that the network takes.
-        seed: Of the order and of the augmentation.
+        seed: Of the augmentation.
+        rank: Which share; see `slots`.
+        ranks: How many shares there are.
+        parts: In how many parts a batch is worked on.
     """
 
-    def __init__(self, faces: TrainingSet, batch_size: int, size: int, seed: int):
-        self.faces, self.batch_size, self.size, self.seed = faces, batch_size, size, seed
+    def __init__(
+        self, faces: TrainingSet, sampler: Sampler, size: int, seed: int, rank: int = 0, ranks: int = 1, parts: int = 1
+    ):
+        self.faces, self.sampler, self.size = faces, sampler, size
+        self.slots = slots(sampler.batch_size, rank, ranks, parts)
         self.augment = Augmentation(size, seed)
-        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]:
         """Returns the batch of a step.
@@ -95,10 +121,10 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
 
         Returns:
             uint8 RGB [b, size, size, 3]; int64 [b] labels; float32 [b] weights; the faces that could not be read.
-            b is the batch size, or 0 if none of the batch can be read.
+            b is the batch size over the ranks, or 0 if none of these can be read.
         """
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        items = np.array([self._item(int(position)) for position in positions])
+        items = self.sampler(step)[self.slots]
+        positions = step * self.sampler.batch_size + self.slots
         skipped: list[Skipped] = []
         faces = [self._face(item, int(position), skipped) for item, position in zip(items, positions, strict=True)]
         readable = np.array([index for index, face in enumerate(faces) if face is not None], np.int64)
@@ -107,13 +133,6 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         chosen = readable[np.searchsorted(readable, np.arange(len(items))) % len(readable)]
         items = items[chosen]
         return np.stack([faces[index] for index in chosen]), self.faces.label[items], self.faces.weight[items], skipped
-
-    def _item(self, position: int) -> int:
-        epoch, place = divmod(position, len(self.faces))
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.faces))
-        return int(self._order[place])
 
     def _face(self, item: int, position: int, skipped: list[Skipped]) -> np.ndarray | None:
         store, row = self.faces.stores[self.faces.store[item]], int(self.faces.row[item])
@@ -125,6 +144,14 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         if min(face.shape[:2]) > 2 * self.size:
             face = resized(face, 2 * self.size)
         return self.augment(face, position)
+
+
+def slots(batch_size: int, rank: int, ranks: int, parts: int) -> np.ndarray:
+    """Int64 [batch_size / ranks], the places of a batch that are a rank's: of each part its share, in order.
+
+    So the parts that the ranks work on at a time are together those that one rank alone would work on.
+    """
+    return np.arange(batch_size).reshape(parts, ranks, -1)[:, rank].ravel()
 
 
 def resized(face: np.ndarray, size: int) -> np.ndarray:

@@ -1,7 +1,12 @@
-"""Embeddings of a face store, by one of our models or by a recogniser in ONNX."""
+"""Embeddings of a face store, by one of our models or by a recogniser in ONNX.
+
+Faces are embedded in blocks of a batch. Finished blocks are noted, so that an interrupted run goes on with the others;
+of R processes that ``torchrun`` starts on a machine each takes every R-th of them.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec.artifacts import InputError, normalize, write_lines, write_table
+from facerec import distributed
+from facerec.artifacts import InputError, read_json, write_json, write_lines, write_table
 from facerec.checkpoint import load_model
 from facerec.dataset import resized
 from facerec.device import autocast, choose_device, prepare_worker, to_input
@@ -18,27 +24,33 @@ from facerec.stages import stage
 from facerec.store import Store, UnreadableFace, open_store
 
 Embedder = Callable[[torch.Tensor], np.ndarray]
+Unread = tuple[int, str, str]  # row, key, reason
+
+NOTED_BLOCKS = 16  # are written to disk, then noted as finished
 
 
-@stage("facerec embed", incidental=("batch_size", "workers", "device"))
+@stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
 def embed(
     model: Path,
     faces: Path,
     out: Path,
     flip: bool = True,
+    precision: str = "auto",
     batch_size: int = 128,
     workers: int = 2,
     device: str = "auto",
-) -> dict[str, int]:
-    """Embeds every face of a store.
+) -> dict[str, float]:
+    """Embeds every face of a store; interrupted, it goes on where it was.
 
-    A face that cannot be read gets a zero row and a line in ``skipped.csv``.
+    A face that cannot be read gets a zero row and a line in ``skipped.csv``. The length that a row had before it was
+    made 1, which is larger for clearer faces, is in ``norms.npy``.
 
     Args:
         model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
         faces: A face store.
         out: Folder for the embedding set.
         flip: Whether the mirrored face is embedded too and added before the length is made 1.
+        precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
         batch_size: Faces at once.
         workers: Processes that read faces; 0 reads in this process.
         device: auto, cpu or cuda.
@@ -46,39 +58,133 @@ def embed(
     if batch_size < 1 or workers < 0:
         raise InputError(f"--batch-size {batch_size} --workers {workers}; at least 1 and 0")
     place = choose_device(device)
+    autocast(place, precision)
     store = open_store(faces)
-    embedder, size, dimension = load_embedder(model, place)
-    array = np.lib.format.open_memmap(
-        out / "embeddings.npy", mode="w+", dtype=np.float32, shape=(len(store), dimension)
-    )
-    loader = DataLoader(
-        _Blocks(store, size, batch_size), batch_size=None, num_workers=workers, worker_init_fn=prepare_worker
-    )
-    skipped: list[tuple[int, str, str]] = []
-    prepare_worker()
-    with tqdm(total=len(store), desc="embed", unit=" faces", disable=None) as bar:
-        for rows, images, unread in loader:
-            skipped += unread
-            if len(rows):
-                embeddings = embedder(images)
-                if flip:
-                    embeddings = embeddings + embedder(images.flip(2))
-                array[rows.numpy()] = _unit(embeddings, model)
-            bar.update(len(rows) + len(unread))
+    place = distributed.setup(place)
+    embedder, size, dimension = load_embedder(model, place, precision)
+    begun = _Begun(out, len(store), dimension, batch_size)
+    blocks = np.flatnonzero(~begun.finished)
+    started = time.perf_counter()
+    _embed_blocks(begun, _Blocks(store, size, batch_size), blocks, embedder, flip, workers, model)
+    distributed.barrier()
+    seconds = time.perf_counter() - started
+    if not distributed.is_main():
+        return {}
+    skipped = begun.end()
     if len(skipped) == len(store):
         _, key, reason = skipped[0]
         raise InputError(f"{faces}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
-    array.flush()
     write_lines(out / "keys.txt", store.keys)
     labels = store.labels
     if labels is not None:
         np.save(out / "labels.npy", labels)
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
-    return {"faces": len(store), "skipped": len(skipped), "dimension": dimension}
+    speed = min(len(blocks) * batch_size, len(store)) / seconds
+    return {"faces": len(store), "skipped": len(skipped), "dimension": dimension, "faces_per_second": round(speed, 1)}
 
 
-def load_embedder(model: Path, device: torch.device) -> tuple[Embedder, int, int]:
+def _embed_blocks(
+    begun: _Begun, faces: _Blocks, blocks: np.ndarray, embedder: Embedder, flip: bool, workers: int, model: Path
+) -> None:
+    """Embeds this rank's share of the blocks that are left."""
+    blocks = blocks[distributed.rank() :: distributed.world_size()]
+    loader = DataLoader(
+        faces, batch_size=None, sampler=blocks.tolist(), num_workers=workers, worker_init_fn=prepare_worker
+    )
+    prepare_worker()
+    with tqdm(
+        total=min(len(blocks) * faces.batch_size, len(faces.store)), desc="embed", unit=" faces",
+        disable=None if distributed.is_main() else True,
+    ) as bar:  # fmt: skip
+        for block, (rows, images, unread) in zip(blocks, loader, strict=True):
+            if len(rows):
+                embeddings = embedder(images)
+                if flip:
+                    embeddings = embeddings + embedder(images.flip(2))
+                if not np.all(np.isfinite(embeddings)):
+                    raise InputError(
+                        f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again"
+                    )
+                begun.put(rows.numpy(), embeddings)
+            begun.note(block, unread)
+            bar.update(len(rows) + len(unread))
+    begun.save()
+
+
+class _Begun:
+    """The files of an embedding set that is being made, and what of it is finished.
+
+    Attributes:
+        finished: Bool [blocks], of the runs before this one.
+
+    Args:
+        folder: For the files.
+        faces: Number of rows.
+        dimension: Length of a row.
+        batch_size: Rows of a block. What was begun with other blocks is not gone on with.
+    """
+
+    def __init__(self, folder: Path, faces: int, dimension: int, batch_size: int):
+        self.folder = folder
+        files = {
+            "embeddings.npy": ((faces, dimension), np.float32), "norms.npy": ((faces,), np.float32),
+            f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
+        }  # fmt: skip
+        *_, noted = files
+        if distributed.is_main() and not (folder / noted).exists():
+            self._clear()
+            for name, (shape, kind) in files.items():
+                np.lib.format.open_memmap(folder / name, "w+", kind, shape)
+        distributed.barrier()
+        self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
+        self.finished = np.array(self.noted)
+        self.blocks: list[int] = []
+        self.unread: list[Unread] = []
+        distributed.barrier()  # before anyone notes a block
+
+    def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
+        """Takes embeddings [b, d], not normalised, of rows int64 [b]."""
+        embeddings = embeddings.astype(np.float32, copy=False)
+        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        self.embeddings[rows] = embeddings / np.where(norms == 0, 1, norms)
+        self.norms[rows] = norms[:, 0]
+
+    def note(self, block: int, unread: list[Unread]) -> None:
+        """Takes a block for finished, with its faces that could not be read."""
+        self.blocks.append(block)
+        self.unread += unread
+        if len(self.blocks) == NOTED_BLOCKS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes to disk what was put and noted, in this order."""
+        self.embeddings.flush()
+        self.norms.flush()
+        if self.unread:
+            write_json(self.folder / f"unread_{self.blocks[0]}.json", self.unread)
+        self.noted[self.blocks] = True
+        self.noted.flush()
+        self.blocks, self.unread = [], []
+
+    def end(self) -> list[Unread]:
+        """Removes the notes; gives the faces that could not be read, by row."""
+        unread = {tuple(face) for file in self.folder.glob("unread_*.json") for face in read_json(file)}
+        self._clear()
+        return sorted(unread)
+
+    def _clear(self) -> None:
+        for pattern in ("finished_*.npy", "unread_*.json"):
+            for file in self.folder.glob(pattern):
+                file.unlink()
+
+
+def load_embedder(model: Path, device: torch.device, precision: str = "auto") -> tuple[Embedder, int, int]:
     """Loads a model folder or an ONNX recogniser.
+
+    Args:
+        model: See `embed`.
+        device: Where it runs.
+        precision: See `facerec.device.autocast`; of a model folder.
 
     Returns:
         A function from uint8 RGB faces [n, size, size, 3] to float32 [n, d], not normalised; size; d.
@@ -98,7 +204,7 @@ def load_embedder(model: Path, device: torch.device) -> tuple[Embedder, int, int
 
     @torch.inference_mode()
     def embedder(faces: torch.Tensor) -> np.ndarray:
-        with autocast(device):
+        with autocast(device, precision):
             return network(to_input(faces, device)).float().cpu().numpy()
 
     return embedder, config["input_size"], config["embedding_size"]
@@ -126,9 +232,3 @@ class _Blocks(Dataset[tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]]]]
                 unread.append((row, error.key, error.reason))
         images = np.stack(faces) if faces else np.empty((0, self.size, self.size, 3), np.uint8)
         return np.array(rows, np.int64), images, unread
-
-
-def _unit(embeddings: np.ndarray, model: Path) -> np.ndarray:
-    if not np.all(np.isfinite(embeddings)):
-        raise InputError(f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again")
-    return normalize(embeddings)

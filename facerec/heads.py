@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from facerec.artifacts import InputError
 from facerec.dataset import TrainingSet
-from facerec.margins import NormStatistics, adaface, combined, pooled
+from facerec.margins import NormStatistics, adaface, combined, filtered, pooled
+from facerec.partial_fc import PartialHead
 from facerec.proxies import coarse_proxies, kmeans_groups, proxy_anchor, proxy_nca, read_levels
 
 PROXY_LOSSES = ("proxy_nca", "proxy_anchor")
@@ -40,15 +41,16 @@ class MarginHead(nn.Module):
         margins: m₁, m₂ and m₃ there; with `adaptive`, AdaFace's m is m₃.
         subcentres: Centres a class, see `pooled`.
         adaptive: Whether the margin follows the length of the embedding, as in AdaFace.
+        threshold: Negatives of a larger cosine are left out, see `filtered`; None leaves none out.
     """
 
     def __init__(
         self, classes: int, embedding_size: int, scale: float, margins: tuple[float, float, float],
-        subcentres: int = 1, adaptive: bool = False,
+        subcentres: int = 1, adaptive: bool = False, threshold: float | None = None,
     ):  # fmt: skip
         super().__init__()
         self.centres = nn.Parameter(torch.randn(classes * subcentres, embedding_size) * INITIAL_DEVIATION)
-        self.scale, self.margins, self.subcentres = scale, margins, subcentres
+        self.scale, self.margins, self.subcentres, self.threshold = scale, margins, subcentres, threshold
         self.statistics = NormStatistics() if adaptive else None
 
     def forward(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +64,9 @@ class MarginHead(nn.Module):
         Returns:
             The loss, a scalar; cosines [n, classes].
         """
-        logits, cosines = self.logits(embeddings.float(), labels)
+        logits, cosines = self.logits(embeddings.to(self.centres.dtype), labels)
+        if self.threshold is not None:
+            logits = filtered(logits, cosines, labels, self.threshold)
         return weighted_mean(F.cross_entropy(logits, labels, reduction="none"), weights), cosines
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,7 +117,7 @@ class ProxyHead(nn.Module):
         """The loss, and cosines to the proxies of classes; see `MarginHead.forward`."""
         if self.training and self.clusters:
             self._cluster()
-        directions = F.normalize(embeddings.float())
+        directions = F.normalize(embeddings.to(self.centres.dtype))
         cosines = F.linear(directions, F.normalize(self.centres))
         loss = self._level_loss(cosines, labels, weights)
         for groups in self.levels:
@@ -135,6 +139,43 @@ class ProxyHead(nn.Module):
         self.steps += 1
 
 
+class TwoHeads(nn.Module):
+    """Two heads over one backbone: the classes of one do not compete with those of the other.
+
+    The loss is that of the heads, each with the weight of its faces: Σ_h W_h ℓ_h / Σ_h W_h, where W_h is the sum of the
+    weights of the faces of head h. For a mean over faces this is the weighted mean over all of them.
+
+    Args:
+        first: Of the labelled classes, which come first.
+        second: Of the others.
+    """
+
+    def __init__(self, first: MarginHead | ProxyHead, second: MarginHead | ProxyHead, first_classes: int, classes: int):
+        super().__init__()
+        self.first, self.second = first, second
+        self.first_classes, self.classes = first_classes, classes
+
+    @property
+    def centres(self) -> Tensor:
+        """Those of both heads, [centres, embedding_size]."""
+        return torch.cat([self.first.centres, self.second.centres])
+
+    def forward(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and cosines without gradient, -∞ to classes of the other head; see `MarginHead.forward`."""
+        cosines = weights.new_full((len(labels), self.classes), -torch.inf)
+        values, shares = [], []
+        is_first = labels < self.first_classes
+        for head, chosen, start in ((self.first, is_first, 0), (self.second, ~is_first, self.first_classes)):
+            rows = chosen.nonzero()[:, 0]
+            if len(rows):
+                value, angles = head(embeddings[rows], labels[rows] - start, weights[rows])
+                values.append(value)
+                shares.append(weights[rows].sum())
+                cosines[rows, start : start + angles.shape[1]] = angles.detach()
+        share = torch.stack(shares)
+        return (torch.stack(values) * share).sum() / share.sum(), cosines
+
+
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     """The mean of rows' losses, weighted: Σ w_i ℓ_i / Σ w_i.
 
@@ -143,6 +184,9 @@ def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
         weights: [n], > 0.
     """
     return (weights * losses).sum() / weights.sum()
+
+
+Head = MarginHead | ProxyHead | TwoHeads | PartialHead
 
 
 @dataclass(frozen=True)
@@ -156,6 +200,9 @@ class Loss:
         subcentres: Centres a class.
         hierarchy: The folder of a hierarchy, "kmeans", or None.
         hierarchy_weight: Of each of its levels.
+        heads: 1, or 2: labelled and pseudo classes apart.
+        threshold: Of `filtered`, or None.
+        sample_rate: Of `PartialHead`, or None: every rank has all the centres.
     """
 
     name: str
@@ -164,22 +211,44 @@ class Loss:
     subcentres: int
     hierarchy: str | Path | None
     hierarchy_weight: float
+    heads: int = 1
+    threshold: float | None = None
+    sample_rate: float | None = None
 
-    def head(self, faces: TrainingSet, embedding_size: int, seed: int) -> MarginHead | ProxyHead:
+    def head(self, faces: TrainingSet, embedding_size: int, seed: int) -> Head:
         """A head for the classes of a training set.
 
         Raises:
-            InputError: A hierarchy that cannot be used, see `read_levels`, or too few classes for k-means.
+            InputError: A hierarchy that cannot be used, see `read_levels`, too few classes for k-means, or two heads
+                without two kinds of classes.
         """
-        if self.name not in PROXY_LOSSES:
-            margins, adaptive = self._combined(), self.name == "adaface"
-            return MarginHead(faces.classes, embedding_size, self.scale, margins, self.subcentres, adaptive)
+        if self.heads == 2:
+            first, second = faces.first_classes, faces.classes - faces.first_classes
+            if min(first, second) < 2:
+                raise InputError(f"--heads 2 for {first} labelled and {second} pseudo classes; each needs at least two")
+            one, other = (self._one_head(count, embedding_size) for count in (first, second))
+            return TwoHeads(one, other, first, faces.classes)
+        if self.sample_rate is not None:
+            return PartialHead(
+                faces.classes, embedding_size, self.scale, self._combined(), self.subcentres, self.name == "adaface",
+                self.sample_rate, seed,
+            )  # fmt: skip
         levels = read_levels(self.hierarchy, faces) if isinstance(self.hierarchy, Path) else None
         clusters = round(math.sqrt(faces.classes)) if self.hierarchy == "kmeans" else 0
         if clusters == 1:
             raise InputError(f"--hierarchy kmeans with {faces.classes} classes; it needs at least 3")
+        return self._one_head(faces.classes, embedding_size, levels, clusters, seed)
+
+    def _one_head(
+        self, classes: int, embedding_size: int, levels: Tensor | None = None, clusters: int = 0, seed: int = 0
+    ) -> MarginHead | ProxyHead:
+        if self.name not in PROXY_LOSSES:
+            adaptive = self.name == "adaface"
+            return MarginHead(
+                classes, embedding_size, self.scale, self._combined(), self.subcentres, adaptive, self.threshold
+            )
         return ProxyHead(
-            faces.classes, embedding_size, self.name, self.scale, sum(self.margins), levels=levels,
+            classes, embedding_size, self.name, self.scale, sum(self.margins), levels=levels,
             level_weight=self.hierarchy_weight, clusters=clusters, seed=seed,
         )  # fmt: skip
 
@@ -194,6 +263,7 @@ class Loss:
 def choose_loss(
     name: str = "cosface", scale: float | None = None, margin: float | Sequence[float] | None = None,
     subcentres: int = 1, hierarchy: str | Path | None = None, hierarchy_weight: float | None = None,
+    heads: int = 1, interclass_filter: float | None = None, sample_rate: float | None = None,
 ) -> Loss:  # fmt: skip
     """A loss by its name, with its own defaults for numbers that are None.
 
@@ -216,7 +286,25 @@ def choose_loss(
     weight = HIERARCHY_WEIGHT if hierarchy_weight is None else hierarchy_weight
     if not 0 <= weight < math.inf:
         raise InputError(f"--hierarchy-weight {weight}; it must not be negative")
-    return Loss(name, scale, _margins(name, margin), subcentres, hierarchy, weight)
+    _check_head(name, hierarchy, heads, interclass_filter, sample_rate)
+    margins = _margins(name, margin)
+    return Loss(name, scale, margins, subcentres, hierarchy, weight, heads, interclass_filter, sample_rate)
+
+
+def _check_head(
+    name: str, hierarchy: str | Path | None, heads: int, interclass_filter: float | None, sample_rate: float | None
+) -> None:
+    if heads not in (1, 2) or (heads == 2 and hierarchy is not None):
+        raise InputError(f"--heads {heads}; 1, or without --hierarchy 2: labelled and pseudo classes apart")
+    for option, value in (("--interclass-filter", interclass_filter), ("--sample-rate", sample_rate)):
+        if value is not None and name in PROXY_LOSSES:
+            raise InputError(f"{option} with --loss {name}; only margin losses have it")
+        if value is not None and not 0 < value <= 1:
+            raise InputError(f"{option} {value}; it is above 0 to 1")
+    if sample_rate is not None and (heads == 2 or interclass_filter is not None):
+        raise InputError(
+            "--sample-rate with --heads 2 or --interclass-filter; Partial FC has one head without a filter"
+        )
 
 
 def _margins(name: str, margin: float | Sequence[float] | None) -> tuple[float, ...]:

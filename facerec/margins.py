@@ -138,12 +138,12 @@ class NormStatistics(nn.Module):
         """The qualities of a batch, which in training first joins the running statistics; no gradient.
 
         Args:
-            norms: [n], lengths of embeddings before they are normalised; n is at least 2 in training.
+            norms: [n], lengths of embeddings before they are normalised; one alone joins nothing.
 
         Returns:
             [n].
         """
-        if self.training:
+        if self.training and len(norms) > 1:
             self.batches += 1
             share = (1 / self.batches).clamp(min=self.t_alpha)
             self.mean += share * (norms.mean() - self.mean)
@@ -162,3 +162,22 @@ def pooled(cosines: Tensor, subcentres: int) -> Tensor:
         [n, classes].
     """
     return cosines if subcentres == 1 else cosines.unflatten(1, (-1, subcentres)).amax(2)
+
+
+def filtered(logits: Tensor, cosines: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Logits without the negatives that look like the same person under another label.
+
+    An inter-class filter against label noise, as in insightface's arcface_torch beside Partial FC (An et al. 2022):
+    there such logits become 0; here they are left out of the denominator, exp(-∞) = 0, and have no gradient.
+
+    Args:
+        logits: [n, classes], with the margin.
+        cosines: [n, classes], without.
+        labels: Int64 [n], the class of each row, which always stays.
+        threshold: A negative is left out if its cosine is above.
+
+    Returns:
+        [n, classes].
+    """
+    noisy = (cosines > threshold).scatter(1, labels[:, None], False)
+    return logits.masked_fill(noisy, -torch.inf)

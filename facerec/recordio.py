@@ -3,6 +3,7 @@
 ``train.rec`` holds the records, ``train.idx`` a line ``key<TAB>offset`` for each. A record is 8 bytes of frame (magic;
 kind of part and length), 24 bytes of header (number of labels, the label if there is only one, two ids), the labels if
 there are several, and the image file. Where the magic occurs in a record it is cut out and the record stored in parts.
+Of ``train.lst`` and ``property``, if they are there, see `facerec.record_notes`.
 
 Formats: dmlc-core's ``recordio.h`` and mxnet's ``recordio.py``; insightface's ``face2rec2.py`` for what is a face.
 """
@@ -23,7 +24,8 @@ from pyarrow import csv
 from tqdm import tqdm
 
 from facerec.artifacts import InputError
-from facerec.store import ShardStore, Store
+from facerec.record_notes import check_property, read_names
+from facerec.store import SUFFIXES, ShardStore, Store
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +55,8 @@ class RecordStore(ShardStore):
         parted: For each row whose record is stored in parts, where the record begins and where the next one does.
     """
 
-    def __init__(self, path: Path, file: Path, faces: np.ndarray):
-        Store.__init__(self, path, _keys(faces), _identities(faces))
+    def __init__(self, path: Path, file: Path, faces: np.ndarray, names: list[str] | None = None):
+        Store.__init__(self, path, _keys(faces, names), _identities(faces))
         self.shards = [os.path.normpath(file)]
         self.shard = np.zeros(len(faces), np.int8)
         self.offset, self.length = faces["image"].copy(), faces["length"].copy()
@@ -102,7 +104,7 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
 
     Raises:
         InputError: No index or one that is no index, repeated or negative keys or offsets, a record file cut short,
-            an index cut short or of another file, a label that is no identity.
+            an index cut short or of another file, a label that is no identity, a list or a property of another set.
     """
     index = file.with_suffix(".idx")
     keys, offsets = _read_index(index)
@@ -112,7 +114,8 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     faces = records[_is_face(file, index, records)]
     _check_labels(file, faces)
-    return RecordStore(path, file, faces)
+    check_property(file.with_name("property"), faces["label"])
+    return RecordStore(path, file, faces, read_names(file.with_suffix(".lst"), faces["key"], faces["label"]))
 
 
 def _read_index(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -249,12 +252,18 @@ def _check_labels(file: Path, faces: np.ndarray) -> None:
         )
 
 
-def _keys(faces: np.ndarray) -> list[str]:
-    """The key in nine digits, so that names sort as keys do, and the suffix of its image's format."""
-    digits = pc.utf8_lpad(pa.array(faces["key"]).cast(pa.string()), 9, "0")
+def _keys(faces: np.ndarray, names: list[str] | None) -> list[str]:
+    """The names of a list, or else the record's key in nine digits, so that names sort as keys do.
+
+    Both end in the suffix of an image; if there is none yet, it is that of the format.
+    """
     suffixes = np.full(len(faces), ".jpg", dtype="U5")
     for byte, suffix in SUFFIX_OF.items():
         suffixes[faces["byte"] == byte] = suffix
+    if names is not None:
+        pairs = zip(names, suffixes.tolist(), strict=True)
+        return [name if name.lower().endswith(SUFFIXES) else name + suffix for name, suffix in pairs]
+    digits = pc.utf8_lpad(pa.array(faces["key"]).cast(pa.string()), 9, "0")
     return pc.binary_join_element_wise(digits, pa.array(suffixes), "").to_pylist()
 
 

@@ -41,7 +41,7 @@ NOT_HASHED = ("meta.json", "tensorboard")
 
 
 def stage(
-    command: str, resumable: bool = False, incidental: Sequence[str] = ()
+    command: str, resumable: bool = False, incidental: Sequence[str] = (), distributed: bool = False
 ) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
     """Makes a function with a parameter ``out: Path`` a stage.
 
@@ -52,6 +52,10 @@ def stage(
         command: Its name, as in ``python -m``.
         resumable: Whether what a killed run left in ``OUT.partial`` is kept for the next one.
         incidental: Parameters that do not change the result (devices, worker counts).
+        distributed: Whether several processes that ``torchrun`` started do the work together. The folder is then that
+            of the first, whose environment has ``RANK`` 0; the others get the same `out`, into which only the first
+            writes unless the function sees to it, and return when the first has finished. The function waits for all
+            with `facerec.distributed.setup` before it first looks into `out`.
     """
 
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:
@@ -64,6 +68,13 @@ def stage(
             arguments = dict(bound.arguments)
             out = Path(arguments.pop("out"))
             work = _describe(command, arguments, incidental)
+            if distributed and int(os.environ.get("RANK", 0)) > 0:
+                if not _is_done(out, work):
+                    bound.arguments["out"] = _partial(out)
+                    function(*bound.args, **bound.kwargs)
+                while _partial(out).exists():  # the first process still writes
+                    time.sleep(0.05)
+                return out
             workplace = _Workplace(out, work, resumable)
             while not _is_done(out, work) and not workplace.claim():
                 pass  # another run was doing the same work; it has ended, one way or the other
@@ -171,7 +182,7 @@ class _Workplace:
 
     def __init__(self, out: Path, work: dict[str, Any], resumable: bool):
         self.out, self.work, self.resumable = out, work, resumable
-        self.folder = out.with_name(out.name + ".partial")
+        self.folder = _partial(out)
         self.note = self.folder / "work.json"
         self.lock: TextIO | None = None
         self.continued = False
@@ -235,6 +246,10 @@ class _Workplace:
                 shutil.rmtree(entry)
             elif entry.name != ".lock":
                 entry.unlink()
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(out.name + ".partial")
 
 
 def _describe(command: str, arguments: dict[str, Any], incidental: Sequence[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Faces on disk behind one interface: row i is the same face everywhere.
 
 A store is a folder of images (identity = the folder an image lies in; images directly in the store have none), a list
-(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), tar shards with ``index.parquet``, or
-insightface's ``train.rec`` with ``train.idx`` (`facerec.recordio`).
+(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), tar shards with ``index.parquet``,
+insightface's ``train.rec`` with ``train.idx`` (`facerec.recordio`), or ``stores.txt``, several of these as one
+(`facerec.union`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from facerec.artifacts import InputError, write_lines
 from facerec.stages import stage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-LIST, INDEX, RECORDS = "faces.tsv", "index.parquet", "train.rec"
+LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
 COLUMNS = ("shard", "offset", "length", "key", "identity")
 PROBED_FACES = 100
 PNG_START, PNG_END = b"\x89PNG", b"IEND"
@@ -60,7 +61,7 @@ class Store:
         self.path, self.keys, self.identities = path, list(keys), list(identities)
         if not self.keys:
             raise InputError(
-                f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST}, {INDEX} or {RECORDS}"
+                f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST}, {INDEX}, {RECORDS} or {STORES}"
             )
         if len(set(self.keys)) != len(self.keys):
             raise InputError(f"{path}: {_repeated(self.keys)!r} stands there more than once; keys must be unique")
@@ -174,6 +175,8 @@ def open_store(path: Path) -> Store:
             return _open_list(path / LIST)
         if (path / RECORDS).exists():
             return _open_records(path, path / RECORDS)
+        if (path / STORES).exists():
+            return _open_union(path, path / STORES)
         keys = sorted(_images(path, ""))
         return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
     if not path.exists():
@@ -182,7 +185,11 @@ def open_store(path: Path) -> Store:
         return _open_list(path)
     if path.suffix == ".rec":
         return _open_records(path, path)
-    raise InputError(f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list or a .rec file")
+    if path.name == STORES:
+        return _open_union(path, path)
+    raise InputError(
+        f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list, a .rec file or {STORES}"
+    )
 
 
 def decode(encoded: bytes) -> np.ndarray:
@@ -339,6 +346,12 @@ def _open_records(path: Path, file: Path) -> Store:
     from facerec.recordio import open_recordio  # which imports this module
 
     return open_recordio(path, file)
+
+
+def _open_union(path: Path, file: Path) -> Store:
+    from facerec.union import open_union  # which imports this module
+
+    return open_union(path, file)
 
 
 def _read_index(path: Path) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,30 +13,39 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from facerec import distributed
 from facerec.artifacts import InputError, load_array, load_labels, write_table
 from facerec.backbones import build
-from facerec.checkpoint import load_state, save_model, save_state
+from facerec.checkpoint import load_states, load_weights, remove_states, save_model, save_states
 from facerec.dataset import Batches, Skipped, TrainingSet, join
-from facerec.device import autocast, choose_device, prepare_worker, to_input
-from facerec.heads import choose_loss
+from facerec.device import autocast, choose_device, prepare_worker
+from facerec.heads import Head, choose_loss
+from facerec.monitor import Monitor
+from facerec.optimisation import SCHEDULES, Learner, schedule_factor, weight_groups
+from facerec.partial_fc import PartialHead, RowAdamW
+from facerec.samplers import choose_sampler
 from facerec.stages import stage
 from facerec.store import Store, open_store
+from facerec.validation import read_pairs, validate
 
 STATE = "state.safetensors"
-LOG_STEPS = 10
-SCHEDULES = ("cosine", "poly")
 
 
-@stage("facerec train", resumable=True, incidental=("workers", "device", "checkpoint_steps"))
+@stage(
+    "facerec train", resumable=True, distributed=True,
+    incidental=("workers", "device", "checkpoint_steps", "validation_steps", "compile"),
+)  # fmt: skip
 def train(
     out: Path,
     faces: Path | None = None,
     labels: Path | None = None,
     unlabelled: Path | None = None,
     pseudo_labels: Path | None = None,
+    pseudo_share: float | None = None,
+    sampler: str = "random",
+    init: Path | None = None,
     backbone: str = "mobilefacenet",
     width: float = 1.0,
     input_size: int = 112,
@@ -44,39 +53,54 @@ def train(
     epochs: float = 16,
     steps: int | None = None,
     batch_size: int = 128,
+    accumulate: int = 1,
     learning_rate: float = 0.003,
     weight_decay: float = 0.05,
+    clip: float | None = None,
     warmup: float = 0.05,
     schedule: str = "cosine",
     loss: str = "cosface",
     scale: float | None = None,
     margin: float | list[float] | None = None,
     subcentres: int = 1,
+    heads: int = 1,
+    interclass_filter: float | None = None,
+    sample_rate: float | None = None,
     hierarchy: Literal["kmeans"] | Path | None = None,
     hierarchy_weight: float | None = None,
+    validation: Path | list[Path] | None = None,
+    validation_steps: int = 1000,
     precision: str = "auto",
+    compile: bool = False,  # noqa: A002 (it is torch.compile)
+    shared_statistics: bool = True,
     seed: int = 0,
     workers: int = 2,
     device: str = "auto",
     checkpoint_steps: int = 200,
 ) -> dict[str, Any]:
-    """Trains a backbone from scratch; interrupted, it goes on where it was.
+    """Trains a backbone; interrupted, it goes on where it was. Under torchrun, on several GPUs or machines.
 
     Args:
         out: Folder for the model.
         faces: Labelled faces.
         labels: Their classes, int64 [n] as .npy, -1 = not used; by default the identities of the store.
         unlabelled: Further faces, whose classes are kept apart from those of the labelled ones.
-        pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy.
+        pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy and
+            same_as.npy, which names the pseudo classes that are one of the labelled classes.
+        pseudo_share: Share of each batch that is of `unlabelled`; by default as it comes.
+        sampler: random (every face once a pass) or balanced (every class equally often).
+        init: A model of the same backbone whose weights training begins with.
         backbone: mobilefacenet, iresnet18 to iresnet200, or vit_tiny to vit_large; facerec backbones lists them all.
         width: Multiplies the channels of mobilefacenet.
         input_size: Height and width to which faces are brought, in pixels.
         embedding_size: Length of an embedding.
         epochs: Passes over the faces.
         steps: A fixed number of steps in place of epochs, so that sets of different sizes cost the same.
-        batch_size: Faces a step.
+        batch_size: Faces a step, over all processes together.
+        accumulate: Parts in which a batch is worked on one after the other, where memory is short.
         learning_rate: The highest.
         weight_decay: AdamW's, on all weights but those of normalisations and activations.
+        clip: The largest length of the backbone's gradient; by default any.
         warmup: Share of the steps in which the learning rate rises from 0.
         schedule: How it falls to 0 then: cosine, or poly (quadratically).
         loss: cosface, softmax (no margin), arcface, combined, adaface, proxy_nca or proxy_anchor.
@@ -84,68 +108,82 @@ def train(
         margin: By default 0.2 of cosface, in cosine; 0.5 of arcface, in radians; [1,0.3,0.2] of combined, which takes
             three; 0.4 of adaface; 0.1, delta, of proxy_anchor.
         subcentres: Centres a class, of which the nearest counts; for margin losses.
+        heads: 2 keeps labelled and pseudo classes apart, so that they do not compete; 1 is one label space.
+        interclass_filter: Against wrong labels: other classes whose centre has a larger cosine than this to a face do
+            not count against it, e.g. 0.4; for margin losses.
+        sample_rate: Partial FC: centres are divided among the processes, and this share of them, above 0 to 1, takes
+            part in a step; for margin losses and many classes.
         hierarchy: Coarser classes for a proxy loss: kmeans of the proxies every 200 steps, or a clustering with levels/
             of all the faces (labelled, then unlabelled), or of the unlabelled alone.
         hierarchy_weight: Weight of the loss of each of its levels, by default 0.1; the classes have 1.
+        validation: Verification sets of insightface (.bin), of which accuracies are shown during training.
+        validation_steps: Steps from one validation to the next; the last step always has one.
         precision: fp32, bf16 (autocast), or auto: bf16 on CUDA.
+        compile: Whether the backbone is compiled (torch.compile), which takes a minute and then is faster on CUDA.
+        shared_statistics: Whether batch normalisation takes its means over all processes, so that their number does not
+            change the result; without, steps are faster.
         seed: Of initial weights, order and augmentation.
-        workers: Processes that read faces; 0 reads in the training process.
+        workers: Processes that read faces, for each that trains; 0 reads in the training process.
         device: auto, cpu or cuda.
         checkpoint_steps: Steps from one saved state to the next.
     """
     _check_options(batch_size, learning_rate, warmup, schedule, epochs, steps, checkpoint_steps, workers)
-    chosen = choose_loss(loss, scale, margin, subcentres, hierarchy, hierarchy_weight)
+    _check_parts(batch_size, accumulate, clip, validation_steps)
+    chosen = choose_loss(
+        loss, scale, margin, subcentres, hierarchy, hierarchy_weight, heads, interclass_filter, sample_rate
+    )
     training_set = gather(faces, labels, unlabelled, pseudo_labels)
+    order = choose_sampler(sampler, training_set.label, training_set.store, batch_size, seed, pseudo_share)
     place = choose_device(device)
     context = autocast(place, precision)
+    sets = [validation] if isinstance(validation, Path) else validation or []
+    pairs = read_pairs(sets) if distributed.is_main() else []
+    options = {"backbone": backbone, "width": width, "input_size": input_size, "embedding_size": embedding_size}
     torch.manual_seed(seed)
     network = build(backbone, embedding_size, input_size, width)
+    if init is not None:
+        load_weights(init, network, options)
+    place = distributed.setup(place)
     head = chosen.head(training_set, embedding_size, seed)
     model = nn.ModuleDict({"backbone": network, "head": head}).to(place)
     model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(_groups(model, weight_decay), learning_rate)
+    optimizer = RowAdamW(weight_groups(model, weight_decay), learning_rate)
     total = steps or max(1, math.ceil(epochs * len(training_set) / batch_size))
-    state = out / STATE
-    progress = load_state(state, model, optimizer) if state.exists() else {}
+    state, sharded = out / STATE, isinstance(head, PartialHead)
+    progress = load_states(state, model, optimizer, sharded)
     first = progress.get("step", 0)
     skipped: set[Skipped] = {tuple(face) for face in progress.get("skipped", [])}
-    batches = Batches(training_set, batch_size, input_size, seed)
-    loader = DataLoader(
-        batches, batch_size=None, sampler=range(first, total), num_workers=workers,
-        worker_init_fn=prepare_worker, pin_memory=place.type == "cuda",
-    )  # fmt: skip
+    learner = Learner(network, head, optimizer, place, context, accumulate, clip, shared_statistics, compile)
+    batches = Batches(training_set, order, input_size, seed, distributed.rank(), distributed.world_size(), accumulate)
+    loader = _loader(batches, range(first, total), workers, place)
     model.train()
     prepare_worker()
-    bar = tqdm(loader, "train", total, initial=first, unit="step", disable=None)
-    with contextlib.closing(_Log(out / "tensorboard", first, batch_size)) as log:
+    hidden = None if distributed.is_main() else True
+    bar = tqdm(loader, "train", total, initial=first, unit="step", disable=hidden)
+    with contextlib.closing(Monitor(out / "tensorboard", first, total, batch_size, bar)) as monitor:
         for step, (images, classes, weights, unread) in enumerate(bar, first):
-            if not len(classes):
-                _, _, key, reason = unread[0]
-                raise InputError(f"none of {batch_size} faces in a row can be read, e.g. {key}: {reason}")
-            skipped.update(tuple(face) for face in unread)
+            skipped.update(_checked(unread, len(classes)))
+            if step == first:
+                monitor.show(images, step)
             rate = learning_rate * schedule_factor(step, total, warmup, schedule)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            classes, weights = classes.to(place), weights.to(place)
-            with context:
-                embeddings = network(to_input(images, place))
-            value, cosines = head(embeddings, classes, weights)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            log.add(step, total, value, (cosines.argmax(1) == classes).float().mean(), rate, bar)
+            torch.manual_seed(_step_seed(seed, step))
+            monitor.add(step, learner(images, classes, weights), rate)
+            if pairs and ((step + 1) % validation_steps == 0 or step + 1 == total):
+                monitor.validate(step + 1, pairs, lambda one: validate(network, one, input_size, place, context))
             if (step + 1) % checkpoint_steps == 0 and step + 1 < total:
-                save_state(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)})
-    config = {
-        "backbone": backbone, "width": width, "input_size": input_size, "embedding_size": embedding_size,
-        "normalization": "RGB, (value - 127.5) / 127.5", "classes": training_set.classes,
-        "faces": len(training_set), "steps": total, "seed": seed,
-    }  # fmt: skip
-    save_model(out, network, config)
-    save_file({"centres": head.centres.detach().cpu().contiguous()}, out / "head.safetensors")
-    write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
-    state.unlink(missing_ok=True)
-    return {"faces": len(training_set), "classes": training_set.classes, "skipped": len(skipped), **log.last}
+                skipped = distributed.collected(skipped)
+                save_states(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)}, sharded)
+        monitor.project(network.eval(), training_set, input_size, place, context)
+    skipped, centres = distributed.collected(skipped), _centres(head)
+    if distributed.is_main():
+        about = {"classes": training_set.classes, "faces": len(training_set), "steps": total, "seed": seed}
+        save_model(out, network, {**options, "normalization": "RGB, (value - 127.5) / 127.5", **about})
+        save_file({"centres": centres}, out / "head.safetensors")
+        write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
+        remove_states(state)
+    return {"faces": len(training_set), "classes": training_set.classes, "skipped": len(skipped), **monitor.last}
 
 
 def gather(faces: Path | None, labels: Path | None, unlabelled: Path | None, pseudo_labels: Path | None) -> TrainingSet:
@@ -170,65 +208,8 @@ def gather(faces: Path | None, labels: Path | None, unlabelled: Path | None, pse
         parts.append((store, load_labels(pseudo_labels, len(store)), _weights(pseudo_labels, len(store))))
     if not parts:
         raise InputError("no faces to train on; give --faces, or --unlabelled with --pseudo-labels, or all of them")
-    return join(parts)
-
-
-def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """The learning rate of a step, as a share of the highest.
-
-    Args:
-        step: From 0.
-        total: Number of steps.
-        warmup: Share of the steps in which it rises.
-        schedule: One of `SCHEDULES`.
-    """
-    rising = warmup * total
-    if step + 1 < rising:
-        return (step + 1) / rising
-    done = (step - rising) / max(total - rising, 1)
-    done = min(max(done, 0.0), 1.0)
-    return (1 - done) ** 2 if schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
-
-
-class _Log:
-    """Scalars for TensorBoard and the progress bar, means over `LOG_STEPS` steps."""
-
-    def __init__(self, folder: Path, first: int, batch_size: int):
-        self.writer = SummaryWriter(str(folder), purge_step=first)
-        self.batch_size = batch_size
-        self.last: dict[str, float] = {}
-        self._clear()
-
-    def _clear(self) -> None:
-        self.losses: list[Tensor] = []
-        self.accuracies: list[Tensor] = []
-        self.started = time.perf_counter()
-
-    def add(self, step: int, total: int, loss: Tensor, accuracy: Tensor, rate: float, bar: tqdm) -> None:
-        self.losses.append(loss.detach())
-        self.accuracies.append(accuracy)
-        if (step + 1) % LOG_STEPS and step + 1 < total:
-            return
-        mean = float(torch.stack(self.losses).mean())
-        if not math.isfinite(mean):
-            raise InputError(f"the loss is {mean} at step {step + 1}; lower --learning-rate")
-        speed = self.batch_size * len(self.losses) / (time.perf_counter() - self.started)
-        self.last = {"loss": mean, "accuracy": float(torch.stack(self.accuracies).mean()), "images_per_second": speed}
-        for name, value in {**self.last, "learning_rate": rate}.items():
-            self.writer.add_scalar(name, value, step + 1)
-        bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{self.last['accuracy']:.3f}", images=f"{speed:.0f}/s")
-        self._clear()
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for weight in trained if weight.ndim > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in trained if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
+    both = faces is not None and pseudo_labels is not None
+    return join(parts, _same_as(pseudo_labels, parts[-1][1]) if both and pseudo_labels else None)
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:
@@ -241,6 +222,44 @@ def _weights(labels: Path, rows: int) -> np.ndarray | None:
     if not np.all(np.isfinite(weights)) or weights.min() < 0:
         raise InputError(f"{file}: weights must be finite and not negative; found {weights.min()} to {weights.max()}")
     return weights
+
+
+def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
+    file = pseudo_labels / "same_as.npy"
+    if not (pseudo_labels.is_dir() and file.exists()):
+        return None
+    same_as = np.asarray(load_array(file, kind="iu", ndim=1), np.int64)
+    if len(same_as) <= labels.max() or same_as.min() < -1:
+        raise InputError(
+            f"{file}: {len(same_as)} entries from {same_as.min()} for pseudo classes 0 to {labels.max()}; it has a "
+            "labelled class or -1 for each"
+        )
+    return same_as
+
+
+def _checked(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
+    if not read:
+        _, _, key, reason = unread[0]
+        raise InputError(f"none of {len(unread)} faces in a row can be read, e.g. {key}: {reason}")
+    return [(store, row, key, reason) for store, row, key, reason in unread]
+
+
+def _loader(batches: Batches, steps: range, workers: int, place: torch.device) -> DataLoader:
+    return DataLoader(
+        batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=prepare_worker,
+        pin_memory=place.type == "cuda",
+    )  # fmt: skip
+
+
+def _step_seed(seed: int, step: int) -> int:
+    """Seeds what a backbone may draw in a step, on every rank otherwise."""
+    return int(np.random.SeedSequence((seed, step, distributed.rank())).generate_state(1)[0])
+
+
+def _centres(head: Head) -> Tensor:
+    """All class centres, where they are written; all ranks call it."""
+    centres = head.whole() if isinstance(head, PartialHead) else head.centres.detach().cpu()
+    return torch.empty(0) if centres is None else centres.contiguous()
 
 
 def _check_options(
@@ -259,3 +278,16 @@ def _check_options(
         raise InputError(f"--epochs {epochs} --steps {steps}; training needs at least one step")
     if checkpoint_steps < 1 or workers < 0:
         raise InputError(f"--checkpoint-steps {checkpoint_steps} --workers {workers}; at least 1 and 0")
+
+
+def _check_parts(batch_size: int, accumulate: int, clip: float | None, validation_steps: int) -> None:
+    ranks = distributed.world_size()
+    if accumulate < 1 or batch_size % (accumulate * ranks) or batch_size // accumulate < 2 * ranks:
+        raise InputError(
+            f"--batch-size {batch_size} --accumulate {accumulate} with {ranks} process(es); the batch is divided into "
+            "equal parts of at least 2 faces"
+        )
+    if clip is not None and clip <= 0:
+        raise InputError(f"--clip {clip}; it must be positive")
+    if validation_steps < 1:
+        raise InputError(f"--validation-steps {validation_steps}; at least 1")

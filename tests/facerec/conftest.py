@@ -1,4 +1,5 @@
 import os
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +64,20 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.fixture
+def make_bin() -> Callable[..., Path]:
+    """Writes a verification set of a store's pictures: ten pairs of one person and ten of two."""
+
+    def make(file: Path, faces: Path) -> Path:
+        people = [sorted(person.iterdir()) for person in sorted(faces.iterdir())]
+        numbers = range(10)
+        genuine = [(people[i % len(people)][0], people[i % len(people)][1 + i % 2]) for i in numbers]
+        impostor = [(people[i % len(people)][0], people[(i + 1) % len(people)][i % 2]) for i in numbers]
+        pairs = [pair for both in zip(genuine, impostor, strict=True) for pair in both]
+        images = [path.read_bytes() for pair in pairs for path in pair]
+        file.write_bytes(pickle.dumps((images, [True, False] * 10)))
+        return file
+
+    return make

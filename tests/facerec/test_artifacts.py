@@ -8,12 +8,14 @@ from facerec.artifacts import (
     InputError,
     load_array,
     load_embeddings,
+    load_keys,
     load_labels,
     normalize,
     read_json,
     read_yaml,
     save_embeddings,
     write_json,
+    write_lines,
 )
 
 
@@ -126,3 +128,9 @@ def test_json_and_yaml_are_checked(tmp_path):
     (tmp_path / "list").write_text("- 1")
     with pytest.raises(InputError, match="holds list"):
         read_yaml(tmp_path / "list")
+
+
+@pytest.mark.parametrize("key", ["plain", "with space", "line\u2028separator", "next\x85line", "form\x0cfeed"])
+def test_keys_are_whatever_stands_on_a_line(tmp_path, key):
+    write_lines(tmp_path / "keys.txt", [key, "second"])
+    assert load_keys(tmp_path / "keys.txt", 2) == [key, "second"]

@@ -218,9 +218,12 @@ def test_impossible_backbones_are_refused(options, text):
     assert text in str(caught.value)
 
 
-def test_prelu_has_pytorch_s_values_and_gradients():
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("piece", [1, 48, 1 << 16])
+def test_prelu_has_pytorch_s_values_and_gradients(monkeypatch, order, piece):
+    monkeypatch.setattr("facerec.backbones.prelu.PIECE", piece)
     torch.manual_seed(0)
-    x = torch.randn(3, 4, 5, 5, dtype=torch.float64)
+    x = torch.randn(3, 4, 5, 5, dtype=torch.float64).to(memory_format=order)
     x[0, 0, 0, 0] = 0
     results = []
     for kind in (nn.PReLU, PReLU):

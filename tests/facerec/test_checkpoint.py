@@ -4,7 +4,16 @@ from torch import nn
 
 from facerec.artifacts import InputError, read_yaml, write_yaml
 from facerec.backbones import build
-from facerec.checkpoint import load_model, load_state, save_model, save_state
+from facerec.checkpoint import (
+    load_model,
+    load_state,
+    load_states,
+    load_weights,
+    remove_states,
+    save_model,
+    save_state,
+    save_states,
+)
 
 CONFIG = {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 8}
 
@@ -97,6 +106,77 @@ def test_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("facerec.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        save_state(tmp_path / "state", model, optimizer, {"step": 2})
     assert load_state(tmp_path / "state", model, optimizer) == {"step": 1}
+
+
+def test_half_a_state_makes_room_again(tmp_path, monkeypatch):
+    model = nn.Linear(4, 3)
+
+    def full(_, path, **__):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("facerec.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save_state(tmp_path / "state", model, torch.optim.SGD(model.parameters(), lr=0.1), {"step": 2})
+    assert not list(tmp_path.iterdir())
+
+
+def filled(value):
+    model = nn.Linear(2, 1)
+    nn.init.constant_(model.weight, value)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def test_shards_count_once_the_state_of_the_first_process_is_there(tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    assert load_states(path, *filled(0), sharded=True) == {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def save(rank, value, step):
+        monkeypatch.setenv("RANK", str(rank))
+        save_states(path, *filled(value), {"step": step}, sharded=True)
+
+    def loaded(rank):
+        monkeypatch.setenv("RANK", str(rank))
+        model, optimizer = filled(0)
+        progress = load_states(path, model, optimizer, sharded=True)
+        return progress["step"], model.weight[0, 0].item()
+
+    save(1, 11, 1)
+    save(0, 10, 1)
+    monkeypatch.setattr("facerec.checkpoint.barrier", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        save(1, 21, 2)
+    assert (loaded(0), loaded(1)) == ((1, 10.0), (1, 11.0))
+    monkeypatch.setattr("facerec.checkpoint.barrier", lambda: None)
+    save(0, 20, 2)
+    assert (loaded(0), loaded(1)) == ((2, 20.0), (2, 21.0))
+    save(1, 31, 3)
+    save(0, 30, 3)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["state-1-3.safetensors", "state.safetensors"]
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(InputError, match="of 2 processes with centres of their own; start as many"):
+        loaded(0)
+    remove_states(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_weights_are_written_once(tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (1, 0):
+        monkeypatch.setenv("RANK", str(rank))
+        save_states(path, *filled(5), {"step": 1}, sharded=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["state.safetensors"]
+    monkeypatch.setenv("RANK", "1")
+    assert load_states(path, *filled(0), sharded=False)["step"] == 1
+
+
+def test_weights_to_begin_with_are_those_of_a_model_of_the_same_network(tmp_path):
+    network = saved(tmp_path / "model")
+    other = build("mobilefacenet", 8, 32, 0.125)
+    load_weights(tmp_path / "model", other, CONFIG)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+    with pytest.raises(InputError, match="width 0.125 there; give --width 0.125"):
+        load_weights(tmp_path / "model", other, CONFIG | {"width": 0.25})

@@ -5,13 +5,19 @@ from torch.utils.data import DataLoader
 
 from facerec.artifacts import InputError
 from facerec.augment import Augmentation
-from facerec.dataset import Batches, join, resized
+from facerec.dataset import Batches, join, resized, slots
+from facerec.samplers import choose_sampler
 from facerec.store import open_store
 
 
 @pytest.fixture
 def faces(tmp_path, make_faces):
     return open_store(make_faces(tmp_path / "faces", identities=4, each=5))
+
+
+def batches_of(training, batch_size, seed, *share):
+    sampler = choose_sampler("random", training.label, training.store, batch_size, seed)
+    return Batches(training, sampler, 32, seed, *share)
 
 
 def test_join_keeps_label_spaces_apart_and_leaves_unused_rows_out(faces):
@@ -23,7 +29,24 @@ def test_join_keeps_label_spaces_apart_and_leaves_unused_rows_out(faces):
     assert joined.row.tolist() == [0, 2, 3, 0, 1]
     assert joined.store.tolist() == [0, 0, 0, 1, 1]
     assert joined.weight.tolist() == [1, 1, 1, 0.5, 1]
-    assert joined.classes == 3
+    assert (joined.classes, joined.first_classes) == (3, 2)
+
+
+def test_pseudo_classes_of_labelled_people_join_their_classes(faces):
+    first = np.array([7, -1, 7, 3, 9] + [-1] * 15)
+    second = np.array([0, 1, 2, 2, 3, 1] + [-1] * 14)
+    joined = join([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 9, -1, 3]))
+    assert joined.label.tolist() == [1, 1, 0, 2, 3, 2, 4, 4, 0, 2]
+    assert (joined.classes, joined.first_classes) == (5, 3)
+    apart = join([(faces, first, None), (faces, second, None)], same_as=np.full(4, -1))
+    assert np.array_equal(apart.label, join([(faces, first, None), (faces, second, None)]).label)
+    with pytest.raises(InputError, match=r"same_as.npy names class 4, but no used labelled face has it"):
+        join([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 4, -1, 3]))
+
+
+def test_first_classes_of_a_store_without_used_faces_are_none(faces):
+    joined = join([(faces, np.full(20, -1), None), (faces, np.arange(20), None)])
+    assert (joined.classes, joined.first_classes) == (20, 0)
 
 
 def test_join_refuses_a_single_class(faces):
@@ -32,8 +55,8 @@ def test_join_refuses_a_single_class(faces):
 
 
 def test_every_face_once_a_pass_in_an_order_of_its_own(faces):
-    batches = Batches(join([(faces, faces.labels, None)]), batch_size=6, size=32, seed=1)
-    items = [batches._item(position) for position in range(60)]
+    sampler = batches_of(join([(faces, faces.labels, None)]), 6, 1).sampler
+    items = np.concatenate([sampler(step) for step in range(10)]).tolist()
     passes = [items[start : start + 20] for start in (0, 20, 40)]
     assert all(sorted(one) == list(range(20)) for one in passes)
     assert passes[0] != passes[1] != passes[2]
@@ -41,24 +64,34 @@ def test_every_face_once_a_pass_in_an_order_of_its_own(faces):
 
 def test_batches_do_not_depend_on_workers_or_on_the_first_step(faces):
     training = join([(faces, faces.labels, None)])
-    batches = Batches(training, batch_size=6, size=32, seed=1)
+    batches = batches_of(training, 6, 1)
     one = [batches[step] for step in range(5)]
-    loader = DataLoader(Batches(training, 6, 32, 1), batch_size=None, sampler=range(2, 5), num_workers=2)
+    loader = DataLoader(batches_of(training, 6, 1), batch_size=None, sampler=range(2, 5), num_workers=2)
     for expected, (images, labels, weights, skipped) in zip(one[2:], loader, strict=True):
         assert np.array_equal(expected[0], images.numpy())
         assert np.array_equal(expected[1], labels.numpy())
         assert np.array_equal(expected[2], weights.numpy())
         assert skipped == []
-    other = Batches(training, 6, 32, 2)[0]
+    other = batches_of(training, 6, 2)[0]
     assert not np.array_equal(one[0][0], other[0])
+
+
+def test_shares_of_ranks_are_the_batch_part_by_part(faces):
+    training = join([(faces, faces.labels, None)])
+    whole = batches_of(training, 12, 1)[3]
+    shares = [batches_of(training, 12, 1, rank, 2, 3)[3] for rank in (0, 1)]
+    assert slots(12, 1, 2, 3).tolist() == [2, 3, 6, 7, 10, 11]
+    for array, one, other in zip(whole[:3], *(share[:3] for share in shares), strict=True):
+        parts = [part for pair in zip(np.split(one, 3), np.split(other, 3), strict=True) for part in pair]
+        assert np.array_equal(np.concatenate(parts), array)
 
 
 def test_unreadable_face_is_replaced_by_the_next_and_listed(tmp_path, make_faces):
     folder = make_faces(tmp_path / "f", identities=4, each=1)
     (folder / "person2" / "00.png").write_bytes(b"broken")
     faces = open_store(folder)
-    batches = Batches(join([(faces, faces.labels, None)]), batch_size=4, size=32, seed=0)
-    order = [batches._item(position) for position in range(4)]
+    batches = batches_of(join([(faces, faces.labels, None)]), 4, 0)
+    order = batches.sampler(0).tolist()
     images, labels, _, skipped = batches[0]
     bad = order.index(2)
     expected = list(order)
@@ -73,7 +106,7 @@ def test_batch_without_a_readable_face_is_empty(tmp_path, make_faces):
     for file in folder.rglob("*.png"):
         file.write_bytes(b"")
     faces = open_store(folder)
-    images, labels, weights, skipped = Batches(join([(faces, faces.labels, None)]), 2, 32, 0)[0]
+    images, labels, weights, skipped = batches_of(join([(faces, faces.labels, None)]), 2, 0)[0]
     assert len(images) == len(labels) == len(weights) == 0
     assert len(skipped) == 2
 

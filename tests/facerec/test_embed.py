@@ -1,4 +1,8 @@
 import csv
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,8 +13,8 @@ from torch import nn
 
 from facerec.artifacts import InputError, load_embeddings
 from facerec.backbones import build
-from facerec.checkpoint import save_model
-from facerec.embed import embed
+from facerec.checkpoint import load_model, save_model
+from facerec.embed import _Blocks, embed
 from facerec.stages import run
 from facerec.store import open_store, write_list
 
@@ -54,6 +58,112 @@ def test_batches_and_workers_do_not_matter(tmp_path, make_faces, model):
     one = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "a", batch_size=2, workers=0)).embeddings
     two = load_embeddings(embed(model=model, faces=faces, out=tmp_path / "b", batch_size=9, workers=2)).embeddings
     np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_norms_are_the_lengths_that_rows_had(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=2, each=3, size=32)
+    (faces / "person0" / "01.png").write_bytes(b"broken")
+    out = embed(model=model, faces=faces, out=tmp_path / "e", flip=False, workers=0)
+    norms, rows = np.load(out / "norms.npy"), np.load(out / "embeddings.npy")
+    assert norms.dtype == np.float32
+    assert norms[1] == 0
+    kept = [0, 2, 3, 4, 5]
+    pictures = torch.tensor(np.stack([open_store(faces).read(row) for row in kept])).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = load_model(model)[0]((pictures - 127.5) / 127.5).numpy()
+    np.testing.assert_allclose(norms[kept], np.linalg.norm(expected, axis=1), rtol=1e-4)
+    np.testing.assert_allclose(norms[kept, None] * rows[kept], expected, atol=1e-4)
+
+
+def test_bf16_is_near(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=3, each=3)
+    one, two = (
+        np.load(embed(model=model, faces=faces, out=tmp_path / name, precision=name, workers=0) / "embeddings.npy")
+        for name in ("fp32", "bf16")
+    )
+    assert not np.array_equal(one, two)
+    assert (one * two).sum(1).min() > 0.999
+
+
+def contents(out):
+    return {file.name: file.read_bytes() for file in out.iterdir() if file.name != "meta.json"}
+
+
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    pass
+
+
+def interrupted(monkeypatch, block, **arguments):
+    """Embeds until a block is to be read; gives the folder in which it was done."""
+    read = _Blocks.__getitem__
+
+    def until(self, number):
+        if number == block:
+            raise Interrupted
+        return read(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Blocks, "__getitem__", until)
+        with pytest.raises(Interrupted):
+            embed(**arguments)
+    return arguments["out"].with_name(arguments["out"].name + ".partial")
+
+
+def blocks_read(monkeypatch, **arguments):
+    """The blocks that are read for an embedding set."""
+    numbers, read = [], _Blocks.__getitem__
+
+    def noting(self, number):
+        numbers.append(number)
+        return read(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Blocks, "__getitem__", noting)
+        embed(**arguments)
+    return numbers
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path, make_faces, model, monkeypatch):
+    monkeypatch.setattr("facerec.embed.NOTED_BLOCKS", 2)
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    for broken in ("person0/01.png", "person2/04.png", "person3/00.png"):
+        (faces / broken).write_bytes(b"broken")
+    options = {"model": model, "faces": faces, "batch_size": 3, "workers": 0}
+    whole = embed(**options, out=tmp_path / "whole")
+    left = interrupted(monkeypatch, 5, **options, out=tmp_path / "e")
+    assert np.load(left / "finished_3.npy").tolist() == [True] * 4 + [False] * 3
+    assert blocks_read(monkeypatch, **options, out=tmp_path / "e") == [4, 5, 6]
+    assert contents(tmp_path / "e") == contents(whole)
+    assert not left.exists()
+
+
+def test_a_run_with_other_batches_begins_anew(tmp_path, make_faces, model, monkeypatch):
+    monkeypatch.setattr("facerec.embed.NOTED_BLOCKS", 1)
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    (faces / "person0" / "01.png").write_bytes(b"broken")
+    options = {"model": model, "faces": faces, "workers": 0}
+    whole = embed(**options, batch_size=4, out=tmp_path / "whole")
+    interrupted(monkeypatch, 2, **options, batch_size=8, out=tmp_path / "e")
+    assert blocks_read(monkeypatch, **options, batch_size=4, out=tmp_path / "e") == [0, 1, 2, 3, 4]
+    assert contents(tmp_path / "e") == contents(whole)
+
+
+def test_two_processes_write_what_one_does(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    for broken in ("person0/01.png", "person3/00.png"):
+        (faces / broken).write_bytes(b"broken")
+    whole = embed(model=model, faces=faces, out=tmp_path / "whole", batch_size=3, workers=0)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "facerec"]
+    options = ["--faces", str(faces), "--batch-size", "3", "--workers", "0", "--device", "cpu"]
+    ran = subprocess.run(
+        [*command, "embed", "--model", str(model), "--out", str(tmp_path / "two"), *options],
+        capture_output=True, text=True, timeout=280, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert contents(tmp_path / "two") == contents(whole)
+    assert json.loads((tmp_path / "two" / "meta.json").read_text())["results"]["faces_per_second"] > 0
+    assert not (tmp_path / "two.partial").exists()
 
 
 def test_unreadable_faces_are_zero_rows_and_listed(tmp_path, make_faces, model):
@@ -130,6 +240,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--model", model, "--faces", tmp_path / "absent"], "no such file or folder"),
         (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
         (["--model", model, "--faces", faces, "--batch-size", "0"], "at least 1"),
+        (["--model", model, "--faces", faces, "--precision", "fp8"], "--precision fp8; choose one of"),
     ]
     for arguments, text in cases:
         words = ["embed", *map(str, arguments), "--out", str(tmp_path / "out")]

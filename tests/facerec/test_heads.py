@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from facerec.artifacts import InputError
 from facerec.checkpoint import load_state, save_state
 from facerec.dataset import TrainingSet
-from facerec.heads import MARGINS, SCALES, MarginHead, ProxyHead, choose_loss, weighted_mean
+from facerec.heads import MARGINS, SCALES, MarginHead, ProxyHead, TwoHeads, choose_loss, weighted_mean
 from facerec.margins import adaface, arcface, combined, cosface, softmax
+from facerec.partial_fc import PartialHead
 from facerec.proxies import coarse_proxies, proxy_anchor, proxy_nca
 
 FACES = TrainingSet((range(12),), np.zeros(12, np.int64), np.arange(12), np.arange(12) % 6, np.ones(12, np.float32))
@@ -192,6 +193,70 @@ def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
     assert torch.equal(resumed.centres, head.centres)
 
 
+@pytest.mark.parametrize("name", ["arcface", "proxy_nca"])
+def test_two_heads_are_the_weighted_mean_of_two_losses(name):
+    embeddings, labels, weights = batch()
+    torch.manual_seed(0)
+    stores = (np.arange(12) % 6 >= 4).astype(np.int64)
+    faces = TrainingSet((range(12), range(12)), stores, FACES.row, FACES.label, FACES.weight)
+    head = choose_loss(name, heads=2).head(faces, 8, seed=0)
+    assert isinstance(head, TwoHeads)
+    assert head.centres.shape == (6, 8)
+    loss, cosines = head(embeddings, labels, weights)
+    angles = F.cosine_similarity(embeddings[:, None], head.centres[None], dim=2)
+    rows = []
+    for index, label in enumerate(labels.tolist()):
+        own = range(4) if label < 4 else range(4, 6)
+        scores = angles[index : index + 1, list(own)]
+        place = torch.tensor([label - own.start])
+        if name == "arcface":
+            rows.append(F.cross_entropy(arcface(scores, place, 32, 0.5), place))
+        else:
+            rows.append(proxy_nca(scores, place, 18)[0])
+        assert cosines[index].isfinite().nonzero()[:, 0].tolist() == list(own)
+        torch.testing.assert_close(cosines[index, list(own)], scores[0])
+    torch.testing.assert_close(loss, weighted_mean(torch.stack(rows), weights))
+    loss.backward()
+    only = labels < 4
+    again, _ = head(embeddings[only], labels[only], weights[only])
+    torch.testing.assert_close(again, weighted_mean(torch.stack(rows)[only], weights[only]))
+
+
+def test_two_heads_of_adaface_bear_one_face_of_a_kind():
+    embeddings, labels, weights = batch()
+    stores = (np.arange(12) % 6 >= 4).astype(np.int64)
+    faces = TrainingSet((range(12), range(12)), stores, FACES.row, FACES.label, FACES.weight)
+    head = choose_loss("adaface", heads=2).head(faces, 8, seed=0)
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 5])
+    assert head(embeddings, labels, weights)[0].isfinite()
+    assert float(head.second.statistics.batches) == 0
+    assert float(head.first.statistics.batches) == 1
+
+
+def test_filter_leaves_negatives_above_it_out_of_the_loss():
+    embeddings, labels, weights = batch()
+    head = head_of("cosface", interclass_filter=0.1)
+    loss, cosines = head(embeddings, labels, weights)
+    torch.testing.assert_close(cosines, F.cosine_similarity(embeddings[:, None], head.centres[None], dim=2))
+    rows, dropped = [], 0
+    for index, label in enumerate(labels.tolist()):
+        kept = [j for j in range(6) if j == label or cosines[index, j] <= 0.1]
+        dropped += 6 - len(kept)
+        scores = cosines[index : index + 1, kept]
+        place = torch.tensor([kept.index(label)])
+        rows.append(F.cross_entropy(cosface(scores, place, 32, 0.2), place))
+    assert dropped > 5
+    torch.testing.assert_close(loss, weighted_mean(torch.stack(rows), weights))
+    loss.backward()
+    assert head.centres.grad.isfinite().all()
+
+
+def test_a_sample_rate_makes_the_head_of_partial_fc():
+    head = head_of("arcface", sample_rate=0.5, subcentres=2)
+    assert isinstance(head, PartialHead)
+    assert (head.rate, head.scale, head.margins, head.centres.shape) == (0.5, 32.0, (1.0, 0.5, 0.0), (12, 8))
+
+
 def test_unknown_losses_and_numbers_out_of_range_are_refused():
     cases = [
         ({"name": "triplet"}, "choose one of cosface, softmax, arcface, combined, adaface, proxy_nca, proxy_anchor"),
@@ -213,6 +278,15 @@ def test_unknown_losses_and_numbers_out_of_range_are_refused():
         ({"name": "proxy_nca", "hierarchy": "leiden"}, "give the folder of a clustering, or kmeans"),
         ({"name": "proxy_nca", "hierarchy_weight": 1.0}, "--hierarchy-weight without --hierarchy"),
         ({"name": "proxy_nca", "hierarchy": "kmeans", "hierarchy_weight": -1.0}, "must not be negative"),
+        ({"heads": 3}, "--heads 3; 1, or without --hierarchy 2"),
+        ({"name": "proxy_nca", "hierarchy": "kmeans", "heads": 2}, "--heads 2; 1, or without --hierarchy 2"),
+        ({"interclass_filter": -0.5}, "--interclass-filter -0.5; it is above 0 to 1"),
+        ({"interclass_filter": math.nan}, "it is above 0 to 1"),
+        ({"name": "proxy_anchor", "interclass_filter": 0.5}, "only margin losses have it"),
+        ({"sample_rate": 0.0}, "--sample-rate 0.0; it is above 0 to 1"),
+        ({"name": "proxy_nca", "sample_rate": 0.5}, "only margin losses have it"),
+        ({"sample_rate": 0.5, "heads": 2}, "Partial FC has one head without a filter"),
+        ({"sample_rate": 0.5, "interclass_filter": 0.4}, "Partial FC has one head without a filter"),
     ]
     for options, text in cases:
         with pytest.raises(InputError) as refused:

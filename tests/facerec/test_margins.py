@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.margins import NormStatistics, adaface, arcface, combined, cosface, pooled, softmax, turned
+from facerec.margins import NormStatistics, adaface, arcface, combined, cosface, filtered, pooled, softmax, turned
 
 
 def slow_logits(cosines, labels, scale, change):
@@ -145,6 +145,15 @@ def test_pooled_cosines_are_the_nearest_of_each_class():
     torch.testing.assert_close(pooled(cosines, 2), torch.tensor([[0.9, -0.2, 0.5]]))
     torch.testing.assert_close(pooled(cosines, 3), torch.tensor([[0.9, 0.5]]))
     assert pooled(cosines, 1) is cosines
+
+
+def test_filtered_logits_by_hand():
+    cosines = torch.tensor([[0.5, 0.45, 0.4], [0.9, 0.1, 0.41]])
+    logits = filtered(2 * cosines, cosines, torch.tensor([0, 1]), 0.4)
+    inf = -math.inf
+    assert torch.equal(logits, torch.tensor([[1.0, inf, 0.8], [inf, 0.2, inf]]))
+    losses = F.cross_entropy(logits, torch.tensor([0, 1]), reduction="none")
+    torch.testing.assert_close(losses, torch.tensor([math.log(1 + math.exp(-0.2)), 0.0]))
 
 
 def test_quality_by_hand():

@@ -96,6 +96,83 @@ def test_faces_of_a_set_with_header(tmp_path):
     assert_same(by_file, FACES)
 
 
+LABELS = [label for label, _ in FACES]
+NAMES = [f"m.{label}/{row}-FaceId-0.JPG" for row, label in enumerate(LABELS)]
+LISTS = {
+    "insightface's": [f"1\t{name}\t{label}" for name, label in zip(NAMES, LABELS, strict=True)],
+    "with boxes": [f"0\t{name}\t{label}\t1\t2\t3.5\t4" for name, label in zip(NAMES, LABELS, strict=True)],
+    "mxnet's": [f"{row + 1}\t{LABELS[row]:f}\t{NAMES[row]}" for row in (3, 1, 0, 2, 6, 5, 4)],
+    "several labels": [f"{row + 1}\t{LABELS[row]:f}\t0.5\t{NAMES[row]}" for row in range(7)],
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_names_the_faces(tmp_path, kind):
+    write(tmp_path / "set", insightface(FACES))
+    (tmp_path / "set" / "train.lst").write_text("".join(f"{line}\n" for line in LISTS[kind]))
+    (tmp_path / "set" / "property").write_text("11,112,112\n")
+    found = open_store(tmp_path / "set")
+    assert found.keys == NAMES
+    assert found.labels.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    assert_same(found, FACES)
+    assert_same(open_store(store(tmp_path / "set", out=tmp_path / "shards")), FACES)
+
+
+def test_names_without_a_suffix_get_that_of_the_format(tmp_path):
+    write(tmp_path / "set", insightface(FACES[:2]))
+    (tmp_path / "set" / "train.lst").write_text("1\ta\t0\n1\tb.0\t0\n")
+    assert open_store(tmp_path / "set").keys == ["a.png", "b.0.jpg"]
+
+
+def test_a_list_may_name_a_damaged_record(tmp_path):
+    place = write(tmp_path / "set", insightface(FACES))
+    content = bytearray((tmp_path / "set" / "train.rec").read_bytes())
+    content[place[3]] ^= 1
+    (tmp_path / "set" / "train.rec").write_bytes(content)
+    (tmp_path / "set" / "train.lst").write_text("\n".join(LISTS["insightface's"]))
+    assert open_store(tmp_path / "set").keys[2] == NAMES[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train.lst", LISTS["mxnet's"][:-1], "its 6 lines are not those of the 7 faces"),
+        ("train.lst", [*LISTS["insightface's"], "1\tx.jpg\t10"], "its 8 lines are not those of the 7 faces"),
+        ("train.lst", [*LISTS["mxnet's"][:-1], f"9\t2\t{NAMES[4]}"], "its 7 lines are not those of the 7 faces"),
+        ("train.lst", [*LISTS["mxnet's"][:-1], f"5\t3\t{NAMES[4]}"], "label 3 for key 5, whose record has 2"),
+        ("train.lst", [*LISTS["insightface's"][:-1], f"1\t{NAMES[0]}\t10"], "1 of its paths stand there more than"),
+        ("train.lst", [], "not lines of flag, path, label or key, label, path"),
+        ("train.lst", ["a"] * 7, "not lines of flag"),
+        ("train.lst", ["1\ta\tb"] * 7, "not lines of flag"),
+        ("train.lst", ["1\ta\t0", "1\tb"], "not lines of flag"),
+        ("property", ["10,112,112"], "10 classes, but a record has label 10"),
+        ("property", ["11,112"], "'11,112' is not classes,height,width"),
+        ("property", ["11,112,-112"], "is not classes,height,width"),
+        ("property", [], "'' is not classes,height,width"),
+    ],
+)
+def test_lists_and_properties_of_other_sets_are_refused(tmp_path, name, content, message):
+    write(tmp_path / "set", insightface(FACES))
+    (tmp_path / "set" / name).write_text("".join(f"{line}\n" for line in content))
+    with pytest.raises(InputError, match=f"{name}: .*{message}|{name}: {message}") as caught:
+        open_store(tmp_path / "set")
+    assert "or remove it" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(["train.lst", "property"]), place=st.integers(0, 120), new=st.binary(max_size=6))
+def test_changed_lists_and_properties_never_crash(tmp_path_factory, name, place, new):
+    folder = tmp_path_factory.mktemp("set")
+    write(folder, insightface(FACES))
+    (folder / "train.lst").write_text("".join(f"{line}\n" for line in LISTS["mxnet's"]))
+    (folder / "property").write_text("11,112,112\n")
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:place] + new + content[place + len(new) :])
+    if survives(folder):
+        assert open_store(folder).labels.tolist() == [0, 0, 1, 1, 1, 2, 2]
+
+
 def test_all_records_of_a_set_without_header_are_faces(tmp_path):
     found = opened(tmp_path / "set", {key: payload(label, content) for key, (label, content) in enumerate(FACES)})
     assert found.keys[0] == "000000000.png"

@@ -283,3 +283,29 @@ def test_help_shows_defaults(toy, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "How often. (type: int, default: 1)" in shown
+
+
+@stage("toy together", distributed=True)
+def together(source: Path, out: Path):
+    """Only the first process writes."""
+    calls.append(out.name)
+    if out.is_dir():
+        (out / "text.txt").write_text(source.read_text())
+
+
+def test_of_several_processes_the_first_has_the_folder(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert together(source, tmp_path / "out") == tmp_path / "out"
+    assert calls == ["out.partial"]
+    assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
+    copy(source, tmp_path / "alone")
+    assert (tmp_path / "alone" / "meta.json").exists()
+    monkeypatch.setenv("RANK", "0")
+    together(source, tmp_path / "out")
+    assert (tmp_path / "out" / "meta.json").exists()
+    monkeypatch.setenv("RANK", "1")
+    together(source, tmp_path / "out")
+    assert calls == ["out.partial", "copy", "out.partial"]
+    source.write_text("other")
+    with pytest.raises(InputError, match="holds other work"):
+        together(source, tmp_path / "out")

@@ -89,6 +89,79 @@ def test_split_keeps_identities_apart_and_rows_with_their_truth(tmp_path, make_f
     assert not named & {source.identities[row] for row in rows}
 
 
+def _two_stores(tmp_path, make_faces):
+    """A folder, and tar shards with the same keys and identities but other pictures."""
+    one = make_faces(tmp_path / "one", identities=3, each=2)
+    two = store(make_faces(tmp_path / "two", identities=2, each=4), out=tmp_path / "shards")
+    return open_store(one), open_store(two)
+
+
+def test_stores_of_a_list_stand_one_after_the_other_with_identities_of_their_own(tmp_path, make_faces):
+    one, two = _two_stores(tmp_path, make_faces)
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "stores.txt").write_text("../one\n../shards\tsecond\n")
+    both, by_file = open_store(tmp_path / "both"), open_store(tmp_path / "both" / "stores.txt")
+    assert both.keys == by_file.keys == [f"../one/{key}" for key in one.keys] + [f"second/{key}" for key in two.keys]
+    assert both.labels.tolist() == [*one.labels, *(two.labels + 3)]
+    both = pickle.loads(pickle.dumps(both))
+    for row in range(14):
+        assert both.encoded(row) == (one.encoded(row) if row < 6 else two.encoded(row - 6))
+
+
+def test_a_list_of_stores_is_packed_and_may_hold_lists_and_faces_without_identity(tmp_path, make_faces):
+    one, two = _two_stores(tmp_path, make_faces)
+    cv2.imwrite(str(tmp_path / "one" / "alone.png"), np.zeros((4, 4, 3), np.uint8))
+    for folder, text in (("inner", "../one\ta\n../shards\tb\n"), ("outer", "../inner\tx\n\n../one\ty\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "stores.txt").write_text(text)
+    packed = open_store(store(tmp_path / "outer", out=tmp_path / "packed"))
+    assert packed.labels.tolist() == [-1, *one.labels, *(two.labels + 3), -1, *(one.labels + 5)]
+    assert packed.keys[:2] == ["x/a/alone.png", "x/a/person0/00.png"]
+    assert packed.encoded(7) == two.encoded(0)
+
+
+def test_split_of_a_list_of_stores_keeps_rows_with_their_truth(tmp_path, make_faces):
+    _two_stores(tmp_path, make_faces)
+    (tmp_path / "stores.txt").write_text("one\nshards\n")
+    source = open_store(tmp_path / "stores.txt")
+    corpus = split(tmp_path / "stores.txt", out=tmp_path / "corpus", labelled=2, seed=1)
+    corpus = corpus.rename(tmp_path / "renamed")
+    labelled, unlabelled = open_store(corpus / "labelled"), open_store(corpus / "unlabelled")
+    truth = np.load(corpus / "unlabelled_truth.npy")
+    place = {source.encoded(row): row for row in range(len(source))}
+    rows = [place[unlabelled.encoded(row)] for row in range(len(unlabelled))]
+    assert source.labels[rows].tolist() == truth.tolist()
+    assert rows != sorted(rows)
+    assert unlabelled.labels is None
+    kept = [place[labelled.encoded(row)] for row in range(len(labelled))]
+    assert sorted(rows + kept) == list(range(14))
+    assert [source.identities[row] for row in kept] == labelled.identities
+
+
+def test_bad_lists_of_stores_are_refused(tmp_path, make_faces):
+    make_faces(tmp_path / "one", identities=2, each=1)
+    file = tmp_path / "stores.txt"
+    for content, text in [
+        (b"", "expected one store a line"),
+        (b"one\tone\tone\n", "expected one store a line"),
+        (b"one\t\n", "expected one store a line"),
+        (b"one\nno such\tone\n", "'one' stands there more than once"),
+        (b"one\nabsent\n", "absent: no such face store"),
+        (b"one\n.\n", "leads back to"),
+        (b"\xff\n", "cannot be read as text"),
+    ]:
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=text) as caught:
+            open_store(file)
+        assert str(tmp_path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    file.write_text("one\n")
+    for order in ([0, 2], [0, 0], [-1]):
+        np.save(tmp_path / "order.npy", np.array(order))
+        with pytest.raises(InputError, match="order.npy: not an order of the 2 faces"):
+            open_store(file)
+
+
 def test_split_depends_on_its_seed_only(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=6, each=2)
     texts = [

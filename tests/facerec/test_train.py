@@ -11,11 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from facerec.artifacts import InputError, read_yaml
-from facerec.heads import SCALES
+from facerec.augment import Augmentation
+from facerec.backbones import build
+from facerec.device import to_input
+from facerec.heads import SCALES, MarginHead
+from facerec.optimisation import schedule_factor
 from facerec.stages import run
-from facerec.train import gather, schedule_factor, train
+from facerec.store import open_store
+from facerec.train import gather, train
 
 SMALL = {
     "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
@@ -25,14 +31,20 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import facerec.train
-add = facerec.train._Log.add
-def add_or_die(log, step, *rest):
-    add(log, step, *rest)
+from facerec.monitor import Monitor
+add = Monitor.add
+def add_or_die(monitor, step, *rest):
+    add(monitor, step, *rest)
     if step == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-facerec.train._Log.add = add_or_die
+Monitor.add = add_or_die
 facerec.train.train(faces=Path(sys.argv[1]), out=Path(sys.argv[2]), steps=8, checkpoint_steps=3, {options})
 """
+
+
+def interrupted(monitor, step, *rest):
+    if step == 4:
+        raise KeyboardInterrupt
 
 
 def test_training_learns_and_writes_a_model(tmp_path, make_faces):
@@ -48,7 +60,14 @@ def test_training_learns_and_writes_a_model(tmp_path, make_faces):
     assert (out / "skipped.csv").read_text() == "store,row,key,reason\n"
     assert not (out / "state.safetensors").exists()
     events = EventAccumulator(str(out / "tensorboard")).Reload()
-    assert set(events.Tags()["scalars"]) == {"loss", "accuracy", "images_per_second", "learning_rate"}
+    assert set(events.Tags()["scalars"]) == {
+        "loss", "accuracy", "images_per_second", "learning_rate", "cosine/own", "cosine/nearest_other", "cosine/margin",
+    }  # fmt: skip
+    assert events.Tags()["images"][0].startswith("augmented")
+    assert (out / "tensorboard" / "projector_config.pbtxt").exists()
+    margin, own, other = (events.Scalars(f"cosine/{name}")[-1].value for name in ("margin", "own", "nearest_other"))
+    assert margin == pytest.approx(own - other, abs=1e-6)
+    assert margin > 0.2
     losses = [event.value for event in events.Scalars("loss")]
     assert losses[-1] < losses[0]
 
@@ -84,12 +103,8 @@ def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, m
     options = SMALL | {"loss": "adaface", "steps": 8, "checkpoint_steps": 3}
     straight = train(faces=faces, out=tmp_path / "straight", **options)
 
-    def interrupted(log, step, *rest):
-        if step == 4:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("facerec.train._Log.add", interrupted)
+        patch.setattr("facerec.monitor.Monitor.add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(faces=faces, out=tmp_path / "resumed", **options)
     state = load_file(tmp_path / "resumed.partial" / "state.safetensors")
@@ -97,6 +112,127 @@ def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, m
     resumed = train(faces=faces, out=tmp_path / "resumed", **options)
     for name in ("model.safetensors", "head.safetensors"):
         assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+
+
+def test_interrupted_training_goes_on_with_what_a_backbone_draws(tmp_path, make_faces, monkeypatch):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    monkeypatch.setattr("facerec.train.build", lambda *options: nn.Sequential(nn.Dropout(0.5), build(*options)))
+    options = SMALL | {"steps": 8, "checkpoint_steps": 3, "sampler": "balanced", "accumulate": 2}
+    straight = train(faces=faces, out=tmp_path / "straight", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.monitor.Monitor.add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(faces=faces, out=tmp_path / "resumed", **options)
+    resumed = train(faces=faces, out=tmp_path / "resumed", **options)
+    for name in ("model.safetensors", "head.safetensors"):
+        assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+
+
+def test_default_training_is_this_plain_loop(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    out = train(faces=faces, out=tmp_path / "out", steps=5, **SMALL)
+    torch.manual_seed(0)
+    network, head = build("mobilefacenet", 16, 32, 0.125), MarginHead(4, 16, 32.0, (1.0, 0.0, 0.2))
+    network.to(memory_format=torch.channels_last)
+    weights = [weight for module in (network, head) for weight in module.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": 0.05},
+            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        ]
+    )
+    store, augment = open_store(faces), Augmentation(32, 0)
+    order = np.concatenate([np.random.default_rng((0, epoch)).permutation(20) for epoch in range(2)])
+    for step in range(5):
+        positions = range(8 * step, 8 * step + 8)
+        images = torch.from_numpy(np.stack([augment(store.read(int(order[p])), p) for p in positions]))
+        labels = torch.from_numpy(store.labels[order[8 * step : 8 * step + 8]])
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * schedule_factor(step, 5, 0.05, "cosine")
+        optimizer.zero_grad()
+        head(network(to_input(images, torch.device("cpu"))), labels, torch.ones(8))[0].backward()
+        optimizer.step()
+    trained = load_file(out / "model.safetensors")
+    assert all(torch.equal(trained[name], value) for name, value in network.state_dict().items())
+    assert torch.equal(load_file(out / "head.safetensors")["centres"], head.centres)
+
+
+def test_every_way_to_train_gives_other_weights(tmp_path, make_faces):
+    labelled = make_faces(tmp_path / "a", identities=3, each=4)
+    unlabelled = make_faces(tmp_path / "b", identities=3, each=3)
+    pseudo = _folder(tmp_path / "pseudo", labels=np.repeat([0, 1, 2], 3), same_as=np.array([-1, 1, -1]))
+    apart = _folder(tmp_path / "apart", labels=np.repeat([0, 1, 2], 3))
+    both = {"faces": labelled, "unlabelled": unlabelled, "pseudo_labels": pseudo}
+    teacher = train(faces=labelled, out=tmp_path / "teacher", steps=3, **SMALL)
+    cases = [
+        {"faces": labelled}, {"unlabelled": unlabelled, "pseudo_labels": pseudo}, both, both | {"pseudo_labels": apart},
+        both | {"heads": 2}, both | {"pseudo_share": 0.5}, both | {"pseudo_share": 0.25, "heads": 2, "loss": "adaface"},
+        both | {"init": teacher}, both | {"sampler": "balanced"}, both | {"interclass_filter": 0.01},
+        both | {"accumulate": 2}, both | {"clip": 0.1}, both | {"sample_rate": 0.2, "accumulate": 2},
+        both | {"precision": "bf16"},
+    ]  # fmt: skip
+    weights = set()
+    for number, options in enumerate(cases):
+        out = train(out=tmp_path / str(number), steps=4, **(SMALL | options))
+        assert np.isfinite(json.loads((out / "meta.json").read_text())["results"]["loss"])
+        weights.add((out / "model.safetensors").read_bytes())
+    assert len(weights) == len(cases)
+    classes = [load_file(tmp_path / str(number) / "head.safetensors")["centres"].shape[0] for number in range(5)]
+    assert classes == [3, 3, 5, 6, 5]
+
+
+def test_compiled_training_is_of_the_compiled_backbone_and_the_model_is_the_usual_one(
+    tmp_path, make_faces, monkeypatch
+):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    calls = []
+
+    class Compiled(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, faces):
+            calls.append(len(faces))
+            return self.network(faces)
+
+    usual = train(faces=faces, out=tmp_path / "usual", steps=3, **SMALL)
+    monkeypatch.setattr("torch.compile", Compiled)
+    compiled = train(faces=faces, out=tmp_path / "compiled", steps=3, compile=True, **SMALL)
+    assert calls == [8, 8, 8]
+    assert (usual / "model.safetensors").read_bytes() == (compiled / "model.safetensors").read_bytes()
+
+
+def test_init_gives_the_backbone_the_weights_of_the_teacher(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    teacher = train(faces=faces, out=tmp_path / "teacher", steps=3, **SMALL)
+    still = train(faces=faces, init=teacher, out=tmp_path / "out", steps=1, **(SMALL | {"learning_rate": 1e-30}))
+    one, other = (load_file(folder / "model.safetensors") for folder in (teacher, still))
+    assert all(torch.equal(one[name], other[name]) for name in one if "running" not in name and "num_b" not in name)
+
+
+def test_rate_1_of_partial_fc_is_the_usual_head(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=4)
+    usual = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    partial = train(faces=faces, out=tmp_path / "b", steps=3, sample_rate=1.0, **SMALL)
+    one, other = (load_file(folder / "head.safetensors")["centres"] for folder in (usual, partial))
+    torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+
+
+def test_pair_sets_are_validated_during_training_and_change_nothing(tmp_path, make_faces, make_bin):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    sets = [make_bin(tmp_path / f"{name}.bin", faces) for name in ("one", "two")]
+    options = SMALL | {"steps": 6, "validation": sets, "validation_steps": 4}
+    out = train(faces=faces, out=tmp_path / "out", **options)
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    found = events.Scalars("validation/one")
+    assert [event.step for event in found] == [4, 6]
+    results = json.loads((out / "meta.json").read_text())["results"]
+    assert results["validation/one"] == results["validation/two"] == pytest.approx(found[-1].value)
+    without = train(faces=faces, out=tmp_path / "without", **(options | {"validation": None}))
+    assert (out / "model.safetensors").read_bytes() == (without / "model.safetensors").read_bytes()
+    one = train(faces=faces, out=tmp_path / "path", **(options | {"validation": sets[0]}))
+    assert "validation/one" in json.loads((one / "meta.json").read_text())["results"]
 
 
 def test_every_loss_trains_and_gives_other_weights(tmp_path, make_faces):
@@ -180,6 +316,10 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
     negative = _folder(tmp_path / "negative", labels=np.arange(4), weights=np.array([1, 1, -1, 1.0]))
     few = _folder(tmp_path / "few", labels=np.arange(4), weights=np.ones(3))
     none = _folder(tmp_path / "unused", labels=np.full(4, -1))
+    few_same = _folder(tmp_path / "few_same", labels=np.arange(4), same_as=np.array([-1, 0, -1]))
+    wrong_same = _folder(tmp_path / "wrong_same", labels=np.arange(4), same_as=np.array([-1, 0, 5, -1]))
+    teacher = train(faces=faces, out=tmp_path / "teacher", steps=1, **SMALL)
+    both = ["--faces", faces, "--unlabelled", faces, "--pseudo-labels"]
     cases = [
         ([], "no faces to train on"),
         (["--faces", tmp_path / "absent"], "no such file or folder"),
@@ -190,6 +330,23 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--unlabelled", faces, "--pseudo-labels", negative], "weights must be finite and not negative"),
         (["--unlabelled", faces, "--pseudo-labels", few], "3 weights for 4 faces"),
         (["--unlabelled", faces, "--pseudo-labels", none], "0 class(es)"),
+        ([*both, few_same], "3 entries from -1 for pseudo classes 0 to 3"),
+        ([*both, wrong_same], "same_as.npy names class 5, but no used labelled face has it"),
+        (["--faces", faces, "--heads", "2"], "--heads 2 for 2 labelled and 0 pseudo classes"),
+        (["--faces", faces, "--heads", "3"], "--heads 3; 1, or without --hierarchy 2"),
+        (["--faces", faces, "--pseudo-share", "0.5"], "both labelled and pseudo-labelled faces"),
+        (["--faces", faces, "--sampler", "hard"], "choose one of random, balanced"),
+        (["--faces", faces, "--init", teacher], "width 0.125 there; give --width 0.125"),
+        (["--faces", faces, "--init", faces], "config.yaml: no such file"),
+        (["--faces", faces, "--accumulate", "3"], "divided into equal parts"),
+        (["--faces", faces, "--batch-size", "8", "--accumulate", "8"], "parts of at least 2 faces"),
+        (["--faces", faces, "--clip", "0"], "--clip 0.0; it must be positive"),
+        (["--faces", faces, "--validation-steps", "0"], "--validation-steps 0"),
+        (["--faces", faces, "--validation", flat], "no such file"),
+        (["--faces", faces, "--interclass-filter", "0"], "--interclass-filter 0.0; it is above 0 to 1"),
+        (["--faces", faces, "--interclass-filter", "0.4", "--loss", "proxy_nca"], "only margin losses have it"),
+        (["--faces", faces, "--sample-rate", "2"], "--sample-rate 2.0; it is above 0 to 1"),
+        ([*both, faces, "--sample-rate", "0.5", "--heads", "2"], "Partial FC has one head"),
         (["--faces", faces, "--backbone", "vgg"], "'vgg' is unknown"),
         (["--faces", faces, "--schedule", "linear"], "choose one of cosine, poly"),
         (["--faces", faces, "--precision", "fp8"], "choose one of auto, fp32, bf16"),
