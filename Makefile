@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.yaml')
+SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.yaml')
 DEMO ?= runs/demo
 
 .PHONY: demo test lint bench env clean

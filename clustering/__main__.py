@@ -10,10 +10,12 @@ COMMANDS = {
     "pretrain": "clustering.hilander.pretrain:pretrain",
     "tune": "clustering.tune:tune",
     "cluster": "clustering.cluster:cluster",
+    "assign": "clustering.assign:assign",
     "levels": "clustering.levels:levels",
     "cut": "clustering.levels:cut",
     "trace": "clustering.levels:trace",
     "import": "clustering.hilander.reference:import_reference",
+    "review": "clustering.review:review",
     "pseudolabel": "clustering.pseudolabel:pseudolabel",
 }
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "embed": "facerec.embed:embed",
     "export": "facerec.export:export",
     "sheet": "facerec.sheet:sheet",
+    "thumbnails": "facerec.thumbnails:thumbnails",
     "bin": "facerec.pairs_bin:unpack",
 }
 

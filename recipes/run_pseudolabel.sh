@@ -2,25 +2,28 @@
 # Which clustering backend makes the best pseudo-labels? Faces in, one IJB-C report out.
 #
 #   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR] [--jobs J]
+#                              [--teacher MODEL]
 #
 #   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
-#   2 train        the recogniser on the labelled faces alone (the lower bound, and the teacher unless one is given)
+#   2 train        both bounds: on the labelled faces alone (the lower one, and the teacher unless one is given), and on
+#                  labelled faces and the true labels of the unlabelled ones (the upper one)
 #   3 embed        the faces to tune on and the unlabelled faces, by the teacher
 #   4 knn          the graph of the unlabelled faces
 #   5 tune         every backend on labelled embeddings (Hi-LANDER: meta-training)
 #   6 cluster      the unlabelled faces with every backend
 #   7 pseudolabel  clusters to labels
-#   8 retrain      on labelled and pseudo-labelled faces, for every backend; and on the true labels (the upper bound)
+#   8 retrain      on labelled and pseudo-labelled faces, for every backend
 #   9 evaluate     the test set by every recogniser
 #  10 compare      one table, one set of curves, one report
 #
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
 # With --jobs J, J rows are worked on at once, each with its share of the cores (small networks gain little from several).
+# With --teacher the unlabelled faces are embedded by that recogniser, a model's folder or an ONNX file.
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS=
+CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS= ASKED_TEACHER=
 
 usage() { sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
@@ -28,13 +31,14 @@ refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --config | --backends | --stage | --stop-stage | --out | --jobs) (($# > 1)) || refuse "$1 needs a value" ;;&
+    --config | --backends | --stage | --stop-stage | --out | --jobs | --teacher) (($# > 1)) || refuse "$1 needs a value" ;;&
     --config) CONFIG=$2 ;;
     --backends) WANTED=$2 ;;
     --stage) FIRST=$2 ;;
     --stop-stage) LAST=$2 ;;
     --out) OUT=$2 ;;
     --jobs) ASKED_JOBS=$2 ;;
+    --teacher) ASKED_TEACHER=$2 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2
@@ -46,7 +50,7 @@ done
 settings=$(python "$HERE/sections.py" --config "$CONFIG" --out "$OUT/config")
 eval "$settings"
 IFS=, read -ra BACKENDS <<<"${WANTED:-$BACKENDS}"
-TEACHER=${TEACHER:-$OUT/rows/labelled/model}
+TEACHER=${ASKED_TEACHER:-${TEACHER:-$OUT/rows/labelled/model}}
 TEST_FACES=${TEST_FACES:-$OUT/corpus/test}
 PROTOCOL=${PROTOCOL:-$OUT/corpus/protocol}
 ROWS=(labelled "${BACKENDS[@]}" supervised)
@@ -72,7 +76,9 @@ cluster() {
     --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$1/sheet.png"
 }
 pseudolabel() {
-  clustering pseudolabel --clusters "$OUT/rows/$1/clusters" --out "$OUT/rows/$1/pseudo"
+  clustering pseudolabel --clusters "$OUT/rows/$1/clusters" --embeddings "$OUT/embeddings/unlabelled" \
+    --knn "$OUT/knn" --calibration "$OUT/embeddings/$TUNE_ON" \
+    --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$1/pseudo"
   python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
     --predicted "$OUT/rows/$1/pseudo" --json "$OUT/rows/$1/pseudo.json"
 }
@@ -94,8 +100,10 @@ listed() { local IFS=,; echo "[$*]"; }
 if stage 1 faces; then
   facerec "$CORPUS" corpus --out "$OUT/corpus"
 fi
-if stage 2 "train on labelled faces"; then
-  train labelled
+if stage 2 "train both bounds"; then
+  queue train labelled
+  queue train supervised --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/corpus/unlabelled_truth.npy"
+  drain
 fi
 if stage 3 "embed"; then
   facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/$TUNE_ON" --out "$OUT/embeddings/$TUNE_ON"
@@ -120,7 +128,6 @@ if stage 8 "retrain"; then
   for row in "${BACKENDS[@]}"; do
     queue train "$row" --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/rows/$row/pseudo"
   done
-  queue train supervised --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/corpus/unlabelled_truth.npy"
   drain
 fi
 if stage 9 "evaluate"; then

@@ -12,7 +12,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.base import consecutive
 from clustering.dbscan import Dbscan
-from clustering.pseudolabel import pseudolabel, select
+from clustering.pseudolabel import pseudolabel
 from clustering.resample import LabelledFaces, versions
 from clustering.tune import candidates, split_identities, tune
 from facerec.artifacts import InputError, read_yaml, save_embeddings
@@ -114,15 +114,6 @@ def test_versions_of_the_labelled_set(blobs):
         assert len(version.embeddings) == len(version.labels), name
         np.testing.assert_allclose(np.linalg.norm(version.embeddings, axis=1), 1, atol=1e-5)
         np.testing.assert_array_equal(version.embeddings, versions(faces, seed=0)[name].embeddings)
-
-
-def test_select_by_hand():
-    labels, summary = select(np.array([4, 4, -1, 0, 2, 2, 2, 9]), min_size=2)
-    np.testing.assert_array_equal(labels, [0, 0, -1, -1, 1, 1, 1, -1])
-    assert summary["dropped"] == {"unassigned": 1, "small_cluster": 2}
-    assert (summary["used"], summary["clusters"]) == (5, 2)
-    assert summary["sizes"]["0"] == 2
-    assert summary["sizes"]["1"] == 3
 
 
 def test_pseudolabels_of_a_bare_file_weigh_one(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,10 +27,10 @@ pseudolabel: {min_size: 2}
 pytestmark = pytest.mark.timeout(900)
 
 
-def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+def start(config: Path, out: Path, *options: str, recipe: Path = RECIPE) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        ["bash", str(RECIPE), "--config", str(config), "--out", str(out), *options],
+        ["bash", str(recipe), "--config", str(config), "--out", str(out), *options],
         cwd=config.parent,
         env=environment,
         stdout=subprocess.PIPE,
@@ -82,7 +83,7 @@ def test_finished_stages_are_not_repeated(undisturbed):
     run = undisturbed / "run"
     before = {path: path.stat().st_mtime_ns for path in run.rglob("meta.json")}
     log = finish(start(undisturbed / "tiny.yaml", run, "--stage", "5", "--stop-stage", "8"))
-    assert log.count("already done") == 2 + 2 + 2 + 3
+    assert log.count("already done") == 2 + 2 + 2 + 2
     assert {path: path.stat().st_mtime_ns for path in run.rglob("meta.json")} == before
 
 
@@ -107,3 +108,21 @@ def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
     log = process.communicate()[0].decode()
     assert process.returncode == 2
     assert "config.k 10 there, 6 asked" in log
+
+
+def test_rounds_take_the_student_as_the_next_teacher(undisturbed):
+    out = undisturbed / "rounds"
+    shutil.copytree(undisturbed / "run", out / "round1", ignore=shutil.ignore_patterns("report", "kmeans"))
+    rounds = RECIPE.with_name("run_rounds.sh")
+    finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=rounds))
+    second = json.loads((out / "round2" / "embeddings" / "unlabelled" / "meta.json").read_text())
+    student = json.loads((out / "round1" / "embeddings" / "unlabelled" / "meta.json").read_text())
+    assert second["inputs"]["faces"]["hash"] == student["inputs"]["faces"]["hash"]
+    assert second["inputs"]["model"]["hash"] != student["inputs"]["model"]["hash"]
+    assert second["inputs"]["model"]["path"].endswith("round1/rows/hilander/model")
+    page = (out / "report" / "report.html").read_text()
+    assert all(row in page for row in ("labelled", "hilander-round1", "hilander-round2", "supervised"))
+    assert (
+        finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=rounds)).count("== stage")
+        == 20
+    )

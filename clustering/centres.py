@@ -1,0 +1,171 @@
+"""Faces and the centres of their clusters: how near to its own, how near to another's, and what that says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from clustering.base import cluster_sums, consecutive
+from facerec.artifacts import blocks
+
+BLOCK = 8192
+SAMPLE = 50_000
+TINY = 1e-6
+PRIOR_STEPS = 20
+
+
+def centres(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean direction of every cluster.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows.
+        labels: int64 [n], consecutive from 0; -1 for unassigned.
+
+    Returns:
+        float32 [clusters, d], unit rows; float32 [clusters], the mean cosine of its faces with it; int64 [clusters],
+        its faces.
+    """
+    sums = cluster_sums(embeddings, labels)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
+    lengths = np.linalg.norm(sums, axis=1)
+    return sums / np.maximum(lengths, TINY)[:, None], lengths / np.maximum(sizes, 1), sizes
+
+
+def belonging(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Float32 [n]: each face's cosine with the (weighted) mean of its cluster's other faces; 0 where there is none.
+
+    Args:
+        embeddings: float32 [n, d].
+        labels: int64 [n], consecutive from 0; -1 for unassigned.
+        weights: float32 [n], of a face in its cluster's mean; ones by default.
+    """
+    weights = np.ones(len(labels), np.float32) if weights is None else weights
+    rows = np.flatnonzero(labels >= 0)
+    membership = csr_matrix((weights[rows], (labels[rows], rows)), (int(labels.max(initial=-1)) + 1, len(labels)))
+    sums = np.asarray(membership @ embeddings, dtype=np.float32)
+    cosines = np.zeros(len(labels), dtype=np.float32)
+    for some in blocks(rows, BLOCK):
+        faces = embeddings[some]
+        others = sums[labels[some]] - weights[some, None] * faces
+        lengths = np.linalg.norm(others, axis=1)
+        dots = np.einsum("nd,nd->n", others, faces)
+        cosines[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
+    return cosines
+
+
+def nearest(queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `among` with the highest cosine to each query, exact.
+
+    Args:
+        queries: float32 [q, d], unit or zero rows; may be a memory map.
+        among: float32 [a, d], unit rows.
+        k: How many; at most `a` are found.
+
+    Returns:
+        int64 [q, min(k, a)] rows and float32 cosines, descending.
+    """
+    k = min(k, len(among))
+    index: Any = faiss.IndexFlatIP(int(among.shape[1]))
+    if faiss.get_num_gpus() > 0:
+        index = faiss.index_cpu_to_all_gpus(index)
+    index.add(np.ascontiguousarray(among))
+    found = [index.search(np.ascontiguousarray(some), k) for some in blocks(queries, BLOCK)]
+    if not found:
+        return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
+    return np.concatenate([ids for _, ids in found]), np.clip(np.concatenate([x for x, _ in found]), -1, 1)
+
+
+def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Float32 [rows]: the highest cosine of these faces with a centre of a cluster that they are not in; else -1."""
+    found, _, _ = centres(embeddings, labels)
+    if not len(found):
+        return np.full(len(rows), -1, dtype=np.float32)
+    ids, cosines = nearest(embeddings[rows], found, 2)
+    cosines = np.hstack([cosines, np.full((len(rows), 2 - cosines.shape[1]), -1, dtype=np.float32)])
+    return np.where(ids[:, 0] == labels[rows], cosines[:, 1], cosines[:, 0])
+
+
+def sample(rows: np.ndarray) -> np.ndarray:
+    """At most `SAMPLE` of them, evenly spaced."""
+    return rows[:: -(-len(rows) // SAMPLE)] if len(rows) else rows
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike faces are to their own people and to the most similar other people.
+
+    Attributes:
+        own: Cosines of faces with the mean of their identity's other faces.
+        other: Cosines of faces with the most similar centre of another identity.
+        identities: How many there are.
+    """
+
+    own: np.ndarray
+    other: np.ndarray
+    identities: int
+
+    @classmethod
+    def of_people(cls, embeddings: np.ndarray, labels: np.ndarray) -> Likeness:
+        """Measured on readable faces of known identity, float32 [n, d] and int64 [n]."""
+        labels = consecutive(labels)
+        if labels.max(initial=-1) < 1:
+            return cls(np.zeros(0), np.zeros(0), 0)
+        rows = sample(np.flatnonzero(labels >= 0))
+        several = np.bincount(labels[labels >= 0])[labels[rows]] > 1
+        own = belonging(embeddings, labels)[rows[several]]
+        return cls(own, other_centre(embeddings, labels, rows), int(labels.max()) + 1)
+
+    @classmethod
+    def of_clusters(cls, embeddings: np.ndarray, labels: np.ndarray) -> Likeness:
+        """Estimated from clusters, with no labels at all; those of one face are left out."""
+        sizes = np.bincount(labels[labels >= 0], minlength=1)
+        several = consecutive(np.where((labels >= 0) & (sizes[labels] > 1), labels, -1))
+        return cls.of_people(embeddings, several).mirrored()
+
+    def mirrored(self) -> Likeness:
+        """With the lower half of `other`, and its mirror image at the median in place of the upper one.
+
+        Identities that are in pieces, or have two names, raise the upper half: the nearest other is the same one.
+        """
+        if not len(self.other):
+            return self
+        median = np.median(self.other)
+        lower = self.other[self.other <= median]
+        return Likeness(self.own, np.concatenate([lower, 2 * median - lower]), self.identities)
+
+    def threshold(self, false_match: float, among: int = 0) -> float:
+        """The smallest cosine that at most this share of `other` reach; -1 if there is nobody else.
+
+        Args:
+            false_match: The share.
+            among: If there are so many identities where the threshold is used, and fewer here, the share is reduced
+                in proportion: the most similar of more others is more similar.
+        """
+        if not len(self.other):
+            return -1.0
+        falling = np.sort(self.other)[::-1]
+        share = false_match * min(1.0, self.identities / max(among, 1))
+        return float(np.nextafter(falling[min(int(share * len(falling)), len(falling) - 1)], np.float32(2)))
+
+    def probability(self, cosines: np.ndarray) -> np.ndarray:
+        """Float32 [n] in [0, 1]: that each of these cosines is one with the own identity.
+
+        Logistic regression gives the ratio of both likelihoods; how many of the cosines are with the own identity is
+        then found from the cosines themselves by expectation maximisation (Saerens et al. 2002, equation 2.2). Ones
+        where there is nothing to tell them apart by.
+        """
+        if not len(self.own) or not len(self.other) or not len(cosines):
+            return np.ones(len(cosines), dtype=np.float32)
+        x = np.concatenate([self.own, self.other]).reshape(-1, 1)
+        y = np.arange(len(x)) < len(self.own)
+        ratio = LogisticRegression(C=1e3, class_weight="balanced").fit(x, y)
+        logits, share = ratio.decision_function(np.reshape(cosines, (-1, 1))), 0.5
+        for _ in range(PRIOR_STEPS):
+            share = float(np.clip(expit(logits + logit(share)).mean(), TINY, 1 - TINY))
+        return np.asarray(expit(logits + logit(share)), dtype=np.float32)

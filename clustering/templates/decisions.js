@@ -1,0 +1,212 @@
+// What has been decided, and the file that it is saved in.
+"use strict";
+
+// One flat map, so that every change can be undone and stored alike. Keys: "status:NAME" (keep or drop),
+// "out:NAME" (rows), "parts:NAME" (lists of rows), "pair:LOWER-HIGHER" (merge or apart).
+const STORED = `review:${REVIEW.clustering}`;
+const decided = new Map();
+const undone = [];
+let bonds = { merge: new Map(), apart: new Map() };
+let storing = 0;
+
+const pairKey = (a, b) => `pair:${Math.min(a, b)}-${Math.max(a, b)}`;
+const ends = (key) => key.slice(5).split("-").map(Number);
+const status = (name) => decided.get(`status:${name}`);
+const out = (name) => decided.get(`out:${name}`) || [];
+const partsOf = (name) => decided.get(`parts:${name}`) || [];
+const others = (name, kind) => [...(bonds[kind].get(name) || [])];
+const isDecided = (name) => decided.has(`status:${name}`) || decided.has(`parts:${name}`) || decided.has(`out:${name}`) ||
+  bonds.merge.has(name);
+
+function change(changes) {
+  undone.push(changes.map(([key]) => [key, decided.get(key)]));
+  put(changes);
+}
+
+function put(changes) {
+  for (const [key, value] of changes) {
+    if (value === undefined) decided.delete(key);
+    else decided.set(key, value);
+  }
+  bonds = { merge: new Map(), apart: new Map() };
+  for (const [key, kind] of decided) {
+    if (!key.startsWith("pair:")) continue;
+    const [a, b] = ends(key);
+    for (const [one, other] of [[a, b], [b, a]]) {
+      if (!bonds[kind].has(one)) bonds[kind].set(one, new Set());
+      bonds[kind].get(one).add(other);
+    }
+  }
+  clearTimeout(storing);
+  storing = setTimeout(store, 200);
+  redraw();
+}
+
+function store() {
+  storing = 0;
+  try {
+    localStorage.setItem(STORED, JSON.stringify([...decided]));
+  } catch {
+    toast("This browser keeps nothing between visits: save your decisions before you leave.");
+  }
+}
+
+function restore() {
+  try {
+    for (const [key, value] of JSON.parse(localStorage.getItem(STORED) || "[]")) decided.set(key, value);
+  } catch {
+    decided.clear();
+  }
+}
+
+function undo() {
+  const last = undone.pop();
+  if (last) put(last);
+  else toast("Nothing to undo.");
+}
+
+// Everything merged with a cluster, directly or through others, itself too.
+function group(name, without = "") {
+  const found = new Set([name]);
+  for (const one of found) for (const other of others(one, "merge")) if (pairKey(one, other) !== without) found.add(other);
+  return found;
+}
+
+const unmerged = (name) => others(name, "merge").map((other) => [pairKey(name, other), undefined]);
+
+function keep(place) {
+  const name = names[place];
+  change([[`status:${name}`, status(name) === "keep" ? undefined : "keep"], [`parts:${name}`, undefined]]);
+}
+
+function drop(place) {
+  const name = names[place];
+  if (status(name) === "drop") return change([[`status:${name}`, undefined]]);
+  return change([[`status:${name}`, "drop"], [`parts:${name}`, undefined], [`out:${name}`, undefined], ...unmerged(name)]);
+}
+
+// Makes faces clusters of their own: lists of positions.
+function split(place, groups) {
+  const name = names[place];
+  const added = groups.map((group) => group.map((at) => rows[at]));
+  const leaving = new Set(added.flat());
+  const parts = [...partsOf(name).filter((part) => !part.some((row) => leaving.has(row))), ...added];
+  if (parts.flat().length >= sizes[place]) {
+    toast("Some faces must stay: a cluster is not split into all its faces.");
+    return false;
+  }
+  const stay = out(name).filter((row) => !leaving.has(row));
+  change([
+    [`parts:${name}`, parts], [`out:${name}`, stay.length ? stay : undefined], [`status:${name}`, undefined], ...unmerged(name),
+  ]);
+  return true;
+}
+
+// By the faces that were clicked, else by the parts of a level.
+function splitCluster(place, level) {
+  const marked = new Set(out(names[place]));
+  if (marked.size) return split(place, [positions(place, (at) => marked.has(rows[at]))]);
+  if (level >= 0) return split(place, divided(place, level).slice(1));
+  toast("No level divides this cluster: click the faces that are somebody else, then s.");
+  return false;
+}
+
+function merge(place, other) {
+  const a = names[place], b = names[other], key = pairKey(a, b);
+  if (decided.get(key) === "merge") return Boolean(change([[key, undefined]])) || true;
+  const [left, right] = [group(a), group(b)];
+  for (const one of left) {
+    const against = others(one, "apart").find((two) => right.has(two) && pairKey(one, two) !== key);
+    if (against !== undefined) {
+      toast(`#${one} and #${against} were said to be different people: take that back first.`);
+      return false;
+    }
+  }
+  change([[key, "merge"], ...[a, b].flatMap((name) => [
+    [`parts:${name}`, undefined], ...(status(name) === "drop" ? [[`status:${name}`, undefined]] : []),
+  ])]);
+  return true;
+}
+
+function apart(place, other) {
+  const a = names[place], b = names[other], key = pairKey(a, b);
+  if (decided.get(key) === "apart") return Boolean(change([[key, undefined]])) || true;
+  if (group(a, key).has(b)) {
+    toast(`#${a} and #${b} are merged through others: take that back first.`);
+    return false;
+  }
+  change([[key, "apart"]]);
+  return true;
+}
+
+function toggleFace(at) {
+  const place = atOrBelow(starts, at), name = names[place], row = rows[at];
+  const parts = partsOf(name).filter((part) => part.includes(row));
+  if (parts.length) {  // back into the cluster
+    const left = partsOf(name).map((part) => part.filter((other) => other !== row)).filter((part) => part.length);
+    return change([[`parts:${name}`, left.length ? left : undefined]]);
+  }
+  const marked = out(name), now = marked.includes(row) ? marked.filter((other) => other !== row) : [...marked, row];
+  return change([
+    [`out:${name}`, now.length ? now : undefined], ...(status(name) === "drop" ? [[`status:${name}`, undefined]] : []),
+  ]);
+}
+
+// The last of ascending values that is not above one; 0 if there is none.
+function atOrBelow(values, wanted) {
+  let low = 0, high = values.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (values[middle] <= wanted) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+// ---------------------------------------------------------------- the file
+
+function saved() {
+  const order = (a, b) => a - b, decisions = [];
+  const named = (start) => [...decided.keys()].filter((key) => key.startsWith(start)).map((key) => Number(key.slice(start.length))).sort(order);
+  for (const cluster of named("status:")) decisions.push({ action: status(cluster), cluster });
+  for (const cluster of named("parts:")) decisions.push({ action: "split", cluster, parts: partsOf(cluster).map((part) => [...part].sort(order)) });
+  for (const cluster of named("out:")) decisions.push({ action: "exclude_faces", cluster, faces: [...out(cluster)].sort(order) });
+  for (const [key, action] of decided) if (key.startsWith("pair:")) decisions.push({ action, clusters: ends(key) });
+  return { clustering: REVIEW.clustering, decisions };
+}
+
+function save() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([`${JSON.stringify(saved(), null, 1)}\n`], { type: "application/json" }));
+  link.download = "decisions.json";
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function load(file) {
+  let content;
+  try {
+    content = JSON.parse(await file.text());
+    if (content.clustering !== REVIEW.clustering) return toast("These decisions are about another clustering.");
+    const changes = [...decided.keys()].map((key) => [key, undefined]);
+    for (const item of content.decisions) changes.push(...loaded(item));
+    change(changes);
+    return toast(`${content.decisions.length} decisions loaded.`);
+  } catch {
+    return toast("Not a file of decisions.");
+  }
+}
+
+function loaded(item) {
+  const known = (name) => { if (!placeOf.has(name)) throw new Error("unknown cluster"); return name; };
+  const numbers = (list) => { if (!list.every(Number.isInteger)) throw new Error("not rows"); return list; };
+  if (item.action === "keep" || item.action === "drop") return [[`status:${known(item.cluster)}`, item.action]];
+  if (item.action === "split") return [[`parts:${known(item.cluster)}`, item.parts.map(numbers)]];
+  if (item.action === "exclude_faces") return [[`out:${known(item.cluster)}`, numbers(item.faces)]];
+  if (item.action !== "merge" && item.action !== "apart") throw new Error("unknown action");
+  const group = item.clusters.map(known);
+  if (item.action === "merge") return group.slice(1).map((name) => [pairKey(group[0], name), "merge"]);
+  return group.flatMap((one, at) => group.slice(at + 1).map((two) => [pairKey(one, two), "apart"]));
+}
