@@ -6,6 +6,7 @@ from facerec.stages import run
 
 COMMANDS = {
     "knn": "clustering.knn:knn",
+    "plan": "clustering.plan:plan",
     "train": "clustering.train:train",
     "pretrain": "clustering.hilander.pretrain:pretrain",
     "tune": "clustering.tune:tune",

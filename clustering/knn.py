@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
-from tqdm import tqdm
 
+from clustering.approximate import approximate, estimate_recall, readable_mask
+from clustering.passes import PROGRESS, Lists, Work, fill
+from clustering.plan import Costs, check_room, choose_index
+from clustering.search import gpu_index, search
 from facerec.artifacts import BLOCK_ROWS, EmbeddingSet, InputError, blocks, load_array, load_embeddings, readable_rows
 from facerec.stages import stage
 
 DEFAULT_K = 10
-QUERY_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -95,20 +97,90 @@ class KnnGraph:
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 
-@stage("clustering knn")
-def knn(embeddings: Path, out: Path, k: int = DEFAULT_K) -> Mapping[str, Any]:
-    """Finds the k nearest neighbours of every face by cosine, exactly.
+@stage("clustering knn", resumable=True)
+def knn(
+    embeddings: Path,
+    out: Path,
+    k: int = DEFAULT_K,
+    index: str = "auto",
+    recall: float = 0.985,
+    min_recall: float = 0.95,
+    seed: int = 0,
+) -> Mapping[str, Any]:
+    """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
 
     Args:
         embeddings: Folder with embeddings.npy, or such a file.
         out: Folder to make: neighbors.npy int32 [n, k] and similarities.npy float32 [n, k].
         k: Neighbours a face, itself not counted.
+        index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
+            takes minutes: see clustering plan.
+        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches exactly.
+        min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
+        seed: Of the samples and of what ivf trains.
     """
+    check_shares(recall, min_recall)
     faces = load_embeddings(embeddings)
     check_k(k, faces)
-    graph = KnnGraph.build(faces.embeddings, k)
-    graph.save(out)
-    return {"faces": len(graph), "readable": int(graph.readable.sum()), "k": k}
+    rows = np.flatnonzero(faces.readable)
+    chosen = choose_index(index, len(rows), faces.embeddings.shape[1])
+    check_room(Costs.of(chosen, len(faces), faces.embeddings.shape[1], k), out)
+    found = searched = 1.0
+    if chosen == "exact":
+        exact(faces.embeddings, rows, out, k)
+    else:
+        lists, searched = approximate(faces.embeddings, rows, out, k, recall, seed)
+        found = estimate_recall(faces.embeddings, rows, lists, seed)
+        if found < min_recall:
+            raise InputError(
+                f"{faces.path}: recall@{k} of the {chosen} graph is {found:.4f} on a sample, below --min-recall "
+                f"{min_recall}; raise --recall, take --index exact, or lower --min-recall to accept it"
+            )
+    shutil.rmtree(out / "steps", ignore_errors=True)
+    (out / PROGRESS).unlink()
+    return {
+        "faces": len(faces),
+        "readable": len(rows),
+        "k": k,
+        "index": chosen,
+        f"recall@{k}": round(found, 5),
+        "searched_exactly": round(searched, 5),
+    }
+
+
+def exact(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int) -> Lists:
+    """The exact graph's lists, made in `folder`.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows.
+        readable: int64 [m], ascending: the rows that are not zero.
+        folder: To make it in.
+        k: Neighbours a row.
+    """
+
+    def prepare() -> Work:
+        index, there = gpu_index(embeddings, readable), readable_mask(len(embeddings), readable)
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids, cosines = np.full((len(rows), k), -1, dtype=np.int32), np.zeros((len(rows), k), dtype=np.float32)
+            own = there[rows]
+            ids[own], cosines[own] = search(embeddings, rows[own], readable, k, index)
+            return ids, cosines
+
+        return work
+
+    return fill(folder, len(embeddings), k, "exact", prepare)
+
+
+def check_shares(recall: float, min_recall: float) -> None:
+    """Refuses shares that are none.
+
+    Raises:
+        InputError: Not in [0, 1].
+    """
+    for name, share in (("recall", recall), ("min-recall", min_recall)):
+        if not 0 <= share <= 1:
+            raise InputError(f"--{name} is {share}; it is a share of the true neighbours, from 0 to 1")
 
 
 def check_k(k: int, faces: EmbeddingSet) -> None:
@@ -123,52 +195,6 @@ def check_k(k: int, faces: EmbeddingSet) -> None:
         raise InputError(
             f"{faces.path}: {len(faces)} faces have at most {len(faces) - 1} neighbours; k is {k}; lower it"
         )
-
-
-def search(embeddings: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The exact nearest of some rows to others, themselves excluded, in descending order, equal ones by index.
-
-    Args:
-        embeddings: float32 [n, d], unit rows.
-        queries: int64 [q]: rows to find neighbours of.
-        among: int64 [a], ascending: rows that may be neighbours.
-        k: Neighbours a query.
-
-    Returns:
-        int32 [q, k] rows, -1 where there are no more; float32 [q, k] cosines, 0 there.
-    """
-    neighbors = np.full((len(queries), k), -1, dtype=np.int32)
-    similarities = np.zeros((len(queries), k), dtype=np.float32)
-    if not len(among) or not len(queries):
-        return neighbors, similarities
-    index = _index(embeddings, among)
-    starts = range(0, len(queries), QUERY_ROWS)
-    for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
-        rows = queries[start : start + QUERY_ROWS]
-        cosines, places = index.search(np.ascontiguousarray(embeddings[rows]), min(k + 1, len(among)))
-        ids = among[places]
-        order = _order(cosines, ids, rows)[:, :k]
-        ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-        other = ids != rows[:, None]
-        block = slice(start, start + len(rows)), slice(0, order.shape[1])
-        neighbors[block] = np.where(other, ids, -1)
-        similarities[block] = np.where(other, np.clip(cosines, -1, 1), 0)
-    return neighbors, similarities
-
-
-def _index(embeddings: np.ndarray, rows: np.ndarray) -> Any:
-    index: Any = faiss.IndexFlatIP(int(embeddings.shape[1]))
-    if faiss.get_num_gpus() > 0:
-        index = faiss.index_cpu_to_all_gpus(index)
-    for some in blocks(rows):
-        index.add(np.ascontiguousarray(embeddings[some]))
-    return index
-
-
-def _order(cosines: np.ndarray, ids: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Columns by descending cosine, then index; the query itself last, wherever the search put it."""
-    keys = np.where(ids == queries[:, None], np.inf, -cosines)
-    return np.lexsort((ids, keys), axis=1)
 
 
 def _check(folder: Path, first: int, ids: np.ndarray, cosines: np.ndarray, rows: int) -> None:

@@ -2,7 +2,7 @@
 # Which clustering backend makes the best pseudo-labels? Faces in, one IJB-C report out.
 #
 #   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR] [--jobs J]
-#                              [--teacher MODEL]
+#                              [--teacher MODEL] [--mode MODE]
 #
 #   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
 #   2 train        both bounds: on the labelled faces alone (the lower one, and the teacher unless one is given), and on
@@ -19,11 +19,14 @@
 # Finished stages are not repeated; a stage that was killed is. Same command, same result.
 # With --jobs J, J rows are worked on at once, each with its share of the cores (small networks gain little from several).
 # With --teacher the unlabelled faces are embedded by that recogniser, a model's folder or an ONNX file.
+# How students are trained, --mode: joint, labelled and pseudo-labelled faces in one label space; two-heads, each kind with
+# classes of its own and half of every batch; pseudo, pseudo-labelled faces alone; finetune, joint, from the teacher's
+# weights. The bounds are the same in every mode.
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS= ASKED_TEACHER=
+CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS= ASKED_TEACHER= ASKED_MODE=
 
 usage() { sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
@@ -31,7 +34,8 @@ refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --config | --backends | --stage | --stop-stage | --out | --jobs | --teacher) (($# > 1)) || refuse "$1 needs a value" ;;&
+    --config | --backends | --stage | --stop-stage | --out | --jobs | --teacher | --mode)
+      (($# > 1)) || refuse "$1 needs a value" ;;&
     --config) CONFIG=$2 ;;
     --backends) WANTED=$2 ;;
     --stage) FIRST=$2 ;;
@@ -39,6 +43,7 @@ while (($#)); do
     --out) OUT=$2 ;;
     --jobs) ASKED_JOBS=$2 ;;
     --teacher) ASKED_TEACHER=$2 ;;
+    --mode) ASKED_MODE=$2 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2
@@ -53,6 +58,13 @@ IFS=, read -ra BACKENDS <<<"${WANTED:-$BACKENDS}"
 TEACHER=${ASKED_TEACHER:-${TEACHER:-$OUT/rows/labelled/model}}
 TEST_FACES=${TEST_FACES:-$OUT/corpus/test}
 PROTOCOL=${PROTOCOL:-$OUT/corpus/protocol}
+case ${ASKED_MODE:=$MODE} in
+  joint) STUDENT=(--faces "$OUT/corpus/labelled") ;;
+  two-heads) STUDENT=(--faces "$OUT/corpus/labelled" --heads 2 --pseudo_share 0.5) ;;
+  pseudo) STUDENT=() ;;
+  finetune) STUDENT=(--faces "$OUT/corpus/labelled" --init "$TEACHER") ;;
+  *) refuse "--mode $ASKED_MODE is not one of joint, two-heads, pseudo, finetune" ;;
+esac
 ROWS=(labelled "${BACKENDS[@]}" supervised)
 JOBS=${ASKED_JOBS:-$JOBS} QUEUED=()
 CORES=$(getconf _NPROCESSORS_ONLN)
@@ -63,7 +75,7 @@ facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"
 evaluation() { python -m eval "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 clustering() { python -m clustering "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
 stage() { (($1 >= FIRST && $1 <= LAST)) && echo "== stage $1: $2" >&2; }
-train() { facerec train train --faces "$OUT/corpus/labelled" "${@:2}" --out "$OUT/rows/$1/model"; }
+train() { facerec train train "${@:2}" --out "$OUT/rows/$1/model"; }
 tune() {
   clustering tune --backend "$1" --embeddings "$OUT/embeddings/$TUNE_ON" --out "$OUT/rows/$1/tuned"
 }
@@ -101,8 +113,9 @@ if stage 1 faces; then
   facerec "$CORPUS" corpus --out "$OUT/corpus"
 fi
 if stage 2 "train both bounds"; then
-  queue train labelled
-  queue train supervised --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/corpus/unlabelled_truth.npy"
+  queue train labelled --faces "$OUT/corpus/labelled"
+  queue train supervised --faces "$OUT/corpus/labelled" \
+    --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/corpus/unlabelled_truth.npy"
   drain
 fi
 if stage 3 "embed"; then
@@ -126,7 +139,8 @@ if stage 7 "pseudo-labels"; then
 fi
 if stage 8 "retrain"; then
   for row in "${BACKENDS[@]}"; do
-    queue train "$row" --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/rows/$row/pseudo"
+    queue train "$row" "${STUDENT[@]}" \
+      --unlabelled "$OUT/corpus/unlabelled" --pseudo-labels "$OUT/rows/$row/pseudo"
   done
   drain
 fi

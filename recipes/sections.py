@@ -21,6 +21,7 @@ SETTINGS = {
     "protocol": "",
     "backends": [],
     "jobs": 1,
+    "mode": "joint",
 }
 
 

@@ -126,3 +126,18 @@ def test_rounds_take_the_student_as_the_next_teacher(undisturbed):
         finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=rounds)).count("== stage")
         == 20
     )
+
+
+@pytest.mark.parametrize(("mode", "options"), [
+    ("two-heads", {"heads": 2, "pseudo_share": 0.5}), ("pseudo", {"heads": 1}), ("finetune", {"heads": 1}),
+])  # fmt: skip
+def test_modes_of_training_students(undisturbed, tmp_path, mode, options):
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed / "run", run, ignore=shutil.ignore_patterns("report", "kmeans"))
+    shutil.rmtree(run / "rows" / "hilander" / "model")
+    stages = ("--stage", "8", "--stop-stage", "8", "--backends", "hilander", "--mode", mode)
+    finish(start(undisturbed / "tiny.yaml", run, *stages))
+    meta = json.loads((run / "rows" / "hilander" / "model" / "meta.json").read_text())
+    assert options.items() <= meta["config"].items()
+    assert ("faces" in meta["inputs"]) == (mode != "pseudo")
+    assert ("init" in meta["inputs"]) == (mode == "finetune")

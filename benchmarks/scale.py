@@ -1,0 +1,122 @@
+"""Embeddings to labels at a given size: seconds, memory, recall, and what an approximate graph costs in the scores.
+
+    python benchmarks/scale.py --faces 300000 [--index ivf] [--exact] [--threads 2] [--work DIR]
+
+Faces are simulated as in `hilander_speed`: new centres with the mean and covariance of real ones, real residuals around
+them, and a heavy tail of faces an identity, so that some faces have thousands of near neighbours and many have few.
+Each stage is a process of its own, as a user would run it. Wall seconds depend on what else the machine does; CPU
+seconds much less. Peak memory is that of the process with the mapped embeddings that it has touched; the last column is
+without them. --exact clusters with the exact graph, too, and prints the differences.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIMULATE = """
+import sys; from pathlib import Path; from hilander_speed import load, simulate
+from facerec.artifacts import save_embeddings
+faces, labels = simulate(*load(Path(sys.argv[1])), int(sys.argv[2]))
+save_embeddings(Path(sys.argv[3]), faces, labels=labels)
+"""
+DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--index", default="ivf")
+    parser.add_argument("--recall", type=float, default=0.985)
+    parser.add_argument("--exact", action="store_true", help="the same with the exact graph")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = arguments.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        faces = make(work / "faces", arguments)
+        print(f"{arguments.faces:,} faces, d = {faces.shape[1]}, k = {arguments.k}, {arguments.threads} threads")
+        print(f"{'stage':22} {'wall, s':>9} {'CPU, s':>9} {'peak, GiB':>10} {'beyond input':>13}", flush=True)
+        scores = {index: whole(work, index, arguments, faces.nbytes) for index in indexes(arguments)}
+    for name in ("pairwise_f", "bcubed_f"):
+        values = [found[name] for found in scores.values()]
+        print(f"{name:22} " + ", ".join(f"{index} {value:.4f}" for index, value in zip(scores, values, strict=True)))
+        if len(values) > 1:
+            print(f"{'':22} difference {values[0] - values[1]:+.4f}")
+
+
+def indexes(arguments: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys([arguments.index, *(["exact"] if arguments.exact else [])]))
+
+
+def make(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
+    """The simulated embeddings, mapped from disk.
+
+    A process of its own makes them: a child is charged with the memory that its parent had when it was started.
+    """
+    if not (folder / "labels.npy").exists():
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", SIMULATE, arguments.embeddings, str(arguments.faces), folder]
+        subprocess.run(command, check=True, env=environment(arguments.threads))
+    mapped: np.ndarray = np.load(folder / "embeddings.npy", mmap_mode="r")
+    return mapped
+
+
+def environment(threads: int) -> dict[str, str]:
+    """This process's, for a child with so many threads that finds `hilander_speed`."""
+    here = Path(__file__).resolve().parent
+    paths = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def whole(work: Path, index: str, arguments: argparse.Namespace, size: int) -> dict[str, float]:
+    """Graph, Hi-LANDER and scores, each a process, and a line of figures for each."""
+    graph, clusters, scores = (work / f"{name}_{index}" for name in ("knn", "clusters", "scores"))
+    embeddings = ["--embeddings", work / "faces" / "embeddings.npy"]
+    recall = ["--recall", arguments.recall] if index != "exact" else []
+    options = [*embeddings, "--k", arguments.k, "--index", index, *recall, "--out", graph]
+    measured(f"knn {index}", ["clustering", "knn", *options], arguments.threads, size)
+    results = json.loads((graph / "meta.json").read_text())["results"]
+    print("  " + ", ".join(f"{name} {value}" for name, value in results.items()), flush=True)
+    options = ["--backend", "hilander", *embeddings, "--knn", graph, "--out", clusters]
+    measured("cluster hilander", ["clustering", "cluster", *options], arguments.threads, size)
+    options = ["--truth", work / "faces" / "labels.npy", "--predicted", clusters, "--json", scores]
+    measured("eval clusters", ["eval", "clusters", *options], arguments.threads, 0)
+    found: dict[str, float] = json.loads(scores.read_text())
+    return found
+
+
+def measured(name: str, command: list[object], threads: int, size: int) -> None:
+    """Runs a command in a process of its own and prints what it took."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)],
+        env=environment(threads),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        sys.exit(errors.decode()[-2000:])
+    peak = used.ru_maxrss * 1024
+    print(
+        f"{name:22} {seconds:9.1f} {used.ru_utime + used.ru_stime:9.1f} {peak / 2**30:10.2f} "
+        f"{(peak - size) / 2**30:13.2f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""An approximate kNN graph: an inverted file's lists, improved by neighbours of neighbours, the doubtful rows exactly.
+
+1. A seeded inverted file of 4-bit product codes gives first lists, longer than needed (over-fetch).
+2. Each round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
+   WWW 2011, without its sampling).
+3. Rows whose k-th cosine is low are those that miss neighbours. A sample says how many have to be searched exactly.
+
+All cosines are of the embeddings themselves, in fp32. A row's lists depend on the lists of the round before and on
+nothing else, so neither the number of threads nor where a run was interrupted changes them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from clustering.passes import Lists, Work, fill
+from clustering.search import gpu_index, search, take
+from facerec.artifacts import blocks
+
+LEAST_FACES = 1_000
+SAMPLED_ROWS = 1_000
+EXTRA, ROUNDS = 10, 2
+CELL_ROWS, MOST_CELLS, CELLS_PROBED, TRAINING_ROWS = 200, 4096, 16, 131_072
+LINKS, BACK_LINKS = 20, 10
+INNER_ROWS = 1024
+
+
+def approximate(
+    embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int, recall: float, seed: int
+) -> tuple[Lists, float]:
+    """The approximate graph, made in `folder`, with its intermediate lists in ``steps/`` below it.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows; in order of memory, perhaps a memory map.
+        readable: int64 [m], ascending: the rows that are not zero, more than `LEAST_FACES`.
+        folder: To make it in.
+        k: Neighbours a row.
+        recall: Share of the true neighbours to be found; on a sample it decides which rows are doubtful.
+        seed: Of the training of the inverted file, and of the sample.
+
+    Returns:
+        The lists, and the share of the readable rows that were searched exactly.
+    """
+    embeddings = np.ascontiguousarray(embeddings)  # a memory map in order stays one
+    wide = k + EXTRA
+    lists = first_lists(embeddings, readable, folder / "steps" / "0", wide, seed)
+    for number in range(ROUNDS):
+        lists = improved(embeddings, lists, folder / "steps" / f"{number + 1}", wide, number)
+    rows = sampled(readable, seed)
+    truth = search(embeddings, rows, readable, k)[0]
+    shares = found_shares(lists.neighbors[rows, :k], truth)
+    limit = doubt_limit(lists.similarities[rows, k - 1], shares, recall)
+    share = float(np.mean(lists.similarities[readable, k - 1] < limit))
+    return doubtful_exactly(embeddings, readable, lists, folder, k, limit), share
+
+
+def estimate_recall(embeddings: np.ndarray, readable: np.ndarray, lists: Lists, seed: int) -> float:
+    """Recall@k on rows sampled apart from those that `approximate` looked at."""
+    rows = sampled(readable, seed + 1)
+    truth = search(embeddings, rows, readable, lists.neighbors.shape[1])[0]
+    return float(found_shares(lists.neighbors[rows], truth).mean())
+
+
+def sampled(readable: np.ndarray, seed: int) -> np.ndarray:
+    """Int64: `SAMPLED_ROWS` of the readable rows, ascending; all if there are no more."""
+    return np.sort(np.random.default_rng(seed).permutation(readable)[:SAMPLED_ROWS])
+
+
+def found_shares(neighbors: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Float64 [b]: which share of each row's true neighbours, int [b, k], is in its list; -1 do not count."""
+    hits = ((truth[:, :, None] == neighbors[:, None, :]) & (truth[:, :, None] >= 0)).any(axis=2).sum(axis=1)
+    return np.asarray(hits / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
+
+
+def doubt_limit(cosines: np.ndarray, shares: np.ndarray, recall: float) -> float:
+    """The k-th cosine below which rows have to be searched exactly, so that the rest's misses leave the recall wanted.
+
+    Args:
+        cosines: float32 [b]: of sampled rows, the k-th of each.
+        shares: float64 [b]: of their true neighbours that were found.
+        recall: Mean share wanted.
+    """
+    order = np.argsort(cosines, kind="stable")
+    misses = (1 - shares[order])[::-1].cumsum()[::-1] / len(order)  # by the rows from here on
+    enough = np.append(misses, 0) <= 1 - recall
+    first = int(enough.argmax())
+    return float(cosines[order][first]) if first < len(order) else np.inf
+
+
+def first_lists(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int, seed: int) -> Lists:
+    """Lists from an inverted file: the cells nearest to each row, by product codes, scored again exactly."""
+
+    def prepare() -> Work:
+        index, there = inverted_file(embeddings, readable, seed), readable_mask(len(embeddings), readable)
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            found = index.search(take(embeddings, rows), k + 1)[1]
+            return best(embeddings, rows, np.where((found < 0) | ~there[rows, None], -1, readable[found]), k)
+
+        return work
+
+    return fill(folder, len(embeddings), k, "inverted file", prepare)
+
+
+def inverted_file(embeddings: np.ndarray, readable: np.ndarray, seed: int) -> Any:
+    """A trained faiss index of all readable rows; the same for the same seed, and cheap beside searching it."""
+    d = embeddings.shape[1]
+    cells = int(min(max(len(readable) // CELL_ROWS, 1), MOST_CELLS))
+    index: Any = faiss.index_factory(d, f"IVF{cells},PQ{d // 2 if d % 2 == 0 else d}x4fs", faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed, index.cp.spherical, index.cp.min_points_per_centroid = seed, True, 1
+    index.pq.cp.seed = seed
+    index.nprobe = CELLS_PROBED
+    chosen = np.random.default_rng(seed).permutation(len(readable))[:TRAINING_ROWS]
+    index.train(take(embeddings, np.sort(readable[chosen])))
+    for some in blocks(readable):
+        index.add(take(embeddings, some))
+    return index
+
+
+def improved(embeddings: np.ndarray, lists: Lists, folder: Path, k: int, number: int) -> Lists:
+    """A round: the best of each row's list, its links, and the links of those."""
+
+    def prepare() -> Work:
+        links = both_ways(lists.neighbors[:, :LINKS])
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            near = links[rows]
+            further = np.where(near[:, :, None] < 0, -1, links[near]).reshape(len(rows), -1)
+            return best(embeddings, rows, np.hstack([lists.neighbors[rows], near, further]), k)
+
+        return partial(in_parts, work)
+
+    return fill(folder, len(embeddings), k, f"round {number + 1}", prepare)
+
+
+def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lists of some rows, `INNER_ROWS` at a time: candidates take hundreds of times the room of lists."""
+    parts = [work(some) for some in blocks(rows, INNER_ROWS)]
+    return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
+
+
+def doubtful_exactly(
+    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, folder: Path, k: int, limit: float
+) -> Lists:
+    """The first `k` of each list, and of rows whose k-th cosine is below `limit` the exact ones."""
+
+    def prepare() -> Work:
+        index, there = gpu_index(embeddings, readable), readable_mask(len(embeddings), readable)
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids, cosines = lists.neighbors[rows, :k], lists.similarities[rows, :k]
+            doubtful = np.flatnonzero((cosines[:, -1] < limit) & there[rows])
+            ids[doubtful], cosines[doubtful] = search(embeddings, rows[doubtful], readable, k, index)
+            return ids, cosines
+
+        return work
+
+    return fill(folder, len(embeddings), k, f"exact below {limit:.9g}", prepare)
+
+
+def readable_mask(n: int, readable: np.ndarray) -> np.ndarray:
+    """Bool [n]: True in the rows that are named."""
+    mask = np.zeros(n, dtype=bool)
+    mask[readable] = True
+    return mask
+
+
+def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest of each row's candidates, by their exact cosines, equal ones by index.
+
+    Args:
+        embeddings: float32 [n, d].
+        rows: int64 [b].
+        candidates: int [b, c], with repetitions, the row itself, and -1 for none.
+        k: How many to keep.
+
+    Returns:
+        int32 [b, k], -1 where there are no more; float32 [b, k], 0 there.
+    """
+    ids = np.sort(candidates.astype(np.int64), axis=1)
+    again = np.zeros(ids.shape, dtype=bool)
+    again[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    ids[again | (ids == rows[:, None])] = -1
+    cosines = np.where(ids < 0, -np.inf, cosines_with(embeddings, rows, ids))
+    if ids.shape[1] > k:
+        top = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        ids, cosines = np.take_along_axis(ids, top, axis=1), np.take_along_axis(cosines, top, axis=1)
+    order = np.lexsort((ids, -cosines), axis=1)
+    ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    missing = ((0, 0), (0, max(k - ids.shape[1], 0)))
+    cosines = np.where(ids < 0, 0, np.clip(cosines, -1, 1))
+    return np.pad(ids.astype(np.int32), missing, constant_values=-1), np.pad(cosines, missing)
+
+
+def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Float32 [b, c]: each row's cosines with the rows named beside it, computed where they lie."""
+    queries, ids = take(embeddings, rows), np.ascontiguousarray(ids)
+    cosines = np.empty(ids.shape, dtype=np.float32)
+    products: Any = vars(faiss)["fvec_inner_products_by_idx"]  # no type stub knows it
+    products(*(faiss.swig_ptr(array) for array in (cosines, queries, embeddings, ids)), embeddings.shape[1], *ids.shape)
+    return cosines
+
+
+def both_ways(links: np.ndarray) -> np.ndarray:
+    """The links of each row, then the rows that link to it: the `BACK_LINKS` to which it is nearest.
+
+    Args:
+        links: int32 [n, l], the nearest first, -1 where there are no more.
+
+    Returns:
+        int32 [n, l + BACK_LINKS].
+    """
+    n, width = links.shape
+    targets, sources = links.T.ravel(), np.tile(np.arange(n, dtype=np.int32), width)
+    there = np.flatnonzero(targets >= 0)
+    order = there[np.argsort(targets[there], kind="stable")]
+    targets, sources = targets[order], sources[order]
+    place = np.arange(len(targets)) - np.searchsorted(targets, np.arange(n))[targets]
+    back = np.full((n, BACK_LINKS), -1, dtype=np.int32)
+    near = place < BACK_LINKS
+    back[targets[near], place[near]] = sources[near]
+    return np.hstack([links, back])
