@@ -153,6 +153,10 @@ class Likeness:
         share = false_match * min(1.0, self.identities / max(among, 1))
         return float(np.nextafter(falling[min(int(share * len(falling)), len(falling) - 1)], np.float32(2)))
 
+    def losing(self, share: float) -> float:
+        """The cosine that all but this share of `own` reach: stricter, a threshold costs more right faces than that."""
+        return float(np.quantile(self.own, share)) if len(self.own) else 1.0
+
     def probability(self, cosines: np.ndarray) -> np.ndarray:
         """Float32 [n] in [0, 1]: that each of these cosines is one with the own identity.
 

@@ -22,6 +22,7 @@ from facerec.stages import stage
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 SIMILARITY_RULES = {"split": r.split, "merge": r.merge, "outliers": r.outliers}
 MERGE_RATE = 0.2
+MOST_LOST, MOST_LOST_OF_CLUSTERS = 0.3, 0.5
 ACTIONS = ("drop", "merge", "keep")
 
 
@@ -55,7 +56,8 @@ def pseudolabel(
         embeddings: The embeddings that were clustered; with them clusters are mended by the rules below.
         knn: Folder made by knn from the same embeddings; without it the graph is built here.
         rules: Those of split, merge, outliers that are wanted; all with embeddings, none without.
-        false_match: How many of the faces may be as near to another identity's centre as the rules ask of members.
+        false_match: How many of the faces may be as near to another identity's centre as the rules ask of members; more
+            if this would cost 30 % of the right faces of the calibration, or half of the clusters' without one.
         calibration: Labelled faces on which that is measured (embeddings with labels.npy), best of people whom the
             recogniser has not seen; without them it is estimated from the clusters.
         duplicates: Of faces of a cluster that reach this cosine with each other only the first is kept.
@@ -84,7 +86,8 @@ def pseudolabel(
     evidence = Evidence(_confidence(clusters, len(found)), _graph(embeddings, knn, len(found)))
     identities = None if truth is None else load_labels(truth, len(found))
     likeness = _likeness(evidence.links, found, calibration) if wanted else None
-    mending = _mending(wanted, likeness, false_match, _several(found))
+    most_lost = MOST_LOST if calibration is not None else MOST_LOST_OF_CLUSTERS
+    mending = _mending(wanted, likeness, false_match, _several(found), most_lost)
     first = [PseudoLabelRule(r.confident, min_confidence)] if min_confidence > 0 else []
     labels, records = apply([*first, *mending], found, evidence, identities)
     labels = consecutive(np.where(certain, labels.max() + 1 + found, labels))
@@ -165,12 +168,19 @@ def _likeness(graph: KnnGraph, found: np.ndarray, calibration: Path | None) -> L
     return Likeness.of_people(faces.embeddings, known).mirrored()
 
 
-def _mending(wanted: Sequence[str], likeness: Likeness | None, false_match: float, among: int) -> list[PseudoLabelRule]:
-    """The rules on embeddings. A wrong join costs whole clusters: it is asked to be rarer by `MERGE_RATE`."""
+def _mending(
+    wanted: Sequence[str], likeness: Likeness | None, false_match: float, among: int, most_lost: float
+) -> list[PseudoLabelRule]:
+    """The rules on embeddings. A wrong join costs whole clusters: it is asked to be rarer by `MERGE_RATE`.
+
+    With a weak recogniser so few false matches would cost most of the right faces; `split` and `outliers` go no
+    further than `most_lost` of them.
+    """
     if likeness is None:
         return []
-    rates = {"split": false_match, "merge": MERGE_RATE * false_match, "outliers": false_match}
-    return [PseudoLabelRule(SIMILARITY_RULES[x], likeness.threshold(rates[x], among)) for x in wanted]
+    strict = min(likeness.threshold(false_match, among), likeness.losing(most_lost))
+    thresholds = {"split": strict, "merge": likeness.threshold(MERGE_RATE * false_match, among), "outliers": strict}
+    return [PseudoLabelRule(SIMILARITY_RULES[x], thresholds[x]) for x in wanted]
 
 
 def _without(

@@ -91,7 +91,7 @@ def load_run(folder: Path) -> Run:
     bare = report == folder
     sheet = folder / "sheet.png"
     return Run(
-        name=folder.resolve().name,
+        name=folder.absolute().name,
         metrics=metrics,
         det=_read_curve(report / "det.csv", ["fmr", "fnmr"]),
         iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),

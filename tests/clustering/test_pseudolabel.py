@@ -266,6 +266,17 @@ def test_rules_can_be_chosen_and_left_out(mixed):
     np.testing.assert_array_equal(labels >= 0, truth % 3 == 0)
 
 
+def test_weak_embeddings_lose_no_more_than_stated(tmp_path, blobs):
+    embeddings, truth = blobs(identities=30, faces=10, dimension=16, spread=1.2)
+    save_embeddings(tmp_path, embeddings, labels=truth)
+    for name, options, most in (("calibrated", {"calibration": tmp_path}, 0.3), ("estimated", {}, 0.5)):
+        out = pseudolabel(tmp_path / "labels.npy", tmp_path / name, rules=["outliers"], embeddings=tmp_path, **options)
+        records = json.loads((out / "summary.json").read_text())["rules"]
+        assert 0 < records[0]["dropped"] <= (most + 0.1) * len(truth)  # the mean moves between its two passes
+    assert Likeness(np.array([0.1, 0.2, 0.3]), np.zeros(0), 0).losing(0.5) == pytest.approx(0.2)
+    assert Likeness(np.zeros(0), np.zeros(0), 0).losing(0.5) == 1
+
+
 def test_summary_of_sizes_by_hand(tmp_path):
     np.save(tmp_path / "labels.npy", np.array([4, 4, -1, 0, 2, 2, 2, 9]))
     out = pseudolabel(tmp_path / "labels.npy", tmp_path / "out", min_size=2)
