@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from typing_extensions import Self
 
 from clustering.knn import DEFAULT_K, KnnGraph
-from facerec.artifacts import InputError, write_yaml
+from facerec.artifacts import InputError, load_array, write_yaml
 
 BACKENDS = {
     "aro": "clustering.aro:Aro",
@@ -237,6 +237,21 @@ def consecutive(labels: np.ndarray) -> np.ndarray:
     _, first, inverse = np.unique(labels[assigned], return_index=True, return_inverse=True)
     numbers[assigned] = np.argsort(np.argsort(first))[inverse]
     return numbers
+
+
+def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
+    """The confidence of a clustering's faces, float [rows]; None for a bare file of labels and a folder without any.
+
+    Raises:
+        InputError: Another number of values, or values beyond [0, 1] or NaN.
+    """
+    file = clusters / "confidence.npy"
+    if not (clusters.is_dir() and file.exists()):
+        return None
+    confidence = load_array(file, kind="f", ndim=1)
+    if len(confidence) != rows or not np.all((confidence >= 0) & (confidence <= 1)):
+        raise InputError(f"{file}: {len(confidence)} values for {rows} faces; expected one in [0, 1] each")
+    return confidence
 
 
 def cluster_sums(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import faiss
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from clustering import search
 from clustering.base import cluster_sums, consecutive
 from facerec.artifacts import blocks
 
@@ -70,15 +69,13 @@ def nearest(queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray,
     Returns:
         int64 [q, min(k, a)] rows and float32 cosines, descending.
     """
-    k = min(k, len(among))
-    index: Any = faiss.IndexFlatIP(int(among.shape[1]))
-    if faiss.get_num_gpus() > 0:
-        index = faiss.index_cpu_to_all_gpus(index)
-    index.add(np.ascontiguousarray(among))
-    found = [index.search(np.ascontiguousarray(some), k) for some in blocks(queries, BLOCK)]
+    k, rows = min(k, len(among)), np.arange(len(among))
+    index = search.gpu_index(among, rows)
+    found = [search.nearest(np.ascontiguousarray(some), among, rows, k, index) for some in blocks(queries, BLOCK)]
     if not found:
         return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
-    return np.concatenate([ids for _, ids in found]), np.clip(np.concatenate([x for x, _ in found]), -1, 1)
+    ids, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
+    return ids, np.clip(cosines, -1, 1)
 
 
 def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ class Rates:
         rows = random.standard_normal((CALIBRATION_ROWS, dimension), dtype=np.float32)
         some, ids = np.arange(CALIBRATION_QUERIES), random.integers(0, len(rows), (CALIBRATION_QUERIES, 256))
         index = gpu_index(rows, np.arange(len(rows)))
-        search_seconds = _least(lambda: nearest(rows, some, np.arange(len(rows)), 11, index))
+        search_seconds = _least(lambda: nearest(rows[some], rows, np.arange(len(rows)), 11, index))
         gather_seconds = _least(lambda: best(rows, some, ids, 32))
         return cls(
             2.0 * len(some) * len(rows) * dimension / search_seconds, 4.0 * dimension * ids.size / gather_seconds

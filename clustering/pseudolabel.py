@@ -10,13 +10,13 @@ import numpy as np
 
 from clustering import decisions as reviewed
 from clustering import rules as r
-from clustering.base import check_choice, check_number, check_whole, consecutive
+from clustering.base import check_choice, check_number, check_whole, consecutive, load_confidence
 from clustering.centres import Likeness, belonging
 from clustering.cluster import load_graph
 from clustering.knn import KnnGraph
 from clustering.overlap import Overlap, find
 from clustering.rules import LINKS, Evidence, PseudoLabelRule, apply, record
-from facerec.artifacts import InputError, load_array, load_embeddings, load_labels, write_json
+from facerec.artifacts import InputError, load_embeddings, load_labels, write_json
 from facerec.stages import stage
 
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
@@ -230,13 +230,8 @@ def _summary(found: np.ndarray, labels: np.ndarray, min_size: int, records: list
 
 def _confidence(clusters: Path, rows: int) -> np.ndarray:
     """The backend's confidence if there is one, else ones."""
-    file = clusters / "confidence.npy"
-    if not (clusters.is_dir() and file.exists()):
-        return np.ones(rows, dtype=np.float32)
-    confidence = load_array(file, kind="f", ndim=1)
-    if len(confidence) != rows or not np.all((confidence >= 0) & (confidence <= 1)):
-        raise InputError(f"{file}: {len(confidence)} values for {rows} faces; expected one in [0, 1] for each")
-    return confidence
+    confidence = load_confidence(clusters, rows)
+    return np.ones(rows, dtype=np.float32) if confidence is None else confidence
 
 
 def _several(found: np.ndarray) -> int:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from clustering.base import consecutive
+from clustering.base import consecutive, load_confidence
 from clustering.cluster import PRETRAINED, load_graph
 from clustering.decisions import labels_hash
 from clustering.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
@@ -26,7 +26,6 @@ from facerec.artifacts import (
     EmbeddingSet,
     InputError,
     blocks,
-    load_array,
     load_embeddings,
     load_labels,
     read_yaml,
@@ -113,13 +112,9 @@ def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarra
 
 def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None) -> np.ndarray:
     """The clustering's own confidence; if it has no opinion, an estimate by the function of the package's model."""
-    file = clusters / "confidence.npy"
-    if clusters.is_dir() and file.exists():
-        confidence = load_array(file, kind="f", ndim=1)
-        if len(confidence) != len(labels) or not np.all((confidence >= 0) & (confidence <= 1)):
-            raise InputError(f"{file}: {len(confidence)} values for {len(labels)} faces; expected one in [0, 1] each")
-        if np.any(confidence[labels >= 0] < 1):
-            return confidence
+    confidence = load_confidence(clusters, len(labels))
+    if confidence is not None and np.any(confidence[labels >= 0] < 1):
+        return confidence
     logger.info("%s: no confidence of its own; it is estimated", clusters)
     settings = read_yaml(PRETRAINED["hilander"] / "config.yaml")
     function = Confidence.of_settings(PRETRAINED["hilander"] / "config.yaml", settings["confidence"])

@@ -39,7 +39,7 @@ def search(
     starts = range(0, len(queries), QUERY_ROWS)
     for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
         rows = queries[start : start + QUERY_ROWS]
-        ids, cosines = nearest(embeddings, rows, among, min(k + 1, len(among)), index)
+        ids, cosines = nearest(take(embeddings, rows), embeddings, among, min(k + 1, len(among)), index)
         order = _order(cosines, ids, rows)[:, :k]
         ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
         other = ids != rows[:, None]
@@ -50,13 +50,13 @@ def search(
 
 
 def nearest(
-    embeddings: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int, index: Any = None
+    wanted: np.ndarray, embeddings: np.ndarray, among: np.ndarray, k: int, index: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest of each query among some rows, itself included if it is one of them; in no promised order.
+    """The `k` of some rows with the highest cosines to each query, descending; a query is not left out.
 
     Args:
+        wanted: float32 [q, d], the queries, in order of memory.
         embeddings: float32 [n, d], unit rows.
-        queries: int64 [q].
         among: int64 [a], ascending.
         k: Rows a query, at most a.
         index: Of `among`, see `gpu_index`; without it the CPU multiplies block after block.
@@ -64,11 +64,10 @@ def nearest(
     Returns:
         int64 [q, k] rows and float32 [q, k] cosines.
     """
-    wanted = take(embeddings, queries)
     if index is not None:
         cosines, places = index.search(wanted, k)
         return among[places], cosines
-    ids, cosines = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    ids, cosines = np.empty((len(wanted), 0), np.int64), np.empty((len(wanted), 0), np.float32)
     for some in blocks(among, SEARCH_ROWS):
         rows = take(embeddings, some)
         near, places = faiss.knn(wanted, rows, min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)

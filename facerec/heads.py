@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from facerec.artifacts import InputError
 from facerec.dataset import TrainingSet
 from facerec.margins import NormStatistics, adaface, combined, filtered, pooled
-from facerec.partial_fc import PartialHead
+from facerec.partial_fc import INITIAL_DEVIATION, PartialHead
 from facerec.proxies import coarse_proxies, kmeans_groups, proxy_anchor, proxy_nca, read_levels
 
 PROXY_LOSSES = ("proxy_nca", "proxy_anchor")
@@ -28,7 +28,6 @@ MARGINS = {
 }  # fmt: skip
 HIERARCHY_WEIGHT = 0.1
 KMEANS_STEPS = 200
-INITIAL_DEVIATION = 0.01
 
 
 class MarginHead(nn.Module):

@@ -5,7 +5,7 @@ FC". Each rank holds a contiguous range of the classes and a softmax is taken ov
 each rank computes the logits of its range, and the largest logits and sums of exponentials are reduced over ranks. At
 rate 1 the loss and its gradients are those of `facerec.heads.MarginHead`.
 
-In training, `torch.distributed` set up or not:
+In training, under ``torchrun`` after `facerec.distributed.setup`, or alone:
 
 - `PartialHead` is called on every rank, in the same order, with batches of one size. It stays out of
   `DistributedDataParallel`, which wraps the backbone alone: its centres differ from rank to rank.
@@ -28,9 +28,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.artifacts import InputError
+from facerec.distributed import gathered, rank, world_size
 from facerec.margins import NormStatistics, adaface, combined, pooled
 
-INITIAL_DEVIATION = 0.01  # as of `facerec.heads`
+INITIAL_DEVIATION = 0.01
 DRAWN_ROWS = 65_536
 
 
@@ -61,12 +62,12 @@ class PartialHead(nn.Module):
         subcentres: int = 1, adaptive: bool = False, rate: float = 1.0, seed: int = 0,
     ):  # fmt: skip
         super().__init__()
-        self.rank, self.ranks = _place()
+        self.rank, self.ranks = rank(), world_size()
         if not 0 < rate <= 1:
             raise InputError(f"--sample-rate {rate}; it is above 0 to 1")
         if classes < self.ranks:
             raise InputError(f"{classes} classes over {self.ranks} ranks; each needs at least one")
-        self.first, behind = (classes * rank // self.ranks for rank in (self.rank, self.rank + 1))
+        self.first, behind = (classes * place // self.ranks for place in (self.rank, self.rank + 1))
         self.own, self.rate, self.seed = behind - self.first, rate, seed
         self.scale, self.margins, self.subcentres = scale, margins, subcentres
         self.centres = nn.Parameter(
@@ -92,8 +93,10 @@ class PartialHead(nn.Module):
             classes sampled on any rank the one whose centre is nearest to each of this rank's faces.
         """
         n = len(labels)
-        embeddings = _Gather.apply(embeddings.to(self.centres.dtype))
-        labels, weights = _gathered(labels), _gathered(weights)
+        embeddings = gathered(embeddings.to(self.centres.dtype))
+        if self.ranks > 1 and embeddings.requires_grad:
+            embeddings.register_hook(lambda gradient: gradient * self.ranks)
+        labels, weights = gathered(labels), gathered(weights)
         rows = self.sample(labels)
         centres = self.centres if rows is None else self._rows(rows)
         cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(centres)), self.subcentres)
@@ -126,11 +129,12 @@ class PartialHead(nn.Module):
         """All the centres, [classes * subcentres, embedding_size] in memory, on rank 0; None on others. All call it."""
         if self.ranks == 1:
             return self.centres.detach().cpu()
-        counts = _gathered(torch.tensor([len(self.centres)], device=self.centres.device)).tolist()
+        counts = gathered(torch.tensor([len(self.centres)], device=self.centres.device)).tolist()
         shards = []
-        for rank, count in enumerate(counts):
-            shard = self.centres.detach() if rank == self.rank else self.centres.new_empty(count, self.centres.shape[1])
-            dist.broadcast(shard, rank)
+        for place, count in enumerate(counts):
+            own = place == self.rank
+            shard = self.centres.detach() if own else self.centres.new_empty(count, self.centres.shape[1])
+            dist.broadcast(shard, place)
             if self.rank == 0:
                 shards.append(shard.cpu())
         return torch.cat(shards) if shards else None
@@ -197,21 +201,6 @@ class RowAdamW(torch.optim.AdamW):
         weight[rows] = chosen.addcdiv_(mean, deviation, value=-group["lr"] / (1 - beta1**step))
 
 
-class _Gather(torch.autograd.Function):
-    """Rows of all ranks; backward, the sum over ranks of the gradients of this rank's rows, times the ranks."""
-
-    @staticmethod
-    def forward(context: Any, rows: Tensor) -> Tensor:
-        context.count = len(rows)
-        return _gathered(rows)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        rank, ranks = _place()
-        total = _reduced(gradient.clone(memory_format=torch.contiguous_format), "SUM")
-        return total[rank * context.count : (rank + 1) * context.count] * ranks
-
-
 class _CrossEntropy(torch.autograd.Function):
     """Cross-entropies [n] of logits [n, c] over the columns of all ranks; backward, softmax minus one at the column."""
 
@@ -235,26 +224,9 @@ class _CrossEntropy(torch.autograd.Function):
         return result, None
 
 
-def _place() -> tuple[int, int]:
-    """This rank and the number of ranks."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def _gathered(rows: Tensor) -> Tensor:
-    """Rows of all ranks, one rank after the other."""
-    _, ranks = _place()
-    if ranks == 1:
-        return rows
-    parts = [torch.empty_like(rows) for _ in range(ranks)]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
-
-
 def _reduced(values: Tensor, operation: str) -> Tensor:
     """Values reduced over ranks, in place."""
-    if _place()[1] > 1:
+    if world_size() > 1:
         dist.all_reduce(values, getattr(dist.ReduceOp, operation))
     return values
 

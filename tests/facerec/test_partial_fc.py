@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -241,7 +242,10 @@ def two_ranks(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
     sizes = {"classes": CLASSES, "embedding_size": SIZE, "scale": 16.0}
     cases = json.dumps([sizes | KINDS[kind] | {"rate": rate} for kind, rate in CASES])
     commands = [[sys.executable, "-c", RANK, str(rank), "2", str(folder), cases] for rank in range(2)]
-    running = [subprocess.Popen(command) for command in commands]
+    running = [
+        subprocess.Popen(command, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"})
+        for rank, command in enumerate(commands)
+    ]
     assert [process.wait(280) for process in running] == [0, 0]
     found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
     return {kind: [rank[number] for rank in found] for number, (kind, _) in enumerate(CASES)}
@@ -274,6 +278,6 @@ def test_two_ranks_sample_each_its_own_classes(two_ranks):
 
 
 def test_more_ranks_than_classes_are_refused(monkeypatch):
-    monkeypatch.setattr("facerec.partial_fc._place", lambda: (0, 14))
+    monkeypatch.setenv("WORLD_SIZE", "14")
     with pytest.raises(InputError, match="13 classes over 14 ranks"):
         heads("cosface")
