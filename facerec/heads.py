@@ -230,7 +230,7 @@ class Loss:
         if self.sample_rate is not None:
             return PartialHead(
                 faces.classes, embedding_size, self.scale, self._combined(), self.subcentres, self.name == "adaface",
-                self.sample_rate, seed,
+                self.sample_rate, seed, self.threshold,
             )  # fmt: skip
         levels = read_levels(self.hierarchy, faces) if isinstance(self.hierarchy, Path) else None
         clusters = round(math.sqrt(faces.classes)) if self.hierarchy == "kmeans" else 0
@@ -300,10 +300,8 @@ def _check_head(
             raise InputError(f"{option} with --loss {name}; only margin losses have it")
         if value is not None and not 0 < value <= 1:
             raise InputError(f"{option} {value}; it is above 0 to 1")
-    if sample_rate is not None and (heads == 2 or interclass_filter is not None):
-        raise InputError(
-            "--sample-rate with --heads 2 or --interclass-filter; Partial FC has one head without a filter"
-        )
+    if sample_rate is not None and heads == 2:
+        raise InputError("--sample-rate with --heads 2; Partial FC has one head")
 
 
 def _margins(name: str, margin: float | Sequence[float] | None) -> tuple[float, ...]:

@@ -173,11 +173,12 @@ def filtered(logits: Tensor, cosines: Tensor, labels: Tensor, threshold: float) 
     Args:
         logits: [n, classes], with the margin.
         cosines: [n, classes], without.
-        labels: Int64 [n], the class of each row, which always stays.
+        labels: Int64 [n], the column of each row's class, which always stays; -1 for one that is not among them.
         threshold: A negative is left out if its cosine is above.
 
     Returns:
         [n, classes].
     """
-    noisy = (cosines > threshold).scatter(1, labels[:, None], False)
+    noisy, rows = cosines > threshold, (labels >= 0).nonzero()[:, 0]
+    noisy[rows, labels[rows]] = False
     return logits.masked_fill(noisy, -torch.inf)

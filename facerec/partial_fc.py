@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from facerec.artifacts import InputError
 from facerec.distributed import gathered, rank, world_size
-from facerec.margins import NormStatistics, adaface, combined, pooled
+from facerec.margins import NormStatistics, adaface, combined, filtered, pooled
 
 INITIAL_DEVIATION = 0.01
 DRAWN_ROWS = 65_536
@@ -52,6 +52,7 @@ class PartialHead(nn.Module):
         adaptive: Whether the margin follows the length of the embedding, as in AdaFace.
         rate: Share of each rank's classes that take part in a step, above 0 to 1; those of the batch always do.
         seed: With the step and the rank, of the sample.
+        threshold: Negatives of a larger cosine are left out, see `facerec.margins.filtered`; None leaves none out.
 
     Raises:
         InputError: A rate out of range, or fewer classes than ranks.
@@ -59,7 +60,7 @@ class PartialHead(nn.Module):
 
     def __init__(
         self, classes: int, embedding_size: int, scale: float, margins: tuple[float, float, float],
-        subcentres: int = 1, adaptive: bool = False, rate: float = 1.0, seed: int = 0,
+        subcentres: int = 1, adaptive: bool = False, rate: float = 1.0, seed: int = 0, threshold: float | None = None,
     ):  # fmt: skip
         super().__init__()
         self.rank, self.ranks = rank(), world_size()
@@ -69,7 +70,7 @@ class PartialHead(nn.Module):
             raise InputError(f"{classes} classes over {self.ranks} ranks; each needs at least one")
         self.first, behind = (classes * place // self.ranks for place in (self.rank, self.rank + 1))
         self.own, self.rate, self.seed = behind - self.first, rate, seed
-        self.scale, self.margins, self.subcentres = scale, margins, subcentres
+        self.scale, self.margins, self.subcentres, self.threshold = scale, margins, subcentres, threshold
         self.centres = nn.Parameter(
             _drawn(classes * subcentres, embedding_size, self.first * subcentres, behind * subcentres)
         )
@@ -101,7 +102,10 @@ class PartialHead(nn.Module):
         centres = self.centres if rows is None else self._rows(rows)
         cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(centres)), self.subcentres)
         columns = self._columns(labels, rows)
-        losses = _CrossEntropy.apply(self._logits(cosines, columns, embeddings), columns)
+        logits = self._logits(cosines, columns, embeddings)
+        if self.threshold is not None:
+            logits = filtered(logits, cosines, columns, self.threshold)
+        losses = _CrossEntropy.apply(logits, columns)
         value = (weights * losses).sum() / weights.sum()
         return value, self._nearest(cosines.detach(), rows)[self.rank * n : (self.rank + 1) * n]
 

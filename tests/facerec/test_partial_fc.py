@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from facerec.artifacts import InputError
 from facerec.checkpoint import load_state, save_state
-from facerec.heads import MarginHead, weighted_mean
+from facerec.heads import MarginHead
 from facerec.margins import arcface, cosface
 from facerec.partial_fc import PartialHead, RowAdamW
 
@@ -23,6 +23,7 @@ KINDS = {
     "combined": {"margins": (1.0, 0.3, 0.2)},
     "adaface": {"margins": (1.0, 0.0, 0.4), "adaptive": True},
     "subcentres": {"margins": (1.0, 0.5, 0.0), "subcentres": 3},
+    "filtered": {"margins": (1.0, 0.0, 0.2), "threshold": 0.1},
 }
 
 
@@ -51,8 +52,7 @@ def gradients(head, embeddings, labels, weights):
 def oracle(full, embeddings, labels, weights):
     """As `gradients`, of the full layer in float64."""
     embeddings, weights = embeddings.double().requires_grad_(), weights.double()
-    logits, cosines = full.double().logits(embeddings, labels)
-    loss = weighted_mean(F.cross_entropy(logits, labels, reduction="none"), weights)
+    loss, cosines = full.double()(embeddings, labels, weights)
     loss.backward()
     return loss.detach(), embeddings.grad, full.centres.grad, cosines.argmax(1)
 
@@ -231,7 +231,7 @@ for options in cases:
 torch.save(results, f"{folder}/{rank}.pt")
 dist.destroy_process_group()
 """
-CASES = [("arcface", 1.0), ("subcentres", 1.0), ("adaface", 1.0), ("cosface", 0.34)]
+CASES = [("arcface", 1.0), ("subcentres", 1.0), ("adaface", 1.0), ("filtered", 1.0), ("cosface", 0.34)]
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def two_ranks(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
     return {kind: [rank[number] for rank in found] for number, (kind, _) in enumerate(CASES)}
 
 
-@pytest.mark.parametrize("kind", ["arcface", "subcentres", "adaface"])
+@pytest.mark.parametrize("kind", ["arcface", "subcentres", "adaface", "filtered"])
 def test_two_ranks_find_what_one_process_does(two_ranks, kind):
     full, _ = heads(kind)
     begun = full.centres.detach().clone()
