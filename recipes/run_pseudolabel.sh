@@ -16,7 +16,8 @@
 #   9 evaluate     the test set by every recogniser
 #  10 compare      one table, one set of curves, one report
 #
-# Finished stages are not repeated; a stage that was killed is. Same command, same result.
+# Finished stages are not repeated; a stage that was killed is. Same command, same result. With other --backends into the
+# same folder, their rows are added and the report is made anew.
 # With --jobs J, J rows are worked on at once, each with its share of the cores (small networks gain little from several).
 # With --teacher the unlabelled faces are embedded by that recogniser, a model's folder or an ONNX file.
 # How students are trained, --mode: joint, labelled and pseudo-labelled faces in one label space; two-heads, each kind with
@@ -149,6 +150,11 @@ if stage 9 "evaluate"; then
   drain
 fi
 if stage 10 "compare"; then
+  reported=$(sed '1d;s/,.*//' "$OUT/report/comparison.csv" 2>/dev/null | paste -sd' ') || true
+  if [[ -n $reported && $reported != "${ROWS[*]}" ]]; then
+    echo "$OUT/report was about $reported: it is made anew" >&2
+    rm -r "$OUT/report"
+  fi
   evaluation compare --runs "$(listed "${ROWS[@]/#/$OUT/rows/}")" --recipe "$CONFIG" --out "$OUT/report"
   echo "Open $OUT/report/report.html" >&2
 fi

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "run_pseudolabel.sh"
+ROUNDS = RECIPE.with_name("run_rounds.sh")
 TINY = """
 recipe: {corpus: synth, tune_on: validation, backends: [hilander, kmeans], jobs: 2}
 corpus: {labelled: 24, validation: 40, unlabelled: 20, test: 12, size: 48, difficulty: 0.1}
@@ -101,6 +102,16 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(undisturbed):
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
+def test_other_backends_into_the_same_folder_make_the_report_anew(undisturbed, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed / "run", run)
+    log = finish(start(undisturbed / "tiny.yaml", run, "--backends", "kmeans", "--stage", "9"))
+    assert "report was about labelled hilander kmeans supervised: it is made anew" in log
+    rows = [line.split(",")[0] for line in (run / "report" / "comparison.csv").read_text().splitlines()]
+    assert rows == ["row", "labelled", "kmeans", "supervised"]
+    assert (run / "rows" / "hilander" / "ijb").is_dir()
+
+
 def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
     config = tmp_path / "other.yaml"
     config.write_text(TINY.replace("k: 10", "k: 6"))
@@ -110,11 +121,16 @@ def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
     assert "config.k 10 there, 6 asked" in log
 
 
-def test_rounds_take_the_student_as_the_next_teacher(undisturbed):
+@pytest.fixture(scope="module")
+def two_rounds(undisturbed):
     out = undisturbed / "rounds"
     shutil.copytree(undisturbed / "run", out / "round1", ignore=shutil.ignore_patterns("report", "kmeans"))
-    rounds = RECIPE.with_name("run_rounds.sh")
-    finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=rounds))
+    finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=ROUNDS))
+    return out
+
+
+def test_rounds_take_the_student_as_the_next_teacher(undisturbed, two_rounds):
+    out = two_rounds
     second = json.loads((out / "round2" / "embeddings" / "unlabelled" / "meta.json").read_text())
     student = json.loads((out / "round1" / "embeddings" / "unlabelled" / "meta.json").read_text())
     assert second["inputs"]["faces"]["hash"] == student["inputs"]["faces"]["hash"]
@@ -122,10 +138,23 @@ def test_rounds_take_the_student_as_the_next_teacher(undisturbed):
     assert second["inputs"]["model"]["path"].endswith("round1/rows/hilander/model")
     page = (out / "report" / "report.html").read_text()
     assert all(row in page for row in ("labelled", "hilander-round1", "hilander-round2", "supervised"))
-    assert (
-        finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=rounds)).count("== stage")
-        == 20
-    )
+    models = [path.stat().st_mtime_ns for path in sorted(out.glob("round*/rows/*/model/meta.json"))]
+    log = finish(start(undisturbed / "tiny.yaml", out, "--rounds", "2", "--jobs", "2", recipe=ROUNDS))
+    assert log.count("== stage") == 20
+    assert models == [path.stat().st_mtime_ns for path in sorted(out.glob("round*/rows/*/model/meta.json"))]
+
+
+def test_rounds_are_validated_on_people_of_no_training_set(two_rounds):
+    found = json.loads((two_rounds / "validation" / "rounds.json").read_text())
+    figures = found["fnmr@1e-3"]
+    assert list(figures) == ["labelled", "hilander-round1", "hilander-round2"]
+    assert found["chosen"] == min(figures, key=lambda name: figures[name])
+    for name, row in [("labelled", "round1/rows/labelled"), ("hilander-round2", "round2/rows/hilander")]:
+        inputs = json.loads((two_rounds / "validation" / name / "faces" / "meta.json").read_text())["inputs"]
+        assert inputs["faces"]["path"].endswith("round1/corpus/validation")
+        assert inputs["model"]["path"].endswith(f"{row}/model")
+        counts = json.loads((two_rounds / "validation" / name / "pairs" / "metrics.json").read_text())["counts"]
+        assert counts["verification"]["1e-3"]["supported"]
 
 
 @pytest.mark.parametrize(("mode", "options"), [

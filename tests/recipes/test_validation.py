@@ -1,0 +1,111 @@
+"""How a round is chosen: pairs of people whom nobody was trained on, and the first of the best."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facerec.artifacts import save_embeddings
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "recipes" / "validation.py"
+spec = importlib.util.spec_from_file_location("validation", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
+validation = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(validation)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def all_pairs(labels: np.ndarray, same: bool) -> set[tuple[int, int]]:
+    """Every pair of known faces of one person, or of two."""
+    return {
+        (i, j)
+        for j in range(len(labels))
+        for i in range(j)
+        if labels[i] >= 0 and labels[j] >= 0 and (labels[i] == labels[j]) == same
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=12).map(np.array), st.booleans(), st.integers(0, 99))
+def test_pairs_drawn_often_enough_are_all_pairs(labels, same, seed):
+    drawn = validation.draw_pairs(labels, same, 4000, np.random.default_rng(seed))
+    assert sorted(map(tuple, drawn.tolist())) == sorted(all_pairs(labels, same))
+
+
+def test_every_pair_is_equally_likely():
+    labels, rng = np.array([7, 7, 7, 2, 2, 9]), np.random.default_rng(0)
+    drawn = [tuple(validation.draw_pairs(labels, same, 1, rng)[0]) for same in (True, False) for _ in range(3000)]
+    pairs, times = np.unique(drawn, axis=0, return_counts=True)
+    shares = dict(zip(map(tuple, pairs.tolist()), times / 3000, strict=True))
+    assert all(abs(shares[pair] - 1 / 4) < 0.04 for pair in all_pairs(labels, True))
+    assert all(abs(shares[pair] - 1 / 11) < 0.03 for pair in all_pairs(labels, False))
+
+
+@pytest.mark.parametrize(
+    ("errors", "choice"),
+    [([0.4], (0, 0)), ([0.4, 0.3, 0.2], (2, 0)), ([0.4, 0.3, 0.3, 0.31], (1, 2)), ([0.2, 0.3, 0.25], (0, 2))],
+)
+def test_the_first_of_the_best_is_chosen(errors, choice):
+    assert validation.choose(errors) == choice
+
+
+def test_pairs_are_written_by_name_and_always_the_same(tmp_path):
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    rows = np.eye(6, dtype=np.float32)
+    rows[5] = 0  # could not be read
+    save_embeddings(faces, rows, [f"id/{i}.jpg" for i in range(6)], np.array([0, 0, 1, 1, -1, 0]))
+    texts = []
+    for out in ("one", "two"):
+        assert run("pairs", "--faces", faces, "--out", tmp_path / out).returncode == 0
+        texts.append((tmp_path / out / "pairs.tsv").read_text())
+    assert texts[0] == texts[1]
+    lines = {tuple(sorted(line.split("\t")[:2])): line[-1] for line in texts[0].splitlines()}
+    names = [f"id/{i}.jpg" for i in range(4)]
+    different = {(names[i], names[j]): "0" for i in (0, 1) for j in (2, 3)}
+    assert lines == different | {(names[0], names[1]): "1", (names[2], names[3]): "1"}
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["pairs.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(None, "no keys.txt or no labels.npy"), ([0, 1, 2], "0 pairs of one person, 3 of two"),
+     ([4, 4, 4], "3 pairs of one person, 0 of two")],
+)  # fmt: skip
+def test_faces_without_both_kinds_of_pairs_are_refused(tmp_path, labels, message):
+    save_embeddings(
+        tmp_path, np.eye(3, dtype=np.float32), ["a", "b", "c"], None if labels is None else np.array(labels)
+    )
+    done = run("pairs", "--faces", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_choice_is_written_and_printed_for_the_shell(tmp_path):
+    for name, fnmr in [("labelled", 0.3), ("b-round1", 0.1), ("b-round2", 0.2)]:
+        (tmp_path / name / "pairs").mkdir(parents=True)
+        (tmp_path / name / "pairs" / "metrics.json").write_text(json.dumps({"fnmr_at_fmr": {"1e-3": fnmr}}))
+    done = run("choose", "--out", tmp_path, "labelled", "b-round1", "b-round2")
+    assert done.stdout.splitlines() == ["CHOSEN=b-round1", "STALE=1"]
+    assert "labelled 30.00, b-round1 10.00, b-round2 20.00; best: b-round1" in done.stderr
+    assert json.loads((tmp_path / "rounds.json").read_text()) == {
+        "fnmr@1e-3": {"labelled": 0.3, "b-round1": 0.1, "b-round2": 0.2}, "chosen": "b-round1", "rounds_since": 1
+    }  # fmt: skip
+    missing = run("choose", "--out", tmp_path, "b-round3")
+    assert missing.returncode == 2
+    assert "b-round3/pairs/metrics.json: no such file" in missing.stderr
