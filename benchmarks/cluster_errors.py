@@ -40,6 +40,9 @@ SWITCHES: dict[str, list[str]] = {
     "rules and weights off": [],
     "two heads": ["--heads", "2", "--pseudo_share", "0.5"],
     "finetune": ["--init", "TEACHER"],
+    "right labels": [],
+    "pieces joined": [],
+    "strays out": [],
 }
 
 Spoil = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
@@ -149,6 +152,36 @@ def spoilt(kind: str, labels: np.ndarray, share: float, seed: int) -> np.ndarray
             f"{kind}: {wanted} of {sizes.sum()} faces of {len(sizes)} identities; at most {most} can be changed"
         )
     return KINDS[kind](labels, wanted, np.random.default_rng(seed))
+
+
+def right_labels(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The identities of the faces that have a cluster: what is left is the choice of faces."""
+    return np.where(found >= 0, truth, -1)
+
+
+def pieces_joined(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Clusters of the same majority identity made one: what is left are wrong faces in clusters."""
+    return np.where(found >= 0, _majority(truth, found)[found], -1)
+
+
+def strays_out(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Clusters without the faces of others than their majority: what is left are identities in pieces."""
+    return np.where((found >= 0) & (_majority(truth, found)[found] == truth), found, -1)
+
+
+REPAIRS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "right labels": right_labels,
+    "pieces joined": pieces_joined,
+    "strays out": strays_out,
+}
+
+
+def _majority(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """int64 [clusters]: the identity that most faces of each have, the lowest of equally frequent ones."""
+    has = found >= 0
+    pairs, counts = np.unique(np.column_stack([found[has], truth[has]]), axis=0, return_counts=True)
+    pairs = pairs[np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))]
+    return np.asarray(pairs[np.unique(pairs[:, 0], return_index=True)[1], 1])
 
 
 def _identities(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -300,6 +333,10 @@ def _switched(run: Path, switch: str, here: Path, backend: str) -> Path:
         pseudo = here / "pseudo"
         command("clustering", "pseudolabel", "--clusters", run / "rows" / backend / "clusters", "--min_size", least,
                 "--out", pseudo)  # fmt: skip
+    if switch in REPAIRS:
+        truth = load_labels(run / "corpus/unlabelled_truth.npy")
+        np.save(here / "labels.npy", REPAIRS[switch](truth, load_labels(pseudo)), allow_pickle=False)
+        pseudo = here / "labels.npy"
     if "weights" in switch:
         np.save(here / "labels.npy", load_labels(pseudo), allow_pickle=False)
         pseudo = here / "labels.npy"

@@ -150,12 +150,15 @@ def timed(
 
 
 def operations(model: Lander, nodes: list[int]) -> float:
-    """Floating-point operations of the matrix products of all levels."""
+    """Floating-point operations of the matrix products that all levels need; nodes are in fact encoded twice."""
     edge = 2 * model.hidden * (model.hidden + 2)
     if model.inputs == "similarities":
         return sum(nodes) * K * float(edge + 2 * model.edge_mlp.in_features * model.hidden)
-    node = 2 * model.width * (2 * model.dimension + 2 * model.hidden)
-    return sum(nodes) * float(node + K * edge)
+    inputs = [2 * model.dimension] * len(nodes)
+    inputs[0] = model.dimension  # a face's identity and average feature are the same
+    return sum(
+        n * float(2 * model.width * (size + 2 * model.hidden) + K * edge) for n, size in zip(nodes, inputs, strict=True)
+    )
 
 
 def resident(peak: bool = False) -> float:

@@ -6,7 +6,8 @@
 3. Rows whose k-th cosine is low are those that miss neighbours. A sample says how many have to be searched exactly.
 
 All cosines are of the embeddings themselves, in fp32. A row's lists depend on the lists of the round before and on
-nothing else, so neither the number of threads nor where a run was interrupted changes them.
+nothing else, so neither the number of threads or processes nor where a run was interrupted changes them. What all
+blocks need (the inverted file, the links both ways, the limit) the first process makes and writes down for the others.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import faiss
 import numpy as np
 
-from clustering.passes import Lists, Work, fill
+from clustering.passes import Lists, Work, fill, noted
 from clustering.search import gpu_index, search, take
 from facerec.artifacts import blocks
+from facerec.processes import once
 
 LEAST_FACES = 1_000
 SAMPLED_ROWS = 1_000
@@ -31,14 +33,15 @@ INNER_ROWS = 1024
 
 
 def approximate(
-    embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int, recall: float, seed: int
+    embeddings: np.ndarray, readable: np.ndarray, folder: Path, steps: Path, k: int, recall: float, seed: int
 ) -> tuple[Lists, float]:
-    """The approximate graph, made in `folder`, with its intermediate lists in ``steps/`` below it.
+    """The approximate graph, made in `folder`.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows; in order of memory, perhaps a memory map.
         readable: int64 [m], ascending: the rows that are not zero, more than `LEAST_FACES`.
         folder: To make it in.
+        steps: Folder for what is made on the way.
         k: Neighbours a row.
         recall: Share of the true neighbours to be found; on a sample it decides which rows are doubtful.
         seed: Of the training of the inverted file, and of the sample.
@@ -48,15 +51,22 @@ def approximate(
     """
     embeddings = np.ascontiguousarray(embeddings)  # a memory map in order stays one
     wide = k + EXTRA
-    lists = first_lists(embeddings, readable, folder / "steps" / "0", wide, seed)
+    lists = first_lists(embeddings, readable, steps / "0", wide, seed)
     for number in range(ROUNDS):
-        lists = improved(embeddings, lists, folder / "steps" / f"{number + 1}", wide, number)
+        lists = improved(embeddings, lists, steps / f"{number + 1}", wide, number)
+    limit, share = noted(steps / "limit.json", lambda: doubt(embeddings, readable, lists, k, recall, seed))
+    return doubtful_exactly(embeddings, readable, lists, folder, steps / "finished", k, limit), share
+
+
+def doubt(
+    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, k: int, recall: float, seed: int
+) -> tuple[float, float]:
+    """The k-th cosine below which rows are to be searched exactly, see `doubt_limit`, and their share of all."""
     rows = sampled(readable, seed)
     truth = search(embeddings, rows, readable, k)[0]
     shares = found_shares(lists.neighbors[rows, :k], truth)
     limit = doubt_limit(lists.similarities[rows, k - 1], shares, recall)
-    share = float(np.mean(lists.similarities[readable, k - 1] < limit))
-    return doubtful_exactly(embeddings, readable, lists, folder, k, limit), share
+    return limit, float(np.mean(lists.similarities[readable, k - 1] < limit))
 
 
 def estimate_recall(embeddings: np.ndarray, readable: np.ndarray, lists: Lists, seed: int) -> float:
@@ -96,7 +106,11 @@ def first_lists(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: i
     """Lists from an inverted file: the cells nearest to each row, by product codes, scored again exactly."""
 
     def prepare() -> Work:
-        index, there = inverted_file(embeddings, readable, seed), readable_mask(len(embeddings), readable)
+        file = once(
+            folder / "inverted_file.faiss",
+            lambda path: faiss.write_index(inverted_file(embeddings, readable, seed), str(path)),
+        )
+        index, there = faiss.read_index(str(file)), readable_mask(len(embeddings), readable)
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             found = index.search(take(embeddings, rows), k + 1)[1]
@@ -104,7 +118,7 @@ def first_lists(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: i
 
         return work
 
-    return fill(folder, len(embeddings), k, "inverted file", prepare)
+    return fill(folder, folder / "finished", len(embeddings), k, "inverted file", prepare)
 
 
 def inverted_file(embeddings: np.ndarray, readable: np.ndarray, seed: int) -> Any:
@@ -126,7 +140,8 @@ def improved(embeddings: np.ndarray, lists: Lists, folder: Path, k: int, number:
     """A round: the best of each row's list, its links, and the links of those."""
 
     def prepare() -> Work:
-        links = both_ways(lists.neighbors[:, :LINKS])
+        file = once(folder / "links.npy", lambda path: np.save(path, both_ways(lists.neighbors[:, :LINKS])))
+        links = np.load(file, mmap_mode="r")
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             near = links[rows]
@@ -135,7 +150,7 @@ def improved(embeddings: np.ndarray, lists: Lists, folder: Path, k: int, number:
 
         return partial(in_parts, work)
 
-    return fill(folder, len(embeddings), k, f"round {number + 1}", prepare)
+    return fill(folder, folder / "finished", len(embeddings), k, f"round {number + 1}", prepare)
 
 
 def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +160,13 @@ def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def doubtful_exactly(
-    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, folder: Path, k: int, limit: float
+    embeddings: np.ndarray,
+    readable: np.ndarray,
+    lists: Lists,
+    folder: Path,
+    finished: Path,
+    k: int,
+    limit: float,
 ) -> Lists:
     """The first `k` of each list, and of rows whose k-th cosine is below `limit` the exact ones."""
 
@@ -160,7 +181,7 @@ def doubtful_exactly(
 
         return work
 
-    return fill(folder, len(embeddings), k, f"exact below {limit:.9g}", prepare)
+    return fill(folder, finished, len(embeddings), k, f"exact below {limit:.4f}", prepare)
 
 
 def readable_mask(n: int, readable: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 
 from clustering import base
 from clustering.base import Clusterer
-from clustering.knn import KnnGraph
+from clustering.knn import KnnGraph, make_graph
 from facerec.artifacts import EmbeddingSet, InputError, load_embeddings, read_yaml
+from facerec.processes import barrier, is_main, join
 from facerec.stages import stage
 
 logger = logging.getLogger(__name__)
@@ -20,27 +22,42 @@ logger = logging.getLogger(__name__)
 PRETRAINED = {"hilander": Path(__file__).parent / "hilander" / "pretrained"}
 
 
-@stage("clustering cluster")
+OVER_RANKS = ("hilander", "lander")
+"""Backends whose work several processes share; of the others the first process does all after the graph."""
+
+
+@stage("clustering cluster", resumable=True, distributed=True)
 def cluster(
     backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:
-    """Clusters faces with one of the backends.
+    """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
-        embeddings: Folder with embeddings.npy, or such a file.
+        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
         out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none.
-        knn: Folder made by knn from the same embeddings; without it the graph is built here.
+        knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
+            chooses by itself.
     """
     clusterer = load_clusterer(backend, model)
-    faces = load_embeddings(embeddings)
-    graph = load_graph(faces, knn, clusterer.k)
-    clustering = clusterer.cluster(graph)
+    join()
+    made = out / "graph"
+    faces = load_embeddings(embeddings, scratch=made / "embeddings.npy")
+    if knn is None:
+        make_graph(faces, made, _neighbors(faces, clusterer.k))
+    graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    works = is_main() or backend in OVER_RANKS
+    clustering = clusterer.cluster(graph) if works else None
+    barrier()  # before what the others read is removed
+    if clustering is None or not is_main():
+        return {}
+    shutil.rmtree(out / "levels", ignore_errors=True)
     clustering.save(out)
     clusterer.save(out)
+    shutil.rmtree(made, ignore_errors=True)
     return {
         "faces": len(faces),
         "clusters": int(clustering.labels.max()) + 1,
@@ -71,10 +88,14 @@ def load_clusterer(name: str, model: Path | None) -> Clusterer:
 
 def load_graph(faces: EmbeddingSet, knn: Path | None, k: int) -> KnnGraph:
     """The faces' graph: from disk if a folder is given, else built with `k` neighbours (fewer for few faces)."""
-    k = max(min(k, len(faces) - 1), 1)
+    k = _neighbors(faces, k)
     if knn is None:
         return KnnGraph.build(faces.embeddings, k)
     graph = KnnGraph.load(knn, faces.embeddings)
     if graph.k < k:
         logger.warning("%s: has %d neighbours a face; the backend was made for %d", knn, graph.k, k)
     return graph
+
+
+def _neighbors(faces: EmbeddingSet, k: int) -> int:
+    return max(min(k, len(faces) - 1), 1)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from clustering.approximate import approximate, estimate_recall, readable_mask
-from clustering.passes import PROGRESS, Lists, Work, fill
+from clustering.passes import Lists, Work, fill, noted
 from clustering.plan import Costs, check_room, choose_index
 from clustering.search import gpu_index, search
 from facerec.artifacts import BLOCK_ROWS, EmbeddingSet, InputError, blocks, load_array, load_embeddings, readable_rows
+from facerec.processes import barrier, is_main, join, local_world_size
 from facerec.stages import stage
 
-DEFAULT_K = 10
+DEFAULT_K, RECALL, MIN_RECALL = 10, 0.985, 0.95
 
 
 @dataclass(frozen=True)
@@ -97,20 +98,20 @@ class KnnGraph:
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 
-@stage("clustering knn", resumable=True)
+@stage("clustering knn", resumable=True, distributed=True)
 def knn(
     embeddings: Path,
     out: Path,
     k: int = DEFAULT_K,
     index: str = "auto",
-    recall: float = 0.985,
-    min_recall: float = 0.95,
+    recall: float = RECALL,
+    min_recall: float = MIN_RECALL,
     seed: int = 0,
 ) -> Mapping[str, Any]:
     """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
 
     Args:
-        embeddings: Folder with embeddings.npy, or such a file.
+        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
         out: Folder to make: neighbors.npy int32 [n, k] and similarities.npy float32 [n, k].
         k: Neighbours a face, itself not counted.
         index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
@@ -120,24 +121,58 @@ def knn(
         seed: Of the samples and of what ivf trains.
     """
     check_shares(recall, min_recall)
-    faces = load_embeddings(embeddings)
+    join()
+    faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy")
     check_k(k, faces)
-    rows = np.flatnonzero(faces.readable)
-    chosen = choose_index(index, len(rows), faces.embeddings.shape[1])
-    check_room(Costs.of(chosen, len(faces), faces.embeddings.shape[1], k), out)
+    results = make_graph(faces, out, k, index, recall, min_recall, seed)
+    barrier()  # before what the others read is removed
+    if is_main():
+        shutil.rmtree(out / "steps", ignore_errors=True)
+    return results
+
+
+def make_graph(
+    faces: EmbeddingSet,
+    out: Path,
+    k: int,
+    index: str = "auto",
+    recall: float = RECALL,
+    min_recall: float = MIN_RECALL,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Makes a graph in a folder, all processes together, with what it needs on the way in ``steps`` below it.
+
+    Args:
+        faces: Embeddings, at least one.
+        out: Folder, made if need be, for ``neighbors.npy`` and ``similarities.npy``; finished blocks in it count.
+        k: See `knn`, like all others.
+        index: Exact, ivf or auto.
+        recall: Of ivf.
+        min_recall: Of ivf.
+        seed: Of ivf.
+
+    Returns:
+        What it is, for ``meta.json``.
+
+    Raises:
+        InputError: Unknown or unsuitable index, too little room, or a recall below `min_recall`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows, dimension = np.flatnonzero(faces.readable), faces.embeddings.shape[1]
+    chosen = choose_index(index, len(rows), dimension)
+    check_room(Costs.of(chosen, len(faces), dimension, k, local_world_size()), out)
     found = searched = 1.0
+    steps = out / "steps" / chosen
     if chosen == "exact":
-        exact(faces.embeddings, rows, out, k)
+        exact(faces.embeddings, rows, out, steps, k)
     else:
-        lists, searched = approximate(faces.embeddings, rows, out, k, recall, seed)
-        found = estimate_recall(faces.embeddings, rows, lists, seed)
+        lists, searched = approximate(faces.embeddings, rows, out, steps, k, recall, seed)
+        found = noted(steps / "recall.json", lambda: estimate_recall(faces.embeddings, rows, lists, seed))
         if found < min_recall:
             raise InputError(
                 f"{faces.path}: recall@{k} of the {chosen} graph is {found:.4f} on a sample, below --min-recall "
                 f"{min_recall}; raise --recall, take --index exact, or lower --min-recall to accept it"
             )
-    shutil.rmtree(out / "steps", ignore_errors=True)
-    (out / PROGRESS).unlink()
     return {
         "faces": len(faces),
         "readable": len(rows),
@@ -148,13 +183,14 @@ def knn(
     }
 
 
-def exact(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int) -> Lists:
+def exact(embeddings: np.ndarray, readable: np.ndarray, folder: Path, steps: Path, k: int) -> Lists:
     """The exact graph's lists, made in `folder`.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
         readable: int64 [m], ascending: the rows that are not zero.
         folder: To make it in.
+        steps: Folder for the notes of what is finished.
         k: Neighbours a row.
     """
 
@@ -169,7 +205,7 @@ def exact(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int) ->
 
         return work
 
-    return fill(folder, len(embeddings), k, "exact", prepare)
+    return fill(folder, steps / "finished", len(embeddings), k, "exact", prepare)
 
 
 def check_shares(recall: float, min_recall: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.base import consecutive
+from clustering.base import consecutive, load_confidence
 from clustering.cluster import load_graph
 from clustering.hilander.confidence import Confidence
 from facerec.artifacts import InputError, load_array, load_embeddings, load_labels, read_yaml, write_json
@@ -166,9 +166,11 @@ def cut(
 
 
 def _carried(clusters: Path, labels: np.ndarray) -> np.ndarray:
-    confidence = load_array(clusters / "confidence.npy", kind="f", ndim=1)
-    if len(confidence) != len(labels):
-        raise InputError(f"{clusters / 'confidence.npy'}: {len(confidence)} values for {len(labels)} faces")
+    confidence = load_confidence(clusters, len(labels))
+    if confidence is None:
+        raise InputError(
+            f"{clusters / 'confidence.npy'}: no such file; give --embeddings to estimate it, or cluster again"
+        )
     alone = (labels >= 0) & (np.bincount(labels[labels >= 0], minlength=1)[labels] == 1)
     return np.where(alone, 1, np.where(labels < 0, 0, confidence))
 

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 
 from clustering.approximate import BACK_LINKS, EXTRA, LEAST_FACES, LINKS, ROUNDS, best
-from clustering.passes import PASS_ROWS
+from clustering.passes import MOST_ROWS
 from clustering.search import SEARCH_ROWS, gpu_index, nearest
 from facerec.artifacts import InputError, load_array
 
@@ -24,6 +24,7 @@ PAIR_BYTES = 60
 ROUND_ROWS, CODED_ROWS = 530, 600
 DOUBTFUL = 0.2
 HILANDER_EDGE, HILANDER_GATHERED, UPPER_PAIRS = 40, 3500, 0.0125
+SEARCHED_FACES = 180_000  # with more, their clusters are sought by links, see `clustering.hilander.nearest`
 CALIBRATION_ROWS, CALIBRATION_QUERIES = 65_536, 2_048
 
 
@@ -66,7 +67,7 @@ class Costs:
     gathered: float
 
     @classmethod
-    def of(cls, index: str, faces: int, dimension: int, k: int) -> Costs:
+    def of(cls, index: str, faces: int, dimension: int, k: int, processes: int = 1) -> Costs:
         """Of the kNN graph; see docs/scale.md for where the figures come from.
 
         Args:
@@ -74,24 +75,26 @@ class Costs:
             faces: n.
             dimension: d.
             k: Neighbours a face.
+            processes: On this machine; some of the memory each has for itself.
         """
         lists = 8 * k
-        block = 4 * dimension * SEARCH_ROWS + 24 * (k + 1) * PASS_ROWS
+        own = processes * (KNN_BASE + 4 * dimension * SEARCH_ROWS + 24 * (k + 1) * MOST_ROWS + 9 * faces)
         if index == "exact":
-            return cls(KNN_BASE + block + faces * (9 + lists), faces * lists, 2.0 * faces**2 * dimension, 0)
+            return cls(own + faces * lists, faces * lists, 2.0 * faces**2 * dimension, 0)
         wide = 8 * (k + EXTRA)
         coded = 8 + dimension // 4
         linked = 4 * (LINKS + BACK_LINKS) + PAIR_BYTES * LINKS
-        memory = KNN_BASE + block + faces * (9 + max(coded, linked) + 2 * wide)
-        disk = faces * (lists + (ROUNDS + 1) * wide)
+        memory = own + faces * (max(processes * coded, linked) + 2 * wide)
+        disk = faces * (lists + (ROUNDS + 1) * wide + coded + ROUNDS * 4 * (LINKS + BACK_LINKS))
         rows = ROUNDS * ROUND_ROWS + CODED_ROWS
         return cls(memory, disk, DOUBTFUL * 2.0 * faces**2 * dimension, 4.0 * dimension * rows * faces)
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
-        """Of Hi-LANDER on that graph: a ninth as many nodes search each other exactly on the level above the faces."""
+        """Of Hi-LANDER on that graph: a ninth as many nodes search each other on the level above, up to a limit exactly."""
         memory = HILANDER_BASE + faces * (2 * dimension + HILANDER_EDGE * k)
-        return cls(memory, faces * 40, 2.0 * UPPER_PAIRS * faces**2 * dimension, faces * k * HILANDER_GATHERED)
+        searched = min(faces, SEARCHED_FACES)
+        return cls(memory, faces * 40, 2.0 * UPPER_PAIRS * faces * searched * dimension, faces * k * HILANDER_GATHERED)
 
     def seconds(self, rates: Rates) -> float:
         """Estimated, of the clock, on a machine as busy as when its rates were measured."""

@@ -1,6 +1,6 @@
 """The file formats that stages hand to each other, and the error for input that does not fit them.
 
-This module and `facerec.stages` are all that `clustering` and `eval` may import of `facerec`.
+CONTRIBUTING.md says what else `clustering` and `eval` may import of `facerec`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import yaml
+
+from facerec.processes import once
 
 logger = logging.getLogger(__name__)
 
@@ -92,14 +95,20 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     return array
 
 
-def load_embeddings(path: Path) -> EmbeddingSet:
+def load_embeddings(path: Path, scratch: Path | None = None) -> EmbeddingSet:
     """Reads an embedding set: a folder with ``embeddings.npy``, or such a file alone.
 
-    Float32 unit rows stay a memory map. Other float types and lengths are accepted and normalised in memory,
-    with a note in the log.
+    Float32 unit rows stay a memory map. Other float types, as float16 that takes half the disk, and other lengths are
+    accepted and normalised, with a note in the log.
+
+    Args:
+        path: The folder or file.
+        scratch: File for normalised rows, which are then mapped; if it is there it holds them already. Of several
+            processes the first makes it. Without it they are in memory.
 
     Raises:
-        InputError: No embeddings there, NaN or infinite values, or keys or labels of another length.
+        InputError: No embeddings there, NaN or infinite values, keys or labels of another length, or no room for
+            `scratch`.
     """
     path = Path(path)
     file = path / "embeddings.npy" if path.is_dir() else path
@@ -114,14 +123,34 @@ def load_embeddings(path: Path) -> EmbeddingSet:
             raise InputError(f"{file}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
         is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
     if not is_unit:
-        logger.warning("%s: %s rows of other than unit length; normalised in memory", file, embeddings.dtype)
-        embeddings = np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+        logger.warning(
+            "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
+        )
+        embeddings = _normalised(embeddings, scratch)
     keys = labels = None
     if path.is_dir() and (path / "keys.txt").exists():
         keys = load_keys(path / "keys.txt", len(embeddings))
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
     return EmbeddingSet(embeddings, keys, labels, path)
+
+
+def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
+    if scratch is None:
+        return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+    size = 4 * embeddings.size
+
+    def make(file: Path) -> None:
+        if shutil.disk_usage(file.parent).free < size:
+            raise InputError(
+                f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
+            )
+        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=embeddings.shape)
+        for number, block in enumerate(blocks(embeddings)):
+            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
+        rows.flush()
+
+    return load_array(once(scratch, make), kind="f", ndim=2)
 
 
 def save_embeddings(

@@ -1,4 +1,4 @@
-"""Processes that work together, as ``torchrun`` starts them; a process that was started alone is rank 0 of 1.
+"""Tensors and gradients of the processes that ``torchrun`` started.
 
 Each rank has the loss of the whole batch, and what is done to gradients here makes them those of the sum of the ranks'
 losses. `DistributedDataParallel` takes the mean over ranks, so that the backbone's gradient is that of the one loss.
@@ -6,8 +6,6 @@ losses. `DistributedDataParallel` takes the mean over ranks, so that the backbon
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -16,23 +14,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from facerec.artifacts import InputError
+from facerec.processes import barrier, is_main, join, local_rank, rank, world_size
+
+__all__ = [
+    "average_gradients", "barrier", "collected", "gathered", "is_main", "rank", "setup", "summed", "world_size",
+]  # fmt: skip
 
 Item = TypeVar("Item")
-
-
-def rank() -> int:
-    """The number of this process, from 0."""
-    return int(os.environ.get("RANK", 0))
-
-
-def world_size() -> int:
-    """How many processes there are."""
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def is_main() -> bool:
-    """Whether this is the process that writes, and shows what is going on."""
-    return rank() == 0
 
 
 def setup(device: torch.device) -> torch.device:
@@ -50,24 +38,15 @@ def setup(device: torch.device) -> torch.device:
     if world_size() == 1:
         return device
     if device.type == "cuda":
-        place = int(os.environ.get("LOCAL_RANK", 0))
+        place = local_rank()
         if place >= torch.cuda.device_count():
             raise InputError(
                 f"process {place} of a machine with {torch.cuda.device_count()} CUDA device(s); start fewer"
             )
         device = torch.device("cuda", place)
         torch.cuda.set_device(device)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(_leave)
-    barrier()
+    join("nccl" if device.type == "cuda" else "gloo")
     return device
-
-
-def barrier() -> None:
-    """Waits until every process is here."""
-    if dist.is_initialized():
-        dist.barrier()
 
 
 def gathered(rows: Tensor) -> Tensor:
@@ -127,8 +106,3 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         return _Sum.forward(context, gradient)
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()

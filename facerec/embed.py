@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from facerec.store import Store, UnreadableFace, open_store
 Embedder = Callable[[torch.Tensor], np.ndarray]
 Unread = tuple[int, str, str]  # row, key, reason
 
+DTYPES = ("float32", "float16")
 NOTED_BLOCKS = 16  # are written to disk, then noted as finished
 
 
@@ -39,6 +41,7 @@ def embed(
     batch_size: int = 128,
     workers: int = 2,
     device: str = "auto",
+    dtype: str = "float32",
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
 
@@ -54,7 +57,10 @@ def embed(
         batch_size: Faces at once.
         workers: Processes that read faces; 0 reads in this process.
         device: auto, cpu or cuda.
+        dtype: Of what is written: float32, or float16, which takes half the disk.
     """
+    if dtype not in DTYPES:
+        raise InputError(f"--dtype {dtype}; choose one of {', '.join(DTYPES)}")
     if batch_size < 1 or workers < 0:
         raise InputError(f"--batch-size {batch_size} --workers {workers}; at least 1 and 0")
     place = choose_device(device)
@@ -62,7 +68,7 @@ def embed(
     store = open_store(faces)
     place = distributed.setup(place)
     embedder, size, dimension = load_embedder(model, place, precision)
-    begun = _Begun(out, len(store), dimension, batch_size)
+    begun = _Begun(out, len(store), dimension, batch_size, np.dtype(dtype))
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()
     _embed_blocks(begun, _Blocks(store, size, batch_size), blocks, embedder, flip, workers, model)
@@ -122,12 +128,13 @@ class _Begun:
         faces: Number of rows.
         dimension: Length of a row.
         batch_size: Rows of a block. What was begun with other blocks is not gone on with.
+        dtype: Of the embeddings.
     """
 
-    def __init__(self, folder: Path, faces: int, dimension: int, batch_size: int):
+    def __init__(self, folder: Path, faces: int, dimension: int, batch_size: int, dtype: np.dtype):
         self.folder = folder
-        files = {
-            "embeddings.npy": ((faces, dimension), np.float32), "norms.npy": ((faces,), np.float32),
+        files: dict[str, tuple[tuple[int, ...], Any]] = {
+            "embeddings.npy": ((faces, dimension), dtype), "norms.npy": ((faces,), np.float32),
             f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
         }  # fmt: skip
         *_, noted = files

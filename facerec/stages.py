@@ -55,7 +55,7 @@ def stage(
         distributed: Whether several processes that ``torchrun`` started do the work together. The folder is then that
             of the first, whose environment has ``RANK`` 0; the others get the same `out`, into which only the first
             writes unless the function sees to it, and return when the first has finished. The function waits for all
-            with `facerec.distributed.setup` before it first looks into `out`.
+            with `facerec.processes.join` before it first looks into `out`.
     """
 
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:

@@ -1,4 +1,4 @@
-"""Imports follow the data: facerec needs neither sibling, and they only its file formats and stages."""
+"""Imports follow the data: facerec needs neither sibling; they need its file formats, stages and processes."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("facerec", "clustering", "eval")
-SHARED = {"facerec.artifacts", "facerec.stages"}
+SHARED = {"facerec.artifacts", "facerec.stages", "facerec.processes"}
+TENSORS = "facerec.distributed"  # needs torch
 
 
 def imported(source: str) -> set[str]:
@@ -31,7 +32,8 @@ def violations(package: str, source: str) -> set[str]:
     else:
         shared = {name for name in ours if any(name == s or name.startswith(f"{s}.") for s in SHARED)}
         scores = {name for name in ours if package == "clustering" and name.startswith("eval.clusters")}
-        wrong = ours - shared - scores
+        tensors = {name for name in ours if package == "clustering" and name.startswith(TENSORS)}
+        wrong = ours - shared - scores - tensors
     heavy = {name for name in names if package == "eval" and name.split(".")[0] in ("torch", "torchvision")}
     bare = {name for name in names if name == "eval"}
     return wrong | heavy | bare
@@ -66,9 +68,11 @@ def test_only_detect_imports_insightface_and_only_augment_imports_albumentations
         ("eval", "from facerec.train import train", {"facerec.train", "facerec.train.train"}),
         ("eval", "from clustering.knn import KnnGraph", {"clustering.knn", "clustering.knn.KnnGraph"}),
         ("eval", "import torch.nn", {"torch.nn"}),
+        ("eval", "from facerec.distributed import gathered", {TENSORS, f"{TENSORS}.gathered"}),
         ("clustering", "import eval", {"eval"}),
         ("clustering", "from facerec.artifacts import InputError\nfrom eval.clusters import scores", set()),
-        ("eval", "from facerec.stages import stage\nimport numpy", set()),
+        ("clustering", "from facerec.distributed import gathered", set()),
+        ("eval", "from facerec.stages import stage\nfrom facerec.processes import rank\nimport numpy", set()),
     ],
 )
 def test_the_rule_catches_what_it_should(package, source, wrong):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -20,6 +19,7 @@ from typing_extensions import Self
 from clustering.base import Range
 from clustering.hilander.lander import default_device
 from clustering.knn import KnnGraph
+from clustering.weights import load_weights, save_weights
 from facerec.artifacts import InputError, write_yaml
 
 REMEMBERED = 8
@@ -184,8 +184,7 @@ class Learned:
         """Writes config.yaml and model.safetensors."""
         own = {name: getattr(self, name) for name in self.own()}
         write_yaml(folder / "config.yaml", {"backend": self.name, **own, "model": self.model.sizes})
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        safetensors.torch.save_file(state, folder / "model.safetensors")
+        save_weights(folder, self.model)
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
@@ -208,19 +207,11 @@ def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:
     Raises:
         InputError: Sizes that it doesn't take; weights that are missing, unreadable, not finite or of other shapes.
     """
-    file = folder / "model.safetensors"
     if not isinstance(sizes, dict) or not all(isinstance(size, int) and 0 < size <= 1 << 16 for size in sizes.values()):
         raise InputError(f"{folder / 'config.yaml'}: model is {sizes!r}; expected sizes as positive whole numbers")
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; train the model again")
     try:
         model = network(**sizes)
-        state = safetensors.torch.load_file(file)
-        model.load_state_dict(state)
     except TypeError:
         raise InputError(f"{folder / 'config.yaml'}: model has {', '.join(sizes)}; train the model again") from None
-    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        raise InputError(f"{file}: unusable weights ({str(error).splitlines()[0]}); train the model again") from None
-    if not all(tensor.isfinite().all() for tensor in state.values()):
-        raise InputError(f"{file}: NaN or infinite weights; train the model again")
+    load_weights(folder, model)
     return model.to(default_device()).eval()

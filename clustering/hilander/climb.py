@@ -9,7 +9,7 @@ import numpy as np
 
 from clustering.base import cluster_sums
 from clustering.hilander.level import Level
-from clustering.hilander.nearest import Nearest
+from clustering.hilander.nearest import MOST_NODES, Nearest
 from clustering.knn import KnnGraph
 from facerec.artifacts import normalize
 
@@ -51,7 +51,7 @@ def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> I
             public reference has it, ``reference``, see `merge`.
         k: Neighbours a node.
     """
-    level = Level.of_faces(graph.narrowed(k), both=features in ("both", "reference"), unit=features == "both")
+    level = Level.of_faces(graph.narrowed(k), unit_pairs=features == "both")
     while True:
         linkage = link(level)
         density = pseudo_density(level.graph, linkage)
@@ -128,7 +128,10 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
     compared = identity if features in ("identity", "reference") else normalize(sums)
     if features == "both":
         compared = normalize(np.hstack([identity, compared]))
-    if level.nearest is None:
+    if len(peaks) > MOST_NODES:
+        below = level.graph if level.nearest is None else level.nearest.graph
+        nearest = Nearest.linked(below, clusters, compared, k)
+    elif level.nearest is None:
         nearest = Nearest.build(compared, k)
     else:
         alone = np.bincount(clusters) == 1

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from clustering.hilander.encoders import NEGATIVE_SLOPE, GraphAttention, Prepared
+from clustering.hilander.encoders import NEGATIVE_SLOPE, GraphAttention, Prepared, folded
 from facerec.artifacts import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def of_prepared(graph: Prepared) -> Any:
 
 def convolution(layer: Any, messages: Any, graph: Prepared) -> Tensor:
     """A layer of `GraphConvolution` by `dgl.nn.GraphConv`."""
-    own, near = layer.linear.weight.chunk(2, dim=1)
+    own, near = layer.parts(graph.features)
     width, dimension = own.shape
     conv = require().nn.pytorch.GraphConv(dimension, width, norm="none", allow_zero_in_degree=True)
     weights = graph.weights(layer.shares)[graph.valid]
@@ -73,6 +73,10 @@ def attention(layer: Any, messages: Any, graph: Prepared) -> Tensor:
     conv = require().nn.pytorch.GATConv(
         graph.features.shape[1], width, heads, negative_slope=NEGATIVE_SLOPE, allow_zero_in_degree=True, bias=False
     )
-    weights = {"fc.weight": layer.linear.weight, "attn_l": layer.source[None], "attn_r": layer.target[None]}
+    weights = {
+        "fc.weight": folded(layer.linear.weight, graph.features.shape[1]),
+        "attn_l": layer.source[None],
+        "attn_r": layer.target[None],
+    }
     found = functional_call(conv, weights, (messages, graph.features))
     return torch.relu(found.mean(dim=1) + layer.bias)

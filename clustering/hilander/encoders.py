@@ -1,8 +1,8 @@
-"""A level's graph as tensors, and the layers that encode its nodes (paper section 3.3)."""
+"""Some nodes' edges as tensors, and the layers that encode nodes (paper section 3.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,49 +14,59 @@ from clustering.hilander.level import Level, edge_inputs
 
 ENCODERS = ("graph", "reference", "gat")
 NEGATIVE_SLOPE = 0.2
-NODE_BLOCK = 8192
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A level's graph as tensors.
+    """The edges of b nodes as tensors, beside the features of all n.
 
     Attributes:
         features: float32 [n, d].
-        neighbors: int64 [n, k], 0 where missing.
-        valid: Bool [n, k].
-        similarities: float32 [n, k], 0 where missing.
-        edges: float32 [n, k, EDGE_INPUTS], `edge_inputs`.
+        nodes: Which nodes these are: a slice, or int64 [b].
+        neighbors: int64 [b, k], 0 where missing.
+        valid: Bool [b, k].
+        similarities: float32 [b, k], 0 where missing.
+        edges: float32 [b, k, EDGE_INPUTS], `edge_inputs`.
     """
 
     features: Tensor
+    nodes: slice | Tensor
     neighbors: Tensor
     valid: Tensor
     similarities: Tensor
     edges: Tensor
 
     @classmethod
-    def of(
-        cls, level: Level, device: torch.device, features: bool = True, edges: bool = True, rows: slice = slice(None)
-    ) -> Prepared:
-        """Copies a level, or the edges of some `rows`, to a device.
+    def of(cls, level: Level, features: Tensor, edges: bool = True, rows: slice = slice(None)) -> Prepared:
+        """Copies a level's edges, or those of some `rows`, to the device of the features.
 
-        Without `features` or `edges`, what a model does not look at stays behind.
+        Args:
+            level: Of n nodes.
+            features: float32 [n, d], `seen`; not looked at here.
+            edges: Whether the model looks at `edge_inputs`.
+            rows: Of these nodes.
         """
         graph, valid = level.graph, level.graph.neighbors[rows] >= 0
-        neighbors = np.where(valid, graph.neighbors[rows], 0).astype(np.int64)
-        seen = graph.embeddings[rows] if features else np.zeros((len(neighbors), 0), np.float32)
         arrays = [
-            np.require(seen, requirements=["C", "W"]),  # torch warns of memory that it must not write to
-            neighbors,
+            np.where(valid, graph.neighbors[rows], 0).astype(np.int64),
             valid,
             np.where(valid, graph.similarities[rows], 0),
-            edge_inputs(level, rows) if edges else np.zeros((*neighbors.shape, 0), np.float32),
-        ]  # fmt: skip
-        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+            edge_inputs(level, rows) if edges else np.zeros((*valid.shape, 0), np.float32),
+        ]
+        return cls(features, rows, *(torch.from_numpy(array).to(features.device) for array in arrays))
+
+    def at(self, nodes: Tensor) -> Prepared:
+        """The edges of some nodes; this one has those of all.
+
+        Args:
+            nodes: int64 [b].
+        """
+        return Prepared(
+            self.features, nodes, self.neighbors[nodes], self.valid[nodes], self.similarities[nodes], self.edges[nodes]
+        )
 
     def weights(self, shares: bool) -> Tensor:
-        """w_ij, float32 [n, k]: a_ij over the number of neighbours, or as `shares` of the similarities, with sum 1.
+        """w_ij, float32 [b, k]: a_ij over the number of neighbours, or as `shares` of the similarities, with sum 1.
 
         Of shares a negative cosine counts as 0, or they could be of any size; without a similar neighbour all are 0.
         """
@@ -65,6 +75,13 @@ class Prepared:
         similar = self.similarities.clamp(min=0)
         total = similar.sum(dim=1, keepdim=True)
         return similar / torch.where(total > 0, total, 1)
+
+
+def seen(level: Level, device: torch.device) -> Tensor:
+    """Float32 [n, d]: what a model sees of a level's nodes, on the device; where it lies if that is the CPU."""
+    with warnings.catch_warnings():  # torch warns of memory that it must not write to; nothing writes to features
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(np.ascontiguousarray(level.graph.embeddings)).to(device)
 
 
 class GraphConvolution(nn.Module):
@@ -82,26 +99,29 @@ class GraphConvolution(nn.Module):
         self.linear = nn.Linear(2 * dimension, width)
         self.shares = shares
 
-    def forward(self, graph: Prepared) -> Tensor:
-        """Encodes nodes: float32 [n, width]."""
-        return torch.cat(list(self.blocks(graph)))
+    def parts(self, features: Tensor) -> tuple[Tensor, ...]:
+        """What is the same for all nodes of a level: the weights of themselves and of neighbours, [width, d] each."""
+        return tuple(folded(weight, features.shape[1]) for weight in self.linear.weight.chunk(2, dim=1))
 
-    def blocks(self, graph: Prepared) -> Iterator[Tensor]:
-        """Encodes nodes some at a time: float32 [b, width] each."""
-        own, near = self.linear.weight.chunk(2, dim=1)
-        weights = graph.weights(self.shares)
-        for start in range(0, len(weights), NODE_BLOCK):
-            rows = slice(start, start + NODE_BLOCK)
-            mean = gathered(graph.features, graph.neighbors[rows], weights[rows])
-            out = torch.addmm(self.linear.bias, graph.features[rows], own.T)
-            yield torch.relu_(torch.addmm(out, mean, near.T))
+    def forward(self, graph: Prepared, parts: tuple[Tensor, ...]) -> Tensor:
+        """Encodes nodes: float32 [b, width].
+
+        Args:
+            graph: Of b nodes.
+            parts: Of its level.
+        """
+        own, near = parts
+        mean = gathered(graph.features, graph.neighbors, graph.weights(self.shares))
+        out = torch.addmm(self.linear.bias, graph.features[graph.nodes], own.T)
+        return torch.relu_(torch.addmm(out, mean, near.T))
 
 
 class GraphAttention(nn.Module):
     """A graph attention layer (Velickovic et al. 2018, equations 1-4 and 6): the mean of its heads, and a ReLU.
 
     ``z = W h``, ``alpha_ij = softmax_j(leaky_relu(<a_source, z_j> + <a_target, z_i>))`` over a node's neighbours (a
-    node is none of its own), ``relu(mean_heads(sum_j alpha_ij z_j) + b)``.
+    node is none of its own), ``relu(mean_heads(sum_j alpha_ij z_j) + b)``. No z is computed: ``<a, W h>`` is
+    ``<W^T a, h>``, and the sum of the z is W times the sum of the h.
 
     Args:
         dimension: Of the node features.
@@ -118,26 +138,60 @@ class GraphAttention(nn.Module):
         for weight in (self.linear.weight, self.source, self.target):
             nn.init.xavier_normal_(weight, gain=nn.init.calculate_gain("relu"))
 
-    def forward(self, graph: Prepared) -> Tensor:
-        """Encodes nodes: float32 [n, width]."""
-        encoded: Tensor = self.bias
-        heads = self.linear.weight.chunk(len(self.source))
-        for weight, source, target in zip(heads, self.source, self.target, strict=True):
-            z = graph.features @ weight.T
-            attention = self._attention(graph, z @ source, z @ target)
-            encoded = encoded + gathered(z, graph.neighbors, attention) / len(self.source)
-        return torch.relu(encoded)
+    def parts(self, features: Tensor) -> tuple[Tensor, ...]:
+        """What is the same for all nodes of a level.
 
-    def blocks(self, graph: Prepared) -> Iterator[Tensor]:
-        """All nodes at once, as every head's z is needed for all: float32 [n, width]."""
-        yield self(graph)
+        Returns:
+            Of each head W, [width, d], and what a node adds to the scores of edges as neighbour and as their own,
+            [n] each.
+        """
+        found: list[Tensor] = []
+        for weight, source, target in zip(
+            self.linear.weight.chunk(len(self.source)), self.source, self.target, strict=True
+        ):
+            weight = folded(weight, features.shape[1])
+            found += [weight, features @ (source @ weight), features @ (target @ weight)]
+        return tuple(found)
+
+    def forward(self, graph: Prepared, parts: tuple[Tensor, ...]) -> Tensor:
+        """Encodes nodes: float32 [b, width].
+
+        Args:
+            graph: Of b nodes.
+            parts: Of its level.
+        """
+        encoded: Tensor = self.bias
+        for weight, source, target in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            attention = self._attention(graph, source, target[graph.nodes])
+            mean = gathered(graph.features, graph.neighbors, attention)
+            encoded = encoded + mean @ weight.T / len(self.source)
+        return torch.relu(encoded)
 
     @staticmethod
     def _attention(graph: Prepared, source: Tensor, target: Tensor) -> Tensor:
-        """alpha_ij, float32 [n, k]; rows without neighbours are 0."""
-        scores = F.leaky_relu(source[graph.neighbors] + target[:, None], NEGATIVE_SLOPE)
+        """alpha_ij, float32 [b, k]; rows without neighbours are 0.
+
+        Args:
+            graph: Of b nodes.
+            source: float32 [n], of neighbours.
+            target: float32 [b], of the nodes.
+        """
+        scores = F.leaky_relu(F.embedding(graph.neighbors, source[:, None])[..., 0] + target[:, None], NEGATIVE_SLOPE)
         scores = scores.masked_fill(~graph.valid, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1) * graph.valid
+
+
+def folded(weight: Tensor, dimension: int) -> Tensor:
+    """Weights for features that a model sees twice over, as on the lowest level: ``[A | B] [h | h] = (A + B) h``.
+
+    Args:
+        weight: float32 [width, c d].
+        dimension: d.
+
+    Returns:
+        float32 [width, d].
+    """
+    return sum(weight.split(dimension, dim=1)[1:], start=weight[:, :dimension])
 
 
 def gathered(values: Tensor, neighbors: Tensor, weights: Tensor) -> Tensor:

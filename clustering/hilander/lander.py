@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from clustering.base import check_choice
-from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared
+from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared, seen
 from clustering.hilander.level import EDGE_INPUTS, Level
+from clustering.hilander.ranks import exchange, own_blocks
+from clustering.weights import load_weights, save_weights
 from facerec.artifacts import InputError
 
 INPUTS = ("features", "similarities", "both")
 ENGINES = ("native", "dgl")
-BLOCK_VALUES = 1 << 19
-LINK_ROWS = 16_384
+LINK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
+HEAD_VALUES = 1 << 17  # of those that go through the head together; they fit a core's cache
 LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 
@@ -75,61 +74,88 @@ class Lander(nn.Module):
         slopes = 1 if inputs == "similarities" else hidden
         self.head = nn.Sequential(nn.PReLU(slopes), nn.Linear(hidden, hidden), nn.PReLU(slopes), nn.Linear(hidden, 2))
 
-    def forward(self, graph: Prepared) -> Tensor:
-        """Log-probabilities of "other identity" and "same identity", float32 [n, k, 2].
+    def forward(self, graph: Prepared, rows: Tensor | None = None) -> Tensor:
+        """Log-probabilities of "other identity" and "same identity", float32 [b, k, 2].
 
         Those of missing neighbours mean nothing.
+
+        Args:
+            graph: Of all n nodes.
+            rows: int64 [b], only the edges of these; None for all.
         """
-        return torch.log_softmax(self._scores(graph), dim=-1)
+        return torch.log_softmax(self._scores(graph, rows), dim=-1)
 
-    def _scores(self, graph: Prepared) -> Tensor:
-        """The edge head's two outputs, float32 [n, k, 2]."""
+    def _scores(self, graph: Prepared, rows: Tensor | None = None) -> Tensor:
+        """The edge head's two outputs, float32 [b, k, 2]."""
         if self.engine == "dgl":
-            return _dgl_engine().scores(self, graph)
-        ends = None if self.inputs == "similarities" else self._ends(graph)
-        rows = max(1, BLOCK_VALUES // (self.hidden * graph.neighbors.shape[1]))
-        blocks = [slice(start, start + rows) for start in range(0, len(graph.neighbors), rows)]
-        # For the gradient, wide blocks are computed again, or the hidden values of all edges would be kept.
-        if ends is not None and len(blocks) > 1 and torch.is_grad_enabled():
-            again = partial(checkpoint, self._block, graph, ends, use_reentrant=False, preserve_rng_state=False)
-            return torch.cat([again(block) for block in blocks])
-        return torch.cat([self._block(graph, ends, block) for block in blocks])
+            scores = _dgl_engine().scores(self, graph)
+            return scores if rows is None else scores[rows]
+        edges = graph if rows is None else graph.at(rows)
+        if self.inputs == "similarities":
+            return self._head(edges)
+        parts = self.encoder.parts(graph.features)
+        near, places = edges.neighbors.unique(return_inverse=True)
+        source = self.src_mlp(self.encoder(graph.at(near), parts))
+        return self._head(edges, source, places, self.dst_mlp(self.encoder(edges, parts)))
 
-    def _ends(self, graph: Prepared) -> tuple[Tensor, Tensor]:
-        """What a node adds to the hidden values of edges as a neighbour and as their own node: float32 [n, hidden]."""
-        source: list[Tensor] = []
-        target: list[Tensor] = []
-        for encoded in self.encoder.blocks(graph):
-            source.append(self.src_mlp(encoded))
-            target.append(self.dst_mlp(encoded))
-        joined = torch.cat(source)
-        source.clear()  # so that no more than one of the two is held twice
-        return joined, torch.cat(target)
+    def _head(
+        self, graph: Prepared, source: Tensor | None = None, places: Tensor | None = None, target: Tensor | None = None
+    ) -> Tensor:
+        """Scores of the edges of b nodes, float32 [b, k, 2].
 
-    def _block(self, graph: Prepared, ends: tuple[Tensor, Tensor] | None, rows: slice) -> Tensor:
-        """Scores of the edges of some nodes, float32 [b, k, 2]."""
-        neighbors = graph.neighbors[rows]
-        hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges[rows])
-        if ends is not None:
-            joined = ends[0].index_select(0, neighbors.flatten()).view(*neighbors.shape, -1)
-            joined += ends[1][rows, None]
+        Args:
+            graph: Of the b nodes.
+            source: float32 [m, hidden], what nodes add to the hidden values of edges as neighbours.
+            places: int64 [b, k], where among them each edge's neighbour is.
+            target: float32 [b, hidden], what nodes add to those of their own edges.
+        """
+        hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges)
+        if source is not None and places is not None and target is not None:
+            joined = source.index_select(0, places.flatten()).view(*places.shape, -1)
+            joined += target[:, None]
             hidden = joined if hidden is None else hidden + joined
         assert hidden is not None
-        out: Tensor = self.head(hidden.flatten(0, 1))
-        return out.view(*neighbors.shape, 2)
+        parts = hidden.flatten(0, 1).split(HEAD_VALUES // self.hidden + 1)
+        return torch.cat([self.head(part) for part in parts]).view(*graph.neighbors.shape, 2)
 
     @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
-        """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours."""
-        device, edges = next(self.parameters()).device, self.inputs != "features"
-        if self.inputs != "similarities":
-            return self._linkage(Prepared.of(level, device, edges=edges))
-        starts = range(0, max(len(level.graph), 1), LINK_ROWS)  # edges on their own: a block of them at a time
-        blocks = (slice(start, start + LINK_ROWS) for start in starts)
-        return np.concatenate([self._linkage(Prepared.of(level, device, features=False, rows=rows)) for rows in blocks])
+        """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours.
 
-    def _linkage(self, graph: Prepared) -> np.ndarray:
-        scores = self._scores(graph)
+        Where several processes work together each does some blocks of nodes; all must call it and get the same.
+        """
+        device, (n, k) = next(self.parameters()).device, level.graph.neighbors.shape
+        if self.engine == "dgl":
+            graph = Prepared.of(level, seen(level, device), self.inputs != "features")
+            return self._linkage(graph, self._scores(graph))
+        block = max(1, LINK_VALUES[device.type] // (self.hidden * max(k, 1)))
+        features = torch.zeros(0, 0, device=device) if self.inputs == "similarities" else seen(level, device)
+        source, parts = self._sources(level, features, block)
+        linkage = np.zeros((n, k), dtype=np.float32)
+        for rows in own_blocks(n, block):
+            graph = Prepared.of(level, features, self.inputs != "features", rows)
+            target = None if source is None else self.dst_mlp(self.encoder(graph, parts))
+            linkage[rows] = self._linkage(graph, self._head(graph, source, graph.neighbors, target))
+        exchange(linkage, block)
+        return linkage
+
+    def _sources(self, level: Level, features: Tensor, block: int) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+        """What all nodes add to edges as neighbours, float32 [n, hidden], and the encoder's parts; None without one.
+
+        These are the only hidden values that are kept. Nodes are encoded again for their own edges: that is a tenth of
+        the work, and keeping it would double the memory.
+        """
+        if self.inputs == "similarities":
+            return None, ()
+        parts, source = self.encoder.parts(features), features.new_empty(len(features), self.hidden)
+        for rows in own_blocks(len(features), block):
+            graph = Prepared.of(level, features, edges=False, rows=rows)
+            source[rows] = self.src_mlp(self.encoder(graph, parts))
+        exchange(source, block)
+        return source, parts
+
+    @staticmethod
+    def _linkage(graph: Prepared, scores: Tensor) -> np.ndarray:
         return (torch.sigmoid(scores[..., 1] - scores[..., 0]) * graph.valid).cpu().numpy()
 
     def check_dimension(self, dimension: int) -> None:
@@ -153,8 +179,7 @@ class Lander(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Writes model.safetensors."""
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        safetensors.torch.save_file(state, folder / "model.safetensors")
+        save_weights(folder, self)
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any]) -> Lander:
@@ -163,24 +188,8 @@ class Lander(nn.Module):
         Raises:
             InputError: Unusable settings, no or an unreadable file, or weights of other names or shapes.
         """
-        model, file = cls._of_settings(folder, settings), folder / "model.safetensors"
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; train the model again")
-        try:
-            state = safetensors.torch.load_file(file)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
-        wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        there = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        for name in sorted(wanted.keys() | there.keys()):
-            if wanted.get(name) != there.get(name):
-                raise InputError(
-                    f"{file}: {name} has shape {there.get(name)}, config.yaml asks for {wanted.get(name)}; "
-                    "take both files from the same training"
-                )
-        model.load_state_dict(state)
-        if not all(tensor.isfinite().all() for tensor in state.values()):
-            raise InputError(f"{file}: NaN or infinite weights; train the model again")
+        model = cls._of_settings(folder, settings)
+        load_weights(folder, model)
         return model.to(default_device())
 
     @classmethod

@@ -24,7 +24,7 @@ class Level:
     """One level's graph, and what its n nodes stand for.
 
     Attributes:
-        graph: Over the features that the model sees.
+        graph: Over the features that the model sees; on the lowest level half of them if it sees pairs, see `of_faces`.
         identity: float32 [n, d]: features of the peaks.
         sums: float32 [n, d]: sums of the faces below each node.
         sizes: float32 [n]: numbers of faces below each node.
@@ -46,19 +46,28 @@ class Level:
         """Float32 [n]: the length of the mean of the faces below each node."""
         return np.sqrt(np.einsum("nd,nd->n", self.sums, self.sums)) / self.sizes
 
+    @cached_property
+    def log_sizes(self) -> np.ndarray:
+        """Float32 [n]: logarithms of `sizes`."""
+        return np.log(self.sizes)
+
+    @cached_property
+    def lowest(self) -> bool:
+        """Whether every node is a single face."""
+        return bool(self.sizes.max(initial=1) == 1)
+
     @classmethod
-    def of_faces(cls, graph: KnnGraph, both: bool = False, unit: bool = True) -> Level:
-        """The lowest level: every face a node.
+    def of_faces(cls, graph: KnnGraph, unit_pairs: bool = False) -> Level:
+        """The lowest level: every face a node, whose identity and average feature are the same.
+
+        A model that sees both, one after the other, is shown the one.
 
         Args:
             graph: Of the faces.
-            both: Whether the model sees every feature twice over, as identity and as average.
-            unit: Whether this pair is then scaled to unit length.
+            unit_pairs: Whether the two together are to be of unit length.
         """
         faces = graph.embeddings
-        seen = np.hstack([faces, faces]) if both else faces
-        if both and unit:
-            seen *= np.float32(np.sqrt(0.5))
+        seen = faces * np.float32(np.sqrt(0.5)) if unit_pairs else faces
         ones = np.ones(len(graph), dtype=np.float32)
         level = KnnGraph(seen, graph.neighbors, graph.similarities)
         return cls(level, faces, faces, ones, np.arange(len(graph)), chance=chance_level(faces))
@@ -104,10 +113,10 @@ def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
         rows: Only the edges of these nodes.
     """
     j, cosine = level.graph.neighbors[rows], level.graph.similarities[rows]
-    coherence, size = level.coherence, np.log(level.sizes)
+    coherence, size = level.coherence, level.log_sizes
     median, spread = level.chance
     inputs = [
         cosine, cosine * coherence[rows, None] * coherence[j], np.broadcast_to(size[rows, None], j.shape), size[j],
-        np.full(j.shape, level.sizes.max(initial=1) == 1), (cosine - median) * (CHANCE_SCALE / spread),
+        np.full(j.shape, level.lowest), (cosine - median) * (CHANCE_SCALE / spread),
     ]  # fmt: skip
     return np.where((j >= 0)[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)

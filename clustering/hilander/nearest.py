@@ -1,4 +1,10 @@
-"""A level's nearest neighbours, exact, from those of the level below where most nodes have stayed as they were."""
+"""A level's nearest neighbours: exact up to `MOST_NODES`, beyond that among those to which the level below links.
+
+Exact lists come from those of the level below where most nodes have stayed as they were. A search among all takes time
+quadratic in the nodes, so where these are many a cluster's neighbours are sought in the clusters that its nodes have
+neighbours in, or that have neighbours in it: linear. That misses most of the neighbours that are not alike and few of
+those that are, which are the ones that count.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.knn import KnnGraph, search
+from clustering.approximate import LINKS, best, both_ways
+from clustering.hilander.ranks import exchange, own_blocks
+from clustering.knn import KnnGraph
+from clustering.search import gpu_index, search
 from facerec.artifacts import readable_rows
 
 WIDER = 2
+MOST_NODES = 20_000
+SHARED_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -18,7 +29,8 @@ class Nearest:
 
     Attributes:
         graph: Of n nodes; -1 pads what is not known or not there.
-        bound: float32 [n]: every node that is not in the list has at most this cosine; below -1 if there is none.
+        bound: float32 [n]: every node that is not in the list has at most this cosine; below -1 if there is none, above
+            1 if nothing is certain.
     """
 
     graph: KnnGraph
@@ -27,7 +39,27 @@ class Nearest:
     @classmethod
     def build(cls, features: np.ndarray, k: int) -> Nearest:
         """By search among all: `WIDER` times `k` neighbours a node."""
-        return cls._of(KnnGraph.build(features, WIDER * k))
+        graph, rows = _empty(features, WIDER * k), np.flatnonzero(readable_rows(features))
+        graph.neighbors[rows], graph.similarities[rows] = together(features, rows, rows, WIDER * k)
+        return cls._of(graph)
+
+    @classmethod
+    def linked(cls, below: KnnGraph, clusters: np.ndarray, features: np.ndarray, k: int) -> Nearest:
+        """By the links of the level below; nothing is certain then.
+
+        Args:
+            below: Of its m nodes.
+            clusters: int64 [m]: the node that each has become part of.
+            features: float32 [n, d], unit or zero rows.
+            k: Neighbours that a node needs.
+        """
+        links, graph = both_ways(links_of_clusters(below, clusters)), _empty(features, WIDER * k)
+        for rows in own_blocks(len(features), SHARED_ROWS):
+            nodes = np.arange(rows.start, rows.stop)
+            graph.neighbors[rows], graph.similarities[rows] = best(features, nodes, links[rows], WIDER * k)
+        exchange(graph.neighbors, SHARED_ROWS)
+        exchange(graph.similarities, SHARED_ROWS)
+        return cls(graph, np.full(len(features), 2, dtype=np.float32))
 
     @classmethod
     def _of(cls, graph: KnnGraph) -> Nearest:
@@ -51,7 +83,7 @@ class Nearest:
         number[origin[kept]] = kept
         ids = number[self.graph.neighbors[origin[kept]]]
         cosines, bound = self.graph.similarities[origin[kept]], self.bound[origin[kept]]
-        found, near = search(features, kept, new, WIDER * k)
+        found, near = together(features, kept, new, WIDER * k)
         ids, cosines = _best(np.hstack([ids, found]), np.hstack([cosines, near]), bound, WIDER * k)
         graph = _empty(features, WIDER * k)
         graph.neighbors[kept], graph.similarities[kept] = ids, cosines
@@ -59,12 +91,59 @@ class Nearest:
         short = kept[(bound >= -1) & (ids[:, needed - 1] < 0)] if needed else kept[:0]
         again = np.sort(np.concatenate([new, short]))
         everyone = np.flatnonzero(readable)
-        graph.neighbors[again], graph.similarities[again] = search(features, again, everyone, WIDER * k)
+        graph.neighbors[again], graph.similarities[again] = together(features, again, everyone, WIDER * k)
         own = self._of(graph).bound
         limits = own.copy()
         limits[kept] = np.maximum(own[kept], bound)
         limits[again] = own[again]
         return Nearest(graph, limits)
+
+
+def links_of_clusters(below: KnnGraph, clusters: np.ndarray) -> np.ndarray:
+    """The other clusters that each cluster's nodes have neighbours in.
+
+    Args:
+        below: Of m nodes.
+        clusters: int64 [m], of n clusters.
+
+    Returns:
+        int32 [n, LINKS], by the most similar of a pair's edges, equal ones by index; -1 where there are no more.
+    """
+    order = np.argsort(clusters, kind="stable")
+    starts = np.append(0, np.cumsum(np.bincount(clusters)))
+    links = np.full((len(starts) - 1, LINKS), -1, dtype=np.int32)
+    for rows in own_blocks(len(links), SHARED_ROWS):
+        _fill_links(links[rows], rows.start, below, clusters, order[starts[rows.start] : starts[rows.stop]])
+    exchange(links, SHARED_ROWS)
+    return links
+
+
+def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.ndarray, nodes: np.ndarray) -> None:
+    """Fills in the links of consecutive clusters, of which these are the nodes."""
+    neighbors, similarities = below.neighbors[nodes], below.similarities[nodes]
+    others = clusters[neighbors]
+    own = np.broadcast_to(clusters[nodes, None], others.shape)
+    outward = (neighbors >= 0) & (others != own)
+    own, others, nearness = own[outward] - first, others[outward], -similarities[outward]
+    order = np.lexsort((nearness, others, own))
+    own, others, nearness = own[order], others[order], nearness[order]
+    once = np.flatnonzero(np.append(True, (own[1:] != own[:-1]) | (others[1:] != others[:-1]))[: len(own)])
+    once = once[np.lexsort((others[once], nearness[once], own[once]))]
+    own, others = own[once], others[once]
+    place = np.arange(len(own)) - np.searchsorted(own, own)
+    near = place < LINKS
+    links[own[near], place[near]] = others[near]
+
+
+def together(features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `search` finds, by all processes of a run together; all must call it and get the same."""
+    index = gpu_index(features, among) if len(queries) else None
+    ids, cosines = np.empty((len(queries), k), dtype=np.int32), np.empty((len(queries), k), dtype=np.float32)
+    for rows in own_blocks(len(queries), SHARED_ROWS):
+        ids[rows], cosines[rows] = search(features, queries[rows], among, k, index)
+    exchange(ids, SHARED_ROWS)
+    exchange(cosines, SHARED_ROWS)
+    return ids, cosines
 
 
 def _empty(features: np.ndarray, k: int) -> KnnGraph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from tqdm import trange
 
 from clustering.hilander.climb import climb, pseudo_density
+from clustering.hilander.encoders import Prepared, seen
 from clustering.hilander.hierarchy import HiLander
-from clustering.hilander.lander import Lander, Prepared, default_device
+from clustering.hilander.lander import Lander, default_device
 from clustering.hilander.level import Level
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
@@ -48,16 +49,11 @@ class TrainingGraph:
         density = pseudo_density(level.graph, linkage)
         counted = level.graph.valid & (density[:, None] <= density[level.graph.neighbors])
         truth = (torch.from_numpy(array).to(device) for array in (linkage > TRUE_EDGE, density, counted))
-        return cls(Prepared.of(level, device), *truth)
+        return cls(Prepared.of(level, seen(level, device)), *truth)
 
-    def some(self, rows: Tensor) -> TrainingGraph:
-        """The edges of some nodes, for a model that looks at nothing but edges."""
-        graph = self.graph
-        part = replace(
-            graph, neighbors=graph.neighbors[rows], valid=graph.valid[rows], similarities=graph.similarities[rows],
-            edges=graph.edges[rows],
-        )  # fmt: skip
-        return TrainingGraph(part, self.same[rows], self.density[rows], self.counted[rows])
+    def of_rows(self, rows: Tensor) -> TrainingGraph:
+        """What is true of the edges of some nodes."""
+        return TrainingGraph(self.graph.at(rows), self.same[rows], self.density[rows], self.counted[rows])
 
 
 def train_hilander(
@@ -176,7 +172,7 @@ def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
 def optimise(model: Lander, graphs: list[TrainingGraph], epochs: int, learning_rate: float, seed: int) -> None:
     """Minimises the loss: a step a graph in random order, so every level of every version counts alike.
 
-    Of a large graph a step takes `STEP_NODES` nodes at random if the model looks at nothing but edges.
+    Of a large graph a step takes the edges of `STEP_NODES` nodes at random.
     """
     random = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
@@ -184,11 +180,11 @@ def optimise(model: Lander, graphs: list[TrainingGraph], epochs: int, learning_r
     for _ in trange(epochs, desc="Hi-LANDER", unit="epoch", disable=None):
         for number in random.permutation(len(graphs)):
             optimizer.zero_grad()
-            graph = graphs[number]
-            if model.inputs == "similarities" and len(graph.density) > STEP_NODES:
-                rows = random.choice(len(graph.density), STEP_NODES, replace=False)
-                graph = graph.some(torch.from_numpy(rows).to(graph.density.device))
-            loss(model(graph.graph), graph).backward()
+            graph, rows = graphs[number], None
+            if len(graph.density) > STEP_NODES:
+                chosen = random.choice(len(graph.density), STEP_NODES, replace=False)
+                rows = torch.from_numpy(chosen).to(graph.density.device)
+            loss(model(graph.graph, rows), graph if rows is None else graph.of_rows(rows)).backward()
             optimizer.step()
             schedule.step()
 

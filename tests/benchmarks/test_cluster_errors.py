@@ -165,3 +165,25 @@ def test_without_a_run_it_says_so_and_ends_well(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("skipped: no runs/demo; make demo")
+
+
+def test_repairs_by_hand():
+    truth = np.array([5, 5, 5, 7, 7, 7, 7, 9])
+    found = np.array([0, 0, 1, 1, 1, 2, 2, -1])
+    assert errors.right_labels(truth, found).tolist() == [5, 5, 5, 7, 7, 7, 7, -1]
+    assert errors.pieces_joined(truth, found).tolist() == [5, 5, 7, 7, 7, 7, 7, -1]
+    assert errors.strays_out(truth, found).tolist() == [0, 0, -1, 1, 1, 2, 2, -1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(identities, seeds)
+def test_repairs_leave_what_they_say(truth, seed):
+    rng = np.random.default_rng(seed)
+    truth, found = np.abs(truth), rng.integers(-1, 5, len(truth))
+    found = np.unique(found, return_inverse=True)[1] - (found.min() < 0)
+    strays, joined = errors.strays_out(truth, found), errors.pieces_joined(truth, found)
+    kept = strays >= 0
+    if kept.any():
+        assert scores(truth[kept], strays[kept])["purity"] == 1
+    assert np.array_equal(joined[kept], truth[kept])
+    assert np.array_equal(joined >= 0, found >= 0)

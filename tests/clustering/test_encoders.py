@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from clustering.hilander.dgl_engine import require
-from clustering.hilander.encoders import GraphAttention, GraphConvolution, Prepared
+from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared, folded, seen
 from clustering.hilander.lander import Lander
 from clustering.hilander.level import Level
 from clustering.knn import KnnGraph
@@ -40,7 +41,11 @@ def level() -> Level:
 
 
 def prepared(level: Level) -> Prepared:
-    return Prepared.of(level, torch.device("cpu"))
+    return Prepared.of(level, seen(level, torch.device("cpu")))
+
+
+def encode(layer: GraphConvolution | GraphAttention, graph: Prepared) -> torch.Tensor:
+    return layer(graph, layer.parts(graph.features))
 
 
 def edges_of(level: Level, i: int) -> list[tuple[int, float]]:
@@ -53,7 +58,7 @@ def test_graph_convolution_equals_one_node_at_a_time(level, shares):
     torch.manual_seed(0)
     layer = GraphConvolution(6, 5, shares)
     features = torch.from_numpy(level.graph.embeddings)
-    for i, found in enumerate(layer(prepared(level))):
+    for i, found in enumerate(encode(layer, prepared(level))):
         weights = [(j, max(cosine, 0) if shares else cosine) for j, cosine in edges_of(level, i)]
         total = sum(weight for _, weight in weights) if shares else len(weights)
         mean = sum((weight / (total or 1) * features[j] for j, weight in weights), torch.zeros(6))
@@ -68,7 +73,7 @@ def test_attention_equals_one_node_at_a_time(level, heads):
     with torch.no_grad():
         layer.bias.normal_()
     z = layer.linear(torch.from_numpy(level.graph.embeddings)).view(-1, heads, 5)
-    for i, found in enumerate(layer(prepared(level))):
+    for i, found in enumerate(encode(layer, prepared(level))):
         near = [j for j, _ in edges_of(level, i)]
         expected = layer.bias
         for head in range(heads):
@@ -87,12 +92,12 @@ def test_attention_by_hand():
         layer.target.zero_()
         layer.bias.copy_(torch.tensor([0.0, -0.1]))
     graph = Prepared(
-        torch.tensor([[0.0, 0], [1, 0], [0, 1]]), torch.tensor([[1, 2], [0, 2], [0, 0]]),
+        torch.tensor([[0.0, 0], [1, 0], [0, 1]]), slice(None), torch.tensor([[1, 2], [0, 2], [0, 0]]),
         torch.tensor([[True, True], [True, True], [False, False]]), torch.ones(3, 2), torch.zeros(3, 2, 4),
     )  # fmt: skip
     # Node 0's neighbours score log 3 and .2 * -5 log 2: weights 3 and 1/2. Node 1's score 0 and -log 2. 2 has none.
     expected = [[6 / 7, 1 / 7 - 0.1], [0, 1 / 3 - 0.1], [0, 0]]
-    np.testing.assert_allclose(layer(graph).detach(), expected, atol=1e-6)
+    np.testing.assert_allclose(encode(layer, graph).detach(), expected, atol=1e-6)
 
 
 def dgl_or_skip() -> None:
@@ -127,26 +132,52 @@ def test_both_engines_agree_forward_and_backward(level, settings):
 def test_blocks_change_nothing(level, settings, monkeypatch):
     model = Lander(width=9, hidden=8, **settings)
     whole = model.link(level)
-    loss = model(prepared(level)).sum()
-    monkeypatch.setattr("clustering.hilander.lander.BLOCK_VALUES", 200)
-    monkeypatch.setattr("clustering.hilander.encoders.NODE_BLOCK", 7)
+    scores = model(prepared(level))
+    monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 8 * 7 * 3})
+    monkeypatch.setattr("clustering.hilander.lander.HEAD_VALUES", 40)
     np.testing.assert_allclose(model.link(level), whole, atol=1e-6)
-    torch.testing.assert_close(model(prepared(level)).sum(), loss)
+    torch.testing.assert_close(model(prepared(level)), scores)
 
 
-def test_memory_of_the_gradient_does_not_grow_with_edges_times_width(level, monkeypatch):
-    """What autograd keeps for a wide model: less than one float32 [n, k, hidden]."""
-    monkeypatch.setattr("clustering.hilander.lander.BLOCK_VALUES", 20 * 7 * 1024)
-    model, kept = Lander("features", 6, width=16, hidden=1024), {}
+@pytest.mark.parametrize("settings", MODELS)
+def test_some_rows_are_scored_as_all_are(level, settings):
+    model, rows = Lander(width=9, hidden=8, **settings), torch.tensor([11, 3, 39, 9])
+    torch.testing.assert_close(model(prepared(level), rows), model(prepared(level))[rows])
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.data_ptr()] = tensor.nelement()
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(prepared(level))
-    nodes = 2 * 40 * 1024 + model.head[1].weight.nelement()
-    assert sum(kept.values()) < 40 * 7 * 1024 + nodes
+@pytest.mark.parametrize("engine", ["native", "dgl"])
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_features_shown_once_or_twice_over(level, encoder, engine):
+    if engine == "dgl":
+        dgl_or_skip()
+    model, once = Lander("features", 12, 9, 8, encoder, engine=engine), level.graph
+    twice = KnnGraph(np.hstack([once.embeddings] * 2), once.neighbors, once.similarities)
+    np.testing.assert_allclose(model.link(level), model.link(replace(level, graph=twice)), atol=1e-6)
+
+
+def test_folded_by_hand():
+    weight = torch.tensor([[1.0, 2, 10, 20], [3, 4, 30, 40]])
+    torch.testing.assert_close(folded(weight, 2), torch.tensor([[11.0, 22], [33, 44]]))
+    torch.testing.assert_close(folded(weight, 4), weight)
+
+
+def test_memory_of_linking_is_one_hidden_vector_a_node(monkeypatch):
+    """Of the largest arrays that a wide model makes of many nodes there is one at a time, and nothing grows with k."""
+    faces = normalize(np.random.default_rng(0).normal(size=(4000, 6)))
+    level = Level.of_faces(KnnGraph(faces, np.random.default_rng(1).integers(0, 4000, (4000, 7), dtype=np.int32),
+                                    np.full((4000, 7), 0.5, np.float32)))  # fmt: skip
+    model = Lander("features", 6, width=64, hidden=64)
+    monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 64 * 7 * 20})
+    with torch.profiler.profile(profile_memory=True) as profile:
+        model.link(level)
+    largest = sorted((event.cpu_memory_usage for event in profile.events()), reverse=True)
+    assert largest[0] == 4000 * 64 * 4
+    held, peak = 0, 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    assert 4000 * 64 * 4 <= peak < 1.4 * 4000 * 64 * 4
 
 
 @pytest.mark.parametrize(

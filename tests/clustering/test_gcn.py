@@ -235,8 +235,8 @@ def edited(folder, name: str) -> None:
     ("name", "settings", "message"),
     [
         ("missing", {}, "no such file; train the model again"),
-        ("truncated", {}, "unusable weights"),
-        ("", {"model": {"dimension": 16, "width": 9}}, "unusable weights"),
+        ("truncated", {}, "not readable as safetensors"),
+        ("", {"model": {"dimension": 16, "width": 9}}, r"has shape \(.*\), config.yaml asks for \(.*9"),
         ("", {"model": {"dimension": 16, "width": -1}}, "expected sizes as positive whole numbers"),
         ("", {"model": {"dimension": 16, "depth": 2}}, "model has dimension, depth"),
         ("", {"extra": 1}, "expected min_similarity, k, model"),

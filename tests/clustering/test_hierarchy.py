@@ -304,6 +304,12 @@ def put(path: str, array: np.ndarray):
         ("cut --clusters {c} --level 50 --out {o}", None, "level is 50; {c} has levels 0 to"),
         ("cut --clusters {c} --level -1 --out {o}", None, "level is -1"),
         ("cut --clusters {c} --level 0 --out {o}", put("confidence.npy", np.ones(3)), "3 values for 480 faces"),
+        (
+            "cut --clusters {c} --level 0 --out {o}",
+            put("confidence.npy", np.full(480, 1.5)),
+            "expected one in [0, 1] each",
+        ),
+        ("cut --clusters {c} --level 0 --out {o}", remove("confidence.npy"), "give --embeddings to estimate it"),
         ("cut --clusters {c} --level 0 --embeddings {t}/few.npy --out {o}", None, "2 embeddings for 480 faces"),
         ("cut --clusters {c} --level 0 --embeddings {t}/embeddings --out {o}", remove("config.yaml"), "no such file"),
     ],

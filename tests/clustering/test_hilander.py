@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering.hilander import nearest
 from clustering.hilander.climb import FEATURES, climb, decode, merge, pseudo_density, trees
 from clustering.hilander.encoders import GraphConvolution, Prepared
 from clustering.hilander.hierarchy import HiLander
@@ -21,6 +22,7 @@ from clustering.hilander.training import (
     connectivity_loss,
     density_loss,
     loss,
+    optimise,
     train_hilander,
     training_graphs,
     true_linkage,
@@ -117,10 +119,10 @@ def test_merge_by_hand(features):
 def test_what_the_model_sees_of_faces():
     faces = np.array([[0.6, 0.8], [1, 0]], np.float32)
     graph = KnnGraph.build(faces, 1)
-    twice = np.hstack([faces, faces])
-    np.testing.assert_array_equal(Level.of_faces(graph).graph.embeddings, faces)
-    np.testing.assert_allclose(Level.of_faces(graph, both=True).graph.embeddings, twice * math.sqrt(0.5), rtol=1e-6)
-    np.testing.assert_array_equal(Level.of_faces(graph, both=True, unit=False).graph.embeddings, twice)
+    assert Level.of_faces(graph).graph.embeddings is faces
+    pairs = np.hstack([Level.of_faces(graph, unit_pairs=True).graph.embeddings] * 2)
+    np.testing.assert_allclose(np.linalg.norm(pairs, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(pairs, np.hstack([faces, faces]) * math.sqrt(0.5), rtol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -134,7 +136,7 @@ def test_updated_neighbours_equal_those_of_a_search(n, k, seed, merged, distinct
     rows = random.normal(size=(n, 4)) if distinct else random.integers(-1, 2, size=(n, 2)) + 1e-3
     rows = normalize(rows)
     rows[0] = 0
-    nearest = Nearest.build(rows, k)
+    lists = Nearest.build(rows, k)
     for _ in range(3):
         kept = np.flatnonzero(random.random(len(rows)) >= merged)
         new = normalize(random.normal(size=(random.integers(0, 4), rows.shape[1])))
@@ -144,16 +146,74 @@ def test_updated_neighbours_equal_those_of_a_search(n, k, seed, merged, distinct
         origin = np.concatenate([kept, np.full(len(new), -1)])
         shuffled = np.argsort(random.integers(0, len(rows), len(rows)) * (origin < 0) + np.arange(len(rows)))
         rows, origin = rows[shuffled], origin[shuffled]
-        nearest = nearest.updated(rows, origin, k)
+        lists = lists.updated(rows, origin, k)
         expected = KnnGraph.build(rows, 2 * k)
-        found = nearest.graph
+        found = lists.graph
         np.testing.assert_array_equal(found.valid[:, :k], expected.valid[:, :k])
         same = found.valid & expected.valid
         np.testing.assert_allclose(found.similarities[same], expected.similarities[same], atol=1e-6)
         if distinct:
             np.testing.assert_array_equal(found.neighbors[same], expected.neighbors[same])
         beyond = np.where(expected.valid[:, -1], expected.similarities[:, -1], -2)
-        assert np.all(nearest.bound >= beyond - 1e-6)
+        assert np.all(lists.bound >= beyond - 1e-6)
+
+
+def links_slowly(graph: KnnGraph, clusters: np.ndarray) -> list[list[int]]:
+    """Of each cluster the others that its nodes have neighbours in, the nearest first."""
+    nearest: list[dict[int, float]] = [{} for _ in range(clusters.max() + 1)]
+    for i, j, cosine in zip(*graph.valid.nonzero(), graph.similarities[graph.valid], strict=True):
+        own, other = clusters[i], clusters[graph.neighbors[i, j]]
+        if own != other:
+            nearest[own][other] = max(cosine, nearest[own].get(other, -2))
+    return [sorted(found, key=lambda other: (-found[other], other)) for found in nearest]
+
+
+@settings(max_examples=40, deadline=None)
+@given(problem=problems(), seed=st.integers(0, 99), links=st.sampled_from([2, 20]))
+def test_links_of_clusters_equal_those_found_one_edge_at_a_time(problem, seed, links):
+    graph, *_ = problem
+    clusters = np.unique(np.random.default_rng(seed).integers(0, 12, len(graph)), return_inverse=True)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nearest, "LINKS", links)
+        patch.setattr(nearest, "SHARED_ROWS", 5)
+        found = nearest.links_of_clusters(graph, clusters)
+    assert found.shape == (clusters.max() + 1, links)
+    assert [[other for other in row if other >= 0] for row in found.tolist()] == [
+        row[:links] for row in links_slowly(graph, clusters)
+    ]
+
+
+def test_linked_neighbours_are_the_nearest_of_the_clusters_that_are_linked_either_way():
+    random = np.random.default_rng(3)
+    graph = KnnGraph.build(normalize(random.normal(size=(60, 4))), 3)
+    clusters = np.unique(random.integers(0, 20, 60), return_inverse=True)[1]
+    features = normalize(random.normal(size=(clusters.max() + 1, 4)))
+    links, found = links_slowly(graph, clusters), Nearest.linked(graph, clusters, features, 2).graph
+    for own, row in enumerate(found.neighbors):
+        near = {*links[own], *(other for other, theirs in enumerate(links) if own in theirs)}
+        best = sorted(near, key=lambda other: -(features[own] @ features[other]))[:4]
+        assert [other for other in row if other >= 0] == best
+        np.testing.assert_allclose(found.similarities[own, : len(best)], features[best] @ features[own], atol=1e-6)
+
+
+def test_levels_of_many_nodes_go_by_links_and_small_ones_above_them_are_exact(blobs, monkeypatch):
+    graph = KnnGraph.build(blobs(identities=40, faces=12, spread=0.9)[0], 4)
+
+    def link(level: Level) -> np.ndarray:
+        return np.where(level.graph.valid, (level.graph.similarities + 1) / 2, 0).astype(np.float32)
+
+    exact = [step.level for step in climb(graph, link, 0.6, "average", 4)]
+    assert len(exact) > 3
+    monkeypatch.setattr("clustering.hilander.climb.MOST_NODES", len(exact[2].graph))
+    linked = [step.level for step in climb(graph, link, 0.6, "average", 4)]
+    assert np.all(linked[1].nearest.bound > 1)
+    np.testing.assert_array_equal(linked[1].sums, exact[1].sums)
+    assert np.mean(linked[1].graph.similarities) <= np.mean(exact[1].graph.similarities)
+    for level in linked[2:]:
+        if len(level.graph) <= len(exact[2].graph):
+            found = KnnGraph.build(level.nearest.graph.embeddings, 4)
+            np.testing.assert_array_equal(level.graph.neighbors, found.neighbors)
+    assert len(linked[-1].graph) <= len(exact[2].graph)
 
 
 def test_average_is_over_all_original_faces(blobs):
@@ -173,6 +233,7 @@ def training_graph() -> TrainingGraph:
     """Three nodes in a row of similarities .5: 0 and 1 share an identity; node 2's second neighbour is missing."""
     graph = Prepared(
         features=torch.eye(3),
+        nodes=slice(None),
         neighbors=torch.tensor([[1, 2], [0, 2], [1, 0]]),
         valid=torch.tensor([[True, True], [True, True], [True, False]]),
         similarities=torch.tensor([[0.5, 0.4], [0.5, 0.2], [0.2, 0.0]]),
@@ -197,16 +258,34 @@ def test_losses_by_hand():
 
 
 def test_graph_convolution_by_hand():
-    layer = GraphConvolution(3, 1)
+    layer, graph = GraphConvolution(3, 1), training_graph().graph
     with torch.no_grad():
         layer.linear.weight.copy_(torch.tensor([[1.0, 2, 3, 10, 20, 30]]))
         layer.linear.bias.zero_()
     # node 0: itself e0; mean of .5 e1 and .4 e2. Node 2 has one neighbour, e1 at .2.
     expected = [1 + (20 * 0.5 + 30 * 0.4) / 2, 2 + (10 * 0.5 + 30 * 0.2) / 2, 3 + 20 * 0.2]
-    np.testing.assert_allclose(layer(training_graph().graph)[:, 0].detach(), expected, rtol=1e-6)
+    np.testing.assert_allclose(layer(graph, layer.parts(graph.features))[:, 0].detach(), expected, rtol=1e-6)
     layer.shares = True
     expected = [1 + (20 * 0.5 + 30 * 0.4) / 0.9, 2 + (10 * 0.5 + 30 * 0.2) / 0.7, 3 + 20]
-    np.testing.assert_allclose(layer(training_graph().graph)[:, 0].detach(), expected, rtol=1e-6)
+    np.testing.assert_allclose(layer(graph, layer.parts(graph.features))[:, 0].detach(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", ["features", "similarities"])
+def test_a_step_takes_the_edges_of_some_nodes_of_a_large_graph(blobs, monkeypatch, inputs):
+    embeddings, labels = blobs(identities=10, faces=15, spread=0.9)
+    graphs = list(training_graphs(KnnGraph.build(embeddings, 4), labels, "average"))
+    sizes, model = [], Lander(inputs, 0 if inputs == "similarities" else 16, width=8, hidden=8)
+    monkeypatch.setattr("clustering.hilander.training.STEP_NODES", 50)
+    handle = model.head.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
+    optimise(model, graphs, 2, 0.01, seed=0)
+    handle.remove()
+    assert sorted(sizes) == sorted(2 * [4 * min(50, len(graph.density)) for graph in graphs])
+    rows = torch.tensor([7, 140, 3])
+    whole = model(graphs[0].graph)
+    torch.testing.assert_close(model(graphs[0].graph, rows), whole[rows])
+    part = graphs[0].of_rows(rows)
+    np.testing.assert_array_equal(part.same, graphs[0].same[rows])
+    np.testing.assert_array_equal(part.counted, graphs[0].counted[rows])
 
 
 def test_training_graphs_are_pure_and_end_without_true_edges(blobs):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering.approximate import found_shares
 from clustering.knn import KnnGraph, knn
 from facerec.artifacts import InputError, normalize
 
@@ -65,6 +66,25 @@ def test_command_writes_what_load_reads(folder):
     graph = KnnGraph.load(out, embeddings)
     np.testing.assert_array_equal(graph.neighbors, KnnGraph.build(embeddings, 3).neighbors)
     assert graph.narrowed(2).k == 2
+
+
+def test_half_precision_gives_nearly_the_same_neighbours(tmp_path, blobs):
+    faces, _ = blobs(identities=40, faces=10, spread=0.8)
+    np.save(tmp_path / "half.npy", faces.astype(np.float16))
+    half, single = KnnGraph.load(knn(tmp_path / "half.npy", tmp_path / "half", k=5), faces), KnnGraph.build(faces, 5)
+    assert found_shares(half.neighbors, single.neighbors).mean() > 0.995
+    np.testing.assert_allclose(half.similarities, single.similarities, atol=1e-3)
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_half_precision_is_that_of_its_rounded_rows(tmp_path, blobs, index):
+    faces = blobs(identities=150, faces=10, spread=0.8)[0].astype(np.float16)
+    np.save(tmp_path / "half.npy", faces)
+    np.save(tmp_path / "rounded.npy", normalize(faces))
+    half, rounded = (knn(tmp_path / f"{name}.npy", tmp_path / name, k=5, index=index) for name in ("half", "rounded"))
+    for name in ("neighbors.npy", "similarities.npy"):
+        assert (half / name).read_bytes() == (rounded / name).read_bytes()
+    assert {path.name for path in half.iterdir()} == {"meta.json", "neighbors.npy", "similarities.npy"}
 
 
 @pytest.mark.parametrize(("k", "message"), [(0, "k is 0"), (20, "at most 19 neighbours; k is 20")])

@@ -54,6 +54,15 @@ def test_costs_grow_with_everything(index):
         assert more.multiplied >= base.multiplied
 
 
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_processes_share_lists_and_disk_alone(index):
+    one, four = (Costs.of(index, 10**6, 128, 10, processes) for processes in (1, 4))
+    assert one.memory < four.memory < 4 * one.memory
+    assert one.disk == four.disk
+    own = Costs.of("exact", 1, 128, 10).memory
+    assert Costs.of("exact", 1, 128, 10, 3).memory == pytest.approx(3 * own, rel=1e-4)
+
+
 def test_a_million_faces_fit_beside_the_input():
     assert Costs.of("ivf", 10**6, 128, 10).memory < 4 << 30
 

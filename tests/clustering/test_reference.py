@@ -97,7 +97,7 @@ def test_imported_weights_compute_what_the_reference_computes(variant, suffix, b
     assert graph.similarities.min() > 0
     seen = np.hstack([embeddings, embeddings]) if variant == "faces" else embeddings
     expected = linked_slowly(state, seen, graph.neighbors, graph.similarities)
-    level = Level.of_faces(graph, both=variant == "faces", unit=False)
+    level = Level.of_faces(graph)
     assert expected.std() > 0.03
     np.testing.assert_allclose(model.link(level), expected, atol=1e-5)
 

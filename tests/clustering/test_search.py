@@ -57,3 +57,20 @@ def test_half_precision_is_searched_in_single(embeddings):
     expected = search(half.astype(np.float32), rows, rows, 4)
     for found, wanted in zip(search(half, rows, rows, 4), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_few_queries_are_multiplied_too():
+    assert faiss.cvar.distance_compute_blas_threshold <= 1024
+
+
+@pytest.mark.parametrize(("processes", "expected"), [(1, None), (3, [0])])
+def test_a_process_has_all_gpus_or_one_of_several_its_own(embeddings, monkeypatch, processes, expected):
+    used = []
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpus_list", lambda index, gpus: used.append(gpus) or index)
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setenv("LOCAL_RANK", str(processes - 1))
+    ids, _ = search(embeddings, np.arange(90), np.arange(90), 5)
+    assert used == [expected]
+    monkeypatch.undo()
+    np.testing.assert_array_equal(ids, search(embeddings, np.arange(90), np.arange(90), 5)[0])

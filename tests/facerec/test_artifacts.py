@@ -1,3 +1,6 @@
+import shutil
+from collections import namedtuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +50,35 @@ def test_rows_of_other_length_or_type_are_normalised(tmp_path, dtype, caplog):
     assert loaded.embeddings.dtype == np.float32
     assert loaded.readable.tolist() == [True, False, True]
     assert "normalised in memory" in caplog.text
+
+
+def test_rows_are_normalised_once_into_a_mapped_file(tmp_path, unit_rows, caplog):
+    np.save(tmp_path / "embeddings.npy", unit_rows.astype(np.float16))
+    scratch = tmp_path / "scratch" / "rows.npy"
+    in_memory, written = load_embeddings(tmp_path).embeddings, None
+    for _ in range(2):
+        mapped = load_embeddings(tmp_path, scratch).embeddings
+        assert isinstance(mapped, np.memmap)
+        np.testing.assert_array_equal(mapped, in_memory)
+        assert written in (None, scratch.stat().st_mtime_ns)
+        written = scratch.stat().st_mtime_ns
+    assert [path.name for path in scratch.parent.iterdir()] == ["rows.npy"]
+    assert f"float16, not float32 rows of unit length; normalised in {scratch}" in caplog.text
+    np.testing.assert_allclose(in_memory, unit_rows, atol=1e-3)
+
+
+def test_unit_rows_need_no_other_file(tmp_path, unit_rows):
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    load_embeddings(tmp_path, tmp_path / "scratch" / "rows.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npy"]
+
+
+def test_no_room_to_normalise(tmp_path, monkeypatch):
+    np.save(tmp_path / "embeddings.npy", np.ones((5, 8), np.float16))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=100))
+    with pytest.raises(InputError, match="too little room for 0 MiB of float32 rows; choose another --out"):
+        load_embeddings(tmp_path, tmp_path / "rows.npy")
+    assert not (tmp_path / "rows.npy").exists()
 
 
 @settings(max_examples=25, deadline=None)

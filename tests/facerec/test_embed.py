@@ -148,6 +148,16 @@ def test_a_run_with_other_batches_begins_anew(tmp_path, make_faces, model, monke
     assert contents(tmp_path / "e") == contents(whole)
 
 
+def test_half_precision_is_the_same_rounded(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "f", identities=2, each=2)
+    options = {"model": model, "faces": faces, "workers": 0}
+    single = embed(**options, out=tmp_path / "single") / "embeddings.npy"
+    half = embed(**options, dtype="float16", out=tmp_path / "half") / "embeddings.npy"
+    assert np.load(half).dtype == np.float16
+    np.testing.assert_array_equal(np.load(half), np.load(single).astype(np.float16))
+    assert load_embeddings(half.parent).embeddings.dtype == np.float32
+
+
 def test_two_processes_write_what_one_does(tmp_path, make_faces, model):
     faces = make_faces(tmp_path / "f", identities=4, each=5)
     for broken in ("person0/01.png", "person3/00.png"):
@@ -241,6 +251,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
         (["--model", model, "--faces", faces, "--batch-size", "0"], "at least 1"),
         (["--model", model, "--faces", faces, "--precision", "fp8"], "--precision fp8; choose one of"),
+        (["--model", model, "--faces", faces, "--dtype", "int8"], "--dtype int8; choose one of float32, float16"),
     ]
     for arguments, text in cases:
         words = ["embed", *map(str, arguments), "--out", str(tmp_path / "out")]
