@@ -91,7 +91,7 @@ class Costs:
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
-        """Of Hi-LANDER on that graph: a ninth as many nodes search each other on the level above, up to a limit exactly."""
+        """Of Hi-LANDER on that graph: on the level above a ninth as many nodes search each other, many not exactly."""
         memory = HILANDER_BASE + faces * (2 * dimension + HILANDER_EDGE * k)
         searched = min(faces, SEARCHED_FACES)
         return cls(memory, faces * 40, 2.0 * UPPER_PAIRS * faces * searched * dimension, faces * k * HILANDER_GATHERED)
