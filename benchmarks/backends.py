@@ -1,11 +1,14 @@
 """Every backend on embeddings of people it has never seen: tuned on one set, scored on another and on stand-ins of it.
 
     python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plots FOLDER]
+    python benchmarks/backends.py --tune RUN/embeddings/validation --test RUN/embeddings/unlabelled \\
+        --truth RUN/corpus/unlabelled_truth.npy
 
-Each archive holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n]. Without them it says so and ends. The
-stand-ins are the test set's ``small`` and ``large`` versions (`clustering.resample`): one to three faces a person, and
-hundreds. With --plots a figure a backend shows the score of every setting that was tried against its main
-parameter, on the tuning set's versions and on the test set: where the two peaks are apart, tuning does not carry over.
+Each set is an archive that holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n], or a folder as ``embed`` makes
+it, such as those of the demo. Without them it says so and ends. The stand-ins are the test set's ``small`` and
+``large`` versions (`clustering.resample`): one to three faces a person, and hundreds. With --plots a figure a backend
+shows the score of every setting that was tried against its main parameter, on the tuning set's versions and on the test
+set: where the two peaks are apart, tuning does not carry over.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from clustering.base import BACKENDS, backend
 from clustering.cluster import load_clusterer
 from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, versions
+from clustering.train import load_labelled
 from eval.clusters import scores
 from facerec.artifacts import read_json, save_embeddings
 
@@ -37,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tune", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
     parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
+    parser.add_argument("--truth", type=Path, help="identities of a --test folder without labels.npy")
     parser.add_argument("--backends", default=",".join(BACKENDS))
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--plots", type=Path)
@@ -46,7 +51,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_sets(folder, arguments.tune, arguments.test)
+        write_sets(folder, read_set(arguments.tune), read_set(arguments.test, arguments.truth))
         print(
             f"{'backend':12} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}  "
             + "  ".join(f"{name + ' Fp':>9} {'Fb':>6}" for name in STAND_INS)
@@ -57,18 +62,22 @@ def main() -> None:
                 sensitivity(folder, each, arguments.plots)
 
 
-def write_sets(folder: Path, tune: Path, test: Path) -> None:
+def read_set(path: Path, truth: Path | None = None) -> LabelledFaces:
+    """The readable faces of known identity of an archive or a folder."""
+    if path.is_dir():
+        return load_labelled(path, truth)
+    with np.load(path, allow_pickle=False) as archive:
+        return LabelledFaces(archive["embeddings"], archive["labels"])
+
+
+def write_sets(folder: Path, tune: LabelledFaces, test: LabelledFaces) -> None:
     """Writes the embedding sets ``tune``, ``test`` and the stand-ins, and the graphs of all but the first."""
-    for part, path in (("tune", tune), ("test", test)):
-        with np.load(path, allow_pickle=False) as archive:
-            sets = {part: LabelledFaces(archive["embeddings"], archive["labels"])}
-        if part == "test":
-            sets |= {name: found for name, found in versions(sets["test"], 0).items() if name in STAND_INS}
-        for name, faces in sets.items():
-            (folder / name).mkdir()
-            save_embeddings(folder / name, faces.embeddings, labels=faces.labels)
-            if name != "tune":
-                clustering(folder, "knn", "--embeddings", name, "--k", str(NEIGHBORS), "--out", f"knn-{name}")
+    stand_ins = {name: found for name, found in versions(test, 0).items() if name in STAND_INS}
+    for name, faces in {"tune": tune, "test": test, **stand_ins}.items():
+        (folder / name).mkdir()
+        save_embeddings(folder / name, faces.embeddings, labels=faces.labels)
+        if name != "tune":
+            clustering(folder, "knn", "--embeddings", name, "--k", str(NEIGHBORS), "--out", f"knn-{name}")
 
 
 def row(folder: Path, name: str, trials: int) -> str:

@@ -2,8 +2,9 @@
 
 What is chosen or learned on one set of faces has to hold on others, so it is chosen and learned on several. Some are
 subsets of the faces. Others have more identities or more faces per identity than there are, and these are simulated:
-a face is its identity's centre plus a residual; the residuals are real ones, and new centres are random combinations of
-real centres with their mean and covariance, and as often alike.
+a face is its identity's centre plus a residual. New centres are random combinations of real centres with their mean and
+covariance, and as often alike; residuals are real ones, for new identities mirrored, lest those with residuals of the
+same real identity be alike in them, which no strangers are.
 """
 
 from __future__ import annotations
@@ -75,20 +76,54 @@ def large(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
 
 
 def crowd(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
-    """Many new identities: new centres, each with the residuals of some faces of one real identity."""
-    centres, residuals, inverse = _parts(faces)
+    """Many new identities: new centres, each with faces that are spread like some of one real identity."""
+    centres, _, inverse = _parts(faces)
     count = min(CROWD * len(centres), CROWD_LIMIT)
     invented = invent(centres, count, random)
-    lengths = np.linalg.norm(centres, axis=1)
     donors = random.integers(0, len(centres), count)
-    invented *= (lengths[donors] / np.linalg.norm(invented, axis=1))[:, None]
     sizes = np.bincount(inverse)
     numbers = np.ceil(sizes[donors] ** (random.random(count) ** 2)).astype(int)
     labels = np.repeat(np.arange(count), numbers)
     order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
     place = np.arange(len(labels)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
-    rows = order[starts[donors[labels]] + place]
-    return LabelledFaces(normalize(invented[labels] + residuals[rows]), labels)
+    place += random.integers(0, sizes[donors])[labels]
+    donor = donors[labels]
+    rows = order[starts[donor] + place % sizes[donor]]
+    return LabelledFaces(transplanted(faces.embeddings, centres[inverse], rows, invented, labels, random), labels)
+
+
+def transplanted(
+    faces: np.ndarray, own: np.ndarray, rows: np.ndarray, centres: np.ndarray, labels: np.ndarray,
+    random: np.random.Generator,
+) -> np.ndarray:  # fmt: skip
+    """Faces around other centres, each with the cosine to its centre that a real face has to its own.
+
+    What is left of a real face is at right angles to its own centre. It is mirrored in the principal axes of all such
+    residuals, in each of them with a chance of a half, alike for all faces of a new identity: their spread is kept, and
+    the likeness of an identity's faces, but two identities with the same residuals are no more alike than any two.
+    Without this the nearest stranger of a face made from 100 people of celeba299 is at a cosine of 0.51, among as many
+    real ones at 0.42 (with it 0.42), and a threshold chosen on such faces is too strict.
+
+    Args:
+        faces: float32 [n, d], real faces.
+        own: float64 [n, d], their identities' centres, of any length.
+        rows: int64 [m], the real face that each new one is made from.
+        centres: float64 [c, d], the new identities' centres, of any length.
+        labels: int64 [m], the new identity of each.
+        random: Where the mirrors are drawn from.
+
+    Returns:
+        float32 [m, d].
+    """
+    own, centres = normalize(own), normalize(centres)
+    cosines = np.minimum((faces * own).sum(axis=1, keepdims=True), 1)
+    residuals = faces - cosines * own
+    axes = np.linalg.eigh(residuals.T @ residuals)[1]
+    signs = random.choice(np.array([-1, 1], np.float32), size=(len(centres), len(axes)))
+    mirrored = ((residuals @ axes)[rows] * signs[labels]) @ axes.T
+    mirrored -= (mirrored * centres[labels]).sum(axis=1, keepdims=True) * centres[labels]
+    cosines = cosines[rows]
+    return normalize(cosines * centres[labels] + np.sqrt(1 - cosines**2) * normalize(mirrored))
 
 
 def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
