@@ -187,7 +187,7 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
     """
     random = np.random.default_rng(seed)
     losses = []
-    for version in versions(faces, seed).values():
+    for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
         i, column = np.nonzero(graph.valid)
         drawn = random.permutation(len(i))[: training["pairs"]]

@@ -139,7 +139,7 @@ def train_connectivity(
     """
     random = np.random.default_rng(seed)
     losses = []
-    for version in versions(faces, seed).values():
+    for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
         candidates = denser(graph, model.vertices.confidence(graph))
         some = np.flatnonzero(candidates.any(axis=1))

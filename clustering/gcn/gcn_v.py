@@ -134,7 +134,7 @@ def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Mapping[
     torch.manual_seed(seed)
     model = ConfidenceNetwork(faces.embeddings.shape[1], training["width"]).to(default_device())
     losses = []
-    for version in versions(faces, seed).values():
+    for version in versions(faces, seed, alike=True).values():
         whole = KnnGraph.build(version.embeddings, k)
         for neighbors in sorted({k, max(k // 2, 1)}):
             graph = whole.narrowed(neighbors)

@@ -170,7 +170,7 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
     """
     random = np.random.default_rng(seed)
     losses = []
-    for version in versions(faces, seed).values():
+    for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
         some = random.permutation(len(graph))[: training["faces"]]
         batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]

@@ -97,7 +97,7 @@ def train_hilander(
             keeps the model fit for other recognisers. Only models that see no embedding can.
     """
     dimension = embeddings.shape[1] * (2 if features in ("both", "reference") else 1)
-    parts = list(versions(LabelledFaces(embeddings, labels), seed).values())
+    parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
     if inputs == "similarities":
         dimension, parts = 0, parts + list(recognisers(simulated, seed))
     torch.manual_seed(seed)

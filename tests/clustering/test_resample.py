@@ -129,3 +129,9 @@ def test_strangers_made_of_a_hundred_people_are_as_near_as_the_real_ones(real):
     rows = np.concatenate([order[starts[donor] : starts[donor] + sizes[donor]] for donor in donors])
     found = transplanted(faces[known], own, rows, invented, owners, random)
     assert nearest_stranger(found, owners) == pytest.approx(nearest_stranger(faces, labels), abs=0.03)
+
+
+def test_a_crowd_to_learn_from_has_strangers_that_are_more_alike(blobs):
+    faces = LabelledFaces(*blobs(identities=40, faces=8, dimension=64, spread=1.0)[:2])
+    near = [nearest_stranger(*crowd(faces, np.random.default_rng(0), alike)) for alike in (False, True)]
+    assert near[1] > near[0] + 0.03
