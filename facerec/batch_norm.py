@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from facerec.distributed import summed, world_size
+from facerec.distributed import summed
+from facerec.processes import world_size
 
 
 def synchronised(network: nn.Module, device: torch.device) -> nn.Module:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from facerec.artifacts import InputError, read_yaml, write_yaml
 from facerec.backbones import build
-from facerec.distributed import barrier, is_main, rank, world_size
+from facerec.processes import barrier, is_main, rank, world_size
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 BUILD_OPTIONS = {"backbone": str, "width": (int, float), "input_size": int, "embedding_size": int}

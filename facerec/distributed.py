@@ -14,11 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from facerec.artifacts import InputError
-from facerec.processes import barrier, is_main, join, local_rank, rank, world_size
-
-__all__ = [
-    "average_gradients", "barrier", "collected", "gathered", "is_main", "rank", "setup", "summed", "world_size",
-]  # fmt: skip
+from facerec.processes import join, local_rank, rank, world_size
 
 Item = TypeVar("Item")
 

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec import distributed
+from facerec import distributed, processes
 from facerec.artifacts import InputError, read_json, write_json, write_lines, write_table
 from facerec.checkpoint import load_model
 from facerec.dataset import resized
@@ -72,9 +72,9 @@ def embed(
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()
     _embed_blocks(begun, _Blocks(store, size, batch_size), blocks, embedder, flip, workers, model)
-    distributed.barrier()
+    processes.barrier()
     seconds = time.perf_counter() - started
-    if not distributed.is_main():
+    if not processes.is_main():
         return {}
     skipped = begun.end()
     if len(skipped) == len(store):
@@ -93,14 +93,14 @@ def _embed_blocks(
     begun: _Begun, faces: _Blocks, blocks: np.ndarray, embedder: Embedder, flip: bool, workers: int, model: Path
 ) -> None:
     """Embeds this rank's share of the blocks that are left."""
-    blocks = blocks[distributed.rank() :: distributed.world_size()]
+    blocks = blocks[processes.rank() :: processes.world_size()]
     loader = DataLoader(
         faces, batch_size=None, sampler=blocks.tolist(), num_workers=workers, worker_init_fn=prepare_worker
     )
     prepare_worker()
     with tqdm(
         total=min(len(blocks) * faces.batch_size, len(faces.store)), desc="embed", unit=" faces",
-        disable=None if distributed.is_main() else True,
+        disable=None if processes.is_main() else True,
     ) as bar:  # fmt: skip
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
@@ -138,16 +138,16 @@ class _Begun:
             f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
         }  # fmt: skip
         *_, noted = files
-        if distributed.is_main() and not (folder / noted).exists():
+        if processes.is_main() and not (folder / noted).exists():
             self._clear()
             for name, (shape, kind) in files.items():
                 np.lib.format.open_memmap(folder / name, "w+", kind, shape)
-        distributed.barrier()
+        processes.barrier()
         self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
         self.finished = np.array(self.noted)
         self.blocks: list[int] = []
         self.unread: list[Unread] = []
-        distributed.barrier()  # before anyone notes a block
+        processes.barrier()  # before anyone notes a block
 
     def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
         """Takes embeddings [b, d], not normalised, of rows int64 [b]."""

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from facerec.artifacts import InputError
 from facerec.dataset import TrainingSet, resized
 from facerec.device import to_input
-from facerec.distributed import is_main
 from facerec.optimisation import Outcome
+from facerec.processes import is_main
 from facerec.store import UnreadableFace
 from facerec.validation import PairSet
 

@@ -15,8 +15,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from facerec.batch_norm import synchronised
 from facerec.device import to_input
-from facerec.distributed import average_gradients, gathered, world_size
+from facerec.distributed import average_gradients, gathered
 from facerec.partial_fc import PartialHead
+from facerec.processes import world_size
 
 SCHEDULES = ("cosine", "poly")
 

@@ -28,8 +28,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.artifacts import InputError
-from facerec.distributed import gathered, rank, world_size
+from facerec.distributed import gathered
 from facerec.margins import NormStatistics, adaface, combined, filtered, pooled
+from facerec.processes import rank, world_size
 
 INITIAL_DEVIATION = 0.01
 DRAWN_ROWS = 65_536

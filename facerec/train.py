@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facerec import distributed
+from facerec import distributed, processes
 from facerec.artifacts import InputError, load_array, load_labels, write_table
 from facerec.backbones import build
 from facerec.checkpoint import load_states, load_weights, remove_states, save_model, save_states
@@ -137,7 +137,7 @@ def train(
     place = choose_device(device)
     context = autocast(place, precision)
     sets = [validation] if isinstance(validation, Path) else validation or []
-    pairs = read_pairs(sets) if distributed.is_main() else []
+    pairs = read_pairs(sets) if processes.is_main() else []
     options = {"backbone": backbone, "width": width, "input_size": input_size, "embedding_size": embedding_size}
     torch.manual_seed(seed)
     network = build(backbone, embedding_size, input_size, width)
@@ -154,11 +154,11 @@ def train(
     first = progress.get("step", 0)
     skipped: set[Skipped] = {tuple(face) for face in progress.get("skipped", [])}
     learner = Learner(network, head, optimizer, place, context, accumulate, clip, shared_statistics, compile)
-    batches = Batches(training_set, order, input_size, seed, distributed.rank(), distributed.world_size(), accumulate)
+    batches = Batches(training_set, order, input_size, seed, processes.rank(), processes.world_size(), accumulate)
     loader = _loader(batches, range(first, total), workers, place)
     model.train()
     prepare_worker()
-    hidden = None if distributed.is_main() else True
+    hidden = None if processes.is_main() else True
     bar = tqdm(loader, "train", total, initial=first, unit="step", disable=hidden)
     with contextlib.closing(Monitor(out / "tensorboard", first, total, batch_size, bar)) as monitor:
         for step, (images, classes, weights, unread) in enumerate(bar, first):
@@ -177,7 +177,7 @@ def train(
                 save_states(state, model, optimizer, {"step": step + 1, "skipped": sorted(skipped)}, sharded)
         monitor.project(network.eval(), training_set, input_size, place, context)
     skipped, centres = distributed.collected(skipped), _centres(head)
-    if distributed.is_main():
+    if processes.is_main():
         about = {"classes": training_set.classes, "faces": len(training_set), "steps": total, "seed": seed}
         save_model(out, network, {**options, "normalization": "RGB, (value - 127.5) / 127.5", **about})
         save_file({"centres": centres}, out / "head.safetensors")
@@ -253,7 +253,7 @@ def _loader(batches: Batches, steps: range, workers: int, place: torch.device) -
 
 def _step_seed(seed: int, step: int) -> int:
     """Seeds what a backbone may draw in a step, on every rank otherwise."""
-    return int(np.random.SeedSequence((seed, step, distributed.rank())).generate_state(1)[0])
+    return int(np.random.SeedSequence((seed, step, processes.rank())).generate_state(1)[0])
 
 
 def _centres(head: Head) -> Tensor:
@@ -281,7 +281,7 @@ def _check_options(
 
 
 def _check_parts(batch_size: int, accumulate: int, clip: float | None, validation_steps: int) -> None:
-    ranks = distributed.world_size()
+    ranks = processes.world_size()
     if accumulate < 1 or batch_size % (accumulate * ranks) or batch_size // accumulate < 2 * ranks:
         raise InputError(
             f"--batch-size {batch_size} --accumulate {accumulate} with {ranks} process(es); the batch is divided into "

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from facerec import distributed
+from facerec import distributed, processes
 from facerec.batch_norm import synchronised
 from facerec.checkpoint import load_model
 
@@ -26,7 +26,7 @@ import json, os, sys
 from pathlib import Path
 import torch
 from torch import nn
-from facerec import distributed
+from facerec import distributed, processes
 from facerec.backbones import build
 from facerec.heads import MarginHead, ProxyHead, TwoHeads
 from facerec.optimisation import Learner
@@ -52,7 +52,7 @@ CASES = {
 def learned(case):
     torch.manual_seed(0)
     make, options = CASES[case]
-    network, rank, ranks = build("mobilefacenet", 8, 32, 0.125), distributed.rank(), distributed.world_size()
+    network, rank, ranks = build("mobilefacenet", 8, 32, 0.125), processes.rank(), processes.world_size()
     if case == "single":
         backbone, head = network.to(memory_format=torch.channels_last), make()
     else:
@@ -162,9 +162,9 @@ def test_a_process_alone_is_rank_0_of_1(monkeypatch):
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     rows = torch.ones(2, 3)
-    assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
+    assert (processes.rank(), processes.world_size(), processes.is_main()) == (0, 1, True)
     assert distributed.setup(torch.device("cpu")) == torch.device("cpu")
-    distributed.barrier()
+    processes.barrier()
     assert distributed.gathered(rows) is rows
     assert distributed.summed(rows) is rows
     assert distributed.collected([1, 1, 2]) == {1, 2}
