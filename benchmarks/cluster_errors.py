@@ -18,13 +18,13 @@ to his faces), missing faces and missing identities have none.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from losses import command
 
+from clustering.hilander.training import majority
 from eval.clusters import scores
 from facerec.artifacts import load_labels, read_json, read_yaml
 from facerec.stages import fingerprint
@@ -161,12 +161,13 @@ def right_labels(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 def pieces_joined(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Clusters of the same majority identity made one: what is left are wrong faces in clusters."""
-    return np.where(found >= 0, _majority(truth, found)[found], -1)
+    kept = found >= 0
+    return np.where(kept, majority(found[kept], truth[kept])[found], -1)
 
 
 def strays_out(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Clusters without the faces of others than their majority: what is left are identities in pieces."""
-    return np.where((found >= 0) & (_majority(truth, found)[found] == truth), found, -1)
+    return np.where((found >= 0) & (pieces_joined(truth, found) == truth), found, -1)
 
 
 REPAIRS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -174,14 +175,6 @@ REPAIRS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "pieces joined": pieces_joined,
     "strays out": strays_out,
 }
-
-
-def _majority(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """int64 [clusters]: the identity that most faces of each have, the lowest of equally frequent ones."""
-    has = found >= 0
-    pairs, counts = np.unique(np.column_stack([found[has], truth[has]]), axis=0, return_counts=True)
-    pairs = pairs[np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))]
-    return np.asarray(pairs[np.unique(pairs[:, 0], return_index=True)[1], 1])
 
 
 def _identities(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -358,13 +351,6 @@ def _quality(truth: np.ndarray, labels: np.ndarray | None) -> list[float]:
 def configured(package: str, name: str, run: Path, *arguments: object) -> None:
     """Runs a stage with the configuration that the run has for it."""
     command(package, name, "--config", run / "config" / f"{name}.yaml", *arguments)
-
-
-def command(package: str, *arguments: object) -> None:
-    """Runs a command of a package; its progress is shown only if it fails."""
-    done = subprocess.run([sys.executable, "-m", package, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr[-1000:]}")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scale import DATA, environment, make
+from scale import environment, simulated
 
 FEW = 50
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -29,18 +28,10 @@ NAMES = ("knn", "cluster")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--index", default="auto")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
-    parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        faces = make(work / "faces", arguments)
+    with simulated(parser, threads=1) as (arguments, work, faces):
         np.save(work / "few.npy", faces[:FEW])
         report(work, arguments)
 

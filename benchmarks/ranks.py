@@ -14,11 +14,10 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from scale import DATA, environment, make
+from scale import environment, simulated
 
 from clustering.__main__ import COMMANDS
 from facerec.stages import run
@@ -26,17 +25,9 @@ from facerec.stages import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--index", default="exact")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
-    parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        make(work / "faces", arguments)
+    with simulated(parser, threads=1) as (arguments, work, _):
         print(f"knn {arguments.index}, {arguments.faces:,} faces, {arguments.threads} threads a process; CPU seconds")
         print(f"{'processes':>9} {'wall, s':>9} {'most':>9} {'speed-up':>9} {'same bits':>10}  of each")
         first: tuple[Path, float] | None = None

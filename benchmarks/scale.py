@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +33,11 @@ DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] /
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--index", default="ivf")
     parser.add_argument("--recall", type=float, default=0.985)
     parser.add_argument("--exact", action="store_true", help="the same with the exact graph")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
-    parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        faces = make(work / "faces", arguments)
+    with simulated(parser, threads=2) as (arguments, work, faces):
         print(f"{arguments.faces:,} faces, d = {faces.shape[1]}, k = {arguments.k}, {arguments.threads} threads")
         print(f"{'stage':22} {'wall, s':>9} {'CPU, s':>9} {'peak, GiB':>10} {'beyond input':>13}", flush=True)
         scores = {index: whole(work, index, arguments, faces.nbytes) for index in indexes(arguments)}
@@ -52,6 +46,20 @@ def main() -> None:
         print(f"{name:22} " + ", ".join(f"{index} {value:.4f}" for index, value in zip(scores, values, strict=True)))
         if len(values) > 1:
             print(f"{'':22} difference {values[0] - values[1]:+.4f}")
+
+
+@contextmanager
+def simulated(parser: argparse.ArgumentParser, threads: int) -> Iterator[tuple[argparse.Namespace, Path, np.ndarray]]:
+    """Adds the options about faces; gives all options, a folder to work in, and the faces simulated there."""
+    parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=threads, help="of each process")
+    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = arguments.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        yield arguments, work, make(work / "faces", arguments)
 
 
 def indexes(arguments: argparse.Namespace) -> list[str]:

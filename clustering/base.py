@@ -89,11 +89,13 @@ class Clusterer(Protocol):
         name: Its name in `BACKENDS`.
         search: The hyper-parameters that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
         learns: Whether it has a model that must be trained on labelled faces.
+        over_ranks: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
     """
 
     name: ClassVar[str]
     search: ClassVar[Mapping[str, Range]]
     learns: ClassVar[bool]
+    over_ranks: ClassVar[bool]
 
     @property
     def k(self) -> int:
@@ -142,6 +144,7 @@ class Plain:
 
     name: ClassVar[str]
     learns: ClassVar[bool] = False
+    over_ranks: ClassVar[bool] = False
 
     @property
     def k(self) -> int:

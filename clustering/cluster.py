@@ -22,10 +22,6 @@ logger = logging.getLogger(__name__)
 PRETRAINED = {"hilander": Path(__file__).parent / "hilander" / "pretrained"}
 
 
-OVER_RANKS = ("hilander", "lander")
-"""Backends whose work several processes share; of the others the first process does all after the graph."""
-
-
 @stage("clustering cluster", resumable=True, distributed=True)
 def cluster(
     backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
@@ -49,7 +45,7 @@ def cluster(
     if knn is None:
         make_graph(faces, made, _neighbors(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
-    works = is_main() or backend in OVER_RANKS
+    works = is_main() or clusterer.over_ranks  # else the first process does all after the graph
     clustering = clusterer.cluster(graph) if works else None
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():

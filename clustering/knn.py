@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from facerec.processes import barrier, is_main, join, local_world_size
 from facerec.stages import stage
 
 DEFAULT_K, RECALL, MIN_RECALL = 10, 0.985, 0.95
+
+Search = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class KnnGraph:
         return readable_rows(self.embeddings)
 
     @classmethod
-    def build(cls, embeddings: np.ndarray, k: int) -> KnnGraph:
+    def build(cls, embeddings: np.ndarray, k: int, find: Search = search) -> KnnGraph:
         """Exact search; rows with fewer than `k` possible neighbours are padded with -1.
 
         Zero rows neither have nor are neighbours. Equal similarities are in ascending order of index.
@@ -62,11 +64,12 @@ class KnnGraph:
         Args:
             embeddings: float32 [n, d], unit or zero rows.
             k: Neighbours a row.
+            find: `search`, or what finds the same.
         """
         neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
         similarities = np.zeros((len(embeddings), k), dtype=np.float32)
         rows = np.flatnonzero(readable_rows(embeddings))
-        neighbors[rows], similarities[rows] = search(embeddings, rows, rows, k)
+        neighbors[rows], similarities[rows] = find(embeddings, rows, rows, k)
         return cls(embeddings, neighbors, similarities)
 
     @classmethod

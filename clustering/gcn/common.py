@@ -135,6 +135,7 @@ class Learned:
 
     name: ClassVar[str]
     learns: ClassVar[bool] = True
+    over_ranks: ClassVar[bool] = False
     search: ClassVar[Mapping[str, Range]]
     network: ClassVar[type[Network]]
 

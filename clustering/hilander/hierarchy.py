@@ -37,6 +37,7 @@ class HiLander:
 
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
+    over_ranks: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {
         "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20],
     }  # fmt: skip

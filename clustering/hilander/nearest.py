@@ -39,9 +39,7 @@ class Nearest:
     @classmethod
     def build(cls, features: np.ndarray, k: int) -> Nearest:
         """By search among all: `WIDER` times `k` neighbours a node."""
-        graph, rows = _empty(features, WIDER * k), np.flatnonzero(readable_rows(features))
-        graph.neighbors[rows], graph.similarities[rows] = together(features, rows, rows, WIDER * k)
-        return cls._of(graph)
+        return cls._of(KnnGraph.build(features, WIDER * k, together))
 
     @classmethod
     def linked(cls, below: KnnGraph, clusters: np.ndarray, features: np.ndarray, k: int) -> Nearest:

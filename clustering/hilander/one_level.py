@@ -26,6 +26,7 @@ class OneLevel:
 
     name: ClassVar[str] = "lander"
     learns: ClassVar[bool] = True
+    over_ranks: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {name: HiLander.search[name] for name in ("p_tau", "k")}
 
     hilander: HiLander

@@ -1,19 +1,10 @@
 """The sets that backends are compared on, read from an archive or from a run's folders."""
 
-import importlib.util
-from pathlib import Path
-
+import backends
 import numpy as np
 import pytest
 
 from facerec.artifacts import InputError, save_embeddings
-
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "backends.py"
-spec = importlib.util.spec_from_file_location("backends", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-backends = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(backends)
 
 FACES = np.eye(6, dtype=np.float32)
 LABELS = np.array([0, 0, 1, 1, 2, -1])

@@ -1,10 +1,10 @@
 """Errors put into clusters by hand: as many as asked, of the kind asked, and nothing else."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import cluster_errors as errors
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,11 +13,6 @@ from hypothesis import strategies as st
 from eval.clusters import scores
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "cluster_errors.py"
-spec = importlib.util.spec_from_file_location("cluster_errors", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-errors = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(errors)
 
 identities = (
     st.lists(st.integers(-1, 12), min_size=8, max_size=80)

@@ -1,6 +1,5 @@
 """How a round is chosen: pairs of people whom nobody was trained on, and the first of the best."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import validation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +15,6 @@ from facerec.artifacts import save_embeddings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "recipes" / "validation.py"
-spec = importlib.util.spec_from_file_location("validation", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-validation = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(validation)
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
