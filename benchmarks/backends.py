@@ -1,6 +1,7 @@
 """Every backend on embeddings of people it has never seen: tuned on one set, scored on another and on stand-ins of it.
 
-    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plots FOLDER]
+    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plots FOLDER] \\
+        [--work FOLDER]
     python benchmarks/backends.py --tune RUN/embeddings/validation --test RUN/embeddings/unlabelled \\
         --truth RUN/corpus/unlabelled_truth.npy
 
@@ -8,7 +9,7 @@ Each set is an archive that holds ``embeddings`` float32 [n, d] and ``labels`` i
 it, such as those of the demo. Without them it says so and ends. The stand-ins are the test set's ``small`` and
 ``large`` versions (`clustering.resample`): one to three faces a person, and hundreds. With --plots a figure a backend
 shows the score of every setting that was tried against its main parameter, on the tuning set's versions and on the test
-set: where the two peaks are apart, tuning does not carry over.
+set: where the two peaks are apart, tuning does not carry over. What is in --work already is not done again.
 """
 
 import argparse
@@ -45,12 +46,14 @@ def main() -> None:
     parser.add_argument("--backends", default=",".join(BACKENDS))
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--plots", type=Path)
+    parser.add_argument("--work", type=Path, help="folder that keeps all, tuned-BACKEND among it; else a temporary one")
     arguments = parser.parse_args()
     if missing := [str(path) for path in (arguments.tune, arguments.test) if not path.exists()]:
         print(f"skipped: no {', '.join(missing)}; give --tune and --test")
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = (arguments.work or Path(name)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
         write_sets(folder, read_set(arguments.tune), read_set(arguments.test, arguments.truth))
         print(
             f"{'backend':12} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}  "
@@ -74,7 +77,7 @@ def write_sets(folder: Path, tune: LabelledFaces, test: LabelledFaces) -> None:
     """Writes the embedding sets ``tune``, ``test`` and the stand-ins, and the graphs of all but the first."""
     stand_ins = {name: found for name, found in versions(test, 0).items() if name in STAND_INS}
     for name, faces in {"tune": tune, "test": test, **stand_ins}.items():
-        (folder / name).mkdir()
+        (folder / name).mkdir(exist_ok=True)
         save_embeddings(folder / name, faces.embeddings, labels=faces.labels)
         if name != "tune":
             clustering(folder, "knn", "--embeddings", name, "--k", str(NEIGHBORS), "--out", f"knn-{name}")

@@ -1,12 +1,13 @@
 """Embeddings to labels at a given size: seconds, memory, recall, and what an approximate graph costs in the scores.
 
     python benchmarks/scale.py --faces 300000 [--index ivf] [--exact] [--threads 2] [--work DIR]
+    python benchmarks/scale.py --index exact --k 40 --backends a,b --models DIR      # of backends.py --work DIR
 
-Faces are simulated as in `hilander_speed`: new centres with the mean and covariance of real ones, real residuals around
-them, and a heavy tail of faces an identity, so that some faces have thousands of near neighbours and many have few.
-Each stage is a process of its own, as a user would run it. Wall seconds depend on what else the machine does; CPU
-seconds much less. Peak memory is that of the process with the mapped embeddings that it has touched; the last column is
-without them. --exact clusters with the exact graph, too, and prints the differences.
+Faces are simulated as in `hilander_speed`: new centres with the mean and covariance of real ones, faces like those
+around real ones, and a heavy tail of faces an identity, so that some faces have thousands of near neighbours and
+many have few. Each stage is a process of its own, as a user would run it. Wall seconds depend on what else the machine
+does; CPU seconds much less. Peak memory is that of the process with the mapped embeddings that it has touched; the last
+column is without them. --exact clusters with the exact graph, too, and prints the differences.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from facerec.artifacts import save_embeddings
 faces, labels = simulate(*load(Path(sys.argv[1])), int(sys.argv[2]))
 save_embeddings(Path(sys.argv[3]), faces, labels=labels)
 """
+SCORES = ("pairwise_f", "bcubed_f")
 DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
@@ -36,16 +38,18 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--index", default="ivf")
     parser.add_argument("--recall", type=float, default=0.985)
+    parser.add_argument("--backends", default="hilander", help="separated by commas")
+    parser.add_argument("--models", type=Path, help="folder with tuned-BACKEND for each; else they are as they come")
     parser.add_argument("--exact", action="store_true", help="the same with the exact graph")
     with simulated(parser, threads=2) as (arguments, work, faces):
         print(f"{arguments.faces:,} faces, d = {faces.shape[1]}, k = {arguments.k}, {arguments.threads} threads")
         print(f"{'stage':22} {'wall, s':>9} {'CPU, s':>9} {'peak, GiB':>10} {'beyond input':>13}", flush=True)
         scores = {index: whole(work, index, arguments, faces.nbytes) for index in indexes(arguments)}
-    for name in ("pairwise_f", "bcubed_f"):
-        values = [found[name] for found in scores.values()]
-        print(f"{name:22} " + ", ".join(f"{index} {value:.4f}" for index, value in zip(scores, values, strict=True)))
+    for name in arguments.backends.split(","):
+        values = np.array([[found[name][score] for score in SCORES] for found in scores.values()])
+        print(f"{name:22} " + ", ".join(f"{i} {fp:.4f} {fb:.4f}" for i, (fp, fb) in zip(scores, values, strict=True)))
         if len(values) > 1:
-            print(f"{'':22} difference {values[0] - values[1]:+.4f}")
+            print(f"{'':22} difference " + " ".join(f"{each:+.4f}" for each in values[0] - values[1]))
 
 
 @contextmanager
@@ -86,21 +90,25 @@ def environment(threads: int) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def whole(work: Path, index: str, arguments: argparse.Namespace, size: int) -> dict[str, float]:
-    """Graph, Hi-LANDER and scores, each a process, and a line of figures for each."""
-    graph, clusters, scores = (work / f"{name}_{index}" for name in ("knn", "clusters", "scores"))
+def whole(work: Path, index: str, arguments: argparse.Namespace, size: int) -> dict[str, dict[str, float]]:
+    """Graph, clusters and scores of each backend, each a process, and a line of figures for each process."""
+    graph = work / f"knn_{index}"
     embeddings = ["--embeddings", work / "faces" / "embeddings.npy"]
     recall = ["--recall", arguments.recall] if index != "exact" else []
     options = [*embeddings, "--k", arguments.k, "--index", index, *recall, "--out", graph]
     measured(f"knn {index}", ["clustering", "knn", *options], arguments.threads, size)
     results = json.loads((graph / "meta.json").read_text())["results"]
     print("  " + ", ".join(f"{name} {value}" for name, value in results.items()), flush=True)
-    options = ["--backend", "hilander", *embeddings, "--knn", graph, "--out", clusters]
-    measured("cluster hilander", ["clustering", "cluster", *options], arguments.threads, size)
-    options = ["--truth", work / "faces" / "labels.npy", "--predicted", clusters, "--json", scores]
-    measured("eval clusters", ["eval", "clusters", *options], arguments.threads, 0)
-    found: dict[str, float] = json.loads(scores.read_text())
-    return found
+    scores = {}
+    for name in arguments.backends.split(","):
+        clusters, found = (work / f"{part}_{name}_{index}" for part in ("clusters", "scores"))
+        model = [] if arguments.models is None else ["--model", arguments.models / f"tuned-{name}"]
+        options = ["--backend", name, *model, *embeddings, "--knn", graph, "--out", clusters]
+        measured(f"cluster {name}", ["clustering", "cluster", *options], arguments.threads, size)
+        options = ["--truth", work / "faces" / "labels.npy", "--predicted", clusters, "--json", found]
+        measured("eval clusters", ["eval", "clusters", *options], arguments.threads, 0)
+        scores[name] = json.loads(found.read_text())
+    return scores
 
 
 def measured(name: str, command: list[object], threads: int, size: int) -> None:

@@ -1,20 +1,22 @@
-"""An approximate kNN graph: an inverted file's lists, improved by neighbours of neighbours, the doubtful rows exactly.
+"""An approximate kNN graph: an inverted file's lists, improved by neighbours of neighbours, the doubtful rows again.
 
 1. A seeded inverted file of 4-bit product codes gives first lists, longer than needed (over-fetch).
 2. Each round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
    WWW 2011, without its sampling).
-3. Rows whose k-th cosine is low are those that miss neighbours. A sample says how many have to be searched exactly.
+3. Rows whose k-th cosine is low are those that miss neighbours. They are searched for again, in many more cells or
+   exactly; a sample says how, and how many.
 
 All cosines are of the embeddings themselves, in fp32. A row's lists depend on the lists of the round before and on
 nothing else, so neither the number of threads or processes nor where a run was interrupted changes them. What all
-blocks need (the inverted file, the links both ways, the limit) the first process makes and writes down for the others.
+blocks need (the inverted file, the links both ways, what is searched for again) the first process makes and writes down
+for the others.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -25,16 +27,20 @@ from facerec.artifacts import blocks
 from facerec.processes import once
 
 LEAST_FACES = 1_000
-SAMPLED_ROWS = 1_000
-EXTRA, ROUNDS = 10, 2
+SAMPLED_ROWS = 3_000
+EXTRA, ROUNDS = 10, 1
 CELL_ROWS, MOST_CELLS, CELLS_PROBED, TRAINING_ROWS = 200, 4096, 16, 131_072
 LINKS, BACK_LINKS = 20, 10
+WIDE_PARTS, WIDE_FETCHED = (8, 4, 2), 400
+EXACT_CELLS = 1.5  # an exact search costs as much as so many times all cells, by measurements
+ABOVE_ALL = 2.0  # of cosines
+RESERVOIR = 13  # of the ways in which faiss scans cells, one that gives the same for any number of threads and queries
 INNER_ROWS = 1024
 
 
 def approximate(
     embeddings: np.ndarray, readable: np.ndarray, folder: Path, steps: Path, k: int, recall: float, seed: int
-) -> tuple[Lists, float]:
+) -> tuple[Lists, Again]:
     """The approximate graph, made in `folder`.
 
     Args:
@@ -43,30 +49,59 @@ def approximate(
         folder: To make it in.
         steps: Folder for what is made on the way.
         k: Neighbours a row.
-        recall: Share of the true neighbours to be found; on a sample it decides which rows are doubtful.
+        recall: Share of the true neighbours to be found; on a sample it decides what is searched for again.
         seed: Of the training of the inverted file, and of the sample.
 
     Returns:
-        The lists, and the share of the readable rows that were searched exactly.
+        The lists, and what was searched for again.
     """
     embeddings = np.ascontiguousarray(embeddings)  # a memory map in order stays one
-    wide = k + EXTRA
-    lists = first_lists(embeddings, readable, steps / "0", wide, seed)
+    wide, file = k + EXTRA, steps / "0" / "inverted_file.faiss"
+    lists = first_lists(embeddings, readable, file, wide, seed)
     for number in range(ROUNDS):
         lists = improved(embeddings, lists, steps / f"{number + 1}", wide, number)
-    limit, share = noted(steps / "limit.json", lambda: doubt(embeddings, readable, lists, k, recall, seed))
-    return doubtful_exactly(embeddings, readable, lists, folder, steps / "finished", k, limit), share
+    again = Again(*noted(steps / "again.json", lambda: cheapest(embeddings, readable, lists, file, k, recall, seed)))
+    return doubtful_again(embeddings, readable, lists, file, folder, steps / "finished", k, again), again
 
 
-def doubt(
-    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, k: int, recall: float, seed: int
-) -> tuple[float, float]:
-    """The k-th cosine below which rows are to be searched exactly, see `doubt_limit`, and their share of all."""
+class Again(NamedTuple):
+    """What is searched for again.
+
+    Attributes:
+        limit: The k-th cosine below which rows are doubtful.
+        share: Of the readable rows that are.
+        cells: In how many cells they are sought; 0 for an exact search.
+    """
+
+    limit: float
+    share: float
+    cells: int
+
+
+def cheapest(
+    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, file: Path, k: int, recall: float, seed: int
+) -> Again:
+    """What reaches the recall on a sample at the least cost: few rows exactly, or more in some of the cells."""
     rows = sampled(readable, seed)
     truth = search(embeddings, rows, readable, k)[0]
-    shares = found_shares(lists.neighbors[rows, :k], truth)
-    limit = doubt_limit(lists.similarities[rows, k - 1], shares, recall)
-    return limit, float(np.mean(lists.similarities[readable, k - 1] < limit))
+    shares, cosines = found_shares(lists.neighbors[rows, :k], truth), lists.similarities[rows, k - 1]
+    index = read_inverted(file)
+
+    def again(found: np.ndarray, cells: int) -> Again | None:
+        limit = doubt_limit(cosines, shares, found, recall)
+        return (
+            None if limit is None else Again(limit, float(np.mean(lists.similarities[readable, k - 1] < limit)), cells)
+        )
+
+    exact, ways = again(np.ones(len(rows)), 0), []
+    assert exact is not None
+    if exact.share and faiss.get_num_gpus() == 0:
+        for part in WIDE_PARTS:
+            cells = max(index.nlist // part, 1)
+            found = widely(embeddings, readable, lists, rows, index, cells, k)[0]
+            ways.append(again(found_shares(found, truth), cells))
+    costs = {exact: exact.share * EXACT_CELLS * index.nlist} | {way: way.share * way.cells for way in ways if way}
+    return min(costs, key=lambda way: costs[way])
 
 
 def estimate_recall(embeddings: np.ndarray, readable: np.ndarray, lists: Lists, seed: int) -> float:
@@ -87,38 +122,66 @@ def found_shares(neighbors: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(hits / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
 
 
-def doubt_limit(cosines: np.ndarray, shares: np.ndarray, recall: float) -> float:
-    """The k-th cosine below which rows have to be searched exactly, so that the rest's misses leave the recall wanted.
+def doubt_limit(cosines: np.ndarray, shares: np.ndarray, again: np.ndarray, recall: float) -> float | None:
+    """The least k-th cosine such that searching again below it gives the recall wanted; None if none does.
 
     Args:
         cosines: float32 [b]: of sampled rows, the k-th of each.
         shares: float64 [b]: of their true neighbours that were found.
+        again: float64 [b]: the same where they are searched for again.
         recall: Mean share wanted.
     """
     order = np.argsort(cosines, kind="stable")
-    misses = (1 - shares[order])[::-1].cumsum()[::-1] / len(order)  # by the rows from here on
-    enough = np.append(misses, 0) <= 1 - recall
+    gains = np.append(0, (again - shares)[order].cumsum())  # by the rows before each place
+    enough = shares.mean() + gains / len(order) >= recall - 1e-12
     first = int(enough.argmax())
-    return float(cosines[order][first]) if first < len(order) else np.inf
+    if not enough[first]:
+        return None
+    return float(cosines[order][first]) if first < len(order) else ABOVE_ALL
 
 
-def first_lists(embeddings: np.ndarray, readable: np.ndarray, folder: Path, k: int, seed: int) -> Lists:
-    """Lists from an inverted file: the cells nearest to each row, by product codes, scored again exactly."""
+def first_lists(embeddings: np.ndarray, readable: np.ndarray, file: Path, k: int, seed: int) -> Lists:
+    """Lists from an inverted file, made at `file`: the cells nearest to each row, by product codes, scored again."""
 
     def prepare() -> Work:
-        file = once(
-            folder / "inverted_file.faiss",
-            lambda path: faiss.write_index(inverted_file(embeddings, readable, seed), str(path)),
-        )
-        index, there = faiss.read_index(str(file)), readable_mask(len(embeddings), readable)
+        once(file, lambda path: faiss.write_index(inverted_file(embeddings, readable, seed), str(path)))
+        index, there = read_inverted(file), readable_mask(len(embeddings), readable)
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            found = index.search(take(embeddings, rows), k + 1)[1]
-            return best(embeddings, rows, np.where((found < 0) | ~there[rows, None], -1, readable[found]), k)
+            ids = in_cells(embeddings, readable, rows, index, CELLS_PROBED, k + 1)
+            return best(embeddings, rows, np.where(there[rows, None], ids, -1), k)
 
         return work
 
-    return fill(folder, folder / "finished", len(embeddings), k, "inverted file", prepare)
+    return fill(file.parent, file.parent / "finished", len(embeddings), k, "inverted file", prepare)
+
+
+def read_inverted(file: Path) -> Any:
+    """The index at `file`, set to give the same for any number of threads and queries at once."""
+    index: Any = faiss.read_index(str(file))
+    index.implem = RESERVOIR
+    return index
+
+
+def in_cells(
+    embeddings: np.ndarray, readable: np.ndarray, rows: np.ndarray, index: Any, cells: int, k: int
+) -> np.ndarray:
+    """Int64 [b, k]: the nearest of some rows by their codes, in so many of the nearest cells; -1 for none."""
+    index.nprobe = cells
+    found = index.search(take(embeddings, rows), k)[1]
+    return np.where(found < 0, -1, readable[found])
+
+
+def widely(
+    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, rows: np.ndarray, index: Any, cells: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best of some rows' lists and of what is found in many cells, [b, k] each."""
+
+    def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ids = in_cells(embeddings, readable, some, index, cells, WIDE_FETCHED)
+        return best(embeddings, some, np.hstack([lists.neighbors[some], ids]), k)
+
+    return in_parts(work, rows)
 
 
 def inverted_file(embeddings: np.ndarray, readable: np.ndarray, seed: int) -> Any:
@@ -128,7 +191,6 @@ def inverted_file(embeddings: np.ndarray, readable: np.ndarray, seed: int) -> An
     index: Any = faiss.index_factory(d, f"IVF{cells},PQ{d // 2 if d % 2 == 0 else d}x4fs", faiss.METRIC_INNER_PRODUCT)
     index.cp.seed, index.cp.spherical, index.cp.min_points_per_centroid = seed, True, 1
     index.pq.cp.seed = seed
-    index.nprobe = CELLS_PROBED
     chosen = np.random.default_rng(seed).permutation(len(readable))[:TRAINING_ROWS]
     index.train(take(embeddings, np.sort(readable[chosen])))
     for some in blocks(readable):
@@ -159,29 +221,31 @@ def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
 
 
-def doubtful_exactly(
-    embeddings: np.ndarray,
-    readable: np.ndarray,
-    lists: Lists,
-    folder: Path,
-    finished: Path,
-    k: int,
-    limit: float,
-) -> Lists:
-    """The first `k` of each list, and of rows whose k-th cosine is below `limit` the exact ones."""
+def doubtful_again(
+    embeddings: np.ndarray, readable: np.ndarray, lists: Lists, file: Path, folder: Path, finished: Path, k: int,
+    again: Again,
+) -> Lists:  # fmt: skip
+    """The first `k` of each list, and of doubtful rows those that are found when they are searched for again."""
 
     def prepare() -> Work:
-        index, there = gpu_index(embeddings, readable), readable_mask(len(embeddings), readable)
+        there = readable_mask(len(embeddings), readable)
+        if again.cells:
+            inverted = read_inverted(file)
+            anew = partial(widely, embeddings, readable, lists, index=inverted, cells=again.cells, k=k)
+        else:
+            anew = partial(search, embeddings, among=readable, k=k, index=gpu_index(embeddings, readable))
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             ids, cosines = lists.neighbors[rows, :k], lists.similarities[rows, :k]
-            doubtful = np.flatnonzero((cosines[:, -1] < limit) & there[rows])
-            ids[doubtful], cosines[doubtful] = search(embeddings, rows[doubtful], readable, k, index)
+            doubtful = np.flatnonzero((cosines[:, -1] < again.limit) & there[rows])
+            if len(doubtful):
+                ids[doubtful], cosines[doubtful] = anew(rows[doubtful])
             return ids, cosines
 
         return work
 
-    return fill(folder, finished, len(embeddings), k, f"exact below {limit:.4f}", prepare)
+    how = f"in {again.cells} cells" if again.cells else "exactly"
+    return fill(folder, finished, len(embeddings), k, f"{how} below {again.limit:.4f}", prepare)
 
 
 def readable_mask(n: int, readable: np.ndarray) -> np.ndarray:

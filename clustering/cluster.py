@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -82,15 +84,26 @@ def load_clusterer(name: str, model: Path | None) -> Clusterer:
     return found.load(model, settings)
 
 
-def load_graph(faces: EmbeddingSet, knn: Path | None, k: int) -> KnnGraph:
-    """The faces' graph: from disk if a folder is given, else built with `k` neighbours (fewer for few faces)."""
-    k = _neighbors(faces, k)
-    if knn is None:
-        return KnnGraph.build(faces.embeddings, k)
+def load_graph(faces: EmbeddingSet, knn: Path, k: int) -> KnnGraph:
+    """The faces' graph from disk; a warning if it has fewer than `k` neighbours a face, and could have them."""
     graph = KnnGraph.load(knn, faces.embeddings)
-    if graph.k < k:
+    if graph.k < _neighbors(faces, k):
         logger.warning("%s: has %d neighbours a face; the backend was made for %d", knn, graph.k, k)
     return graph
+
+
+def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:
+    """The faces' graph: from disk if a folder is given, else made below `out` for a while and kept in memory.
+
+    Raises:
+        InputError: As `KnnGraph.load`; or too little room to make it, see `check_room`.
+    """
+    if knn is not None:
+        return load_graph(faces, knn, k)
+    with TemporaryDirectory(dir=out) as made:
+        make_graph(faces, Path(made), _neighbors(faces, k))
+        graph = KnnGraph.load(Path(made), faces.embeddings)
+        return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
 
 
 def _neighbors(faces: EmbeddingSet, k: int) -> int:

@@ -119,7 +119,7 @@ def knn(
         k: Neighbours a face, itself not counted.
         index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
             takes minutes: see clustering plan.
-        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches exactly.
+        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again.
         min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
         seed: Of the samples and of what ivf trains.
     """
@@ -164,12 +164,13 @@ def make_graph(
     rows, dimension = np.flatnonzero(faces.readable), faces.embeddings.shape[1]
     chosen = choose_index(index, len(rows), dimension)
     check_room(Costs.of(chosen, len(faces), dimension, k, local_world_size()), out)
-    found = searched = 1.0
+    found, how = 1.0, {}
     steps = out / "steps" / chosen
     if chosen == "exact":
         exact(faces.embeddings, rows, out, steps, k)
     else:
-        lists, searched = approximate(faces.embeddings, rows, out, steps, k, recall, seed)
+        lists, again = approximate(faces.embeddings, rows, out, steps, k, recall, seed)
+        how = {"searched_again": round(again.share, 5), "in_cells": again.cells or "all, exactly"}
         found = noted(steps / "recall.json", lambda: estimate_recall(faces.embeddings, rows, lists, seed))
         if found < min_recall:
             raise InputError(
@@ -182,7 +183,7 @@ def make_graph(
         "k": k,
         "index": chosen,
         f"recall@{k}": round(found, 5),
-        "searched_exactly": round(searched, 5),
+        **how,
     }
 
 

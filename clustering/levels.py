@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clustering.base import consecutive, load_confidence
-from clustering.cluster import load_graph
+from clustering.cluster import graph_of
 from clustering.hilander.confidence import Confidence
 from facerec.artifacts import InputError, load_array, load_embeddings, load_labels, read_yaml, write_json
 from facerec.stages import stage
@@ -159,7 +159,10 @@ def cut(
         knn: Its graph, a folder made by knn; without it the graph is built here.
     """
     labels = Hierarchy.load(clusters).cut(level)
-    confidence = _carried(clusters, labels) if embeddings is None else _estimated(clusters, labels, embeddings, knn)
+    if embeddings is None:
+        confidence = _carried(clusters, labels)
+    else:
+        confidence = _estimated(clusters, labels, embeddings, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
@@ -175,7 +178,7 @@ def _carried(clusters: Path, labels: np.ndarray) -> np.ndarray:
     return np.where(alone, 1, np.where(labels < 0, 0, confidence))
 
 
-def _estimated(clusters: Path, labels: np.ndarray, embeddings: Path, knn: Path | None) -> np.ndarray:
+def _estimated(clusters: Path, labels: np.ndarray, embeddings: Path, knn: Path | None, out: Path) -> np.ndarray:
     file = clusters / "config.yaml"
     settings = read_yaml(file)
     if "confidence" not in settings:
@@ -187,7 +190,7 @@ def _estimated(clusters: Path, labels: np.ndarray, embeddings: Path, knn: Path |
             f"{embeddings}: {len(faces)} embeddings for {len(labels)} faces; give those that were clustered"
         )
     k = int(settings["k"])
-    return function.of_faces(load_graph(faces, knn, k).narrowed(k), labels)
+    return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), labels)
 
 
 def _load_level(folder: Path, rows: int, below: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:

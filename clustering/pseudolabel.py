@@ -12,7 +12,7 @@ from clustering import decisions as reviewed
 from clustering import rules as r
 from clustering.base import check_choice, check_number, check_whole, consecutive, load_confidence
 from clustering.centres import Likeness, belonging
-from clustering.cluster import load_graph
+from clustering.cluster import graph_of
 from clustering.knn import KnnGraph
 from clustering.overlap import Overlap, find
 from clustering.rules import LINKS, Evidence, PseudoLabelRule, apply, record
@@ -83,7 +83,7 @@ def pseudolabel(
     needy = {"--knn": knn, "--calibration": calibration, "--duplicates": duplicates, "--labelled": labelled}
     wanted = _wanted(rules, embeddings, [option for option, value in needy.items() if value is not None])
     found, certain = _reviewed(load_labels(clusters), decisions)
-    evidence = Evidence(_confidence(clusters, len(found)), _graph(embeddings, knn, len(found)))
+    evidence = Evidence(_confidence(clusters, len(found)), _graph(embeddings, knn, len(found), out))
     identities = None if truth is None else load_labels(truth, len(found))
     likeness = _likeness(evidence.links, found, calibration) if wanted else None
     most_lost = MOST_LOST if calibration is not None else MOST_LOST_OF_CLUSTERS
@@ -140,7 +140,7 @@ def _wanted(rules: Sequence[str] | None, embeddings: Path | None, options: Seque
     return [rule for rule in SIMILARITY_RULES if rule in asked]
 
 
-def _graph(embeddings: Path | None, knn: Path | None, rows: int) -> KnnGraph | None:
+def _graph(embeddings: Path | None, knn: Path | None, rows: int, out: Path) -> KnnGraph | None:
     if embeddings is None:
         return None
     faces = load_embeddings(embeddings)
@@ -148,7 +148,7 @@ def _graph(embeddings: Path | None, knn: Path | None, rows: int) -> KnnGraph | N
         raise InputError(
             f"{embeddings}: {len(faces)} embeddings for {rows} clustered faces; they must match one to one"
         )
-    return load_graph(faces, knn, LINKS)
+    return graph_of(faces, knn, LINKS, out)
 
 
 def _likeness(graph: KnnGraph, found: np.ndarray, calibration: Path | None) -> Likeness:

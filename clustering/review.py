@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from clustering.base import consecutive, load_confidence
-from clustering.cluster import PRETRAINED, load_graph
+from clustering.cluster import PRETRAINED, graph_of
 from clustering.decisions import labels_hash
 from clustering.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.hilander.confidence import Confidence
@@ -74,7 +74,7 @@ def review(
     pictures = Thumbnails.load(thumbnails)
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
-    found = arrange(faces.embeddings, labels, _confidence(clusters, labels, faces, knn))
+    found = arrange(faces.embeddings, labels, _confidence(clusters, labels, faces, knn, out))
     content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
                "keys": KEYS, **_content(faces.embeddings, found, levels)}  # fmt: skip
     for name in PAGE_FILES:
@@ -110,7 +110,7 @@ def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarra
     return levels
 
 
-def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None) -> np.ndarray:
+def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path) -> np.ndarray:
     """The clustering's own confidence; if it has no opinion, an estimate by the function of the package's model."""
     confidence = load_confidence(clusters, len(labels))
     if confidence is not None and np.any(confidence[labels >= 0] < 1):
@@ -119,7 +119,7 @@ def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Pa
     settings = read_yaml(PRETRAINED["hilander"] / "config.yaml")
     function = Confidence.of_settings(PRETRAINED["hilander"] / "config.yaml", settings["confidence"])
     k = int(settings["k"])
-    return function.of_faces(load_graph(faces, knn, k).narrowed(k), consecutive(labels))
+    return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), consecutive(labels))
 
 
 def _content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:

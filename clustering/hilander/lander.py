@@ -22,7 +22,7 @@ from facerec.artifacts import InputError
 INPUTS = ("features", "similarities", "both")
 ENGINES = ("native", "dgl")
 LINK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
-HEAD_VALUES = 1 << 17  # of those that go through the head together; they fit a core's cache
+HEAD_VALUES = 1 << 18  # of those that go through the head together; they fit a core's cache
 LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 

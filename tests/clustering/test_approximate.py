@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from clustering import approximate as module
-from clustering.approximate import best, both_ways, doubt_limit, found_shares, sampled
+from clustering.approximate import approximate, best, both_ways, doubt_limit, found_shares, sampled
 from clustering.knn import KnnGraph, knn
 from facerec.artifacts import InputError, normalize
 
@@ -87,16 +87,52 @@ def test_found_shares_by_hand():
 
 def test_doubt_limit_by_hand():
     cosines, shares = np.array([0.4, 0.1, 0.3, 0.2], np.float32), np.array([1.0, 0.2, 0.8, 0.6])
-    # recall without exact search 0.65; with row 0.1 exact 0.85, with 0.2 0.95, with 0.3 all
+    # recall without another search 0.65; with row 0.1 exact 0.85, with 0.2 0.95, with 0.3 all
     for recall, limit in ((0.6, 0.1), (0.8, 0.2), (0.85, 0.2), (0.9, 0.3), (1.0, 0.4)):
-        assert doubt_limit(cosines, shares, recall - 1e-9) == pytest.approx(limit)
-    assert doubt_limit(cosines, shares - 0.1, 1.0) == np.inf
+        assert doubt_limit(cosines, shares, np.ones(4), recall) == pytest.approx(limit)
+    assert doubt_limit(cosines, shares - 0.1, np.ones(4), 1.0) == module.ABOVE_ALL
+    again = np.array([1.0, 0.8, 0.9, 0.9])  # 0.80, 0.875, 0.90
+    for recall, limit in ((0.8, 0.2), (0.81, 0.3), (0.9, 0.4)):
+        assert doubt_limit(cosines, shares, again, recall) == pytest.approx(limit)
+    assert doubt_limit(cosines, shares, again, 0.91) is None
 
 
-def test_samples_are_of_readable_rows_and_seeded():
+def test_a_cheaper_search_in_some_cells_is_taken_where_it_reaches_the_recall(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CELL_ROWS", 20)
+    monkeypatch.setattr(module, "CELLS_PROBED", 1)
+    rows = np.flatnonzero(faces.any(axis=1))
+    true = KnnGraph.build(faces, 5).neighbors[rows]
+    found = {}
+    for recall in (0.9, 1.0):
+        lists, again = approximate(faces, rows, tmp_path, tmp_path / f"{recall}", 5, recall, 0)
+        found[recall] = found_shares(lists.neighbors[rows], true).mean()
+        assert 0 < again.share <= 1
+        assert again.cells in ([0] if recall == 1 else [len(rows) // 20 // part for part in module.WIDE_PARTS])
+    assert 0.89 < found[0.9] < found[1.0]
+    assert found[1.0] > 0.999
+
+
+def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_together(faces, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "CELL_ROWS", 20)
+    rows = np.flatnonzero(faces.any(axis=1))
+    faiss.write_index(module.inverted_file(faces, rows, 0), str(tmp_path / "index"))
+    index = module.read_inverted(tmp_path / "index")
+    together = module.in_cells(faces, rows, rows[:300], index, 40, 100)
+    apart = [module.in_cells(faces, rows, some, index, 40, 100) for some in np.split(rows[:300], [1, 8, 100])]
+    faiss.omp_set_num_threads(2)
+    try:
+        with_two = module.in_cells(faces, rows, rows[:300], index, 40, 100)
+    finally:
+        faiss.omp_set_num_threads(1)
+    for other in (np.concatenate(apart), with_two):
+        np.testing.assert_array_equal(np.sort(other, axis=1), np.sort(together, axis=1))
+
+
+def test_samples_are_of_readable_rows_and_seeded(monkeypatch):
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 2000)
     readable = np.arange(0, 5000, 2)
     rows = sampled(readable, 1)
-    assert len(rows) == module.SAMPLED_ROWS
+    assert len(rows) == 2000
     assert set(rows) <= set(readable)
     np.testing.assert_array_equal(rows, sampled(readable, 1))
     assert not np.array_equal(rows, sampled(readable, 2))

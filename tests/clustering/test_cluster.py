@@ -8,9 +8,9 @@ import pytest
 from clustering import plan
 from clustering.approximate import approximate
 from clustering.base import Clustering
-from clustering.cluster import cluster
-from clustering.knn import knn
-from facerec.artifacts import InputError
+from clustering.cluster import cluster, graph_of
+from clustering.knn import KnnGraph, knn
+from facerec.artifacts import InputError, load_embeddings
 
 
 @pytest.fixture
@@ -76,3 +76,16 @@ def test_half_precision_is_accepted(faces, tmp_path):
     expected = np.load(cluster("hilander", faces, tmp_path / "single") / "labels.npy")
     assert np.mean(np.load(half / "labels.npy") == expected) > 0.98
     assert "graph" not in names(half)
+
+
+def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeypatch):
+    embeddings, made = load_embeddings(faces), KnnGraph.load(knn(faces, tmp_path / "knn"), np.load(faces))
+    (tmp_path / "out").mkdir()
+    graph = graph_of(embeddings, None, 10, tmp_path / "out")
+    np.testing.assert_array_equal(graph.neighbors, made.neighbors)
+    np.testing.assert_array_equal(graph.similarities, made.similarities)
+    assert names(tmp_path / "out") == []
+    monkeypatch.setattr(plan, "available_memory", lambda: 1 << 20)
+    with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
+        graph_of(embeddings, None, 10, tmp_path / "out")
+    assert names(tmp_path / "out") == []
