@@ -21,8 +21,8 @@ INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
 KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
 PAIR_BYTES = 60
-ROUND_ROWS, CODED_ROWS = 530, 600
-DOUBTFUL = 0.2
+ROUND_ROWS, CODED_ROWS = 530, 1000
+SOUGHT_AGAIN = 0.12  # of what an exact search of all faces takes
 HILANDER_EDGE, HILANDER_GATHERED, UPPER_PAIRS = 40, 3500, 0.0125
 SEARCHED_FACES = 180_000  # with more, their clusters are sought by links, see `clustering.hilander.nearest`
 CALIBRATION_ROWS, CALIBRATION_QUERIES = 65_536, 2_048
@@ -87,7 +87,7 @@ class Costs:
         memory = own + faces * (max(processes * coded, linked) + 2 * wide)
         disk = faces * (lists + (ROUNDS + 1) * wide + coded + ROUNDS * 4 * (LINKS + BACK_LINKS))
         rows = ROUNDS * ROUND_ROWS + CODED_ROWS
-        return cls(memory, disk, DOUBTFUL * 2.0 * faces**2 * dimension, 4.0 * dimension * rows * faces)
+        return cls(memory, disk, SOUGHT_AGAIN * 2.0 * faces**2 * dimension, 4.0 * dimension * rows * faces)
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
