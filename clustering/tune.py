@@ -120,9 +120,8 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
 def candidates(
     clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """The clusterer's own settings, then half over the declared ranges and two quarters around the best so far.
-
-    The last quarter keeps the best one's choices from lists.
+    """The clusterer's own settings, then half over the declared ranges, a quarter around the best so far, and a quarter
+    with the best one's choices from lists, over the whole ranges of the rest: how far it is good is to be seen.
 
     Args:
         clusterer: With its declared ranges.
@@ -133,9 +132,11 @@ def candidates(
     ranges, quarter = clusterer.search, (trials - 1) // 4
     yield {name: getattr(clusterer, name) for name in ranges}
     yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
-    for number, choices in ((1, True), (2, False)):
-        if quarter:
-            yield from hypercube(narrowed(ranges, best_of(results), choices), quarter, seed + number)
+    if quarter:
+        yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
+        best = best_of(results)
+        chosen = {name: declared if isinstance(declared, tuple) else [best[name]] for name, declared in ranges.items()}
+        yield from hypercube(chosen, quarter, seed + 2)
 
 
 def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -145,8 +146,8 @@ def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[di
             yield {name: pick(choices, x) for (name, choices), x in zip(ranges.items(), point, strict=True)}
 
 
-def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any], choices: bool) -> dict[str, Range]:
-    """A tenth of each range on either side of a trial's value; lists whole if `choices`, else the trial's choice."""
+def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any]) -> dict[str, Range]:
+    """A tenth of each range on either side of a trial's value; lists are whole."""
     found: dict[str, Range] = {}
     for name, declared in ranges.items():
         if isinstance(declared, tuple):
@@ -154,7 +155,7 @@ def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any], choices: bool)
             reach = NARROW * (high - low)
             found[name] = (max(row[name] - reach, low), min(row[name] + reach, high))
         else:
-            found[name] = declared if choices else [row[name]]
+            found[name] = declared
     return found
 
 
