@@ -121,8 +121,10 @@ def measured(name: str, command: list[object], threads: int, size: int) -> None:
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
-    errors = process.stderr.read()
+    with process.stderr as stream:
+        errors = stream.read()
     _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
     if status:
         sys.exit(errors.decode()[-2000:])

@@ -51,11 +51,11 @@ def tune(
     Each trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces: all, a
     heavy-tailed share of them, and simulated ones with hundreds of faces per identity or with many more identities, so
     that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. The first trial
-    is the default; half of the others are of all kinds, half are near the best so far. Of the trials that are nearly as
-    good as the best, the one in their middle is chosen: it is farthest from where the score falls, on faces that are
-    a little unlike these, too. A backend that learns is trained on half the identities, scored on the rest, and trained
-    again on all in the same way, takes the chosen settings; how far its confidence can be trusted is measured on the
-    rest, too.
+    is the default; half of the others are of all kinds, a quarter are near the best so far, and a quarter make its
+    choices with all values of the rest. Of the trials that are nearly as good as the best, the one in their middle is
+    chosen: it is farthest from where the score falls, on faces that are a little unlike these, too. A backend that
+    learns is trained on half the identities, scored on the rest, and trained again on all in the same way, takes the
+    chosen settings; how far its confidence can be trusted is measured on the rest, too.
 
     Args:
         backend: The backend, see cluster.
