@@ -14,13 +14,16 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from clustering.cluster import load_clusterer
+from clustering.hilander import climb
+from clustering.hilander.climb import pseudo_density
 from clustering.hilander.hierarchy import HiLander
 from clustering.hilander.training import train_hilander
 from clustering.knn import KnnGraph
@@ -42,9 +45,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "p_tau .8": {"p_tau": 0.8},
     "p_tau .85": {"p_tau": 0.85},
     "p_tau .95": {"p_tau": 0.95},
+    "density of cosines": {"density": "cosines"},
+    "no density": {"density": "none"},
     "with embeddings too": {"inputs": "both", "p_tau": 0.8},
     "as in the paper": PAPER,
     "as in the paper with GAT": {**PAPER, "encoder": "gat"},
+}
+DENSITIES: dict[str, Callable[[KnnGraph, np.ndarray], np.ndarray]] = {
+    "linkage": pseudo_density,
+    "cosines": lambda graph, linkage: pseudo_density(graph, np.ones_like(linkage)),
+    "none": lambda graph, linkage: np.zeros(len(graph), np.float32),
 }
 MODELS: dict[tuple[Any, ...], HiLander] = {}
 
@@ -72,7 +82,8 @@ def main() -> None:
             started = time.process_time()
             hilander = trained(faces, labels, seed, ROWS[row])
             seconds.append(time.process_time() - started)
-            found.append(figures(hilander, sets))
+            with patch.object(climb, "pseudo_density", DENSITIES[ROWS[row].get("density", "linkage")]):
+                found.append(figures(hilander, sets))
         report(row, found, float(np.mean(seconds)))
         if row == "default":
             one = [figures(trained(faces, labels, 0, {}).with_settings(levels=1), sets)]
@@ -80,8 +91,8 @@ def main() -> None:
 
 
 def trained(faces: np.ndarray, labels: np.ndarray, seed: int, settings: dict[str, Any]) -> HiLander:
-    """Trains with some settings; once for all thresholds, which have no part in training."""
-    training = {name: value for name, value in settings.items() if name != "p_tau"}
+    """Trains with some settings; once for all thresholds and densities of decoding, which have no part in it."""
+    training = {name: value for name, value in settings.items() if name not in ("p_tau", "density")}
     key = seed, *sorted(training.items())
     if key not in MODELS:
         MODELS[key] = train_hilander(faces, labels, seed, **training)
