@@ -178,7 +178,7 @@ def widely(
     """The best of some rows' lists and of what is found in many cells, [b, k] each."""
 
     def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ids = in_cells(embeddings, readable, some, index, cells, WIDE_FETCHED)
+        ids = in_cells(embeddings, readable, some, index, cells, max(WIDE_FETCHED, 4 * k))
         return best(embeddings, some, np.hstack([lists.neighbors[some], ids]), k)
 
     return in_parts(work, rows)

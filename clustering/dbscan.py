@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clustering.base import Clustering, Plain, Range, check_number, components
-from clustering.knn import KnnGraph
+from clustering.base import Clustering, Plain, Range, check_number, check_whole, components
+from clustering.knn import DEFAULT_K, KnnGraph
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class Dbscan(Plain):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
     A face is a core point if it and its neighbours at `min_similarity` or above are `min_samples` or more (at most
-    all k of the graph). Core points joined by such an edge, listed at either end, share a cluster; another face
+    all k that are looked at). Core points joined by such an edge, listed at either end, share a cluster; another face
     joins its most similar core neighbour, else it is noise (-1). Exact where no neighbourhood exceeds k.
 
     Attributes:
         min_similarity: Radius of the neighbourhood, as a cosine (1 - eps).
         min_samples: Faces that make a neighbourhood dense, the core point counted.
+        k: Neighbours a face that are looked at.
     """
 
     name: ClassVar[str] = "dbscan"
@@ -30,13 +31,16 @@ class Dbscan(Plain):
 
     min_similarity: float = 0.5
     min_samples: int = 2
+    k: int = DEFAULT_K
 
     def __post_init__(self) -> None:
         check_number("min_similarity", self.min_similarity, -1, 1)
         check_number("min_samples", self.min_samples, 1)
+        check_whole("k", self.k, 1)
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned."""
+        graph = graph.narrowed(self.k)
         near = graph.valid & (graph.similarities >= self.min_similarity)
         rows, columns = np.nonzero(near)
         others = graph.neighbors[rows, columns]

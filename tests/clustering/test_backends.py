@@ -47,7 +47,8 @@ def test_a_reordered_graph_is_that_of_reordered_faces(blobs):
 
 def test_dbscan_with_one_sample_is_components_at_a_threshold(blobs):
     embeddings, _ = blobs(spread=0.9)
-    found = Dbscan(0.7, 1).cluster(KnnGraph.build(embeddings, len(embeddings) - 1)).labels
+    n = len(embeddings)
+    found = Dbscan(0.7, 1, k=n).cluster(KnnGraph.build(embeddings, n - 1)).labels
     np.testing.assert_array_equal(found, consecutive(connected_components(embeddings @ embeddings.T >= 0.7)[1]))
 
 

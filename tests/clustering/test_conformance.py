@@ -114,6 +114,16 @@ def test_deterministic(clusterer, blobs):
     np.testing.assert_array_equal(first.confidence, second.confidence)
 
 
+def test_a_wider_graph_than_it_wants_changes_nothing(clusterer, blobs):
+    """So that settings that were tuned on one graph mean the same on another."""
+    embeddings, _ = blobs(identities=12, faces=30, spread=0.6)
+    wide = KnnGraph.build(embeddings, clusterer.k + 15)
+    found = clusterer.cluster(wide)
+    own = clusterer.cluster(wide.narrowed(clusterer.k))
+    np.testing.assert_array_equal(found.labels, own.labels)
+    np.testing.assert_array_equal(found.confidence, own.confidence)
+
+
 def test_permuted_rows_are_clustered_alike(clusterer, blobs):
     embeddings, _ = blobs(spread=0.8)
     order = np.random.default_rng(1).permutation(len(embeddings))

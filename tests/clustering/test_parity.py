@@ -34,7 +34,8 @@ from facerec.artifacts import normalize
 @pytest.mark.parametrize("min_similarity", [0.6, 0.7])
 def test_dbscan_equals_the_exact_one(blobs, min_samples, min_similarity):
     embeddings, _ = blobs(spread=0.9, seed=3)
-    found = Dbscan(min_similarity, min_samples).cluster(KnnGraph.build(embeddings, len(embeddings) - 1)).labels
+    n = len(embeddings)
+    found = Dbscan(min_similarity, min_samples, k=n).cluster(KnnGraph.build(embeddings, n - 1)).labels
     exact = DBSCAN(eps=1 - min_similarity, min_samples=min_samples, metric="cosine").fit(embeddings)
     core = exact.core_sample_indices_
     assert 1 < found.max() + 1 < len(embeddings)
