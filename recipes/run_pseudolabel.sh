@@ -67,10 +67,10 @@ case ${ASKED_MODE:=$MODE} in
   *) refuse "--mode $ASKED_MODE is not one of joint, two-heads, pseudo, finetune" ;;
 esac
 ROWS=(labelled "${BACKENDS[@]}" supervised)
-JOBS=${ASKED_JOBS:-$JOBS} QUEUED=()
+JOBS=${ASKED_JOBS:-$JOBS} QUEUED=0 ENDED=$(mktemp)
 CORES=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES > JOBS ? CORES / JOBS : 1))}
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'rm -f "$ENDED"; kill $(jobs -p) 2>/dev/null || true' EXIT
 
 facerec() { python -m facerec "$1" --config "$OUT/config/${2:-$1}.yaml" "${@:3}"; }
 evaluation() { python -m eval "$1" --config "$OUT/config/$1.yaml" "${@:2}"; }
@@ -101,12 +101,17 @@ evaluate() {
 }
 queue() { # runs a command beside others, at most JOBS at once
   while (($(jobs -pr | wc -l) >= JOBS)); do sleep 0.2; done
-  "$@" &
-  QUEUED+=($!)
+  (trap 'echo $? >>"$ENDED"' EXIT && "$@") & # "wait" forgets how a job ended when, hours later, its number is used again
+  QUEUED=$((QUEUED + 1))
 }
-drain() { # fails if one of them did
-  for job in "${QUEUED[@]}"; do wait "$job"; done
-  QUEUED=()
+drain() { # fails if one of them did, with its status
+  local statuses status
+  wait
+  mapfile -t statuses <"$ENDED"
+  for status in "${statuses[@]}"; do ((status == 0)) || exit "$status"; done
+  ((${#statuses[@]} == QUEUED)) || exit 1
+  QUEUED=0
+  : >"$ENDED"
 }
 listed() { local IFS=,; echo "[$*]"; }
 
