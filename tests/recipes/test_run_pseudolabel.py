@@ -121,6 +121,14 @@ def test_other_work_into_the_same_folder_is_refused(undisturbed, tmp_path):
     assert "config.k 10 there, 6 asked" in log
 
 
+def test_a_job_that_fails_beside_others_ends_the_recipe_with_its_status(undisturbed):
+    process = start(undisturbed / "tiny.yaml", undisturbed / "run", "--backends", "nosuch,kmeans", "--stage", "5")
+    log = process.communicate()[0].decode()
+    assert process.returncode == 2
+    assert "nosuch" in log
+    assert "== stage 6" not in log
+
+
 @pytest.fixture(scope="module")
 def two_rounds(undisturbed):
     out = undisturbed / "rounds"
