@@ -15,13 +15,12 @@ set: where the two peaks are apart, tuning does not carry over. What is in --wor
 import argparse
 import csv
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import yaml
+from losses import command
 from matplotlib.figure import Figure
 from scipy.stats import hmean
 
@@ -136,12 +135,8 @@ def sensitivity(folder: Path, name: str, plots: Path) -> None:
 
 
 def clustering(folder: Path, *arguments: str) -> None:
-    """Runs a command of the package; its progress is shown only if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "clustering", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)}: {done.stderr[-1000:]}")
+    """Runs a command of the package in a folder."""
+    command("clustering", *arguments, folder=folder)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from clustering.hilander.lander import Lander
 from clustering.hilander.level import Level
 from clustering.hilander.training import train_hilander
 from clustering.knn import KnnGraph
-from clustering.resample import transplanted
+from clustering.resample import LabelledFaces, mixed, parts, transplanted
 from facerec.artifacts import normalize
 
 DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -73,30 +73,23 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def simulate(embeddings: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """`n` faces in any order: a new centre an identity, and faces around it as a real identity's are around its own.
 
-    Each face is made from two of the real ones, mixed at a random angle, and carried over by `transplanted`. Centres
-    are Gaussian with the mean and covariance of the real ones.
+    Each face is made of two real ones by `mixed`, and carried over by `transplanted`. Centres are Gaussian with the
+    mean and covariance of the real ones.
     """
     random = np.random.default_rng(seed)
-    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    centres = np.zeros((len(counts), embeddings.shape[1]))
-    np.add.at(centres, inverse, embeddings)
-    centres /= counts[:, None]
-    residuals = (embeddings - centres[inverse]).astype(np.float32)
+    centres, residuals, inverse = parts(LabelledFaces(embeddings, labels))
     sizes = np.ceil(random.lognormal(1.5, 1.2, n)).astype(int).clip(1, 1000)
     sizes = sizes[: np.searchsorted(np.cumsum(sizes), n) + 1]
     owner = np.repeat(np.arange(len(sizes)), sizes)[:n]
-    order, starts = np.argsort(inverse, kind="stable"), np.cumsum(counts) - counts
     donors, mean = random.integers(0, len(centres), len(sizes)), centres.mean(axis=0)
     places, faces, truth = random.permutation(n), np.empty((n, embeddings.shape[1]), np.float32), np.empty(n, np.int64)
     for first in range(0, len(sizes), IDENTITIES):
         block = slice(*np.searchsorted(owner, [first, first + IDENTITIES]))
         donor = donors[owner[block]]
-        one, other = (order[starts[donor] + random.integers(0, counts[donor])] for _ in range(2))
-        angle = (random.random((len(donor), 1)) * np.pi / 2).astype(np.float32)
-        mixed = normalize(centres[donor] + np.cos(angle) * residuals[one] + np.sin(angle) * residuals[other])
+        real = mixed(centres, residuals, inverse, donor, random)
         chosen = random.normal(size=(min(IDENTITIES, len(sizes) - first), len(centres))) / np.sqrt(len(centres))
-        new, rows = mean + chosen @ (centres - mean), np.arange(len(mixed))
-        faces[places[block]] = transplanted(mixed, centres[donor], rows, new, owner[block] - first, random)
+        new, rows = mean + chosen @ (centres - mean), np.arange(len(real))
+        faces[places[block]] = transplanted(real, centres[donor], rows, new, owner[block] - first, random)
         truth[places[block]] = owner[block]
     return faces, truth
 

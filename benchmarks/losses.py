@@ -97,9 +97,10 @@ def hierarchy(arguments: argparse.Namespace) -> Path:
     return clusters
 
 
-def command(package: str, *arguments: object) -> None:
-    """Runs a command of a package; its progress is shown only if it fails."""
-    done = subprocess.run([sys.executable, "-m", package, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+def command(package: str, *arguments: object, folder: Path | None = None) -> None:
+    """Runs a command of a package, in a folder if one is given; its progress is shown only if it fails."""
+    words = [sys.executable, "-m", package, *map(str, arguments)]
+    done = subprocess.run(words, cwd=folder, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr[-1000:]}")
 

@@ -82,16 +82,14 @@ def cheapest(
     embeddings: np.ndarray, readable: np.ndarray, lists: Lists, file: Path, k: int, recall: float, seed: int
 ) -> Again:
     """What reaches the recall on a sample at the least cost: few rows exactly, or more in some of the cells."""
-    rows = sampled(readable, seed)
+    rows, last = sampled(readable, seed), lists.similarities[readable, k - 1]
     truth = search(embeddings, rows, readable, k)[0]
     shares, cosines = found_shares(lists.neighbors[rows, :k], truth), lists.similarities[rows, k - 1]
     index = read_inverted(file)
 
     def again(found: np.ndarray, cells: int) -> Again | None:
         limit = doubt_limit(cosines, shares, found, recall)
-        return (
-            None if limit is None else Again(limit, float(np.mean(lists.similarities[readable, k - 1] < limit)), cells)
-        )
+        return None if limit is None else Again(limit, float(np.mean(last < limit)), cells)
 
     exact, ways = again(np.ones(len(rows)), 0), []
     assert exact is not None

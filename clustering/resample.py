@@ -63,17 +63,35 @@ def versions(faces: LabelledFaces, seed: int, alike: bool = False) -> dict[str, 
 
 
 def large(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
-    """Real identities with many faces: centre plus two of its own residuals, mixed at a random angle."""
-    centres, residuals, inverse = _parts(faces)
+    """Real identities with many faces, see `mixed`."""
+    centres, residuals, inverse = parts(faces)
     sizes = np.bincount(inverse)
     identities = np.argsort(-sizes, kind="stable")[:LARGE_IDENTITIES]
     numbers = np.geomspace(*LARGE, len(identities)).astype(int)
     labels = np.repeat(random.permutation(identities), numbers)
+    return LabelledFaces(mixed(centres, residuals, inverse, labels, random), labels)
+
+
+def mixed(
+    centres: np.ndarray, residuals: np.ndarray, inverse: np.ndarray, labels: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """New faces of real identities: the centre plus two of its own residuals, mixed at a random angle.
+
+    Args:
+        centres: float64 [c, d], see `parts`.
+        residuals: float64 [n, d].
+        inverse: int64 [n].
+        labels: int64 [m], below c: the identity of each new face.
+        random: Where residuals and angles are drawn from.
+
+    Returns:
+        float32 [m, d].
+    """
+    sizes = np.bincount(inverse)
     order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
     first, second = (order[starts[labels] + random.integers(0, sizes[labels])] for _ in range(2))
     angle = random.random((len(labels), 1)) * (np.pi / 2)
-    mixed = np.cos(angle) * residuals[first] + np.sin(angle) * residuals[second]
-    return LabelledFaces(normalize(centres[labels] + mixed), labels)
+    return normalize(centres[labels] + (np.cos(angle) * residuals[first] + np.sin(angle) * residuals[second]))
 
 
 def crowd(faces: LabelledFaces, random: np.random.Generator, alike: bool = False) -> LabelledFaces:
@@ -87,7 +105,7 @@ def crowd(faces: LabelledFaces, random: np.random.Generator, alike: bool = False
             so on celeba299 reaches .968/.957 on LFW (Fp/Fb, five seeds), and .944/.947 without. A threshold chosen on
             them is too strict, see `transplanted`.
     """
-    centres, residuals, inverse = _parts(faces)
+    centres, residuals, inverse = parts(faces)
     count = min(CROWD * len(centres), CROWD_LIMIT)
     invented = invent(centres, count, random)
     donors = random.integers(0, len(centres), count)
@@ -190,7 +208,7 @@ def likeness(centres: np.ndarray, together: int) -> float:
     return float(cosines.max(axis=2).mean())
 
 
-def _parts(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parts(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centres [c, d] (means of an identity's faces), each face's residual [n, d], and its identity's number [n]."""
     _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
     centres = np.zeros((len(sizes), faces.embeddings.shape[1]))
