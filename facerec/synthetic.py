@@ -37,6 +37,7 @@ class Sitting:
         difficulty: See `facerec.rendering.photograph.draw_photograph`.
         paths: Where each photograph goes.
         media: Photographs with the same number, one after the other, are frames of one video.
+        first: The number of the first photograph; other numbers are other photographs of the same person.
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Sitting:
     difficulty: float
     paths: tuple[Path, ...]
     media: tuple[int, ...]
+    first: int = 0
 
 
 @stage("facerec synth", incidental=["workers"])
@@ -111,7 +113,7 @@ def synth(
             media = test_media[identity] if name == "test" else tuple(range(len(names)))
             sittings.append(Sitting(seed, SPLITS[name], identity, size, difficulty, paths, media))
             paths[0].parent.mkdir(parents=True, exist_ok=True)
-    _take(sittings, workers)
+    take(sittings, workers)
     np.save(out / "unlabelled_truth.npy", truth, allow_pickle=False)
     (out / "protocol").mkdir()
     protocol = write_protocol(out / "protocol", test_faces, size, rng)
@@ -129,7 +131,7 @@ def photograph(sitting: Sitting) -> int:
     person = draw_person(_generator(sitting.seed, sitting.split, sitting.identity))
     sitter = Sitter(person)
     shot, last = None, None
-    for number, (path, media) in enumerate(zip(sitting.paths, sitting.media, strict=True)):
+    for number, (path, media) in enumerate(zip(sitting.paths, sitting.media, strict=True), start=sitting.first):
         rng = _generator(sitting.seed, sitting.split, sitting.identity, number)
         if shot is not None and media == last:
             shot = next_frame(rng, shot, sitting.difficulty)
@@ -207,7 +209,7 @@ def _compose_test(
     return names, media, faces
 
 
-def _take(sittings: Sequence[Sitting], workers: int) -> None:
+def take(sittings: Sequence[Sitting], workers: int) -> None:
     """Takes all photographs, with a progress bar."""
     total = sum(len(sitting.paths) for sitting in sittings)
     with tqdm(total=total, unit="face", disable=None) as progress:

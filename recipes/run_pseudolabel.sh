@@ -2,7 +2,7 @@
 # Which clustering backend makes the best pseudo-labels? Faces in, one IJB-C report out.
 #
 #   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR] [--jobs J]
-#                              [--teacher MODEL] [--mode MODE]
+#                              [--teacher MODEL] [--mode MODE] [--overlap ACTION]
 #
 #   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
 #   2 train        both bounds: on the labelled faces alone (the lower one, and the teacher unless one is given), and on
@@ -23,11 +23,13 @@
 # How students are trained, --mode: joint, labelled and pseudo-labelled faces in one label space; two-heads, each kind with
 # classes of its own and half of every batch; pseudo, pseudo-labelled faces alone; finetune, joint, from the teacher's
 # weights. The bounds are the same in every mode.
+# With --overlap unlabelled faces of people who are labelled, too, are looked for, and what becomes of them is ACTION: drop;
+# merge, into the labelled person's class; or keep, with a class of their own, which says how many there are.
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS= ASKED_TEACHER= ASKED_MODE=
+CONFIG=$HERE/conf/demo.yaml OUT=runs/demo FIRST=1 LAST=10 WANTED= ASKED_JOBS= ASKED_TEACHER= ASKED_MODE= ASKED_OVERLAP=
 
 usage() { sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
@@ -35,7 +37,7 @@ refuse() { echo "run_pseudolabel.sh: error: $1 (see --help)" >&2; exit 2; }
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --config | --backends | --stage | --stop-stage | --out | --jobs | --teacher | --mode)
+    --config | --backends | --stage | --stop-stage | --out | --jobs | --teacher | --mode | --overlap)
       (($# > 1)) || refuse "$1 needs a value" ;;&
     --config) CONFIG=$2 ;;
     --backends) WANTED=$2 ;;
@@ -45,6 +47,7 @@ while (($#)); do
     --jobs) ASKED_JOBS=$2 ;;
     --teacher) ASKED_TEACHER=$2 ;;
     --mode) ASKED_MODE=$2 ;;
+    --overlap) ASKED_OVERLAP=$2 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2
@@ -66,6 +69,13 @@ case ${ASKED_MODE:=$MODE} in
   finetune) STUDENT=(--faces "$OUT/corpus/labelled" --init "$TEACHER") ;;
   *) refuse "--mode $ASKED_MODE is not one of joint, two-heads, pseudo, finetune" ;;
 esac
+case ${ASKED_OVERLAP:=$OVERLAP} in
+  '') KNOWN=() ;;
+  drop | merge | keep) KNOWN=(--labelled "$OUT/embeddings/labelled" --overlap "$ASKED_OVERLAP") ;;
+  *) refuse "--overlap $ASKED_OVERLAP is not one of drop, merge, keep" ;;
+esac
+EMBEDDED=("$TUNE_ON" unlabelled)
+[[ -z $ASKED_OVERLAP || $TUNE_ON == labelled ]] || EMBEDDED+=(labelled)
 ROWS=(labelled "${BACKENDS[@]}" supervised)
 JOBS=${ASKED_JOBS:-$JOBS} QUEUED=0 ENDED=$(mktemp)
 CORES=$(getconf _NPROCESSORS_ONLN)
@@ -91,7 +101,7 @@ cluster() {
 pseudolabel() {
   clustering pseudolabel --clusters "$OUT/rows/$1/clusters" --embeddings "$OUT/embeddings/unlabelled" \
     --knn "$OUT/knn" --calibration "$OUT/embeddings/$TUNE_ON" \
-    --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$1/pseudo"
+    "${KNOWN[@]}" --truth "$OUT/corpus/unlabelled_truth.npy" --out "$OUT/rows/$1/pseudo"
   python -m eval clusters --truth "$OUT/corpus/unlabelled_truth.npy" \
     --predicted "$OUT/rows/$1/pseudo" --json "$OUT/rows/$1/pseudo.json"
 }
@@ -125,8 +135,9 @@ if stage 2 "train both bounds"; then
   drain
 fi
 if stage 3 "embed"; then
-  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/$TUNE_ON" --out "$OUT/embeddings/$TUNE_ON"
-  facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/unlabelled" --out "$OUT/embeddings/unlabelled"
+  for part in "${EMBEDDED[@]}"; do
+    facerec embed embed --model "$TEACHER" --faces "$OUT/corpus/$part" --out "$OUT/embeddings/$part"
+  done
 fi
 if stage 4 "kNN graph"; then
   clustering knn --embeddings "$OUT/embeddings/unlabelled" --out "$OUT/knn"

@@ -2,7 +2,7 @@
 # Does a better teacher make better pseudo-labels? The student of each round is the teacher of the next.
 #
 #   recipes/run_rounds.sh [--config FILE] [--backend NAME] [--rounds N] [--patience P] [--validation FACES] [--out DIR]
-#                         [--jobs J] [--mode MODE]
+#                         [--jobs J] [--mode MODE] [--overlap ACTION]
 #
 # Every round is a whole run of run_pseudolabel.sh with one backend, in OUT/round1, OUT/round2 ...; the corpus and both
 # bounds are those of the first. OUT/report compares the rounds. Finished work is not repeated.
@@ -23,7 +23,7 @@ refuse() { echo "run_rounds.sh: error: $1 (see --help)" >&2; exit 2; }
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --config | --backend | --rounds | --patience | --validation | --out | --jobs | --mode)
+    --config | --backend | --rounds | --patience | --validation | --out | --jobs | --mode | --overlap)
       (($# > 1)) || refuse "$1 needs a value" ;;&
     --config) CONFIG=$2 ;;
     --backend) BACKEND=$2 ;;
@@ -31,7 +31,7 @@ while (($#)); do
     --patience) PATIENCE=$2 ;;
     --validation) PEOPLE=$2 ;;
     --out) OUT=$2 ;;
-    --jobs | --mode) PASSED+=("$1" "$2") ;;
+    --jobs | --mode | --overlap) PASSED+=("$1" "$2") ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2

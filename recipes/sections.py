@@ -22,6 +22,7 @@ SETTINGS = {
     "backends": [],
     "jobs": 1,
     "mode": "joint",
+    "overlap": "",
 }
 
 

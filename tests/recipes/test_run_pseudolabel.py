@@ -178,3 +178,24 @@ def test_modes_of_training_students(undisturbed, tmp_path, mode, options):
     assert options.items() <= meta["config"].items()
     assert ("faces" in meta["inputs"]) == (mode != "pseudo")
     assert ("init" in meta["inputs"]) == (mode == "finetune")
+
+
+def test_people_who_are_labelled_already_are_looked_for(undisturbed, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed / "run", run, ignore=shutil.ignore_patterns("report", "kmeans"))
+    known = sorted((run / "corpus/labelled/id00003").iterdir())
+    for number, photograph in enumerate(known):
+        shutil.copy(photograph, run / f"corpus/unlabelled/again{number:03d}.jpg")
+    truth = np.load(run / "corpus/unlabelled_truth.npy")
+    np.save(run / "corpus/unlabelled_truth.npy", np.append(truth, np.full(len(known), truth.max() + 1)))
+    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/hilander"):
+        shutil.rmtree(stale)
+    lenient = tmp_path / "lenient.yaml"  # among 24 people fewer false matches cannot be measured
+    lenient.write_text(TINY.replace("min_size: 2", "min_size: 2, overlap_false_match: 0.2"))
+    finish(start(lenient, run, "--stage", "3", "--stop-stage", "8", "--backends", "hilander", "--overlap", "merge"))
+    pseudo = run / "rows/hilander/pseudo"
+    assert json.loads((pseudo / "summary.json").read_text())["overlap"]["action"] == "merge"
+    labels, same_as = np.load(pseudo / "labels.npy"), np.load(pseudo / "same_as.npy")
+    again = labels[len(truth) :]
+    assert (same_as[again[again >= 0]] == 3).sum() > len(known) / 2
+    assert (run / "rows/hilander/model/meta.json").exists()

@@ -23,7 +23,7 @@ def test_every_section_becomes_a_file_and_settings_become_variables(tmp_path):
     assert yaml.safe_load((tmp_path / "out" / "knn.yaml").read_text()) == {}
     assert done.stdout.splitlines() == [
         "CORPUS=synth", "TEACHER='x y.onnx'", "TUNE_ON=labelled",
-        "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b", "JOBS=1", "MODE=joint",
+        "TEST_FACES=''", "PROTOCOL=''", "BACKENDS=a,b", "JOBS=1", "MODE=joint", "OVERLAP=''",
     ]  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def test_shipped_recipes_open_with_purpose_command_cost_and_result(config, tmp_p
     [
         (["--stage", "11"], "--stage 11 is not one of 1 to 10"),
         (["--mode", "both"], "--mode both is not one of joint, two-heads, pseudo, finetune"),
+        (["--overlap", "join"], "--overlap join is not one of drop, merge, keep"),
         (["--out"], "--out needs a value"),
         (["--colour", "red"], "unknown option --colour"),
         (["--jobs", "0"], "--jobs 0 is not a number"),
