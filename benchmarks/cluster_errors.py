@@ -290,7 +290,7 @@ def of_run(run: Path, row: str) -> list[float]:
 
 
 def figures(run: Path, row: str, options: argparse.Namespace) -> list[float]:
-    """Trains the student of a row, embeds the test faces and evaluates; what is finished already is not repeated."""
+    """Trains the student of a row and evaluates it."""
     here = options.out / run.resolve().name / row.replace(",", "").replace(" %", "").replace(" ", "-")
     here.mkdir(parents=True, exist_ok=True)
     truth = load_labels(run / "corpus/unlabelled_truth.npy")
@@ -302,13 +302,30 @@ def figures(run: Path, row: str, options: argparse.Namespace) -> list[float]:
         pseudo, extra = here / "labels.npy", []
         np.save(pseudo, _by_hand(run, row, truth), allow_pickle=False)
     steps = [] if options.steps is None else ["--steps", options.steps]
-    configured("facerec", "train", run, "--faces", run / "corpus/labelled", *extra, *steps, "--unlabelled",
-               run / "corpus/unlabelled", "--pseudo_labels", pseudo, "--out", here / "model")  # fmt: skip
+    errors = student(run, run / "corpus/unlabelled", pseudo, here, *extra, *steps)
+    return [*errors, *_quality(truth, load_labels(pseudo))]
+
+
+def student(run: Path, unlabelled: Path, labels: Path, here: Path, *options: object) -> list[float]:
+    """Trains the recipe's student and evaluates it; what is finished already is not repeated.
+
+    Args:
+        run: A finished folder of the recipe.
+        unlabelled: Faces that it learns from beside the run's labelled ones.
+        labels: Their pseudo-labels.
+        here: Where model, embeddings and report go.
+        *options: Of the training.
+
+    Returns:
+        FNMR at `RATES`, in per cent.
+    """
+    configured("facerec", "train", run, "--faces", run / "corpus/labelled", *options, "--unlabelled", unlabelled,
+               "--pseudo_labels", labels, "--out", here / "model")  # fmt: skip
     configured("facerec", "embed", run, "--model", here / "model", "--faces", run / "corpus/test",
                "--out", here / "test")  # fmt: skip
     configured("eval", "ijb", run, "--protocol", run / "corpus/protocol", "--embeddings", here / "test",
                "--out", here / "ijb")  # fmt: skip
-    return [*_errors(here / "ijb"), *_quality(truth, load_labels(pseudo))]
+    return _errors(here / "ijb")
 
 
 def _by_hand(run: Path, row: str, truth: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-from cluster_errors import NEEDED, RATES, configured
+from cluster_errors import NEEDED, RATES, configured, student
 
 from clustering.pseudolabel import ACTIONS
 from eval.clusters import scores
-from facerec.artifacts import load_labels, read_json, read_yaml
+from facerec.artifacts import load_labels, read_yaml
 from facerec.synthetic import SPLITS, Sitting, take
 
 TRUE = "true labels"
@@ -110,17 +110,12 @@ def figures(run: Path, here: Path, action: str, backend: str) -> list[float]:
     """Trains the student of a row and evaluates it."""
     labels = here / "true" if action == TRUE else here / backend / action
     row = here / backend / f"{action.replace(' ', '-')}-row"
-    configured("facerec", "train", run, "--faces", run / "corpus/labelled", "--unlabelled", here / "unlabelled",
-               "--pseudo_labels", labels, "--out", row / "model")  # fmt: skip
-    configured("facerec", "embed", run, "--model", row / "model", "--faces", run / "corpus/test", "--out", row / "test")
-    configured("eval", "ijb", run, "--protocol", run / "corpus/protocol", "--embeddings", row / "test",
-               "--out", row / "ijb")  # fmt: skip
-    fnmr = read_json(row / "ijb" / "metrics.json")["fnmr_at_fmr"]
+    errors = student(run, here / "unlabelled", labels, row)
     truth, found = load_labels(here / "true"), load_labels(labels)
     quality = scores(truth, found)
     taken, again = flagged(here, backend), np.load(here / "true/same_as.npy")[truth] >= 0
     shares = [100 * np.mean(taken[some]) for some in (again, ~again)] if action != TRUE else [100.0, 0.0]
-    return [*shares, 100 * quality["purity"], quality["assigned"], *(100 * fnmr[rate] for rate in RATES)]
+    return [*shares, 100 * quality["purity"], quality["assigned"], *errors]
 
 
 def flagged(here: Path, backend: str) -> np.ndarray:
