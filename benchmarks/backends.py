@@ -14,13 +14,12 @@ set: where the two peaks are apart, tuning does not carry over. What is in --wor
 
 import argparse
 import csv
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import yaml
-from losses import command
+from common import CELEBA, DATA, command
 from matplotlib.figure import Figure
 from scipy.stats import hmean
 
@@ -32,14 +31,13 @@ from clustering.train import load_labelled
 from eval.clusters import scores
 from facerec.artifacts import read_json, save_embeddings
 
-DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NEIGHBORS = 40
 STAND_INS = ("small", "large")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tune", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--tune", type=Path, default=CELEBA)
     parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
     parser.add_argument("--truth", type=Path, help="identities of a --test folder without labels.npy")
     parser.add_argument("--backends", default=",".join(BACKENDS))

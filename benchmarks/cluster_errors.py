@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from losses import command
+from common import command
 
 from clustering.hilander.training import majority
 from eval.clusters import scores

@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, whi
 import faiss
 import numpy as np
 import torch
+from common import CELEBA, gemm_rate
 
 from clustering.hilander import climb
 from clustering.hilander.lander import Lander
@@ -35,14 +36,13 @@ from clustering.knn import KnnGraph
 from clustering.resample import LabelledFaces, mixed, parts, transplanted
 from facerec.artifacts import normalize
 
-DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-GEMM, K, TRAINING_FACES, IDENTITIES = 3072, 10, 4000, 10_000
+K, TRAINING_FACES, IDENTITIES = 10, 4000, 10_000
 PARTS = {"pseudo_density": "density", "decode": "decode", "trees": "trees", "merge": "merge + kNN"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--embeddings", type=Path, default=CELEBA)
     parser.add_argument("--million", action="store_true", help="a million faces, too (the graph takes long)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--p-tau", type=float, default=0.5)
@@ -176,17 +176,6 @@ def resident(peak: bool = False) -> float:
         ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again without being seen
         Path("/proc/self/clear_refs").write_text("5")
     return next(int(line.split()[1]) * 1024.0 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-
-
-def gemm_rate(repeats: int = 5) -> float:
-    """Fp32 operations a CPU second of a square matrix product, the best of some."""
-    a, b = torch.rand(GEMM, GEMM), torch.rand(GEMM, GEMM)
-    times = []
-    for _ in range(repeats):
-        started = time.process_time()
-        a @ b
-        times.append(time.process_time() - started)
-    return 2 * GEMM**3 / min(times)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ seeds. Without the archives it says so and ends.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from common import CELEBA, DATA
 
 from clustering.cluster import load_clusterer
 from clustering.hilander import climb
@@ -30,7 +30,6 @@ from clustering.knn import KnnGraph
 from eval.clusters import scores
 from facerec.artifacts import normalize
 
-DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PAPER = {
     "inputs": "features", "features": "identity", "own_levels": False, "p_tau": 0.8, "hidden": 256, "epochs": 10,
 }  # fmt: skip
@@ -61,7 +60,7 @@ MODELS: dict[tuple[Any, ...], HiLander] = {}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--train", type=Path, default=CELEBA)
     parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", default=",".join(ROWS))

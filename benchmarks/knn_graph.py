@@ -16,17 +16,14 @@ neither that nor a processor with AMX has been measured.
 
 import argparse
 import os
-import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, which counts as CPU time
 
 import numpy as np
-import torch
+from common import cpu_seconds, gemm_rate
 
 from clustering.knn import KnnGraph
 from facerec.artifacts import normalize
-
-GEMM = 4096
 
 
 def main() -> None:
@@ -36,9 +33,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10, help="neighbours")
     arguments = parser.parse_args()
     faces = normalize(np.random.default_rng(0).normal(size=(arguments.n, arguments.d)))
-    started = time.process_time()
-    KnnGraph.build(faces, arguments.k)
-    seconds = time.process_time() - started
+    seconds = cpu_seconds(lambda: KnnGraph.build(faces, arguments.k))
     operations = 2 * arguments.n**2 * arguments.d
     floor = operations / gemm_rate()
     print(f"{'n':>9} {'d':>5} {'k':>4} {'CPU s':>9} {'GFLOP/s':>9} {'floor, s':>9} {'share of GEMM rate':>19}")
@@ -46,17 +41,6 @@ def main() -> None:
         f"{arguments.n:9,} {arguments.d:5} {arguments.k:4} {seconds:9.2f} {operations / seconds / 1e9:9.0f} "
         f"{floor:9.2f} {floor / seconds:18.0%}"
     )
-
-
-def gemm_rate(repeats: int = 5) -> float:
-    """Fp32 operations a CPU second of a square matrix product, the best of some."""
-    a, b = torch.rand(GEMM, GEMM), torch.rand(GEMM, GEMM)
-    times = []
-    for _ in range(repeats):
-        started = time.process_time()
-        a @ b
-        times.append(time.process_time() - started)
-    return 2 * GEMM**3 / min(times)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,13 @@ are kept in ``--out``, so that more seeds or rows can be added later. Without th
 """
 
 import argparse
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from common import CELEBA, DATA, command
 
 from facerec.artifacts import read_json, save_embeddings
 
-DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-EMBEDDINGS = "embeddings_celeba299_mobilefacenet128.npz"
 ROWS = {
     "softmax": ["--loss", "softmax"],
     "cosface": ["--loss", "cosface"],
@@ -48,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=800)
     arguments = parser.parse_args()
-    needed = [arguments.train, *(arguments.data / name for name in ("lfw112", "lfw_pairs.txt", EMBEDDINGS))]
+    needed = [arguments.train, *(arguments.data / name for name in ("lfw112", "lfw_pairs.txt", CELEBA.name))]
     if missing := [str(path) for path in needed if not path.exists()]:
         print(f"skipped: no {', '.join(missing)}; give --train and --data")
         return
@@ -89,20 +85,12 @@ def hierarchy(arguments: argparse.Namespace) -> Path:
     """Hi-LANDER's levels of the training faces, by the package's model on another recogniser's embeddings."""
     faces, clusters = arguments.out / "embeddings", arguments.out / "clusters"
     if not faces.exists():
-        with np.load(arguments.data / EMBEDDINGS, allow_pickle=False) as archive:
+        with np.load(arguments.data / CELEBA.name, allow_pickle=False) as archive:
             order = np.argsort(archive["files"])
             faces.mkdir()
             save_embeddings(faces, archive["embeddings"][order])
     command("clustering", "cluster", "--backend", "hilander", "--embeddings", faces, "--out", clusters)
     return clusters
-
-
-def command(package: str, *arguments: object, folder: Path | None = None) -> None:
-    """Runs a command of a package, in a folder if one is given; its progress is shown only if it fails."""
-    words = [sys.executable, "-m", package, *map(str, arguments)]
-    done = subprocess.run(words, cwd=folder, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr[-1000:]}")
 
 
 if __name__ == "__main__":

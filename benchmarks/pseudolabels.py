@@ -9,12 +9,12 @@ celeba299. Prints tables in Markdown. A minute on one core.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import faiss
 import numpy as np
+from common import DATA
 
 from clustering.assign import Joining, found_clusters, join
 from clustering.base import Clusterer, consecutive
@@ -38,7 +38,7 @@ def main() -> None:
     """Prints the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, nargs="*", default=[])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("FACEREC_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--parts", default="rules,overlap,assign")
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)

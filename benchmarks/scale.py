@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from common import CELEBA
 
 SIMULATE = """
 import sys; from pathlib import Path; from hilander_speed import load, simulate
@@ -30,7 +31,6 @@ faces, labels = simulate(*load(Path(sys.argv[1])), int(sys.argv[2]))
 save_embeddings(Path(sys.argv[3]), faces, labels=labels)
 """
 SCORES = ("pairwise_f", "bcubed_f")
-DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def simulated(parser: argparse.ArgumentParser, threads: int) -> Iterator[tuple[a
     """Adds the options about faces; gives all options, a folder to work in, and the faces simulated there."""
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=threads, help="of each process")
-    parser.add_argument("--embeddings", type=Path, default=DATA / "embeddings_celeba299_mobilefacenet128.npz")
+    parser.add_argument("--embeddings", type=Path, default=CELEBA)
     parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

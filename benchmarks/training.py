@@ -16,7 +16,6 @@ run and precision; a backward pass takes twice the operations of a forward pass.
 import argparse
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import torch
+from common import cpu_seconds, gemm_rate
 from torch import nn
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -39,7 +39,7 @@ from facerec.device import autocast, to_input
 from facerec.heads import MarginHead
 from facerec.store import Store, open_store, store
 
-SIZE, CLASSES, GEMM = 112, 1000, 2048
+SIZE, CLASSES = 112, 1000
 DIMENSION = {"mobilefacenet": 128, "iresnet50": 512}
 BATCH = {"mobilefacenet": 32, "iresnet50": 8}
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=400, help="pictures of the data path")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rates = {"fp32": gemm_rate(torch.float32), "bf16": gemm_rate(torch.bfloat16)}
+    rates = {"fp32": gemm_rate() / 1e9, "bf16": gemm_rate("bfloat16") / 1e9}
     print(f"one thread; products of matrices: fp32 {rates['fp32']:.0f}, bf16 {rates['bf16']:.0f} GFLOP/s\n")
     print("| what | way | CPU ms a face | times as fast | floor, ms | share of the floor's rate |")
     print("|---|---|---:|---:|---:|---:|")
@@ -71,19 +71,6 @@ def main() -> None:
                 report(what, ways, arguments.faces, rates, 0, "", arguments.repeats)
 
 
-def gemm_rate(kind: torch.dtype) -> float:
-    """10^9 operations a CPU second of a square product of matrices, the best of some."""
-    a, b = (torch.rand(GEMM, GEMM).to(kind) for _ in range(2))
-    return 2 * GEMM**3 / min(seconds(lambda: a @ b) for _ in range(4)) / 1e9
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this process."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def report(what: str, ways: Ways, faces: int, rates: dict[str, float], passes: int, name: str, repeats: int) -> None:
     """A line for each way, compared with the first."""
     for work in ways.values():
@@ -91,7 +78,7 @@ def report(what: str, ways: Ways, faces: int, rates: dict[str, float], passes: i
     least = dict.fromkeys(ways, float("inf"))
     for _ in range(repeats):
         for way, work in ways.items():
-            least[way] = min(least[way], seconds(work))
+            least[way] = min(least[way], cpu_seconds(work))
     plain = next(iter(least.values()))
     for way, value in least.items():
         floor = share = ""

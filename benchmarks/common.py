@@ -1,0 +1,35 @@
+"""What several benchmarks need: where the real faces are, a command of a package, and the machine's rate."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+CELEBA = DATA / "embeddings_celeba299_mobilefacenet128.npz"
+GEMM = 3072
+
+
+def command(package: str, *arguments: object, folder: Path | None = None) -> None:
+    """Runs a command of a package, in a folder if one is given; its progress is shown only if it fails."""
+    words = [sys.executable, "-m", package, *map(str, arguments)]
+    done = subprocess.run(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr[-1000:]}")
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of this process."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def gemm_rate(kind: str = "float32") -> float:
+    """Operations a CPU second of a square matrix product of a kind of PyTorch's numbers, the best of some."""
+    import torch  # other benchmarks measure processes that do without
+
+    a, b = (torch.rand(GEMM, GEMM).to(getattr(torch, kind)) for _ in range(2))
+    return 2 * GEMM**3 / min(cpu_seconds(lambda: a @ b) for _ in range(5))
