@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,15 +41,6 @@ def hilander():
     return train_hilander(
         embeddings, labels, seed=0, epochs=10, hidden=16, k=5, p_tau=0.5, own_levels=False, simulated=0
     )
-
-
-@pytest.fixture(scope="session")
-def data() -> Path:
-    """The folder of real data, or a skip."""
-    folder = Path(os.environ.get("FACEREC_DATA") or Path(__file__).resolve().parents[2].parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set FACEREC_DATA")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,4 @@
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +23,6 @@ HEADER = "TEMPLATE_ID,SUBJECT_ID,FILENAME\n"
 G1 = HEADER + "70,1,x\n70,1,y\n9,2,x\n31,2,x\n"
 G2 = HEADER + "12,3,x\n5,4,x\n"
 PROBES = HEADER + "40,1,x\n2,2,x\n55,3,x\n33,4,x\n"
-
-
-@pytest.fixture(scope="session")
-def data():
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("FACEREC_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"no measuring data in {folder}; set FACEREC_DATA")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,3 @@
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -8,16 +7,6 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-
-
-@pytest.fixture(scope="session")
-def data() -> Path:
-    """Real faces for measuring, which are not part of the project."""
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("FACEREC_DATA", default))
-    if not folder.is_dir():
-        pytest.skip("needs real faces; set FACEREC_DATA to their folder")
-    return folder
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import pickle
 import random
 import struct
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,12 +27,8 @@ SAME = [True, False, True]
 
 
 @pytest.fixture
-def real():
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    file = Path(os.environ.get("FACEREC_DATA", default)) / "insightface_bin" / "small_lfw.bin"
-    if not file.is_file():
-        pytest.skip(f"no measuring data in {file}; set FACEREC_DATA")
-    return file
+def real(data):
+    return data / "insightface_bin" / "small_lfw.bin"
 
 
 def written(tmp_path, content):
