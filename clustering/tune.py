@@ -52,10 +52,9 @@ def tune(
     heavy-tailed share of them, and simulated ones with hundreds of faces per identity or with many more identities, so
     that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. The first trial
     is the default; half of the others are of all kinds, a quarter are near the best so far, and a quarter make its
-    choices with all values of the rest. Of the trials that are nearly as good as the best, the one in their middle is
-    chosen: it is farthest from where the score falls, on faces that are a little unlike these, too. A backend that
-    learns is trained on half the identities, scored on the rest, and trained again on all in the same way, takes the
-    chosen settings; how far its confidence can be trusted is measured on the rest, too.
+    choices with all values of the rest. Of the trials that are nearly as good as the best, the strictest is chosen. A
+    backend that learns is trained on half the identities, scored on the rest, and trained again on all in the same way,
+    takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
 
     Args:
         backend: The backend, see cluster.
@@ -84,7 +83,7 @@ def tune(
         for result in search(clusterer, held, trials, seed)
     ]
     write_search(out / "search.csv", results)
-    best = middle(results, found.search)
+    best = strictest(results)
     chosen = {name: best[name] for name in found.search}
     clusterer = clusterers[best["training"]].with_settings(**chosen)
     measured, errors = measure(clusterer, validation, seed, out)
@@ -99,7 +98,8 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     """Scores settings on all versions; the first are the clusterer's own.
 
     Returns:
-        A row a trial: settings, ``score``, and Fp and Fb of each version, of all of which it is the harmonic mean.
+        A row a trial: settings, ``score``, the harmonic mean of Fp and Fb of all versions, ``precision``, that of their
+        pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
     total = trials if clusterer.search else 1
@@ -111,6 +111,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         }
         values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
         row["score"] = float(hmean(values, axis=None))
+        row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
         for name, (pairwise, bcubed) in zip(found, values, strict=True):
             row |= {f"{name}_pairwise_f": pairwise, f"{name}_bcubed_f": bcubed}
         results.append(row)
@@ -164,25 +165,14 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(results, key=lambda result: result["score"])
 
 
-def middle(results: Sequence[Mapping[str, Any]], ranges: Mapping[str, Range]) -> Mapping[str, Any]:
-    """The trial in the middle of those that are nearly as good as the best, and of its training and choices.
+def strictest(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The trial with the highest precision of those that are nearly as good as the best, of equal ones the first.
 
-    A threshold's score falls slowly on one side and at once on the other, where different people are joined, and where
-    that is differs a little from one set of faces to the next. The trial that is best by a hair may lie at that edge.
+    Unlabelled faces are of more people than labelled ones, so that strangers are joined there at thresholds that part
+    all people here. The score falls slowly towards stricter settings and at once towards looser ones.
     """
-    best = best_of(results)
-    floats = [name for name, declared in ranges.items() if isinstance(declared, tuple)]
-    same = [name for name in ("training", *ranges) if name not in floats]
-    near = [
-        row for row in results
-        if row["score"] >= NEAR_BEST * best["score"] and all(row.get(name) == best.get(name) for name in same)
-    ]  # fmt: skip
-    if not floats:
-        return best
-    spans = [ranges[name][1] - ranges[name][0] for name in floats]
-    places = np.array([[row[name] for name in floats] for row in near]) / spans
-    centre = (places.min(axis=0) + places.max(axis=0)) / 2
-    return near[int(np.square(places - centre).sum(axis=1).argmin())]
+    least = NEAR_BEST * best_of(results)["score"]
+    return max((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
 
 
 def pick(choices: Range, position: float) -> Any:

@@ -14,7 +14,7 @@ from clustering.base import consecutive
 from clustering.dbscan import Dbscan
 from clustering.pseudolabel import pseudolabel
 from clustering.resample import LabelledFaces, versions
-from clustering.tune import candidates, middle, narrowed, split_identities, tune
+from clustering.tune import candidates, narrowed, split_identities, strictest, tune
 from facerec.artifacts import InputError, read_yaml, save_embeddings
 from facerec.stages import run
 
@@ -120,13 +120,11 @@ def test_ranges_close_in_on_a_trial_and_stay_within_their_bounds():
     assert found["other"] == pytest.approx((0.85, 1.0))
 
 
-def test_the_middle_of_the_nearly_best_trials_of_the_same_choices():
-    ranges = {"threshold": (0.0, 1.0), "k": [5, 10]}
-    trials = [(0.3, 5, 0.90), (0.4, 5, 0.995), (0.5, 10, 0.999), (0.51, 5, 0.992), (0.6, 5, 1.0), (0.9, 5, 0.5)]
-    rows = [{"threshold": threshold, "k": k, "score": score} for threshold, k, score in trials]
-    assert middle(rows, ranges)["threshold"] == 0.51
-    assert middle([row | {"training": row["threshold"] > 0.55} for row in rows], ranges)["threshold"] == 0.6
-    assert middle(rows, {"k": [5, 10]} | {"threshold": [0.4, 0.6]})["threshold"] == 0.6
+def test_the_strictest_of_the_nearly_best_trials():
+    trials = [(0.3, 0.90, 0.99), (0.4, 0.995, 0.91), (0.5, 0.992, 0.95), (0.6, 1.0, 0.93), (0.7, 0.991, 0.95)]
+    rows = [{"threshold": threshold, "score": score, "precision": precision} for threshold, score, precision in trials]
+    assert strictest(rows)["threshold"] == 0.5
+    assert strictest(rows[:1])["threshold"] == 0.3
 
 
 def test_validation_has_other_identities(blobs):
