@@ -184,11 +184,7 @@ def _estimated(clusters: Path, labels: np.ndarray, embeddings: Path, knn: Path |
     if "confidence" not in settings:
         raise InputError(f"{file}: {settings.get('backend')} estimates no confidence; leave --embeddings out")
     function = Confidence.of_settings(file, settings["confidence"])
-    faces = load_embeddings(embeddings)
-    if len(faces) != len(labels):
-        raise InputError(
-            f"{embeddings}: {len(faces)} embeddings for {len(labels)} faces; give those that were clustered"
-        )
+    faces = load_embeddings(embeddings, rows=len(labels))
     k = int(settings["k"])
     return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), labels)
 

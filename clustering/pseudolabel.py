@@ -143,12 +143,7 @@ def _wanted(rules: Sequence[str] | None, embeddings: Path | None, options: Seque
 def _graph(embeddings: Path | None, knn: Path | None, rows: int, out: Path) -> KnnGraph | None:
     if embeddings is None:
         return None
-    faces = load_embeddings(embeddings)
-    if len(faces) != rows:
-        raise InputError(
-            f"{embeddings}: {len(faces)} embeddings for {rows} clustered faces; they must match one to one"
-        )
-    return graph_of(faces, knn, LINKS, out)
+    return graph_of(load_embeddings(embeddings, rows=rows), knn, LINKS, out)
 
 
 def _likeness(graph: KnnGraph, found: np.ndarray, calibration: Path | None) -> Likeness:

@@ -70,7 +70,7 @@ def review(
         title: The page's heading.
     """
     labels = load_labels(clusters)
-    faces = load_embeddings(embeddings)
+    faces = load_embeddings(embeddings, rows=len(labels))
     pictures = Thumbnails.load(thumbnails)
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
@@ -86,8 +86,6 @@ def review(
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:
-    if len(faces) != len(labels):
-        raise InputError(f"{faces.path}: {len(faces)} embeddings for {len(labels)} faces in {clusters}")
     if len(pictures) != len(labels):
         raise InputError(f"{pictures.path}: {len(pictures)} thumbnails for {len(labels)} faces in {clusters}")
     if labels.max() < 0:

@@ -95,7 +95,7 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     return array
 
 
-def load_embeddings(path: Path, scratch: Path | None = None) -> EmbeddingSet:
+def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = None) -> EmbeddingSet:
     """Reads an embedding set: a folder with ``embeddings.npy``, or such a file alone.
 
     Float32 unit rows stay a memory map. Other float types, as float16 that takes half the disk, and other lengths are
@@ -105,19 +105,22 @@ def load_embeddings(path: Path, scratch: Path | None = None) -> EmbeddingSet:
         path: The folder or file.
         scratch: File for normalised rows, which are then mapped; if it is there it holds them already. Of several
             processes the first makes it. Without it they are in memory.
+        rows: The number of rows they must have, if known.
 
     Raises:
-        InputError: No embeddings there, NaN or infinite values, keys or labels of another length, or no room for
-            `scratch`.
+        InputError: No embeddings there, NaN or infinite values, another number of rows, keys or labels of another
+            length, or no room for `scratch`.
     """
     path = Path(path)
     file = path / "embeddings.npy" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise InputError(f"{path}: no embeddings.npy in this folder")
     embeddings = load_array(file, kind="f", ndim=2)
+    if rows is not None and len(embeddings) != rows:
+        raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
     is_unit = embeddings.dtype == np.float32
-    for index, rows in enumerate(blocks(embeddings)):
-        squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+    for index, block in enumerate(blocks(embeddings)):
+        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(squares))
         if bad.size:
             raise InputError(f"{file}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")

@@ -304,7 +304,7 @@ BAD = [
     ("--embeddings {e} --rules [divide]", "a rule is 'divide'; it must be one of split, merge, outliers"),
     ("--embeddings {e} --overlap forget", "overlap is 'forget'; it must be one of drop, merge, keep"),
     ("--embeddings {e} --false-match 5", "false_match is 5.0"),
-    ("--embeddings {t}/few.npy", "3 embeddings for 216 clustered faces"),
+    ("--embeddings {t}/few.npy", "3 embeddings for 216 faces"),
     ("--embeddings {t}/nan.npy", "NaN or infinite values"),
     ("--embeddings {e} --knn {t}/none", "no such file"),
     ("--embeddings {e} --calibration {e}/embeddings.npy", "embeddings of length 32 without labels.npy"),
