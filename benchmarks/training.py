@@ -1,6 +1,6 @@
 """What a training step, the data path and extraction cost, beside plain ways of doing the same and beside floors.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py [--parts step,data,embed] [--backbones mobilefacenet,iresnet50]
+    OMP_NUM_THREADS=1 python benchmarks/training.py [--parts step,data] [--backbones mobilefacenet,iresnet50]
 
 Figures are CPU seconds (user and system, all threads) a face, on one thread: other work on the machine disturbs them
 less than wall seconds. Ways are taken in turns, several times, in one run; each figure is the least. The floor is the
@@ -10,12 +10,15 @@ run and precision; a backward pass takes twice the operations of a forward pass.
 - step: forward, loss, backward and optimiser. Plain is PyTorch as it comes: fp32, ``nn.PReLU``, NCHW, AdamW.
 - data: reading, decoding and augmenting. Plain is torchvision's ImageFolder with PIL, and with torchvision's transforms
   of PIL images that are nearest to ours. Pictures are smoothed noise of 112x112 pixels, JPEG.
+- whole: training as the command does it, one thread that computes and one process that reads, against the same steps
+  from memory; seconds of the clock, for a machine with two idle cores.
 - embed: the backbone, by us and by onnxruntime from our export; batch normalisations are those of a fresh network.
 """
 
 import argparse
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +38,15 @@ from facerec.augment import Augmentation
 from facerec.backbones import build
 from facerec.backbones.costs import costs
 from facerec.backbones.prelu import PReLU
+from facerec.dataset import Batches, join
 from facerec.device import autocast, to_input
 from facerec.heads import MarginHead
+from facerec.optimisation import Learner, weight_groups
+from facerec.samplers import choose_sampler
 from facerec.store import Store, open_store, store
+from facerec.train import loader_of
 
-SIZE, CLASSES = 112, 1000
+SIZE, CLASSES, STEPS = 112, 1000, 20
 DIMENSION = {"mobilefacenet": 128, "iresnet50": 512}
 BATCH = {"mobilefacenet": 32, "iresnet50": 8}
 CPU = torch.device("cpu")
@@ -48,7 +55,7 @@ Ways = dict[str, Callable[[], object]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="step,data,embed")
+    parser.add_argument("--parts", default="step,data,embed,whole")
     parser.add_argument("--backbones", default="mobilefacenet,iresnet50")
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--faces", type=int, default=400, help="pictures of the data path")
@@ -65,6 +72,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 ways = embedders(name, Path(folder))
                 report(f"embed, {name}, batch {BATCH[name]}", ways, BATCH[name], rates, 1, name, arguments.repeats)
+        if "whole" in arguments.parts:
+            with tempfile.TemporaryDirectory() as folder:
+                whole(name, Path(folder), arguments.faces, arguments.repeats)
     if "data" in arguments.parts:
         with tempfile.TemporaryDirectory() as folder:
             for what, ways in data_ways(Path(folder), arguments.faces).items():
@@ -114,6 +124,33 @@ def steps(name: str) -> Ways:
         "plain": way(True, "fp32", False), "ours": way(False, "fp32", False),
         "ours, fused AdamW": way(False, "fp32", True), "ours, bf16, fused AdamW": way(False, "bf16", True),
     }  # fmt: skip
+
+
+def whole(name: str, folder: Path, faces: int, repeats: int) -> None:
+    """Lines of training steps from memory, and from files through another process, in turns."""
+    pictures = open_store(draw(folder / "pictures", faces))
+    assert pictures.labels is not None
+    known = join([(pictures, pictures.labels, None)])
+    network = network_of(name).to(memory_format=torch.channels_last)
+    head = MarginHead(CLASSES, DIMENSION[name], 32.0, (1.0, 0.0, 0.2))
+    optimizer = torch.optim.AdamW(weight_groups(nn.ModuleList([network, head]), 0.0), 1e-3)
+    learner = Learner(network, head, optimizer, CPU, autocast(CPU, "fp32"))
+    order = choose_sampler("random", known.label, known.store, BATCH[name], seed=0)
+    batches = iter(loader_of(Batches(known, order, SIZE, seed=0), range(2 * STEPS * repeats), 1, CPU))
+    images, labels, weights, _ = next(batches)
+    least = {"from memory": float("inf"), "from files": float("inf")}
+    for _ in range(repeats):
+        for way in least:
+            started = time.perf_counter()
+            for _ in range(STEPS):
+                if way == "from files":
+                    images, labels, weights, _ = next(batches)
+                learner(images, labels, weights)
+            least[way] = min(least[way], time.perf_counter() - started)
+    for way, value in least.items():
+        each = 1e3 * value / STEPS / BATCH[name]
+        share = least["from memory"] / value
+        print(f"| whole, {name}, batch {BATCH[name]} | {way} | {each:.2f} (clock) | {share:.3f} | | |", flush=True)
 
 
 def embedders(name: str, folder: Path) -> Ways:

@@ -155,7 +155,7 @@ def train(
     skipped: set[Skipped] = {tuple(face) for face in progress.get("skipped", [])}
     learner = Learner(network, head, optimizer, place, context, accumulate, clip, shared_statistics, compile)
     batches = Batches(training_set, order, input_size, seed, processes.rank(), processes.world_size(), accumulate)
-    loader = _loader(batches, range(first, total), workers, place)
+    loader = loader_of(batches, range(first, total), workers, place)
     model.train()
     prepare_worker()
     hidden = None if processes.is_main() else True
@@ -244,7 +244,8 @@ def _checked(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
     return [(store, row, key, reason) for store, row, key, reason in unread]
 
 
-def _loader(batches: Batches, steps: range, workers: int, place: torch.device) -> DataLoader:
+def loader_of(batches: Batches, steps: range, workers: int, place: torch.device) -> DataLoader:
+    """Reads the batches of some steps, in their order, in other processes if there are workers."""
     return DataLoader(
         batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=prepare_worker,
         pin_memory=place.type == "cuda",
