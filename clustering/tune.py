@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from facerec.stages import stage
 FEWEST = 2
 MAX_K = 40
 NARROW = 0.1
-NEAR_BEST = 0.99
+NEAR_BEST, STRICT = 0.99, 0.75
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def tune(
     heavy-tailed share of them, and simulated ones with hundreds of faces per identity or with many more identities, so
     that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. The first trial
     is the default; half of the others are of all kinds, a quarter are near the best so far, and a quarter make its
-    choices with all values of the rest. Of the trials that are nearly as good as the best, the strictest is chosen. A
-    backend that learns is trained on half the identities, scored on the rest, and trained again on all in the same way,
-    takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
+    choices with all values of the rest. Of the trials that are nearly as good as the best, one of the strictest is
+    chosen. A backend that learns is trained on half the identities, scored on the rest, and trained again on all in the
+    same way, takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
 
     Args:
         backend: The backend, see cluster.
@@ -83,7 +84,7 @@ def tune(
         for result in search(clusterer, held, trials, seed)
     ]
     write_search(out / "search.csv", results)
-    best = strictest(results)
+    best = strict(results)
     chosen = {name: best[name] for name in found.search}
     clusterer = clusterers[best["training"]].with_settings(**chosen)
     measured, errors = measure(clusterer, validation, seed, out)
@@ -165,14 +166,16 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(results, key=lambda result: result["score"])
 
 
-def strictest(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The trial with the highest precision of those that are nearly as good as the best, of equal ones the first.
+def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of the trials that are nearly as good as the best, the one than which three quarters have no higher precision.
 
     Unlabelled faces are of more people than labelled ones, so that strangers are joined there at thresholds that part
-    all people here. The score falls slowly towards stricter settings and at once towards looser ones.
+    all people here. The score falls slowly towards stricter settings and at once towards looser ones; the strictest of
+    all may be strict by chance.
     """
     least = NEAR_BEST * best_of(results)["score"]
-    return max((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
+    near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
+    return near[math.ceil(STRICT * (len(near) - 1))]
 
 
 def pick(choices: Range, position: float) -> Any:

@@ -14,7 +14,7 @@ from clustering.base import consecutive
 from clustering.dbscan import Dbscan
 from clustering.pseudolabel import pseudolabel
 from clustering.resample import LabelledFaces, versions
-from clustering.tune import candidates, narrowed, split_identities, strictest, tune
+from clustering.tune import candidates, narrowed, split_identities, strict, tune
 from facerec.artifacts import InputError, read_yaml, save_embeddings
 from facerec.stages import run
 
@@ -120,11 +120,19 @@ def test_ranges_close_in_on_a_trial_and_stay_within_their_bounds():
     assert found["other"] == pytest.approx((0.85, 1.0))
 
 
-def test_the_strictest_of_the_nearly_best_trials():
-    trials = [(0.3, 0.90, 0.99), (0.4, 0.995, 0.91), (0.5, 0.992, 0.95), (0.6, 1.0, 0.93), (0.7, 0.991, 0.95)]
+def test_of_the_nearly_best_trials_a_strict_one_is_chosen():
+    trials = [
+        (0.3, 0.90, 0.99),
+        (0.4, 0.995, 0.91),
+        (0.5, 0.992, 0.95),
+        (0.6, 1.0, 0.93),
+        (0.7, 0.991, 0.97),
+        (0.8, 0.999, 0.92),
+    ]
     rows = [{"threshold": threshold, "score": score, "precision": precision} for threshold, score, precision in trials]
-    assert strictest(rows)["threshold"] == 0.5
-    assert strictest(rows[:1])["threshold"] == 0.3
+    assert strict(rows)["threshold"] == 0.5
+    assert strict(rows[:4])["threshold"] == 0.5
+    assert strict(rows[:2])["threshold"] == 0.4
 
 
 def test_validation_has_other_identities(blobs):
