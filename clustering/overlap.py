@@ -39,21 +39,26 @@ class Overlap:
         }
 
 
-def find(embeddings: np.ndarray, labels: np.ndarray, labelled: EmbeddingSet, false_match: float) -> Overlap:
+def find(
+    embeddings: np.ndarray, labels: np.ndarray, labelled: EmbeddingSet, false_match: float,
+    others: EmbeddingSet | None = None,
+) -> Overlap:  # fmt: skip
     """Finds the unlabelled faces of labelled people.
 
     The score of a face is its cosine with a near person's centre (`_score`), less half of what else that centre is near
     to (the nearest cluster that the face is not in: a person's own faces are nearer to it than a lookalike's), less
-    half of what else the face is near to (its mean cosine with the next `COHORT` people). Labelled faces are scored in
-    the same way against all people but their own; the threshold is the smallest that at most `false_match` of them
-    reach, every person counting alike (`_threshold`). If more than half of a cluster's faces reach it for one person,
-    then its other faces are that person's, too.
+    half of what else the face is near to (its mean cosine with the next `COHORT` people). Faces of other people, or
+    without them the labelled faces against all people but their own, are scored in the same way; the threshold is the
+    smallest that at most `false_match` of them reach, every person counting alike (`_threshold`). If more than half of
+    a cluster's faces reach it for one person, then its other faces are that person's, too.
 
     Args:
         embeddings: float32 [n, d], unit rows, or zero rows for faces that could not be read.
         labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
         labelled: Of the same recogniser, with labels; those of -1 are left out.
         false_match: Share of other people's faces that may be taken for a labelled person's.
+        others: Faces of people of whom none is labelled, with labels. A recogniser that was trained on the labelled
+            people keeps these apart better than it does others: then the threshold holds for people like these only.
 
     Raises:
         InputError: No labels, fewer than three people, or embeddings of another length.
@@ -65,7 +70,12 @@ def find(embeddings: np.ndarray, labels: np.ndarray, labelled: EmbeddingSet, fal
     readable = readable_rows(embeddings)
     who, score = _score(*nearest(embeddings, persons, COHORT + 1), rivals, consecutive(cluster))
     score = np.where(readable, score, -np.inf).astype(np.float32)
-    _, impostors = _score(*_without_own(*nearest(faces, persons, COHORT + 2), number), rivals, np.full(len(faces), -1))
+    if others is None:
+        near = _without_own(*nearest(faces, persons, COHORT + 2), number)
+    else:
+        _, faces, number = _people(others, embeddings.shape[1])
+        near = nearest(faces, persons, COHORT + 1)
+    _, impostors = _score(*near, rivals, np.full(len(faces), -1))
     threshold = _threshold(impostors, number, false_match)
     person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
     return Overlap(np.where(person >= 0, people[person], -1), score, threshold)

@@ -64,7 +64,8 @@ def pseudolabel(
         labelled: Embeddings with labels.npy of the labelled faces, by the same recogniser: unlabelled faces of the
             same people are looked for.
         overlap: What becomes of them: drop; merge (into the labelled class, see same_as.npy); or keep.
-        overlap_false_match: How many of other people's faces may be taken for a labelled person's.
+        overlap_false_match: How many of other people's faces may be taken for a labelled person's; measured on the
+            calibration, of whom then none may be labelled, or among the labelled people themselves.
         decisions: decisions.json of review, about exactly these clusters; they are carried out before all rules, and
             clusters that were kept stay as they are, with weight 1.
         truth: True identities, for the report alone: what each rule did to purity.
@@ -93,7 +94,8 @@ def pseudolabel(
     labels = consecutive(np.where(certain, labels.max() + 1 + found, labels))
     matched = None
     if labelled is not None:
-        matched = find(evidence.links.embeddings, labels, load_embeddings(labelled), overlap_false_match)
+        others = None if calibration in (None, labelled) else load_embeddings(calibration)
+        matched = find(evidence.links.embeddings, labels, load_embeddings(labelled), overlap_false_match, others)
         labels, more = _without(matched, labels, overlap, identities)
         records.append(more)
     last = [(r.duplicates, duplicates), (r.max_size, max_size), (r.min_size, min_size)]

@@ -12,7 +12,7 @@ from clustering.__main__ import COMMANDS
 from clustering.knn import KnnGraph
 from clustering.overlap import _threshold, _vote, _without_own, find
 from clustering.pseudolabel import pseudolabel
-from facerec.artifacts import EmbeddingSet, InputError, save_embeddings
+from facerec.artifacts import EmbeddingSet, InputError, normalize, save_embeddings
 from facerec.stages import run
 
 HERE = Path("labelled")
@@ -48,6 +48,26 @@ def test_planted_people_are_found_and_others_are_not(planted, clustered):
     assert set(range(100, 109)) <= set(found.person)
     assert found.summary()["people"] == len(np.unique(found.person)) - 1
     assert found.summary()["faces"] == np.count_nonzero(found.person >= 0)
+
+
+def test_others_set_the_threshold_where_the_recogniser_was_trained_on_the_labelled_people():
+    """It has put these at right angles, and other people in between."""
+    random = np.random.default_rng(0)
+
+    def faces(middles: np.ndarray, each: int) -> EmbeddingSet:
+        person = np.repeat(np.arange(len(middles)), each)
+        noisy = middles[person] + 0.05 * random.normal(size=(len(person), 32))
+        return EmbeddingSet(normalize(noisy), None, person, HERE)
+
+    def others(people: int) -> np.ndarray:
+        return normalize(random.dirichlet(np.ones(20), people) @ np.eye(20, 32))
+
+    known, again, strangers = faces(np.eye(20, 32), 5), faces(np.eye(9, 32), 4), faces(others(60), 4)
+    embeddings, alone = np.vstack([again.embeddings, strangers.embeddings]), np.full(36 + 240, -1)
+    assert np.mean(find(embeddings, alone, known, 0.02).person[36:] >= 0) > 0.5
+    found = find(embeddings, alone, known, 0.02, faces(others(200), 4))
+    assert np.mean(found.person[36:] >= 0) < 0.06
+    assert np.mean(found.person[:36] == again.labels) > 0.5
 
 
 def test_unreadable_faces_are_nobody(planted):
