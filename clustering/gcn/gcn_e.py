@@ -92,6 +92,7 @@ class GcnE(Learned):
         """Trains both networks, one after the other; settings are the hyper-parameters and `TRAINING`'s."""
         own, training = cls.checked(settings, TRAINING)
         faces, k = LabelledFaces(embeddings, labels), own.get("k", cls.k)
+        torch.manual_seed(seed)
         model = ConfidenceAndConnectivity(embeddings.shape[1], int(CONFIDENCE["width"]), training["width"])
         model.vertices = train_confidence(faces, k, seed, CONFIDENCE)
         train_connectivity(model.to(default_device()), faces, k, seed, training)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from clustering.base import BACKENDS, Clusterer, Clustering, backend, consecutive
 from clustering.cluster import load_clusterer
@@ -61,6 +62,19 @@ def clusterer(request: pytest.FixtureRequest, blobs) -> Clusterer:
         pytest.importorskip(LIBRARIES[request.param])
     embeddings, labels = blobs()
     return backend(request.param).fit(embeddings, labels, seed=0)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in BACKENDS if backend(name).learns))
+def test_learns_the_same_whatever_was_drawn_before(name, blobs, tmp_path):
+    embeddings, labels = blobs(identities=8)
+    quick = QUICK.get(name, {"epochs": 2, "hidden": 8, "k": 5, "simulated": 0})
+    for before in (1, 2):
+        torch.manual_seed(before)
+        np.random.seed(before)  # noqa: NPY002
+        (tmp_path / str(before)).mkdir()
+        backend(name).fit(embeddings, labels, seed=0, **quick).save(tmp_path / str(before))
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("1", "2"))
+    assert first == second
 
 
 def check(clustering: Clustering, n: int) -> None:
