@@ -24,7 +24,7 @@
 # classes of its own and half of every batch; pseudo, pseudo-labelled faces alone; finetune, joint, from the teacher's
 # weights. The bounds are the same in every mode.
 # With --overlap unlabelled faces of people who are labelled, too, are looked for, and what becomes of them is ACTION: drop;
-# merge, into the labelled person's class; or keep, with a class of their own, which says how many there are.
+# merge, into the labelled person's class; or keep, as if nobody had looked (the summary of stage 7 says how many there are).
 set -euo pipefail
 { # bash reads this whole before it runs, so that editing the file does no harm to a run
 
