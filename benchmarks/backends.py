@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from common import CELEBA, DATA, command
+from common import CELEBA, LFW, command
 from matplotlib.figure import Figure
 from scipy.stats import hmean
 
@@ -38,7 +38,7 @@ STAND_INS = ("small", "large")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tune", type=Path, default=CELEBA)
-    parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
+    parser.add_argument("--test", type=Path, default=LFW)
     parser.add_argument("--truth", type=Path, help="identities of a --test folder without labels.npy")
     parser.add_argument("--backends", default=",".join(BACKENDS))
     parser.add_argument("--trials", type=int, default=40)

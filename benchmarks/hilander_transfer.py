@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from common import CELEBA, DATA
+from common import CELEBA, LFW
 
 from clustering.cluster import load_clusterer
 from clustering.hilander import climb
@@ -61,7 +61,7 @@ MODELS: dict[tuple[Any, ...], HiLander] = {}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path, default=CELEBA)
-    parser.add_argument("--test", type=Path, default=DATA / "embeddings_lfw112_mobilefacenet128.npz")
+    parser.add_argument("--test", type=Path, default=LFW)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", default=",".join(ROWS))
     arguments = parser.parse_args()

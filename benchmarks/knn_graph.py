@@ -20,7 +20,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, which counts as CPU time
 
 import numpy as np
-from common import cpu_seconds, gemm_rate
+from common import gemm_rate, seconds
 
 from clustering.knn import KnnGraph
 from facerec.artifacts import normalize
@@ -33,13 +33,13 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10, help="neighbours")
     arguments = parser.parse_args()
     faces = normalize(np.random.default_rng(0).normal(size=(arguments.n, arguments.d)))
-    seconds = cpu_seconds(lambda: KnnGraph.build(faces, arguments.k))
+    spent = seconds(lambda: KnnGraph.build(faces, arguments.k))
     operations = 2 * arguments.n**2 * arguments.d
     floor = operations / gemm_rate()
     print(f"{'n':>9} {'d':>5} {'k':>4} {'CPU s':>9} {'GFLOP/s':>9} {'floor, s':>9} {'share of GEMM rate':>19}")
     print(
-        f"{arguments.n:9,} {arguments.d:5} {arguments.k:4} {seconds:9.2f} {operations / seconds / 1e9:9.0f} "
-        f"{floor:9.2f} {floor / seconds:18.0%}"
+        f"{arguments.n:9,} {arguments.d:5} {arguments.k:4} {spent:9.2f} {operations / spent / 1e9:9.0f} "
+        f"{floor:9.2f} {floor / spent:18.0%}"
     )
 
 

@@ -21,7 +21,7 @@ from cluster_errors import NEEDED, RATES, configured, student
 
 from clustering.pseudolabel import ACTIONS
 from eval.clusters import scores
-from facerec.artifacts import load_labels, read_yaml
+from facerec.artifacts import load_labels, read_json
 from facerec.synthetic import SPLITS, Sitting, take
 
 TRUE = "true labels"
@@ -40,7 +40,13 @@ def main() -> None:
     if not options.run.exists():
         print(f"skipped: no {options.run}; make demo, or give a finished folder of recipes/run_pseudolabel.sh")
         return
-    needed = [*NEEDED, "rows/labelled/model/meta.json", f"rows/{options.backend}/tuned/meta.json"]
+    needed = [
+        *NEEDED,
+        "corpus/meta.json",
+        "embeddings/validation/meta.json",
+        "rows/labelled/model/meta.json",
+        f"rows/{options.backend}/tuned/meta.json",
+    ]
     if missing := [name for name in needed if not (options.run / name).exists()]:
         parser.error(f"{options.run}: not a finished folder of the recipe: no {', '.join(missing)}")
     print(f"| labelled people again | overlap | {' | '.join(COLUMNS)} |")
@@ -63,7 +69,7 @@ def plant(run: Path, here: Path, share: float, workers: int) -> None:
     """
     if (here / "true").exists():
         return
-    corpus = {"size": 112, "difficulty": 1.0, "seed": 0} | read_yaml(run / "config/corpus.yaml")
+    corpus = read_json(run / "corpus/meta.json")["config"]
     seed, size, difficulty = (corpus[name] for name in ("seed", "size", "difficulty"))
     faces = here / "unlabelled"
     faces.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from clustering.cluster import graph_of
 from clustering.knn import KnnGraph
 from clustering.overlap import Overlap, find
 from clustering.rules import LINKS, Evidence, PseudoLabelRule, apply, record
-from facerec.artifacts import InputError, load_embeddings, load_labels, write_json
+from facerec.artifacts import EmbeddingSet, InputError, load_embeddings, load_labels, write_json
 from facerec.stages import stage
 
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
@@ -86,7 +86,8 @@ def pseudolabel(
     found, certain = _reviewed(load_labels(clusters), decisions)
     evidence = Evidence(_confidence(clusters, len(found)), _graph(embeddings, knn, len(found), out))
     identities = None if truth is None else load_labels(truth, len(found))
-    likeness = _likeness(evidence.links, found, calibration) if wanted else None
+    people = None if calibration is None else load_embeddings(calibration)
+    likeness = _likeness(evidence.links, found, people) if wanted else None
     most_lost = MOST_LOST if calibration is not None else MOST_LOST_OF_CLUSTERS
     mending = _mending(wanted, likeness, false_match, _several(found), most_lost)
     first = [PseudoLabelRule(r.confident, min_confidence)] if min_confidence > 0 else []
@@ -94,7 +95,7 @@ def pseudolabel(
     labels = consecutive(np.where(certain, labels.max() + 1 + found, labels))
     matched = None
     if labelled is not None:
-        others = None if calibration in (None, labelled) else load_embeddings(calibration)
+        others = None if calibration == labelled else people
         matched = find(evidence.links.embeddings, labels, load_embeddings(labelled), overlap_false_match, others)
         labels, more = _without(matched, labels, overlap, identities)
         records.append(more)
@@ -148,20 +149,19 @@ def _graph(embeddings: Path | None, knn: Path | None, rows: int, out: Path) -> K
     return graph_of(load_embeddings(embeddings, rows=rows), knn, LINKS, out)
 
 
-def _likeness(graph: KnnGraph, found: np.ndarray, calibration: Path | None) -> Likeness:
+def _likeness(graph: KnnGraph, found: np.ndarray, faces: EmbeddingSet | None) -> Likeness:
     """How alike people are: measured on labelled faces, or estimated from the clusters."""
-    if calibration is None:
+    if faces is None:
         return Likeness.of_clusters(graph.embeddings, found)
-    faces = load_embeddings(calibration)
     if faces.labels is None or faces.embeddings.shape[1] != graph.embeddings.shape[1]:
         raise InputError(
-            f"{calibration}: embeddings of length {faces.embeddings.shape[1]} "
+            f"{faces.path}: embeddings of length {faces.embeddings.shape[1]} "
             f"{'without' if faces.labels is None else 'with'} labels.npy; "
             f"expected labelled ones of length {graph.embeddings.shape[1]}"
         )
     known = np.where(faces.readable, faces.labels, -1)
     if len(np.unique(known[known >= 0])) < 2:
-        raise InputError(f"{calibration}: fewer than two people; nobody to be mistaken for")
+        raise InputError(f"{faces.path}: fewer than two people; nobody to be mistaken for")
     return Likeness.of_people(faces.embeddings, known).mirrored()
 
 
