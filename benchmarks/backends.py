@@ -1,21 +1,22 @@
 """Every backend on embeddings of people it has never seen: tuned on one set, scored on another and on stand-ins of it.
 
-    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plots FOLDER] \\
+    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plot FILE] \\
         [--work FOLDER]
     python benchmarks/backends.py --tune RUN/embeddings/validation --test RUN/embeddings/unlabelled \\
         --truth RUN/corpus/unlabelled_truth.npy
 
 Each set is an archive that holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n], or a folder as ``embed`` makes
 it, such as those of the demo. Without them it says so and ends. The stand-ins are the test set's ``small`` and
-``large`` versions (`clustering.resample`): one to three faces a person, and hundreds. With --plots a figure a backend
-shows the score of every setting that was tried against its main parameter, on the tuning set's versions and on the test
-set: where the two peaks are apart, tuning does not carry over. What is in --work already is not done again.
+``large`` versions (`clustering.resample`): one to three faces a person, and hundreds. With --plot a figure shows for
+each backend the score of every setting that was tried against its main parameter, on the tuning set's versions and on
+the test set: where the two peaks are apart, tuning does not carry over. What is in --work already is not done again.
 """
 
 import argparse
 import csv
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -31,8 +32,9 @@ from clustering.train import load_labelled
 from eval.clusters import scores
 from facerec.artifacts import read_json, save_embeddings
 
-NEIGHBORS = 40
+NEIGHBORS = 80  # the most that any backend's `search` declares
 STAND_INS = ("small", "large")
+COLUMNS = 5
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="identities of a --test folder without labels.npy")
     parser.add_argument("--backends", default=",".join(BACKENDS))
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--plots", type=Path)
+    parser.add_argument("--plot", type=Path, help="PNG to draw")
     parser.add_argument("--work", type=Path, help="folder that keeps all, tuned-BACKEND among it; else a temporary one")
     arguments = parser.parse_args()
     if missing := [str(path) for path in (arguments.tune, arguments.test) if not path.exists()]:
@@ -56,10 +58,11 @@ def main() -> None:
             f"{'backend':12} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}  "
             + "  ".join(f"{name + ' Fp':>9} {'Fb':>6}" for name in STAND_INS)
         )
-        for each in arguments.backends.split(","):
+        names = arguments.backends.split(",")
+        for each in names:
             print(row(folder, each, arguments.trials), flush=True)
-            if arguments.plots and backend(each).search:
-                sensitivity(folder, each, arguments.plots)
+        if arguments.plot:
+            draw([sensitivity(folder, each) for each in names if backend(each).search], arguments.plot)
 
 
 def read_set(path: Path, truth: Path | None = None) -> LabelledFaces:
@@ -103,33 +106,63 @@ def clustered(folder: Path, name: str, part: str) -> dict[str, float]:
     return scores(np.load(folder / part / "labels.npy"), np.load(folder / out / "labels.npy"))
 
 
-def sensitivity(folder: Path, name: str, plots: Path) -> None:
-    """Draws the harmonic mean of Fp and Fb of every setting tried against the backend's first searched parameter."""
+class Sensitivity(NamedTuple):
+    """What was tried of a backend.
+
+    Attributes:
+        name: Of the backend.
+        parameter: The first that it searches for.
+        values: Of the parameter, one a trial, the default first.
+        tuning: Score on the tuning set's versions.
+        tested: Harmonic mean of Fp and Fb on the test set.
+        chosen: Index of the trial that tuning chose.
+    """
+
+    name: str
+    parameter: str
+    values: list[float]
+    tuning: list[float]
+    tested: list[float]
+    chosen: int
+
+
+def sensitivity(folder: Path, name: str) -> Sensitivity:
+    """Clusters the test set with every setting that was tried."""
     clusterer = load_clusterer(name, folder / f"tuned-{name}")
     graph = KnnGraph.load(folder / "knn-test", np.load(folder / "test" / "embeddings.npy"))
     truth = np.load(folder / "test" / "labels.npy")
     with (folder / f"tuned-{name}" / "search.csv").open(newline="") as file:
         trials = list(csv.DictReader(file))
-    main_parameter, tested = next(iter(clusterer.search)), []
-    for trial in trials:
-        settings = {key: yaml.safe_load(trial[key]) for key in clusterer.search}
-        found = clusterer.with_settings(**settings)
+    settings = [{key: yaml.safe_load(trial[key]) for key in clusterer.search} for trial in trials]
+    tested = []
+    for each in settings:
+        found = clusterer.with_settings(**each)
         figures = scores(truth, found.cluster(graph.narrowed(found.k)).labels)
-        tested.append(hmean([figures["pairwise_f"], figures["bcubed_f"]]))
-    x = [yaml.safe_load(trial[main_parameter]) for trial in trials]
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    for axes, title, y in zip(
-        figure.subplots(1, 2, sharey=True),
-        ("labelled set, its versions", "test set"),
-        ([float(trial["score"]) for trial in trials], tested),
-        strict=True,
-    ):
-        axes.scatter(x, y, s=14)
-        axes.scatter(x[:1], y[:1], s=40, facecolors="none", edgecolors="black", label="default")
-        axes.set(title=f"{name}: {title}", xlabel=main_parameter, ylabel="harmonic mean of Fp and Fb", ylim=(0, 1))
-        axes.legend(loc="lower left")
-    plots.mkdir(parents=True, exist_ok=True)
-    figure.savefig(plots / f"{name}.png", dpi=120)
+        tested.append(float(hmean([figures["pairwise_f"], figures["bcubed_f"]])))
+    parameter = next(iter(clusterer.search))
+    chosen = settings.index({key: getattr(clusterer, key) for key in clusterer.search})
+    tuning = [float(trial["score"]) for trial in trials]
+    return Sensitivity(name, parameter, [each[parameter] for each in settings], tuning, tested, chosen)
+
+
+def draw(found: list[Sensitivity], path: Path) -> None:
+    """A panel a backend."""
+    rows = -(-len(found) // COLUMNS)
+    figure = Figure(figsize=(3 * COLUMNS, 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).ravel()
+    for axes, each in zip(panels, found, strict=False):
+        for label, color, y in (("labelled set", "tab:blue", each.tuning), ("test set", "tab:orange", each.tested)):
+            axes.scatter(each.values, y, s=12, color=color, label=label)
+            axes.scatter(each.values[0], y[0], s=70, facecolors="none", edgecolors=color, label="default")
+            axes.scatter(each.values[each.chosen], y[each.chosen], s=70, marker="x", color=color, label="chosen")
+        axes.set(title=each.name, xlabel=each.parameter, ylim=(0, 1))
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    figure.supylabel("harmonic mean of Fp and Fb")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
 
 
 def clustering(folder: Path, *arguments: str) -> None:

@@ -1,13 +1,15 @@
 """Embeddings to labels at a given size: seconds, memory, recall, and what an approximate graph costs in the scores.
 
-    python benchmarks/scale.py --faces 300000 [--index ivf] [--exact] [--threads 2] [--work DIR]
+    python benchmarks/scale.py --faces 300000 [--d 512] [--index ivf] [--exact] [--threads 2] [--work DIR]
     python benchmarks/scale.py --index exact --k 40 --backends a,b --models DIR      # of backends.py --work DIR
 
 Faces are simulated as in `hilander_speed`: new centres with the mean and covariance of real ones, faces like those
 around real ones, and a heavy tail of faces an identity, so that some faces have thousands of near neighbours and
-many have few. Each stage is a process of its own, as a user would run it. Wall seconds depend on what else the machine
-does; CPU seconds much less. Peak memory is that of the process with the mapped embeddings that it has touched; the last
-column is without them. --exact clusters with the exact graph, too, and prints the differences.
+many have few. With --d a random rotation takes them into so many dimensions, which leaves their cosines as they are:
+it shows what more numbers a face cost, not what a better recogniser gains. Each stage is a process of its own, as a
+user would run it. Wall seconds depend on what else the machine does; CPU seconds much less. Peak memory is that of the
+process with the mapped embeddings that it has touched; the last column is without them. --exact clusters with the
+exact graph, too, and prints the differences.
 """
 
 import argparse
@@ -25,9 +27,11 @@ import numpy as np
 from common import CELEBA
 
 SIMULATE = """
-import sys; from pathlib import Path; from hilander_speed import load, simulate
+import sys; from pathlib import Path; import numpy as np; from hilander_speed import load, simulate
 from facerec.artifacts import save_embeddings
 faces, labels = simulate(*load(Path(sys.argv[1])), int(sys.argv[2]))
+if d := int(sys.argv[4]):
+    faces = faces @ np.linalg.qr(np.random.default_rng(0).normal(size=(d, faces.shape[1])))[0].T.astype(np.float32)
 save_embeddings(Path(sys.argv[3]), faces, labels=labels)
 """
 SCORES = ("pairwise_f", "bcubed_f")
@@ -56,6 +60,7 @@ def main() -> None:
 def simulated(parser: argparse.ArgumentParser, threads: int) -> Iterator[tuple[argparse.Namespace, Path, np.ndarray]]:
     """Adds the options about faces; gives all options, a folder to work in, and the faces simulated there."""
     parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--d", type=int, default=0, help="dimensions to rotate the faces into; 0 for their own")
     parser.add_argument("--threads", type=int, default=threads, help="of each process")
     parser.add_argument("--embeddings", type=Path, default=CELEBA)
     parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
@@ -77,8 +82,8 @@ def make(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
     """
     if not (folder / "labels.npy").exists():
         folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", SIMULATE, arguments.embeddings, str(arguments.faces), folder]
-        subprocess.run(command, check=True, env=environment(arguments.threads))
+        options = [arguments.embeddings, str(arguments.faces), folder, str(arguments.d)]
+        subprocess.run([sys.executable, "-c", SIMULATE, *options], check=True, env=environment(arguments.threads))
     mapped: np.ndarray = np.load(folder / "embeddings.npy", mmap_mode="r")
     return mapped
 

@@ -11,8 +11,8 @@ import numpy as np
 from clustering.base import Clustering, Plain, Range, check_number, check_whole, components
 from clustering.knn import KnnGraph
 
-BLOCK_CELLS = 1 << 24
-MIN_ROWS = 64
+BLOCK_CELLS = 1 << 20  # of the table of who is listed; it fits a core's cache
+MIN_ROWS = 16
 DUPLICATE = 1 - 1e-6
 
 
@@ -29,7 +29,7 @@ class Aro(Plain):
     """
 
     name: ClassVar[str] = "aro"
-    search: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [5, 10, 20, 40]}
+    search: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [10, 20, 40, 80]}
 
     max_distance: float = 0.5
     k: int = 40
@@ -95,7 +95,8 @@ def missing(lists: np.ndarray, x: np.ndarray, y: np.ndarray, last: np.ndarray) -
         rows = np.arange(len(own))[:, None]
         listed[rows, own] = True
         listed[:, n] = True
-        absent = ~listed[(y[edges] - start)[:, None], lists[x[edges]]]
-        counts[edges] = (absent & (np.arange(length) <= last[edges, None])).sum(axis=1)
+        passed = listed.ravel().take(lists[x[edges]] + ((y[edges] - start) * (n + 1))[:, None])
+        passed |= np.arange(length) > last[edges, None]
+        counts[edges] = length - np.count_nonzero(passed, axis=1)
         listed[rows, own] = False
     return counts

@@ -23,7 +23,6 @@ from facerec.artifacts import InputError, write_table
 from facerec.stages import stage
 
 FEWEST = 2
-MAX_K = 40
 NARROW = 0.1
 NEAR_BEST, STRICT = 0.99, 0.75
 
@@ -51,11 +50,11 @@ def tune(
 
     Each trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces: all, a
     heavy-tailed share of them, and simulated ones with hundreds of faces per identity or with many more identities, so
-    that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. The first trial
-    is the default; half of the others are of all kinds, a quarter are near the best so far, and a quarter make its
-    choices with all values of the rest. Of the trials that are nearly as good as the best, one of the strictest is
-    chosen. A backend that learns is trained on half the identities, scored on the rest, and trained again on all in the
-    same way, takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
+    that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. Of the trials
+    that are nearly as good as the best, one of the strictest is chosen. The first trial is the default; half of the
+    others are of all kinds, a quarter are near the best so far, and a quarter near what would be chosen by then. A
+    backend that learns is trained on half the identities, scored on the rest, and trained again on all in the same way,
+    takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
 
     Args:
         backend: The backend, see cluster.
@@ -75,9 +74,10 @@ def tune(
         raise InputError(f"{backend} has nothing to train; leave out --trainings")
     faces = load_labelled(embeddings, labels)
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
-    held = list(graphs(validation, seed))
     ways = trainings or [{}]
     clusterers = [found.fit(learning.embeddings, learning.labels, seed, **way) for way in ways]
+    widest = max([*found.search.get("k", ()), *(each.k for each in clusterers)])
+    held = list(graphs(validation, int(widest), seed))
     results = [
         {"training": number, **result}
         for number, clusterer in enumerate(clusterers)
@@ -123,7 +123,7 @@ def candidates(
     clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """The clusterer's own settings, then half over the declared ranges, a quarter around the best so far, and a quarter
-    with the best one's choices from lists, over the whole ranges of the rest: how far it is good is to be seen.
+    around the strict one so far, with its choices from lists.
 
     Args:
         clusterer: With its declared ranges.
@@ -136,9 +136,12 @@ def candidates(
     yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
     if quarter:
         yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
-        best = best_of(results)
-        chosen = {name: declared if isinstance(declared, tuple) else [best[name]] for name, declared in ranges.items()}
-        yield from hypercube(chosen, quarter, seed + 2)
+        chosen = strict(results)
+        near = {
+            name: declared if isinstance(declared, tuple) else [chosen[name]]
+            for name, declared in narrowed(ranges, chosen).items()
+        }
+        yield from hypercube(near, quarter, seed + 2)
 
 
 def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -186,14 +189,14 @@ def pick(choices: Range, position: float) -> Any:
     return choices[int(position * len(choices))]
 
 
-def graphs(faces: LabelledFaces, seed: int) -> Iterator[Version]:
+def graphs(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
     """The versions of the labelled faces, with as many neighbours as any trial may want.
 
     Not ``small``: its few pairs make a noisy figure, and ``crowd`` has such identities by the thousand.
     """
     for name, version in versions(faces, seed).items():
         if name != "small":
-            yield Version(name, KnnGraph.build(version.embeddings, MAX_K), version.labels)
+            yield Version(name, KnnGraph.build(version.embeddings, k), version.labels)
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
