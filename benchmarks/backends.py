@@ -32,7 +32,7 @@ from clustering.train import load_labelled
 from eval.clusters import scores
 from facerec.artifacts import read_json, save_embeddings
 
-NEIGHBORS = 80  # the most that any backend's `search` declares
+NEIGHBORS = 40  # the most that any backend's `search` declares
 STAND_INS = ("small", "large")
 COLUMNS = 5
 

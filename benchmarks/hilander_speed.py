@@ -17,7 +17,9 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import wraps
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,19 @@ def main() -> None:
     faiss.omp_set_num_threads(arguments.threads)
     faces, labels = load(arguments.embeddings)
     print(f"simulated from {arguments.embeddings.name if arguments.embeddings.exists() else 'Gaussians'}")
-    small = train_hilander(*simulate(faces, labels, TRAINING_FACES, seed=1), seed=0, epochs=5).model
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        small = apart.submit(trained, faces, labels).result()
     wide = Lander("features", 2 * faces.shape[1], width=512, hidden=256, encoder="reference")
     wide = wide.to(next(small.parameters()).device)
     for n in (10_000, 100_000, *([1_000_000] if arguments.million else [])):
         graph = KnnGraph.build(simulate(faces, labels, n)[0], K)
         for name, model, features in (("default", small, "average"), ("reference", wide, "reference")):
             report(name, model, small, features, graph, arguments)
+
+
+def trained(faces: np.ndarray, labels: np.ndarray) -> Lander:
+    """The default network, trained in a process of its own: in this one it would leave memory in pieces."""
+    return train_hilander(*simulate(faces, labels, TRAINING_FACES, seed=1), seed=0, epochs=5).model
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ class Aro(Plain):
     """
 
     name: ClassVar[str] = "aro"
-    search: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [10, 20, 40, 80]}
+    search: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [5, 10, 20, 40]}
 
     max_distance: float = 0.5
     k: int = 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -15,10 +16,16 @@ from clustering.base import Clustering, Range, check_choice, check_number, check
 from clustering.hilander.climb import FEATURES, Step, climb
 from clustering.hilander.confidence import Confidence
 from clustering.hilander.lander import Lander
+from clustering.hilander.mixtures import mixed
 from clustering.knn import DEFAULT_K, KnnGraph
 from facerec.artifacts import InputError, write_yaml
+from facerec.processes import is_main
 
-OWN = ("k", "p_tau", "features", "early_stop", "levels", "confidence")
+logger = logging.getLogger(__name__)
+
+OWN = ("k", "p_tau", "adaptive", "features", "early_stop", "levels", "confidence")
+LATER = {"adaptive": False}  # which older config.yaml do not have
+RAISES = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class HiLander:
         early_stop: Whether to stop once the levels no longer thin out, see `until_settled`.
         levels: How many levels to climb at most; None until no edge is added.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
+        adaptive: Whether to raise p_tau, halving its distance to 1 up to `RAISES` times, while one of the largest
+            clusters is a mixture of people by `mixed`: for recognisers unlike those that p_tau was chosen with.
     """
 
     name: ClassVar[str] = "hilander"
@@ -49,25 +58,39 @@ class HiLander:
     early_stop: bool = False
     levels: int | None = None
     confidence: Confidence = field(default_factory=Confidence)
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_number("p_tau", self.p_tau, 0, 1)
         check_whole("k", self.k, 1)
         check_whole("levels", 1 if self.levels is None else self.levels, 1)
         check_choice("features", self.features, FEATURES)
-        if not isinstance(self.early_stop, bool):
-            raise InputError(f"early_stop is {self.early_stop!r}; it must be true or false")
+        for name in ("early_stop", "adaptive"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise InputError(f"{name} is {value!r}; it must be true or false")
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; the levels are what `recorded` makes of them."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
-        levels = list(recorded(self._steps(graph), graph.readable))
+        levels, p_tau = self._hierarchy(graph, self.p_tau), self.p_tau
+        for _ in range(RAISES if self.adaptive else 0):
+            if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
+                break
+            p_tau = (1 + p_tau) / 2
+            levels = self._hierarchy(graph, p_tau)
+        if p_tau > self.p_tau and is_main():
+            logger.warning(
+                "with p_tau %g the largest clusters are mixtures of people, as with a weak recogniser; %g is taken. "
+                "Labelled faces of this recogniser, if you have some, tell better: see tune", self.p_tau, p_tau,
+            )  # fmt: skip
         labels = levels[-1]["labels"]
-        return Clustering.of(labels, self.confidence.of_faces(graph.narrowed(self.k), labels), levels)
+        confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
+        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau})
 
-    def _steps(self, graph: KnnGraph) -> Iterator[Step]:
-        steps = climb(graph, self.model.link, self.p_tau, self.features, self.k)
-        return islice(until_settled(steps, self.k) if self.early_stop else steps, self.levels)
+    def _hierarchy(self, graph: KnnGraph, p_tau: float) -> list[dict[str, np.ndarray]]:
+        steps = climb(graph, self.model.link, p_tau, self.features, self.k)
+        steps = islice(until_settled(steps, self.k) if self.early_stop else steps, self.levels)
+        return list(recorded(steps, graph.readable))
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> HiLander:
@@ -92,6 +115,7 @@ class HiLander:
             InputError: Missing or unknown settings, or weights that are missing or of other shapes.
         """
         file = folder / "config.yaml"
+        settings = {**LATER, **settings}
         missing = [name for name in OWN if name not in settings]
         if missing:
             raise InputError(f"{file}: no {', '.join(missing)}; train the model again")

@@ -53,7 +53,7 @@ def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> d
     strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
     hilander = replace(hilander, p_tau=strictest)
     samples = [confidence.sample(hilander, *part) for part in held]
-    replace(hilander, confidence=confidence.fit(samples)).save(out)
+    replace(hilander, adaptive=True, confidence=confidence.fit(samples)).save(out)
     return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
 
 
