@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from clustering.base import cluster_sums
 from clustering.hilander.level import chance_level
 from clustering.knn import KnnGraph
 from facerec.artifacts import blocks
@@ -29,23 +30,29 @@ def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
+    numbers = np.append(np.where(sizes >= least, np.cumsum(sizes >= least) - 1, -1), -1)  # its last entry is for -1
+    pair, edge = mean_similarities(graph, numbers[labels])
     location, spread = chance_level(graph.embeddings)
-    for cluster in np.flatnonzero(sizes >= least).tolist():
-        pair, edge = mean_similarities(graph, labels, cluster)
-        if pair - location < min(SPREADS * spread, SHARE * (edge - location)):
-            return True
-    return False
+    return bool(np.any(pair - location < np.minimum(SPREADS * spread, SHARE * (edge - location))))
 
 
-def mean_similarities(graph: KnnGraph, labels: np.ndarray, cluster: int) -> tuple[float, float]:
-    """The mean cosine of all pairs of a cluster of two faces or more, and that of its edges; -1 if it has none."""
-    rows = np.flatnonzero(labels == cluster)
-    total, edges, similarity = np.zeros(graph.embeddings.shape[1]), 0, 0.0
-    for some in blocks(rows):
-        total += graph.embeddings[some].sum(axis=0, dtype=np.float64)
-        neighbors = graph.neighbors[some]
-        within = (neighbors >= 0) & (labels[neighbors] == cluster)
-        edges += int(np.count_nonzero(within))
-        similarity += graph.similarities[some].sum(where=within, dtype=np.float64)
-    pair = (total @ total - len(rows)) / (len(rows) * (len(rows) - 1))
-    return float(pair), similarity / edges if edges else -1.0
+def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of clusters of two faces or more, float64 [clusters]: the mean cosine of their pairs, and of their edges.
+
+    Args:
+        graph: Of n faces.
+        labels: int64 [n], consecutive from 0, -1 for faces that are left out.
+
+    Returns:
+        Both means; that of edges is -1 where there are none.
+    """
+    sizes = np.bincount(labels[labels >= 0])
+    sums = cluster_sums(graph.embeddings, labels).astype(np.float64)
+    pair = (np.einsum("cd,cd->c", sums, sums) - sizes) / (sizes * (sizes - 1))
+    edges, similarity = np.zeros(len(sizes)), np.zeros(len(sizes))
+    for rows in blocks(np.flatnonzero(labels >= 0)):
+        neighbors, own = graph.neighbors[rows], labels[rows]
+        within = (neighbors >= 0) & (labels[neighbors] == own[:, None])
+        edges += np.bincount(own, within.sum(axis=1), len(sizes))
+        similarity += np.bincount(own, graph.similarities[rows].sum(axis=1, where=within), len(sizes))
+    return pair, np.where(edges > 0, similarity / np.maximum(edges, 1), -1)

@@ -15,7 +15,7 @@ from clustering.dbscan import Dbscan
 from clustering.pseudolabel import pseudolabel
 from clustering.resample import LabelledFaces, versions
 from clustering.tune import candidates, narrowed, split_identities, strict, tune
-from facerec.artifacts import InputError, read_yaml, save_embeddings
+from facerec.artifacts import InputError, read_json, read_yaml, save_embeddings
 from facerec.stages import run
 
 
@@ -65,6 +65,7 @@ def test_train_and_cluster_hilander(labelled, tmp_path):
         "cluster", "--backend", "hilander", "--model", model, "--embeddings", labelled, "--knn", tmp_path / "knn",
         "--out", clusters,
     ) == 0  # fmt: skip
+    assert read_json(clusters / "meta.json")["results"]["p_tau"] == 0.4
     level = clusters / "levels" / "00"
     assert {path.name for path in level.iterdir()} == {
         f"{name}.npy" for name in ("labels", "peaks", "densities", "parents", "linkage")
