@@ -47,8 +47,8 @@ def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, 
         Both means; that of edges is -1 where there are none.
     """
     sizes = np.bincount(labels[labels >= 0])
-    sums = cluster_sums(graph.embeddings, labels).astype(np.float64)
-    pair = (np.einsum("cd,cd->c", sums, sums) - sizes) / (sizes * (sizes - 1))
+    sums = cluster_sums(graph.embeddings, labels)
+    pair = (np.einsum("cd,cd->c", sums, sums, dtype=np.float64) - sizes) / (sizes * (sizes - 1))
     edges, similarity = np.zeros(len(sizes)), np.zeros(len(sizes))
     for rows in blocks(np.flatnonzero(labels >= 0)):
         neighbors, own = graph.neighbors[rows], labels[rows]
