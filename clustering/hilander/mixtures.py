@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustering.base import cluster_sums
+from clustering.base import cluster_sums, consecutive
 from clustering.hilander.level import chance_level
 from clustering.knn import KnnGraph
 from facerec.artifacts import blocks
@@ -30,8 +30,8 @@ def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
-    numbers = np.append(np.where(sizes >= least, np.cumsum(sizes >= least) - 1, -1), -1)  # its last entry is for -1
-    pair, edge = mean_similarities(graph, numbers[labels])
+    large = np.append(sizes >= least, False)  # its last entry is for -1
+    pair, edge = mean_similarities(graph, consecutive(np.where(large[labels], labels, -1)))
     location, spread = chance_level(graph.embeddings)
     return bool(np.any(pair - location < np.minimum(SPREADS * spread, SHARE * (edge - location))))
 

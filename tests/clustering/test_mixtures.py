@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clustering.base import consecutive
 from clustering.cluster import load_clusterer
 from clustering.hilander.mixtures import LARGEST, mean_similarities, mixed
 from clustering.knn import KnnGraph
@@ -16,10 +17,6 @@ from facerec.artifacts import normalize
 def together(labels: np.ndarray, people: list[int]) -> np.ndarray:
     """The people as one cluster, of the number of the first."""
     return np.where(np.isin(labels, people), people[0], labels)
-
-
-def consecutive(labels: np.ndarray) -> np.ndarray:
-    return np.unique(labels, return_inverse=True)[1]
 
 
 def test_people_are_no_mixtures_and_several_together_are(blobs):
