@@ -99,7 +99,7 @@ def whole(work: Path, index: str, arguments: argparse.Namespace, size: int) -> d
     """Graph, clusters and scores of each backend, each a process, and a line of figures for each process."""
     graph = work / f"knn_{index}"
     embeddings = ["--embeddings", work / "faces" / "embeddings.npy"]
-    recall = ["--recall", arguments.recall] if index != "exact" else []
+    recall = ["--recall", arguments.recall, "--min-recall", 0] if index != "exact" else []
     options = [*embeddings, "--k", arguments.k, "--index", index, *recall, "--out", graph]
     measured(f"knn {index}", ["clustering", "knn", *options], arguments.threads, size)
     results = json.loads((graph / "meta.json").read_text())["results"]

@@ -299,12 +299,15 @@ def both_ways(links: np.ndarray) -> np.ndarray:
         int32 [n, l + BACK_LINKS].
     """
     n, width = links.shape
-    targets, sources = links.T.ravel(), np.tile(np.arange(n, dtype=np.int32), width)
-    there = np.flatnonzero(targets >= 0)
-    order = there[np.argsort(targets[there], kind="stable")]
-    targets, sources = targets[order], sources[order]
-    place = np.arange(len(targets)) - np.searchsorted(targets, np.arange(n))[targets]
-    back = np.full((n, BACK_LINKS), -1, dtype=np.int32)
-    near = place < BACK_LINKS
-    back[targets[near], place[near]] = sources[near]
-    return np.hstack([links, back])
+    both = np.full((n, width + BACK_LINKS), -1, dtype=np.int32)
+    both[:, :width] = links
+    taken = np.zeros(n, dtype=np.int32)
+    for targets in links.T:  # a place of all lists at a time, which takes a fraction of the memory
+        sources = np.flatnonzero((targets >= 0) & (taken[targets] < BACK_LINKS))
+        sources = sources[np.argsort(targets[sources], kind="stable")]
+        ends, firsts, counts = np.unique(targets[sources], return_index=True, return_counts=True)
+        places = np.arange(len(sources)) - np.repeat(firsts - taken[ends], counts)
+        near = places < BACK_LINKS
+        both[targets[sources[near]], width + places[near]] = sources[near]
+        taken[ends] += counts.astype(np.int32)
+    return both

@@ -20,7 +20,7 @@ from facerec.artifacts import InputError, load_array
 INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
 KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
-PAIR_BYTES = 60
+LINKED_BYTES = 100  # on the way, beside the links themselves
 ROUND_ROWS, CODED_ROWS = 530, 1000
 SOUGHT_AGAIN = 0.12  # of what an exact search of all faces takes
 HILANDER_EDGE, HILANDER_GATHERED, UPPER_PAIRS = 40, 3500, 0.0125
@@ -83,7 +83,7 @@ class Costs:
             return cls(own + faces * lists, faces * lists, 2.0 * faces**2 * dimension, 0)
         wide = 8 * (k + EXTRA)
         coded = 8 + dimension // 4
-        linked = 4 * (LINKS + BACK_LINKS) + PAIR_BYTES * LINKS
+        linked = 4 * (LINKS + BACK_LINKS) + LINKED_BYTES
         memory = own + faces * (max(processes * coded, linked) + 2 * wide)
         disk = faces * (lists + (ROUNDS + 1) * wide + coded + ROUNDS * 4 * (LINKS + BACK_LINKS))
         rows = ROUNDS * ROUND_ROWS + CODED_ROWS
