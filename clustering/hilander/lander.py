@@ -22,7 +22,8 @@ from facerec.artifacts import InputError
 INPUTS = ("features", "similarities", "both")
 ENGINES = ("native", "dgl")
 LINK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
-HEAD_VALUES = 1 << 18  # of those that go through the head together; they fit a core's cache
+HEAD_VALUES = {"cpu": 1 << 17, "cuda": 1 << 25}  # of those that go through the head together; a core's cache holds them
+KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of nodes; up to so many, none is encoded twice
 LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 
@@ -109,14 +110,20 @@ class Lander(nn.Module):
             places: int64 [b, k], where among them each edge's neighbour is.
             target: float32 [b, hidden], what nodes add to those of their own edges.
         """
-        hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges)
-        if source is not None and places is not None and target is not None:
-            joined = source.index_select(0, places.flatten()).view(*places.shape, -1)
-            joined += target[:, None]
-            hidden = joined if hidden is None else hidden + joined
-        assert hidden is not None
-        parts = hidden.flatten(0, 1).split(HEAD_VALUES // self.hidden + 1)
-        return torch.cat([self.head(part) for part in parts]).view(*graph.neighbors.shape, 2)
+        n, k = graph.neighbors.shape
+        step = max(1, HEAD_VALUES[graph.neighbors.device.type] // (self.hidden * max(k, 1)))
+        found = []
+        for start in range(0, max(n, 1), step):
+            rows = slice(start, start + step)
+            hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges[rows])
+            if source is not None and places is not None and target is not None:
+                near = places[rows]
+                joined = source.index_select(0, near.flatten()).view(*near.shape, -1)
+                joined += target[rows, None]
+                hidden = joined if hidden is None else hidden + joined
+            assert hidden is not None
+            found.append(self.head(hidden.flatten(0, 1)))
+        return torch.cat(found).view(n, k, 2)
 
     @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
@@ -130,29 +137,36 @@ class Lander(nn.Module):
             return self._linkage(graph, self._scores(graph))
         block = max(1, LINK_VALUES[device.type] // (self.hidden * max(k, 1)))
         features = torch.zeros(0, 0, device=device) if self.inputs == "similarities" else seen(level, device)
-        source, parts = self._sources(level, features, block)
+        parts, ends = self._ends(level, features, block)
         linkage = np.zeros((n, k), dtype=np.float32)
         for rows in own_blocks(n, block):
             graph = Prepared.of(level, features, self.inputs != "features", rows)
-            target = None if source is None else self.dst_mlp(self.encoder(graph, parts))
-            linkage[rows] = self._linkage(graph, self._head(graph, source, graph.neighbors, target))
+            if not ends:
+                scores = self._head(graph)
+            else:
+                target = ends[1][rows] if len(ends) > 1 else self.dst_mlp(self.encoder(graph, parts))
+                scores = self._head(graph, ends[0], graph.neighbors, target)
+            linkage[rows] = self._linkage(graph, scores)
         exchange(linkage, block)
         return linkage
 
-    def _sources(self, level: Level, features: Tensor, block: int) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """What all nodes add to edges as neighbours, float32 [n, hidden], and the encoder's parts; None without one.
+    def _ends(self, level: Level, features: Tensor, block: int) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """The encoder's parts, and what nodes add to the hidden values of edges, float32 [n, hidden]; none without one.
 
-        These are the only hidden values that are kept. Nodes are encoded again for their own edges: that is a tenth of
-        the work, and keeping it would double the memory.
+        First what all nodes add as neighbours, which is needed anywhere; then, if that is not too much to keep, what
+        this process's nodes add to their own edges. Else they are encoded again: a tenth of the work, half the memory.
         """
         if self.inputs == "similarities":
-            return None, ()
-        parts, source = self.encoder.parts(features), features.new_empty(len(features), self.hidden)
+            return (), []
+        parts, few = self.encoder.parts(features), len(features) * self.hidden <= KEPT_VALUES[features.device.type]
+        layers = [self.src_mlp, self.dst_mlp] if few else [self.src_mlp]
+        ends = [features.new_empty(len(features), self.hidden) for _ in layers]
         for rows in own_blocks(len(features), block):
-            graph = Prepared.of(level, features, edges=False, rows=rows)
-            source[rows] = self.src_mlp(self.encoder(graph, parts))
-        exchange(source, block)
-        return source, parts
+            encoded = self.encoder(Prepared.of(level, features, edges=False, rows=rows), parts)
+            for end, layer in zip(ends, layers, strict=True):
+                end[rows] = layer(encoded)
+        exchange(ends[0], block)
+        return parts, ends
 
     @staticmethod
     def _linkage(graph: Prepared, scores: Tensor) -> np.ndarray:

@@ -93,7 +93,7 @@ def chance_level(faces: np.ndarray) -> tuple[float, float]:
     some = np.asarray(faces[rows])
     if len(some) < 3:
         return 0.0, 0.1
-    cosines = (some @ some.T)[np.triu_indices(len(some), 1)]
+    cosines = (some @ some.T)[~np.tri(len(some), dtype=bool)]  # of all pairs
     lower, median = np.quantile(cosines, [CHANCE_SHARE, 0.5])
     return float(min(median, HIGHEST_CHANCE)), float(max(median - lower, LEAST_SPREAD))
 

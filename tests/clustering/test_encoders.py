@@ -129,12 +129,14 @@ def test_both_engines_agree_forward_and_backward(level, settings):
 
 
 @pytest.mark.parametrize("settings", MODELS)
-def test_blocks_change_nothing(level, settings, monkeypatch):
+@pytest.mark.parametrize("kept", [0, 1 << 20], ids=["encoded twice", "encoded once"])
+def test_blocks_change_nothing(level, settings, kept, monkeypatch):
     model = Lander(width=9, hidden=8, **settings)
     whole = model.link(level)
     scores = model(prepared(level))
     monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 8 * 7 * 3})
-    monkeypatch.setattr("clustering.hilander.lander.HEAD_VALUES", 40)
+    monkeypatch.setattr("clustering.hilander.lander.HEAD_VALUES", {"cpu": 8 * 7 * 2})
+    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": kept})
     np.testing.assert_allclose(model.link(level), whole, atol=1e-6)
     torch.testing.assert_close(model(prepared(level)), scores)
 
@@ -168,6 +170,7 @@ def test_memory_of_linking_is_one_hidden_vector_a_node(monkeypatch):
                                     np.full((4000, 7), 0.5, np.float32)))  # fmt: skip
     model = Lander("features", 6, width=64, hidden=64)
     monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 64 * 7 * 20})
+    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": 0})
     with torch.profiler.profile(profile_memory=True) as profile:
         model.link(level)
     largest = sorted((event.cpu_memory_usage for event in profile.events()), reverse=True)

@@ -61,9 +61,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npy"))}
 
 
-@pytest.mark.parametrize(("most", "counts"), [(20_000, (2, 3)), (20, (2,))])
-def test_any_number_of_processes_makes_what_one_makes(tmp_path, monkeypatch, most, counts):
+@pytest.mark.parametrize(("most", "kept", "counts"), [(20_000, 1 << 20, (2, 3)), (20, 0, (2,))])
+def test_any_number_of_processes_makes_what_one_makes(tmp_path, monkeypatch, most, kept, counts):
     monkeypatch.setattr("clustering.hilander.climb.MOST_NODES", most)
+    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": kept, "cuda": kept})
     monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 8 * 4 * 50, "cuda": 8 * 4 * 50})
     monkeypatch.setattr("clustering.hilander.nearest.SHARED_ROWS", 40)
     (tmp_path / "alone").mkdir()
