@@ -29,7 +29,7 @@ from facerec.processes import once
 LEAST_FACES = 1_000
 SAMPLED_ROWS = 3_000
 EXTRA, ROUNDS = 10, 1
-CELL_ROWS, MOST_CELLS, CELLS_PROBED, TRAINING_ROWS = 200, 4096, 16, 131_072
+CELL_ROWS, MOST_CELLS, CELLS_PROBED, TRAINING_ROWS = 200, 4096, 64, 131_072
 LINKS, BACK_LINKS = 20, 10
 WIDE_PARTS, WIDE_FETCHED = (8, 4, 2), 400
 EXACT_CELLS = 1.5  # an exact search costs as much as so many times all cells, by measurements
