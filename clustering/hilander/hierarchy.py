@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clustering.base import Clustering, Range, check_choice, check_number, check_whole, consecutive
-from clustering.hilander.climb import FEATURES, Step, climb
+from clustering.hilander.climb import FEATURES, Link, Step, climb
 from clustering.hilander.confidence import Confidence
 from clustering.hilander.lander import Lander
+from clustering.hilander.level import Level
 from clustering.hilander.mixtures import mixed
 from clustering.knn import DEFAULT_K, KnnGraph
 from facerec.artifacts import InputError, write_yaml
@@ -72,12 +73,13 @@ class HiLander:
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; the levels are what `recorded` makes of them."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
-        levels, p_tau = self._hierarchy(graph, self.p_tau), self.p_tau
+        link = lowest_once(self.model.link) if self.adaptive else self.model.link
+        levels, p_tau = self._hierarchy(graph, link, self.p_tau), self.p_tau
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
-            levels = self._hierarchy(graph, p_tau)
+            levels = self._hierarchy(graph, link, p_tau)
         if p_tau > self.p_tau and is_main():
             logger.warning(
                 "with p_tau %g the largest clusters are mixtures of people, as with a weak recogniser; %g is taken. "
@@ -87,8 +89,8 @@ class HiLander:
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau})
 
-    def _hierarchy(self, graph: KnnGraph, p_tau: float) -> list[dict[str, np.ndarray]]:
-        steps = climb(graph, self.model.link, p_tau, self.features, self.k)
+    def _hierarchy(self, graph: KnnGraph, link: Link, p_tau: float) -> list[dict[str, np.ndarray]]:
+        steps = climb(graph, link, p_tau, self.features, self.k)
         steps = islice(until_settled(steps, self.k) if self.early_stop else steps, self.levels)
         return list(recorded(steps, graph.readable))
 
@@ -133,6 +135,20 @@ class HiLander:
         """What config.yaml holds: its hyper-parameters, and the model's."""
         own = {name: getattr(self, name) for name in OWN}
         return {**own, "confidence": asdict(self.confidence), **self.model.settings()}
+
+
+def lowest_once(link: Link) -> Link:
+    """The same, for climbing one graph again: what it found for the faces themselves does not depend on p_tau."""
+    found: list[np.ndarray] = []
+
+    def once(level: Level) -> np.ndarray:
+        if not level.lowest:
+            return link(level)
+        if not found:
+            found.append(link(level))
+        return found[0]
+
+    return once
 
 
 def until_settled(steps: Iterable[Step], k: int) -> Iterator[Step]:

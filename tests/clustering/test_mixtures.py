@@ -8,6 +8,8 @@ import pytest
 
 from clustering.base import consecutive
 from clustering.cluster import load_clusterer
+from clustering.hilander.hierarchy import lowest_once
+from clustering.hilander.level import Level
 from clustering.hilander.mixtures import LARGEST, mean_similarities, mixed
 from clustering.knn import KnnGraph
 from eval.clusters import scores
@@ -94,3 +96,17 @@ def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real, caplog):
     order = random.permutation(len(weak))
     shuffled = clusterer.cluster(KnnGraph.build(weak[order], 10))
     assert shuffled.notes == found.notes
+
+
+def test_faces_are_linked_once_however_often_they_are_climbed_from(blobs):
+    lowest = Level.of_faces(KnnGraph.build(blobs()[0], 5))
+    upper = replace(lowest, sizes=lowest.sizes + 1)
+    seen = []
+
+    def link(level):
+        seen.append(level)
+        return np.full(level.graph.neighbors.shape, len(seen), np.float32)
+
+    once = lowest_once(link)
+    assert [once(level)[0, 0] for level in (lowest, upper, lowest, upper)] == [1, 2, 1, 3]
+    assert seen == [lowest, upper, upper]
