@@ -23,7 +23,7 @@ KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
 LINKED_BYTES = 100  # on the way, beside the links themselves
 ROUND_ROWS, CODED_ROWS = 530, 1000
 SOUGHT_AGAIN = 0.12  # of what an exact search of all faces takes
-HILANDER_EDGE, HILANDER_GATHERED, UPPER_PAIRS = 40, 3500, 0.0125
+HILANDER_EDGE, HILANDER_UPPER, HILANDER_GATHERED, UPPER_PAIRS = 40, 6, 3500, 0.0125
 SEARCHED_FACES = 180_000  # with more, their clusters are sought by links, see `clustering.hilander.nearest`
 CALIBRATION_ROWS, CALIBRATION_QUERIES = 65_536, 2_048
 
@@ -92,7 +92,7 @@ class Costs:
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
         """Of Hi-LANDER on that graph: on the level above a ninth as many nodes search each other, many not exactly."""
-        memory = HILANDER_BASE + faces * (2 * dimension + HILANDER_EDGE * k)
+        memory = HILANDER_BASE + faces * (HILANDER_UPPER * dimension + HILANDER_EDGE * k)
         searched = min(faces, SEARCHED_FACES)
         return cls(memory, faces * 40, 2.0 * UPPER_PAIRS * faces * searched * dimension, faces * k * HILANDER_GATHERED)
 

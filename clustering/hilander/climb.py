@@ -122,12 +122,12 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
     of unit length, and so is their concatenation. With ``reference`` neighbours are those of the identity features, and
     the model sees the mean, not of unit length, beside them: so does the paper's public reference.
     """
-    identity = level.identity[peaks]
+    faces = level.faces[peaks]
     sums = cluster_sums(level.sums, clusters)
     sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
-    compared = identity if features in ("identity", "reference") else normalize(sums)
+    compared = normalize(sums) if features == "average" else level.base[faces]
     if features == "both":
-        compared = normalize(np.hstack([identity, compared]))
+        compared = normalize(np.hstack([compared, normalize(sums)]))
     if len(peaks) > MOST_NODES:
         below = level.graph if level.nearest is None else level.nearest.graph
         nearest = Nearest.linked(below, clusters, compared, k)
@@ -138,6 +138,6 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
         nearest = level.nearest.updated(compared, np.where(alone, peaks, -1), k)
     graph = nearest.graph.narrowed(k)
     if features == "reference":
-        seen = np.hstack([identity, sums / sizes[:, None]])
+        seen = np.hstack([compared, sums / sizes[:, None]])
         graph = KnnGraph(seen, graph.neighbors, graph.similarities)
-    return Level(graph, identity, sums, sizes, level.faces[peaks], nearest, level.chance)
+    return Level(graph, level.base, sums, sizes, faces, nearest, level.chance)

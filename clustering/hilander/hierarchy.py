@@ -79,6 +79,7 @@ class HiLander:
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
+            levels.clear()  # which may be large
             levels = self._hierarchy(graph, link, p_tau)
         if p_tau > self.p_tau and is_main():
             logger.warning(

@@ -25,7 +25,7 @@ class Level:
 
     Attributes:
         graph: Over the features that the model sees; on the lowest level half of them if it sees pairs, see `of_faces`.
-        identity: float32 [n, d]: features of the peaks.
+        base: float32 [all, d]: embeddings of all faces, whatever the level.
         sums: float32 [n, d]: sums of the faces below each node.
         sizes: float32 [n]: numbers of faces below each node.
         faces: int64 [n]: the face that each node's peak goes back to.
@@ -34,7 +34,7 @@ class Level:
     """
 
     graph: KnnGraph
-    identity: np.ndarray
+    base: np.ndarray
     sums: np.ndarray
     sizes: np.ndarray
     faces: np.ndarray
