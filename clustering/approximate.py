@@ -305,9 +305,9 @@ def both_ways(links: np.ndarray) -> np.ndarray:
     for targets in links.T:  # a place of all lists at a time, which takes a fraction of the memory
         sources = np.flatnonzero((targets >= 0) & (taken[targets] < BACK_LINKS))
         sources = sources[np.argsort(targets[sources], kind="stable")]
-        ends, firsts, counts = np.unique(targets[sources], return_index=True, return_counts=True)
-        places = np.arange(len(sources)) - np.repeat(firsts - taken[ends], counts)
+        ends = targets[sources]
+        places = taken[ends] + np.arange(len(ends)) - np.searchsorted(ends, ends)
         near = places < BACK_LINKS
-        both[targets[sources[near]], width + places[near]] = sources[near]
-        taken[ends] += counts.astype(np.int32)
+        both[ends[near], width + places[near]] = sources[near]
+        taken += np.bincount(ends, minlength=n).astype(np.int32)
     return both
