@@ -111,7 +111,7 @@ class Lander(nn.Module):
             target: float32 [b, hidden], what nodes add to those of their own edges.
         """
         n, k = graph.neighbors.shape
-        step = max(1, HEAD_VALUES[graph.neighbors.device.type] // (self.hidden * max(k, 1)))
+        step = self._rows(HEAD_VALUES, graph.neighbors.device, k)
         found = []
         for start in range(0, max(n, 1), step):
             rows = slice(start, start + step)
@@ -125,6 +125,10 @@ class Lander(nn.Module):
             found.append(self.head(hidden.flatten(0, 1)))
         return torch.cat(found).view(n, k, 2)
 
+    def _rows(self, values: Mapping[str, int], device: torch.device, k: int) -> int:
+        """Of how many nodes the edges, k each, have so many hidden values; at least 1."""
+        return max(1, values[device.type] // (self.hidden * max(k, 1)))
+
     @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
         """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours.
@@ -135,7 +139,7 @@ class Lander(nn.Module):
         if self.engine == "dgl":
             graph = Prepared.of(level, seen(level, device), self.inputs != "features")
             return self._linkage(graph, self._scores(graph))
-        block = max(1, LINK_VALUES[device.type] // (self.hidden * max(k, 1)))
+        block = self._rows(LINK_VALUES, device, k)
         features = torch.zeros(0, 0, device=device) if self.inputs == "similarities" else seen(level, device)
         parts, ends = self._ends(level, features, block)
         linkage = np.zeros((n, k), dtype=np.float32)
