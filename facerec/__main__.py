@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "facerec.train:train",
     "backbones": "facerec.backbones.costs:backbones",
     "embed": "facerec.embed:embed",
+    "join": "facerec.join:join",
     "export": "facerec.export:export",
     "sheet": "facerec.sheet:sheet",
     "thumbnails": "facerec.thumbnails:thumbnails",

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 BLOCK_ROWS = 65_536
 UNIT_TOLERANCE = 1e-3
+DTYPES = ("float32", "float16")
 
 
 class InputError(ValueError):
@@ -165,6 +166,17 @@ def save_embeddings(
         write_lines(folder / "keys.txt", keys)
     if labels is not None:
         np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64), allow_pickle=False)
+
+
+def embedding_dtype(name: str) -> np.dtype:
+    """How embeddings are written.
+
+    Raises:
+        InputError: None of `DTYPES`.
+    """
+    if name not in DTYPES:
+        raise InputError(f"--dtype {name}; choose one of {', '.join(DTYPES)}")
+    return np.dtype(name)
 
 
 def normalize(rows: np.ndarray) -> np.ndarray:

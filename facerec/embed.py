@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facerec import distributed, processes
-from facerec.artifacts import InputError, read_json, write_json, write_lines, write_table
+from facerec.artifacts import InputError, embedding_dtype, read_json, write_json, write_lines, write_table
 from facerec.checkpoint import load_model
 from facerec.dataset import resized
 from facerec.device import autocast, choose_device, prepare_worker, to_input
@@ -27,7 +27,6 @@ from facerec.store import Store, UnreadableFace, open_store
 Embedder = Callable[[torch.Tensor], np.ndarray]
 Unread = tuple[int, str, str]  # row, key, reason
 
-DTYPES = ("float32", "float16")
 NOTED_BLOCKS = 16  # are written to disk, then noted as finished
 
 
@@ -59,8 +58,7 @@ def embed(
         device: auto, cpu or cuda.
         dtype: Of what is written: float32, or float16, which takes half the disk.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"--dtype {dtype}; choose one of {', '.join(DTYPES)}")
+    written = embedding_dtype(dtype)
     if batch_size < 1 or workers < 0:
         raise InputError(f"--batch-size {batch_size} --workers {workers}; at least 1 and 0")
     place = choose_device(device)
@@ -68,7 +66,7 @@ def embed(
     store = open_store(faces)
     place = distributed.setup(place)
     embedder, size, dimension = load_embedder(model, place, precision)
-    begun = _Begun(out, len(store), dimension, batch_size, np.dtype(dtype))
+    begun = _Begun(out, len(store), dimension, batch_size, written)
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()
     _embed_blocks(begun, _Blocks(store, size, batch_size), blocks, embedder, flip, workers, model)
