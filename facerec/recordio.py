@@ -127,7 +127,7 @@ def _read_index(file: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         table = csv.read_csv(
             file,
-            csv.ReadOptions(column_names=["key", "offset"]),
+            csv.ReadOptions(use_threads=False, column_names=["key", "offset"]),  # same message always
             csv.ParseOptions(delimiter="\t", quote_char=False),
             csv.ConvertOptions(column_types={"key": pa.int64(), "offset": pa.int64()}, null_values=[]),
         )
