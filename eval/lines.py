@@ -8,12 +8,13 @@ from typing import Any
 from facerec.artifacts import InputError
 
 
-def read_table(path: Path, columns: dict[str, str], header: bool = False) -> Any:
+def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header: bool = False) -> Any:
     """Reads some columns of a file.
 
     Args:
-        path: Fields separated by commas if there is a header, else by single spaces.
+        path: The file.
         columns: Name to ``int64``, ``float64``, ``bool`` (1 for a genuine pair, 0 for an impostor pair) or ``string``.
+        delimiter: One character between fields; if a comma, fields may stand in double quotes.
         header: Whether the first line names the columns, which are then found by name, in any order.
 
     Returns:
@@ -27,13 +28,12 @@ def read_table(path: Path, columns: dict[str, str], header: bool = False) -> Any
 
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    delimiter = "," if header else " "
     names = list(columns)
     try:
         table = csv.read_csv(
             path,
             csv.ReadOptions(column_names=None if header else names),
-            csv.ParseOptions(delimiter=delimiter, quote_char='"' if header else False),
+            csv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == "," else False),
             csv.ConvertOptions(
                 column_types={name: pa.type_for_alias(kind) for name, kind in columns.items()},
                 include_columns=names,

@@ -79,7 +79,7 @@ def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:
     """
     names = header_of(path)
     bare = len(names) == 2 and all(name.strip().lstrip("-").isdigit() for name in names)
-    columns = _bare_columns(path) if bare else read_table(path, dict.fromkeys(MATCH_COLUMNS, "int64"), header=True)
+    columns = read_table(path, dict.fromkeys(MATCH_COLUMNS, "int64"), ",", header=not bare)
     first, second = (columns[name].to_numpy() for name in MATCH_COLUMNS)
     sides = [positions(subjects["template"], side) for side in (first, second)]
     for side, ids in zip(sides, (first, second), strict=True):
@@ -126,25 +126,7 @@ def _read_faces(path: Path) -> Any:
     there = header_of(path)
     columns = {"TEMPLATE_ID": "int64", "FILENAME": "string"}
     columns |= {name: "int64" for name in ("MEDIA_ID", *BOX) if name in there}
-    return read_table(path, columns, header=True)
-
-
-def _bare_columns(path: Path) -> dict[str, Any]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    kinds = dict.fromkeys(MATCH_COLUMNS, pa.int64())
-    try:
-        table = csv.read_csv(
-            path,
-            csv.ReadOptions(column_names=list(MATCH_COLUMNS)),
-            convert_options=csv.ConvertOptions(column_types=kinds),
-        )
-    except pa.ArrowInvalid as error:
-        raise InputError(
-            f"{path}: {error}; expected two template ids a line, or a header with {MATCH_COLUMNS}"
-        ) from None
-    return {name: table[name] for name in MATCH_COLUMNS}
+    return read_table(path, columns, ",", header=True)
 
 
 def _merge(parts: list[Subjects]) -> dict[str, np.ndarray]:

@@ -152,7 +152,7 @@ def load_subjects(path: Path) -> Subjects:
     Raises:
         InputError: A missing, empty or malformed file, or a template with two subjects.
     """
-    table = read_table(path, {"TEMPLATE_ID": "int64", "SUBJECT_ID": "int64"}, header=True)
+    table = read_table(path, {"TEMPLATE_ID": "int64", "SUBJECT_ID": "int64"}, ",", header=True)
     lines, subject = table["TEMPLATE_ID"].to_numpy(), table["SUBJECT_ID"].to_numpy()
     template, first, inverse = np.unique(lines, return_index=True, return_inverse=True)
     differs = np.flatnonzero(subject != subject[first][inverse])

@@ -100,6 +100,17 @@ def test_pairs_without_header_are_read(nist):
     assert after.where(0).endswith("match.csv line 1")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("55,x", "match.csv line 10: VERIF_TEMPLATE_ID is 'x'"), ("55", "match.csv line 10: 1 fields in '55'")],
+)
+def test_a_wrong_line_among_pairs_without_header_is_named(nist, line, message):
+    rows = [",".join(reversed(row.split(","))) for row in MATCH.splitlines()[1:]]
+    (nist / "test1" / "match.csv").write_text("\n".join([*rows, line]))
+    with pytest.raises(InputError, match=message):
+        load_protocol(nist)
+
+
 def test_without_media_ids_and_boxes_every_file_is_a_medium(nist):
     for path in nist.rglob("*.csv"):
         if path.name != "match.csv":
