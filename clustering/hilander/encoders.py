@@ -113,7 +113,7 @@ class GraphConvolution(nn.Module):
         own, near = parts
         mean = gathered(graph.features, graph.neighbors, graph.weights(self.shares))
         out = torch.addmm(self.linear.bias, graph.features[graph.nodes], own.T)
-        return torch.relu_(torch.addmm(out, mean, near.T))
+        return out.addmm_(mean, near.T).relu_()
 
 
 class GraphAttention(nn.Module):

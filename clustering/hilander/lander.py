@@ -15,15 +15,12 @@ from torch import Tensor, nn
 from clustering.base import check_choice
 from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared, seen
 from clustering.hilander.level import EDGE_INPUTS, Level
-from clustering.hilander.ranks import exchange, own_blocks
+from clustering.hilander.linking import link, probabilities
 from clustering.weights import load_weights, save_weights
 from facerec.artifacts import InputError
 
 INPUTS = ("features", "similarities", "both")
 ENGINES = ("native", "dgl")
-LINK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
-HEAD_VALUES = {"cpu": 1 << 17, "cuda": 1 << 25}  # of those that go through the head together; a core's cache holds them
-KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of nodes; up to so many, none is encoded twice
 LATER_SETTINGS = {"encoder": "graph", "heads": 1, "engine": "native"}  # which older config.yaml do not have
 
 
@@ -93,88 +90,30 @@ class Lander(nn.Module):
             return scores if rows is None else scores[rows]
         edges = graph if rows is None else graph.at(rows)
         if self.inputs == "similarities":
-            return self._head(edges)
+            return self._head(self.edge_mlp(edges.edges))
         parts = self.encoder.parts(graph.features)
         near, places = edges.neighbors.unique(return_inverse=True)
         source = self.src_mlp(self.encoder(graph.at(near), parts))
-        return self._head(edges, source, places, self.dst_mlp(self.encoder(edges, parts)))
+        hidden = source.index_select(0, places.flatten()).view(*places.shape, -1)
+        hidden = hidden + self.dst_mlp(self.encoder(edges, parts))[:, None]
+        return self._head(hidden if self.inputs == "features" else hidden + self.edge_mlp(edges.edges))
 
-    def _head(
-        self, graph: Prepared, source: Tensor | None = None, places: Tensor | None = None, target: Tensor | None = None
-    ) -> Tensor:
-        """Scores of the edges of b nodes, float32 [b, k, 2].
+    def _head(self, hidden: Tensor) -> Tensor:
+        """Scores float32 [b, k, 2] of hidden values [b, k, hidden]."""
+        scores: Tensor = self.head(hidden.flatten(0, 1))
+        return scores.view(*hidden.shape[:2], 2)
 
-        Args:
-            graph: Of the b nodes.
-            source: float32 [m, hidden], what nodes add to the hidden values of edges as neighbours.
-            places: int64 [b, k], where among them each edge's neighbour is.
-            target: float32 [b, hidden], what nodes add to those of their own edges.
-        """
-        n, k = graph.neighbors.shape
-        step = self._rows(HEAD_VALUES, graph.neighbors.device, k)
-        found = []
-        for start in range(0, max(n, 1), step):
-            rows = slice(start, start + step)
-            hidden = None if self.inputs == "features" else self.edge_mlp(graph.edges[rows])
-            if source is not None and places is not None and target is not None:
-                near = places[rows]
-                joined = source.index_select(0, near.flatten()).view(*near.shape, -1)
-                joined += target[rows, None]
-                hidden = joined if hidden is None else hidden + joined
-            assert hidden is not None
-            found.append(self.head(hidden.flatten(0, 1)))
-        return torch.cat(found).view(n, k, 2)
-
-    def _rows(self, values: Mapping[str, int], device: torch.device, k: int) -> int:
-        """Of how many nodes the edges, k each, have so many hidden values; at least 1."""
-        return max(1, values[device.type] // (self.hidden * max(k, 1)))
-
-    @torch.inference_mode()
     def link(self, level: Level) -> np.ndarray:
         """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours.
 
         Where several processes work together each does some blocks of nodes; all must call it and get the same.
         """
-        device, (n, k) = next(self.parameters()).device, level.graph.neighbors.shape
-        if self.engine == "dgl":
-            graph = Prepared.of(level, seen(level, device), self.inputs != "features")
-            return self._linkage(graph, self._scores(graph))
-        block = self._rows(LINK_VALUES, device, k)
-        features = torch.zeros(0, 0, device=device) if self.inputs == "similarities" else seen(level, device)
-        parts, ends = self._ends(level, features, block)
-        linkage = np.zeros((n, k), dtype=np.float32)
-        for rows in own_blocks(n, block):
-            graph = Prepared.of(level, features, self.inputs != "features", rows)
-            if not ends:
-                scores = self._head(graph)
-            else:
-                target = ends[1][rows] if len(ends) > 1 else self.dst_mlp(self.encoder(graph, parts))
-                scores = self._head(graph, ends[0], graph.neighbors, target)
-            linkage[rows] = self._linkage(graph, scores)
-        exchange(linkage, block)
-        return linkage
-
-    def _ends(self, level: Level, features: Tensor, block: int) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-        """The encoder's parts, and what nodes add to the hidden values of edges, float32 [n, hidden]; none without one.
-
-        First what all nodes add as neighbours, which is needed anywhere; then, if that is not too much to keep, what
-        this process's nodes add to their own edges. Else they are encoded again: a tenth of the work, half the memory.
-        """
-        if self.inputs == "similarities":
-            return (), []
-        parts, few = self.encoder.parts(features), len(features) * self.hidden <= KEPT_VALUES[features.device.type]
-        layers = [self.src_mlp, self.dst_mlp] if few else [self.src_mlp]
-        ends = [features.new_empty(len(features), self.hidden) for _ in layers]
-        for rows in own_blocks(len(features), block):
-            encoded = self.encoder(Prepared.of(level, features, edges=False, rows=rows), parts)
-            for end, layer in zip(ends, layers, strict=True):
-                end[rows] = layer(encoded)
-        exchange(ends[0], block)
-        return parts, ends
-
-    @staticmethod
-    def _linkage(graph: Prepared, scores: Tensor) -> np.ndarray:
-        return (torch.sigmoid(scores[..., 1] - scores[..., 0]) * graph.valid).cpu().numpy()
+        if self.engine == "native":
+            return link(self, level)
+        with torch.inference_mode():
+            graph = Prepared.of(level, seen(level, next(self.parameters()).device), self.inputs != "features")
+            scores = self._scores(graph)
+            return probabilities(graph, scores[..., 1] - scores[..., 0])
 
     def check_dimension(self, dimension: int) -> None:
         """Refuses features of another dimension than the model was trained on.

@@ -132,11 +132,15 @@ def test_both_engines_agree_forward_and_backward(level, settings):
 @pytest.mark.parametrize("kept", [0, 1 << 20], ids=["encoded twice", "encoded once"])
 def test_blocks_change_nothing(level, settings, kept, monkeypatch):
     model = Lander(width=9, hidden=8, **settings)
+    with torch.no_grad():
+        for values in model.head.parameters():  # slopes of any size, too
+            values += torch.randn_like(values)
     whole = model.link(level)
     scores = model(prepared(level))
-    monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 8 * 7 * 3})
-    monkeypatch.setattr("clustering.hilander.lander.HEAD_VALUES", {"cpu": 8 * 7 * 2})
-    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": kept})
+    np.testing.assert_allclose(whole, (scores[..., 1].exp() * prepared(level).valid).detach(), atol=1e-6)
+    monkeypatch.setattr("clustering.hilander.linking.BLOCK_VALUES", {"cpu": 8 * 7 * 3})
+    monkeypatch.setattr("clustering.hilander.linking.HEAD_VALUES", {"cpu": 8 * 7 * 2})
+    monkeypatch.setattr("clustering.hilander.linking.KEPT_VALUES", {"cpu": kept})
     np.testing.assert_allclose(model.link(level), whole, atol=1e-6)
     torch.testing.assert_close(model(prepared(level)), scores)
 
@@ -169,8 +173,9 @@ def test_memory_of_linking_is_one_hidden_vector_a_node(monkeypatch):
     level = Level.of_faces(KnnGraph(faces, np.random.default_rng(1).integers(0, 4000, (4000, 7), dtype=np.int32),
                                     np.full((4000, 7), 0.5, np.float32)))  # fmt: skip
     model = Lander("features", 6, width=64, hidden=64)
-    monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 64 * 7 * 20})
-    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": 0})
+    for name in ("BLOCK_VALUES", "HEAD_VALUES"):
+        monkeypatch.setattr(f"clustering.hilander.linking.{name}", {"cpu": 64 * 7 * 20})
+    monkeypatch.setattr("clustering.hilander.linking.KEPT_VALUES", {"cpu": 0})
     with torch.profiler.profile(profile_memory=True) as profile:
         model.link(level)
     largest = sorted((event.cpu_memory_usage for event in profile.events()), reverse=True)

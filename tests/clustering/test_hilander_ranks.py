@@ -64,8 +64,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(("most", "kept", "counts"), [(20_000, 1 << 20, (2, 3)), (20, 0, (2,))])
 def test_any_number_of_processes_makes_what_one_makes(tmp_path, monkeypatch, most, kept, counts):
     monkeypatch.setattr("clustering.hilander.climb.MOST_NODES", most)
-    monkeypatch.setattr("clustering.hilander.lander.KEPT_VALUES", {"cpu": kept, "cuda": kept})
-    monkeypatch.setattr("clustering.hilander.lander.LINK_VALUES", {"cpu": 8 * 4 * 50, "cuda": 8 * 4 * 50})
+    monkeypatch.setattr("clustering.hilander.linking.KEPT_VALUES", {"cpu": kept, "cuda": kept})
+    monkeypatch.setattr("clustering.hilander.linking.BLOCK_VALUES", {"cpu": 8 * 4 * 50, "cuda": 8 * 4 * 50})
     monkeypatch.setattr("clustering.hilander.nearest.SHARED_ROWS", 40)
     (tmp_path / "alone").mkdir()
     clusterings(tmp_path / "alone")
