@@ -122,15 +122,23 @@ def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.nda
     others = clusters[neighbors]
     own = np.broadcast_to(clusters[nodes, None], others.shape)
     outward = (neighbors >= 0) & (others != own)
-    own, others, nearness = own[outward] - first, others[outward], -similarities[outward]
-    order = np.lexsort((nearness, others, own))
-    own, others, nearness = own[order], others[order], nearness[order]
-    once = np.flatnonzero(np.append(True, (own[1:] != own[:-1]) | (others[1:] != others[:-1]))[: len(own)])
-    once = once[np.lexsort((others[once], nearness[once], own[once]))]
-    own, others = own[once], others[once]
+    pairs = (own[outward] - first) * len(clusters) + others[outward]
+    order = np.argsort(pairs)
+    pairs = pairs[order]
+    starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)])
+    own, others = np.divmod(pairs[starts], len(clusters))
+    nearest = np.maximum.reduceat(similarities[outward][order], starts)
+    order = np.argsort((own << 32) - rising(nearest), kind="stable")
+    own, others = own[order], others[order]
     place = np.arange(len(own)) - np.searchsorted(own, own)
     near = place < LINKS
     links[own[near], place[near]] = others[near]
+
+
+def rising(values: np.ndarray) -> np.ndarray:
+    """Whole numbers in the order of the values, int64 [n] from -2^31 on and below 2^31, of float32 [n]."""
+    bits = (values + np.float32(0)).view(np.int32)  # no -0
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
 
 
 def together(features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

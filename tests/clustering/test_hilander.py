@@ -183,6 +183,13 @@ def test_links_of_clusters_equal_those_found_one_edge_at_a_time(problem, seed, l
     ]
 
 
+def test_rising_numbers_are_in_the_order_of_the_values():
+    values = np.array([-np.inf, -1, -1e-40, -0.0, 0, 1e-40, 0.5, np.nextafter(np.float32(0.5), 1), 1], np.float32)
+    steps = np.diff(nearest.rising(values))
+    np.testing.assert_array_equal(steps > 0, np.diff(values) > 0)
+    assert steps.min() == 0
+
+
 def test_linked_neighbours_are_the_nearest_of_the_clusters_that_are_linked_either_way():
     random = np.random.default_rng(3)
     graph = KnnGraph.build(normalize(random.normal(size=(60, 4))), 3)
