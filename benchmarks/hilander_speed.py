@@ -13,7 +13,6 @@ disturbs less than the clock; the rate is of a large product in fp32, measured i
 
 import argparse
 import ctypes
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,8 +21,6 @@ from functools import wraps
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, which counts as CPU time
 
 import faiss
 import numpy as np
