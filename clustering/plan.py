@@ -24,6 +24,7 @@ LINKED_BYTES = 100  # on the way, beside the links themselves
 ROUND_ROWS, CODED_ROWS = 530, 1000
 SOUGHT_AGAIN = 0.12  # of what an exact search of all faces takes
 HILANDER_EDGE, HILANDER_UPPER, HILANDER_GATHERED, UPPER_PAIRS = 40, 6, 3500, 0.0125
+GROWING_FACES = 1_000_000  # beyond them climbs take time as the faces to the power of 1.4: rows lie further apart
 SEARCHED_FACES = 180_000  # with more, their clusters are sought by links, see `clustering.hilander.nearest`
 CALIBRATION_ROWS, CALIBRATION_QUERIES = 65_536, 2_048
 
@@ -91,10 +92,11 @@ class Costs:
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
-        """Of Hi-LANDER on that graph: on the level above a ninth as many nodes search each other, many not exactly."""
+        """Of one climb of Hi-LANDER on that graph: the level above is searched exactly up to so many faces."""
         memory = HILANDER_BASE + faces * (HILANDER_UPPER * dimension + HILANDER_EDGE * k)
-        searched = min(faces, SEARCHED_FACES)
-        return cls(memory, faces * 40, 2.0 * UPPER_PAIRS * faces * searched * dimension, faces * k * HILANDER_GATHERED)
+        searched, growth = min(faces, SEARCHED_FACES), max(1.0, faces / GROWING_FACES) ** 0.4
+        multiplied, gathered = 2.0 * UPPER_PAIRS * faces * searched * dimension, faces * k * HILANDER_GATHERED * growth
+        return cls(memory, faces * 40, multiplied, gathered)
 
     def seconds(self, rates: Rates) -> float:
         """Estimated, of the clock, on a machine as busy as when its rates were measured."""

@@ -67,6 +67,12 @@ def test_a_million_faces_fit_beside_the_input():
     assert Costs.of("ivf", 10**6, 128, 10).memory < 4 << 30
 
 
+def test_a_climb_over_many_faces_takes_more_than_in_proportion():
+    few, more, many = (Costs.of_hilander(faces, 128, 10).gathered for faces in (10**5, 10**6, 10**7))
+    assert more == pytest.approx(10 * few)
+    assert many == pytest.approx(25.1 * more, rel=1e-3)
+
+
 def test_room_that_is_there(tmp_path):
     check_room(SMALL, tmp_path)
     assert available_memory() > 1 << 20
