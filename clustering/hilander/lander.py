@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from clustering.base import check_choice
+from clustering.hilander import linking
 from clustering.hilander.encoders import ENCODERS, GraphAttention, GraphConvolution, Prepared, seen
 from clustering.hilander.level import EDGE_INPUTS, Level
-from clustering.hilander.linking import link, probabilities
 from clustering.weights import load_weights, save_weights
 from facerec.artifacts import InputError
 
@@ -109,11 +109,11 @@ class Lander(nn.Module):
         Where several processes work together each does some blocks of nodes; all must call it and get the same.
         """
         if self.engine == "native":
-            return link(self, level)
+            return linking.link(self, level)
         with torch.inference_mode():
             graph = Prepared.of(level, seen(level, next(self.parameters()).device), self.inputs != "features")
             scores = self._scores(graph)
-            return probabilities(graph, scores[..., 1] - scores[..., 0])
+            return linking.probabilities(graph, scores[..., 1] - scores[..., 0])
 
     def check_dimension(self, dimension: int) -> None:
         """Refuses features of another dimension than the model was trained on.
