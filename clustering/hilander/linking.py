@@ -20,16 +20,13 @@ if TYPE_CHECKING:
     from clustering.hilander.lander import Lander
 
 BLOCK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
-HEAD_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}  # of those that go through the head together; a core's cache holds them
+HEAD_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}  # of those that go through the head together: a buffer of 1 MiB, or 128
 KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of nodes; up to so many, none is encoded twice
 
 
 @torch.inference_mode()
 def link(model: Lander, level: Level) -> np.ndarray:
-    """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours.
-
-    Where several processes work together each does some blocks of nodes; all must call it and get the same.
-    """
+    """What `Lander.link` says, for the native engine."""
     device, (n, k) = next(model.parameters()).device, level.graph.neighbors.shape
     block, at_once = (
         max(1, values[device.type] // (model.hidden * max(k, 1))) for values in (BLOCK_VALUES, HEAD_VALUES)

@@ -136,9 +136,9 @@ def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.nda
 
 
 def rising(values: np.ndarray) -> np.ndarray:
-    """Whole numbers in the order of the values, int64 [n] from -2^31 on and below 2^31, of float32 [n]."""
-    bits = (values + np.float32(0)).view(np.int32)  # no -0
-    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    """Whole numbers in the order of the values, int64 [n] above -2^31 and below 2^31, of float32 [n]."""
+    bits = values.view(np.int32)
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits).astype(np.int64)
 
 
 def together(features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
