@@ -1,7 +1,7 @@
 """Every backend on embeddings of people it has never seen: tuned on one set, scored on another and on stand-ins of it.
 
-    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--plot FILE] \\
-        [--work FOLDER]
+    python benchmarks/backends.py --tune EMBEDDINGS.npz --test EMBEDDINGS.npz [--backends a,b] [--seed N] \\
+        [--plot FILE] [--work FOLDER]
     python benchmarks/backends.py --tune RUN/embeddings/validation --test RUN/embeddings/unlabelled \\
         --truth RUN/corpus/unlabelled_truth.npy
 
@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 from common import CELEBA, LFW, command
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.stats import hmean
 
 from clustering.base import BACKENDS, backend
@@ -35,6 +36,12 @@ from facerec.artifacts import read_json, save_embeddings
 NEIGHBORS = 40  # the most that any backend's `search` declares
 STAND_INS = ("small", "large")
 COLUMNS = 5
+LEGEND = [
+    Line2D([], [], linestyle="none", marker="o", markersize=4, color="tab:blue", label="labelled set"),
+    Line2D([], [], linestyle="none", marker="o", markersize=4, color="tab:orange", label="test set"),
+    Line2D([], [], linestyle="none", marker="o", markersize=8, fillstyle="none", color="black", label="default"),
+    Line2D([], [], linestyle="none", marker="x", markersize=8, color="black", label="chosen"),
+]
 
 
 def main() -> None:
@@ -44,6 +51,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="identities of a --test folder without labels.npy")
     parser.add_argument("--backends", default=",".join(BACKENDS))
     parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0, help="of the tuning")
     parser.add_argument("--plot", type=Path, help="PNG to draw")
     parser.add_argument("--work", type=Path, help="folder that keeps all, tuned-BACKEND among it; else a temporary one")
     arguments = parser.parse_args()
@@ -60,7 +68,7 @@ def main() -> None:
         )
         names = arguments.backends.split(",")
         for each in names:
-            print(row(folder, each, arguments.trials), flush=True)
+            print(row(folder, each, arguments.trials, arguments.seed), flush=True)
         if arguments.plot:
             draw([sensitivity(folder, each) for each in names if backend(each).search], arguments.plot)
 
@@ -83,10 +91,11 @@ def write_sets(folder: Path, tune: LabelledFaces, test: LabelledFaces) -> None:
             clustering(folder, "knn", "--embeddings", name, "--k", str(NEIGHBORS), "--out", f"knn-{name}")
 
 
-def row(folder: Path, name: str, trials: int) -> str:
+def row(folder: Path, name: str, trials: int, seed: int) -> str:
     """Tunes and clusters in processes of their own, and formats the figures."""
     tuned = f"tuned-{name}"
-    clustering(folder, "tune", "--backend", name, "--embeddings", "tune", "--trials", str(trials), "--out", tuned)
+    clustering(folder, "tune", "--backend", name, "--embeddings", "tune", "--trials", str(trials), "--seed", str(seed),
+               "--out", tuned)  # fmt: skip
     figures = clustered(folder, name, "test")
     tuning, run = read_json(folder / tuned / "meta.json"), read_json(folder / f"{name}-test" / "meta.json")
     stand_ins = [clustered(folder, name, other) for other in STAND_INS]
@@ -147,20 +156,20 @@ def sensitivity(folder: Path, name: str) -> Sensitivity:
 
 def draw(found: list[Sensitivity], path: Path) -> None:
     """A panel a backend."""
-    rows = -(-len(found) // COLUMNS)
-    figure = Figure(figsize=(3 * COLUMNS, 2.4 * rows), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).ravel()
+    columns = min(len(found), COLUMNS)
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(3 * columns, 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, each in zip(panels, found, strict=False):
-        for label, color, y in (("labelled set", "tab:blue", each.tuning), ("test set", "tab:orange", each.tested)):
-            axes.scatter(each.values, y, s=12, color=color, label=label)
-            axes.scatter(each.values[0], y[0], s=70, facecolors="none", edgecolors=color, label="default")
-            axes.scatter(each.values[each.chosen], y[each.chosen], s=70, marker="x", color=color, label="chosen")
+        for color, y in (("tab:blue", each.tuning), ("tab:orange", each.tested)):
+            axes.scatter(each.values, y, s=12, color=color)
+            axes.scatter(each.values[0], y[0], s=70, facecolors="none", edgecolors=color)
+            axes.scatter(each.values[each.chosen], y[each.chosen], s=70, marker="x", color=color)
         axes.set(title=each.name, xlabel=each.parameter, ylim=(0, 1))
     for axes in panels[len(found) :]:
         axes.set_visible(False)
     figure.supylabel("harmonic mean of Fp and Fb")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles=LEGEND, loc="outside upper center", ncols=len(LEGEND))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
