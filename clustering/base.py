@@ -51,12 +51,14 @@ class Clustering:
             sense; 0 for unassigned faces, 1 for all others where the backend has no opinion.
         levels: The hierarchy, finest first: named arrays a level (always ``labels`` of the n faces), or nothing.
         notes: What the backend found out about these faces and the summary should say.
+        warning: What whoever uses the clusters should be told, in one line; or nothing.
     """
 
     labels: np.ndarray
     confidence: np.ndarray
     levels: Sequence[Mapping[str, np.ndarray]] = field(default_factory=tuple)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    warning: str = ""
 
     @classmethod
     def of(
@@ -65,11 +67,12 @@ class Clustering:
         confidence: np.ndarray | None = None,
         levels: Sequence[Mapping[str, np.ndarray]] = (),
         notes: Mapping[str, Any] | None = None,
+        warning: str = "",
     ) -> Clustering:
         """Makes labels consecutive and fills in the confidence of backends without one."""
         labels = consecutive(labels)
         confidence = np.ones(len(labels)) if confidence is None else confidence
-        return cls(labels, np.where(labels < 0, 0, confidence).astype(np.float32), levels, notes or {})
+        return cls(labels, np.where(labels < 0, 0, confidence).astype(np.float32), levels, notes or {}, warning)
 
     def save(self, folder: Path) -> None:
         """Writes labels.npy, confidence.npy and levels/<number>/<name>.npy into an existing folder."""

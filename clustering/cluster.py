@@ -36,8 +36,8 @@ def cluster(
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
         out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
-            that was trained on simulated embeddings (see pretrain), and raises its p_tau where clusters come out as
-            mixtures, as with weak recognisers; other backends that learn have none.
+            that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
+            raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
         knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
             chooses by itself.
     """
@@ -57,6 +57,8 @@ def cluster(
     clustering.save(out)
     clusterer.save(out)
     shutil.rmtree(made, ignore_errors=True)
+    if clustering.warning:
+        logger.warning("%s", clustering.warning)
     return {
         "faces": len(faces),
         "clusters": int(clustering.labels.max()) + 1,

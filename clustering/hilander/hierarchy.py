@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -20,9 +19,6 @@ from clustering.hilander.level import Level
 from clustering.hilander.mixtures import mixed
 from clustering.knn import DEFAULT_K, KnnGraph
 from facerec.artifacts import InputError, write_yaml
-from facerec.processes import is_main
-
-logger = logging.getLogger(__name__)
 
 OWN = ("k", "p_tau", "adaptive", "features", "early_stop", "levels", "confidence")
 LATER = {"adaptive": False}  # which older config.yaml do not have
@@ -42,7 +38,8 @@ class HiLander:
         levels: How many levels to climb at most; None until no edge is added.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
         adaptive: Whether to raise p_tau, halving its distance to 1 up to `RAISES` times, while one of the largest
-            clusters is a mixture of people by `mixed`: for recognisers unlike those that p_tau was chosen with.
+            clusters is a mixture of people by `mixed`: for recognisers unlike those that p_tau was chosen with, and for
+            more people.
     """
 
     name: ClassVar[str] = "hilander"
@@ -81,14 +78,14 @@ class HiLander:
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
             levels = self._hierarchy(graph, link, p_tau)
-        if p_tau > self.p_tau and is_main():
-            logger.warning(
-                "with p_tau %g the largest clusters are mixtures of people, as with a weak recogniser; %g is taken. "
-                "Labelled faces of this recogniser, if you have some, tell better: see tune", self.p_tau, p_tau,
-            )  # fmt: skip
+        warning = "" if p_tau == self.p_tau else (
+            f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
+            f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
+            "more the better, tell best: see tune"
+        )  # fmt: skip
         labels = levels[-1]["labels"]
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
-        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau})
+        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
 
     def _hierarchy(self, graph: KnnGraph, link: Link, p_tau: float) -> list[dict[str, np.ndarray]]:
         steps = climb(graph, link, p_tau, self.features, self.k)
@@ -97,14 +94,14 @@ class HiLander:
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> HiLander:
-        """Meta-trains the model; the settings are the arguments of `training.train_hilander`."""
+        """Meta-trains the model, and raises p_tau where it has to; the settings are those of `train_hilander`."""
         from clustering.hilander.training import train_hilander  # which needs this module
 
         known = list(inspect.signature(train_hilander).parameters)[3:]
         unknown = sorted(set(settings) - set(known))
         if unknown:
             raise InputError(f"hilander has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-        return train_hilander(embeddings, labels, seed, **settings)
+        return replace(train_hilander(embeddings, labels, seed, **settings), adaptive=True)
 
     def with_settings(self, **settings: Any) -> HiLander:
         """The same model, with other hyper-parameters."""

@@ -57,7 +57,7 @@ class OneLevel:
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int, **settings: Any) -> OneLevel:
         """Meta-trains the model on the levels that true edges make, as `HiLander.fit` does."""
-        return cls(HiLander.fit(embeddings, labels, seed, **settings).with_settings(levels=1))
+        return cls(HiLander.fit(embeddings, labels, seed, **settings).with_settings(levels=1, adaptive=False))
 
     def with_settings(self, **settings: Any) -> OneLevel:
         """The same model, with other hyper-parameters."""

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from clustering.base import consecutive
-from clustering.cluster import load_clusterer
+from clustering.base import backend, consecutive
+from clustering.cluster import cluster, load_clusterer
+from clustering.hilander import hierarchy
 from clustering.hilander.hierarchy import lowest_once
 from clustering.hilander.level import Level
 from clustering.hilander.mixtures import LARGEST, mean_similarities, mixed
 from clustering.knn import KnnGraph
 from eval.clusters import scores
-from facerec.artifacts import normalize
+from facerec.artifacts import normalize, read_json
 
 
 def together(labels: np.ndarray, people: list[int]) -> np.ndarray:
@@ -66,8 +66,8 @@ def test_mean_similarities_equal_slow_code(blobs):
     labels[3] = -1
     found = np.transpose(mean_similarities(graph, labels))
     assert len(found) == labels.max() + 1
-    for cluster, figures in enumerate(found):
-        rows = np.flatnonzero(labels == cluster)
+    for number, figures in enumerate(found):
+        rows = np.flatnonzero(labels == number)
         pairs = [embeddings[a] @ embeddings[b] for a in rows for b in rows if a != b]
         edges = [embeddings[a] @ embeddings[b] for a in rows for b in graph.neighbors[a] if b >= 0 and b in rows]
         assert figures == pytest.approx((np.mean(pairs), np.mean(edges)), abs=1e-6)
@@ -75,19 +75,18 @@ def test_mean_similarities_equal_slow_code(blobs):
     assert (mean_similarities(lonely, labels)[1] == -1).all()
 
 
-def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real, caplog):
+def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real):
     clusterer = load_clusterer("hilander", None)
     embeddings, truth = real("lfw112")
     strong = clusterer.cluster(KnnGraph.build(embeddings, 10))
     assert strong.notes == {"p_tau": clusterer.p_tau}
-    assert not caplog.records
+    assert not strong.warning
     random = np.random.default_rng(0)
     weak = normalize(embeddings @ random.normal(size=(128, 24)).astype(np.float32))
     graph = KnnGraph.build(weak, 10)
-    with caplog.at_level(logging.WARNING):
-        found = clusterer.cluster(graph)
+    found = clusterer.cluster(graph)
     assert found.notes["p_tau"] > clusterer.p_tau
-    assert f"{found.notes['p_tau']:g} is taken" in caplog.text
+    assert f"{found.notes['p_tau']:g} is taken" in found.warning
     as_it_is = clusterer.with_settings(adaptive=False)
     raised = as_it_is.with_settings(p_tau=found.notes["p_tau"]).cluster(graph)
     np.testing.assert_array_equal(found.labels, raised.labels)
@@ -96,6 +95,21 @@ def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real, caplog):
     order = random.permutation(len(weak))
     shuffled = clusterer.cluster(KnnGraph.build(weak[order], 10))
     assert shuffled.notes == found.notes
+
+
+def test_trained_hilander_raises_p_tau_and_says_so_once(blobs, tmp_path, caplog, monkeypatch):
+    """LANDER, which it is compared with, does not."""
+    embeddings, labels = blobs(identities=8)
+    for name in ("hilander", "lander"):
+        (tmp_path / name).mkdir()
+        backend(name).fit(embeddings, labels, 0, epochs=1, p_tau=0.5).save(tmp_path / name)
+    np.save(tmp_path / "faces.npy", embeddings)
+    answers = iter([True, True, False])
+    monkeypatch.setattr(hierarchy, "mixed", lambda graph, labels: next(answers))
+    for name, p_tau in (("hilander", 0.875), ("lander", 0.5)):
+        out = cluster(name, tmp_path / "faces.npy", tmp_path / f"{name}-clusters", tmp_path / name)
+        assert read_json(out / "meta.json")["results"]["p_tau"] == p_tau
+    assert [record.message.count("0.875 is taken") for record in caplog.records] == [1]
 
 
 def test_faces_are_linked_once_however_often_they_are_climbed_from(blobs):
