@@ -7,9 +7,10 @@
 
 Each set is an archive that holds ``embeddings`` float32 [n, d] and ``labels`` int64 [n], or a folder as ``embed`` makes
 it, such as those of the demo. Without them it says so and ends. The stand-ins are the test set's ``small`` and
-``large`` versions (`clustering.resample`): one to three faces a person, and hundreds. With --plot a figure shows for
-each backend the score of every setting that was tried against its main parameter, on the tuning set's versions and on
-the test set: where the two peaks are apart, tuning does not carry over. What is in --work already is not done again.
+``large`` versions (`clustering.learning.versions`): one to three faces a person, and hundreds. With --plot a figure
+shows for each backend the score of every setting that was tried against its main parameter, on the tuning set's
+versions and on the test set: where the two peaks are apart, tuning does not carry over. What is in --work already is
+not done again.
 """
 
 import argparse
@@ -25,13 +26,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import hmean
 
-from clustering.base import BACKENDS, backend
-from clustering.cluster import load_clusterer
-from clustering.knn import KnnGraph
-from clustering.resample import LabelledFaces, versions
-from clustering.train import load_labelled
-from eval.clusters import scores
-from facerec.artifacts import read_json, save_embeddings
+from clustering.backends.registry import BACKENDS, backend, load_clusterer
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces, load_labelled
+from clustering.learning.versions import versions
+from eval.clusters.scores import scores
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import read_json
 
 NEIGHBORS = 40  # the most that any backend's `search` declares
 STAND_INS = ("small", "large")
@@ -70,7 +71,7 @@ def main() -> None:
         for each in names:
             print(row(folder, each, arguments.trials, arguments.seed), flush=True)
         if arguments.plot:
-            draw([sensitivity(folder, each) for each in names if backend(each).search], arguments.plot)
+            draw([sensitivity(folder, each) for each in names if backend(each).search_space], arguments.plot)
 
 
 def read_set(path: Path, truth: Path | None = None) -> LabelledFaces:
@@ -142,14 +143,14 @@ def sensitivity(folder: Path, name: str) -> Sensitivity:
     truth = np.load(folder / "test" / "labels.npy")
     with (folder / f"tuned-{name}" / "search.csv").open(newline="") as file:
         trials = list(csv.DictReader(file))
-    settings = [{key: yaml.safe_load(trial[key]) for key in clusterer.search} for trial in trials]
+    settings = [{key: yaml.safe_load(trial[key]) for key in clusterer.search_space} for trial in trials]
     tested = []
     for each in settings:
         found = clusterer.with_settings(**each)
         figures = scores(truth, found.cluster(graph.narrowed(found.k)).labels)
         tested.append(float(hmean([figures["pairwise_f"], figures["bcubed_f"]])))
-    parameter = next(iter(clusterer.search))
-    chosen = settings.index({key: getattr(clusterer, key) for key in clusterer.search})
+    parameter = next(iter(clusterer.search_space))
+    chosen = settings.index({key: getattr(clusterer, key) for key in clusterer.search_space})
     tuning = [float(trial["score"]) for trial in trials]
     return Sensitivity(name, parameter, [each[parameter] for each in settings], tuning, tested, chosen)
 

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from common import command
 
-from clustering.hilander.training import majority
-from eval.clusters import scores
-from facerec.artifacts import load_labels, read_json, read_yaml
-from facerec.stages import fingerprint
+from clustering.backends.hilander.meta_training import majority
+from eval.clusters.scores import scores
+from facerec.pipeline.files import load_labels, read_json, read_yaml
+from facerec.pipeline.stage import fingerprint
 
 RATES = ("1e-2", "1e-3", "1e-4")
 COLUMNS = (*(f"FNMR@{rate}" for rate in RATES), "purity", "Fb", "faces")

@@ -3,12 +3,12 @@
     python benchmarks/hilander_speed.py [--embeddings EMBEDDINGS.npz] [--million] [--threads 2]
 
 Faces are simulated: new centres with the mean and covariance of real ones, faces around them like those around real
-ones (`clustering.resample.transplanted`), and a heavy tail of faces an identity. The archive holds ``embeddings``
-float32 [n, d] and ``labels`` int64 [n]; without it all is Gaussian. Two networks link: the default (edge inputs alone,
-32 wide) and the public reference's (a graph convolution 512 wide, a head 256 wide, random weights). Both climb the same
-levels: those that the default's linkage makes, after a short training on simulated faces. Each figure is the least of
-three runs (of one at a million). The parts' seconds are CPU seconds over threads, which other work on the machine
-disturbs less than the clock; the rate is of a large product in fp32, measured in the same run.
+ones (`clustering.learning.versions.transplanted`), and a heavy tail of faces an identity. The archive holds
+``embeddings`` float32 [n, d] and ``labels`` int64 [n]; without it all is Gaussian. Two networks link: the default (edge
+inputs alone, 32 wide) and the public reference's (a graph convolution 512 wide, a head 256 wide, random weights). Both
+climb the same levels: those that the default's linkage makes, after a short training on simulated faces. Each figure is
+the least of three runs (of one at a million). The parts' seconds are CPU seconds over threads, which other work on the
+machine disturbs less than the clock; the rate is of a large product in fp32, measured in the same run.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import wraps
+from functools import partial, wraps
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ import numpy as np
 import torch
 from common import CELEBA, gemm_rate
 
-from clustering.hilander import climb
-from clustering.hilander.lander import Lander
-from clustering.hilander.level import Level
-from clustering.hilander.training import train_hilander
-from clustering.knn import KnnGraph
-from clustering.resample import LabelledFaces, mixed, parts, transplanted
-from facerec.artifacts import normalize
+from clustering.backends.hilander import climb, engines
+from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.versions import mixed, parts, transplanted
+from facerec.pipeline.embeddings import normalize
 
 K, TRAINING_FACES, IDENTITIES = 10, 4000, 10_000
 PARTS = {"pseudo_density": "density", "decode": "decode", "trees": "trees", "merge": "merge + kNN"}
@@ -52,7 +53,7 @@ def main() -> None:
     print(f"simulated from {arguments.embeddings.name if arguments.embeddings.exists() else 'Gaussians'}")
     with ProcessPoolExecutor(1, get_context("spawn")) as apart:
         small = apart.submit(trained, faces, labels).result()
-    wide = Lander("features", 2 * faces.shape[1], width=512, hidden=256, encoder="reference")
+    wide = LinkageModel("features", 2 * faces.shape[1], width=512, hidden=256, encoder="reference")
     wide = wide.to(next(small.parameters()).device)
     for n in (10_000, 100_000, *([1_000_000] if arguments.million else [])):
         graph = KnnGraph.build(simulate(faces, labels, n)[0], K)
@@ -60,9 +61,9 @@ def main() -> None:
             report(name, model, small, features, graph, arguments)
 
 
-def trained(faces: np.ndarray, labels: np.ndarray) -> Lander:
+def trained(faces: np.ndarray, labels: np.ndarray) -> LinkageModel:
     """The default network, trained in a process of its own: in this one it would leave memory in pieces."""
-    return train_hilander(*simulate(faces, labels, TRAINING_FACES, seed=1), seed=0, epochs=5).model
+    return HiLander.learn(*simulate(faces, labels, TRAINING_FACES, seed=1), seed=0, epochs=5).model
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +100,7 @@ def simulate(embeddings: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) 
     return faces, truth
 
 
-def report(name: str, model: Lander, guide: Lander, features: str, graph: KnnGraph, arguments: Any) -> None:
+def report(name: str, model: LinkageModel, guide: LinkageModel, features: str, graph: KnnGraph, arguments: Any) -> None:
     """Climbs with the guide's linkage, times each part, and prints the least of the runs."""
     before = resident()
     runs = [timed(model, guide, features, graph, arguments.p_tau)]
@@ -125,7 +126,7 @@ def report(name: str, model: Lander, guide: Lander, features: str, graph: KnnGra
 
 
 def timed(
-    model: Lander, guide: Lander, features: str, graph: KnnGraph, p_tau: float
+    model: LinkageModel, guide: LinkageModel, features: str, graph: KnnGraph, p_tau: float
 ) -> tuple[dict[str, float], list[int], float]:
     """CPU seconds of each part of all levels, the number of nodes of each level, and seconds of the clock in all."""
     spent: dict[str, float] = defaultdict(float)
@@ -141,7 +142,7 @@ def timed(
 
         return wrapper
 
-    measured, guiding = clocked("link", model.link), 0.0
+    measured, guiding = clocked("link", partial(engines.link, model)), 0.0
 
     def link(level: Level) -> np.ndarray:
         nonlocal guiding
@@ -149,7 +150,7 @@ def timed(
         if model is guide:
             return found
         started = time.perf_counter()
-        found = guide.link(level)
+        found = engines.link(guide, level)
         guiding += time.perf_counter() - started
         return found
 
@@ -166,7 +167,7 @@ def timed(
     return dict(spent), nodes, wall
 
 
-def operations(model: Lander, nodes: list[int]) -> float:
+def operations(model: LinkageModel, nodes: list[int]) -> float:
     """Floating-point operations of the matrix products that all levels need; nodes are in fact encoded twice."""
     edge = 2 * model.hidden * (model.hidden + 2)
     if model.inputs == "similarities":

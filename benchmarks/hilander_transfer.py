@@ -21,14 +21,13 @@ from unittest.mock import patch
 import numpy as np
 from common import CELEBA, LFW
 
-from clustering.cluster import load_clusterer
-from clustering.hilander import climb
-from clustering.hilander.climb import pseudo_density
-from clustering.hilander.hierarchy import HiLander
-from clustering.hilander.training import train_hilander
-from clustering.knn import KnnGraph
-from eval.clusters import scores
-from facerec.artifacts import normalize
+from clustering.backends.hilander import climb
+from clustering.backends.hilander.climb import pseudo_density
+from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.registry import load_clusterer
+from clustering.graph.knn_graph import KnnGraph
+from eval.clusters.scores import scores
+from facerec.pipeline.embeddings import normalize
 
 PAPER = {
     "inputs": "features", "features": "identity", "own_levels": False, "p_tau": 0.8, "hidden": 256, "epochs": 10,
@@ -95,7 +94,7 @@ def trained(faces: np.ndarray, labels: np.ndarray, seed: int, settings: dict[str
     training = {name: value for name, value in settings.items() if name not in ("p_tau", "density")}
     key = seed, *sorted(training.items())
     if key not in MODELS:
-        MODELS[key] = train_hilander(faces, labels, seed, **training)
+        MODELS[key] = HiLander.learn(faces, labels, seed, **training)
     return MODELS[key].with_settings(p_tau=settings.get("p_tau", MODELS[key].p_tau))
 
 

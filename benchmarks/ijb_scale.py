@@ -53,7 +53,7 @@ def whole_protocol(work: Path, faces: int, bootstrap: int, profile: bool) -> Non
     parse_cpu = timed("parse the pair file", lambda: parse(work / "protocol"))[1]
     print(f"pair file: {PAIRS / parse_cpu / 1e6:.1f} million lines a second of CPU")
     script = (
-        "import sys, cProfile; from pathlib import Path; from eval.ijb import ijb; w = Path(sys.argv[1]);"
+        "import sys, cProfile; from pathlib import Path; from eval.commands.ijb import ijb; w = Path(sys.argv[1]);"
         "f = lambda: ijb(protocol=w / 'protocol', embeddings=w / 'embeddings.npy', out=Path(sys.argv[2]),"
         "bootstrap=int(sys.argv[3]));"
         "cProfile.run('f()', sys.argv[4]) if sys.argv[4] else f()"
@@ -135,7 +135,7 @@ def write_embeddings(path: Path, rng: np.random.Generator, centres: np.ndarray, 
 
 def search_large_gallery(work: Path, size: int, probes: int) -> None:
     """Probes in a gallery that is a memory map of single precision."""
-    from eval.identification import search
+    from eval.metrics.identification import search
 
     rng = np.random.default_rng(0)
     path = work / f"gallery_{size}.npy"
@@ -178,7 +178,7 @@ def products() -> None:
 
 
 def parse(folder: Path) -> None:
-    from eval.protocol import load_pairs
+    from eval.protocols.insightface import load_pairs
 
     load_pairs(folder / "ijbc_template_pair_label.txt")
 

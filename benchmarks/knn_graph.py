@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, whi
 import numpy as np
 from common import gemm_rate, seconds
 
-from clustering.knn import KnnGraph
-from facerec.artifacts import normalize
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import normalize
 
 
 def main() -> None:

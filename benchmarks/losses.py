@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from common import CELEBA, DATA, command
 
-from facerec.artifacts import read_json, save_embeddings
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import read_json
 
 ROWS = {
     "softmax": ["--loss", "softmax"],

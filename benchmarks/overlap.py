@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from cluster_errors import NEEDED, RATES, configured, student
 
-from clustering.pseudolabel import ACTIONS
-from eval.clusters import scores
-from facerec.artifacts import load_labels, read_json
-from facerec.synthetic import SPLITS, Sitting, take
+from clustering.commands.pseudolabel import ACTIONS
+from eval.clusters.scores import scores
+from facerec.pipeline.files import load_labels, read_json
+from facerec.rendering.corpus import SPLITS, Sitting, take
 
 TRUE = "true labels"
 COLUMNS = ("found", "wrong", "purity", "faces", *(f"FNMR@{rate}" for rate in RATES))

@@ -16,19 +16,23 @@ import faiss
 import numpy as np
 from common import DATA
 
-from clustering.assign import Joining, found_clusters, join
-from clustering.base import Clusterer, consecutive
-from clustering.centres import Likeness, centres, nearest
-from clustering.cluster import load_clusterer
-from clustering.dbscan import Dbscan
-from clustering.finch import Finch
-from clustering.kmeans import KMeans
-from clustering.knn import KnnGraph
-from clustering.overlap import find
-from clustering.pseudolabel import MERGE_RATE
-from clustering.rules import Evidence, PseudoLabelRule, apply, merge, min_size, outliers, split
-from eval.clusters import in_majority, scores
-from facerec.artifacts import EmbeddingSet, load_embeddings, load_labels
+from clustering.backends.dbscan import Dbscan
+from clustering.backends.finch import Finch
+from clustering.backends.kmeans import KMeans
+from clustering.backends.registry import load_clusterer
+from clustering.clusterer import Clusterer
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import consecutive
+from clustering.pseudolabels.labelled_people import find
+from clustering.pseudolabels.maker import MERGE_RATE
+from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
+from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, merge, min_size, outliers, split
+from clustering.similarity.centres import centres, nearest
+from clustering.similarity.likeness import Likeness
+from eval.clusters.calibration import in_majority
+from eval.clusters.scores import scores
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import load_labels
 
 K = 20
 FALSE_MATCH = 0.05
@@ -153,7 +157,7 @@ def assign(runs: list[Path], data: Path) -> None:
         whole = cluster(clusterer, KnnGraph.build(embeddings, K))
         middle = time.process_time()
         similarity = Joining.measured(old, before).similarity
-        joined, _ = join(old, before, fresh, similarity)
+        joined, _ = assign_to_clusters(old, before, fresh, similarity)
         founded = found_clusters(fresh, joined < 0, similarity, 2)
         seconds = time.process_time() - middle, middle - started
         both = np.empty(len(truth), dtype=np.int64)

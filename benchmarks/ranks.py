@@ -20,7 +20,7 @@ from pathlib import Path
 from scale import environment, simulated
 
 from clustering.__main__ import COMMANDS
-from facerec.stages import run
+from facerec.pipeline.command_line import run
 
 
 def main() -> None:

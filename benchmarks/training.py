@@ -34,17 +34,20 @@ from torch import nn
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from facerec.augment import Augmentation
 from facerec.backbones import build
 from facerec.backbones.costs import costs
 from facerec.backbones.prelu import PReLU
-from facerec.dataset import Batches, join
-from facerec.device import autocast, to_input
-from facerec.heads import MarginHead
-from facerec.optimisation import Learner, weight_groups
-from facerec.samplers import choose_sampler
-from facerec.store import Store, open_store, store
-from facerec.train import loader_of
+from facerec.commands.store import store
+from facerec.devices.device import autocast, to_input
+from facerec.losses.heads import MarginHead
+from facerec.stores.open import open_store
+from facerec.stores.store import Store
+from facerec.training.augment import Augmentation
+from facerec.training.dataset import Batches
+from facerec.training.samplers import choose_sampler
+from facerec.training.step import Learner, weight_groups
+from facerec.training.trainer import loader_of
+from facerec.training.training_set import combine_stores
 
 SIZE, CLASSES, STEPS = 112, 1000, 20
 DIMENSION = {"mobilefacenet": 128, "iresnet50": 512}
@@ -135,7 +138,7 @@ def trainings(name: str, folder: Path, faces: int, repeats: int) -> Ways:
     """Training steps on a batch in memory, and from files through another process."""
     pictures = open_store(draw(folder / "pictures", faces))
     assert pictures.labels is not None
-    known = join([(pictures, pictures.labels, None)])
+    known = combine_stores([(pictures, pictures.labels, None)])
     network = network_of(name).to(memory_format=torch.channels_last)
     head = MarginHead(CLASSES, DIMENSION[name], 32.0, (1.0, 0.0, 0.2))
     optimizer = torch.optim.AdamW(weight_groups(nn.ModuleList([network, head]), 0.0), 1e-3)

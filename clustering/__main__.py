@@ -1,23 +1,25 @@
 """``python -m clustering``: embeddings in, pseudo-labels out."""
 
+from __future__ import annotations
+
 import sys
 
-from facerec.stages import run
+from facerec.pipeline.command_line import run
 
 COMMANDS = {
-    "knn": "clustering.knn:knn",
-    "plan": "clustering.plan:plan",
-    "train": "clustering.train:train",
-    "pretrain": "clustering.hilander.pretrain:pretrain",
-    "tune": "clustering.tune:tune",
-    "cluster": "clustering.cluster:cluster",
-    "assign": "clustering.assign:assign",
-    "levels": "clustering.levels:levels",
-    "cut": "clustering.levels:cut",
-    "trace": "clustering.levels:trace",
-    "import": "clustering.hilander.reference:import_reference",
-    "review": "clustering.review:review",
-    "pseudolabel": "clustering.pseudolabel:pseudolabel",
+    "knn": "clustering.commands.knn:knn",
+    "plan": "clustering.commands.plan:plan",
+    "train": "clustering.commands.train:train",
+    "pretrain": "clustering.commands.pretrain:pretrain",
+    "tune": "clustering.commands.tune:tune",
+    "cluster": "clustering.commands.cluster:cluster",
+    "assign": "clustering.commands.assign:assign",
+    "levels": "clustering.commands.levels:levels",
+    "cut": "clustering.commands.cut:cut",
+    "trace": "clustering.commands.trace:trace",
+    "import": "clustering.commands.import_reference:import_reference",
+    "review": "clustering.commands.review:review",
+    "pseudolabel": "clustering.commands.pseudolabel:pseudolabel",
 }
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """``python -m eval``: embeddings in, numbers out."""
 
+from __future__ import annotations
+
 import sys
 
-from facerec.stages import run
+from facerec.pipeline.command_line import run
 
 COMMANDS = {
-    "clusters": "eval.clusters:clusters",
-    "reliability": "eval.reliability:reliability_report",
-    "ijb": "eval.ijb:ijb",
-    "pairs": "eval.pairs:pairs",
-    "compare": "eval.report:compare",
+    "clusters": "eval.commands.clusters:clusters",
+    "reliability": "eval.commands.reliability:reliability_report",
+    "ijb": "eval.commands.ijb:ijb",
+    "pairs": "eval.commands.pairs:pairs",
+    "compare": "eval.commands.compare:compare",
 }
 
 if __name__ == "__main__":

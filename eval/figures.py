@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.bootstrap import draw, fnir_samples, interval, rank_samples, verification_samples
-from eval.identification import Search, fnir_at_fpir
-from eval.verification import OperatingPoint, area, equal_error, operating_point
+from eval.bootstrap.resampling import draw, fnir_samples, interval, rank_samples, verification_samples
+from eval.metrics.identification import Search, fnir_at_fpir, search
+from eval.metrics.templates import Templates, pool_subjects
+from eval.metrics.verification import OperatingPoint, area, equal_error, operating_point
+from eval.protocols.protocol import Subjects, positions
+from facerec.pipeline.files import InputError
 
 FMRS = ("1e-1", "1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
 FPIRS = ("1e-1", "1e-2", "1e-3")
@@ -189,3 +192,26 @@ def _search_counts(found: Search, points: dict[str, OperatingPoint]) -> dict[str
             for f, point in points.items()
         },
     }
+
+
+def identify(gallery: Subjects, probes: Subjects, templates: Templates) -> Search:
+    """Searches the probes in a gallery, with one feature a subject (several templates of one are pooled).
+
+    Raises:
+        InputError: No mated or no non-mated probe.
+    """
+    ids, features = pool_subjects(templates.features[positions(templates.ids, gallery.template)], gallery.subject)
+    found = search(templates.features[positions(templates.ids, probes.template)], probes.subject, features, ids)
+    for scores, kind in [(found.mate_scores, "mated"), (found.highest, "non-mated")]:
+        if not len(scores):
+            raise InputError(
+                f"{gallery.path}: no {kind} probe in {probes.path.name}; an open-set search needs both kinds"
+            )
+    return found
+
+
+def summarise(scores: Scores, searches: dict[str, Search], corpus: dict[str, int]) -> dict[str, Any]:
+    """Figures as fractions, the counts behind each, and which of them rest on few errors."""
+    verification, identification = verification_figures(scores), identification_figures(searches)
+    counts = {**corpus, **verification.pop("counts"), **identification.pop("counts")}
+    return {**verification, **identification, "few_errors": few_errors(counts), "counts": counts}

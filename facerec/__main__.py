@@ -1,22 +1,24 @@
 """``python -m facerec``: faces in, embeddings out."""
 
+from __future__ import annotations
+
 import sys
 
-from facerec.stages import run
+from facerec.pipeline.command_line import run
 
 COMMANDS = {
-    "synth": "facerec.synthetic:synth",
-    "align": "facerec.align:align",
-    "split": "facerec.store:split",
-    "store": "facerec.store:store",
-    "train": "facerec.train:train",
-    "backbones": "facerec.backbones.costs:backbones",
-    "embed": "facerec.embed:embed",
-    "join": "facerec.join:join",
-    "export": "facerec.export:export",
-    "sheet": "facerec.sheet:sheet",
-    "thumbnails": "facerec.thumbnails:thumbnails",
-    "bin": "facerec.pairs_bin:unpack",
+    "synth": "facerec.commands.synth:synth",
+    "align": "facerec.commands.align:align",
+    "split": "facerec.commands.split:split",
+    "store": "facerec.commands.store:store",
+    "train": "facerec.commands.train:train",
+    "backbones": "facerec.commands.backbones:backbones",
+    "embed": "facerec.commands.embed:embed",
+    "join": "facerec.commands.join:concatenate",
+    "export": "facerec.commands.export:export",
+    "sheet": "facerec.commands.sheet:sheet",
+    "thumbnails": "facerec.commands.thumbnails:thumbnails",
+    "bin": "facerec.commands.bin:unpack",
 }
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.artifacts import EmbeddingSet, InputError, load_embeddings, read_json, write_json, write_lines
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError, read_json, write_json, write_lines
 
 FMR = "1e-3"
 GENUINE, IMPOSTOR = 50_000, 200_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from facerec.artifacts import InputError
 from facerec.backbones.iresnet import BLOCKS, IResNet
 from facerec.backbones.mobilefacenet import MobileFaceNet
 from facerec.backbones.vit import PATCH, SIZES, ViT
+from facerec.pipeline.files import InputError
 
 NAMES = ("mobilefacenet", *BLOCKS, *SIZES)
 PUBLISHED_INPUT = 112

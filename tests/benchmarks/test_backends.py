@@ -4,7 +4,8 @@ import backends
 import numpy as np
 import pytest
 
-from facerec.artifacts import InputError, save_embeddings
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError
 
 FACES = np.eye(6, dtype=np.float32)
 LABELS = np.array([0, 0, 1, 1, 2, -1])

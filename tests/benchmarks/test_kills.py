@@ -6,7 +6,7 @@ import kills
 import numpy as np
 import pytest
 
-from facerec.artifacts import normalize
+from facerec.pipeline.embeddings import normalize
 
 
 def test_lives_are_seeded_and_end_within_the_time_needed():

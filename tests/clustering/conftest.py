@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from clustering.hilander.training import train_hilander
-from facerec.artifacts import normalize
+from clustering.backends.hilander.hilander import HiLander
+from facerec.pipeline.embeddings import normalize
 
 torch.set_num_threads(1)
 faiss.omp_set_num_threads(1)
@@ -38,8 +38,8 @@ def blobs() -> Blobs:
 def hilander():
     """A small trained model; it takes embeddings of any dimension."""
     embeddings, labels = make_blobs(identities=20, faces=10, dimension=32, spread=0.6)
-    return train_hilander(
-        embeddings, labels, seed=0, epochs=10, hidden=16, k=5, p_tau=0.5, own_levels=False, simulated=0
+    return HiLander.learn(
+        embeddings, labels, seed=0, epochs=10, hidden=16, k=5, p_tau=0.5, own_levels=False, simulated=0, adaptive=False
     )
 
 

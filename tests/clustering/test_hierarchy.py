@@ -13,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.__main__ import COMMANDS
-from clustering.base import Clustering, consecutive
-from clustering.hilander.climb import climb
-from clustering.hilander.confidence import Confidence
-from clustering.hilander.hierarchy import HiLander, recorded, until_settled
-from clustering.hilander.level import Level
-from clustering.hilander.one_level import OneLevel
-from clustering.knn import KnnGraph
-from clustering.levels import Hierarchy
-from facerec.artifacts import InputError, normalize, save_embeddings
-from facerec.stages import run
+from clustering.backends.hilander.climb import climb
+from clustering.backends.hilander.hilander import HiLander, levels_as_arrays, stop_when_settled
+from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.single_level import Lander
+from clustering.clusterer import Clustering
+from clustering.graph.knn_graph import KnnGraph
+from clustering.hierarchy import Hierarchy
+from clustering.partition import consecutive
+from clustering.similarity.confidence import Confidence
+from facerec.pipeline.command_line import run
+from facerec.pipeline.embeddings import normalize, save_embeddings
+from facerec.pipeline.files import InputError
 
 
 def command(*arguments: object) -> int:
@@ -46,7 +48,7 @@ def hierarchies(draw):
     faces[random.random(n) < draw(st.sampled_from([0, 0.2]))] = 0
     graph = KnnGraph.build(faces, k)
     steps = climb(graph, random_link(random), draw(st.sampled_from([0.3, 0.6, 0.9])), "average", k)
-    return graph, list(recorded(steps, graph.readable))
+    return graph, list(levels_as_arrays(steps, graph.readable))
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,7 +117,7 @@ def test_recorded_by_hand():
     first = step([3, 2, 2, 3, 4], [0, 1, 2, 3, 4], [[0.5, 0.9], [0.8, 0], [0, 0], [0, 0], [0, 0]],
                  [[1, 3], [2, 3], [1, 3], [0, 1], [-1, -1]])  # fmt: skip
     second = step([1, 1, 2], [2, 3, 4], [[0.7], [0], [0]], [[1], [0], [-1]])
-    found = list(recorded([first, second], np.array([True, True, True, True, False])))
+    found = list(levels_as_arrays([first, second], np.array([True, True, True, True, False])))
     np.testing.assert_array_equal(found[0]["labels"], [0, 1, 1, 0, -1])
     np.testing.assert_array_equal(found[0]["peaks"], [3, 2])
     np.testing.assert_array_equal(found[0]["parents"], [3, 2, 2, 3, -1])
@@ -151,7 +153,7 @@ def test_recorded_by_hand():
 )
 def test_early_stop_by_hand(edges, k, kept):
     steps = [SimpleNamespace(parents=np.zeros(count + 3), peaks=np.zeros(3)) for count in edges]
-    assert len(list(until_settled(steps, k))) == kept
+    assert len(list(stop_when_settled(steps, k))) == kept
 
 
 def test_early_stop_and_levels_leave_out_the_upper_levels(hilander, blobs):
@@ -169,7 +171,7 @@ def test_early_stop_and_levels_leave_out_the_upper_levels(hilander, blobs):
 def test_lander_is_the_lowest_level(hilander, blobs):
     graph = KnnGraph.build(blobs(spread=0.8, faces=40)[0], 5)
     whole = hilander.cluster(graph)
-    lander = OneLevel(hilander.with_settings(levels=1))
+    lander = Lander(hilander.with_settings(levels=1))
     np.testing.assert_array_equal(lander.cluster(graph).labels, Hierarchy(whole.levels).cut(0))
     np.testing.assert_array_equal(whole.labels, Hierarchy(whole.levels).cut(len(whole.levels) - 1))
     assert lander.cluster(graph).labels.max() > whole.labels.max()

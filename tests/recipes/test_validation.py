@@ -11,7 +11,7 @@ import validation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.artifacts import save_embeddings
+from facerec.pipeline.embeddings import save_embeddings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "recipes" / "validation.py"

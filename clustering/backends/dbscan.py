@@ -1,0 +1,56 @@
+"""DBSCAN on the kNN graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from clustering.clusterer import Clustering, SettingsOnly
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.partition import components
+from clustering.settings import Range, check_number, check_whole
+
+
+@dataclass(frozen=True)
+class Dbscan(SettingsOnly):
+    """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
+
+    A face is a core point if it and its neighbours at `min_similarity` or above are `min_samples` or more (at most
+    all k that are looked at). Core points joined by such an edge, listed at either end, share a cluster; another face
+    joins its most similar core neighbour, else it is noise (-1). Exact where no neighbourhood exceeds k.
+
+    Attributes:
+        min_similarity: Radius of the neighbourhood, as a cosine (1 - eps).
+        min_samples: Faces that make a neighbourhood dense, the core point counted.
+        k: Neighbours a face that are looked at.
+    """
+
+    name: ClassVar[str] = "dbscan"
+    search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "min_samples": [1, 2, 3, 4, 5]}
+
+    min_similarity: float = 0.5
+    min_samples: int = 2
+    k: int = DEFAULT_K
+
+    def __post_init__(self) -> None:
+        check_number("min_similarity", self.min_similarity, -1, 1)
+        check_number("min_samples", self.min_samples, 1)
+        check_whole("k", self.k, 1)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph; noise is unassigned."""
+        graph = graph.narrowed(self.k)
+        near = graph.valid & (graph.similarities >= self.min_similarity)
+        rows, columns = np.nonzero(near)
+        others = graph.neighbors[rows, columns]
+        core = graph.readable & (near.sum(axis=1) + 1 >= min(self.min_samples, graph.k + 1))
+        dense = core[rows] & core[others]
+        labels = components(len(graph), rows[dense], others[dense])
+        labels[~core] = -1
+        to_core = near & core[graph.neighbors]
+        border = np.flatnonzero(~core & to_core.any(axis=1))
+        labels[border] = labels[graph.neighbors[border, to_core[border].argmax(axis=1)]]
+        return Clustering.of(labels)

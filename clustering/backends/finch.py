@@ -1,0 +1,95 @@
+"""FINCH: clustering by first neighbours, and a cut through its partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from clustering.clusterer import Clustering, SettingsOnly
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import cluster_sums, components, consecutive
+from clustering.settings import Range, check_number
+from facerec.pipeline.embeddings import normalize
+
+
+@dataclass(frozen=True)
+class Finch(SettingsOnly):
+    """FINCH (Sarfraz et al., CVPR 2019) with a rule that picks clusters from its partitions.
+
+    Every face is linked to its first neighbour, components become their mean, and so on until one cluster is left.
+    FINCH leaves open which of these nested partitions to take, and on faces none of them is good: some people have
+    one face, others hundreds. So each branch is cut on its own: a face's cluster is the coarsest of those around it
+    whose faces have a mean cosine of at least `min_similarity` with each other, or the face alone if none has. A bound
+    on the similarity within clusters carries over to a corpus with other numbers of faces per identity; a number of
+    clusters or of faces per cluster doesn't.
+
+    Attributes:
+        min_similarity: The bound, a cosine.
+    """
+
+    name: ClassVar[str] = "finch"
+    search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.8)}
+
+    min_similarity: float = 0.45
+
+    def __post_init__(self) -> None:
+        check_number("min_similarity", self.min_similarity, -1, 1)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph; the levels are all partitions, finest first."""
+        levels = partitions(graph)
+        return Clustering.of(
+            cut(graph.embeddings, levels, self.min_similarity), levels=[{"labels": labels} for labels in levels]
+        )
+
+
+def cut(embeddings: np.ndarray, levels: Sequence[np.ndarray], least: float) -> np.ndarray:
+    """Int64 [n]: for each face the coarsest of its clusters with a `cohesion` of at least `least`, else itself."""
+    chosen = np.where(levels[0] >= 0, np.arange(len(embeddings)), -1)
+    for labels in levels:
+        fits = np.append(cohesion(embeddings, labels) >= least, False)  # the last for those without a cluster, -1
+        offset = chosen.max(initial=0) + 1
+        chosen = np.where(fits[labels], offset + labels, chosen)
+    return consecutive(chosen)
+
+
+def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float32 [clusters]: the mean cosine of all pairs of a cluster's faces, 1 for a face alone.
+
+    The m faces of a cluster sum up to S, and their pairs' cosines to ``(|S|^2 - m) / 2``.
+    """
+    sums = cluster_sums(embeddings, labels)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
+    pairs = sizes * (sizes - 1)
+    return np.where(pairs > 0, (np.square(sums).sum(axis=1) - sizes) / np.maximum(pairs, 1), 1)
+
+
+def partitions(graph: KnnGraph) -> list[np.ndarray]:
+    """All partitions that first neighbours make, finest first: int64 [n] each, -1 for unreadable faces.
+
+    Every cluster has a first neighbour, however far, so merging needs an end. Clusters whose means are farther apart
+    than faces joined at first can be are not joined: faces are joined to their first neighbour, or through a shared
+    one, so the bound is twice the largest angle between a face and its first neighbour. (The authors' package ends at
+    the largest distance that occurs between faces so joined; at the topmost partitions the two may differ.)
+    """
+    labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
+    angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))
+    limit = float(np.cos(min(angle, np.pi)))
+    found = [labels]
+    while labels.max() > 0:
+        means = normalize(cluster_sums(graph.embeddings, labels))
+        merged = first_neighbor_components(KnnGraph.build(means, 1), limit)
+        if merged.max() in (0, labels.max()):
+            break
+        labels = np.where(labels >= 0, merged[labels], -1)
+        found.append(labels)
+    return found
+
+
+def first_neighbor_components(graph: KnnGraph, limit: float) -> np.ndarray:
+    """Int64 [n]: components of the graph in which rows are joined to their first neighbour, at `limit` or above."""
+    rows = np.flatnonzero(graph.valid[:, 0] & (graph.similarities[:, 0] >= limit))
+    return components(len(graph), rows, graph.neighbors[rows, 0])

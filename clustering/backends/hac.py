@@ -1,0 +1,174 @@
+"""Hierarchical agglomerative clustering, cut at a cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import faiss
+import numpy as np
+
+from clustering.clusterer import Clustering, SettingsOnly
+from clustering.graph.edges import Edges
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import cluster_sums, components
+from clustering.settings import Range, check_number
+from facerec.pipeline.files import InputError
+
+AVERAGE_LIMIT = 300_000
+SINGLE_LIMIT = 300_000
+BLOCK_CELLS = 1 << 24
+DUPLICATE = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class HacSingle(SettingsOnly):
+    """Single linkage: two clusters are as similar as the most similar of their faces.
+
+    The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. A pair
+    of them is missing from the kNN graph only if either end has k neighbours as similar, so only such faces are
+    compared with each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is the kNN graph's.
+
+    Attributes:
+        min_similarity: Where the tree is cut, a cosine.
+    """
+
+    name: ClassVar[str] = "hac_single"
+    search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9)}
+
+    min_similarity: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_number("min_similarity", self.min_similarity, -1, 1)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph."""
+        edges = Edges.of(graph, least=self.min_similarity)
+        labels = components(len(graph), edges.i, edges.j)
+        crowded = np.flatnonzero(graph.valid[:, -1] & (graph.similarities[:, -1] >= self.min_similarity))
+        if 0 < len(crowded) <= SINGLE_LIMIT:
+            faces = np.ascontiguousarray(graph.embeddings[crowded])
+            labels = joined(faces, labels, crowded, self.min_similarity)
+        return Clustering.of(np.where(graph.readable, labels, -1))
+
+
+def joined(faces: np.ndarray, labels: np.ndarray, rows: np.ndarray, least: float) -> np.ndarray:
+    """Labels after joining the clusters of any two of some faces whose cosine is `least` or more.
+
+    Args:
+        faces: float32 [m, d], embeddings of the rows.
+        labels: int64 [n], consecutive.
+        rows: int64 [m].
+        least: The threshold.
+    """
+    step = max(BLOCK_CELLS // len(faces), 1)
+    for start in range(0, len(faces), step):
+        own = labels[rows]
+        if (own == own[0]).all():
+            break
+        near = faces[start : start + step] @ faces.T >= least
+        a, b = np.nonzero(near & (own[start : start + step, None] != own))
+        if len(a):
+            labels = components(int(labels.max()) + 1, own[start + a], own[b])[labels]
+    return labels
+
+
+@dataclass(frozen=True)
+class HacAverage(SettingsOnly):
+    """Average linkage (UPGMA): two clusters are as similar as their faces are on average.
+
+    The mean cosine between the faces of two clusters is the product of their mean vectors, so no distance matrix is
+    needed. In each round all pairs of clusters that are each other's nearest are merged. Average linkage is
+    reducible (a merged cluster is no nearer to a third than its nearer part was), so this gives the same tree as
+    merging the best pair at a time, and a cluster whose nearest is below `min_similarity` is finished. The time
+    grows with the square of the faces; more than `AVERAGE_LIMIT` are refused.
+
+    Attributes:
+        min_similarity: Where the tree is cut, a cosine.
+    """
+
+    name: ClassVar[str] = "hac_average"
+    search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.1, 0.8)}
+
+    min_similarity: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_number("min_similarity", self.min_similarity, -1, 1)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the embeddings; the graph gives the first round its nearest neighbours.
+
+        Raises:
+            InputError: More than `AVERAGE_LIMIT` faces with a neighbour at `min_similarity` or above.
+        """
+        rows = graph.readable & ~(graph.valid[:, 0] & (graph.similarities[:, 0] < self.min_similarity))
+        if rows.sum() > AVERAGE_LIMIT:
+            raise InputError(
+                f"hac_average compares all clusters with each other, and {rows.sum():,} faces have a neighbour at "
+                f"{self.min_similarity}; it takes {AVERAGE_LIMIT:,} at most (hours, not minutes, above); "
+                "use hac_single or components"
+            )
+        labels = np.where(graph.readable, np.arange(len(graph)), -1)
+        alive = np.flatnonzero(rows)
+        labels[alive] = alive[average_linkage(graph, alive, self.min_similarity)]
+        return Clustering.of(labels)
+
+
+def average_linkage(graph: KnnGraph, rows: np.ndarray, least: float) -> np.ndarray:
+    """Merges faces until no two clusters have a mean cosine of `least` or more.
+
+    Args:
+        graph: Whose first neighbours are taken for the nearest faces where there are any.
+        rows: int64 [m]: the faces to merge; their nearest faces must be among them.
+        least: A cosine.
+
+    Returns:
+        int64 [m]: for each face one of its cluster, as an index into `rows`.
+    """
+    places = np.full(len(graph), -1, dtype=np.int64)
+    places[rows] = np.arange(len(rows))
+    nearest = np.where(graph.valid[rows, 0], places[graph.neighbors[rows, 0]], -1)
+    value = graph.similarities[rows, 0].copy()
+    sums, sizes = np.array(graph.embeddings[rows]), np.ones(len(rows), dtype=np.float32)
+    found, cluster, nodes = np.arange(len(rows)), np.arange(len(rows)), np.arange(len(rows))
+    while len(nodes) > 1:
+        stale = np.flatnonzero(nearest < 0)
+        nearest[stale], value[stale] = most_similar(sums / sizes[:, None], stale)
+        alive = value >= least
+        if not alive.any():
+            break
+        pairs = mergers(nearest, value, alive)
+        merged = components(len(nodes), pairs, nearest[pairs])
+        heads = np.unique(merged, return_index=True)[1]
+        changed = np.bincount(merged) > 1
+        there = cluster >= 0
+        found[there] = nodes[heads[merged[cluster[there]]]]
+        keep = alive[heads]
+        number = np.where(keep, np.cumsum(keep) - 1, -1)
+        cluster[there] = number[merged[cluster[there]]]
+        sums, sizes = cluster_sums(sums, merged)[keep], np.bincount(merged, weights=sizes).astype(np.float32)[keep]
+        target = merged[nearest[heads]]
+        nearest = np.where(changed | changed[target], -1, number[target])[keep]
+        value, nodes = value[heads][keep], nodes[heads][keep]
+    return found
+
+
+def mergers(nearest: np.ndarray, value: np.ndarray, alive: np.ndarray) -> np.ndarray:
+    """Clusters that are merged with their nearest: those that are its nearest too, and duplicates of it.
+
+    Rounding may leave a cycle of equally near clusters without such a pair; then the best alone is merged.
+    """
+    nodes = np.arange(len(nearest))
+    pairs = np.flatnonzero(alive & ((nearest[nearest] == nodes) | (value >= DUPLICATE)))
+    return pairs if len(pairs) else np.array([np.where(alive, value, -np.inf).argmax()])
+
+
+def most_similar(means: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The other row with the greatest product, and the product: int64 [m] and float32 [m]."""
+    if not len(rows):
+        return rows, np.zeros(0, np.float32)
+    products, ids = faiss.knn(means[rows], means, 2, metric=faiss.METRIC_INNER_PRODUCT)
+    own = (ids[:, 0] == rows).astype(int)
+    each = np.arange(len(rows))
+    return ids[each, own], products[each, own]

@@ -1,0 +1,88 @@
+"""H-DBSCAN on the kNN graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import minimum_spanning_tree
+from sklearn.cluster import HDBSCAN
+
+from clustering.clusterer import Clustering, SettingsOnly
+from clustering.graph.edges import Edges, reordered, value_order
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import components
+from clustering.settings import Range, check_number, check_whole
+
+NO_EDGE = 2.0
+CLOSEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Hdbscan(SettingsOnly):
+    """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
+
+    The spanning tree of the mutual reachability distances is that of the kNN graph, which has n k edges in place of
+    n^2; its components are joined at the greatest distance there is. From the tree on it is scikit-learn's.
+
+    Attributes:
+        min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.
+        min_cluster_size: Smaller branches are noise.
+        max_distance: Smaller distances (1 - cosine) count as this one, so that no cluster is split below it. (It does
+            what scikit-learn's ``cluster_selection_epsilon`` is for, and for a single cluster, too.)
+        k: Neighbours a face.
+    """
+
+    name: ClassVar[str] = "hdbscan"
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "max_distance": (0.1, 0.7), "min_samples": [1, 2, 3, 4, 5],
+    }  # fmt: skip
+
+    min_samples: int = 2
+    min_cluster_size: int = 2
+    max_distance: float = 0.4
+    k: int = 20
+
+    def __post_init__(self) -> None:
+        check_whole("min_samples", self.min_samples, 1)
+        check_whole("min_cluster_size", self.min_cluster_size, 2)
+        check_number("max_distance", self.max_distance, 0, 2)
+        check_whole("k", self.k, 1)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph; noise is unassigned. Confidence is scikit-learn's probability."""
+        labels, confidence = np.full(len(graph), -1), np.zeros(len(graph))
+        rows = np.flatnonzero(graph.readable)
+        if len(rows) < self.min_cluster_size:
+            return Clustering.of(labels)
+        rows = rows[value_order(graph.embeddings[rows])]
+        tree = reachability_tree(reordered(graph.narrowed(self.k), rows), self.min_samples)
+        if tree.data.max() <= self.max_distance:
+            labels[rows], confidence[rows] = 0, 1
+            return Clustering.of(labels, confidence)
+        tree.data = np.maximum(tree.data, self.max_distance)
+        found = HDBSCAN(
+            min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed", copy=True,
+        ).fit(tree + tree.T)  # fmt: skip
+        labels[rows], confidence[rows] = found.labels_, found.probabilities_
+        return Clustering.of(labels, confidence)
+
+
+def reachability_tree(graph: KnnGraph, min_samples: int) -> csr_matrix:
+    """A spanning tree of least mutual reachability, ``max(core_i, core_j, 1 - a_ij)``: sparse [n, n] of n - 1 entries.
+
+    A face's core distance is to the ``min_samples - 1``-th neighbour, or to the last that it has.
+    """
+    distance = np.maximum(1 - graph.similarities.astype(np.float64), CLOSEST)
+    there = np.clip(graph.valid.sum(axis=1), None, min_samples - 1) - 1
+    core = np.where(there < 0, 0, distance[np.arange(len(graph)), there])
+    edges = Edges.of(graph)
+    own = np.maximum(1 - edges.similarity.astype(np.float64), CLOSEST)
+    reach = np.maximum(own, np.maximum(core[edges.i], core[edges.j]))
+    heads = np.unique(components(len(graph), edges.i, edges.j), return_index=True)[1]
+    i, j = np.append(edges.i, heads[:-1]), np.append(edges.j, heads[1:])
+    weights = np.append(reach, np.full(len(heads) - 1, NO_EDGE))
+    return minimum_spanning_tree(csr_matrix((weights, (i, j)), (len(graph), len(graph))))

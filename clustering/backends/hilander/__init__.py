@@ -1,0 +1,1 @@
+"""Hi-LANDER (Xing et al., ICCV 2021)."""

@@ -1,0 +1,143 @@
+"""The hierarchy's one level after the other: link, merge, rebuild (paper section 3.2 and equations 1-7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import cluster_sums
+from facerec.pipeline.embeddings import normalize
+
+FEATURES = ("identity", "average", "both", "reference")
+
+Link = Callable[[Level], np.ndarray]
+"""Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened on one level of the hierarchy.
+
+    Attributes:
+        level: The graph it started from, of n nodes.
+        linkage: float32 [n, k]: r_ij.
+        density: float32 [n], equation (4).
+        parents: int64 [n]: the node that each node's one edge leads to, itself for peaks.
+        clusters: int64 [n]: the node of the next level that each node has become part of.
+        peaks: int64 [next n]: the node without outgoing edge of each such cluster.
+    """
+
+    level: Level
+    linkage: np.ndarray
+    density: np.ndarray
+    parents: np.ndarray
+    clusters: np.ndarray
+    peaks: np.ndarray
+
+
+def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> Iterator[Step]:
+    """Algorithm 1: link, merge and rebuild until a level adds no edge (that level is the last to be yielded).
+
+    Args:
+        graph: Of the faces.
+        link: The base clustering function's view of an edge.
+        p_tau: Least linkage probability of an edge.
+        features: What the next level sees of a cluster, equation (7): ``identity``, ``average``, ``both``, or, as the
+            public reference has it, ``reference``, see `merge`.
+        k: Neighbours a node.
+    """
+    level = Level.of_faces(graph.narrowed(k), unit_pairs=features == "both")
+    while True:
+        linkage = link(level)
+        density = pseudo_density(level.graph, linkage)
+        parents = decode(level.graph, linkage, density, p_tau)
+        clusters, peaks = trees(parents)
+        yield Step(level, linkage, density, parents, clusters, peaks)
+        if len(peaks) == len(parents):
+            return
+        level = merge(level, clusters, peaks, features, k)
+
+
+def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
+    """Equations (3)-(4): ``d_i = 1/k sum_j e_ij a_ij`` with ``e_ij = 2 r_ij - 1``; missing neighbours add nothing.
+
+    Args:
+        graph: Of n nodes.
+        linkage: r_ij, float32 [n, k].
+
+    Returns:
+        float32 [n].
+    """
+    terms = np.where(graph.valid, (2 * linkage - 1) * graph.similarities, 0)
+    return np.asarray(terms.mean(axis=1), dtype=np.float32)
+
+
+def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> np.ndarray:
+    """Equations (5)-(6): every node's one edge, to the likeliest neighbour that is at least as dense.
+
+    Of equally dense nodes the one of lower index counts as the denser, so the edges are a forest; of equally likely
+    neighbours the more similar one is taken.
+
+    Returns:
+        int64 [n]: the neighbour a node is linked to, itself for peaks.
+    """
+    nodes = np.arange(len(density))
+    candidates = denser(graph, density) & (linkage >= p_tau)
+    best = np.where(candidates, linkage, -np.inf).argmax(axis=1)
+    return np.where(candidates.any(axis=1), graph.neighbors[nodes, best], nodes).astype(np.int64)
+
+
+def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
+    """Bool [n, k]: whether there is a neighbour and it is denser, or as dense and of lower index."""
+    there, here = density[graph.neighbors], density[:, None]
+    lower = graph.neighbors < np.arange(len(density))[:, None]
+    return graph.valid & ((there > here) | ((there == here) & lower))
+
+
+def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Follows a forest to its roots by pointer jumping: log2(depth) passes over all nodes.
+
+    Args:
+        parents: int64 [n], roots are their own parents.
+
+    Returns:
+        int64 [n]: the tree of each node, trees numbered by the index of their roots; and the roots.
+    """
+    roots = parents
+    while not np.array_equal(roots, further := roots[roots]):
+        roots = further
+    peaks, clusters = np.unique(roots, return_inverse=True)
+    return clusters, peaks
+
+
+def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, k: int) -> Level:
+    """Equations (2) and (7): the next level's nodes and their graph.
+
+    A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
+    of unit length, and so is their concatenation. With ``reference`` neighbours are those of the identity features, and
+    the model sees the mean, not of unit length, beside them: so does the paper's public reference.
+    """
+    faces = level.faces[peaks]
+    sums = cluster_sums(level.sums, clusters)
+    sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
+    compared = normalize(sums) if features == "average" else level.base[faces]
+    if features == "both":
+        compared = normalize(np.hstack([compared, normalize(sums)]))
+    if len(peaks) > MOST_NODES:
+        below = level.graph if level.nearest is None else level.nearest.graph
+        nearest = Nearest.linked(below, clusters, compared, k)
+    elif level.nearest is None:
+        nearest = Nearest.build(compared, k)
+    else:
+        alone = np.bincount(clusters) == 1
+        nearest = level.nearest.updated(compared, np.where(alone, peaks, -1), k)
+    graph = nearest.graph.narrowed(k)
+    if features == "reference":
+        seen = np.hstack([compared, sums / sizes[:, None]])
+        graph = KnnGraph(seen, graph.neighbors, graph.similarities)
+    return Level(graph, level.base, sums, sizes, faces, nearest, level.chance)

@@ -1,0 +1,222 @@
+"""Meta-training of Hi-LANDER (paper section 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import trange
+
+from clustering.backends.hilander.climb import climb, pseudo_density
+from clustering.backends.hilander.encoders import EdgeBatch, node_features
+from clustering.backends.hilander.engines import link as link_level
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level
+from clustering.backends.weights import default_device
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.simulated import recognisers
+from clustering.learning.versions import versions
+
+TRUE_EDGE = 0.5
+TRUE_SHARE = 0.4
+OWN_THRESHOLDS = (0.5, 0.8)
+STEP_NODES = 2048
+
+
+@dataclass(frozen=True)
+class TrainingGraph:
+    """A level, and what should be predicted on it.
+
+    Attributes:
+        graph: The level.
+        same: Bool [n, k]: whether the two ends share an identity, q_ij.
+        density: float32 [n]: equation (4) with the true edges.
+        counted: Bool [n, k]: the edges to nodes that are truly as dense, equation (10).
+    """
+
+    graph: EdgeBatch
+    same: Tensor
+    density: Tensor
+    counted: Tensor
+
+    @classmethod
+    def of(cls, level: Level, identities: np.ndarray) -> TrainingGraph:
+        """What is true of a level whose nodes are of these identities, on the device for training."""
+        device = default_device()
+        linkage = true_linkage(level.graph, identities)
+        density = pseudo_density(level.graph, linkage)
+        counted = level.graph.valid & (density[:, None] <= density[level.graph.neighbors])
+        truth = (torch.from_numpy(array).to(device) for array in (linkage > TRUE_EDGE, density, counted))
+        return cls(EdgeBatch.of(level, node_features(level, device)), *truth)
+
+    def of_rows(self, rows: Tensor) -> TrainingGraph:
+        """What is true of the edges of some nodes."""
+        return TrainingGraph(self.graph.at(rows), self.same[rows], self.density[rows], self.counted[rows])
+
+
+@dataclass(frozen=True)
+class MetaTraining:
+    """How a linkage model is trained.
+
+    Attributes:
+        inputs: What the model sees, see `LinkageModel`.
+        features: What a level sees of the clusters below it, see `HiLander`.
+        k: Neighbours at inference; training mixes graphs of k and k / 2.
+        epochs: Passes over all graphs, with AdamW and a cosine schedule.
+        learning_rate: The highest.
+        hidden: Width of the edge perceptron.
+        encoder: Of the model, see `LinkageModel`; only models that see features have one.
+        heads: Of graph attention.
+        own_levels: False trains on the levels of true edges throughout, as in the paper.
+        simulated: How many simulated recognisers' corpora (`clustering.learning.simulated`) to learn from beside the
+            faces, which keeps the model fit for other recognisers. Only models that see no embedding can.
+    """
+
+    inputs: str = "similarities"
+    features: str = "average"
+    k: int = 10
+    epochs: int = 20
+    learning_rate: float = 0.01
+    hidden: int = 32
+    encoder: str = "graph"
+    heads: int = 1
+    own_levels: bool = True
+    simulated: int = 8
+
+
+def train_linkage_model(
+    embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, training: MetaTraining | None = None
+) -> LinkageModel:
+    """Learns to link from labelled faces.
+
+    The graphs are those of several `versions` of the faces. On the levels that true edges make, as in the paper, a
+    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So
+    only the first `TRUE_SHARE` of the epochs is on those levels and the rest on levels that the model has made by then,
+    at several thresholds; a node's true identity is its majority's.
+
+    Args:
+        embeddings: float32 [n, d], all readable.
+        labels: int64 [n], all known.
+        seed: Of initial weights and resampling.
+        training: How to train; by default as `MetaTraining` has it.
+    """
+    training = training or MetaTraining()
+    dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
+    parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
+    if training.inputs == "similarities":
+        dimension, parts = 0, parts + list(recognisers(training.simulated, seed))
+    torch.manual_seed(seed)
+    model = LinkageModel(
+        training.inputs, dimension, hidden=training.hidden, encoder=training.encoder, heads=training.heads
+    ).to(default_device())
+    learn_to_link(model, parts, seed, training)
+    return model
+
+
+def learn_to_link(model: LinkageModel, parts: Sequence[LabelledFaces], seed: int, training: MetaTraining) -> None:
+    """Trains a model on several corpora."""
+    k, epochs, features = training.k, training.epochs, training.features
+    wide = [(KnnGraph.build(part.embeddings, k), part.labels) for part in parts]
+    narrow = [(graph.narrowed(max(k // 2, 1)), labels) for graph, labels in wide]
+    first = max(1, round(TRUE_SHARE * epochs)) if training.own_levels else epochs
+    graphs = [level for part in wide + narrow for level in training_graphs(*part, features)]
+    optimise(model, graphs, first, training.learning_rate, seed)
+    if epochs > first:
+        graphs = [level for part in wide + narrow for level in own_graphs(model, *part, features)]
+        optimise(model, graphs, epochs - first, training.learning_rate, seed + 1)
+
+
+def training_graphs(graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
+    """The levels that true edges make of faces of these identities; the last, on which none is left, included."""
+
+    def link(level: Level) -> np.ndarray:
+        return true_linkage(level.graph, labels[level.faces])
+
+    for step in climb(graph, link, TRUE_EDGE, features, graph.k):
+        yield TrainingGraph.of(step.level, labels[step.level.faces])
+
+
+def own_graphs(model: LinkageModel, graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
+    """The levels that a model's own edges make at each of `OWN_THRESHOLDS`; the lowest, of single faces, once."""
+    for p_tau in OWN_THRESHOLDS:
+        nodes = np.arange(len(labels))
+        for number, step in enumerate(climb(graph, partial(link_level, model), p_tau, features, graph.k)):
+            if number or p_tau == OWN_THRESHOLDS[0]:
+                yield TrainingGraph.of(step.level, majority(nodes, labels))
+            nodes = step.clusters[nodes]
+
+
+def majority(nodes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The most frequent identity of the faces below each node; of equally frequent ones the lowest.
+
+    Args:
+        nodes: int64 [faces]: the node that each face is below; consecutive from 0.
+        labels: int64 [faces].
+
+    Example:
+        >>> majority(np.array([0, 0, 0, 1, 1]), np.array([7, 9, 9, 3, 2]))
+        array([9, 2])
+    """
+    identities, numbers = np.unique(labels, return_inverse=True)
+    pairs, counts = np.unique(nodes * len(identities) + numbers, return_counts=True)
+    node, identity = np.divmod(pairs, len(identities))
+    order = np.lexsort((identity, -counts, node))
+    return identities[identity[order[np.unique(node[order], return_index=True)[1]]]]
+
+
+def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
+    """q_ij, float32 [n, k]: 1 where both ends are of one identity.
+
+    Args:
+        graph: Of n nodes.
+        identities: Of each node, int64 [n].
+    """
+    return (graph.valid & (identities[:, None] == identities[graph.neighbors])).astype(np.float32)
+
+
+def optimise(model: LinkageModel, graphs: list[TrainingGraph], epochs: int, learning_rate: float, seed: int) -> None:
+    """Minimises the loss: a step a graph in random order, so every level of every version counts alike.
+
+    Of a large graph a step takes the edges of `STEP_NODES` nodes at random.
+    """
+    random = np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(graphs))
+    for _ in trange(epochs, desc="Hi-LANDER", unit="epoch", disable=None):
+        for number in random.permutation(len(graphs)):
+            optimizer.zero_grad()
+            graph, rows = graphs[number], None
+            if len(graph.density) > STEP_NODES:
+                chosen = random.choice(len(graph.density), STEP_NODES, replace=False)
+                rows = torch.from_numpy(chosen).to(graph.density.device)
+            loss(model(graph.graph, rows), graph if rows is None else graph.of_rows(rows)).backward()
+            optimizer.step()
+            schedule.step()
+
+
+def loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
+    """Equations (8)-(11): ``L_conn + L_den`` of one graph.
+
+    Args:
+        log_probability: float32 [n, k, 2] of "other" and "same".
+        graph: With the truth.
+    """
+    return connectivity_loss(log_probability, graph) + density_loss(log_probability, graph)
+
+
+def connectivity_loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
+    """Equations (9)-(10): cross-entropy of the edges to nodes that are truly as dense, over the number of all edges."""
+    entropy = -torch.where(graph.same, log_probability[..., 1], log_probability[..., 0])
+    return (entropy * graph.counted).sum() / graph.graph.valid.sum().clamp(min=1)
+
+
+def density_loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:
+    """Equation (11): mean squared error of the density that follows from the linkage by (3)-(4)."""
+    coefficients = 2 * log_probability[..., 1].exp() - 1
+    density = (coefficients * graph.graph.similarities * graph.graph.valid).mean(dim=1)
+    return (density - graph.density).square().mean()

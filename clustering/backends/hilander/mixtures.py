@@ -1,0 +1,58 @@
+"""Whether clusters are mixtures of people, told without labels from how alike their faces are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustering.backends.hilander.level import chance_level
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import cluster_sums, consecutive
+from facerec.pipeline.files import blocks
+
+LARGEST, LEAST_FACES = 10, 10
+SPREADS, SHARE = 3.0, 0.65
+
+
+def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
+    """Whether one of the largest clusters, the first to swallow strangers, is a mixture.
+
+    In a mixture neighbours are alike and most pairs are not. So it is one if its mean pair is less than `SPREADS`
+    spreads above what chance gives (`chance_level`; one pair of strangers in 740 is, by the normal approximation),
+    and less than `SHARE` of the way from there to the mean edge within the cluster. Either alone is found in single
+    people, too: the one with weak recognisers, the other with hundreds of faces, whose neighbours are very near.
+
+    Args:
+        graph: Of n faces.
+        labels: int64 [n], consecutive from 0, -1 for unassigned faces.
+
+    Returns:
+        Of the `LARGEST` clusters and those as large as the last of them, with `LEAST_FACES` faces or more.
+    """
+    sizes = np.bincount(labels[labels >= 0])
+    least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
+    large = np.append(sizes >= least, False)  # its last entry is for -1
+    pair, edge = mean_similarities(graph, consecutive(np.where(large[labels], labels, -1)))
+    location, spread = chance_level(graph.embeddings)
+    return bool(np.any(pair - location < np.minimum(SPREADS * spread, SHARE * (edge - location))))
+
+
+def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of clusters of two faces or more, float64 [clusters]: the mean cosine of their pairs, and of their edges.
+
+    Args:
+        graph: Of n faces.
+        labels: int64 [n], consecutive from 0, -1 for faces that are left out.
+
+    Returns:
+        Both means; that of edges is -1 where there are none.
+    """
+    sizes = np.bincount(labels[labels >= 0])
+    sums = cluster_sums(graph.embeddings, labels)
+    pair = (np.einsum("cd,cd->c", sums, sums, dtype=np.float64) - sizes) / (sizes * (sizes - 1))
+    edges, similarity = np.zeros(len(sizes)), np.zeros(len(sizes))
+    for rows in blocks(np.flatnonzero(labels >= 0)):
+        neighbors, own = graph.neighbors[rows], labels[rows]
+        within = (neighbors >= 0) & (labels[neighbors] == own[:, None])
+        edges += np.bincount(own, within.sum(axis=1), len(sizes))
+        similarity += np.bincount(own, graph.similarities[rows].sum(axis=1, where=within), len(sizes))
+    return pair, np.where(edges > 0, similarity / np.maximum(edges, 1), -1)

@@ -1,0 +1,1 @@
+"""Graph networks that Hi-LANDER is compared with."""

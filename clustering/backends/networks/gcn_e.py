@@ -1,0 +1,161 @@
+"""GCN-V+E: on top of the confidence, a second network judges the links to surer neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clustering.backends.hilander.climb import denser
+from clustering.backends.networks.gcn_v import TRAINING as CONFIDENCE
+from clustering.backends.networks.gcn_v import ConfidenceNetwork, linked, train_confidence
+from clustering.backends.networks.learned import (
+    Learned,
+    Network,
+    SubgraphNetwork,
+    entropy,
+    optimise,
+    relative_features,
+    row_normalized,
+)
+from clustering.backends.weights import default_device
+from clustering.clusterer import Clustering
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.versions import versions
+from clustering.settings import Range, check_number, check_whole
+
+TRAINING = {"width": 64, "epochs": 3, "learning_rate": 0.003, "faces": 4096}
+LAYERS = 2
+BATCH = 512
+
+
+class ConfidenceAndConnectivity(Network):
+    """The networks of both steps.
+
+    Args:
+        dimension: Of the embeddings.
+        width: Of the first one's layers.
+        edge_width: Of the second one's.
+    """
+
+    def __init__(self, dimension: int, width: int, edge_width: int):
+        super().__init__(dimension=dimension, width=width, edge_width=edge_width)
+        self.vertices = ConfidenceNetwork(dimension, width)
+        self.edges = SubgraphNetwork(dimension + 1, edge_width, LAYERS)
+
+    @torch.inference_mode()
+    def both(self, graph: KnnGraph) -> np.ndarray:
+        """Float32 [n, 1 + k]: each face's confidence, and the connectivity of its edges (0 to less sure faces)."""
+        confidence = self.vertices.confidence(graph)
+        candidates = denser(graph, confidence)
+        connectivity = np.zeros(candidates.shape, dtype=np.float32)
+        for start in range(0, len(graph), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(graph)))
+            logits = self.edges(*subgraphs(graph, rows, candidates, self.device))
+            connectivity[rows] = torch.sigmoid(logits).cpu().numpy()
+        return np.hstack([confidence[:, None], np.where(candidates, connectivity, 0)])
+
+
+@dataclass(frozen=True)
+class GcnE(Learned):
+    """GCN-V+E (Yang et al., CVPR 2020), meta-trained on labelled faces.
+
+    GCN-V estimates the confidence; then, for each face, its surer neighbours are the nodes of a small graph, on which a
+    second network estimates which of them are of its identity. It is linked to the one most likely so.
+    Here that network sees the cosine beside the difference of the embeddings.
+
+    Attributes:
+        p_tau: Least estimated probability of a link.
+        min_similarity: Least cosine of a link, as in GCN-V; the estimate alone carries over badly to other corpora.
+        k: Neighbours a face.
+    """
+
+    name: ClassVar[str] = "gcn_e"
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.0, 0.9), "min_similarity": (0.3, 0.8)}
+    network: ClassVar[type[Network]] = ConfidenceAndConnectivity
+
+    p_tau: float = 0.3
+    min_similarity: float = 0.55
+    k: int = 40
+
+    def __post_init__(self) -> None:
+        check_number("p_tau", self.p_tau, 0, 1)
+        check_number("min_similarity", self.min_similarity, -1, 1)
+        check_whole("k", self.k, 1)
+
+    @classmethod
+    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> GcnE:
+        """Trains both networks, one after the other; settings are the hyper-parameters and `TRAINING`'s."""
+        own, training = cls.checked(settings, TRAINING)
+        faces, k = LabelledFaces(embeddings, labels), own.get("k", cls.k)
+        torch.manual_seed(seed)
+        model = ConfidenceAndConnectivity(embeddings.shape[1], int(CONFIDENCE["width"]), training["width"])
+        model.vertices = train_confidence(faces, k, seed, CONFIDENCE)
+        train_connectivity(model.to(default_device()), faces, k, seed, training)
+        return cls(model, **own)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph."""
+        self.check_dimension(graph, self.model.sizes["dimension"])
+        graph = graph.narrowed(self.k)
+        found = self.model.recall(graph, self.model.both)
+        near = np.where(graph.similarities >= self.min_similarity, found[:, 1:], -np.inf)
+        return linked(graph, found[:, 0], near, self.p_tau)
+
+
+def subgraphs(graph: KnnGraph, rows: np.ndarray, candidates: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The graphs of some faces' candidates.
+
+    Args:
+        graph: Of n faces with k neighbours.
+        rows: int64 [m]: the faces.
+        candidates: Bool [n, k]: which neighbours are nodes; the others are left without edges.
+        device: Where the tensors go.
+
+    Returns:
+        Features, float32 [m, k, d + 1]: each candidate's embedding minus the face's, and their cosine; and the
+        row-normalised adjacency, float32 [m, k, k]: cosines between candidates, negative ones as 0.
+    """
+    there = torch.from_numpy(candidates[rows]).to(device)
+    faces, features = relative_features(graph, rows, graph.neighbors[rows], there)
+    adjacency = torch.bmm(faces, faces.transpose(1, 2)).clamp(min=0) * (there[:, :, None] & there[:, None])
+    return features, row_normalized(adjacency)
+
+
+def train_connectivity(
+    model: ConfidenceAndConnectivity, faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]
+) -> None:
+    """Trains the second network on all versions of the faces, on the candidates that the first one gives.
+
+    Args:
+        model: With a trained first network.
+        faces: The labelled faces.
+        k: Neighbours a face.
+        seed: Of the faces drawn and the order.
+        training: `TRAINING`'s settings; ``faces`` of each version are drawn.
+    """
+    random = np.random.default_rng(seed)
+    losses = []
+    for version in versions(faces, seed, alike=True).values():
+        graph = KnnGraph.build(version.embeddings, k)
+        candidates = denser(graph, model.vertices.confidence(graph))
+        some = np.flatnonzero(candidates.any(axis=1))
+        some = random.permutation(some)[: training["faces"]]
+        batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
+        losses += [partial(connectivity_loss, model, graph, version.labels, rows, candidates) for rows in batches]
+    optimise(model.edges, losses, training["epochs"], training["learning_rate"], seed, "GCN-E")
+
+
+def connectivity_loss(
+    model: ConfidenceAndConnectivity, graph: KnnGraph, labels: np.ndarray, rows: np.ndarray, candidates: np.ndarray
+) -> Tensor:
+    """Mean binary cross-entropy of the candidates of some faces."""
+    same = labels[graph.neighbors[rows]] == labels[rows, None]
+    logits = model.edges(*subgraphs(graph, rows, candidates, model.device))
+    return entropy(logits, same, candidates[rows])

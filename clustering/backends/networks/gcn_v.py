@@ -1,0 +1,151 @@
+"""GCN-V: a graph network estimates how sure a face's neighbourhood is, faces link to surer neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from clustering.backends.hilander.climb import decode, trees
+from clustering.backends.networks.learned import Learned, Network, optimise
+from clustering.backends.weights import default_device
+from clustering.clusterer import Clustering
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.versions import versions
+from clustering.settings import Range, check_number, check_whole
+
+TRAINING = {"width": 128, "epochs": 25, "learning_rate": 0.003}
+
+
+class ConfidenceNetwork(Network):
+    """One graph convolution, ``relu(W [x | A x])``, and a perceptron on top: the confidence of each vertex.
+
+    Args:
+        dimension: Of the embeddings.
+        width: Of the layers.
+    """
+
+    def __init__(self, dimension: int, width: int):
+        super().__init__(dimension=dimension, width=width)
+        self.convolution = nn.Linear(2 * dimension + 1, width)
+        self.head = nn.Sequential(nn.Linear(width, width), nn.PReLU(), nn.Linear(width, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Float32 [n] of `convolved` inputs, float32 [n, 2 d + 1]."""
+        return self.head(torch.relu(self.convolution(inputs)))[:, 0]
+
+    @torch.inference_mode()
+    def confidence(self, graph: KnnGraph) -> np.ndarray:
+        """Float32 [n]: the estimated confidence of every face."""
+        return self(torch.from_numpy(convolved(graph)).to(self.device)).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class GcnV(Learned):
+    """GCN-V (Yang et al., CVPR 2020), meta-trained on labelled faces.
+
+    A vertex's confidence is high where its neighbours are similar and of its own identity; each face is linked to the
+    most similar neighbour that is surer than itself, and the trees are the clusters. Here the network sees the
+    mean cosine of the neighbours, too, and is trained on all `versions` of the labelled faces.
+
+    Attributes:
+        min_similarity: Least cosine of a link.
+        k: Neighbours a face.
+    """
+
+    name: ClassVar[str] = "gcn_v"
+    search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "k": [10, 20, 40]}
+    network: ClassVar[type[Network]] = ConfidenceNetwork
+
+    min_similarity: float = 0.55
+    k: int = 40
+
+    def __post_init__(self) -> None:
+        check_number("min_similarity", self.min_similarity, -1, 1)
+        check_whole("k", self.k, 1)
+
+    @classmethod
+    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> GcnV:
+        """Trains the network; settings are the hyper-parameters and `TRAINING`'s."""
+        own, training = cls.checked(settings, TRAINING)
+        faces = LabelledFaces(embeddings, labels)
+        return cls(train_confidence(faces, own.get("k", cls.k), seed, training), **own)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph."""
+        self.check_dimension(graph, self.model.sizes["dimension"])
+        graph = graph.narrowed(self.k)
+        confidence = self.model.recall(graph, self.model.confidence)
+        return linked(graph, confidence, graph.similarities, self.min_similarity)
+
+
+def linked(graph: KnnGraph, confidence: np.ndarray, score: np.ndarray, least: float) -> Clustering:
+    """Clusters that are trees: each face is linked to the neighbour of highest score among those surer than itself.
+
+    Of equally sure faces the one of lower index counts as the surer.
+
+    Args:
+        graph: Of n faces with k neighbours.
+        confidence: float32 [n].
+        score: float32 [n, k], of the edges.
+        least: Links of lower score are left out.
+    """
+    clusters, _ = trees(decode(graph, score, confidence, least))
+    return Clustering.of(np.where(graph.readable, clusters, -1))
+
+
+def convolved(graph: KnnGraph) -> np.ndarray:
+    """Float32 [n, 2 d + 1]: ``[x | A x | mean cosine]``.
+
+    A is the paper's ``D^-1 (A + I)``: cosines of the neighbours, negative ones as 0, and 1 for the face itself.
+    """
+    n = len(graph)
+    weights = np.where(graph.valid, np.maximum(graph.similarities, 0), 0)
+    degree = 1 + weights.sum(axis=1)
+    rows, columns = np.nonzero(weights)
+    values = weights[rows, columns] / degree[rows]
+    adjacency = csr_matrix((values, (rows, graph.neighbors[rows, columns])), (n, n), dtype=np.float32)
+    mean = adjacency @ graph.embeddings + graph.embeddings / degree[:, None]
+    cosine = weights.sum(axis=1) / np.maximum(graph.valid.sum(axis=1), 1)
+    return np.hstack([graph.embeddings, mean, cosine[:, None]]).astype(np.float32)
+
+
+def true_confidence(graph: KnnGraph, labels: np.ndarray) -> np.ndarray:
+    """Float32 [n]: ``c_i = 1/k sum_j (+1 or -1) a_ij``, + where j is of i's identity (equation 1)."""
+    same = np.where(labels[graph.neighbors] == labels[:, None], 1, -1)
+    total = np.where(graph.valid, same * graph.similarities, 0).sum(axis=1)
+    return (total / np.maximum(graph.valid.sum(axis=1), 1)).astype(np.float32)
+
+
+def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]) -> ConfidenceNetwork:
+    """Trains on all versions of the faces, with graphs of k and k / 2 neighbours; mean squared error.
+
+    Args:
+        faces: The labelled faces.
+        k: Neighbours a face.
+        seed: Of the initial weights, the versions and the order.
+        training: `TRAINING`'s settings.
+    """
+    torch.manual_seed(seed)
+    model = ConfidenceNetwork(faces.embeddings.shape[1], training["width"]).to(default_device())
+    losses = []
+    for version in versions(faces, seed, alike=True).values():
+        whole = KnnGraph.build(version.embeddings, k)
+        for neighbors in sorted({k, max(k // 2, 1)}):
+            graph = whole.narrowed(neighbors)
+            pair = (convolved(graph), true_confidence(graph, version.labels))
+            losses.append(partial(confidence_loss, model, *(torch.from_numpy(part).to(model.device) for part in pair)))
+    optimise(model, losses, training["epochs"], training["learning_rate"], seed, "GCN-V")
+    return model
+
+
+def confidence_loss(model: ConfidenceNetwork, inputs: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error of the confidence."""
+    return (model(inputs) - truth).square().mean()

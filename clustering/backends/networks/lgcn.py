@@ -1,0 +1,187 @@
+"""L-GCN: a graph network judges the links of each face on the graph of its neighbours and theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clustering.backends.networks.learned import (
+    Learned,
+    Network,
+    SubgraphNetwork,
+    entropy,
+    optimise,
+    relative_features,
+    row_normalized,
+)
+from clustering.backends.weights import default_device
+from clustering.clusterer import Clustering
+from clustering.graph.edges import Edges
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.versions import versions
+from clustering.partition import components
+from clustering.settings import Range, check_number, check_whole
+
+TRAINING = {"width": 64, "epochs": 2, "learning_rate": 0.003, "faces": 2048}
+LAYERS = 3
+SECOND_HOP, LINKS = 2, 5
+BATCH = 256
+STEP = 0.05
+
+
+class LinkNetwork(Network):
+    """Estimates which neighbours of a pivot are of its identity.
+
+    Args:
+        dimension: Of the embeddings.
+        width: Of the layers.
+    """
+
+    def __init__(self, dimension: int, width: int):
+        super().__init__(dimension=dimension, width=width)
+        self.edges = SubgraphNetwork(dimension + 1, width, LAYERS)
+
+    @torch.inference_mode()
+    def linkage(self, graph: KnnGraph) -> np.ndarray:
+        """Float32 [n, k]: the estimated probability of every edge, 0 where there is none."""
+        found = np.zeros(graph.neighbors.shape, dtype=np.float32)
+        for start in range(0, len(graph), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(graph)))
+            found[rows] = torch.sigmoid(self(graph, rows)).cpu().numpy()
+        return np.where(graph.valid, found, 0)
+
+    def forward(self, graph: KnnGraph, rows: np.ndarray) -> Tensor:
+        """Logits, float32 [m, k], of the edges of some faces."""
+        nodes = instance_nodes(graph, rows)
+        features, adjacency = instance_graphs(graph, rows, nodes, self.device)
+        return self.edges(features, adjacency)[:, 1 : graph.k + 1]
+
+
+@dataclass(frozen=True)
+class Lgcn(Learned):
+    """L-GCN (Wang et al., CVPR 2019), meta-trained on labelled faces.
+
+    Each face is the pivot of a graph of its k neighbours and of theirs, with all features relative to its own; a graph
+    network estimates which of the k are of its identity. Links at `p_tau` or above make clusters; one of more than
+    `max_size` faces is cut at a threshold higher by `STEP`, again and again (the paper's pseudo label propagation).
+    Here the network sees the cosine with the pivot, too, has fewer and narrower layers, and a plain mean for attention.
+
+    Attributes:
+        p_tau: Least estimated probability of a link.
+        max_size: Clusters of more faces are cut further.
+        k: Neighbours a face, the first hop.
+    """
+
+    name: ClassVar[str] = "lgcn"
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.5, 0.95), "max_size": [100, 300, 1000]}
+    network: ClassVar[type[Network]] = LinkNetwork
+
+    p_tau: float = 0.8
+    max_size: int = 1000
+    k: int = 20
+
+    def __post_init__(self) -> None:
+        check_number("p_tau", self.p_tau, 0, 1)
+        check_whole("max_size", self.max_size, 1)
+        check_whole("k", self.k, 1)
+
+    @classmethod
+    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> Lgcn:
+        """Trains the network; settings are the hyper-parameters and `TRAINING`'s."""
+        own, training = cls.checked(settings, TRAINING)
+        torch.manual_seed(seed)
+        model = LinkNetwork(embeddings.shape[1], training["width"]).to(default_device())
+        train_links(model, LabelledFaces(embeddings, labels), own.get("k", cls.k), seed, training)
+        return cls(model, **own)
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph."""
+        self.check_dimension(graph, self.model.sizes["dimension"])
+        graph = graph.narrowed(self.k)
+        edges = Edges.of(graph, self.model.recall(graph, self.model.linkage))
+        labels = propagated(len(graph), edges, self.p_tau, self.max_size)
+        return Clustering.of(np.where(graph.readable, labels, -1))
+
+
+def propagated(nodes: int, edges: Edges, least: float, max_size: int) -> np.ndarray:
+    """Int64 [nodes]: components of edges at a threshold, those that are too large at higher and higher ones."""
+    edges = edges.where(edges.similarity >= least)
+    while True:
+        labels = components(nodes, edges.i, edges.j)
+        large = np.bincount(labels, minlength=1)[labels] > max_size if nodes else np.zeros(0, bool)
+        least += STEP * (1 - least)
+        kept = edges.where(~large[edges.i] | (edges.similarity >= least))
+        if not large.any() or least > 1 - 1e-6:
+            return labels
+        edges = kept
+
+
+def instance_nodes(graph: KnnGraph, rows: np.ndarray) -> np.ndarray:
+    """Int64 [m, 1 + k + k SECOND_HOP]: pivot, its neighbours, the first of theirs; -1 where missing or repeated."""
+    first = graph.neighbors[rows]
+    second = np.where(first[..., None] >= 0, graph.neighbors[first, :SECOND_HOP], -1).reshape(len(rows), -1)
+    nodes = np.hstack([rows[:, None], first, second]).astype(np.int64)
+    order = np.argsort(nodes, axis=1, kind="stable")
+    ranked = np.take_along_axis(nodes, order, axis=1)
+    repeated = np.zeros(nodes.shape, dtype=bool)
+    np.put_along_axis(repeated, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+    return np.where(repeated, -1, nodes)
+
+
+def instance_graphs(
+    graph: KnnGraph, rows: np.ndarray, nodes: np.ndarray, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Features and adjacency of the graphs of some pivots.
+
+    Args:
+        graph: Of n faces.
+        rows: int64 [m], the pivots.
+        nodes: int64 [m, s], -1 where there is none.
+        device: Where the tensors go.
+
+    Returns:
+        Features, float32 [m, s, d + 1]: embedding minus the pivot's, and their cosine; and the row-normalised
+        adjacency, float32 [m, s, s]: an edge where either node is among the other's first `LINKS` neighbours.
+    """
+    there = torch.from_numpy(nodes >= 0).to(device)
+    ids = torch.from_numpy(nodes).to(device)
+    _, features = relative_features(graph, rows, nodes, there)
+    listed = torch.from_numpy(graph.neighbors[nodes, :LINKS].astype(np.int64)).to(device)
+    edges = torch.zeros(len(rows), nodes.shape[1], nodes.shape[1], dtype=torch.bool, device=device)
+    for column in range(listed.shape[2]):
+        edges |= listed[:, :, None, column] == ids[:, None]
+    edges = (edges | edges.transpose(1, 2)) & there[:, :, None] & there[:, None]
+    return features, row_normalized(edges.float())
+
+
+def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]) -> None:
+    """Trains on all versions of the faces.
+
+    Args:
+        model: The network.
+        faces: The labelled faces.
+        k: Neighbours a face.
+        seed: Of the pivots drawn and the order.
+        training: `TRAINING`'s settings; ``faces`` of each version are pivots.
+    """
+    random = np.random.default_rng(seed)
+    losses = []
+    for version in versions(faces, seed, alike=True).values():
+        graph = KnnGraph.build(version.embeddings, k)
+        some = random.permutation(len(graph))[: training["faces"]]
+        batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
+        losses += [partial(link_loss, model, graph, version.labels, rows) for rows in batches]
+    optimise(model, losses, training["epochs"], training["learning_rate"], seed, "L-GCN")
+
+
+def link_loss(model: LinkNetwork, graph: KnnGraph, labels: np.ndarray, rows: np.ndarray) -> Tensor:
+    """Mean binary cross-entropy of the edges of some pivots."""
+    same = labels[graph.neighbors[rows]] == labels[rows, None]
+    return entropy(model(graph, rows), same, graph.valid[rows])

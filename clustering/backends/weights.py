@@ -1,0 +1,50 @@
+"""A network's weights as model.safetensors, beside the config.yaml of a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from facerec.pipeline.files import InputError
+
+FILE = "model.safetensors"
+
+
+def save_weights(folder: Path, model: nn.Module) -> None:
+    """Writes model.safetensors into an existing folder."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(state, folder / FILE)
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Gives a network the weights that `save_weights` wrote.
+
+    Raises:
+        InputError: No or an unreadable file; weights of other names or shapes; NaN or infinite ones.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; train the model again")
+    try:
+        state = safetensors.torch.load_file(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    there = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            raise InputError(
+                f"{file}: {name} has shape {there.get(name)}, config.yaml asks for {wanted.get(name)}; "
+                "take both files from the same training"
+            )
+    model.load_state_dict(state)
+    if not all(tensor.isfinite().all() for tensor in state.values()):
+        raise InputError(f"{file}: NaN or infinite weights; train the model again")
+
+
+def default_device() -> torch.device:
+    """CUDA if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

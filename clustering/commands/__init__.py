@@ -1,0 +1,1 @@
+"""The commands of ``python -m clustering``, one file each."""

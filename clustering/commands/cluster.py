@@ -1,0 +1,62 @@
+"""The command ``cluster``: embeddings to clusters with any backend."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.backends.registry import load_clusterer
+from clustering.graph.build import load_graph, make_graph, neighbors_wanted
+from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.ranks import barrier, init_group, is_main
+from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
+
+
+@stage("clustering cluster", resumable=True, distributed=True)
+def cluster(
+    backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
+) -> Mapping[str, Any]:
+    """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
+
+    Args:
+        backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
+        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
+        out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
+        model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
+            that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
+            raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
+        knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
+            chooses by itself.
+    """
+    clusterer = load_clusterer(backend, model)
+    init_group()
+    made = out / "graph"
+    faces = load_embeddings(embeddings, scratch=made / "embeddings.npy")
+    if knn is None:
+        make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
+    graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    works = is_main() or clusterer.distributed  # else the first process does all after the graph
+    clustering = clusterer.cluster(graph) if works else None
+    barrier()  # before what the others read is removed
+    if clustering is None or not is_main():
+        return {}
+    shutil.rmtree(out / "levels", ignore_errors=True)
+    clustering.save(out)
+    clusterer.save(out)
+    shutil.rmtree(made, ignore_errors=True)
+    if clustering.warning:
+        logger.warning("%s", clustering.warning)
+    return {
+        "faces": len(faces),
+        "clusters": int(clustering.labels.max()) + 1,
+        "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+        **clustering.notes,
+    }

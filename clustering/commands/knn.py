@@ -1,0 +1,73 @@
+"""The command ``knn``: embeddings to their kNN graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clustering.graph.build import MIN_RECALL, RECALL, make_graph
+from clustering.graph.knn_graph import DEFAULT_K
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError
+from facerec.pipeline.ranks import barrier, init_group, is_main
+from facerec.pipeline.stage import stage
+
+
+@stage("clustering knn", resumable=True, distributed=True)
+def knn(
+    embeddings: Path,
+    out: Path,
+    k: int = DEFAULT_K,
+    index: str = "auto",
+    recall: float = RECALL,
+    min_recall: float = MIN_RECALL,
+    seed: int = 0,
+) -> Mapping[str, Any]:
+    """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
+
+    Args:
+        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
+        out: Folder to make: neighbors.npy int32 [n, k] and similarities.npy float32 [n, k].
+        k: Neighbours a face, itself not counted.
+        index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
+            takes minutes: see clustering plan.
+        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again.
+        min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
+        seed: Of the samples and of what ivf trains.
+    """
+    check_shares(recall, min_recall)
+    init_group()
+    faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy")
+    check_k(k, faces)
+    results = make_graph(faces, out, k, index, recall, min_recall, seed)
+    barrier()  # before what the others read is removed
+    if is_main():
+        shutil.rmtree(out / "steps", ignore_errors=True)
+    return results
+
+
+def check_shares(recall: float, min_recall: float) -> None:
+    """Refuses shares that are none.
+
+    Raises:
+        InputError: Not in [0, 1].
+    """
+    for name, share in (("recall", recall), ("min-recall", min_recall)):
+        if not 0 <= share <= 1:
+            raise InputError(f"--{name} is {share}; it is a share of the true neighbours, from 0 to 1")
+
+
+def check_k(k: int, faces: EmbeddingSet) -> None:
+    """Refuses a number of neighbours that the faces cannot have.
+
+    Raises:
+        InputError: `k` below 1, or as large as the number of faces.
+    """
+    if k < 1:
+        raise InputError(f"k is {k}; it must be at least 1")
+    if k >= len(faces):
+        raise InputError(
+            f"{faces.path}: {len(faces)} faces have at most {len(faces) - 1} neighbours; k is {k}; lower it"
+        )

@@ -1,0 +1,66 @@
+"""The command ``pretrain``: a Hi-LANDER that needs no labelled face, the one that comes with the package."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.meta_training import MetaTraining, learn_to_link
+from clustering.backends.weights import default_device
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.learning.calibration import fit, sample
+from clustering.learning.simulated import recognisers
+from eval.clusters.scores import scores
+from facerec.pipeline.files import InputError
+from facerec.pipeline.stage import stage
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
+VALIDATION_CORPORA = 9
+CONCESSION = 0.02
+
+
+@stage("clustering pretrain")
+def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> dict[str, Any]:
+    """Trains Hi-LANDER on simulated embeddings alone.
+
+    The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and
+    what they stand for; so it can learn from imagined recognisers. The threshold and the confidence are measured on
+    other such recognisers. The model that ``cluster --backend hilander`` uses without ``--model`` was made so, with the
+    defaults.
+
+    Args:
+        out: Folder to make: config.yaml and model.safetensors, for cluster's --model.
+        corpora: Imagined recognisers to learn from.
+        epochs: Passes over the graphs of all corpora.
+        seed: Of the simulation, the weights and the order.
+    """
+    if corpora < 1 or epochs < 1:
+        raise InputError(f"corpora is {corpora} and epochs is {epochs}; both must be at least 1")
+    torch.manual_seed(seed)
+    model = LinkageModel().to(default_device())
+    parts = list(recognisers(corpora, seed))
+    training = MetaTraining(epochs=epochs)
+    learn_to_link(model, parts, seed, training)
+    hilander = HiLander(model, k=training.k, features=training.features)
+    held = [
+        (KnnGraph.build(faces.embeddings, DEFAULT_K), faces.labels)
+        for faces in recognisers(VALIDATION_CORPORA, seed + 1)
+    ]
+    curve = {p_tau: _score(replace(hilander, p_tau=p_tau), held) for p_tau in THRESHOLDS}
+    strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
+    hilander = replace(hilander, p_tau=strictest)
+    samples = [sample(hilander, *part) for part in held]
+    replace(hilander, adaptive=True, confidence=fit(samples)).save(out)
+    return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
+
+
+def _score(hilander: HiLander, corpora: list[tuple[KnnGraph, np.ndarray]]) -> float:
+    """The mean of Fp and Fb over corpora."""
+    found = [scores(labels, hilander.cluster(graph).labels) for graph, labels in corpora]
+    return float(np.mean([(figures["pairwise_f"], figures["bcubed_f"]) for figures in found]))

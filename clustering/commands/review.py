@@ -1,0 +1,103 @@
+"""The command ``review``: a page on which a person looks at clusters and decides about them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.backends.registry import PRETRAINED
+from clustering.graph.build import graph_of
+from clustering.hierarchy import Hierarchy
+from clustering.partition import consecutive, load_confidence
+from clustering.review.decisions import labels_hash
+from clustering.review.doubt import arrange
+from clustering.review.page import KEYS, PAGE, PAGE_FILES, page_content, write_keys, write_script, write_sheets
+from clustering.review.thumbnails import COLUMNS, Thumbnails
+from clustering.similarity.confidence import Confidence
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError, load_labels, read_yaml
+from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
+
+
+@stage("clustering review")
+def review(
+    clusters: Path,
+    embeddings: Path,
+    thumbnails: Path,
+    out: Path,
+    hierarchy: Path | None = None,
+    knn: Path | None = None,
+    title: str = "Cluster review",
+) -> Mapping[str, Any]:
+    """Writes a page to look through clusters, keep, split, merge and drop them: open OUT/review.html in a browser.
+
+    What it saves, decisions.json, is applied by `pseudolabel --decisions`.
+
+    Args:
+        clusters: Folder made by cluster or cut, or a .npy file of labels.
+        embeddings: What was clustered: folder with embeddings.npy, or such a file.
+        thumbnails: Folder made by python -m facerec thumbnails from the same faces.
+        out: Folder to make: review.html and what it shows.
+        hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level; without it
+            the clusters' own levels, if they have any.
+        knn: Graph of the embeddings, a folder made by knn: used for clusters of a backend that has no opinion of its
+            own on how sure they are; without it the graph is built here.
+        title: The page's heading.
+    """
+    labels = load_labels(clusters)
+    faces = load_embeddings(embeddings, rows=len(labels))
+    pictures = Thumbnails.load(thumbnails)
+    _check(clusters, labels, faces, pictures)
+    levels = _levels(clusters, hierarchy, len(labels))
+    found = arrange(faces.embeddings, labels, _confidence(clusters, labels, faces, knn, out))
+    content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, **page_content(faces.embeddings, found, levels)}  # fmt: skip
+    for name in PAGE_FILES:
+        shutil.copyfile(PAGE / name, out / name)
+    write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
+    write_keys(out / "keys", [pictures.keys[row] for row in found.rows.tolist()])
+    write_sheets(out / "sheets", pictures, found.rows)
+    return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:
+    if len(pictures) != len(labels):
+        raise InputError(f"{pictures.path}: {len(pictures)} thumbnails for {len(labels)} faces in {clusters}")
+    if labels.max() < 0:
+        raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
+    if faces.keys is not None and faces.keys != pictures.keys:
+        row = next(row for row, pair in enumerate(zip(faces.keys, pictures.keys, strict=True)) if pair[0] != pair[1])
+        raise InputError(
+            f"{pictures.path}: face {row} is {pictures.keys[row]!r}, but {faces.keys[row]!r} in {faces.path}; "
+            "make thumbnails of the faces that were embedded"
+        )
+
+
+def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarray]:
+    """The labels of each level, finest first; none if there is no hierarchy."""
+    if hierarchy is None and not (clusters / "levels").is_dir():
+        return []
+    levels = [np.asarray(level["labels"]) for level in Hierarchy.load(hierarchy or clusters).levels]
+    if len(levels[0]) != rows:
+        raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {rows} in {clusters}")
+    return levels
+
+
+def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path) -> np.ndarray:
+    """The clustering's own confidence; if it has no opinion, an estimate by the function of the package's model."""
+    confidence = load_confidence(clusters, len(labels))
+    if confidence is not None and np.any(confidence[labels >= 0] < 1):
+        return confidence
+    logger.info("%s: no confidence of its own; it is estimated", clusters)
+    settings = read_yaml(PRETRAINED["hilander"] / "config.yaml")
+    function = Confidence.of_settings(PRETRAINED["hilander"] / "config.yaml", settings["confidence"])
+    k = int(settings["k"])
+    return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), consecutive(labels))

@@ -1,0 +1,52 @@
+"""The command ``train``: a learned backend from labelled faces, with given hyper-parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.backends import registry
+from clustering.learning.calibration import measure
+from clustering.learning.labelled_faces import HELD_BACK, load_labelled, split
+from facerec.pipeline.files import InputError
+from facerec.pipeline.stage import stage
+
+
+@stage("clustering train")
+def train(
+    backend: str,
+    embeddings: Path,
+    out: Path,
+    labels: Path | None = None,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    """Trains a learned backend on labelled faces, with given hyper-parameters.
+
+    How sure it may be of a face's place is measured first, on half the identities after training on the others.
+
+    Args:
+        backend: A backend that learns: hilander, lander.
+        embeddings: Folder with embeddings.npy, or such a file.
+        out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.
+        labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
+        seed: Of initial weights and resampling.
+        settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
+            the paper's model is {inputs: features, features: identity}.
+    """
+    found = registry.backend(backend)
+    if not found.learns:
+        raise InputError(f"{backend} has nothing to train; choose its settings with tune")
+    faces = load_labelled(embeddings, labels)
+    chosen = settings or {}
+    learned = found.learn(faces.embeddings, faces.labels, seed, **chosen)
+    measured: dict[str, Any] = {}
+    errors: dict[str, float] = {}
+    held, rest = split(faces, HELD_BACK, seed)
+    if hasattr(learned, "confidence") and len(np.unique(held.labels)) > 1:
+        measured, errors = measure(found.learn(rest.embeddings, rest.labels, seed, **chosen), held, seed, out)
+    learned.with_settings(**measured).save(out)
+    return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels)), "calibration_error": errors}

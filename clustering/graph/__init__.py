@@ -1,0 +1,1 @@
+"""The kNN graph: exact, approximate, on disk."""

@@ -1,0 +1,95 @@
+"""Neighbour lists that are filled block by block on disk, by one process or by several at once.
+
+A block counts as finished when a file of its name is in ``finished``, which it is only after its lists are on disk. So
+a run that is killed at any moment leaves nothing half done that would count, and goes on from there with any number of
+processes. What blocks there are depends on the number of rows alone, and with them the last bits of the cosines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from facerec.pipeline.files import read_json, write_json
+from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
+
+BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
+PARTS = (("neighbors", np.int32), ("similarities", np.float32))
+
+Work = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Rows, int64 [b] and consecutive, to their neighbours and similarities, [b, k] each."""
+
+
+class Lists(NamedTuple):
+    """Neighbours of n rows, mapped from disk: int32 [n, k], -1 where there are no more; float32 [n, k] cosines."""
+
+    neighbors: np.ndarray
+    similarities: np.ndarray
+
+
+def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work]) -> Lists:
+    """Neighbour lists of all rows, block by block, each process every R-th of the blocks that are not finished.
+
+    Args:
+        folder: For ``neighbors.npy`` and ``similarities.npy``.
+        finished: Folder for the names of the finished blocks.
+        n: Rows.
+        k: Neighbours a row.
+        name: What is being done, for the progress bar.
+        prepare: Makes what finds the lists of a block; called by all processes, or by none if all blocks are there.
+            The same rows must always give the same lists.
+    """
+    files = [make_once(folder / f"{part}.npy", partial(_make, shape=(n, k), dtype=dtype)) for part, dtype in PARTS]
+    rows = block_rows(n)
+    blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+    left = broadcast_object([block for block in blocks if not _mark(finished, block).exists()])
+    if left:
+        finished.mkdir(parents=True, exist_ok=True)
+        work = prepare()
+        done = len(blocks) - len(left)
+        for block in tqdm(
+            left[rank() :: world_size()], name, -(-len(left) // world_size()) + done, initial=done, unit="block",
+            disable=None if is_main() else True,
+        ):  # fmt: skip
+            for file, found in zip(files, work(np.arange(block.start, block.stop)), strict=True):
+                _write(file, block.start, found)
+            _mark(finished, block).touch()
+        barrier()
+    return Lists(*(np.load(file, mmap_mode="r") for file in files))
+
+
+def block_rows(n: int) -> int:
+    """Rows of a block: few enough that not much is lost with one, and enough for fast products."""
+    return min(max(-(-n // BLOCKS), LEAST_ROWS), MOST_ROWS)
+
+
+def cached_json(path: Path, make: Callable[[], Any]) -> Any:
+    """A value that the first process finds, unless a run before this one did, for all; kept as JSON."""
+    if is_main() and not path.exists():
+        write_json(path, make())
+    return broadcast_object(read_json(path) if is_main() else None)
+
+
+def _make(path: Path, shape: tuple[int, int], dtype: type) -> None:
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+def _mark(finished: Path, block: slice) -> Path:
+    return finished / f"{block.start}-{block.stop}"
+
+
+def _write(path: Path, first: int, rows: np.ndarray) -> None:
+    """Writes rows into a .npy file, through to the disk; not by a map, which two machines could not share."""
+    mapped = np.load(path, mmap_mode="r")
+    rows = np.ascontiguousarray(rows, dtype=mapped.dtype)
+    with path.open("r+b") as file:
+        file.seek(mapped.offset + first * mapped.strides[0])
+        file.write(rows.data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,130 @@
+"""Building the kNN graph of an embedding set, exactly or approximately, in a folder or for a while."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from clustering.graph.approximate import approximate, estimate_recall, readable_mask
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill
+from clustering.graph.costs import Costs, check_room, choose_index
+from clustering.graph.exact import gpu_index, search
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.files import InputError
+from facerec.pipeline.ranks import local_world_size
+
+RECALL = 0.985
+MIN_RECALL = 0.95
+
+logger = logging.getLogger(__name__)
+
+
+def load_graph(faces: EmbeddingSet, knn: Path, k: int) -> KnnGraph:
+    """The faces' graph from disk; a warning if it has fewer than `k` neighbours a face, and could have them."""
+    graph = KnnGraph.load(knn, faces.embeddings)
+    if graph.k < neighbors_wanted(faces, k):
+        logger.warning("%s: has %d neighbours a face; the backend was made for %d", knn, graph.k, k)
+    return graph
+
+
+def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:
+    """The faces' graph: from disk if a folder is given, else made below `out` for a while and kept in memory.
+
+    Raises:
+        InputError: As `KnnGraph.load`; or too little room to make it, see `check_room`.
+    """
+    if knn is not None:
+        return load_graph(faces, knn, k)
+    with TemporaryDirectory(dir=out) as made:
+        make_graph(faces, Path(made), neighbors_wanted(faces, k))
+        graph = KnnGraph.load(Path(made), faces.embeddings)
+        return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
+
+
+def neighbors_wanted(faces: EmbeddingSet, k: int) -> int:
+    """As many neighbours as a backend wants, or as there are other faces; at least 1."""
+    return max(min(k, len(faces) - 1), 1)
+
+
+def make_graph(
+    faces: EmbeddingSet,
+    out: Path,
+    k: int,
+    index: str = "auto",
+    recall: float = RECALL,
+    min_recall: float = MIN_RECALL,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Makes a graph in a folder, all processes together, with what it needs on the way in ``steps`` below it.
+
+    Args:
+        faces: Embeddings, at least one.
+        out: Folder, made if need be, for ``neighbors.npy`` and ``similarities.npy``; finished blocks in it count.
+        k: See `knn`, like all others.
+        index: Exact, ivf or auto.
+        recall: Of ivf.
+        min_recall: Of ivf.
+        seed: Of ivf.
+
+    Returns:
+        What it is, for ``meta.json``.
+
+    Raises:
+        InputError: Unknown or unsuitable index, too little room, or a recall below `min_recall`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows, dimension = np.flatnonzero(faces.readable), faces.embeddings.shape[1]
+    chosen = choose_index(index, len(rows), dimension)
+    check_room(Costs.of(chosen, len(faces), dimension, k, local_world_size()), out)
+    found, how = 1.0, {}
+    steps = out / "steps" / chosen
+    if chosen == "exact":
+        exact(faces.embeddings, rows, out, steps, k)
+    else:
+        lists, again = approximate(faces.embeddings, rows, out, steps, k, recall, seed)
+        how = {"searched_again": round(again.share, 5), "in_cells": again.cells or "all, exactly"}
+        found = cached_json(steps / "recall.json", lambda: estimate_recall(faces.embeddings, rows, lists, seed))
+        if found < min_recall:
+            raise InputError(
+                f"{faces.path}: recall@{k} of the {chosen} graph is {found:.4f} on a sample, below --min-recall "
+                f"{min_recall}; raise --recall, take --index exact, or lower --min-recall to accept it"
+            )
+    return {
+        "faces": len(faces),
+        "readable": len(rows),
+        "k": k,
+        "index": chosen,
+        f"recall@{k}": round(found, 5),
+        **how,
+    }
+
+
+def exact(embeddings: np.ndarray, readable: np.ndarray, folder: Path, steps: Path, k: int) -> Lists:
+    """The exact graph's lists, made in `folder`.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows.
+        readable: int64 [m], ascending: the rows that are not zero.
+        folder: To make it in.
+        steps: Folder for the notes of what is finished.
+        k: Neighbours a row.
+    """
+
+    def prepare() -> Work:
+        index, there = gpu_index(embeddings, readable), readable_mask(len(embeddings), readable)
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids, cosines = np.full((len(rows), k), -1, dtype=np.int32), np.zeros((len(rows), k), dtype=np.float32)
+            own = there[rows]
+            ids[own], cosines[own] = search(embeddings, rows[own], readable, k, index)
+            return ids, cosines
+
+        return work
+
+    return fill(folder, steps / "finished", len(embeddings), k, "exact", prepare)

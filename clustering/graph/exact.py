@@ -1,0 +1,107 @@
+"""Exact search for the nearest neighbours by cosine, on the CPU by blocks or on every GPU that faiss finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faiss
+import numpy as np
+from tqdm import tqdm
+
+from facerec.pipeline.files import blocks
+from facerec.pipeline.ranks import local_rank, world_size
+
+QUERY_ROWS = 16_384
+SEARCH_ROWS = 131_072
+
+# Below so many numbers in the queries faiss compares them one by one. Its own bound made searches with 20 to 1,000
+# queries of length 128 up to five times slower than matrix products are.
+faiss.cvar.distance_compute_blas_threshold = min(faiss.cvar.distance_compute_blas_threshold, 1024)
+
+
+def search(
+    embeddings: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int, index: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The exact nearest of some rows to others, themselves excluded, in descending order, equal ones by index.
+
+    Rows are taken from the embeddings block by block, so these may be a memory map larger than the memory.
+
+    Args:
+        embeddings: float32 [n, d], unit rows.
+        queries: int64 [q]: rows to find neighbours of.
+        among: int64 [a], ascending: rows that may be neighbours.
+        k: Neighbours a query.
+        index: Of `among` on GPUs, for several searches in the same rows; else made here, where there are GPUs.
+
+    Returns:
+        int32 [q, k] rows, -1 where there are no more; float32 [q, k] cosines, 0 there.
+    """
+    neighbors = np.full((len(queries), k), -1, dtype=np.int32)
+    similarities = np.zeros((len(queries), k), dtype=np.float32)
+    if not len(among) or not len(queries):
+        return neighbors, similarities
+    index = gpu_index(embeddings, among) if index is None else index
+    starts = range(0, len(queries), QUERY_ROWS)
+    for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
+        rows = queries[start : start + QUERY_ROWS]
+        ids, cosines = nearest(take(embeddings, rows), embeddings, among, min(k + 1, len(among)), index)
+        order = _order(cosines, ids, rows)[:, :k]
+        ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+        other = ids != rows[:, None]
+        block = slice(start, start + len(rows)), slice(0, order.shape[1])
+        neighbors[block] = np.where(other, ids, -1)
+        similarities[block] = np.where(other, np.clip(cosines, -1, 1), 0)
+    return neighbors, similarities
+
+
+def nearest(
+    wanted: np.ndarray, embeddings: np.ndarray, among: np.ndarray, k: int, index: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` of some rows with the highest cosines to each query, descending; a query is not left out.
+
+    Args:
+        wanted: float32 [q, d], the queries, in order of memory.
+        embeddings: float32 [n, d], unit rows.
+        among: int64 [a], ascending.
+        k: Rows a query, at most a.
+        index: Of `among`, see `gpu_index`; without it the CPU multiplies block after block.
+
+    Returns:
+        int64 [q, k] rows and float32 [q, k] cosines.
+    """
+    if index is not None:
+        cosines, places = index.search(wanted, k)
+        return among[places], cosines
+    ids, cosines = np.empty((len(wanted), 0), np.int64), np.empty((len(wanted), 0), np.float32)
+    for some in blocks(among, SEARCH_ROWS):
+        rows = take(embeddings, some)
+        near, places = faiss.knn(wanted, rows, min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)
+        ids, cosines = np.hstack([ids, some[places]]), np.hstack([cosines, near])
+        if ids.shape[1] > k:
+            order = np.lexsort((ids, -cosines), axis=1)[:, :k]
+            ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    return ids, cosines
+
+
+def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows as float32 in order of memory; a view where they are consecutive, so that a memory map stays one."""
+    consecutive = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool(np.all(np.diff(rows) == 1))
+    found = embeddings[rows[0] : rows[-1] + 1] if consecutive else embeddings[rows]
+    return np.ascontiguousarray(found, dtype=np.float32)
+
+
+def gpu_index(embeddings: np.ndarray, rows: np.ndarray) -> Any:
+    """A faiss index of some rows, a copy on every GPU, or of several processes each on its own; None without GPUs."""
+    if faiss.get_num_gpus() == 0:
+        return None
+    gpus = None if world_size() == 1 else [local_rank() % faiss.get_num_gpus()]
+    index: Any = faiss.index_cpu_to_gpus_list(faiss.IndexFlatIP(int(embeddings.shape[1])), gpus=gpus)
+    for some in blocks(rows):
+        index.add(take(embeddings, some))
+    return index
+
+
+def _order(cosines: np.ndarray, ids: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Columns by descending cosine, then index; the query itself last, wherever the search put it."""
+    keys = np.where(ids == queries[:, None], np.inf, -cosines)
+    return np.lexsort((ids, keys), axis=1)

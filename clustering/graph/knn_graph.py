@@ -1,0 +1,108 @@
+"""The kNN graph that every backend works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clustering.graph.exact import search
+from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
+
+DEFAULT_K = 10
+
+Search = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class KnnGraph:
+    """Embeddings with the nearest neighbours of every row by cosine.
+
+    Attributes:
+        embeddings: float32 [n, d]; unit rows, or zero rows for faces that could not be read.
+        neighbors: int32 [n, k]; never the row itself, -1 where there is no further neighbour.
+        similarities: float32 [n, k]; cosines in descending order, 0 where there is no neighbour.
+    """
+
+    embeddings: np.ndarray
+    neighbors: np.ndarray
+    similarities: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.neighbors)
+
+    @property
+    def k(self) -> int:
+        """Neighbours a row, the missing ones counted."""
+        return int(self.neighbors.shape[1])
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Bool [n, k]: where there is a neighbour."""
+        return self.neighbors >= 0
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Bool [n]: False for zero rows (faces that could not be read)."""
+        return readable_rows(self.embeddings)
+
+    @classmethod
+    def build(cls, embeddings: np.ndarray, k: int, find: Search = search) -> KnnGraph:
+        """Exact search; rows with fewer than `k` possible neighbours are padded with -1.
+
+        Zero rows neither have nor are neighbours. Equal similarities are in ascending order of index.
+
+        Args:
+            embeddings: float32 [n, d], unit or zero rows.
+            k: Neighbours a row.
+            find: `search`, or what finds the same.
+        """
+        neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
+        similarities = np.zeros((len(embeddings), k), dtype=np.float32)
+        rows = np.flatnonzero(readable_rows(embeddings))
+        neighbors[rows], similarities[rows] = find(embeddings, rows, rows, k)
+        return cls(embeddings, neighbors, similarities)
+
+    @classmethod
+    def load(cls, folder: Path, embeddings: np.ndarray) -> KnnGraph:
+        """Maps a graph from disk and checks that it can be one of these embeddings.
+
+        Raises:
+            InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
+                range or the row itself; similarities that are NaN or not cosines.
+        """
+        neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
+        similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
+        if neighbors.shape != similarities.shape or len(neighbors) != len(embeddings):
+            raise InputError(
+                f"{folder}: neighbors {list(neighbors.shape)} and similarities {list(similarities.shape)} for "
+                f"{len(embeddings)} embeddings; build the graph from these embeddings"
+            )
+        for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
+            _check(folder, number * BLOCK_ROWS, ids, cosines, len(embeddings))
+        return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
+
+    def save(self, folder: Path) -> None:
+        """Writes neighbours and similarities into an existing folder."""
+        np.save(folder / "neighbors.npy", self.neighbors, allow_pickle=False)
+        np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
+
+    def narrowed(self, k: int) -> KnnGraph:
+        """The graph of the first `k` neighbours; of this one's if it has no more than `k`."""
+        return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
+
+
+def _check(folder: Path, first: int, ids: np.ndarray, cosines: np.ndarray, rows: int) -> None:
+    bad = (ids < -1) | (ids >= rows)
+    if bad.any():
+        raise InputError(f"{folder / 'neighbors.npy'}: neighbour {ids[bad][0]} of {rows} rows; rebuild the graph")
+    own = (ids == np.arange(first, first + len(ids))[:, None]).any(axis=1)
+    if own.any():
+        raise InputError(
+            f"{folder / 'neighbors.npy'}: row {first + own.argmax()} is its own neighbour; rebuild without self"
+        )
+    if not np.all(np.abs(cosines) <= 1.001):
+        raise InputError(f"{folder / 'similarities.npy'}: NaN or values beyond [-1, 1]; they must be cosines")

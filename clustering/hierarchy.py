@@ -1,0 +1,138 @@
+"""The hierarchy that a clustering stands on: its levels as a table, a cut through it, the way of a face to its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.partition import consecutive
+from facerec.pipeline.files import InputError, load_array, load_labels
+
+KINDS = {"peaks": "iu", "densities": "f", "parents": "iu", "linkage": "f"}
+"""The arrays of a level beside its labels, where the backend saves them, and the kinds of their values."""
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The levels of a clustering, finest first.
+
+    Attributes:
+        levels: Named arrays a level: always ``labels`` of the n faces; of Hi-LANDER those of `hierarchy.recorded`.
+        origin: Where they come from, for messages.
+    """
+
+    levels: Sequence[Mapping[str, np.ndarray]]
+    origin: str = "the clustering"
+
+    @classmethod
+    def load(cls, clusters: Path) -> Hierarchy:
+        """Maps the levels of a clustering folder.
+
+        Raises:
+            InputError: No levels there, a gap in their numbers, or arrays that do not fit each other.
+        """
+        folder = clusters / "levels"
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        if not names:
+            raise InputError(f"{folder}: no levels; make a hierarchy with cluster --backend hilander, lander or finch")
+        if names != [f"{number:02d}" for number in range(len(names))]:
+            raise InputError(f"{folder}: levels {', '.join(names)}; expected 00 and so on without a gap")
+        rows = len(load_labels(clusters))
+        levels: list[dict[str, np.ndarray]] = []
+        for name in names:
+            levels.append(_load_level(folder / name, rows, levels[-1] if levels else None))
+        return cls(levels, str(clusters))
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.
+
+        The edges are those that the level added: nodes that it started from less clusters that it made of them.
+        """
+        rows, nodes = [], int(np.count_nonzero(self.levels[0]["labels"] >= 0))
+        for number, level in enumerate(self.levels):
+            sizes = np.unique(level["labels"][level["labels"] >= 0], return_counts=True)[1]
+            rows.append({
+                "level": number, "clusters": len(sizes), "mean_size": float(sizes.mean()) if len(sizes) else 0.0,
+                "singletons": int(np.count_nonzero(sizes == 1)), "largest": int(sizes.max(initial=0)),
+                "edges": nodes - len(sizes),
+            })  # fmt: skip
+            nodes = len(sizes)
+        return rows
+
+    def cut(self, level: int) -> np.ndarray:
+        """Int64 [n]: the clusters of a level, -1 for unassigned faces.
+
+        Raises:
+            InputError: No such level.
+        """
+        if not 0 <= level < len(self.levels):
+            raise InputError(f"level is {level}; {self.origin} has levels 0 to {len(self.levels) - 1}")
+        return consecutive(self.levels[level]["labels"])
+
+    def trace(self, face: int) -> list[dict[str, Any]]:
+        """The way of a face from itself up to the peak of its topmost cluster, node by node.
+
+        Returns:
+            A row a node, the nodes named by their faces: ``level``, ``node``, its ``density``, the level's ``peak``
+            above it, and the node ``next`` on the way there with the ``linkage`` of that edge (both None at the peak).
+
+        Raises:
+            InputError: No such face, an unassigned one, or levels without edges.
+        """
+        rows = len(self.levels[0]["labels"])
+        if not 0 <= face < rows:
+            raise InputError(f"face is {face}; {self.origin} has rows 0 to {rows - 1}")
+        if any("parents" not in level for level in self.levels):
+            raise InputError(f"{self.origin}: the levels have no parents.npy; trace needs those of hilander or lander")
+        if self.levels[0]["labels"][face] < 0:
+            raise InputError(f"{self.origin}: face {face} is in no cluster; it could not be read")
+        way: list[dict[str, Any]] = []
+        node, below = face, np.arange(rows)
+        for number, level in enumerate(self.levels):
+            way += _climb(number, level, below, node)
+            node, below = way[-1]["node"], level["labels"]
+        return way
+
+
+def _climb(number: int, level: Mapping[str, np.ndarray], places: np.ndarray, node: int) -> list[dict[str, Any]]:
+    """The way within one level; `places` has the place of every node among the level's nodes."""
+    way: list[dict[str, Any]] = []
+    peak = int(level["peaks"][level["labels"][node]])
+    while not way or way[-1]["next"] is not None:
+        place, node = places[node], int(node)
+        at_peak = node == peak
+        following = None if at_peak else int(level["parents"][place])
+        linkage = None if at_peak else float(level["linkage"][place])
+        density = float(level["densities"][place])
+        way.append(
+            {"level": number, "node": node, "next": following, "linkage": linkage, "density": density, "peak": peak}
+        )
+        if len(way) > len(level["parents"]):
+            raise InputError(f"level {number}: the edges from face {way[0]['node']} go in a circle; cluster again")
+        node = following if following is not None else node
+    return way
+
+
+def _load_level(folder: Path, rows: int, below: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    level = {"labels": load_labels(folder, rows)}
+    level |= {
+        name: load_array(folder / f"{name}.npy", kind, ndim=1)
+        for name, kind in KINDS.items()
+        if (folder / f"{name}.npy").exists()
+    }
+    nodes = rows if below is None else len(below.get("peaks", ()))
+    wanted = {"peaks": int(level["labels"].max()) + 1, "densities": nodes, "parents": nodes, "linkage": nodes}
+    for name, length in wanted.items():
+        if name in level and len(level[name]) != length:
+            raise InputError(f"{folder / name}.npy: {len(level[name])} values, expected {length}; cluster again")
+    unassigned = np.count_nonzero(level["labels"] < 0) if below is None else 0
+    for name, missing in (("peaks", 0), ("parents", unassigned)):
+        if name not in level:
+            continue
+        if level[name].max(initial=0) >= rows or np.count_nonzero(level[name] < 0) != missing:
+            raise InputError(f"{folder / name}.npy: not the rows of {rows} faces; cluster again")
+    return level

@@ -1,0 +1,1 @@
+"""Learning and tuning on labelled faces."""

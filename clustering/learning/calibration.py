@@ -1,0 +1,141 @@
+"""Confidence measured on labelled faces that a clusterer has not learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from clustering.clusterer import Clusterer
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces, split
+from clustering.learning.versions import versions
+from clustering.similarity.confidence import Confidence, evidence
+from eval.clusters.calibration import calibration_error, in_majority, reliability
+from facerec.pipeline.files import write_table
+
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Clustered faces of known identity that are not alone in their cluster.
+
+    Attributes:
+        evidence: float32 [m, 3].
+        right: Bool [m]: whether the face has its cluster's majority identity.
+    """
+
+    evidence: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured on held-out identities.
+
+    Attributes:
+        confidence: Fitted on all of them.
+        tables: By version of the faces, its `reliability` when fitted on one half of the identities and read on the
+            other, either way.
+    """
+
+    confidence: Confidence
+    tables: Mapping[str, np.ndarray]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The expected calibration error of each version, 15 bins of equally many faces."""
+        return {name: calibration_error(table) for name, table in self.tables.items()}
+
+    def save(self, path: Path) -> None:
+        """Writes reliability.csv: a line for every version and bin."""
+        rows = [(name, *(round(float(x), 6) for x in row)) for name, table in self.tables.items() for row in table]
+        write_table(path, ("version", "lowest", "highest", "faces", "confidence", "right"), rows)
+
+
+def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibration:
+    """Measures how sure one can be of a clusterer's clusters, on faces of identities that it has not learned from.
+
+    The faces are taken in all their `versions`, each of which counts alike: what is fitted has to hold for corpora of
+    other shapes, too.
+
+    Args:
+        clusterer: With the hyper-parameters that it will be used with.
+        faces: Of at least two identities.
+        seed: Of the halves and the versions.
+    """
+    halves = [samples(clusterer, half, seed) for half in split(faces, 0.5, seed)]
+    fitted = [fit(list(half.values())) for half in halves]
+    tables = {}
+    for name in sorted(set(halves[0]) & set(halves[1])):
+        tested = [(halves[i][name], fitted[1 - i]) for i in (0, 1)]
+        confidence = np.concatenate([confidence.probability(half.evidence) for half, confidence in tested])
+        tables[name] = reliability(confidence, np.concatenate([half.right for half, _ in tested]))
+    return Calibration(fit([sample for half in halves for sample in half.values()]), tables)
+
+
+def samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, Sample]:
+    """Clusters the versions of some faces; ``mixed`` is ``large`` and ``crowd`` again and does not count.
+
+    Those without a cluster of two faces are left out.
+    """
+    parts = {name: part for name, part in versions(faces, seed).items() if name != "mixed"}
+    found = {n: sample(clusterer, KnnGraph.build(x, clusterer.k), labels) for n, (x, labels) in parts.items()}
+    return {name: each for name, each in found.items() if len(each.right)}
+
+
+def sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
+    """Clusters faces of known identity and says what there is to see of those that are not alone."""
+    clusters = clusterer.cluster(graph).labels
+    x, alone = evidence(graph, clusters)
+    return Sample(x[~alone], in_majority(labels, clusters)[~alone])
+
+
+def fit(found: Sequence[Sample]) -> Confidence:
+    """Logistic regression with weights >= 0, every sample counting alike.
+
+    More evidence must not make a place less likely, whatever a small sample says. The targets are Platt's (1999),
+    ``(N+ + 1) / (N+ + 2)`` and ``1 / (N- + 2)``, so that a sample without errors does not make for certainty.
+    Without any sample the default.
+    """
+    if not found:
+        return Confidence()
+    x = np.concatenate([sample.evidence for sample in found]).astype(np.float64)
+    right = np.concatenate([sample.right for sample in found])
+    weights = np.concatenate([np.full(len(s.right), 1 / len(s.right) / len(found)) for s in found])
+    positive = np.count_nonzero(right)
+    target = np.where(right, (positive + 1) / (positive + 2), 1 / (len(right) - positive + 2))
+    mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+    design = np.hstack([(x - mean) / scale, np.ones((len(x), 1))])
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = design @ parameters
+        entropy = np.logaddexp(0, logits) - target * logits
+        penalty = np.append(parameters[:-1], 0)
+        return weights @ entropy + RIDGE * penalty @ penalty, (
+            weights * (expit(logits) - target)
+        ) @ design + 2 * RIDGE * penalty
+
+    bounds = [(0, None)] * x.shape[1] + [(None, None)]
+    solution = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    slopes = solution[:-1] / scale
+    return Confidence(float(solution[-1] - slopes @ mean), *(float(slope) for slope in slopes))
+
+
+def measure(clusterer: Clusterer, held: LabelledFaces, seed: int, out: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Measures a confidence on faces that the clusterer has not learned from, and writes reliability.csv.
+
+    Returns:
+        The setting ``confidence`` and the calibration error of each version; nothing for clusterers without it.
+    """
+    if not hasattr(clusterer, "confidence"):
+        return {}, {}
+    calibration = calibrate(clusterer, held, seed)
+    calibration.save(out / "reliability.csv")
+    return {"confidence": calibration.confidence}, calibration.errors

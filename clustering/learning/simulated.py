@@ -1,0 +1,80 @@
+"""Embeddings of imagined recognisers: data that anyone can have, to learn linking from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from clustering.learning.labelled_faces import LabelledFaces
+from facerec.pipeline.embeddings import normalize
+
+SHAPES = ("tail", "crowd", "large", "mixed")
+DIMENSIONS = (64, 128, 256, 512)
+FEWEST_DIRECTIONS, MOST_DIRECTIONS = 15, 200
+GENUINE = (0.4, 0.8)
+MODES = 4
+
+
+def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:
+    """Corpora as several recognisers might embed them, each of one of the `SHAPES` in turn.
+
+    Args:
+        count: How many.
+        seed: Of everything; each corpus has its own.
+    """
+    for number in range(count):
+        yield corpus(SHAPES[number % len(SHAPES)], np.random.default_rng((seed, number)))
+
+
+def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
+    """Identities around their centres, as an imagined recogniser embeds them.
+
+    Drawn for the recogniser: the embedding's dimension, how many directions it really uses, how near all faces are
+    to one mean, how similar two faces of an identity typically are, and how much that differs between identities and
+    between faces. A share of a face's residual is that of one of its identity's few looks (an age, a beard), so that
+    identities have clusters within.
+
+    Args:
+        shape: ``tail``, 500 identities with a heavy tail of faces; ``crowd``, 3,000 with one to eight faces;
+            ``large``, 24 with 20 to 600; ``mixed``, 12 such and 2,000 with one to eight.
+        random: Where everything is drawn from.
+    """
+    d = int(random.choice(DIMENSIONS))
+    most = min(0.6 * d, MOST_DIRECTIONS)
+    directions = np.exp(random.uniform(np.log(FEWEST_DIRECTIONS), np.log(most)))
+    numbers = faces_per_identity(shape, random)
+    labels = np.repeat(np.arange(len(numbers)), numbers)
+    between = spectrum(d, directions)
+    centres = normalize(random.normal(size=(len(numbers), d)) * between)
+    mean = normalize(random.normal(size=(1, d)) * between) * random.uniform(0, 0.3)
+    within = spectrum(d, min(directions * random.uniform(1, 2), d))
+    scale = np.sqrt(1 / random.uniform(*GENUINE) - 1)
+    scales = scale * np.exp(random.uniform(0.1, 0.25) * random.normal(size=len(numbers)))[labels]
+    scales = scales * np.exp(random.uniform(0.1, 0.3) * random.normal(size=len(labels)))
+    share = random.uniform(0, 0.6)
+    looks = random.normal(size=(len(numbers), MODES, d))[labels, random.integers(0, MODES, len(labels))]
+    residuals = np.sqrt(1 - share) * random.normal(size=(len(labels), d)) + np.sqrt(share) * looks
+    return LabelledFaces(normalize(centres[labels] + mean + scales[:, None] * residuals * within), labels)
+
+
+def faces_per_identity(shape: str, random: np.random.Generator) -> np.ndarray:
+    """Int64 [identities]: numbers of faces, see `corpus`."""
+    if shape == "large":
+        return np.geomspace(20, 600, 24).astype(np.int64)
+    if shape == "crowd":
+        return np.minimum(random.geometric(0.4, 3000), 8)
+    if shape == "mixed":
+        return np.append(np.geomspace(20, 600, 12).astype(np.int64), np.minimum(random.geometric(0.4, 2000), 8))
+    return np.clip(np.rint(random.lognormal(2.0, 0.9, 500)), 1, 200).astype(np.int64)
+
+
+def spectrum(dimension: int, directions: float) -> np.ndarray:
+    """Standard deviations along the axes, falling exponentially, of total variance 1.
+
+    Args:
+        dimension: Number of axes.
+        directions: Their participation ratio, about: as many equal axes would spread faces as much.
+    """
+    deviations = np.exp(-np.arange(dimension) / directions)
+    return np.asarray(deviations / np.linalg.norm(deviations))

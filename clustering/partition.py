@@ -1,0 +1,54 @@
+"""Partitions as arrays of labels: renumbering, connected components, sums and confidence of clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from facerec.pipeline.files import InputError, load_array
+
+
+def consecutive(labels: np.ndarray) -> np.ndarray:
+    """Renumbers labels from 0 in the order in which they first appear; negative ones become -1.
+
+    Example:
+        >>> consecutive(np.array([7, -1, 3, 7]))
+        array([ 0, -1,  1,  0])
+    """
+    numbers = np.full(len(labels), -1, dtype=np.int64)
+    assigned = np.flatnonzero(np.asarray(labels) >= 0)
+    _, first, inverse = np.unique(labels[assigned], return_index=True, return_inverse=True)
+    numbers[assigned] = np.argsort(np.argsort(first))[inverse]
+    return numbers
+
+
+def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
+    """The confidence of a clustering's faces, float [rows]; None for a bare file of labels and a folder without any.
+
+    Raises:
+        InputError: Another number of values, or values beyond [0, 1] or NaN.
+    """
+    file = clusters / "confidence.npy"
+    if not (clusters.is_dir() and file.exists()):
+        return None
+    confidence = load_array(file, kind="f", ndim=1)
+    if len(confidence) != rows or not np.all((confidence >= 0) & (confidence <= 1)):
+        raise InputError(f"{file}: {len(confidence)} values for {rows} faces; expected one in [0, 1] each")
+    return confidence
+
+
+def cluster_sums(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float32 [clusters, d]: the sum of each cluster's embeddings; unassigned rows are left out."""
+    rows = np.flatnonzero(labels >= 0)
+    clusters = int(labels.max(initial=-1)) + 1
+    membership = csr_matrix((np.ones(len(rows), np.float32), (labels[rows], rows)), (clusters, len(labels)))
+    return np.asarray(membership @ embeddings, dtype=np.float32)
+
+
+def components(nodes: int, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Int64 [nodes]: connected components of an undirected graph given by its edges, numbered by first node."""
+    edges = csr_matrix((np.ones(len(sources), np.bool_), (sources, targets)), (nodes, nodes))
+    return consecutive(connected_components(edges, directed=False)[1])

@@ -1,0 +1,164 @@
+"""Unlabelled faces of people who are labelled already: found, so that nobody is taught as two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clustering.partition import consecutive
+from clustering.similarity.centres import centres, nearest
+from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
+from facerec.pipeline.files import InputError
+
+COHORT = 10
+RIVAL, STRANGERS = 0.5, 0.5
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Which unlabelled faces belong to which labelled person.
+
+    Attributes:
+        person: int64 [n]: the label of that person, -1 for nobody.
+        score: float32 [n], see `find`.
+        threshold: From which score on a face counts as found by itself.
+    """
+
+    person: np.ndarray
+    score: np.ndarray
+    threshold: float
+
+    def summary(self) -> dict[str, Any]:
+        """Faces and people found, and the threshold; for JSON."""
+        found = self.person >= 0
+        return {
+            "threshold": round(self.threshold, 6),
+            "faces": int(found.sum()),
+            "people": len(np.unique(self.person[found])),
+        }
+
+
+def find(
+    embeddings: np.ndarray, labels: np.ndarray, labelled: EmbeddingSet, false_match: float,
+    others: EmbeddingSet | None = None,
+) -> Overlap:  # fmt: skip
+    """Finds the unlabelled faces of labelled people.
+
+    The score of a face is its cosine with a near person's centre (`_score`), less half of what else that centre is near
+    to (the nearest cluster that the face is not in: a person's own faces are nearer to it than a lookalike's), less
+    half of what else the face is near to (its mean cosine with the next `COHORT` people). Faces of other people, or
+    without them the labelled faces against all people but their own, are scored in the same way; the threshold is the
+    smallest that at most `false_match` of them reach, every person counting alike (`_threshold`). If more than half of
+    a cluster's faces reach it for one person, then its other faces are that person's, too.
+
+    Args:
+        embeddings: float32 [n, d], unit rows, or zero rows for faces that could not be read.
+        labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
+        labelled: Of the same recogniser, with labels; those of -1 are left out.
+        false_match: Share of other people's faces that may be taken for a labelled person's.
+        others: Faces of people of whom none is labelled, with labels. A recogniser that was trained on the labelled
+            people keeps these apart better than it does others: then the threshold holds for people like these only.
+
+    Raises:
+        InputError: No labels, fewer than three people, or embeddings of another length.
+    """
+    people, faces, number = _people(labelled, embeddings.shape[1])
+    persons, _, _ = centres(faces, number)
+    cluster = np.where(labels >= 0, labels, labels.max(initial=-1) + 1 + np.arange(len(labels)))
+    rivals = _Rivals.of(persons, centres(embeddings, consecutive(cluster))[0])
+    readable = readable_rows(embeddings)
+    who, score = _score(*nearest(embeddings, persons, COHORT + 1), rivals, consecutive(cluster))
+    score = np.where(readable, score, -np.inf).astype(np.float32)
+    if others is None:
+        near = _without_own(*nearest(faces, persons, COHORT + 2), number)
+    else:
+        _, faces, number = _people(others, embeddings.shape[1])
+        near = nearest(faces, persons, COHORT + 1)
+    _, impostors = _score(*near, rivals, np.full(len(faces), -1))
+    threshold = _threshold(impostors, number, false_match)
+    person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
+    return Overlap(np.where(person >= 0, people[person], -1), score, threshold)
+
+
+@dataclass(frozen=True)
+class _Rivals:
+    """The two clusters nearest to each person: int64 and float32 [people, 2]; cosine 0 where there is none."""
+
+    clusters: np.ndarray
+    cosines: np.ndarray
+
+    @classmethod
+    def of(cls, persons: np.ndarray, clusters: np.ndarray) -> _Rivals:
+        ids, cosines = nearest(persons, clusters, 2)
+        missing = ((0, 0), (0, 2 - ids.shape[1]))
+        return cls(np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing))
+
+    def cosine(self, person: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Float32 [n]: of each person's nearest cluster other than `own`."""
+        first = self.clusters[person, 0] != own
+        return np.where(first, self.cosines[person, 0], self.cosines[person, 1])
+
+
+def _people(labelled: EmbeddingSet, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of the people [p]; readable faces of known identity [m, d]; and the number of each one's person [m]."""
+    if labelled.labels is None:
+        raise InputError(f"{labelled.path}: no labels.npy beside the embeddings; the labelled faces need one")
+    if labelled.embeddings.shape[1] != dimension:
+        raise InputError(
+            f"{labelled.path}: embeddings of length {labelled.embeddings.shape[1]}, the unlabelled ones of "
+            f"{dimension}; embed both with the same model"
+        )
+    rows = np.flatnonzero((labelled.labels >= 0) & labelled.readable)
+    people, number = np.unique(labelled.labels[rows], return_inverse=True)
+    if len(people) < 3:
+        raise InputError(f"{labelled.path}: {len(people)} labelled people; at least 3 are needed to choose a threshold")
+    return people, np.asarray(labelled.embeddings[rows]), number
+
+
+def _score(ids: np.ndarray, cosines: np.ndarray, rivals: _Rivals, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The person [n] and the score [n] of faces, given the people nearest to them, their own left out, and clusters.
+
+    Of the two nearest people that one is taken whose cosine is higher after its rival's half is off.
+    """
+    rows = np.arange(len(ids))
+    first = [cosines[:, j] - RIVAL * rivals.cosine(ids[:, j], own) for j in (0, 1)]
+    best = np.argmax(first, axis=0)
+    cohort = min(COHORT, len(rivals.clusters) - 2)
+    strangers = (cosines[:, : cohort + 1].sum(axis=1) - cosines[rows, best]) / cohort
+    return ids[rows, best], np.max(first, axis=0) - STRANGERS * strangers
+
+
+def _threshold(scores: np.ndarray, number: np.ndarray, share: float) -> float:
+    """The smallest threshold that at most a share of the scores [m] reach, those of a person [m] weighing 1 in all.
+
+    One more person above all scores is counted in: with few people the highest scores are no measure of what others'
+    will be, and so the share holds on average for people who were not looked at (conformal prediction, Vovk et al.
+    2005), short of -inf, which everybody reaches, for a share of 1.
+    """
+    if share >= 1:
+        return -np.inf
+    people = int(number.max()) + 1
+    order = np.argsort(-scores, kind="stable")
+    reached = np.cumsum((1 / np.bincount(number))[number[order]])
+    place = int(np.searchsorted(reached, share * (people + 1) - 1 + 1e-9, side="right"))
+    return float(np.nextafter(np.float32(scores[order[min(place, len(order) - 1)]]), np.float32(np.inf)))
+
+
+def _without_own(ids: np.ndarray, cosines: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same lists with the face's own person moved out, in the last place."""
+    order = np.argsort(ids == own[:, None], axis=1, kind="stable")[:, :-1]
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+
+
+def _vote(person: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Int64 [n]: `person`; for faces without one that of more than half of their cluster."""
+    rows = np.flatnonzero((person >= 0) & (labels >= 0))
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    cells, votes = np.unique(np.stack([labels[rows], person[rows]]), axis=1, return_counts=True)
+    most = votes > sizes[cells[0]] / 2
+    elected = np.full(len(sizes) + 1, -1)  # its last entry is for unassigned faces
+    elected[cells[0, most]] = cells[1, most]
+    chosen = elected[labels]
+    return np.where(person >= 0, person, chosen)

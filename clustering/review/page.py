@@ -1,0 +1,90 @@
+"""The files of the review page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from clustering.review.doubt import Arrangement, candidates, duplicates, merges, parts
+from clustering.review.thumbnails import COLUMNS, Thumbnails
+from facerec.pipeline.files import blocks, write_lines
+
+PAGE = Path(__file__).parent / "assets"
+PAGE_FILES = ("review.html", "review.css", "clusters.js", "decisions.js", "cards.js", "review.js")
+KEYS = 4096
+"""Names of faces in one script."""
+PAIRS = 5000
+"""Most pairs of clusters and most merges that the page shows."""
+QUALITY = 85
+
+
+def page_content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:
+    """What the page knows, arrays packed."""
+    near = candidates(clusters)
+    pairs, similarity = duplicates(near)
+    divisions = [parts(clusters, level) for level in levels]
+    doubtful = merges(embeddings, clusters, divisions)
+    return {
+        "names": _ints(clusters.names), "sizes": _ints(clusters.sizes), "confidence": _floats(clusters.confidence),
+        "cohesion": _floats(clusters.cohesion), "rows": _ints(clusters.rows), "fit": _floats(clusters.fit),
+        "near": {"count": near.places.shape[1], "places": _ints(near.places), "similarity": _floats(near.similarity)},
+        "pairs": {"places": _ints(pairs[:PAIRS]), "similarity": _floats(similarity[:PAIRS])},
+        "levels": [_level(clusters, *each) for each in zip(levels, divisions, strict=True)],
+        "merges": {name: (_floats if column.dtype.kind == "f" else _ints)(column[:PAIRS])
+                   for name, column in zip(doubtful._fields, doubtful, strict=True)},
+    }  # fmt: skip
+
+
+def _level(clusters: Arrangement, level: np.ndarray, division: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """A level as the page reads it: parts of each cluster, the part of each face, the group that each cluster is in."""
+    part, count = division
+    first = clusters.rows[np.cumsum(clusters.sizes) - clusters.sizes]
+    return {
+        "count": _ints(count),
+        "part": _ints(part) if np.any(count > 1) else "",
+        "group": _ints(np.where(count == 1, level[first], -1)),
+    }
+
+
+def _ints(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<i4").tobytes()).decode("ascii")
+
+
+def _floats(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
+
+
+def write_script(path: Path, text: str) -> None:
+    """Writes JavaScript in ASCII: json.dumps has escaped everything else."""
+    write_lines(path, [text])
+
+
+def write_keys(folder: Path, keys: Sequence[str]) -> None:
+    """Writes the faces' names, in the order of the page, in scripts of `KEYS` each."""
+    folder.mkdir()
+    for number, start in enumerate(range(0, len(keys), KEYS)):
+        names = json.dumps(keys[start : start + KEYS])
+        write_script(folder / f"{number:05d}.js", f"window.REVIEW.named({number}, {names});")
+
+
+def write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
+    """Writes the faces, in the order of the page, as sheets of COLUMNS by COLUMNS thumbnails."""
+    folder.mkdir()
+
+    def write(item: tuple[int, np.ndarray]) -> None:
+        number, some = item
+        encoded = cv2.imencode(".jpg", pictures.sheet(some), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+        (folder / f"{number:05d}.jpg").write_bytes(encoded.tobytes())
+
+    sheets = list(enumerate(blocks(rows, COLUMNS * COLUMNS)))
+    with ThreadPoolExecutor(2) as pool:
+        for _ in tqdm(pool.map(write, sheets), "sheets", len(sheets), unit=" sheets", disable=None):
+            pass

@@ -1,0 +1,1 @@
+"""Cosines of faces, centres and clusters, and what they say."""

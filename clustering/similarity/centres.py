@@ -1,0 +1,88 @@
+"""Faces and the centres of their clusters: how near to its own, how near to another's, and what that says."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from clustering.graph import exact as search
+from clustering.partition import cluster_sums
+from facerec.pipeline.files import blocks
+
+BLOCK = 8192
+SAMPLE = 50_000
+TINY = 1e-6
+
+
+def centres(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean direction of every cluster.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows.
+        labels: int64 [n], consecutive from 0; -1 for unassigned.
+
+    Returns:
+        float32 [clusters, d], unit rows; float32 [clusters], the mean cosine of its faces with it; int64 [clusters],
+        its faces.
+    """
+    sums = cluster_sums(embeddings, labels)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
+    lengths = np.linalg.norm(sums, axis=1)
+    return sums / np.maximum(lengths, TINY)[:, None], lengths / np.maximum(sizes, 1), sizes
+
+
+def belonging(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Float32 [n]: each face's cosine with the (weighted) mean of its cluster's other faces; 0 where there is none.
+
+    Args:
+        embeddings: float32 [n, d].
+        labels: int64 [n], consecutive from 0; -1 for unassigned.
+        weights: float32 [n], of a face in its cluster's mean; ones by default.
+    """
+    weights = np.ones(len(labels), np.float32) if weights is None else weights
+    rows = np.flatnonzero(labels >= 0)
+    membership = csr_matrix((weights[rows], (labels[rows], rows)), (int(labels.max(initial=-1)) + 1, len(labels)))
+    sums = np.asarray(membership @ embeddings, dtype=np.float32)
+    cosines = np.zeros(len(labels), dtype=np.float32)
+    for some in blocks(rows, BLOCK):
+        faces = embeddings[some]
+        others = sums[labels[some]] - weights[some, None] * faces
+        lengths = np.linalg.norm(others, axis=1)
+        dots = np.einsum("nd,nd->n", others, faces)
+        cosines[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
+    return cosines
+
+
+def nearest(queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `among` with the highest cosine to each query, exact.
+
+    Args:
+        queries: float32 [q, d], unit or zero rows; may be a memory map.
+        among: float32 [a, d], unit rows.
+        k: How many; at most `a` are found.
+
+    Returns:
+        int64 [q, min(k, a)] rows and float32 cosines, descending.
+    """
+    k, rows = min(k, len(among)), np.arange(len(among))
+    index = search.gpu_index(among, rows)
+    found = [search.nearest(np.ascontiguousarray(some), among, rows, k, index) for some in blocks(queries, BLOCK)]
+    if not found:
+        return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
+    ids, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
+    return ids, np.clip(cosines, -1, 1)
+
+
+def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Float32 [rows]: the highest cosine of these faces with a centre of a cluster that they are not in; else -1."""
+    found, _, _ = centres(embeddings, labels)
+    if not len(found):
+        return np.full(len(rows), -1, dtype=np.float32)
+    ids, cosines = nearest(embeddings[rows], found, 2)
+    cosines = np.hstack([cosines, np.full((len(rows), 2 - cosines.shape[1]), -1, dtype=np.float32)])
+    return np.where(ids[:, 0] == labels[rows], cosines[:, 1], cosines[:, 0])
+
+
+def sample(rows: np.ndarray) -> np.ndarray:
+    """At most `SAMPLE` of them, evenly spaced."""
+    return rows[:: -(-len(rows) // SAMPLE)] if len(rows) else rows

@@ -1,0 +1,256 @@
+"""Bootstrap over subjects: how much a figure would move if other people had been photographed.
+
+A sample draws as many subjects as there are, with replacement; subject s is drawn w_s times. A genuine pair or a probe
+of s then counts w_s times, an impostor pair of s and t counts w_s w_t times (pairs of two copies of one subject are not
+impostors and do not come about). Galleries stay as they are. All counts are whole numbers below 2^53, so each sample's
+figure is exactly that of the definition on the resampled set (but see `auc_samples`). Single pairs must not be drawn:
+those of one subject are not independent (Bolle et al. 2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
+from eval.metrics.identification import Search
+
+SPARE = 1.3
+CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
+CONFIDENCE = 0.95
+
+
+def draw(subjects: int, samples: int, seed: int) -> np.ndarray:
+    """How often each subject is drawn in each sample, float64 [subjects, samples]."""
+    generator = np.random.default_rng(seed)
+    counts = [np.bincount(generator.integers(0, subjects, subjects), minlength=subjects) for _ in range(samples)]
+    return np.stack(counts, axis=1).astype(np.float64)
+
+
+def interval(samples: np.ndarray) -> tuple[float, float] | None:
+    """The 2.5 and 97.5 per cent quantiles (percentile interval), or None if no sample has the figure."""
+    samples = samples[~np.isnan(samples)]
+    tail = (1 - CONFIDENCE) / 2
+    if not samples.size:
+        return None
+    low, high = np.quantile(samples, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def verification_samples(
+    genuine: np.ndarray,
+    genuine_subject: np.ndarray,
+    impostor: np.ndarray,
+    impostor_subjects: tuple[np.ndarray, np.ndarray],
+    rates: Sequence[float],
+    drawn: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """FNMR at each FMR, EER and AUC in each sample; NaN where a sample has no genuine or impostor pair.
+
+    Args:
+        genuine: float32 [g], in any order.
+        genuine_subject: int [g].
+        impostor: float32 [i], in any order.
+        impostor_subjects: int [i] each, the two subjects; a pair of one subject (a pair set without known subjects)
+            counts as often as it is drawn.
+        rates: FMRs.
+        drawn: From `draw`.
+
+    Returns:
+        FNMR, float64 [rates, samples]; EER, float64 [samples]; AUC, float64 [samples], see `auc_samples`.
+    """
+    rising = np.sort(impostor)
+    bins = bin_pairs(impostor, *impostor_subjects, bin_starts(rising, np.sort(genuine), SPARE * max(rates)), drawn)
+    fnmr = shares_up_to(genuine, genuine_subject, pair_borders(bins, rates), drawn)
+    position = (np.searchsorted(rising, genuine, side="left") + np.searchsorted(rising, genuine, side="right")) / 2
+    auc = auc_samples(genuine, genuine_subject, position, bins)
+    return fnmr, eer_samples(genuine, genuine_subject, bins), auc
+
+
+def fnir_samples(found: Search, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
+    """FNIR at each FPIR of one gallery in each sample, float64 [rates, samples].
+
+    Args:
+        found: The search.
+        subject: int [p], of all probes.
+        rates: FPIRs.
+        drawn: From `draw`.
+    """
+    borders = single_borders(found.nonmated_scores, subject[~found.mated], rates, drawn)
+    return shares_up_to(found.hit_scores, subject[found.mated], borders, drawn)
+
+
+def rank_samples(found: Search, subject: np.ndarray, rank: int, drawn: np.ndarray) -> np.ndarray:
+    """Share of mated probes found up to a rank in each sample, float64 [samples]."""
+    weights = np.bincount(subject[found.mated], minlength=len(drawn)).astype(np.float64)
+    hits = np.bincount(subject[found.mated], weights=found.ranks <= rank, minlength=len(drawn))
+    return _divide(hits @ drawn, weights @ drawn)
+
+
+def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
+    """The score that a threshold has to exceed at each rate in each sample, for scores of one subject each.
+
+    That is the highest score at which the drawn share of scores at or above it is more than the rate; -inf if none
+    is, NaN if nothing is drawn. See `eval.metrics.verification.border`.
+    """
+    order = np.argsort(scores)[::-1]
+    ordered, subject = np.r_[scores[order], np.float32(-np.inf)], subject[order]
+    borders = np.empty((len(rates), drawn.shape[1]))
+    for part in _columns(len(scores), drawn.shape[1]):
+        passing = np.cumsum(drawn[subject, part], axis=0)
+        shares = _divide(passing, passing[-1])
+        for index, rate in enumerate(rates):
+            borders[index, part] = ordered[np.count_nonzero(shares <= rate, axis=0)]
+        borders[:, part][:, passing[-1] == 0] = np.nan
+    return borders
+
+
+def pair_borders(bins: Bins, rates: Sequence[float]) -> np.ndarray:
+    """The same as `single_borders` for scores of two subjects, float64 [rates, samples]."""
+    shares = _divide(bins.passing[1:], bins.total)
+    bin_of = np.stack([np.count_nonzero(shares <= rate, axis=0) for rate in rates])
+    borders = np.full(bin_of.shape, -np.inf)
+    for index in np.unique(bin_of[bin_of < len(bins.lowest)]):
+        pairs, wanted = bins.ordered(index), np.nonzero(bin_of == index)
+        size = len(pairs[0])
+        for part in np.array_split(np.arange(len(wanted[0])), size * len(wanted[0]) // CELLS_PER_BLOCK + 1):
+            at, sample = wanted[0][part], wanted[1][part]
+            columns, inverse = np.unique(sample, return_inverse=True)
+            counts = bins.running(index, pairs, columns)[1:] + bins.passing[index, columns]
+            shares = _divide(counts, bins.total[columns])
+            found = np.count_nonzero(shares[:, inverse] <= np.asarray(rates)[at], axis=0)
+            inside = found < size
+            borders[at[inside], sample[inside]] = pairs[0][found[inside]]
+    borders[:, bins.total == 0] = np.nan
+    return borders
+
+
+def eer_samples(genuine: np.ndarray, subject: np.ndarray, bins: Bins) -> np.ndarray:
+    """EER in each sample, float64 [samples], as `eval.metrics.verification.equal_error` has it.
+
+    Thresholds count only where they are scores. The first bin at whose lowest score FMR is not below FNMR holds the
+    crossing; its thresholds are looked at singly.
+
+    Args:
+        genuine: float32 [g], in any order.
+        subject: int [g].
+        bins: The impostor pairs.
+    """
+    place, order = bins.place(genuine), np.argsort(genuine)
+    caught = np.cumsum(_drawn_by_bin(place, subject, bins), axis=0)
+    total, all_genuine = bins.total, caught[-1]
+    known = (total > 0) & (all_genuine > 0)
+    crossing = np.count_nonzero(bins.passing[1:] * all_genuine < (all_genuine - caught[:-1]) * total, axis=0)
+    errors = np.full(len(total), np.nan)
+    for index in np.unique(crossing[known]):
+        pairs, columns = bins.ordered(index), np.flatnonzero(known & (crossing == index))
+        inside = order[place[order] == index]
+        thresholds = np.append(np.unique(np.r_[pairs[0], genuine[inside]]), np.float32(np.inf))
+        passing = len(pairs[0]) - np.searchsorted(pairs[0][::-1], thresholds)
+        failing = np.searchsorted(genuine[inside], thresholds)
+        for part in np.array_split(columns, len(thresholds) * len(columns) // CELLS_PER_BLOCK + 1):
+            matches = bins.running(index, pairs, part)[passing] + bins.passing[index, part]
+            misses = running(bins.drawn[:, part][subject[inside]])[failing] + (all_genuine - caught[index])[part]
+            both = all_genuine[part] * total[part]
+            errors[part] = _nearest(matches * all_genuine[part], misses * total[part]) / (2 * both)
+    return errors
+
+
+def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    """The sum of both where they are nearest to each other beside the crossing, float64 [samples].
+
+    Args:
+        matches: float64 [thresholds, samples], falling.
+        misses: The same, rising.
+    """
+    high = np.count_nonzero(matches >= misses, axis=0)[None]
+    low = high - 1
+    matches, misses = (
+        np.concatenate([np.take_along_axis(each, at, axis=0) for at in (low, high)]) for each in (matches, misses)
+    )
+    gaps = np.abs(matches - misses)
+    return np.where(gaps[0] <= gaps[1], *(matches + misses))
+
+
+def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, bins: Bins) -> np.ndarray:
+    """AUC in each sample, float64 [samples], as `eval.metrics.verification.area` has it.
+
+    The impostors below a genuine score are the bins below it and a part of its own bin. That part is counted pair by
+    pair in the bins with most genuine scores, as many as `EXACT_CELLS` allow, in small sets all; in the others the same
+    share of the drawn pairs as of all is taken. At the size of IJB-C, with an AUC of .9974 whose samples have a
+    standard deviation of 1.8e-4, it is wrong by at most 5e-7 in 24 samples; in sets of 50 to 1,000 subjects that
+    differ much, with an AUC of .6 to .95, by less than a hundredth of the standard deviation.
+
+    Args:
+        genuine: float32 [g], in any order.
+        subject: int [g].
+        position: float64 [g], how many impostor scores are below each, equal ones counting half.
+        bins: The impostor pairs.
+    """
+    place = bins.place(genuine)
+    by_bin = _drawn_by_bin(place, subject, bins)
+    total, sizes = bins.total, np.diff(bins.edges)
+    own = np.bincount(place, minlength=len(by_bin))[:-1]
+    exact = _affordable(own, (own + sizes) * len(total))
+    won = np.sum(by_bin[:-1] * (total - bins.passing[1:]), axis=0)
+    for index in np.flatnonzero(exact).tolist():
+        rows = place == index
+        won += _won_within(bins, index, genuine[rows], subject[rows])
+    rest = np.flatnonzero(~np.append(exact, True)[place])
+    share = (position[rest] - (bins.edges[-1] - bins.edges[place[rest] + 1])) / sizes[place[rest]]
+    inside = _drawn_by_bin(place[rest], subject[rest], bins, share)[:-1]
+    won += np.sum(inside * np.diff(bins.passing, axis=0), axis=0)
+    return _divide(won, by_bin.sum(axis=0) * total)
+
+
+def _affordable(genuine: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The bins that are counted pair by pair, bool [bins]: those with most genuine scores, within `EXACT_CELLS`."""
+    chosen, left = np.zeros(len(genuine), dtype=bool), EXACT_CELLS
+    for index in np.argsort(-genuine, kind="stable"):
+        chosen[index] = genuine[index] and cells[index] <= left
+        left -= cells[index] * chosen[index]
+    return chosen
+
+
+def _won_within(bins: Bins, index: int, genuine: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Drawn pairs of a genuine score and a lower impostor score of its bin, ties counting half, float64 [samples]."""
+    pairs = bins.ordered(index)
+    rising, size = pairs[0][::-1], len(pairs[0])
+    above, least = (size - np.searchsorted(rising, genuine, side=side) for side in ("right", "left"))
+    won = np.empty(bins.drawn.shape[1])
+    for part in _columns(size + len(genuine), len(won)):
+        counts = bins.running(index, pairs, part)
+        beaten = counts[-1] - (counts[above] + counts[least]) / 2
+        won[part] = np.einsum("gb,gb->b", bins.drawn[subject, part], beaten)
+    return won
+
+
+def _drawn_by_bin(place: np.ndarray, subject: np.ndarray, bins: Bins, weight: np.ndarray | None = None) -> np.ndarray:
+    """Drawn genuine scores in each bin, and below all, float64 [bins + 1, samples]; each counted by its weight."""
+    shape = len(bins.edges), len(bins.drawn)
+    counts = np.bincount(np.ravel_multi_index((place, subject), shape), weight, minlength=shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.float64) @ bins.drawn
+
+
+def shares_up_to(scores: np.ndarray, subject: np.ndarray, borders: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The drawn share of scores at or below a border, float64 [rates, samples] like `borders`."""
+    order = np.argsort(scores)
+    ordered, subject = scores[order], subject[order]
+    rejected = np.searchsorted(ordered, borders.astype(np.float32), side="right")
+    shares = np.empty(borders.shape)
+    for part in _columns(len(scores), drawn.shape[1]):
+        counts = running(drawn[subject, part])
+        shares[:, part] = _divide(np.take_along_axis(counts, rejected[:, part], axis=0), counts[-1])
+    return np.where(np.isnan(borders), np.nan, shares)
+
+
+def _columns(rows: int, samples: int) -> list[slice]:
+    """Ranges of samples such that rows x samples stays small."""
+    width = max(1, CELLS_PER_BLOCK // max(rows, 1))
+    return [slice(start, start + width) for start in range(0, samples, width)]
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """The quotient, NaN where whole is 0."""
+    return np.divide(part, whole, out=np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan), where=whole != 0)

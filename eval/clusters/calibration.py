@@ -1,0 +1,64 @@
+"""Reliability of a confidence: diagram and expected calibration error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Bool [n]: whether a face has the most frequent identity of its cluster; of equally frequent ones the lowest.
+
+    Args:
+        truth: int [n] identities; faces of unknown identity (-1) have no vote, and are never in the majority.
+        predicted: int [n] clusters; -1 is a cluster of one face.
+
+    Example:
+        >>> in_majority(np.array([5, 7, 7, 2, 2]), np.array([0, 0, 0, 1, -1])).tolist()
+        [False, True, True, True, True]
+    """
+    found = truth >= 0
+    rows = np.flatnonzero(found & (predicted >= 0))
+    identities, identity = np.unique(truth[rows], return_inverse=True)
+    cells, cell, faces = np.unique(
+        predicted[rows] * max(len(identities), 1) + identity, return_inverse=True, return_counts=True
+    )
+    cluster = cells // max(len(identities), 1)
+    order = np.lexsort((cells, -faces, cluster))
+    largest = np.zeros(len(cells), dtype=bool)
+    largest[order[np.unique(cluster[order], return_index=True)[1]]] = True
+    found[rows] = largest[cell]
+    return found
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np.ndarray:
+    """How often what was claimed with some confidence is right: a reliability diagram as a table.
+
+    Args:
+        confidence: float [n] in [0, 1].
+        right: Bool [n].
+        bins: Of equally many faces each, as far as equal confidences, which share a bin, allow.
+
+    Returns:
+        float64 [bins or fewer, 5]: lowest and highest confidence, faces, mean confidence, share that is right.
+
+    Example:
+        >>> reliability(np.array([0.2, 0.4, 0.8, 0.8]), np.array([False, True, True, True]), bins=2).tolist()
+        [[0.2, 0.4, 2.0, 0.30000000000000004, 0.5], [0.8, 0.8, 2.0, 0.8, 1.0]]
+    """
+    if not len(confidence):
+        return np.zeros((0, 5))
+    order = np.argsort(confidence, kind="stable")
+    values, hits = np.asarray(confidence, dtype=np.float64)[order], np.asarray(right, dtype=np.float64)[order]
+    starts = np.unique(np.searchsorted(values, values[np.arange(bins) * len(values) // bins]))
+    faces = np.diff(np.append(starts, len(values)))
+    means = [np.add.reduceat(column, starts) / faces for column in (values, hits)]
+    return np.stack([values[starts], values[starts + faces - 1], faces, *means], axis=1)
+
+
+def calibration_error(table: np.ndarray) -> float:
+    """Expected calibration error (Naeini et al. 2015) of a `reliability` table; 0 for an empty one.
+
+    The mean over faces of the distance between their bin's mean confidence and its share that is right.
+    """
+    faces = table[:, 2]
+    return float(faces @ np.abs(table[:, 3] - table[:, 4]) / max(faces.sum(), 1))

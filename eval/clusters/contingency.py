@@ -1,0 +1,81 @@
+"""The contingency table of clusters and identities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NEARLY = 0.9
+
+
+@dataclass(frozen=True)
+class Contingency:
+    """The non-zero cells of the table clusters x identities.
+
+    Attributes:
+        cluster: int64 [cells], the row of each cell.
+        identity: int64 [cells], its column.
+        faces: int64 [cells], how many faces it holds (> 0).
+        cluster_sizes: int64 [clusters].
+        identity_sizes: int64 [identities].
+        cluster_names: int64 [clusters], their labels, -1 for the clusters of one that unassigned faces are.
+        identity_names: int64 [identities].
+    """
+
+    cluster: np.ndarray
+    identity: np.ndarray
+    faces: np.ndarray
+    cluster_sizes: np.ndarray
+    identity_sizes: np.ndarray
+    cluster_names: np.ndarray
+    identity_names: np.ndarray
+
+
+def contingency(truth: np.ndarray, predicted: np.ndarray) -> Contingency:
+    """The table of known identities against clusters; each -1 in `predicted` becomes a cluster of its own, last."""
+    identity_names, identity = _numbered(truth)
+    assigned = predicted >= 0
+    cluster = np.empty(len(predicted), dtype=np.int64)
+    found, cluster[assigned] = _numbered(predicted[assigned])
+    alone = np.count_nonzero(~assigned)
+    cluster[~assigned] = len(found) + np.arange(alone)
+    cells, faces = np.unique(cluster * len(identity_names) + identity, return_counts=True)
+    rows, columns = np.divmod(cells, len(identity_names))
+    names = np.r_[found, np.full(alone, -1)]
+    return Contingency(
+        rows, columns, faces, np.bincount(cluster), np.bincount(identity), names.astype(np.int64), identity_names
+    )
+
+
+def found_identities(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
+    """Which identities are found, and which are nearly whole, bool [identities] each.
+
+    An identity is nearly whole if one cluster holds at least 90 % of its faces; it is found if besides at least 90 % of
+    that cluster's faces are its own: then the cluster can stand for it.
+
+    Example:
+        >>> truth = np.array([1] * 10 + [2] * 10 + [3] * 4)
+        >>> predicted = np.array([7] * 9 + [8] + [9] * 14)   # 1 has lost a face; 2 and 3 have become one cluster
+        >>> found, whole = found_identities(contingency(truth, predicted))
+        >>> found.tolist(), whole.tolist()
+        ([True, False, False], [True, True, True])
+    """
+    whole = np.zeros(len(table.identity_sizes), dtype=bool)
+    found = whole.copy()
+    nearly_whole = table.faces >= NEARLY * table.identity_sizes[table.identity]
+    nearly_pure = table.faces >= NEARLY * table.cluster_sizes[table.cluster]
+    whole[table.identity[nearly_whole]] = True
+    found[table.identity[nearly_whole & nearly_pure]] = True
+    return found, whole
+
+
+def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct labels (none negative), rising, and for each label its place among them; int64."""
+    labels = labels.astype(np.int64, copy=False)
+    if not labels.size or labels.max() > 4 * len(labels) + 1024:
+        distinct, number = np.unique(labels, return_inverse=True)
+        return distinct, number
+    seen = np.zeros(int(labels.max()) + 1, dtype=bool)  # a table does not sort
+    seen[labels] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[labels]

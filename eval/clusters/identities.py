@@ -1,0 +1,113 @@
+"""What went wrong with which identity and which cluster: sizes true and found, splits, merges, the worst clusters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eval.clusters.contingency import Contingency, contingency, found_identities
+
+WORST, LISTED = 20, 5
+
+
+def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Everything that `scores` sums up, one level deeper; for JSON.
+
+    Args:
+        truth: int [n] identities; -1 leaves a face out.
+        predicted: int [n] clusters; -1 is a cluster of one face.
+
+    Returns:
+        ``sizes``: rows of `size_histogram`; ``splits`` and ``merges``: how many identities have 0, 1, 2, ... (see
+        `splits_and_merges`); ``found_by_size``: rows of identity size from, to, identities, share found;
+        ``worst_clusters``: see `worst_clusters`.
+    """
+    known = np.asarray(truth) >= 0
+    table = contingency(np.asarray(truth)[known], np.asarray(predicted)[known])
+    splits, merges = splits_and_merges(table)
+    found, _ = found_identities(table)
+    place = _size_bin(table.identity_sizes)
+    there = np.unique(place)
+    return {
+        "sizes": size_histogram(table),
+        "splits": np.bincount(splits).tolist(),
+        "merges": np.bincount(merges).tolist(),
+        "found_by_size": [
+            [*_bounds(b), int(np.count_nonzero(place == b)), float(np.mean(found[place == b]))] for b in there.tolist()
+        ],
+        "worst_clusters": worst_clusters(table),
+    }
+
+
+def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
+    """For each identity how often it is split and how many others it is merged with, int64 [identities] each.
+
+    Splits are the clusters that hold its faces, less one; merges are the other identities in the cluster that holds
+    most of its faces (of equal ones the first; an unassigned face is a cluster of its own, and comes last).
+
+    Example:
+        >>> table = contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 5, 0, 0, -1]))
+        >>> splits, merges = splits_and_merges(table)   # 1 lies in 0 and 5; 1 and 2 share cluster 0
+        >>> splits.tolist(), merges.tolist()
+        ([1, 0, 0], [1, 1, 0])
+    """
+    largest = np.zeros(len(table.identity_sizes), dtype=np.int64)
+    np.maximum.at(largest, table.identity, table.faces)
+    top = np.flatnonzero(table.faces == largest[table.identity])[::-1]
+    main = np.empty(len(largest), dtype=np.int64)
+    main[table.identity[top]] = table.cluster[top]  # the last one written stays: the first cluster
+    return np.bincount(table.identity) - 1, np.bincount(table.cluster)[main] - 1
+
+
+def size_histogram(table: Contingency) -> list[list[int]]:
+    """Rows of size from, to, identities of that size, clusters of that size; sizes 1, 2, 3-4, 5-8, 9-16, ...
+
+    Unassigned faces are no clusters here.
+
+    Example:
+        >>> size_histogram(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, -1])))
+        [[1, 1, 1, 0], [2, 2, 1, 0], [3, 4, 1, 0], [5, 8, 0, 1]]
+    """
+    true, found = _size_bin(table.identity_sizes), _size_bin(table.cluster_sizes[table.cluster_names >= 0])
+    last = int(max(true.max(), found.max(initial=0)))
+    counts = [np.bincount(part, minlength=last + 1) for part in (true, found)]
+    return [[*_bounds(b), int(counts[0][b]), int(counts[1][b])] for b in range(last + 1)]
+
+
+def worst_clusters(table: Contingency, most: int = WORST) -> list[dict[str, Any]]:
+    """The clusters with most faces outside their majority: label, faces, wrong faces, and whose faces they hold.
+
+    Example:
+        >>> worst_clusters(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, 8])))
+        [{'cluster': 0, 'faces': 5, 'wrong': 2, 'identities': 2, 'largest': [[1, 3], [2, 2]]}]
+    """
+    largest = np.zeros(len(table.cluster_sizes), dtype=np.int64)
+    np.maximum.at(largest, table.cluster, table.faces)
+    wrong = table.cluster_sizes - largest
+    order = np.argsort(-wrong, kind="stable")[:most]
+    starts = np.searchsorted(table.cluster, np.arange(len(largest) + 1))
+    found = []
+    for cluster in order[wrong[order] > 0]:
+        cells = slice(starts[cluster], starts[cluster + 1])
+        ranked = np.argsort(-table.faces[cells], kind="stable")[:LISTED]
+        names = table.identity_names[table.identity[cells][ranked]]
+        found.append(
+            {
+                "cluster": int(table.cluster_names[cluster]),
+                "faces": int(table.cluster_sizes[cluster]),
+                "wrong": int(wrong[cluster]),
+                "identities": int(starts[cluster + 1] - starts[cluster]),
+                "largest": [[int(name), int(n)] for name, n in zip(names, table.faces[cells][ranked], strict=True)],
+            }
+        )
+    return found
+
+
+def _size_bin(sizes: np.ndarray) -> np.ndarray:
+    """0 for 1, 1 for 2, 2 for 3 and 4, 3 for 5 to 8, and so on."""
+    return np.ceil(np.log2(sizes)).astype(np.int64)
+
+
+def _bounds(index: int) -> tuple[int, int]:
+    return (1, 1) if index == 0 else (2 ** (index - 1) + 1, 2**index)

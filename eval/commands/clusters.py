@@ -1,0 +1,54 @@
+"""The command ``clusters``: scores of a clustering against true identities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eval.clusters.scores import scores
+from facerec.pipeline.files import InputError, load_labels, write_json
+
+
+def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Path | None = None) -> None:
+    """Scores clusters against true identities: pairwise F, BCubed F, NMI, purity, identities found.
+
+    Args:
+        truth: Identities: a .npy file of integers, or a folder with labels.npy; -1 leaves a face out.
+        predicted: Clusters: a clustering folder or a .npy file of integers; -1 is a cluster of one face.
+        json: Also write the figures into this file.
+        detail: Also write sizes true and found, splits, merges and the worst clusters into this file.
+    """
+    for name, file in [("json", json), ("detail", detail)]:
+        if file is not None and file.is_dir():
+            raise InputError(f"{file}: a folder; --{name} wants a file name")
+    identities = load_labels(truth)
+    labels = load_labels(predicted)
+    if len(labels) != len(identities):
+        raise InputError(
+            f"{predicted}: {len(labels)} cluster labels, but {truth} has {len(identities)} identities; "
+            "both must be of the same faces in the same order"
+        )
+    if identities.max() < 0:
+        raise InputError(f"{truth}: every identity is -1 (unknown); nothing to score")
+    figures = scores(identities, labels)
+    if json is not None:
+        write_json(json, figures)
+    if detail is not None:
+        from eval.clusters.identities import details
+
+        write_json(detail, details(identities, labels))
+    print(format_scores(figures))
+
+
+def format_scores(figures: dict[str, float]) -> str:
+    """A small table for the terminal."""
+    lines = [f"{'':10}{'F':>9}{'precision':>11}{'recall':>9}"]
+    for name, title in [("pairwise", "pairwise"), ("bcubed", "BCubed")]:
+        f, precision, recall = (figures[f"{name}_{part}"] for part in ("f", "precision", "recall"))
+        lines.append(f"{title:10}{f:9.4f}{precision:11.4f}{recall:9.4f}")
+    lines += [f"{'NMI':10}{figures['nmi']:9.4f}", f"{'purity':10}{figures['purity']:9.4f}"]
+    lines.append(
+        f"{figures['clusters']:,} clusters for {figures['identities']:,} identities; "
+        f"{figures['assigned']:,} of {figures['faces']:,} faces assigned; "
+        f"{100 * figures['identities_found']:.1f} % of the identities found"
+    )
+    return "\n".join(lines)

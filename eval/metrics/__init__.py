@@ -1,0 +1,1 @@
+"""1:1 verification, 1:N identification, templates, folds."""

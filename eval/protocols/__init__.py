@@ -1,0 +1,1 @@
+"""IJB-B, IJB-C and pair lists, read from disk."""

@@ -1,0 +1,53 @@
+"""IJB-B and IJB-C in insightface's file layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eval.protocols.protocol import Faces, Pairs, Protocol, check_both_kinds, load_subjects
+from eval.protocols.tables import line_of, read_table
+from facerec.pipeline.files import InputError
+
+FACES, PAIRS, PROBES = "_face_tid_mid.txt", "_template_pair_label.txt", "_1N_probe_mixed.csv"
+GALLERIES = {"1": ("_1N_gallery_G1.csv", "_1N_gallery_S1.csv"), "2": ("_1N_gallery_G2.csv", "_1N_gallery_S2.csv")}
+
+
+def load_meta(folder: Path) -> Protocol:
+    """Reads insightface's layout."""
+    faces = load_faces(find(folder, FACES))
+    galleries = {}
+    for ends in GALLERIES.values():
+        path = find(folder, *ends)
+        galleries[path.stem[-2:]] = load_subjects(path)
+    return Protocol(
+        "insightface", faces, load_pairs(find(folder, PAIRS)), galleries, load_subjects(find(folder, PROBES))
+    )
+
+
+def load_faces(path: Path) -> Faces:
+    """Reads ``name template media`` lines."""
+    table = read_table(path, {"name": "string", "template": "int64", "media": "int64"})
+    return Faces(
+        path,
+        table["name"].combine_chunks(),
+        table["template"].to_numpy(),
+        table["media"].to_numpy(),
+        lambda row: f"{path} line {line_of(path, row)}",
+    )
+
+
+def load_pairs(path: Path) -> Pairs:
+    """Reads ``template template label`` lines; label 1 is a genuine pair, 0 an impostor pair."""
+    table = read_table(path, {"first": "int64", "second": "int64", "label": "bool"})
+    genuine = table["label"].to_numpy()
+    check_both_kinds(path, genuine)
+    return Pairs(path, table["first"].to_numpy(), table["second"].to_numpy(), genuine)
+
+
+def find(folder: Path, *ends: str) -> Path:
+    """The one file of a folder whose name has one of these ends."""
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{folder}: expected one file that ends in {' or '.join(ends)}, found {names}")
+    return found[0]

@@ -1,0 +1,203 @@
+"""NIST's own layout of IJB-B and IJB-C: CSV files with a header, columns found by name, in any order.
+
+    enroll_templates.csv, verif_templates.csv   TEMPLATE_ID, SUBJECT_ID, FILENAME; one face a line    1:1
+    match.csv                                   two template ids a line (see `load_match`)             1:1
+    gallery_G1.csv, gallery_G2.csv              TEMPLATE_ID, SUBJECT_ID, FILENAME                      1:N
+    probes.csv                                  the same                                               1:N
+
+or, as the releases of IJB-B and IJB-C name them, with the templates of 1:1 taken from the others:
+
+    ijbc_11_G1_G2_matches.csv (S1, S2 in IJB-B), ijbc_1N_gallery_G1.csv, ijbc_1N_gallery_G2.csv, ijbc_1N_probe_mixed.csv
+
+They may lie in the folder or in folders below it (``test1``, ``test4``), once each. FACE_X, FACE_Y, FACE_WIDTH and
+FACE_HEIGHT are used if they are there: a photograph may show several people. MEDIA_ID is used if it is there; without
+it every file is a medium of its own. A pair is genuine if both its templates are of one subject.
+
+A face's name, by which its embedding is found in keys.txt, is its FILENAME; where a file has several boxes in the
+protocol, it is ``FILENAME#x,y,width,height``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, check_both_kinds, load_subjects, positions
+from eval.protocols.tables import header_of, line_of, read_table
+from facerec.pipeline.files import InputError
+
+
+class Names(NamedTuple):
+    """Names of the files; ``sides`` are those of 1:1 that no other file has."""
+
+    match: str
+    sides: tuple[str, ...]
+    galleries: tuple[str, str]
+    probes: str
+
+
+TESTS = Names(
+    "match.csv", ("enroll_templates.csv", "verif_templates.csv"), ("gallery_G1.csv", "gallery_G2.csv"), "probes.csv"
+)
+RELEASE = Names(
+    "*_11_[GS]1_[GS]2_matches.csv", (), ("*_1N_gallery_[GS]1.csv", "*_1N_gallery_[GS]2.csv"), "*_1N_probe_mixed.csv"
+)
+MATCH_COLUMNS = ("ENROLL_TEMPLATE_ID", "VERIF_TEMPLATE_ID")
+BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
+
+
+def is_nist(folder: Path) -> bool:
+    """Whether a folder has this layout: it has its file of pairs."""
+    return any(next(folder.rglob(names.match), None) for names in (TESTS, RELEASE))
+
+
+def load_nist(folder: Path) -> Protocol:
+    """Reads the layout.
+
+    Raises:
+        InputError: A file that is missing, there twice, empty or malformed, a template with two subjects, or one that
+            has other faces in one file than in another.
+    """
+    names = TESTS if any(folder.rglob(TESTS.match)) else RELEASE
+    sides = [load_subjects(_find(folder, name)) for name in names.sides]
+    first, second = (load_subjects(_find(folder, name)) for name in names.galleries)
+    probes = load_subjects(_find(folder, names.probes))
+    parts = [*sides, first, second, probes]
+    faces = load_face_files(folder, [part.path for part in parts])
+    pairs = load_match(_find(folder, names.match), _merge(parts))
+    return Protocol("nist", faces, pairs, {"G1": first, "G2": second}, probes)
+
+
+def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:
+    """Reads the pairs: columns ENROLL_TEMPLATE_ID and VERIF_TEMPLATE_ID, or two numbers a line without header.
+
+    Args:
+        path: The file.
+        subjects: ``template`` (rising) and ``subject`` of all templates.
+    """
+    names = header_of(path)
+    bare = len(names) == 2 and all(name.strip().lstrip("-").isdigit() for name in names)
+    columns = read_table(path, dict.fromkeys(MATCH_COLUMNS, "int64"), ",", header=not bare)
+    first, second = (columns[name].to_numpy() for name in MATCH_COLUMNS)
+    sides = [positions(subjects["template"], side) for side in (first, second)]
+    for side, ids in zip(sides, (first, second), strict=True):
+        if side.min() < 0:
+            row = int(np.argmin(side))
+            at = line_of(path, row + (not bare))
+            raise InputError(f"{path} line {at}: template {ids[row]} has no faces in the protocol")
+    genuine = subjects["subject"][sides[0]] == subjects["subject"][sides[1]]
+    check_both_kinds(path, genuine)
+    return Pairs(path, first, second, genuine, header=0 if bare else 1)
+
+
+def load_face_files(folder: Path, paths: list[Path]) -> Faces:
+    """The faces of all files; a template that is in several files has the same faces in each of them."""
+    import pyarrow as pa
+
+    tables = [_read_faces(path) for path in paths]
+    template = np.concatenate([table["TEMPLATE_ID"].to_numpy() for table in tables])
+    file = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
+    row = np.concatenate([np.arange(len(table)) for table in tables])
+    filename = np.concatenate([table["FILENAME"].to_numpy() for table in tables])
+    name = _names(filename, tables)
+    media = _media(filename, tables)
+    first = _first_file(template, file)
+    _check_same(paths, template, file, name, first)
+    keep = np.flatnonzero(file == first)
+
+    def where(index: int) -> str:
+        kept = keep[index]
+        return f"{paths[file[kept]]} line {line_of(paths[file[kept]], 1 + int(row[kept]))}"
+
+    return Faces(folder, pa.array(name[keep], pa.string()), template[keep], media[keep], where, by_line=False)
+
+
+def _find(folder: Path, name: str) -> Path:
+    found = sorted(folder.rglob(name))
+    if len(found) != 1:
+        places = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
+        raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")
+    return found[0]
+
+
+def _read_faces(path: Path) -> Any:
+    there = header_of(path)
+    columns = {"TEMPLATE_ID": "int64", "FILENAME": "string"}
+    columns |= {name: "int64" for name in ("MEDIA_ID", *BOX) if name in there}
+    return read_table(path, columns, ",", header=True)
+
+
+def _merge(parts: list[Subjects]) -> dict[str, np.ndarray]:
+    """Template to subject over all files."""
+    template = np.concatenate([part.template for part in parts])
+    subject = np.concatenate([part.subject for part in parts])
+    part_of = np.repeat(np.arange(len(parts)), [len(part.template) for part in parts])
+    ids, first, inverse = np.unique(template, return_index=True, return_inverse=True)
+    differs = np.flatnonzero(subject != subject[first][inverse])
+    if differs.size:
+        one, other = int(first[inverse[differs[0]]]), int(differs[0])
+        places = [
+            parts[part_of[at]].where(int(np.searchsorted(parts[part_of[at]].template, template[at])))
+            for at in (one, other)
+        ]
+        raise InputError(
+            f"{places[1]}: template {template[other]} is of subject {subject[other]} here and of subject "
+            f"{subject[one]} in {places[0]}"
+        )
+    return {"template": ids, "subject": subject[first]}
+
+
+def _names(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
+    """FILENAME, with the box behind it where a file has several."""
+    if not all(name in table.column_names for table in tables for name in BOX):
+        return filename
+    box = np.stack([np.concatenate([table[name].to_numpy() for table in tables]) for name in BOX], axis=1)
+    file = _codes(filename)
+    boxes = np.unique(np.column_stack([file, box]), axis=0)
+    several = (np.bincount(boxes[:, 0]) > 1)[file]
+    name = filename.copy()
+    name[several] = [
+        f"{file}#{','.join(map(str, corner))}" for file, corner in zip(filename[several], box[several], strict=True)
+    ]
+    return name
+
+
+def _codes(texts: np.ndarray) -> np.ndarray:
+    """A number for each text, int64, the same for the same; without sorting."""
+    import pyarrow as pa
+
+    return np.asarray(pa.array(texts, pa.string()).dictionary_encode().indices, dtype=np.int64)
+
+
+def _media(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
+    if all("MEDIA_ID" in table.column_names for table in tables):
+        return np.concatenate([table["MEDIA_ID"].to_numpy() for table in tables])
+    return _codes(filename)
+
+
+def _first_file(template: np.ndarray, file: np.ndarray) -> np.ndarray:
+    """The first file in which the template of each row occurs."""
+    _, first, inverse = np.unique(template, return_index=True, return_inverse=True)
+    return file[first][inverse]
+
+
+def _check_same(paths: list[Path], template: np.ndarray, file: np.ndarray, name: np.ndarray, first: np.ndarray) -> None:
+    """A template in several files must have the same faces in each: the same names the same number of times."""
+    ids, at = np.unique(template, return_inverse=True)
+    code = _codes(name)
+    mixed = (code.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    sums = np.zeros((len(paths), len(ids)), np.uint64)
+    np.add.at(sums, (file, at), mixed)
+    there = np.zeros(sums.shape, bool)
+    there[file, at] = True
+    expected = sums[first, at]
+    wrong = np.flatnonzero(sums[file, at] != expected)
+    if wrong.size:
+        row = wrong[0]
+        raise InputError(
+            f"{paths[file[row]]}: template {template[row]} has other faces than in {paths[first[row]]}; a template "
+            "is the same everywhere"
+        )

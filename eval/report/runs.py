@@ -1,0 +1,163 @@
+"""What is known of a run: the files that the stages left in its folder."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facerec.pipeline.files import InputError, load_array, read_json
+
+BOUNDS = ("labelled", "supervised")
+STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
+SCORES = {"pairwise_f", "bcubed_f", "nmi", "purity", "clusters", "identities", "assigned"}
+SAME_TEST = ("faces", "templates", "genuine_pairs", "impostor_pairs", "probes")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a comparison.
+
+    Attributes:
+        name: The folder's name.
+        metrics: ``metrics.json`` of ``eval ijb``.
+        det: Points (FMR, FNMR).
+        iet: Points (FPIR, mean FNIR).
+        clusters: ``eval clusters`` of the clustering, or None.
+        pseudo: The same of the pseudo-labels kept, or None.
+        metas: Name of a stage's folder to its ``meta.json``.
+        sheet: Picture of sample clusters, or None.
+        samples: Figure to its bootstrap samples, float64 [samples]; empty if there are none.
+        det_band: Points (FMR, lowest FNMR, highest), where there are intervals.
+        iet_band: Points (FPIR, lowest mean FNIR, highest).
+    """
+
+    name: str
+    metrics: dict[str, Any]
+    det: list[tuple[float, float]]
+    iet: list[tuple[float, float]]
+    clusters: dict[str, float] | None
+    pseudo: dict[str, float] | None
+    metas: dict[str, dict[str, Any]]
+    sheet: Path | None
+    samples: dict[str, np.ndarray] = field(default_factory=dict)
+    det_band: list[tuple[float, ...]] = field(default_factory=list)
+    iet_band: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def is_backend(self) -> bool:
+        """Whether it is neither of the bounds."""
+        return self.name not in BOUNDS
+
+
+def load_runs(folders: Sequence[Path]) -> list[Run]:
+    """Reads rows or bare ``eval ijb`` reports; ``labelled`` goes first and ``supervised`` last.
+
+    Raises:
+        InputError: No run, two of one name, one without report, or reports on different tests.
+    """
+    if not folders:
+        raise InputError("--runs: an empty list; give at least one folder, as in --runs '[rows/a,rows/b]'")
+    runs = [load_run(folder) for folder in folders]
+    for index, run in enumerate(runs):
+        if run.name in [other.name for other in runs[:index]]:
+            raise InputError(f"{folders[index]}: a second run of the name {run.name!r}; rename its folder")
+        for count in SAME_TEST:
+            here, there = run.metrics["counts"][count], runs[0].metrics["counts"][count]
+            if here != there:
+                raise InputError(
+                    f"{folders[index]}: {here} {count.replace('_', ' ')} in its test, {there} in that of {folders[0]}; "
+                    "compare runs on the same protocol"
+                )
+    return sorted(runs, key=lambda run: (run.name == "supervised") - (run.name == "labelled"))
+
+
+def load_run(folder: Path) -> Run:
+    """Reads one row's folder, or a bare ``eval ijb`` report."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    report = folder / "ijb" if (folder / "ijb").is_dir() else folder
+    if not (report / "metrics.json").is_file():
+        raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
+    metrics = read_json(report / "metrics.json")
+    counts = metrics.get("counts") if isinstance(metrics, dict) else None
+    if not isinstance(counts, dict) or not {*SAME_TEST, "verification", "identification"} <= counts.keys():
+        raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
+    bare = report == folder
+    sheet = folder / "sheet.png"
+    return Run(
+        name=folder.absolute().name,
+        metrics=metrics,
+        det=_read_curve(report / "det.csv", ["fmr", "fnmr"]),
+        iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
+        clusters=_read_scores(folder / "clusters.json"),
+        pseudo=_read_scores(folder / "pseudo.json"),
+        metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
+        sheet=sheet if sheet.is_file() else None,
+        **_read_intervals(report, metrics),
+    )
+
+
+def command_line(meta: Mapping[str, Any], folder: str) -> str:
+    """The command that a ``meta.json`` records."""
+    options = {name: _input(value) for name, value in meta.get("inputs", {}).items()}
+    options |= {name: value for name, value in meta.get("config", {}).items() if value is not None}
+    words = ["python", "-m", *str(meta.get("command", "?")).split()]
+    for name, value in [*options.items(), ("out", folder)]:
+        words += [f"--{name}", _option(value)]
+    return shlex.join(words)
+
+
+def _input(recorded: Any) -> Any:
+    return [item["path"] for item in recorded] if isinstance(recorded, list) else recorded["path"]
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{','.join(map(_option, value))}]" if isinstance(value, list) else str(value)
+
+
+def _read_scores(path: Path) -> dict[str, float] | None:
+    if not path.exists():
+        return None
+    scores = read_json(path)
+    if not isinstance(scores, dict) or SCORES - scores.keys():
+        raise InputError(f"{path}: not written by `python -m eval clusters`")
+    return scores
+
+
+def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    return {name: read_json(path / "meta.json") for name, path in folders.items() if (path / "meta.json").exists()}
+
+
+def _read_intervals(report: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Samples and bands of a report with intervals."""
+    if "intervals" not in metrics:
+        return {}
+    names, path = metrics["intervals"].get("figures", []), report / "bootstrap.npy"
+    samples = load_array(path, kind="f", ndim=2)
+    if samples.shape != (metrics["intervals"].get("samples"), len(names)):
+        raise InputError(f"{path}: shape {list(samples.shape)}; metrics.json says {len(names)} figures; evaluate again")
+    return {
+        "samples": dict(zip(names, np.array(samples).T, strict=True)),
+        "det_band": _read_curve(report / "det.csv", ["fmr", "fnmr_low", "fnmr_high"]),
+        "iet_band": _read_curve(report / "iet.csv", ["fpir", "fnir_mean_low", "fnir_mean_high"]),
+    }
+
+
+def _read_curve(path: Path, columns: Sequence[str]) -> list[Any]:
+    """The points that have all the columns."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = [[line[name] for name in columns] for line in csv.DictReader(file)]
+        return [tuple(map(float, line)) for line in lines if "" not in line]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a curve with columns {' and '.join(columns)} ({error!r})") from None

@@ -1,0 +1,1 @@
+"""Photographs to aligned face crops."""

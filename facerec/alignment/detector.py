@@ -1,0 +1,106 @@
+"""Face detectors in ONNX, as insightface runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+from insightface.model_zoo.scrfd import SCRFD
+
+from facerec.pipeline.files import InputError
+from facerec.recognisers.onnx import open_session, readable_network
+
+MODELS = Path("~/.insightface/models")
+DETECTION_SIZES = (128, 640)
+WITH_LANDMARKS, WITHOUT_LANDMARKS = (9, 15), (6, 10)
+
+
+class Detector:
+    """A face detector in ONNX that gives five landmarks a face (SCRFD, RetinaFace), as insightface runs them.
+
+    It uses one thread, so that several processes may each have one, and what it finds does not depend on the machine's
+    number of cores.
+
+    Args:
+        path: The .onnx file.
+        sizes: Sides of the squares that a photograph is fitted into, in pixels, multiples of 32; what is found at
+            either counts. Without them the size that the detector is made for, or else `DETECTION_SIZES`.
+        threshold: Lowest score of a face.
+
+    Raises:
+        InputError: Not a readable ONNX file, not such a detector, or one made for photographs of another size.
+    """
+
+    def __init__(self, path: Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
+        with readable_network(path):
+            session = open_session(onnx.load(path), "cpu", threads=1)
+            _check_detector(path, session)
+            self.model = SCRFD(str(path), session)
+            made_for = self.model.static_input_size
+            self.sizes = [(size, size) for size in sizes or DETECTION_SIZES] if sizes or not made_for else [made_for]
+            self.threshold = threshold
+            if made_for and self.sizes != [made_for]:
+                width, height = made_for
+                raise InputError(f"{path}: made for {width}x{height} pixels; leave --detection-size out")
+            self(np.zeros((32, 32, 3), np.uint8))
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Finds faces in a photograph.
+
+        Args:
+            image: uint8 RGB [height, width, 3].
+
+        Returns:
+            Scores float32 [n], highest first; boxes float32 [n, 4] (left, top, right, bottom); landmarks float32
+            [n, 5, 2] (x, y of the eyes, the nose and the corners of the mouth, the left of the picture first).
+
+        Raises:
+            cv2.error: A photograph whose smaller side vanishes when it is fitted.
+        """
+        found, landmarks = self.model.detect(
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.sizes, det_thresh=self.threshold
+        )
+        return found[:, 4], found[:, :4], landmarks
+
+
+def find_detector(name: Path) -> Path:
+    """The file of a detector given by path or by a name from insightface's model zoo.
+
+    Args:
+        name: An .onnx file; a folder with one that is a detector; or the name of such a file or folder in
+            ``~/.insightface/models``, where insightface keeps what it has downloaded.
+
+    Raises:
+        InputError: No such file or name, or a folder without a detector.
+    """
+    models = MODELS.expanduser()
+    places = (name, models / name, models / f"{name}.onnx")
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise InputError(
+            f"{name}: no such detector, neither here nor in {MODELS}; give an .onnx file, or download a pack of "
+            "insightface's, e.g. buffalo_l, with: insightface-cli model.download buffalo_l"
+        )
+    if found.is_file():
+        return found
+    for file in sorted(found.glob("*.onnx")):
+        with readable_network(file):
+            if len(onnx.load(file, load_external_data=False).graph.output) in WITH_LANDMARKS:
+                return file
+    raise InputError(f"{found}: no detector with landmarks among the .onnx files in this folder; give one by its path")
+
+
+def _check_detector(path: Path, session: onnxruntime.InferenceSession) -> None:
+    inputs = [value.shape for value in session.get_inputs()]
+    outputs = len(session.get_outputs())
+    if outputs in WITHOUT_LANDMARKS:
+        raise InputError(f"{path}: a detector without landmarks; alignment needs one with them, e.g. *_bnkps.onnx")
+    if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][1] != 3 or outputs not in WITH_LANDMARKS:
+        raise InputError(
+            f"{path}: inputs {inputs} and {outputs} output(s); no detector of insightface's (those have 9 or 15 "
+            "outputs), perhaps a recogniser"
+        )

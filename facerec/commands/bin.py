@@ -1,0 +1,36 @@
+"""The command ``bin``: unpacks a verification set of insightface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facerec.pipeline.files import InputError, write_lines
+from facerec.pipeline.stage import Results, stage
+from facerec.stores.verification_bin import read_bin
+
+MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp"}
+
+
+@stage("facerec bin")
+def unpack(file: Path, out: Path) -> Results:
+    """Unpacks a verification set of insightface (.bin) into a face store with pairs.tsv, running none of its code.
+
+    Args:
+        file: The .bin file.
+        out: Folder for the images, 000000.jpg and so on in the order of the file, and pairs.tsv: two names and 1 (one
+            person) or 0 a line.
+    """
+    images, same = read_bin(file)
+    names = [f"{index:06d}{_suffix(image, index, file)}" for index, image in enumerate(images)]
+    for name, image in zip(names, images, strict=True):
+        (out / name).write_bytes(image)
+    rows = zip(names[::2], names[1::2], same, strict=True)
+    write_lines(out / "pairs.tsv", (f"{one}\t{two}\t{int(label)}" for one, two, label in rows))
+    return {"images": len(images), "pairs": len(same), "genuine": sum(same)}
+
+
+def _suffix(image: bytes, index: int, file: Path) -> str:
+    for magic, suffix in MAGIC.items():
+        if image.startswith(magic):
+            return suffix
+    raise InputError(f"{file}: image {index} begins with {image[:4].hex()}; neither JPEG, PNG, BMP nor WebP")

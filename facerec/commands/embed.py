@@ -1,0 +1,75 @@
+"""The command ``embed``: faces to embeddings."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from facerec.devices import collectives as distributed
+from facerec.devices.device import autocast, choose_device
+from facerec.pipeline import ranks as processes
+from facerec.pipeline.embeddings import embedding_dtype
+from facerec.pipeline.files import InputError, write_lines, write_table
+from facerec.pipeline.stage import stage
+from facerec.recognisers.embedding_run import EmbeddingFiles, FaceBlocks, embed_blocks
+from facerec.recognisers.recogniser import load_embedder
+from facerec.stores.open import open_store
+
+
+@stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
+def embed(
+    model: Path,
+    faces: Path,
+    out: Path,
+    flip: bool = True,
+    precision: str = "auto",
+    batch_size: int = 128,
+    workers: int = 2,
+    device: str = "auto",
+    dtype: str = "float32",
+) -> dict[str, float]:
+    """Embeds every face of a store; interrupted, it goes on where it was.
+
+    A face that cannot be read gets a zero row and a line in ``skipped.csv``. The length that a row had before it was
+    made 1, which is larger for clearer faces, is in ``norms.npy``.
+
+    Args:
+        model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
+        faces: A face store.
+        out: Folder for the embedding set.
+        flip: Whether the mirrored face is embedded too and added before the length is made 1.
+        precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
+        batch_size: Faces at once.
+        workers: Processes that read faces; 0 reads in this process.
+        device: auto, cpu or cuda.
+        dtype: Of what is written: float32, or float16, which takes half the disk.
+    """
+    written = embedding_dtype(dtype)
+    if batch_size < 1 or workers < 0:
+        raise InputError(f"--batch-size {batch_size} --workers {workers}; at least 1 and 0")
+    place = choose_device(device)
+    autocast(place, precision)
+    store = open_store(faces)
+    place = distributed.setup(place)
+    embedder, size, dimension = load_embedder(model, place, precision)
+    begun = EmbeddingFiles(out, len(store), dimension, batch_size, written)
+    blocks = np.flatnonzero(~begun.finished)
+    started = time.perf_counter()
+    embed_blocks(begun, FaceBlocks(store, size, batch_size), blocks, embedder, flip, workers, model)
+    processes.barrier()
+    seconds = time.perf_counter() - started
+    if not processes.is_main():
+        return {}
+    skipped = begun.end()
+    if len(skipped) == len(store):
+        _, key, reason = skipped[0]
+        raise InputError(f"{faces}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
+    write_lines(out / "keys.txt", store.keys)
+    labels = store.labels
+    if labels is not None:
+        np.save(out / "labels.npy", labels)
+    write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
+    speed = min(len(blocks) * batch_size, len(store)) / seconds
+    return {"faces": len(store), "skipped": len(skipped), "dimension": dimension, "faces_per_second": round(speed, 1)}

@@ -1,0 +1,43 @@
+"""Models of ours as ONNX recognisers, which insightface and onnxruntime run without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from facerec.devices.device import to_input
+from facerec.pipeline.files import InputError
+from facerec.pipeline.stage import stage
+from facerec.recognisers.model_folder import load_model
+from facerec.recognisers.onnx import OPSET, Recogniser, write_onnx
+
+ONNX = "model.onnx"
+
+
+@stage("facerec export")
+def export(model: Path, out: Path) -> dict[str, Any]:
+    """Exports a model as ONNX: OUT/model.onnx.
+
+    It takes faces, float32 [n, 3, size, size], RGB, (value - 127.5) / 127.5, and gives embeddings [n, d], not
+    normalised. ``insightface.model_zoo.get_model`` loads it and prepares faces of 112x112 pixels in this way.
+
+    Args:
+        model: A folder that facerec train made.
+        out: Folder to make.
+    """
+    network, config = load_model(model)
+    size = config["input_size"]
+    write_onnx(network, size, out / ONNX)
+    faces = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = network(to_input(torch.from_numpy(faces), torch.device("cpu"))).numpy()
+    if not np.all(np.isfinite(expected)):
+        raise InputError(f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again")
+    difference = np.linalg.norm(Recogniser(out / ONNX)(faces) - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    return {
+        "input_size": size, "embedding_size": config["embedding_size"], "opset": OPSET,
+        "relative_difference": float(difference.max()),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Margin and proxy losses, and the heads that hold class centres."""

@@ -1,0 +1,70 @@
+"""Programs out of stages: options, defaults and help come from typed signatures."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from facerec.pipeline.files import InputError
+
+
+def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
+    """Runs one of a program's commands from the shell.
+
+    Args:
+        program: Its name, for messages.
+        commands: Command name to ``"module:function"``; only the module of the command in question is imported.
+        arguments: Defaults to the process's own.
+
+    Returns:
+        The exit status: 0, or 2 after one line on stderr for unusable input.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for package in ("facerec", "clustering", "eval"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    # Idle OpenMP threads sleep instead of spinning: with loader processes or neighbours on the same cores, spinning
+    # made training several times slower. It has to be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = [_underscored(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
+    functions: Any = {name: _import(commands[name]) for name in wanted}
+    try:
+        jsonargparse.auto_cli(functions, args=arguments, prog=program, as_positional=False, parser_class=_Parser)
+    except InputError as error:
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+class _Parser(jsonargparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        text = " ".join(message.split())
+        if ": " in text and "arguments are required" in text:
+            reason, names = text.split(": ")
+            text = f"{reason}: " + ", ".join(f"--{name.rpartition('.')[2]}" for name in names.split(", "))
+        print(f"{self.prog}: error: {text} (see --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _underscored(argument: str) -> str:
+    """``--min-size=3`` as ``--min_size=3``: both spellings of an option are accepted."""
+    name, equals, value = argument.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else argument
+
+
+def _import(target: str) -> Callable[..., Any]:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)

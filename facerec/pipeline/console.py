@@ -1,0 +1,27 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec.pipeline.files import InputError, write_json
+
+
+def show_table(table: Sequence[Mapping[str, Any]], json: Path | None) -> None:
+    """Prints a table, and writes it."""
+    if json is not None:
+        if json.is_dir():
+            raise InputError(f"{json}: a folder; --json wants a file name")
+        write_json(json, table)
+    cells = [list(table[0])] + [[_cell(value) for value in row.values()] for row in table]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for row in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "-" if value is None else str(value)

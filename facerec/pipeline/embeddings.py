@@ -1,0 +1,139 @@
+"""Embedding sets: reading, checking, normalising and writing them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array, load_keys, load_labels, write_lines
+from facerec.pipeline.ranks import make_once
+
+logger = logging.getLogger(__name__)
+UNIT_TOLERANCE = 1e-3
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """Face embeddings and what is known about their rows.
+
+    Attributes:
+        embeddings: float32 [n, d]; unit rows, or zero rows for faces that could not be read. Often a read-only
+            memory map.
+        keys: One name a row (the face's relative path), or None.
+        labels: int64 [n] identities, -1 where unknown, or None.
+        path: Where it was read from, for messages.
+    """
+
+    embeddings: np.ndarray
+    keys: list[str] | None
+    labels: np.ndarray | None
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Bool [n]: False for the zero rows of faces that could not be read."""
+        return readable_rows(self.embeddings)
+
+
+def readable_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Bool [n]: False for zero rows."""
+    return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
+
+
+def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = None) -> EmbeddingSet:
+    """Reads an embedding set: a folder with ``embeddings.npy``, or such a file alone.
+
+    Float32 unit rows stay a memory map. Other float types, as float16 that takes half the disk, and other lengths are
+    accepted and normalised, with a note in the log.
+
+    Args:
+        path: The folder or file.
+        scratch: File for normalised rows, which are then mapped; if it is there it holds them already. Of several
+            processes the first makes it. Without it they are in memory.
+        rows: The number of rows they must have, if known.
+
+    Raises:
+        InputError: No embeddings there, NaN or infinite values, another number of rows, keys or labels of another
+            length, or no room for `scratch`.
+    """
+    path = Path(path)
+    file = path / "embeddings.npy" if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise InputError(f"{path}: no embeddings.npy in this folder")
+    embeddings = load_array(file, kind="f", ndim=2)
+    if rows is not None and len(embeddings) != rows:
+        raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
+    is_unit = embeddings.dtype == np.float32
+    for index, block in enumerate(blocks(embeddings)):
+        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(squares))
+        if bad.size:
+            raise InputError(f"{file}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
+        is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
+    if not is_unit:
+        logger.warning(
+            "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
+        )
+        embeddings = _normalised(embeddings, scratch)
+    keys = labels = None
+    if path.is_dir() and (path / "keys.txt").exists():
+        keys = load_keys(path / "keys.txt", len(embeddings))
+    if path.is_dir() and (path / "labels.npy").exists():
+        labels = load_labels(path / "labels.npy", len(embeddings))
+    return EmbeddingSet(embeddings, keys, labels, path)
+
+
+def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
+    if scratch is None:
+        return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+    size = 4 * embeddings.size
+
+    def make(file: Path) -> None:
+        if shutil.disk_usage(file.parent).free < size:
+            raise InputError(
+                f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
+            )
+        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=embeddings.shape)
+        for number, block in enumerate(blocks(embeddings)):
+            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
+        rows.flush()
+
+    return load_array(make_once(scratch, make), kind="f", ndim=2)
+
+
+def save_embeddings(
+    folder: Path, embeddings: np.ndarray, keys: Sequence[str] | None = None, labels: np.ndarray | None = None
+) -> None:
+    """Writes an embedding set into an existing folder."""
+    np.save(folder / "embeddings.npy", np.asarray(embeddings, dtype=np.float32), allow_pickle=False)
+    if keys is not None:
+        write_lines(folder / "keys.txt", keys)
+    if labels is not None:
+        np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64), allow_pickle=False)
+
+
+def embedding_dtype(name: str) -> np.dtype:
+    """How embeddings are written.
+
+    Raises:
+        InputError: None of `DTYPES`.
+    """
+    if name not in DTYPES:
+        raise InputError(f"--dtype {name}; choose one of {', '.join(DTYPES)}")
+    return np.dtype(name)
+
+
+def normalize(rows: np.ndarray) -> np.ndarray:
+    """Float32 rows of unit length; zero rows stay zero."""
+    rows = rows.astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms == 0, 1, norms)

@@ -1,0 +1,150 @@
+"""The file formats that stages hand to each other, and the error for input that does not fit them.
+
+CONTRIBUTING.md says what else `clustering` and `eval` may import of `facerec`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+BLOCK_ROWS = 65_536
+
+
+class InputError(ValueError):
+    """Input that cannot be used. Its text is one line: what was found, where, and what to do."""
+
+
+def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
+    """Yields views of consecutive blocks of an array's rows."""
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
+    """Maps a .npy file read-only, never unpickling.
+
+    Args:
+        path: The file.
+        kind: Allowed NumPy dtype kinds, e.g. ``"f"`` for floats, ``"iu"`` for integers.
+        ndim: Number of dimensions it must have.
+
+    Raises:
+        InputError: Missing, not a .npy file, truncated, empty, or of another dtype or shape.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error}); it may be truncated") from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: an archive of arrays; give a .npy file with one array")
+    if array.dtype.kind not in kind or array.ndim != ndim:
+        wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
+        raise InputError(
+            f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
+        )
+    if array.size == 0:
+        raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
+    return array
+
+
+def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
+    """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
+
+    Args:
+        path: A .npy file, or a folder with ``labels.npy`` (an embedding set, a clustering, pseudo-labels).
+        rows: The number of rows they must have, if known.
+
+    Raises:
+        InputError: Missing or unusable file, labels below -1, or another number of rows.
+    """
+    path = Path(path)
+    file = path / "labels.npy" if path.is_dir() else path
+    labels = np.asarray(load_array(file, kind="iu", ndim=1), dtype=np.int64)
+    if labels.min() < -1:
+        raise InputError(f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0")
+    if rows is not None and len(labels) != rows:
+        raise InputError(f"{file}: {len(labels)} labels for {rows} rows; they must match one to one")
+    return labels
+
+
+def load_keys(path: Path, rows: int | None = None) -> list[str]:
+    """Reads one key a line.
+
+    Raises:
+        InputError: Missing file, not UTF-8, or another number of lines than `rows`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None
+    keys = text.split("\n") if text else []
+    if rows is not None and len(keys) != rows:
+        raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
+    return keys
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes lines of text."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file with a header."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON through a temporary file, so that the file is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        InputError: Missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """Writes a flat configuration."""
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a configuration.
+
+    Raises:
+        InputError: Missing, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}; expected keys and values")
+    return content

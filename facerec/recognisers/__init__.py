@@ -1,0 +1,1 @@
+"""Faces to embeddings: ONNX files and model folders."""

@@ -1,0 +1,151 @@
+"""Embeddings of a face store, by one of our models or by a recogniser in ONNX.
+
+Faces are embedded in blocks of a batch. Finished blocks are noted, so that an interrupted run goes on with the others;
+of R processes that ``torchrun`` starts on a machine each takes every R-th of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from facerec.devices.device import prepare_worker
+from facerec.pipeline import ranks as processes
+from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.recognisers.recogniser import Embedder
+from facerec.stores.pixels import resized
+from facerec.stores.store import Store, UnreadableFace
+
+Unread = tuple[int, str, str]  # row, key, reason
+
+NOTED_BLOCKS = 16  # are written to disk, then noted as finished
+
+
+def embed_blocks(
+    begun: EmbeddingFiles,
+    faces: FaceBlocks,
+    blocks: np.ndarray,
+    embedder: Embedder,
+    flip: bool,
+    workers: int,
+    model: Path,
+) -> None:
+    """Embeds this rank's share of the blocks that are left."""
+    blocks = blocks[processes.rank() :: processes.world_size()]
+    loader = DataLoader(
+        faces, batch_size=None, sampler=blocks.tolist(), num_workers=workers, worker_init_fn=prepare_worker
+    )
+    prepare_worker()
+    with tqdm(
+        total=min(len(blocks) * faces.batch_size, len(faces.store)), desc="embed", unit=" faces",
+        disable=None if processes.is_main() else True,
+    ) as bar:  # fmt: skip
+        for block, (rows, images, unread) in zip(blocks, loader, strict=True):
+            if len(rows):
+                embeddings = embedder(images)
+                if flip:
+                    embeddings = embeddings + embedder(images.flip(2))
+                if not np.all(np.isfinite(embeddings)):
+                    raise InputError(
+                        f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again"
+                    )
+                begun.put(rows.numpy(), embeddings)
+            begun.note(block, unread)
+            bar.update(len(rows) + len(unread))
+    begun.save()
+
+
+class EmbeddingFiles:
+    """The files of an embedding set that is being made, and what of it is finished.
+
+    Attributes:
+        finished: Bool [blocks], of the runs before this one.
+
+    Args:
+        folder: For the files.
+        faces: Number of rows.
+        dimension: Length of a row.
+        batch_size: Rows of a block. What was begun with other blocks is not gone on with.
+        dtype: Of the embeddings.
+    """
+
+    def __init__(self, folder: Path, faces: int, dimension: int, batch_size: int, dtype: np.dtype):
+        self.folder = folder
+        files: dict[str, tuple[tuple[int, ...], Any]] = {
+            "embeddings.npy": ((faces, dimension), dtype), "norms.npy": ((faces,), np.float32),
+            f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
+        }  # fmt: skip
+        *_, noted = files
+        if processes.is_main() and not (folder / noted).exists():
+            self._clear()
+            for name, (shape, kind) in files.items():
+                np.lib.format.open_memmap(folder / name, "w+", kind, shape)
+        processes.barrier()
+        self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
+        self.finished = np.array(self.noted)
+        self.blocks: list[int] = []
+        self.unread: list[Unread] = []
+        processes.barrier()  # before anyone notes a block
+
+    def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
+        """Takes embeddings [b, d], not normalised, of rows int64 [b]."""
+        embeddings = embeddings.astype(np.float32, copy=False)
+        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        self.embeddings[rows] = embeddings / np.where(norms == 0, 1, norms)
+        self.norms[rows] = norms[:, 0]
+
+    def note(self, block: int, unread: list[Unread]) -> None:
+        """Takes a block for finished, with its faces that could not be read."""
+        self.blocks.append(block)
+        self.unread += unread
+        if len(self.blocks) == NOTED_BLOCKS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes to disk what was put and noted, in this order."""
+        self.embeddings.flush()
+        self.norms.flush()
+        if self.unread:
+            write_json(self.folder / f"unread_{self.blocks[0]}.json", self.unread)
+        self.noted[self.blocks] = True
+        self.noted.flush()
+        self.blocks, self.unread = [], []
+
+    def end(self) -> list[Unread]:
+        """Removes the notes; gives the faces that could not be read, by row."""
+        unread = {tuple(face) for file in self.folder.glob("unread_*.json") for face in read_json(file)}
+        self._clear()
+        return sorted(unread)
+
+    def _clear(self) -> None:
+        for pattern in ("finished_*.npy", "unread_*.json"):
+            for file in self.folder.glob(pattern):
+                file.unlink()
+
+
+class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]]]]):
+    """Consecutive faces of a store: rows, uint8 [n, size, size, 3] of the readable ones, and the others."""
+
+    def __init__(self, store: Store, size: int, batch_size: int):
+        self.store, self.size, self.batch_size = store, size, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.store) // self.batch_size)
+
+    def __getitem__(self, block: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]]]:
+        if not 0 <= block < len(self):
+            raise IndexError(block)
+        start = block * self.batch_size
+        rows, faces, unread = [], [], []
+        for row in range(start, min(start + self.batch_size, len(self.store))):
+            try:
+                faces.append(resized(self.store.read(row), self.size))
+                rows.append(row)
+            except UnreadableFace as error:
+                unread.append((row, error.key, error.reason))
+        images = np.stack(faces) if faces else np.empty((0, self.size, self.size, 3), np.uint8)
+        return np.array(rows, np.int64), images, unread

@@ -1,0 +1,132 @@
+"""Recognisers in ONNX: running and writing them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+from torch import nn
+
+from facerec.pipeline.files import InputError
+
+TOLERANCE = 1e-3
+
+
+class Recogniser:
+    """A face recogniser in ONNX, as insightface runs them.
+
+    A graph made for one face at a time is opened up to batches, where that leaves its embeddings as they were.
+
+    Args:
+        path: The .onnx file.
+        device: ``"cuda"`` to run there where onnxruntime can.
+
+    Attributes:
+        input_size: Height and width of the faces it takes, in pixels.
+        embedding_size: Length of an embedding.
+
+    Raises:
+        InputError: Not a readable ONNX file, or not a network from a square face to an embedding.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu"):
+        with readable_network(path):
+            graph = onnx.load(path)
+            fixed = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+            _open_batch(graph)
+            session = open_session(graph, device)
+            _check(path, session)
+            self.model = ArcFaceONNX(str(path), session)
+        self.input_size = int(self.model.input_size[0])
+        self.batched = True
+        probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
+        self.embedding_size = self(probe[:1]).shape[1]
+        self.batched = not fixed or self._batches(probe)
+        if not self.batched:
+            self.model.session = open_session(onnx.load(path), device)
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
+        if not self.batched and len(faces) > 1:
+            return np.concatenate([self(face[None]) for face in faces])
+        images = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32)
+        return self.model.forward(images).reshape(len(faces), -1)
+
+    def _batches(self, probe: np.ndarray) -> bool:
+        single = np.concatenate([self(face[None]) for face in probe])
+        try:
+            together = self(probe)
+        except Exception:  # whatever onnxruntime raises for a graph that holds its batch size inside
+            return False
+        return together.shape == single.shape and bool(np.allclose(together, single, rtol=TOLERANCE, atol=TOLERANCE))
+
+
+@contextmanager
+def readable_network(path: Path) -> Iterator[None]:
+    """Turns whatever reading a network raises into an `InputError` of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # protobuf and onnxruntime raise many kinds, none with a common ancestor
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: not a readable ONNX network ({reason})") from None
+
+
+def _open_batch(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "faces"
+    del model.graph.value_info[:]
+
+
+def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session of onnxruntime, on CUDA where that is asked for and available; 0 threads are all cores."""
+    providers = ["CPUExecutionProvider"]
+    if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, "CUDAExecutionProvider")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+
+
+def _check(path: Path, session: onnxruntime.InferenceSession) -> None:
+    inputs = [value.shape for value in session.get_inputs()]
+    outputs = [value.shape for value in session.get_outputs()]
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]) != 4 or inputs[0][1] != 3:
+        raise InputError(f"{path}: inputs {inputs}, outputs {outputs}; a recogniser takes faces and gives embeddings")
+    height, width = inputs[0][2:]
+    if not isinstance(height, int) or height != width:
+        raise InputError(f"{path}: takes images of {height}x{width}; a recogniser takes square faces of a fixed size")
+
+
+OPSET = 17
+
+
+def write_onnx(network: nn.Module, input_size: int, path: Path) -> None:
+    """Writes a backbone as an ONNX graph from ``faces`` to ``embeddings``, for any number of faces at once.
+
+    Nothing before the first layer subtracts or multiplies: by such nodes insightface recognises networks that take
+    values from 0 to 255, and it gives all others (value - 127.5) / 127.5, which is what ours take.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        input_size: Height and width of its faces, in pixels.
+        path: The file.
+    """
+    with warnings.catch_warnings():
+        # The exporter that traces is deprecated; its successor needs the package onnxscript.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network, (torch.zeros(2, 3, input_size, input_size),), path, dynamo=False, opset_version=OPSET,
+            input_names=["faces"], output_names=["embeddings"],
+            dynamic_axes={"faces": {0: "n"}, "embeddings": {0: "n"}},
+        )  # fmt: skip

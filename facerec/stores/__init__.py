@@ -1,0 +1,1 @@
+"""Faces on disk behind one interface."""

@@ -1,0 +1,98 @@
+"""Opens a face store of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from facerec.pipeline.files import InputError, load_array
+from facerec.stores.folder import FileStore, image_files, open_list
+from facerec.stores.shards import ShardStore, read_index
+from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
+from facerec.stores.union import ORDER, UnionStore
+
+
+def open_store(path: Path) -> Store:
+    """Opens a face store of any kind.
+
+    Raises:
+        InputError: Nothing there, no faces, repeated keys, an unreadable list or index, a tar file cut short.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / INDEX).exists():
+            return ShardStore(path, read_index(path / INDEX))
+        if (path / LIST).exists():
+            return open_list(path / LIST)
+        if (path / RECORDS).exists():
+            return _open_records(path, path / RECORDS)
+        if (path / STORES).exists():
+            return _open_union(path, path / STORES)
+        keys = sorted(image_files(path, ""))
+        return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
+    if not path.exists():
+        raise InputError(f"{path}: no such face store")
+    if path.suffix == ".tsv":
+        return open_list(path)
+    if path.suffix == ".rec":
+        return _open_records(path, path)
+    if path.name == STORES:
+        return _open_union(path, path)
+    raise InputError(
+        f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list, a .rec file or {STORES}"
+    )
+
+
+def _open_records(path: Path, file: Path) -> Store:
+    from facerec.stores.recordio import open_recordio  # which imports this module
+
+    return open_recordio(path, file)
+
+
+def _open_union(path: Path, file: Path) -> Store:
+    from facerec.stores.open import open_union  # which imports this module
+
+    return open_union(path, file)
+
+
+def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionStore:
+    """Opens the stores of a list.
+
+    Args:
+        path: The union's, for messages.
+        file: The list.
+        inside: The lists that this one stands in.
+
+    Raises:
+        InputError: Not text, no stores, a line of more than two fields, one name twice, a list that stands in itself,
+            an order that is none of rows, or a store that cannot be opened.
+    """
+    inside = (*inside, file.resolve())
+    try:
+        lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as text ({error})") from None
+    if not lines or not all(1 <= len(fields) <= 2 and all(fields) for fields in lines):
+        raise InputError(f"{file}: expected one store a line, its path, or path<TAB>name")
+    names = [fields[-1] for fields in lines]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{file}: {twice!r} stands there more than once; give one of them another name, after a tab")
+    stores = [_open_part(file.parent / fields[0], inside) for fields in lines]
+    order = None
+    if (file.parent / ORDER).exists():
+        order = np.asarray(load_array(file.parent / ORDER, kind="iu", ndim=1), np.int64)
+        rows = sum(map(len, stores))
+        if order.min() < 0 or order.max() >= rows or len(np.unique(order)) < len(order):
+            raise InputError(f"{file.parent / ORDER}: not an order of the {rows} faces of the stores in {file.name}")
+    return UnionStore(path, stores, names, order)
+
+
+def _open_part(path: Path, inside: tuple[Path, ...]) -> Store:
+    file = path if path.name == STORES else path / STORES
+    if not file.is_file():
+        return open_store(path)
+    if file.resolve() in inside:
+        raise InputError(f"{inside[-1]}: {path} leads back to {file}; a list of stores cannot have itself in it")
+    return open_union(path, file, inside)

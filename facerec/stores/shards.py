@@ -1,0 +1,119 @@
+"""Face stores in tar shards with an index."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from facerec.pipeline.files import InputError
+from facerec.stores.store import INDEX, Store
+
+COLUMNS = ("shard", "offset", "length", "key", "identity")
+
+
+class ShardStore(Store):
+    """Faces in uncompressed tar files, found by offset."""
+
+    def __init__(self, path: Path, table: pa.Table):
+        super().__init__(path, table["key"].to_pylist(), table["identity"].to_pylist())
+        shards = table["shard"].combine_chunks().dictionary_encode()
+        self.shards = [os.path.normpath(path / name) for name in shards.dictionary.to_pylist()]
+        self.shard = shards.indices.to_numpy()
+        self.offset, self.length = table["offset"].to_numpy(), table["length"].to_numpy()
+        for number, shard in enumerate(self.shards):
+            rows = self.shard == number
+            _check_shard(Path(shard), int((self.offset[rows] + self.length[rows]).max()))
+
+    def encoded(self, row: int) -> bytes:
+        """The member's bytes."""
+        with open(self.shards[self.shard[row]], "rb") as file:  # noqa: PTH123 (called per face)
+            file.seek(self.offset[row])
+            return file.read(self.length[row])
+
+    def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
+        """Writes an index into the same shards."""
+        rows = np.fromiter(rows, np.int64)
+        names = [os.path.relpath(Path(shard).resolve(), out.resolve()) for shard in self.shards]
+        identities = [self.identities[row] if named else None for row in rows]
+        columns = (
+            [names[self.shard[row]] for row in rows], self.offset[rows], self.length[rows],
+            [self.keys[row] for row in rows], identities,
+        )  # fmt: skip
+        write_index(out / INDEX, columns)
+
+
+def write_index(path: Path, columns: Sequence[Sequence[object] | np.ndarray]) -> None:
+    """Writes an index of tar shards: `COLUMNS`, each [n]; shards as paths relative to the index's folder."""
+    types = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    pq.write_table(pa.table(arrays, names=list(COLUMNS)), path)
+
+
+def write_shards(source: Store, out: Path, limit: int) -> Iterator[tuple[str, int, int]]:
+    """Writes shards; yields for each face its shard, the offset of its bytes, and their number."""
+    labels = source.labels
+    shards = 0
+    tar = None
+    try:
+        for row in tqdm(range(len(source)), "pack", unit=" faces", disable=None):
+            if tar is None or tar.offset >= limit:
+                if tar is not None:
+                    tar.close()
+                name = f"faces-{shards:06d}.tar"
+                tar = tarfile.open(out / name, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed below)
+                shards += 1
+            try:
+                encoded = source.encoded(row)
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({reason})") from None
+            yield name, _add(tar, f"{row:09d}{Path(source.keys[row]).suffix.lower()}", encoded), len(encoded)
+            if labels is not None and labels[row] >= 0:
+                _add(tar, f"{row:09d}.cls", b"%d" % labels[row])
+    finally:
+        if tar is not None:
+            tar.close()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
+    """Appends a member and returns the offset of its content."""
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    offset = tar.offset + tarfile.BLOCKSIZE
+    tar.addfile(member, BytesIO(content))
+    return offset
+
+
+def read_index(path: Path) -> pa.Table:
+    """Reads an index of tar shards.
+
+    Raises:
+        InputError: Not readable, or columns that are missing or empty.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a readable index ({reason}); pack the faces again") from None
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; an index has {', '.join(COLUMNS)}")
+    if any(table[name].null_count for name in COLUMNS[:4]):
+        raise InputError(f"{path}: empty values in {', '.join(COLUMNS[:4])}; pack the faces again")
+    return table
+
+
+def _check_shard(shard: Path, end: int) -> None:
+    if not shard.is_file():
+        raise InputError(f"{shard}: no such shard, but the index refers to it")
+    size = shard.stat().st_size
+    if size < end:
+        raise InputError(f"{shard}: {size} bytes, but the index refers to {end}; it was cut short, copy it again")

@@ -1,0 +1,106 @@
+"""Faces on disk behind one interface: row i is the same face everywhere.
+
+A store is a folder of images (identity = the folder an image lies in; images directly in the store have none), a list
+(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), tar shards with ``index.parquet``,
+insightface's ``train.rec`` with ``train.idx`` (`facerec.stores.recordio`), or ``stores.txt``, several of these as one
+(`facerec.stores.union`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facerec.pipeline.files import InputError
+from facerec.stores.pixels import decode
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+class UnreadableFace(Exception):  # noqa: N818 (it says what the face is)
+    """A face that cannot be read or decoded.
+
+    Attributes:
+        key: Which one.
+        reason: Why.
+    """
+
+    def __init__(self, key: str, reason: str):
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}"
+
+
+class Store:
+    """Faces by row. Picklable, so that loader workers may hold one.
+
+    Attributes:
+        path: Where it was opened.
+        keys: The name of each face, unique.
+        identities: The name of each face's identity, None where unknown.
+    """
+
+    def __init__(self, path: Path, keys: Sequence[str], identities: Sequence[str | None]):
+        self.path, self.keys, self.identities = path, list(keys), list(identities)
+        if not self.keys:
+            raise InputError(
+                f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST}, {INDEX}, {RECORDS} or {STORES}"
+            )
+        if len(set(self.keys)) != len(self.keys):
+            raise InputError(f"{path}: {_repeated(self.keys)!r} stands there more than once; keys must be unique")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Int64 [n], identities numbered by sorted name, -1 where unknown; None if no face has an identity."""
+        names = sorted({name for name in self.identities if name is not None})
+        numbers = {name: number for number, name in enumerate(names)}
+        labels = np.fromiter((-1 if x is None else numbers[x] for x in self.identities), np.int64, len(self))
+        return labels if names else None
+
+    def encoded(self, row: int) -> bytes:
+        """The image file of a face.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        raise NotImplementedError
+
+    def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
+        """Writes the store of some rows, in their order, into a folder, referring to this one's files.
+
+        Args:
+            rows: Which.
+            out: An existing folder.
+            named: Whether the identities go along.
+        """
+        raise NotImplementedError
+
+    def read(self, row: int) -> np.ndarray:
+        """A face as uint8 RGB [height, width, 3].
+
+        Raises:
+            UnreadableFace: No such file, or not an image, or a damaged one.
+        """
+        key = self.keys[row]
+        try:
+            return decode(self.encoded(row))
+        except (OSError, ValueError) as error:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            raise UnreadableFace(key, " ".join(reason.split())) from None
+
+
+def _repeated(keys: Sequence[str]) -> str:
+    seen: set[str] = set()
+    return next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]

@@ -1,0 +1,141 @@
+"""Labelled and pseudo-labelled faces as one training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facerec.pipeline.files import InputError, load_array, load_labels
+from facerec.stores.open import open_store
+from facerec.stores.store import Store
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Faces of several stores with classes.
+
+    Attributes:
+        stores: Where the faces are.
+        store: int64 [n], which of the stores.
+        row: int64 [n], the row there.
+        label: int64 [n], consecutive from 0; those of the first store come first.
+        weight: float32 [n], of the face in the loss, > 0.
+    """
+
+    stores: tuple[Store, ...]
+    store: np.ndarray
+    row: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.label.max()) + 1
+
+    @property
+    def first_classes(self) -> int:
+        """Number of classes of the first store."""
+        return int(self.label[self.store == 0].max(initial=-1)) + 1
+
+
+def combine_stores(
+    parts: Sequence[tuple[Store, np.ndarray, np.ndarray | None]], same_as: np.ndarray | None = None
+) -> TrainingSet:
+    """Makes one training set of several stores, each with classes of its own.
+
+    Args:
+        parts: A store, its labels int64 [n] (rows with -1 are left out), and weights float [n] or None
+            (rows with weight 0 are left out).
+        same_as: Int64 [labels of the last part], the label of the first part that is the same person, so that the
+            faces join that class; -1 for none.
+
+    Raises:
+        InputError: Fewer than two classes in all, or `same_as` with a label that no face of the first part has.
+    """
+    numbers, rows, labels, weights = [], [], [], []
+    known, classes = np.empty(0, np.int64), 0
+    for number, (_, part_labels, part_weights) in enumerate(parts):
+        part_weights = np.ones(len(part_labels), np.float32) if part_weights is None else part_weights
+        row = np.flatnonzero((part_labels >= 0) & (part_weights > 0))
+        names, label = np.unique(part_labels[row], return_inverse=True)
+        joins = same_as[names] if same_as is not None and number == len(parts) - 1 else np.full(len(names), -1)
+        number_of = np.where(joins < 0, classes - 1 + np.cumsum(joins < 0), _places(joins, known))
+        numbers.append(np.full(len(row), number))
+        rows.append(row)
+        labels.append(number_of[label])
+        weights.append(part_weights[row].astype(np.float32))
+        classes += int((joins < 0).sum())
+        known = names if number == 0 else known
+    if classes < 2:
+        where = " and ".join(str(store.path) for store, _, _ in parts)
+        raise InputError(f"{where}: {classes} class(es) with used faces; training needs at least two")
+    return TrainingSet(
+        tuple(store for store, _, _ in parts),
+        *(np.concatenate(arrays) for arrays in (numbers, rows, labels, weights)),
+    )
+
+
+def _places(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Where labels stand among the known ones, which ascend; anything for -1."""
+    missing = wanted[(wanted >= 0) & ~np.isin(wanted, known)]
+    if missing.size:
+        raise InputError(f"same_as.npy names class {missing[0]}, but no used labelled face has it; cluster with these")
+    return np.searchsorted(known, wanted)
+
+
+def gather(faces: Path | None, labels: Path | None, unlabelled: Path | None, pseudo_labels: Path | None) -> TrainingSet:
+    """The training set of labelled and pseudo-labelled faces, see `train`.
+
+    Raises:
+        InputError: Neither given, one of a pair without the other, or unusable files.
+    """
+    if (unlabelled is None) != (pseudo_labels is None):
+        raise InputError("--unlabelled and --pseudo-labels go together; one of them is missing")
+    if labels is not None and faces is None:
+        raise InputError(f"--labels {labels} without --faces; say which faces they belong to")
+    parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
+    if faces is not None:
+        store = open_store(faces)
+        known = store.labels if labels is None else load_labels(labels, len(store))
+        if known is None:
+            raise InputError(f"{faces}: no face has an identity; give --labels, or images in a folder per identity")
+        parts.append((store, known, None if labels is None else _weights(labels, len(store))))
+    if unlabelled is not None and pseudo_labels is not None:
+        store = open_store(unlabelled)
+        parts.append((store, load_labels(pseudo_labels, len(store)), _weights(pseudo_labels, len(store))))
+    if not parts:
+        raise InputError("no faces to train on; give --faces, or --unlabelled with --pseudo-labels, or all of them")
+    both = faces is not None and pseudo_labels is not None
+    return combine_stores(parts, _same_as(pseudo_labels, parts[-1][1]) if both and pseudo_labels else None)
+
+
+def _weights(labels: Path, rows: int) -> np.ndarray | None:
+    file = labels / "weights.npy"
+    if not (labels.is_dir() and file.exists()):
+        return None
+    weights = np.asarray(load_array(file, kind="f", ndim=1))
+    if len(weights) != rows:
+        raise InputError(f"{file}: {len(weights)} weights for {rows} faces; they must match one to one")
+    if not np.all(np.isfinite(weights)) or weights.min() < 0:
+        raise InputError(f"{file}: weights must be finite and not negative; found {weights.min()} to {weights.max()}")
+    return weights
+
+
+def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
+    file = pseudo_labels / "same_as.npy"
+    if not (pseudo_labels.is_dir() and file.exists()):
+        return None
+    same_as = np.asarray(load_array(file, kind="iu", ndim=1), np.int64)
+    if len(same_as) <= labels.max() or same_as.min() < -1:
+        raise InputError(
+            f"{file}: {len(same_as)} entries from {same_as.min()} for pseudo classes 0 to {labels.max()}; it has a "
+            "labelled class or -1 for each"
+        )
+    return same_as

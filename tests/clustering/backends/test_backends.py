@@ -1,0 +1,159 @@
+"""What single backends promise beyond the conformance suite."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse.csgraph import connected_components
+
+from clustering.backends import hac
+from clustering.backends.aro import Aro
+from clustering.backends.components import Components
+from clustering.backends.dbscan import Dbscan
+from clustering.backends.finch import Finch
+from clustering.backends.graclus import Graclus
+from clustering.backends.hac import HacAverage, HacSingle
+from clustering.backends.hdbscan import Hdbscan
+from clustering.backends.infomap import Infomap
+from clustering.backends.kmeans import KMeans
+from clustering.backends.leiden import Leiden
+from clustering.backends.networks.l2c import L2c, PairNetwork, likelihood_loss
+from clustering.graph.edges import Edges, reordered, value_order
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import consecutive
+from eval.clusters.scores import scores
+from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError
+
+
+def test_edges_by_hand():
+    neighbors = np.array([[1, 2], [0, -1], [1, 0]], np.int32)
+    similarities = np.array([[0.9, 0.5], [0.8, 0], [0.4, 0.5]], np.float32)
+    edges = Edges.of(KnnGraph(np.eye(3, dtype=np.float32), neighbors, similarities))
+    assert list(zip(edges.i, edges.j, edges.mutual, strict=True)) == [(0, 1, True), (0, 2, True), (1, 2, False)]
+    np.testing.assert_allclose(edges.similarity, [0.9, 0.5, 0.4])
+
+
+def test_a_reordered_graph_is_that_of_reordered_faces(blobs):
+    embeddings = blobs(spread=0.9)[0]
+    order = value_order(embeddings)
+    found, expected = reordered(KnnGraph.build(embeddings, 4), order), KnnGraph.build(embeddings[order], 4)
+    np.testing.assert_array_equal(found.neighbors, expected.neighbors)
+    shuffled = np.random.default_rng(0).permutation(len(embeddings))
+    np.testing.assert_array_equal(embeddings[shuffled][value_order(embeddings[shuffled])], embeddings[order])
+
+
+def test_dbscan_with_one_sample_is_components_at_a_threshold(blobs):
+    embeddings, _ = blobs(spread=0.9)
+    n = len(embeddings)
+    found = Dbscan(0.7, 1, k=n).cluster(KnnGraph.build(embeddings, n - 1)).labels
+    np.testing.assert_array_equal(found, consecutive(connected_components(embeddings @ embeddings.T >= 0.7)[1]))
+
+
+def test_dbscan_border_goes_to_its_most_similar_core():
+    angles = np.deg2rad([0, 10, 20, 45, 75, 85, 95])  # the face at 45 is 25 from one core, 30 from another
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = Dbscan(float(np.cos(np.deg2rad(31))), 4).cluster(KnnGraph.build(embeddings, 6)).labels
+    assert labels[3] == labels[2]
+
+
+def test_average_linkage_says_before_it_starts_that_faces_are_too_many(blobs, monkeypatch):
+    monkeypatch.setattr(hac, "AVERAGE_LIMIT", 50)
+    with pytest.raises(InputError, match="96 faces have a neighbour at 0.2; it takes 50 at most"):
+        HacAverage(0.2).cluster(KnnGraph.build(blobs()[0], 3))
+
+
+def test_single_linkage_of_too_many_crowded_faces_is_that_of_the_graph(blobs, monkeypatch):
+    monkeypatch.setattr(hac, "SINGLE_LIMIT", 0)
+    graph = KnnGraph.build(blobs(spread=0.9)[0], 2)
+    expected = Components(0.3, False, 2).cluster(graph).labels
+    np.testing.assert_array_equal(HacSingle(0.3).cluster(graph).labels, expected)
+
+
+def test_finch_cuts_each_branch_where_its_faces_stop_to_be_alike():
+    rng = np.random.default_rng(0)
+    tight = normalize(np.array([[1.0, 0, 0, 0]]) + 0.02 * rng.normal(size=(6, 4)))
+    loose = normalize(rng.normal(size=(6, 4)) * [0, 1, 1, 1])
+    labels = Finch(0.95).cluster(KnnGraph.build(np.vstack([tight, loose]), 5)).labels
+    np.testing.assert_array_equal(labels[:6], 0)
+    assert len(np.unique(labels[6:])) >= 4
+
+
+@pytest.mark.parametrize("backend", [Infomap, Leiden])
+def test_an_optional_library_that_is_missing_is_named(backend, blobs, monkeypatch):
+    monkeypatch.setitem(sys.modules, {"infomap": "infomap", "leiden": "igraph"}[backend.name], None)
+    with pytest.raises(InputError, match=r"is not installed; pip install 'facerec-pseudolabel\[communities\]'"):
+        backend().cluster(KnnGraph.build(blobs()[0], 3))
+
+
+def test_infomap_separates_cliques():
+    pytest.importorskip("infomap")
+    graph = two_cliques()
+    np.testing.assert_array_equal(Infomap(0.1).cluster(graph).labels, [0] * 5 + [1] * 5)
+    np.testing.assert_array_equal(Infomap(0.95).cluster(graph).labels, np.arange(10))
+
+
+def test_leidens_resolution_is_a_density():
+    """Two cliques of weight 0.9 and one edge of 0.3 between them, 25 pairs: joined below 0.3 / 25."""
+    pytest.importorskip("igraph")
+    graph = two_cliques()
+    np.testing.assert_array_equal(Leiden(0.013, 0.1).cluster(graph).labels, [0] * 5 + [1] * 5)
+    np.testing.assert_array_equal(Leiden(0.011, 0.1).cluster(graph).labels, 0)
+    np.testing.assert_array_equal(Leiden(0.91, 0.1).cluster(graph).labels, np.arange(10))
+
+
+def two_cliques() -> KnnGraph:
+    neighbors = np.array([[j for j in range(10) if j != i and j // 5 == i // 5] + [-1] for i in range(10)], np.int32)
+    similarities = np.where(neighbors >= 0, 0.9, 0).astype(np.float32)
+    neighbors[0, 4], similarities[0, 4] = 5, 0.3
+    return KnnGraph(np.eye(10, dtype=np.float32), neighbors, similarities)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dbscan(min_similarity=2.0), "min_similarity is 2.0; it must be a number from -1 to 1"),
+        (lambda: Dbscan(min_samples=0), "min_samples is 0"),
+        (lambda: KMeans(faces_per_cluster=0), "faces_per_cluster is 0"),
+        (lambda: Finch(min_similarity="x"), "min_similarity is 'x'"),
+        (lambda: Components(mutual=1), "mutual is 1; it must be one of True, False"),
+        (lambda: Components(k=2.5), "k is 2.5; it must be a whole number"),
+        (lambda: HacAverage(min_similarity=-2), "min_similarity is -2"),
+        (lambda: HacSingle(min_similarity=None), "min_similarity is None"),
+        (lambda: Hdbscan(min_cluster_size=1), "min_cluster_size is 1; it must be a number from 2"),
+        (lambda: Hdbscan(max_distance=3), "max_distance is 3"),
+        (lambda: Aro(max_distance=-1), "max_distance is -1"),
+        (lambda: Graclus(sweeps=-1), "sweeps is -1"),
+        (lambda: Infomap(seed=0), "seed is 0"),
+        (lambda: Leiden(resolution="high"), "resolution is 'high'"),
+    ],
+)
+def test_refused_settings(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_l2cs_loss_by_hand():
+    p, q = torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.5, 0.5], [0.25, 0.75]])
+    expected = -(np.log(0.5) + 0.2 * np.log(0.25) + 0.8 * np.log(0.75)) / 2
+    assert likelihood_loss(p, q, torch.tensor([1.0, 0.2])).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_l2c_finds_other_people(blobs):
+    embeddings, labels = blobs(identities=10, faces=10, spread=0.7, seed=1)
+    trained = L2c.learn(embeddings, labels, 0, epochs=20, learning_rate=0.01)
+    assert trained.faces_per_cluster == 10
+    others, truth = blobs(identities=12, faces=10, spread=0.7, seed=2)
+    found = trained.cluster(KnnGraph.build(others, 8))
+    assert found.labels.max() < 12
+    assert scores(truth, found.labels)["bcubed_f"] > 0.7
+
+
+def test_l2c_says_before_it_starts_that_clusters_are_too_many():
+    faces = normalize(np.random.default_rng(0).normal(size=(2003, 4)))
+    graph = KnnGraph(faces, np.full((2003, 1), -1, np.int32), np.zeros((2003, 1), np.float32))
+    with pytest.raises(InputError, match="up to 1,000 clusters; 2,003 faces at 2 a cluster are 1,002"):
+        L2c(PairNetwork(4, 8), faces_per_cluster=2.0).cluster(graph)

@@ -1,0 +1,94 @@
+"""The command ``cluster`` without a graph: which one it makes, and what becomes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.clusterer import Clustering
+from clustering.commands.cluster import cluster
+from clustering.commands.knn import knn
+from clustering.graph import costs as plan
+from clustering.graph.approximate import approximate
+from clustering.graph.build import graph_of
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import InputError
+
+
+@pytest.fixture
+def faces(tmp_path, blobs):
+    np.save(tmp_path / "faces.npy", blobs(identities=30, faces=6, spread=0.7)[0])
+    return tmp_path / "faces.npy"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.npy")}
+
+
+@pytest.mark.parametrize("backend", ["dbscan", "hilander"])
+def test_makes_the_graph_that_knn_makes_and_removes_it(faces, tmp_path, backend):
+    alone = cluster(backend, faces, tmp_path / "alone")
+    assert contents(alone) == contents(cluster(backend, faces, tmp_path / "given", knn=knn(faces, tmp_path / "knn")))
+    assert {"labels.npy", "confidence.npy", "config.yaml", "meta.json"} <= set(names(alone)) <= {
+        "labels.npy", "confidence.npy", "config.yaml", "meta.json", "levels", "model.safetensors",
+    }  # fmt: skip
+
+
+def test_many_faces_get_the_approximate_graph(tmp_path, blobs, monkeypatch):
+    np.save(tmp_path / "faces.npy", blobs(identities=150, faces=8, spread=0.7)[0])
+    monkeypatch.setitem(plan.MOST_OPERATIONS, "cpu", 1e6)
+    chosen = []
+    monkeypatch.setattr("clustering.graph.build.approximate", lambda *a: chosen.append("ivf") or approximate(*a))
+    cluster("dbscan", tmp_path / "faces.npy", tmp_path / "clusters")
+    assert chosen == ["ivf"]
+
+
+def test_too_little_memory_is_said_before_it_starts(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "available_memory", lambda: 1 << 20)
+    with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
+        cluster("dbscan", faces, tmp_path / "clusters")
+    assert names(tmp_path) == ["faces.npy"]
+
+
+def test_a_stopped_run_goes_on_with_its_graph(faces, tmp_path, monkeypatch):
+    straight = cluster("hilander", faces, tmp_path / "straight")
+
+    def stopped(clustering, folder):
+        save(clustering, folder)
+        raise KeyboardInterrupt
+
+    save = Clustering.save
+    monkeypatch.setattr(Clustering, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        cluster("hilander", faces, tmp_path / "clusters")
+    assert {"graph", "labels.npy", "levels"} <= set(names(tmp_path / "clusters.partial"))
+    monkeypatch.setattr(Clustering, "save", save)
+    monkeypatch.setattr("clustering.graph.blocks_on_disk._write", lambda *_: pytest.fail("searched again"))
+    assert contents(cluster("hilander", faces, tmp_path / "clusters")) == contents(straight)
+
+
+def test_half_precision_is_accepted(faces, tmp_path):
+    single = np.load(faces)
+    np.save(tmp_path / "half.npy", single.astype(np.float16))
+    half = cluster("hilander", tmp_path / "half.npy", tmp_path / "clusters")
+    expected = np.load(cluster("hilander", faces, tmp_path / "single") / "labels.npy")
+    assert np.mean(np.load(half / "labels.npy") == expected) > 0.98
+    assert "graph" not in names(half)
+
+
+def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeypatch):
+    embeddings, made = load_embeddings(faces), KnnGraph.load(knn(faces, tmp_path / "knn"), np.load(faces))
+    (tmp_path / "out").mkdir()
+    graph = graph_of(embeddings, None, 10, tmp_path / "out")
+    np.testing.assert_array_equal(graph.neighbors, made.neighbors)
+    np.testing.assert_array_equal(graph.similarities, made.similarities)
+    assert names(tmp_path / "out") == []
+    monkeypatch.setattr(plan, "available_memory", lambda: 1 << 20)
+    with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
+        graph_of(embeddings, None, 10, tmp_path / "out")
+    assert names(tmp_path / "out") == []

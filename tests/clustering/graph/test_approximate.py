@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from clustering.commands.knn import knn
+from clustering.graph import approximate as module
+from clustering.graph.approximate import approximate, best, both_ways, doubt_limit, recall_per_row, sampled
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from clustering.graph import blocks_on_disk
+from clustering.commands.knn import knn
+
+blocks_on_disk.LEAST_ROWS = 500
+marked, touch = [], Path.touch
+def touch_and_die(path):
+    touch(path)
+    marked.append(path)
+    if len(marked) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.touch = touch_and_die
+knn(Path(sys.argv[1]), Path(sys.argv[2]), k=5, index=sys.argv[4])
+"""
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    """Identities of one to sixty faces, some of them unreadable."""
+    random = np.random.default_rng(3)
+    sizes = np.clip(random.lognormal(1.5, 1.2, 400).astype(int), 1, 60)
+    labels = random.permutation(np.repeat(np.arange(400), sizes))[:2200]
+    centres = normalize(random.normal(size=(400, 32)))
+    rows = normalize(centres[labels] + 0.7 * normalize(random.normal(size=(len(labels), 32))))
+    rows[[7, 500, len(rows) - 1]] = 0
+    return rows
+
+
+@pytest.fixture(scope="module")
+def file(faces, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("faces") / "embeddings.npy"
+    np.save(path, faces)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(file, tmp_path_factory) -> Path:
+    return knn(file, tmp_path_factory.mktemp("graph") / "knn", k=5, index="ivf")
+
+
+def test_best_by_hand():
+    embeddings = normalize(np.array([[1, 0], [1, 1], [0, 1], [-1, 0], [2, 1]]))
+    ids, cosines = best(embeddings, np.array([0, 2]), np.array([[0, 3, 1, 1, 4], [-1, 0, 3, 0, 2]]), 4)
+    np.testing.assert_array_equal(ids, [[4, 1, 3, -1], [0, 3, -1, -1]])
+    np.testing.assert_allclose(cosines, [[2 / 5**0.5, 0.5**0.5, -1, 0], [0, 0, 0, 0]], atol=1e-6)
+
+
+def test_best_pads_when_there_are_few_candidates():
+    ids, cosines = best(np.eye(3, dtype=np.float32), np.array([1]), np.array([[2]]), 3)
+    np.testing.assert_array_equal(ids, [[2, -1, -1]])
+    np.testing.assert_array_equal(cosines, [[0, 0, 0]])
+
+
+def test_both_ways_by_hand(monkeypatch):
+    monkeypatch.setattr(module, "BACK_LINKS", 2)
+    links = np.array([[3, 1], [3, -1], [1, 3], [0, -1]], dtype=np.int32)
+    expected = [[3, 1, 3, -1], [3, -1, 2, 0], [1, 3, -1, -1], [0, -1, 0, 1]]  # of 3's three, those to which it is first
+    np.testing.assert_array_equal(both_ways(links), expected)
+
+
+def test_found_shares_by_hand():
+    truth = np.array([[1, 2, 3], [4, 5, -1], [6, 7, 8]])
+    found = np.array([[3, 2, 9], [4, -1, -1], [7, 8, 6]])
+    np.testing.assert_allclose(recall_per_row(found, truth), [2 / 3, 1 / 2, 1])
+
+
+def test_doubt_limit_by_hand():
+    cosines, shares = np.array([0.4, 0.1, 0.3, 0.2], np.float32), np.array([1.0, 0.2, 0.8, 0.6])
+    # recall without another search 0.65; with row 0.1 exact 0.85, with 0.2 0.95, with 0.3 all
+    for recall, limit in ((0.6, 0.1), (0.8, 0.2), (0.85, 0.2), (0.9, 0.3), (1.0, 0.4)):
+        assert doubt_limit(cosines, shares, np.ones(4), recall) == pytest.approx(limit)
+    assert doubt_limit(cosines, shares - 0.1, np.ones(4), 1.0) == module.ABOVE_ALL
+    again = np.array([1.0, 0.8, 0.9, 0.9])  # 0.80, 0.875, 0.90
+    for recall, limit in ((0.8, 0.2), (0.81, 0.3), (0.9, 0.4)):
+        assert doubt_limit(cosines, shares, again, recall) == pytest.approx(limit)
+    assert doubt_limit(cosines, shares, again, 0.91) is None
+
+
+def test_a_cheaper_search_in_some_cells_is_taken_where_it_reaches_the_recall(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CELL_ROWS", 20)
+    monkeypatch.setattr(module, "CELLS_PROBED", 1)
+    rows = np.flatnonzero(faces.any(axis=1))
+    true = KnnGraph.build(faces, 5).neighbors[rows]
+    found = {}
+    for recall in (0.9, 1.0):
+        lists, again = approximate(faces, rows, tmp_path, tmp_path / f"{recall}", 5, recall, 0)
+        found[recall] = recall_per_row(lists.neighbors[rows], true).mean()
+        assert 0 < again.share <= 1
+        assert again.cells in ([0] if recall == 1 else [len(rows) // 20 // part for part in module.WIDE_PARTS])
+    assert 0.89 < found[0.9] < found[1.0]
+    assert found[1.0] > 0.999
+
+
+def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_together(faces, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "CELL_ROWS", 20)
+    rows = np.flatnonzero(faces.any(axis=1))
+    faiss.write_index(module.inverted_file(faces, rows, 0), str(tmp_path / "index"))
+    index = module.read_inverted(tmp_path / "index")
+    together = module.in_cells(faces, rows, rows[:300], index, 40, 100)
+    apart = [module.in_cells(faces, rows, some, index, 40, 100) for some in np.split(rows[:300], [1, 8, 100])]
+    faiss.omp_set_num_threads(2)
+    try:
+        with_two = module.in_cells(faces, rows, rows[:300], index, 40, 100)
+    finally:
+        faiss.omp_set_num_threads(1)
+    for other in (np.concatenate(apart), with_two):
+        np.testing.assert_array_equal(np.sort(other, axis=1), np.sort(together, axis=1))
+
+
+def test_samples_are_of_readable_rows_and_seeded(monkeypatch):
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 2000)
+    readable = np.arange(0, 5000, 2)
+    rows = sampled(readable, 1)
+    assert len(rows) == 2000
+    assert set(rows) <= set(readable)
+    np.testing.assert_array_equal(rows, sampled(readable, 1))
+    assert not np.array_equal(rows, sampled(readable, 2))
+
+
+def test_finds_what_it_aims_at_and_says_so(faces, made):
+    graph, true = KnnGraph.load(made, faces), KnnGraph.build(faces, 5)
+    rows = np.flatnonzero(true.readable)
+    recall = recall_per_row(graph.neighbors[rows], true.neighbors[rows]).mean()
+    results = json.loads((made / "meta.json").read_text())["results"]
+    assert recall >= 0.97
+    assert results["recall@5"] == pytest.approx(recall, abs=0.01)
+    assert results["index"] == "ivf"
+    assert sorted(path.name for path in made.iterdir()) == ["meta.json", "neighbors.npy", "similarities.npy"]
+
+
+def test_similarities_are_the_cosines_in_order(faces, made):
+    graph = KnnGraph.load(made, faces)
+    expected = np.einsum("nd,nkd->nk", faces, faces[graph.neighbors])
+    np.testing.assert_allclose(graph.similarities, np.where(graph.valid, expected, 0), atol=1e-6)
+    assert np.all(np.diff(graph.similarities[graph.readable], axis=1) <= 0)
+
+
+def test_unreadable_rows_neither_have_nor_are_neighbours(faces, made):
+    graph = KnnGraph.load(made, faces)
+    unreadable = np.flatnonzero(~graph.readable)
+    assert np.all(graph.neighbors[unreadable] == -1)
+    assert not np.isin(graph.neighbors, unreadable).any()
+    assert graph.valid[graph.readable].all()
+
+
+def test_threads_do_not_matter(file, made, tmp_path):
+    faiss.omp_set_num_threads(2)
+    try:
+        again = knn(file, tmp_path / "knn", k=5, index="ivf")
+    finally:
+        faiss.omp_set_num_threads(1)
+    assert_same(again, made)
+
+
+def test_aiming_at_everything_searches_everything_exactly(faces, file, tmp_path):
+    graph = KnnGraph.load(knn(file, tmp_path / "knn", k=5, index="ivf", recall=1.0, min_recall=0.99), faces)
+    assert np.mean(graph.neighbors == KnnGraph.build(faces, 5).neighbors) > 0.99
+
+
+@pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 3), ("ivf", 7), ("ivf", 14)])
+def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index, blocks):
+    arguments = [str(file), str(tmp_path / "killed"), str(blocks), index]
+    root = Path(__file__).resolve().parents[3]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, capture_output=True,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+    assert not (tmp_path / "killed").exists()
+    monkeypatch.setattr("clustering.graph.blocks_on_disk.LEAST_ROWS", 500)
+    straight = knn(file, tmp_path / "straight", k=5, index=index)
+    assert len(list((tmp_path / "killed.partial").rglob("finished/*"))) == blocks
+    assert_same(knn(file, tmp_path / "killed", k=5, index=index), straight)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"index": "hnsw"}, "--index hnsw; choose one of auto, exact, ivf"),
+        ({"recall": 1.5}, r"--recall is 1.5; it is a share"),
+        ({"min_recall": -1}, r"--min-recall is -1; it is a share"),
+    ],
+)
+def test_options_that_are_none(file, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        knn(file, tmp_path / "knn", **options)
+    assert not (tmp_path / "knn.partial").exists()
+
+
+def test_few_faces_are_for_exact_search(tmp_path):
+    np.save(tmp_path / "few.npy", np.eye(20, dtype=np.float32))
+    with pytest.raises(
+        InputError, match="--index ivf with 20 readable faces; it needs more than 1000; use --index exact"
+    ):
+        knn(tmp_path / "few.npy", tmp_path / "knn", k=3, index="ivf")
+
+
+def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROUNDS", 0)
+    monkeypatch.setattr(module, "CELLS_PROBED", 1)
+    options = {"k": 5, "index": "ivf", "recall": 0.0}
+    with pytest.raises(
+        InputError, match=r"recall@5 of the ivf graph is 0\.\d{4} on a sample, below --min-recall 0.95; raise"
+    ):
+        knn(file, tmp_path / "knn", **options)
+    assert not (tmp_path / "knn").exists()
+    results = json.loads((knn(file, tmp_path / "knn", min_recall=0, **options) / "meta.json").read_text())["results"]
+    assert results["recall@5"] < 0.95
+
+
+def assert_same(one: Path, other: Path) -> None:
+    for name in ("neighbors.npy", "similarities.npy"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name

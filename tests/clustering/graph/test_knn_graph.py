@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering.commands.knn import knn
+from clustering.graph.approximate import recall_per_row
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError
+
+
+def brute_force(embeddings: np.ndarray, i: int, k: int) -> list[int]:
+    """The k nearest of one row: sort all others by cosine, then index."""
+    others = [j for j in range(len(embeddings)) if j != i and embeddings[j].any()]
+    return sorted(others, key=lambda j: (-float(embeddings[i] @ embeddings[j]), j))[:k]
+
+
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(1, 40), d=st.integers(2, 9), k=st.integers(1, 12), seed=st.integers(0, 99))
+def test_equals_brute_force(n, d, k, seed):
+    embeddings = normalize(np.random.default_rng(seed).normal(size=(n, d)))
+    graph = KnnGraph.build(embeddings, k)
+    assert graph.neighbors.dtype == np.int32
+    assert graph.similarities.dtype == np.float32
+    for i in range(n):
+        expected = brute_force(embeddings, i, k)
+        assert graph.neighbors[i].tolist() == expected + [-1] * (k - len(expected))
+        np.testing.assert_allclose(
+            graph.similarities[i, : len(expected)], embeddings[expected] @ embeddings[i], atol=1e-6
+        )
+    assert np.all(np.diff(graph.similarities[:, : min(k, n - 1)], axis=1) <= 0)
+
+
+def test_duplicates_stay_neighbours():
+    embeddings = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
+    graph = KnnGraph.build(embeddings, 2)
+    np.testing.assert_array_equal(graph.neighbors, [[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]])
+    np.testing.assert_array_equal(graph.similarities, np.ones((6, 2)))
+
+
+def test_many_duplicates_never_list_themselves():
+    graph = KnnGraph.build(np.ones((50, 1), np.float32), 4)
+    assert not np.any(graph.neighbors == np.arange(50)[:, None])
+    assert graph.valid.all()
+
+
+def test_unreadable_rows_neither_have_nor_are_neighbours():
+    embeddings = np.eye(4, dtype=np.float32)
+    embeddings[1] = 0
+    graph = KnnGraph.build(embeddings, 3)
+    np.testing.assert_array_equal(graph.neighbors, [[2, 3, -1], [-1, -1, -1], [0, 3, -1], [0, 2, -1]])
+    np.testing.assert_array_equal(graph.readable, [True, False, True, True])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    embeddings = normalize(np.random.default_rng(0).normal(size=(20, 4)))
+    np.save(tmp_path / "embeddings.npy", embeddings)
+    return tmp_path, embeddings
+
+
+def test_command_writes_what_load_reads(folder):
+    path, embeddings = folder
+    out = knn(path / "embeddings.npy", path / "knn", k=3)
+    graph = KnnGraph.load(out, embeddings)
+    np.testing.assert_array_equal(graph.neighbors, KnnGraph.build(embeddings, 3).neighbors)
+    assert graph.narrowed(2).k == 2
+
+
+def test_half_precision_gives_nearly_the_same_neighbours(tmp_path, blobs):
+    faces, _ = blobs(identities=40, faces=10, spread=0.8)
+    np.save(tmp_path / "half.npy", faces.astype(np.float16))
+    half, single = KnnGraph.load(knn(tmp_path / "half.npy", tmp_path / "half", k=5), faces), KnnGraph.build(faces, 5)
+    assert recall_per_row(half.neighbors, single.neighbors).mean() > 0.995
+    np.testing.assert_allclose(half.similarities, single.similarities, atol=1e-3)
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_half_precision_is_that_of_its_rounded_rows(tmp_path, blobs, index):
+    faces = blobs(identities=150, faces=10, spread=0.8)[0].astype(np.float16)
+    np.save(tmp_path / "half.npy", faces)
+    np.save(tmp_path / "rounded.npy", normalize(faces))
+    half, rounded = (knn(tmp_path / f"{name}.npy", tmp_path / name, k=5, index=index) for name in ("half", "rounded"))
+    for name in ("neighbors.npy", "similarities.npy"):
+        assert (half / name).read_bytes() == (rounded / name).read_bytes()
+    assert {path.name for path in half.iterdir()} == {"meta.json", "neighbors.npy", "similarities.npy"}
+
+
+@pytest.mark.parametrize(("k", "message"), [(0, "k is 0"), (20, "at most 19 neighbours; k is 20")])
+def test_impossible_k(folder, k, message):
+    path, _ = folder
+    with pytest.raises(InputError, match=message):
+        knn(path, path / "knn", k=k)
+    assert not (path / "knn").exists()
+    assert not (path / "knn.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("neighbors", lambda a: a + 20, r"neighbour \d\d of 20 rows"),
+        ("neighbors", lambda a: np.where(a >= 0, np.arange(20)[:, None], a), "row 0 is its own neighbour"),
+        ("neighbors", lambda a: a[:-1], "for 20 embeddings"),
+        ("neighbors", lambda a: a.astype(float), "expected integers"),
+        ("similarities", lambda a: a * np.nan, "NaN or values beyond"),
+        ("similarities", lambda a: a[:, :1], "similarities"),
+    ],
+)
+def test_graph_that_cannot_be_right(folder, file, change, message):
+    path, embeddings = folder
+    out = knn(path, path / "knn", k=3)
+    np.save(out / f"{file}.npy", change(np.load(out / f"{file}.npy")))
+    with pytest.raises(InputError, match=message):
+        KnnGraph.load(out, embeddings)

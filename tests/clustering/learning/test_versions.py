@@ -1,0 +1,138 @@
+"""Invented identities: like real ones in mean, spread and lookalikes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.versions import crowd, expected_likeness, invent, likeness, transplanted
+from facerec.pipeline.embeddings import normalize
+
+
+def test_likeness_by_hand():
+    turns = np.array([0, 60, 180, 210, 0, 90, 180, 270]) * np.pi / 180
+    centres = np.stack([np.cos(turns), np.sin(turns)], axis=1) * [[1], [2], [3], [4], [1], [1], [1], [1]]
+    # Among the first four 0 and 60 degrees are nearest to each other, 180 and 210; the other four are at right angles.
+    assert likeness(centres, 4) == pytest.approx((2 * 0.5 + 2 * np.sqrt(0.75) + 4 * 0) / 8, abs=1e-6)
+    assert likeness(centres[:7], 4) == pytest.approx((0.5 + np.sqrt(0.75)) / 2, abs=1e-6)  # a part group is left out
+
+
+def test_likeness_of_more_is_foreseen():
+    random = np.random.default_rng(0)
+    spread = np.exp(-np.arange(64) / 20)
+    centres = random.normal(size=(4000, 64)) * spread
+    truth = likeness(centres, 4000)
+    assert expected_likeness(centres[:300], 4000) == pytest.approx(truth, abs=0.04)
+    assert likeness(centres[:300], 300) < truth - 0.08
+    assert expected_likeness(centres[:4], 40) <= 1
+    assert expected_likeness(centres[:1], 10) == -1
+
+
+def test_likeness_of_everybody_in_lfw_is_foreseen(data):
+    with np.load(data / "embeddings_lfw112_mobilefacenet128.npz") as archive:
+        embeddings, names = archive["embeddings"], archive["labels"]
+    _, first = np.unique(names, return_index=True)
+    people = embeddings[np.random.default_rng(0).permutation(first)]
+    assert expected_likeness(people[:400], len(people)) == pytest.approx(likeness(people, len(people)), abs=0.02)
+    assert likeness(people, 400) < likeness(people, len(people)) - 0.07
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+def test_invented_centres_have_as_many_lookalikes(spread):
+    random = np.random.default_rng(1)
+    types = random.normal(size=(40, 48))
+    centres = types[random.integers(0, 40, 200)] + spread * random.normal(size=(200, 48))  # the less the more alike
+    centres += 0.5
+    invented = invent(centres, 2000, np.random.default_rng(2))
+    assert invented.shape == (2000, 48)
+    assert likeness(invented, 2000) == pytest.approx(expected_likeness(centres, 2000), abs=0.06)
+    gaussian = random.multivariate_normal(centres.mean(axis=0), np.cov(centres.T), 2000)
+    if spread == 1:
+        assert likeness(invented, 2000) > likeness(gaussian, 2000) + 0.1
+    np.testing.assert_allclose(invented.mean(axis=0), centres.mean(axis=0), atol=0.3)
+    ratio = np.trace(np.cov(invented.T)) / np.trace(np.cov(centres.T))
+    assert 0.9 < ratio < 1.1
+
+
+def test_one_centre_is_enough_to_invent(blobs):
+    invented = invent(np.ones((1, 8)), 10, np.random.default_rng(0))
+    np.testing.assert_array_equal(normalize(invented), normalize(np.ones((10, 8))))
+
+
+def nearest_stranger(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over faces of the greatest cosine to another identity's face."""
+    cosines = np.where(labels[:, None] == labels, -1, embeddings @ embeddings.T)
+    return float(cosines.max(axis=1).mean())
+
+
+def centres_of(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float64 [n, d]: the mean of each face's identity."""
+    sums = np.zeros((labels.max() + 1, embeddings.shape[1]))
+    np.add.at(sums, labels, embeddings)
+    return (sums / np.bincount(labels)[:, None])[labels]
+
+
+def test_transplanted_faces_keep_their_cosine_to_the_centre(blobs):
+    faces, labels = blobs(identities=6, faces=8, dimension=32, spread=0.8)
+    own, rows, owners = centres_of(faces, labels), np.arange(16), np.repeat([0, 1], 8)
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(2, 32))
+    found = transplanted(faces, own, rows, centres, owners, random)
+    expected = (faces * normalize(own)).sum(axis=1)[rows]
+    np.testing.assert_allclose((found * normalize(centres)[owners]).sum(axis=1), expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert found.dtype == np.float32
+
+
+def test_transplanted_faces_of_one_real_identity_are_alike_only_within_an_identity(blobs):
+    faces, labels = blobs(identities=40, faces=8, dimension=64, spread=1.5)
+    centres = np.eye(64)[:10]
+    rows, owners = np.tile(np.arange(8), 10), np.repeat(np.arange(10), 8)
+    found = transplanted(faces, centres_of(faces, labels), rows, centres, owners, np.random.default_rng(1))
+    own = found[:8] - (found[:8] @ centres[0])[:, None] * centres[0]
+    real = faces[:8] - (faces[:8] @ normalize(centres_of(faces, labels)[:1]).T) * normalize(
+        centres_of(faces, labels)[:1]
+    )
+    np.testing.assert_allclose(normalize(own) @ normalize(own).T, normalize(real) @ normalize(real).T, atol=0.15)
+    shared = [found[i] @ found[i + 8] for i in range(72)]  # a face's residual in the next identity, too
+    assert abs(np.mean(shared)) < 0.1
+    assert np.mean(np.sum(own**2, axis=1)) > 0.5  # alike in residuals they would be at more than this
+
+
+def test_a_face_alone_becomes_its_new_centre():
+    faces, centres = normalize(np.eye(4)[:1]), np.array([[0.0, 2, 0, 0]])
+    found = transplanted(faces, faces.astype(float), np.array([0]), centres, np.array([0]), np.random.default_rng(0))
+    np.testing.assert_allclose(found, [[0, 1, 0, 0]], atol=1e-6)
+
+
+def test_strangers_in_a_crowd_are_as_near_as_real_ones(blobs):
+    everyone = blobs(identities=400, faces=8, dimension=64, spread=1.0)
+    known = everyone[1] < 100
+    found = crowd(LabelledFaces(everyone[0][known], everyone[1][known]), np.random.default_rng(0))
+    few = found.labels < 400
+    one_each = np.unique(found.labels[few], return_index=True)[1]
+    truth = nearest_stranger(everyone[0][::8], everyone[1][::8])
+    assert nearest_stranger(found.embeddings[one_each], found.labels[one_each]) == pytest.approx(truth, abs=0.06)
+
+
+def test_strangers_made_of_a_hundred_people_are_as_near_as_the_real_ones(real):
+    faces, names = real("celeba299")
+    labels = np.unique(names, return_inverse=True)[1]
+    known = labels < 100
+    own = centres_of(faces[known], labels[known])
+    sizes = np.bincount(labels[known])
+    random = np.random.default_rng(0)
+    invented = invent(own[np.unique(labels[known], return_index=True)[1]], 299, random)
+    donors = random.integers(0, 100, 299)
+    owners = np.repeat(np.arange(299), sizes[donors])
+    order, starts = np.argsort(labels[known], kind="stable"), np.cumsum(sizes) - sizes
+    rows = np.concatenate([order[starts[donor] : starts[donor] + sizes[donor]] for donor in donors])
+    found = transplanted(faces[known], own, rows, invented, owners, random)
+    assert nearest_stranger(found, owners) == pytest.approx(nearest_stranger(faces, labels), abs=0.03)
+
+
+def test_a_crowd_to_learn_from_has_strangers_that_are_more_alike(blobs):
+    faces = LabelledFaces(*blobs(identities=40, faces=8, dimension=64, spread=1.0)[:2])
+    near = [nearest_stranger(*crowd(faces, np.random.default_rng(0), alike)) for alike in (False, True)]
+    assert near[1] > near[0] + 0.03

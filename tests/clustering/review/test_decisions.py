@@ -1,0 +1,199 @@
+"""Decisions of a person: what they do to labels, by hand and against a slow reading, and which files are refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering.review.decisions import Decisions, apply, kept, labels_hash, load_decisions
+from facerec.pipeline.files import InputError
+
+LABELS = np.array([0, 0, 1, 1, 1, 2, 2, -1, 3, 5, 5, 5])  # no cluster 4
+
+
+def write(path, decisions, clustering=None):
+    path.write_text(json.dumps({"clustering": clustering or labels_hash(LABELS), "decisions": decisions}))
+    return path
+
+
+def decide(path, *decisions) -> list[int]:
+    return apply(LABELS, load_decisions(write(path / "decisions.json", list(decisions)), LABELS)).tolist()
+
+
+def test_each_action_by_hand(tmp_path):
+    same = LABELS.tolist()
+    assert decide(tmp_path) == same
+    assert decide(tmp_path, {"action": "keep", "cluster": 1}) == same
+    assert decide(tmp_path, {"action": "apart", "clusters": [1, 2]}) == same
+    assert decide(tmp_path, {"action": "drop", "cluster": 1}) == [0, 0, -1, -1, -1, 2, 2, -1, 3, 5, 5, 5]
+    merged = decide(tmp_path, {"action": "merge", "clusters": [5, 3]}, {"action": "merge", "clusters": [2, 5]})
+    assert merged == [0, 0, 1, 1, 1, 2, 2, -1, 2, 2, 2, 2]
+    split = decide(
+        tmp_path,
+        {"action": "split", "cluster": 5, "parts": [[11]]},
+        {"action": "split", "cluster": 1, "parts": [[2], [4]]},
+    )
+    assert split == [0, 0, 6, 1, 7, 2, 2, -1, 3, 5, 5, 8]
+    excluded = decide(
+        tmp_path,
+        {"action": "exclude_faces", "cluster": 5, "faces": [9]},
+        {"action": "merge", "clusters": [0, 5]},
+        {"action": "keep", "cluster": 0},
+    )
+    assert excluded == [0, 0, 1, 1, 1, 2, 2, -1, 3, -1, 0, 0]
+
+
+def test_labels_stay_as_they_are(tmp_path):
+    labels = LABELS.copy()
+    labels.setflags(write=False)
+    drop = load_decisions(write(tmp_path / "d.json", [{"action": "drop", "cluster": 0}]), labels)
+    assert apply(labels, drop)[0] == -1
+    assert labels[0] == 0
+
+
+def test_kept_faces(tmp_path):
+    decisions = [
+        {"action": "keep", "cluster": 1},
+        {"action": "exclude_faces", "cluster": 1, "faces": [3]},
+        {"action": "keep", "cluster": 5},
+    ]
+    found = kept(LABELS, load_decisions(write(tmp_path / "d.json", decisions), LABELS))
+    assert np.flatnonzero(found).tolist() == [2, 4, 9, 10, 11]
+    assert not kept(LABELS, Decisions()).any()
+
+
+def test_hash_is_that_of_the_values():
+    assert labels_hash(np.array([0, 1], np.int32)) == labels_hash(np.array([0, 1], np.int64))
+    assert labels_hash(np.array([0, 1])) != labels_hash(np.array([1, 0]))
+    # sha256 of sixteen bytes: 0 and 1 as little-endian int64
+    wanted = "9d34149fbd1fe777eb238799054c8cbfbce372255f219f8740838def9bfd02db"
+    assert labels_hash(np.array([0, 1])) == wanted
+
+
+def slow(labels: np.ndarray, decisions: Decisions) -> list[int]:
+    """Face by face, as the module's docstring has it."""
+    lowest = {c: c for c in labels.tolist()}
+    for _ in range(len(lowest)):
+        for group in decisions.merge:
+            low = min(lowest[c] for c in group)
+            lowest |= dict.fromkeys(group, low)
+    number, new = max(labels.tolist()) + 1, {}
+    for cluster in sorted(decisions.split):
+        for part in decisions.split[cluster]:
+            new |= dict.fromkeys(part.tolist(), number)
+            number += 1
+    out = {row for rows in decisions.exclude.values() for row in rows.tolist()}
+    return [
+        -1 if c < 0 or c in decisions.drop or row in out else new.get(row, lowest[c])
+        for row, c in enumerate(labels.tolist())
+    ]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_fast_is_slow(data):
+    labels = np.array(data.draw(st.lists(st.integers(-1, 6), min_size=1, max_size=40)))
+    clusters = sorted(set(labels.tolist()) - {-1})
+    roles = {c: data.draw(st.sampled_from(["drop", "split", "merge", "out", "none"])) for c in clusters}
+    split, exclude = {}, {}
+    for c in clusters:
+        rows = np.flatnonzero(labels == c)
+        if roles[c] == "split" and len(rows) > 2:
+            split[c] = [rows[:1], rows[1:2]]
+        if roles[c] == "out":
+            exclude[c] = rows[::2]
+    joined = [c for c in clusters if roles[c] in ("merge", "out")]
+    groups = []
+    if len(joined) > 2:
+        groups = data.draw(st.lists(st.lists(st.sampled_from(joined), min_size=2, max_size=3, unique=True), max_size=2))
+    chosen = Decisions(drop={c for c in clusters if roles[c] == "drop"}, merge=groups, split=split, exclude=exclude)
+    assert apply(labels, chosen).tolist() == slow(labels, chosen)
+
+
+BAD = [
+    ([{"action": "burn", "cluster": 1}], "decision 0: action 'burn'; there are keep, drop"),
+    ([{"action": ["keep"], "cluster": 1}], r"decision 0: action \['keep'\]; there are"),
+    (["keep"], "decision 0: action None"),
+    ([{"action": "keep", "cluster": 1}, {"action": "keep"}], "decision 1: keep has nothing; expected cluster"),
+    ([{"action": "keep", "cluster": 1, "why": 2}], "keep has cluster, why; expected cluster"),
+    ([{"action": "keep", "cluster": 4}], "cluster 4 is unknown; there are 5"),
+    ([{"action": "keep", "cluster": -1}], "cluster -1 is unknown"),
+    ([{"action": "keep", "cluster": 99}], "cluster 99 is unknown"),
+    ([{"action": "keep", "cluster": True}], "cluster True is unknown"),
+    ([{"action": "keep", "cluster": 1.0}], "cluster 1.0 is unknown"),
+    ([{"action": "keep", "cluster": 1}] * 2, "a second keep of cluster 1"),
+    ([{"action": "merge", "clusters": [1]}], "expected at least 2, no two alike"),
+    ([{"action": "merge", "clusters": [1, 1]}], "expected at least 2, no two alike"),
+    ([{"action": "merge", "clusters": 1}], "clusters is 1; expected a list of whole numbers"),
+    ([{"action": "merge", "clusters": [1, 9]}], "cluster 9 is unknown"),
+    ([{"action": "apart", "clusters": [1, "2"]}], "expected a list of whole numbers"),
+    ([{"action": "exclude_faces", "cluster": 1, "faces": []}], "expected at least 1"),
+    ([{"action": "exclude_faces", "cluster": 1, "faces": [12]}], "faces 12 to 12; there are rows 0 to 11"),
+    ([{"action": "exclude_faces", "cluster": 1, "faces": [-1]}], "faces -1 to -1; there are rows"),
+    ([{"action": "exclude_faces", "cluster": 1, "faces": [10**30]}], "expected a list of whole numbers"),
+    ([{"action": "exclude_faces", "cluster": 1, "faces": [2, 5]}], "face 5 is in cluster 2, not in 1"),
+    ([{"action": "split", "cluster": 1, "parts": []}], "expected lists of rows"),
+    ([{"action": "split", "cluster": 1, "parts": [[]]}], "expected at least 1"),
+    ([{"action": "split", "cluster": 1, "parts": [[2], [2]]}], "parts of cluster 1 share faces"),
+    ([{"action": "split", "cluster": 1, "parts": [[2], [3, 4]]}], "are all its faces; leave the largest part out"),
+    ([{"action": "keep", "cluster": 1}, {"action": "drop", "cluster": 1}], "keep and drop of cluster 1"),
+    ([{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [1, 2]}], "drop and merge of cluster 1"),
+    (
+        [{"action": "split", "cluster": 1, "parts": [[2]]}, {"action": "merge", "clusters": [1, 2]}],
+        "split and merge of cluster 1",
+    ),
+    (
+        [{"action": "drop", "cluster": 1}, {"action": "exclude_faces", "cluster": 1, "faces": [2]}],
+        "drop and exclude_faces of cluster 1",
+    ),
+    (
+        [{"action": "split", "cluster": 1, "parts": [[2]]}, {"action": "exclude_faces", "cluster": 1, "faces": [2]}],
+        "face 2 is excluded and in a part of cluster 1",
+    ),
+    (
+        [
+            {"action": "merge", "clusters": [1, 2]},
+            {"action": "merge", "clusters": [2, 3]},
+            {"action": "apart", "clusters": [1, 3]},
+        ],
+        "clusters 1 and 3 are apart, but merged, maybe through others",
+    ),
+]
+
+
+@pytest.mark.parametrize(("decisions", "message"), BAD)
+def test_bad_decisions_are_refused(decisions, message, tmp_path):
+    path = write(tmp_path / "decisions.json", decisions)
+    with pytest.raises(InputError, match=message) as caught:
+        load_decisions(path, LABELS)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[]", "not a file of decisions"),
+        ('{"clustering": "x"}', "not a file of decisions"),
+        ('{"clustering": "x", "decisions": [], "more": 1}', "not a file of decisions"),
+        ('{"clustering": 7, "decisions": []}', "decisions about the clustering '7', but this one is"),
+    ],
+)
+def test_bad_files_are_refused(text, message, tmp_path):
+    (tmp_path / "d.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_decisions(tmp_path / "d.json", LABELS)
+
+
+def test_decisions_of_another_clustering_or_without_a_list_or_a_file(tmp_path):
+    path = write(tmp_path / "d.json", [], labels_hash(LABELS[::-1]))
+    with pytest.raises(InputError, match="give the clustering that was reviewed"):
+        load_decisions(path, LABELS)
+    with pytest.raises(InputError, match="'decisions' is dict; expected a list"):
+        load_decisions(write(path, {}), LABELS)
+    with pytest.raises(InputError, match=r"gone\.json: no such file"):
+        load_decisions(tmp_path / "gone.json", LABELS)

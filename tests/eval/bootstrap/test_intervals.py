@@ -1,0 +1,79 @@
+"""Intervals of EER and AUC go from the scores to metrics.json, bootstrap.npy and the comparison of runs."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from eval.commands.compare import compare
+from eval.commands.ijb import ijb
+from eval.commands.pairs import pairs
+from facerec.pipeline.files import write_lines
+
+SUBJECTS, TEMPLATES = 40, 4
+HEADER = "TEMPLATE_ID,SUBJECT_ID,FILENAME\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 subjects of four faces, each a template; the first is in a gallery, the others are probes."""
+    (tmp_path / "protocol").mkdir()
+    subject = np.arange(SUBJECTS * TEMPLATES) // TEMPLATES
+    first = np.arange(0, SUBJECTS * TEMPLATES, TEMPLATES)
+    probes = np.setdiff1d(np.arange(len(subject)), first)
+    for name, part in [("gallery_G1", first[::2]), ("gallery_G2", first[1::2]), ("probe_mixed", probes)]:
+        text = HEADER + "".join(f"{t},{subject[t]},x\n" for t in part)
+        (tmp_path / "protocol" / f"some_1N_{name}.csv").write_text(text)
+    write_lines(tmp_path / "protocol" / "some_face_tid_mid.txt", [f"{t}.jpg {t} 0" for t in range(len(subject))])
+    compared = [f"{a} {b} {int(subject[a] == subject[b])}" for a in first for b in probes]
+    write_lines(tmp_path / "protocol" / "some_template_pair_label.txt", compared)
+    return tmp_path
+
+
+def embedded(folder, noise):
+    """A folder of embeddings with keys."""
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.standard_normal((SUBJECTS, 16)), TEMPLATES, axis=0)
+    vectors += noise * rng.standard_normal(vectors.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    folder.mkdir()
+    np.save(folder / "embeddings.npy", vectors.astype(np.float32))
+    write_lines(folder / "keys.txt", [f"{t}.jpg" for t in range(len(vectors))])
+    return folder
+
+
+def test_ijb_gives_them_and_runs_are_compared_by_them(folder, tmp_path):
+    for run, noise in [("better", 0.8), ("worse", 1.0)]:
+        rows = embedded(tmp_path / f"{run}_embeddings", noise)
+        ijb(protocol=folder / "protocol", embeddings=rows, out=tmp_path / run, bootstrap=200)
+    metrics = json.loads((tmp_path / "better" / "metrics.json").read_text())
+    samples = np.load(tmp_path / "better" / "bootstrap.npy")
+    assert metrics["intervals"]["figures"][-2:] == ["eer", "auc"]
+    for name, column in zip(("eer", "auc"), samples.T[-2:], strict=True):
+        low, high = metrics["intervals"][name]
+        assert low < metrics[name] < high
+        assert [low, high] == pytest.approx(np.quantile(column, [0.025, 0.975]))
+        assert high - low < 0.1
+
+    compare(runs=[tmp_path / "better", tmp_path / "worse"], out=tmp_path / "report")
+    with (tmp_path / "report" / "intervals.csv").open() as file:
+        values = {(line["row"], line["figure"]): float(line["value"]) for line in csv.DictReader(file)}
+    assert (values["better", "eer"], values["better", "auc"]) == (metrics["eer"], metrics["auc"])
+    with (tmp_path / "report" / "differences.csv").open() as file:
+        lines = {line["figure"]: line for line in csv.DictReader(file)}
+    assert float(lines["eer"]["high"]) < 0 < float(lines["auc"]["low"])  # the better run has the lower EER
+
+
+def test_pairs_gives_them(folder, tmp_path):
+    lines = []
+    for line in (folder / "protocol" / "some_template_pair_label.txt").read_text().splitlines():
+        one, two, same = line.split()
+        lines.append(f"{one}.jpg\t{two}.jpg\t{same}")
+    order = np.random.default_rng(0).permutation(len(lines))
+    write_lines(tmp_path / "some.tsv", [lines[index] for index in order])
+    pairs(pairs=tmp_path / "some.tsv", embeddings=embedded(tmp_path / "rows", 0.8), out=tmp_path / "out", bootstrap=200)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    for name in ("eer", "auc"):
+        low, high = metrics["intervals"][name]
+        assert low < metrics[name] < high

@@ -1,0 +1,166 @@
+import doctest
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eval.metrics.folds
+from eval.commands.pairs import pairs
+from eval.metrics.folds import best_threshold, decide
+from eval.protocols.pair_list import load_pair_list
+from facerec.pipeline.files import InputError, write_lines
+
+LFW = "2\t1\nAnn\t1\t2\nAnn\t1\tBob\t1\nBob\t1\t3\nAnn\t2\tBob\t3\n"
+KEYS = ["Ann/Ann_0001.jpg", "Ann/Ann_0002.png", "Bob/Bob_0001.jpg", "Bob/Bob_0003.jpg", "Cy/Cy_0001.jpg"]
+
+
+@pytest.fixture
+def faces(tmp_path):
+    (tmp_path / "faces").mkdir()
+    rows = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8], [0, 0]], dtype=np.float32)
+    np.save(tmp_path / "faces" / "embeddings.npy", rows)
+    write_lines(tmp_path / "faces" / "keys.txt", KEYS)
+    return tmp_path / "faces"
+
+
+def run(listed, faces, out, **options):
+    pairs(pairs=listed, embeddings=faces, out=out, **options)
+    return json.loads((out / "metrics.json").read_text())
+
+
+def written(tmp_path, text, name="pairs.txt"):
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+def test_by_hand(tmp_path, faces):
+    """Scores: Ann 1, Ann-Bob 0 | Bob .8, Ann-Bob .6. Fold 1 gives .8 to fold 0; fold 0 gives 1 to fold 1."""
+    metrics = run(written(tmp_path, LFW), faces, tmp_path / "out", bootstrap=50, compatibility=True)
+    assert [fold["accuracy"] for fold in metrics["folds"]] == [1.0, 0.5]
+    assert [fold["threshold"] for fold in metrics["folds"]] == pytest.approx([0.8, 1.0])
+    assert (metrics["accuracy"], metrics["accuracy_std"]) == (0.75, 0.25)
+    assert metrics["fnmr_at_fmr"] == {"1e-1": 0, "1e-2": 0, "1e-3": 0}
+    assert (metrics["eer"], metrics["auc"]) == (0, 1)
+    counts = metrics["counts"]
+    assert [counts[key] for key in ("pairs", "folds", "wrong", "genuine_pairs", "impostor_pairs")] == [4, 2, 1, 2, 2]
+    assert counts["unreadable_faces"] == 0
+    assert {"accuracy", "fnmr@1e-1"} <= set(metrics["few_errors"])
+    assert metrics["intervals"]["over"] == "subjects"
+    assert metrics["intervals"]["accuracy"][0] <= 0.75 <= metrics["intervals"]["accuracy"][1]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", "det.csv", "det.png", "meta.json"}
+
+
+def test_a_list_of_names_with_and_without_folds(tmp_path, faces):
+    rows = [(KEYS[0], KEYS[1], 1), (KEYS[0], KEYS[2], 0), (KEYS[2], KEYS[3], 1), (KEYS[1], KEYS[3], 0)]
+    text = "".join(f"{a}\t{b}\t{same}\t{fold}\n" for (a, b, same), fold in zip(rows, [7, 7, 9, 9], strict=True))
+    metrics = run(written(tmp_path, text, "some.tsv"), faces, tmp_path / "a", bootstrap=20)
+    assert metrics["accuracy"] == 0.75
+    assert metrics["intervals"]["over"] == "pairs"
+    folder = tmp_path / "set"
+    folder.mkdir()
+    written(folder, "".join(f"{a}\t{b}\t{same}\n" for a, b, same in rows * 6), "pairs.tsv")
+    listed = load_pair_list(folder)
+    assert np.bincount(listed.fold).tolist() == [3] * 4 + [2] * 6
+
+
+def test_unreadable_faces_score_nothing_and_are_counted(tmp_path, faces):
+    text = LFW.replace("Bob\t1\t3", "Cy\t1\t1")
+    metrics = run(written(tmp_path, text), faces, tmp_path / "out")
+    assert metrics["counts"]["unreadable_faces"] == 1
+    assert metrics["fnmr_at_fmr"]["1e-1"] == 0.5
+
+
+def slow_threshold(scores, same):
+    candidates = [*sorted(set(scores.tolist())), np.inf]
+    right = [sum((s >= t) == g for s, g in zip(scores, same, strict=True)) for t in candidates]
+    best = [t for t, count in zip(candidates, right, strict=True) if count == max(right)]
+    return best[(len(best) - 1) // 2]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=20))
+def test_thresholds_agree_with_oracle(listed):
+    scores, same = np.array([s for s, _ in listed], float), np.array([g for _, g in listed])
+    assert best_threshold(scores, same) == slow_threshold(scores, same)
+    assert best_threshold(scores**3 + 2, same) == slow_threshold(scores, same) ** 3 + 2
+
+
+def test_folds_do_not_see_themselves():
+    rng = np.random.default_rng(0)
+    scores, same, fold = rng.random(60), rng.random(60) < 0.5, np.arange(60) % 5
+    before = decide(scores, same, fold)[1]
+    same[fold == 2] ^= True
+    after = decide(scores, same, fold)[1]
+    assert before[2] == after[2]
+    assert before != after
+
+
+def test_lfw_has_its_known_accuracy(data, tmp_path):
+    archive = np.load(data / "embeddings_lfw112_mobilefacenet128.npz")
+    (tmp_path / "faces").mkdir()
+    np.save(tmp_path / "faces" / "embeddings.npy", archive["embeddings"])
+    write_lines(tmp_path / "faces" / "keys.txt", archive["files"].tolist())
+    metrics = run(data / "lfw_pairs.txt", tmp_path / "faces", tmp_path / "out", bootstrap=100, compatibility=True)
+    assert metrics["accuracy"] == pytest.approx(0.980, abs=0.001)
+    assert len(metrics["folds"]) == 10
+    assert metrics["counts"]["genuine_pairs"] == metrics["counts"]["impostor_pairs"] == 3000
+    grid = metrics["compatibility"]["insightface_verification"]["accuracy"]
+    assert grid == pytest.approx(metrics["accuracy"], abs=0.002)
+    low, high = metrics["intervals"]["accuracy"]
+    assert 0.97 < low < metrics["accuracy"] < high < 0.99
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no lines"),
+        ("hello\n", "line 1: 'hello'; expected the number of folds"),
+        (LFW + "Ann\t1\t2\n", "5 pairs; line 1 announces 2 folds of 1 and 1"),
+        (
+            LFW.replace("Ann\t1\tBob\t1", "Ann\t1\tBob"),
+            "line 3: 'Ann 1 Bob'; expected a name, a number, a name, a number",
+        ),
+        (LFW.replace("Ann\t1\t2", "Ann\t1"), "line 2: 'Ann 1'; expected a name and two numbers"),
+        (LFW.replace("Ann\t1\t2", "Ann"), "line 2: 'Ann'; expected a name and two numbers"),
+        (LFW.replace("Bob\t1\t3", "Bob\t1\tx"), "line 4: 'Bob 1 x'"),
+        (LFW.replace("Bob\t1\t3", "Bob\t1\t4"), r"line 4: face 'Bob/Bob_0004' has no embedding in .* \(1 of 4 pairs"),
+        ("1\nAnn\t1\t2\nAnn\t1\tBob\t1\n", "one fold of 2 pairs"),
+    ],
+)
+def test_bad_lists_are_refused(tmp_path, faces, text, message):
+    with pytest.raises(InputError, match=f"pairs.txt.*{message}"):
+        run(written(tmp_path, text), faces, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\tb\n", "line 1: 2 fields; expected two names"),
+        ("a\tb\t1\nc\td\t2\n", "line 2: '2'; expected 1"),
+        ("a\tb\t1\nc\td\t0\t3\n", "line 2: 4 fields"),
+        ("a\tb\t1\t0\nc\td\t0\tx\n", "line 2: fold 'x'"),
+        ("a\tb\t1\nc\td\t0\n", "2 pairs without a fold; at least 10"),
+        ("a\tb\t1\n" * 12, "no impostor pair in 12"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path, faces, text, message):
+    with pytest.raises(InputError, match=f"pairs.tsv.*{message}"):
+        run(written(tmp_path, text, "pairs.tsv"), faces, tmp_path / "out")
+
+
+def test_faces_need_unique_names(tmp_path, faces):
+    listed = written(tmp_path, LFW)
+    write_lines(faces / "keys.txt", [*KEYS[:4], "Ann/Ann_0001.png"])
+    with pytest.raises(InputError, match="key 'Ann/Ann_0001' occurs twice"):
+        run(listed, faces, tmp_path / "out")
+    with pytest.raises(InputError, match="no keys.txt; the faces of pairs match by name"):
+        run(listed, faces / "embeddings.npy", tmp_path / "out")
+
+
+def test_examples_run():
+    result = doctest.testmod(eval.metrics.folds)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from eval.metrics import templates
+from eval.metrics.templates import pool, pool_subjects
+
+FACES = np.float32([[1, 0], [0, 1], [0, 1], [0, 0], [0.6, 0.8], [0, 0]])
+
+
+def slow_pool(embeddings, rows, template, media, weights):
+    pooled = {}
+    for t in sorted(set(template)):
+        total = np.zeros(embeddings.shape[1])
+        for m in sorted({m for s, m in zip(template, media, strict=True) if s == t}):
+            faces = [
+                (w, embeddings[r].astype(float))
+                for r, s, n, w in zip(rows, template, media, weights, strict=True)
+                if (s, n) == (t, m)
+            ]
+            faces = [w * face for w, face in faces if face.any()]
+            total += np.mean(faces, axis=0) if faces else 0
+        pooled[t] = total / (np.linalg.norm(total) or 1)
+    return pooled
+
+
+def test_media_are_means_and_unreadable_faces_weigh_nothing():
+    # Template 8: a still [1, 0] and a video of [0, 1], [0, 1] and an unreadable frame. 3: one face. 5: none.
+    found = pool(FACES, np.arange(6), np.array([8, 8, 8, 8, 3, 5]), np.array([1, 2, 2, 2, 1, 9]))
+    assert found.ids.tolist() == [3, 5, 8]
+    np.testing.assert_allclose(found.features, [[0.6, 0.8], [0, 0], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
+    assert (found.media, found.unreadable_faces, found.empty) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_agrees_with_oracle(monkeypatch, block, weighted):
+    monkeypatch.setattr(templates, "FACES_PER_BLOCK", block)
+    rng = np.random.default_rng(0)
+    embeddings = rng.standard_normal((40, 5)).astype(np.float32)
+    embeddings[rng.random(40) < 0.2] = 0
+    embeddings.flags.writeable = False
+    rows, template, media = rng.permutation(40)[:30], rng.integers(0, 9, 30) * 7, rng.integers(0, 3, 30)
+    weights = rng.random(30) if weighted else np.ones(30)
+    found = pool(embeddings, rows, template, media, weights if weighted else None)
+    expected = slow_pool(embeddings, rows, template, media, weights)
+    assert found.ids.tolist() == list(expected)
+    np.testing.assert_allclose(found.features, list(expected.values()), atol=1e-12)
+
+
+def test_subjects_pool_their_templates():
+    ids, features = pool_subjects(np.array([[1.0, 0], [0, 1], [0, 1]]), np.array([9, 4, 9]))
+    assert ids.tolist() == [4, 9]
+    np.testing.assert_allclose(features, [[0, 1], [0.5**0.5, 0.5**0.5]])

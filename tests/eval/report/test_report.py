@@ -1,0 +1,374 @@
+import csv
+import dataclasses
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from eval.clusters.scores import scores
+from eval.commands.compare import compare
+from eval.commands.ijb import ijb
+from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, latex, markdown, summary, tabulate
+from eval.report.paired import difference, why_not_comparable
+from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
+from eval.report.runs import Run, command_line, load_runs
+from facerec.pipeline.files import InputError, write_json
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c6360000000020001e221bc330000000049454e44ae426082"
+)
+
+
+def resampled(run, samples):
+    """The run with these bootstrap samples of FNMR at all rates."""
+    intervals = {"samples": len(samples), "seed": 0}
+    figures = {f"fnmr@{f}": samples for f in run.metrics["fnmr_at_fmr"]}
+    return dataclasses.replace(run, metrics={**run.metrics, "intervals": intervals}, samples=figures)
+
+
+def made_up(name, fnmr, quality=None, false_matches=1000, genuine=1000):
+    """A run with an FNMR that is the same at all rates, out of thin air."""
+    points = ("1e-1", "1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
+    matches = {f: int(false_matches * float(f) * 1000) for f in points}
+    counts = {
+        "genuine_pairs": genuine,
+        "impostor_pairs": 10**6,
+        "verification": {
+            f: {"false_non_matches": round(fnmr * genuine), "false_matches": matches[f], "supported": f != "1e-4"}
+            for f in points
+        },
+    }
+    metrics = {
+        "fnmr_at_fmr": dict.fromkeys(points, fnmr),
+        "fnir_at_fpir": {"1e-1": fnmr, "1e-2": fnmr},
+        "rank1": 1 - fnmr,
+    }
+    clusters = None if quality is None else dict.fromkeys(("pairwise_f", "bcubed_f", "nmi", "purity"), quality)
+    metas = {"clusters": {"seconds": 2.0, "peak_memory_bytes": 3 << 20}} if quality else {}
+    return Run(name, {**metrics, "counts": counts}, [], [], clusters, clusters, metas, None)
+
+
+FOUR = [
+    made_up("labelled", 0.4),
+    made_up("alpha", 0.3, 0.8),
+    made_up("beta", 0.25, 0.9),
+    made_up("supervised", 0.2),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, tmp_path_factory):
+    """Four rows as a recipe leaves them, with more and less noise."""
+    clean, rng = np.load(tiny / "embeddings" / "embeddings.npy"), np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("finished")
+    for name, noise in [("supervised", 0.01), ("alpha", 0.8), ("beta", 0.3), ("labelled", 1.5)]:
+        folder = root / name
+        folder.mkdir(parents=True)
+        np.save(folder / "test.npy", (clean + noise * rng.standard_normal(clean.shape)).astype(np.float32))
+        ijb(protocol=tiny / "protocol", embeddings=folder / "test.npy", out=folder / "ijb")
+        if name not in BOUNDS:
+            truth, predicted = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 2, -1], 3)
+            write_json(folder / "clusters.json", scores(truth, predicted))
+            write_json(folder / "pseudo.json", scores(truth, np.where(predicted == 2, -1, predicted)))
+            meta = {"command": "clustering cluster", "config": {"k": 5}, "inputs": {}, "versions": {"sundial": "1.2.3"}}
+            (folder / "clusters").mkdir()
+            times = {"seconds": 12.5, "peak_memory_bytes": 64 << 20, "finished": "2020-01-01"}
+            write_json(folder / "clusters" / "meta.json", {**meta, **times})
+            (folder / "sheet.png").write_bytes(PIXEL)
+    return root
+
+
+@pytest.fixture
+def rows(finished, tmp_path):
+    root = shutil.copytree(finished, tmp_path / "rows")
+    return [root / name for name in ("supervised", "alpha", "beta", "labelled")]
+
+
+class Links(HTMLParser):
+    """Everything a page would fetch, and its open tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.fetched += [value for name, value in attributes if name in ("src", "href", "xlink:href", "data")]
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_report_is_whole_and_stands_alone(rows, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("knn:\n  k: 5 # <b>five</b>\n")
+    out = compare(runs=rows, out=tmp_path / "report", recipe=recipe, title="Rows & columns")
+    page = (out / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    links.close()
+    assert links.open == []
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links.fetched)
+    assert sum(link.startswith("data:") for link in links.fetched) == 2
+    assert not re.search(r"url\((?!#)|@import|<script", page)
+    assert "Rows &amp; columns" in page
+    assert "k: 5 # &lt;b&gt;five&lt;/b&gt;" in page
+    assert "python -m clustering cluster --k 5 --out clusters" in page
+    assert "sundial&nbsp;1.2.3" in page
+    assert page.count("<svg") == 2
+    for name in ("det.png", "iet.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_hold_the_figures_of_the_runs(rows, tmp_path):
+    out = compare(runs=rows, out=tmp_path / "report")
+    with (out / "comparison.csv").open() as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    assert list(lines) == ["labelled", "alpha", "beta", "supervised"]
+    for folder in rows:
+        metrics = json.loads((folder / "ijb" / "metrics.json").read_text())
+        line = lines[folder.name]
+        assert float(line["fnmr@1e-2"]) == metrics["fnmr_at_fmr"]["1e-2"]
+        assert float(line["fnir@1e-1"]) == metrics["fnir_at_fpir"]["1e-1"]
+        assert float(line["rank1"]) == metrics["rank1"]
+    assert (lines["beta"]["clusters"], lines["beta"]["identities"], lines["beta"]["faces_used"]) == ("3", "3", "6")
+    assert (float(lines["beta"]["seconds"]), float(lines["beta"]["memory_mib"])) == (12.5, 64)
+    assert lines["labelled"]["pairwise_f"] == lines["labelled"]["seconds"] == ""
+    everything = json.loads((out / "metrics.json").read_text())
+    assert everything["beta"]["pseudo_labels"]["assigned"] == 6
+    assert everything["labelled"]["clusters"] is None
+
+
+def test_bare_reports_can_be_compared(rows, tmp_path):
+    out = compare(runs=[rows[0] / "ijb"], out=tmp_path / "report")
+    assert list(json.loads((out / "metrics.json").read_text())) == ["ijb"]
+
+
+def test_the_report_is_the_same_again(rows, tmp_path):
+    pages = [compare(runs=rows, out=tmp_path / name) / "report.html" for name in ("a", "b")]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_gap_is_measured_where_there_are_errors_enough():
+    assert gap_fmr(FOUR) == "1e-4"
+    assert gap_fmr([made_up("a", 0.3, false_matches=10)]) == "1e-2"
+    assert gap_fmr([made_up("a", 0.3), made_up("b", 0.001)]) == "1e-2"  # one genuine error: none will do
+    fnmr = {"labelled": 0.4, "alpha": 0.3, "supervised": 0.2}
+    assert gap_recovered(fnmr, "alpha") == pytest.approx(0.5)
+    assert gap_recovered(fnmr, "labelled") == 0
+    assert gap_recovered(fnmr, "supervised") == 1
+    assert gap_recovered({**fnmr, "supervised": 0.4}, "alpha") is None
+    assert gap_recovered({"alpha": 0.3}, "alpha") is None
+
+
+def test_the_best_backend_is_bold_and_the_bounds_never_are():
+    table = tabulate(FOUR)
+    column = next(column for column in COLUMNS if column.key == "fnmr@1e-2")
+    assert [table.is_best(index, column) for index in range(4)] == [False, False, True, False]
+    lines = markdown(table).splitlines()
+    assert "1:1 FNMR@1e-2 %" in lines[0]
+    assert "| **25.00** |" in lines[4]
+    assert "| 40.00† |" in lines[2]
+    assert "**" not in lines[2] + lines[5]
+    alone = tabulate([FOUR[0], FOUR[1]])
+    assert not any(alone.is_best(1, column) for column in COLUMNS)
+
+
+def test_summary_says_what_the_numbers_say():
+    text = summary(tabulate(FOUR))
+    assert "Of 2 backends, beta makes the best pseudo-labels: FNMR 25.00 % at FMR 1e-4" in text
+    assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
+    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Whether chance can make that cannot be" in text
+    assert "Its clusters are also the truest (BCubed F 0.900)." in text
+    rng = np.random.default_rng(0)
+    shared, own = 0.05 * rng.standard_normal(500), 0.001 * rng.standard_normal((2, 500))
+    beta = resampled(FOUR[2], 0.25 + shared + own[0])
+    close = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 + shared + own[1])]))
+    assert re.search(
+        r"gamma, rejects 10 more of the 1,000 genuine pairs, \+0.7\d to \+1.2\d points \(paired boot", close
+    )
+    assert "95 %): more than chance makes." in close
+    unsure = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 - shared)]))
+    assert "95 %): a difference that chance alone can make." in unsure
+    other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
+    assert "True labels do not help here" in other
+    assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
+    assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: supervised 10.00 %."
+
+
+def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
+    for row in rows:
+        shutil.rmtree(row / "ijb")
+        ijb(protocol=tiny / "protocol", embeddings=row / "test.npy", out=row / "ijb", bootstrap=40)
+    out = compare(runs=rows, out=tmp_path / "report")
+    with (out / "differences.csv").open() as file:
+        lines = {(line["figure"], line["row"], line["other"]): line for line in csv.DictReader(file)}
+    runs = {run.name: run for run in load_runs(rows)}
+    line = lines["fnmr@1e-2", "labelled", "supervised"]
+    figures = [runs[name].metrics["fnmr_at_fmr"]["1e-2"] for name in ("labelled", "supervised")]
+    assert float(line["difference"]) == figures[0] - figures[1]
+    samples = runs["labelled"].samples["fnmr@1e-2"] - runs["supervised"].samples["fnmr@1e-2"]
+    expected = np.quantile(samples[~np.isnan(samples)], [0.025, 0.975])
+    assert [float(line["low"]), float(line["high"])] == pytest.approx(expected.tolist())
+    with (out / "intervals.csv").open() as file:
+        values = {(line["row"], line["figure"]): float(line["value"]) for line in csv.DictReader(file)}
+    for gallery in ("G1", "G2"):
+        fnir = runs["alpha"].metrics["fnir_at_fpir_per_gallery"][gallery]["1e-2"]
+        assert values["alpha", f"fnir@1e-2/{gallery}"] == fnir
+    page, text = (out / "report.html").read_text(), (out / "comparison.md").read_text()
+    assert "Against the best backend, " in page
+    assert "| 95 % interval | p | verdict |" in text
+    np.save(rows[0] / "ijb" / "bootstrap.npy", np.zeros((1, 2)))
+    with pytest.raises(InputError, match=r"bootstrap.npy: shape \[1, 2\]; metrics.json says \d+ figures"):
+        load_runs(rows)
+
+
+def test_bands_are_drawn_in_the_colour_of_their_row(tmp_path):
+    curves = {name: [(1e-3, 0.4), (1e-1, 0.1)] for name in ("hilander", "dbscan")}
+    bands = {"hilander": [(1e-3, 0.3, 0.5), (1e-1, 0.05, 0.2)]}
+    figure = plot_det(curves, tmp_path / "det.png", bands)
+    (tint,) = figure.axes[0].collections
+    assert to_hex(tint.get_facecolor()[0][:3]).upper() == PALETTE[0]
+    assert "<svg" in as_svg(figure, "det")
+
+
+def test_settings_and_figures_for_tensorboard(rows, tmp_path):
+    out = compare(runs=rows, out=tmp_path / "report", tensorboard=True)
+    folders = sorted(path.name for path in (out / "tensorboard").iterdir())
+    assert folders == ["alpha", "beta", "labelled", "supervised"]
+    (file,) = (out / "tensorboard" / "beta").iterdir()
+    values = {}
+    for record in RawEventFileLoader(str(file)).Load():
+        for value in Event.FromString(record).summary.value:
+            values[value.tag] = value
+    written = json.loads((out / "metrics.json").read_text())["beta"]
+    assert values["fnmr@1e-2"].simple_value == pytest.approx(written["ijb"]["fnmr_at_fmr"]["1e-2"])
+    assert values["clusters"].simple_value == 3
+    started = HParamsPluginData.FromString(values["_hparams_/session_start_info"].metadata.plugin_data.content)
+    hparams = started.session_start_info.hparams
+    assert (hparams["row"].string_value, hparams["clusters.k"].number_value) == ("beta", 5)
+
+
+def test_only_samples_of_the_same_subjects_are_compared():
+    one, two = (resampled(made_up(name, 0.3), np.linspace(0.2, 0.4, 9)) for name in ("a", "b"))
+    assert why_not_comparable(one, two) == ""
+    assert "no bootstrap samples" in why_not_comparable(one, made_up("c", 0.2))
+    other = dataclasses.replace(two, metrics={**two.metrics, "intervals": {"samples": 9, "seed": 1}})
+    assert why_not_comparable(one, other) == "seed 0 in a and 1 in b"
+    assert difference(one, other, "fnmr@1e-2") is None
+    moved = dataclasses.replace(two, metas={"ijb": {"inputs": {"protocol": {"hash": "x"}}}})
+    assert why_not_comparable(one, moved) == "a and b were evaluated on different protocols"
+
+
+def test_paired_differences_by_hand():
+    one = resampled(made_up("a", 0.5), np.array([0.6, 0.5, 0.4, np.nan]))
+    two = resampled(made_up("b", 0.3), np.array([0.3, 0.3, 0.4, 0.1]))
+    each = difference(one, two, "fnmr@1e-2")
+    assert each.value == pytest.approx(0.2)
+    assert (each.low, each.high) == pytest.approx((0.01, 0.295))
+    assert each.p == 1.0  # one of three samples is not above 0: 2 (1 + 1) / (3 + 1)
+    assert each.is_real
+    sure = difference(resampled(one, np.full(99, 0.5)), resampled(two, np.full(99, 0.3)), "fnmr@1e-2")
+    assert sure.p == pytest.approx(2 / 100)
+
+
+def test_the_table_for_a_paper():
+    text = latex(tabulate([FOUR[0], made_up("gcn_v", 0.3, 0.8), FOUR[2]]))
+    lines = text.splitlines()
+    assert lines[0] == r"\begin{tabular}{l" + "r" * len(COLUMNS) + "}"
+    assert lines[2].startswith(r"row & Clusters Fp & ")
+    assert r"1:1 FNMR@1e-2 \%" in lines[2]
+    assert lines[5].startswith(r"gcn\_v & 0.800 &")
+    assert r"\textbf{0.900}" in lines[6]
+    assert r"40.00\dag" in lines[4]
+    assert all(line.endswith(r"\\") for line in lines[4:7])
+
+
+def test_figures_on_few_errors_are_marked():
+    run = made_up("alpha", 0.001)
+    few = dataclasses.replace(run, metrics={**run.metrics, "few_errors": ["fnmr@1e-3", "fnir@1e-2/G1"]})
+    table = tabulate([few])
+    texts = {column.key: table.text(0, column) for column in COLUMNS}
+    assert (texts["fnmr@1e-3"], texts["fnir@1e-2"], texts["fnmr@1e-2"]) == ("0.10‡", "0.10‡", "0.10")
+
+
+def test_colours_are_distinct_and_bounds_have_their_own():
+    names = ["labelled", *(f"b{i}" for i in range(9)), "supervised"]
+    chosen = styles(names)
+    assert list(chosen) == names
+    assert len({(colour, str(dashes)) for colour, dashes, _ in chosen.values()}) == len(names)
+    for name in ("hilander", "dbscan", "b3"):  # by name: whoever else is in the plot, the colour stays
+        assert styles([name]) == {name: styles(["labelled", name, "another", "kmeans"])[name]}
+    assert styles(["Hi-LANDER"])["Hi-LANDER"] == styles(["hilander"])["hilander"]
+    assert styles(["hilander"])["hilander"][0] == PALETTE[0]
+    many = styles([f"{i}" for i in range(40)])
+    assert len({(colour, str(dashes)) for colour, dashes, _ in many.values()}) == 28  # every style there is
+    assert {chosen[name][0] for name in BOUNDS} == set(BOUNDS.values())
+
+
+def test_commands_are_written_for_the_shell():
+    meta = {
+        "command": "clustering knn",
+        "config": {"k": 10, "model": None, "exact": True},
+        "inputs": {"embeddings": {"path": "my faces", "hash": "0"}, "runs": [{"path": "a", "hash": "0"}]},
+    }
+    expected = "python -m clustering knn --embeddings 'my faces' --runs '[a]' --k 10 --exact true --out knn"
+    assert command_line(meta, "knn") == expected
+
+
+def remove(name):
+    return lambda row: (row / name).unlink()
+
+
+def overwrite(name, text):
+    return lambda row: (row / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove("ijb/metrics.json"), "no ijb/metrics.json"),
+        (overwrite("ijb/metrics.json", "{"), "metrics.json: not readable as JSON"),
+        (overwrite("ijb/metrics.json", "{}"), "not a report of"),
+        (remove("ijb/det.csv"), "det.csv: no such file"),
+        (overwrite("ijb/iet.csv", "fpir,other\n1,2\n"), "iet.csv: not a curve with columns fpir and fnir_mean"),
+        (overwrite("ijb/det.csv", "fmr,fnmr\n1,x\n"), "det.csv: not a curve"),
+        (overwrite("clusters.json", "[1]"), "clusters.json: not written by"),
+        (overwrite("pseudo.json", ""), "pseudo.json: not readable as JSON"),
+    ],
+)
+def test_bad_rows_are_refused_and_leave_nothing(rows, tmp_path, damage, message):
+    damage(rows[2])
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match=message):
+        compare(runs=rows, out=tmp_path / "report")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_rows_that_cannot_stand_together_are_refused(rows, tmp_path):
+    with pytest.raises(InputError, match="an empty list"):
+        load_runs([])
+    with pytest.raises(InputError, match="a second run of the name 'ijb'"):
+        load_runs([rows[0] / "ijb", rows[1] / "ijb"])
+    with pytest.raises(InputError, match="nowhere: no such file"):
+        compare(runs=[tmp_path / "nowhere"], out=tmp_path / "report")
+    metrics = json.loads((rows[1] / "ijb" / "metrics.json").read_text())
+    metrics["counts"]["genuine_pairs"] = 7
+    write_json(rows[1] / "ijb" / "metrics.json", metrics)
+    with pytest.raises(
+        InputError, match="7 genuine pairs in its test, 4 in that of .*compare runs on the same protocol"
+    ):
+        load_runs(rows)

@@ -1,0 +1,166 @@
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
+from facerec.pipeline.files import (
+    InputError,
+    load_array,
+    load_keys,
+    load_labels,
+    read_json,
+    read_yaml,
+    write_json,
+    write_lines,
+)
+
+
+@pytest.fixture
+def unit_rows():
+    return normalize(np.random.default_rng(0).normal(size=(5, 8)))
+
+
+def test_embedding_set_comes_back_as_it_was_saved(tmp_path, unit_rows):
+    save_embeddings(tmp_path, unit_rows, keys=["a", "b", "ç d", "e", "f"], labels=np.array([0, 1, -1, 1, 0]))
+    loaded = load_embeddings(tmp_path)
+    np.testing.assert_array_equal(loaded.embeddings, unit_rows)
+    assert loaded.keys == ["a", "b", "ç d", "e", "f"]
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [0, 1, -1, 1, 0]
+
+
+def test_unit_float32_rows_stay_a_memory_map(tmp_path, unit_rows):
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    assert isinstance(load_embeddings(tmp_path).embeddings, np.memmap)
+    assert isinstance(load_embeddings(tmp_path / "embeddings.npy").embeddings, np.memmap)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_of_other_length_or_type_are_normalised(tmp_path, dtype, caplog):
+    np.save(tmp_path / "embeddings.npy", np.array([[3, 4], [0, 0], [0, -2]], dtype=dtype))
+    loaded = load_embeddings(tmp_path)
+    np.testing.assert_allclose(loaded.embeddings, [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-6)
+    assert loaded.embeddings.dtype == np.float32
+    assert loaded.readable.tolist() == [True, False, True]
+    assert "normalised in memory" in caplog.text
+
+
+def test_rows_are_normalised_once_into_a_mapped_file(tmp_path, unit_rows, caplog):
+    np.save(tmp_path / "embeddings.npy", unit_rows.astype(np.float16))
+    scratch = tmp_path / "scratch" / "rows.npy"
+    in_memory, written = load_embeddings(tmp_path).embeddings, None
+    for _ in range(2):
+        mapped = load_embeddings(tmp_path, scratch).embeddings
+        assert isinstance(mapped, np.memmap)
+        np.testing.assert_array_equal(mapped, in_memory)
+        assert written in (None, scratch.stat().st_mtime_ns)
+        written = scratch.stat().st_mtime_ns
+    assert [path.name for path in scratch.parent.iterdir()] == ["rows.npy"]
+    assert f"float16, not float32 rows of unit length; normalised in {scratch}" in caplog.text
+    np.testing.assert_allclose(in_memory, unit_rows, atol=1e-3)
+
+
+def test_unit_rows_need_no_other_file(tmp_path, unit_rows):
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    load_embeddings(tmp_path, tmp_path / "scratch" / "rows.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["embeddings.npy"]
+
+
+def test_no_room_to_normalise(tmp_path, monkeypatch):
+    np.save(tmp_path / "embeddings.npy", np.ones((5, 8), np.float16))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free=100))
+    with pytest.raises(InputError, match="too little room for 0 MiB of float32 rows; choose another --out"):
+        load_embeddings(tmp_path, tmp_path / "rows.npy")
+    assert not (tmp_path / "rows.npy").exists()
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.float64, (4, 3), elements=st.floats(-1e3, 1e3)))
+def test_normalised_rows_have_length_one_or_zero(rows):
+    lengths = np.linalg.norm(normalize(rows), axis=1)
+    zero = np.linalg.norm(rows.astype(np.float32), axis=1) == 0
+    np.testing.assert_allclose(lengths[~zero], 1, atol=1e-5)
+    assert not lengths[zero].any()
+
+
+def test_nan_is_refused_and_its_row_named(tmp_path, unit_rows):
+    unit_rows[3, 2] = np.nan
+    np.save(tmp_path / "embeddings.npy", unit_rows)
+    with pytest.raises(InputError, match=r"embeddings.npy: row 3 has NaN or infinite values"):
+        load_embeddings(tmp_path)
+
+
+def test_lengths_that_differ_are_refused(tmp_path, unit_rows):
+    save_embeddings(tmp_path, unit_rows, keys=["a", "b"])
+    with pytest.raises(InputError, match=r"keys.txt: 2 keys for 5 rows"):
+        load_embeddings(tmp_path)
+    save_embeddings(tmp_path, unit_rows, keys=list("abcde"), labels=np.zeros(4, np.int64))
+    with pytest.raises(InputError, match=r"labels.npy: 4 labels for 5 rows"):
+        load_embeddings(tmp_path)
+
+
+def test_missing_folder_contents(tmp_path):
+    with pytest.raises(InputError, match=r"no embeddings.npy in this folder"):
+        load_embeddings(tmp_path)
+    with pytest.raises(InputError, match=r"nowhere.npy: no such file"):
+        load_embeddings(tmp_path / "nowhere.npy")
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path, unit_rows):
+    path = tmp_path / "embeddings.npy"
+    np.save(path, unit_rows)
+    whole = path.read_bytes()
+    for end in (0, 4, 60, len(whole) - 3):
+        path.write_bytes(whole[:end])
+        with pytest.raises(InputError, match="not a readable .npy array"):
+            load_array(path, "f", 2)
+    path.write_text("not an array at all")
+    with pytest.raises(InputError, match="not a readable .npy array"):
+        load_array(path, "f", 2)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="not a readable .npy array"):
+        load_labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 2), np.float32), r"float32 with shape \[2, 2\]; expected integers with 1 dimension"),
+        (np.zeros(0, np.int64), r"empty array"),
+        (np.array([0, 3, -7]), r"label -7 in row 2"),
+    ],
+)
+def test_unusable_labels_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "l.npy", array)
+    with pytest.raises(InputError, match=message):
+        load_labels(tmp_path / "l.npy")
+
+
+def test_json_and_yaml_are_checked(tmp_path):
+    write_json(tmp_path / "a" / "x.json", {"b": 1})
+    assert read_json(tmp_path / "a" / "x.json") == {"b": 1}
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["x.json"]
+    (tmp_path / "bad").write_text("{ [")
+    with pytest.raises(InputError, match="not readable as JSON"):
+        read_json(tmp_path / "bad")
+    with pytest.raises(InputError, match="not readable as YAML"):
+        read_yaml(tmp_path / "bad")
+    with pytest.raises(InputError, match="no such file"):
+        read_json(tmp_path / "absent")
+    (tmp_path / "list").write_text("- 1")
+    with pytest.raises(InputError, match="holds list"):
+        read_yaml(tmp_path / "list")
+
+
+@pytest.mark.parametrize("key", ["plain", "with space", "line\u2028separator", "next\x85line", "form\x0cfeed"])
+def test_keys_are_whatever_stands_on_a_line(tmp_path, key):
+    write_lines(tmp_path / "keys.txt", [key, "second"])
+    assert load_keys(tmp_path / "keys.txt", 2) == [key, "second"]

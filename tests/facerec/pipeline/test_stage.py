@@ -1,0 +1,312 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facerec.pipeline.command_line import run
+from facerec.pipeline.files import InputError
+from facerec.pipeline.stage import fingerprint, stage
+
+calls: list[str] = []
+
+
+@stage("toy copy", incidental=("workers",))
+def copy(source: Path, out: Path, times: int = 1, workers: int = 1):
+    """Copies a text.
+
+    Args:
+        source: The text.
+        out: Where it goes.
+        times: How often.
+        workers: Does not matter.
+    """
+    calls.append("copy")
+    text = source.read_text()
+    if not text:
+        raise InputError(f"{source}: empty\ntext")
+    (out / "text.txt").write_text(text * times)
+    return {"letters": len(text) * times}
+
+
+@stage("toy resume", resumable=True)
+def resume(out: Path, fail: bool = False, steps: int = 3):
+    """Counts, and can go on."""
+    seen = out / "steps.txt"
+    with seen.open("a") as file:
+        file.write("x")
+    if len(seen.read_text()) < steps:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def source(tmp_path):
+    calls.clear()
+    path = tmp_path / "source.txt"
+    path.write_text("ab")
+    return path
+
+
+def test_result_is_whole_and_says_what_made_it(tmp_path, source):
+    out = copy(source, tmp_path / "deep" / "out", times=2)
+    meta = json.loads((out / "meta.json").read_text())
+    assert (out / "text.txt").read_text() == "abab"
+    assert sorted(p.name for p in out.iterdir()) == ["meta.json", "text.txt"]
+    assert meta["command"] == "toy copy"
+    assert meta["config"] == {"times": 2}
+    assert meta["inputs"]["source"]["hash"] == fingerprint(source)
+    assert meta["results"] == {"letters": 4}
+    assert meta["seconds"] >= 0
+    assert meta["peak_memory_bytes"] > 1 << 20
+    assert "python" in meta["versions"]
+
+
+def test_same_work_is_not_repeated_and_incidental_options_do_not_count(tmp_path, source):
+    copy(source, tmp_path / "out", workers=1)
+    copy(source, tmp_path / "out", workers=7)
+    assert calls == ["copy"]
+
+
+def test_moved_input_is_the_same_input(tmp_path, source):
+    copy(source, tmp_path / "out")
+    moved = source.rename(tmp_path / "elsewhere.txt")
+    copy(moved, tmp_path / "out")
+    assert calls == ["copy"]
+
+
+def test_other_work_into_the_same_folder_is_refused_naming_both(tmp_path, source):
+    copy(source, tmp_path / "out")
+    with pytest.raises(InputError, match=r"out: holds other work .*config.times 1 there, 5 asked"):
+        copy(source, tmp_path / "out", times=5)
+    source.write_text("other")
+    with pytest.raises(InputError, match=r"inputs.source .* there, .* asked"):
+        copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "text.txt").read_text() == "ab"
+
+
+def test_a_folder_with_foreign_files_is_left_alone(tmp_path, source):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="a folder with other files in it"):
+        copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+    with pytest.raises(InputError, match="a file stands where"):
+        copy(source, source)
+
+
+def test_an_empty_folder_is_used(tmp_path, source):
+    (tmp_path / "out").mkdir()
+    copy(source, tmp_path / "out")
+    assert (tmp_path / "out" / "meta.json").exists()
+
+
+def test_failed_work_leaves_nothing(tmp_path, source):
+    source.write_text("")
+    with pytest.raises(InputError):
+        copy(source, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source.txt"]
+    with pytest.raises(InputError, match="no such file or folder"):
+        copy(tmp_path / "absent", tmp_path / "out")
+
+
+def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            resume(out, steps=3)
+    assert not out.exists()
+    resume(out, steps=3)
+    assert (out / "steps.txt").read_text() == "xxx"
+    other = tmp_path / "other"
+    with pytest.raises(KeyboardInterrupt):
+        resume(other, steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        resume(other, steps=2)
+    resume(other, steps=2)
+    assert (other / "steps.txt").read_text() == "xx"
+
+
+SLOW = """
+import os, signal, sys, time
+from pathlib import Path
+from facerec.pipeline.stage import stage
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
+@stage("toy slow")
+def slow(out: Path, word: str):
+    (out / "half.txt").write_text(word)
+    if "wait" in sys.argv and os.fork() == 0:
+        os.close(1), os.close(2)
+        time.sleep(10)  # a worker that outlives its parent
+        os._exit(0)
+    print("working", flush=True)
+    if "wait" in sys.argv:
+        signal.sigwait([signal.SIGUSR1])
+
+slow(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+def start(script: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=script.parent)
+
+
+@pytest.fixture
+def at_work(tmp_path):
+    """A run that is at work on "half" in tmp_path/out, with a worker process, and its script."""
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    process = start(script, tmp_path / "out", "half", "wait")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"working\n"
+    yield process, script
+    process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        assert pipe is not None
+        pipe.close()
+
+
+def test_killed_work_leaves_nothing_that_looks_finished(tmp_path, at_work):
+    process, script = at_work
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out.partial" / "half.txt").exists()
+    assert start(script, tmp_path / "out", "half").communicate()[0] == b"working\n"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["half.txt", "meta.json"]
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_other_work_in_the_folder_of_a_run_is_refused(tmp_path, at_work):
+    _, script = at_work
+    assert b"another run is working there" in start(script, tmp_path / "out", "other").communicate()[1]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_same_work_waits_for_the_run_that_does_it(tmp_path, at_work, killed):
+    process, script = at_work
+    second = start(script, tmp_path / "out", "half")
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1.5)
+    process.send_signal(signal.SIGKILL if killed else signal.SIGUSR1)
+    assert second.communicate()[0] == (b"working\n" if killed else b"")
+    assert (tmp_path / "out" / "half.txt").read_text() == "half"
+
+
+def test_fingerprint_sees_contents_at_the_top_and_names_below(tmp_path):
+    folder = tmp_path / "f"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("1")
+    (folder / "sub" / "b").write_text("1")
+    (folder / "meta.json").write_text("1")
+    first = fingerprint(folder)
+    (folder / "meta.json").write_text("22")
+    (folder / "tensorboard").mkdir()
+    assert fingerprint(folder) == first
+    (folder / "a").write_text("2")
+    second = fingerprint(folder)
+    (folder / "sub" / "b").rename(folder / "sub" / "c")
+    assert len({first, second, fingerprint(folder)}) == 3
+
+
+def test_fingerprint_of_a_large_file_reads_its_ends(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    first = fingerprint(path)
+    for position in (0, (200 << 20) - 1):
+        with path.open("r+b") as file:
+            file.seek(position)
+            file.write(b"x")
+        assert fingerprint(path) != first
+        first = fingerprint(path)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "toy_commands", sys.modules[__name__])
+    return {"copy": "toy_commands:copy"}
+
+
+def test_program_runs_commands_and_reads_both_spellings_and_yaml(tmp_path, source, toy, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("times: 3\n")
+    arguments = ["copy", "--config", str(config), "--source", str(source), "--out", str(tmp_path / "out")]
+    assert run("toy", toy, arguments) == 0
+    assert (tmp_path / "out" / "text.txt").read_text() == "ababab"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--times", "many"], "Expected a <class 'int'>"),
+        (["--colour", "red"], "colour"),
+        ([], "--out"),
+    ],
+)
+def test_wrong_options_end_with_one_line_and_status_2(source, toy, capsys, extra, message):
+    with pytest.raises(SystemExit) as ended:
+        run("toy", toy, ["copy", "--source", str(source), *extra])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_unusable_input_ends_with_one_line_and_status_2(tmp_path, source, toy, capsys):
+    source.write_text("")
+    assert run("toy", toy, ["copy", "--source", str(source), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"toy: error: {source}: empty text\n"
+
+
+def test_unknown_keys_in_yaml_are_refused(tmp_path, source, toy, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("tines: 3\n")
+    with pytest.raises(SystemExit) as ended:
+        run(
+            "toy",
+            toy,
+            ["copy", "--config", str(config), "--source", str(source), "--out", str(tmp_path / "o")],
+        )
+    assert ended.value.code == 2
+    assert "tines" in capsys.readouterr().err
+
+
+def test_help_shows_defaults(toy, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("toy", toy, ["copy", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "How often. (type: int, default: 1)" in shown
+
+
+@stage("toy together", distributed=True)
+def together(source: Path, out: Path):
+    """Only the first process writes."""
+    calls.append(out.name)
+    if out.is_dir():
+        (out / "text.txt").write_text(source.read_text())
+
+
+def test_of_several_processes_the_first_has_the_folder(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert together(source, tmp_path / "out") == tmp_path / "out"
+    assert calls == ["out.partial"]
+    assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
+    copy(source, tmp_path / "alone")
+    assert (tmp_path / "alone" / "meta.json").exists()
+    monkeypatch.setenv("RANK", "0")
+    together(source, tmp_path / "out")
+    assert (tmp_path / "out" / "meta.json").exists()
+    monkeypatch.setenv("RANK", "1")
+    together(source, tmp_path / "out")
+    assert calls == ["out.partial", "copy", "out.partial"]
+    source.write_text("other")
+    with pytest.raises(InputError, match="holds other work"):
+        together(source, tmp_path / "out")

@@ -1,0 +1,275 @@
+import pickle
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facerec.commands.split import split
+from facerec.commands.store import store
+from facerec.pipeline.command_line import run
+from facerec.pipeline.files import InputError
+from facerec.stores.open import open_store
+from facerec.stores.pixels import decode
+from facerec.stores.shards import write_index
+from facerec.stores.store import UnreadableFace
+
+COMMANDS = {"split": "facerec.commands.split:split", "store": "facerec.commands.store:store"}
+
+
+def test_folder_has_sorted_keys_and_numbered_identities(tmp_path, make_faces):
+    faces = open_store(make_faces(tmp_path / "f", identities=3, each=2))
+    assert faces.keys == [f"person{i}/0{j}.png" for i in range(3) for j in range(2)]
+    assert faces.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert faces.labels.dtype == np.int64
+
+
+def test_colours_are_red_green_blue_and_grey_has_three_channels(tmp_path):
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes blue, green, red
+    cv2.imwrite(str(tmp_path / "a.png"), red)
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((6, 8), 90, np.uint8))
+    faces = open_store(tmp_path)
+    assert faces.read(0)[0, 0].tolist() == [255, 0, 0]
+    assert faces.read(1).shape == (6, 8, 3)
+    assert faces.read(1)[0, 0].tolist() == [90, 90, 90]
+    assert faces.labels is None
+
+
+def test_images_beside_folders_have_no_identity(tmp_path, make_faces):
+    make_faces(tmp_path, identities=2, each=1)
+    cv2.imwrite(str(tmp_path / "alone.png"), np.zeros((4, 4, 3), np.uint8))
+    assert open_store(tmp_path).labels.tolist() == [-1, 0, 1]
+
+
+def test_list_is_relative_to_its_folder(tmp_path, make_faces):
+    make_faces(tmp_path / "f", identities=2, each=2)
+    (tmp_path / "lists").mkdir()
+    lines = ["../f/person1/00.png\tzoe", "../f/person0/01.png\tada", "../f/person0/00.png"]
+    (tmp_path / "lists" / "faces.tsv").write_text("\n".join(lines))
+    by_file, by_folder = open_store(tmp_path / "lists" / "faces.tsv"), open_store(tmp_path / "lists")
+    assert by_file.labels.tolist() == by_folder.labels.tolist() == [1, 0, -1]
+    assert np.array_equal(by_file.read(0), open_store(tmp_path / "f").read(2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_shards_give_the_same_faces_as_the_folder(tmp_path, make_faces, suffix):
+    folder = make_faces(tmp_path / "f", identities=3, each=7, size=200, suffix=suffix)
+    packed = store(folder, out=tmp_path / "shards", shard_megabytes=1)
+    a, b = open_store(folder), pickle.loads(pickle.dumps(open_store(packed)))
+    assert len(list(packed.glob("faces-*.tar"))) == (2 if suffix == ".png" else 1)
+    assert a.keys == b.keys
+    assert a.labels.tolist() == b.labels.tolist()
+    assert all(np.array_equal(a.read(row), b.read(row)) for row in reversed(range(len(a))))
+
+
+def test_shards_are_tar_files_in_the_layout_of_webdataset(tmp_path, make_faces):
+    folder = make_faces(tmp_path / "f", identities=2, each=2)
+    with tarfile.open(store(folder, out=tmp_path / "shards") / "faces-000000.tar") as tar:
+        names = tar.getnames()
+        assert tar.extractfile(names[-1]).read() == b"1"
+        assert tar.extractfile(names[0]).read() == (folder / "person0" / "00.png").read_bytes()
+    assert names[:3] == ["000000000.png", "000000000.cls", "000000001.png"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_split_keeps_identities_apart_and_rows_with_their_truth(tmp_path, make_faces, packed):
+    faces = make_faces(tmp_path / "f", identities=5, each=4)
+    faces = store(faces, out=tmp_path / "shards") if packed else faces
+    source = open_store(faces)
+    corpus = split(faces, out=tmp_path / "corpus", labelled=2, seed=3)
+    labelled, unlabelled = open_store(corpus / "labelled"), open_store(corpus / "unlabelled")
+    truth = np.load(corpus / "unlabelled_truth.npy")
+    assert sorted(set(labelled.labels)) == [0, 1]
+    assert len(labelled) == 8
+    assert unlabelled.labels is None
+    assert len(unlabelled) == len(truth) == 12
+    pictures = {source.read(row).tobytes(): row for row in range(len(source))}
+    rows = [pictures[unlabelled.read(row).tobytes()] for row in range(len(unlabelled))]
+    assert source.labels[rows].tolist() == truth.tolist()
+    assert rows != sorted(rows)
+    named = {source.identities[pictures[labelled.read(row).tobytes()]] for row in range(8)}
+    assert named == set(labelled.identities)
+    assert not named & {source.identities[row] for row in rows}
+
+
+def _two_stores(tmp_path, make_faces):
+    """A folder, and tar shards with the same keys and identities but other pictures."""
+    one = make_faces(tmp_path / "one", identities=3, each=2)
+    two = store(make_faces(tmp_path / "two", identities=2, each=4), out=tmp_path / "shards")
+    return open_store(one), open_store(two)
+
+
+def test_stores_of_a_list_stand_one_after_the_other_with_identities_of_their_own(tmp_path, make_faces):
+    one, two = _two_stores(tmp_path, make_faces)
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "stores.txt").write_text("../one\n../shards\tsecond\n")
+    both, by_file = open_store(tmp_path / "both"), open_store(tmp_path / "both" / "stores.txt")
+    assert both.keys == by_file.keys == [f"../one/{key}" for key in one.keys] + [f"second/{key}" for key in two.keys]
+    assert both.labels.tolist() == [*one.labels, *(two.labels + 3)]
+    both = pickle.loads(pickle.dumps(both))
+    for row in range(14):
+        assert both.encoded(row) == (one.encoded(row) if row < 6 else two.encoded(row - 6))
+
+
+def test_a_list_of_stores_is_packed_and_may_hold_lists_and_faces_without_identity(tmp_path, make_faces):
+    one, two = _two_stores(tmp_path, make_faces)
+    cv2.imwrite(str(tmp_path / "one" / "alone.png"), np.zeros((4, 4, 3), np.uint8))
+    for folder, text in (("inner", "../one\ta\n../shards\tb\n"), ("outer", "../inner\tx\n\n../one\ty\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "stores.txt").write_text(text)
+    packed = open_store(store(tmp_path / "outer", out=tmp_path / "packed"))
+    assert packed.labels.tolist() == [-1, *one.labels, *(two.labels + 3), -1, *(one.labels + 5)]
+    assert packed.keys[:2] == ["x/a/alone.png", "x/a/person0/00.png"]
+    assert packed.encoded(7) == two.encoded(0)
+
+
+def test_split_of_a_list_of_stores_keeps_rows_with_their_truth(tmp_path, make_faces):
+    _two_stores(tmp_path, make_faces)
+    (tmp_path / "stores.txt").write_text("one\nshards\n")
+    source = open_store(tmp_path / "stores.txt")
+    corpus = split(tmp_path / "stores.txt", out=tmp_path / "corpus", labelled=2, seed=1)
+    corpus = corpus.rename(tmp_path / "renamed")
+    labelled, unlabelled = open_store(corpus / "labelled"), open_store(corpus / "unlabelled")
+    truth = np.load(corpus / "unlabelled_truth.npy")
+    place = {source.encoded(row): row for row in range(len(source))}
+    rows = [place[unlabelled.encoded(row)] for row in range(len(unlabelled))]
+    assert source.labels[rows].tolist() == truth.tolist()
+    assert rows != sorted(rows)
+    assert unlabelled.labels is None
+    kept = [place[labelled.encoded(row)] for row in range(len(labelled))]
+    assert sorted(rows + kept) == list(range(14))
+    assert [source.identities[row] for row in kept] == labelled.identities
+
+
+def test_bad_lists_of_stores_are_refused(tmp_path, make_faces):
+    make_faces(tmp_path / "one", identities=2, each=1)
+    file = tmp_path / "stores.txt"
+    for content, text in [
+        (b"", "expected one store a line"),
+        (b"one\tone\tone\n", "expected one store a line"),
+        (b"one\t\n", "expected one store a line"),
+        (b"one\nno such\tone\n", "'one' stands there more than once"),
+        (b"one\nabsent\n", "absent: no such face store"),
+        (b"one\n.\n", "leads back to"),
+        (b"\xff\n", "cannot be read as text"),
+    ]:
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=text) as caught:
+            open_store(file)
+        assert str(tmp_path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    file.write_text("one\n")
+    for order in ([0, 2], [0, 0], [-1]):
+        np.save(tmp_path / "order.npy", np.array(order))
+        with pytest.raises(InputError, match="order.npy: not an order of the 2 faces"):
+            open_store(file)
+
+
+def test_split_depends_on_its_seed_only(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=6, each=2)
+    texts = [
+        (split(faces, out=tmp_path / f"c{i}", labelled=3, seed=seed) / "unlabelled" / "faces.tsv").read_text()
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (b"no image", "not a readable image"), (None, "No such file"), ("half", "PNG cut short")],
+)
+def test_unreadable_face_says_why(tmp_path, make_faces, content, reason, capfd):
+    faces = make_faces(tmp_path / "f", identities=1, each=2)
+    target = faces / "person0" / "01.png"
+    opened = open_store(faces)
+    if content is None:
+        target.unlink()
+    else:
+        target.write_bytes(target.read_bytes()[:500] if content == "half" else content)
+    with pytest.raises(UnreadableFace, match=reason) as caught:
+        opened.read(1)
+    assert caught.value.key == "person0/01.png"
+    assert opened.read(0).shape == (40, 40, 3)
+    assert pickle.loads(pickle.dumps(caught.value)).reason == caught.value.reason
+    assert capfd.readouterr().err == ""
+
+
+def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
+    faces = make_faces(tmp_path / "faces", identities=2, each=2)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("x")
+    lists = {
+        "twice": "faces/person0/00.png\tx\nfaces/person0/00.png\ty\n",
+        "columns": "faces/person0/00.png\tx\ty\n",
+        "nowhere": "no/a.png\tx\nno/b.png\ty\n",
+        "nothing": "",
+    }
+    for name, text in lists.items():
+        (tmp_path / f"{name}.tsv").write_text(text)
+    for name in ("cut_tar", "cut_index", "no_tar", "columns_index"):
+        store(faces, out=tmp_path / name)
+    tar = tmp_path / "cut_tar" / "faces-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:4000])
+    index = tmp_path / "cut_index" / "index.parquet"
+    index.write_bytes(index.read_bytes()[:200])
+    (tmp_path / "no_tar" / "faces-000000.tar").unlink()
+    (tmp_path / "columns_index" / "index.parquet").unlink()
+    write_index(tmp_path / "columns_index" / "index.parquet", ([None], [0], [1], ["a"], [None]))
+    return {
+        "missing": (tmp_path / "missing", "no such face store"),
+        "empty": (tmp_path / "empty", "no faces"),
+        "kind": (tmp_path / "a.txt", "not a face store"),
+        "twice": (tmp_path / "twice.tsv", "'faces/person0/00.png' stands there more than once"),
+        "columns": (tmp_path / "columns.tsv", "line 1 is"),
+        "nowhere": (tmp_path / "nowhere.tsv", "none of its first 2 files exists"),
+        "nothing": (tmp_path / "nothing.tsv", "no faces"),
+        "cut_tar": (tmp_path / "cut_tar", "4000 bytes, but the index refers to"),
+        "cut_index": (tmp_path / "cut_index", "not a readable index"),
+        "no_tar": (tmp_path / "no_tar", "no such shard"),
+        "nulls": (tmp_path / "columns_index", "empty values"),
+    }
+
+
+def test_bad_stores_are_refused_with_their_reason(tmp_path, make_faces):
+    for name, (path, text) in _bad_stores(tmp_path, make_faces).items():
+        with pytest.raises(InputError, match=".") as caught:
+            open_store(path)
+        assert text in str(caught.value), name
+        assert str(path) in str(caught.value), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["split", "--labelled", "3"], "--labelled 3 of 3 identities"),
+        (["split", "--labelled", "0"], "--labelled 0 of 3 identities"),
+        (["store", "--shard-megabytes", "0"], "at least one megabyte"),
+        (["store", "--colour", "red"], "colour"),
+    ],
+)
+def test_commands_refuse_bad_options(tmp_path, make_faces, capsys, arguments, text):
+    faces = make_faces(tmp_path / "f", identities=3, each=1)
+    arguments = [*arguments, "--faces", str(faces), "--out", str(tmp_path / "out")]
+    try:
+        status = run("python -m facerec", COMMANDS, arguments)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_split_needs_identities(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match="1 of 1 faces have no identity"):
+        split(tmp_path, out=tmp_path / "out", labelled=1)
+
+
+def test_a_header_that_asks_for_too_many_pixels_is_refused():
+    encoded = bytearray(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    frame = encoded.index(b"\xff\xc0")
+    encoded[frame + 5 : frame + 9] = (65500).to_bytes(2, "big") * 2
+    with pytest.raises(ValueError, match="not a readable image"):
+        decode(bytes(encoded))

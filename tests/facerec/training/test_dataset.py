@@ -1,0 +1,143 @@
+import cv2
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from facerec.pipeline.files import InputError
+from facerec.stores.open import open_store
+from facerec.stores.pixels import resized
+from facerec.training.augment import Augmentation
+from facerec.training.dataset import Batches, slots
+from facerec.training.samplers import choose_sampler
+from facerec.training.training_set import combine_stores
+
+
+@pytest.fixture
+def faces(tmp_path, make_faces):
+    return open_store(make_faces(tmp_path / "faces", identities=4, each=5))
+
+
+def batches_of(training, batch_size, seed, *share):
+    sampler = choose_sampler("random", training.label, training.store, batch_size, seed)
+    return Batches(training, sampler, 32, seed, *share)
+
+
+def test_join_keeps_label_spaces_apart_and_leaves_unused_rows_out(faces):
+    first = np.array([7, -1, 7, 3] + [-1] * 16)
+    second = np.array([3, 3, 0, -1] + [-1] * 16)
+    weights = np.array([0.5, 1, 0, 1] + [1] * 16, np.float32)
+    joined = combine_stores([(faces, first, None), (faces, second, weights)])
+    assert joined.label.tolist() == [1, 1, 0, 2, 2]
+    assert joined.row.tolist() == [0, 2, 3, 0, 1]
+    assert joined.store.tolist() == [0, 0, 0, 1, 1]
+    assert joined.weight.tolist() == [1, 1, 1, 0.5, 1]
+    assert (joined.classes, joined.first_classes) == (3, 2)
+
+
+def test_pseudo_classes_of_labelled_people_join_their_classes(faces):
+    first = np.array([7, -1, 7, 3, 9] + [-1] * 15)
+    second = np.array([0, 1, 2, 2, 3, 1] + [-1] * 14)
+    joined = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 9, -1, 3]))
+    assert joined.label.tolist() == [1, 1, 0, 2, 3, 2, 4, 4, 0, 2]
+    assert (joined.classes, joined.first_classes) == (5, 3)
+    apart = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.full(4, -1))
+    assert np.array_equal(apart.label, combine_stores([(faces, first, None), (faces, second, None)]).label)
+    with pytest.raises(InputError, match=r"same_as.npy names class 4, but no used labelled face has it"):
+        combine_stores([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 4, -1, 3]))
+
+
+def test_first_classes_of_a_store_without_used_faces_are_none(faces):
+    joined = combine_stores([(faces, np.full(20, -1), None), (faces, np.arange(20), None)])
+    assert (joined.classes, joined.first_classes) == (20, 0)
+
+
+def test_join_refuses_a_single_class(faces):
+    with pytest.raises(InputError, match="1 class"):
+        combine_stores([(faces, np.zeros(20, np.int64), None)])
+
+
+def test_every_face_once_a_pass_in_an_order_of_its_own(faces):
+    sampler = batches_of(combine_stores([(faces, faces.labels, None)]), 6, 1).sampler
+    items = np.concatenate([sampler(step) for step in range(10)]).tolist()
+    passes = [items[start : start + 20] for start in (0, 20, 40)]
+    assert all(sorted(one) == list(range(20)) for one in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_batches_do_not_depend_on_workers_or_on_the_first_step(faces):
+    training = combine_stores([(faces, faces.labels, None)])
+    batches = batches_of(training, 6, 1)
+    one = [batches[step] for step in range(5)]
+    loader = DataLoader(batches_of(training, 6, 1), batch_size=None, sampler=range(2, 5), num_workers=2)
+    for expected, (images, labels, weights, skipped) in zip(one[2:], loader, strict=True):
+        assert np.array_equal(expected[0], images.numpy())
+        assert np.array_equal(expected[1], labels.numpy())
+        assert np.array_equal(expected[2], weights.numpy())
+        assert skipped == []
+    other = batches_of(training, 6, 2)[0]
+    assert not np.array_equal(one[0][0], other[0])
+
+
+def test_shares_of_ranks_are_the_batch_part_by_part(faces):
+    training = combine_stores([(faces, faces.labels, None)])
+    whole = batches_of(training, 12, 1)[3]
+    shares = [batches_of(training, 12, 1, rank, 2, 3)[3] for rank in (0, 1)]
+    assert slots(12, 1, 2, 3).tolist() == [2, 3, 6, 7, 10, 11]
+    for array, one, other in zip(whole[:3], *(share[:3] for share in shares), strict=True):
+        parts = [part for pair in zip(np.split(one, 3), np.split(other, 3), strict=True) for part in pair]
+        assert np.array_equal(np.concatenate(parts), array)
+
+
+def test_unreadable_face_is_replaced_by_the_next_and_listed(tmp_path, make_faces):
+    folder = make_faces(tmp_path / "f", identities=4, each=1)
+    (folder / "person2" / "00.png").write_bytes(b"broken")
+    faces = open_store(folder)
+    batches = batches_of(combine_stores([(faces, faces.labels, None)]), 4, 0)
+    order = batches.sampler(0).tolist()
+    images, labels, _, skipped = batches[0]
+    bad = order.index(2)
+    expected = list(order)
+    expected[bad] = order[(bad + 1) % 4]
+    assert labels.tolist() == expected
+    assert np.array_equal(images[bad], images[(bad + 1) % 4])
+    assert skipped == [(str(folder), 2, "person2/00.png", "not a readable image")]
+
+
+def test_batch_without_a_readable_face_is_empty(tmp_path, make_faces):
+    folder = make_faces(tmp_path / "f", identities=2, each=1)
+    for file in folder.rglob("*.png"):
+        file.write_bytes(b"")
+    faces = open_store(folder)
+    images, labels, weights, skipped = batches_of(combine_stores([(faces, faces.labels, None)]), 2, 0)[0]
+    assert len(images) == len(labels) == len(weights) == 0
+    assert len(skipped) == 2
+
+
+def test_augmentation_depends_on_seed_and_position_only():
+    face = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    one, two = Augmentation(32, seed=1), Augmentation(32, seed=1)
+    first = [one(face, position) for position in range(20)]
+    again = [two(face, position) for position in reversed(range(20))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert first[0].shape == (32, 32, 3)
+    assert first[0].dtype == np.uint8
+    assert len({picture.tobytes() for picture in first}) == 20
+    assert not np.array_equal(Augmentation(32, seed=2)(face, 0), first[0])
+
+
+def test_augmentation_mirrors_half_of_the_faces():
+    face = np.zeros((32, 32, 3), np.uint8)
+    face[:, :16] = 200
+    augment = Augmentation(32, seed=0)
+    mirrored = sum(int(x[:, 20:].mean() > x[:, :12].mean()) for x in (augment(face, i) for i in range(200)))
+    assert 70 < mirrored < 130
+
+
+def test_resized_averages_where_faces_shrink_much():
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[:, ::3] = 255
+    assert resized(stripes, 32).mean() == pytest.approx(85, abs=1)
+    assert resized(stripes, 32).std() < 2
+    assert resized(stripes, 96) is stripes
+    small = cv2.resize(stripes, (20, 30))
+    assert resized(small, 32).shape == (32, 32, 3)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facerec.pipeline.files import InputError
+from facerec.training.samplers import Balanced, Sampler, Shuffled, choose_sampler
+
+LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 4])
+GROUP = np.array([0] * 7 + [1] * 5)
+
+
+def taken(name, steps, batch_size=6, seed=3, share=None):
+    sampler = choose_sampler(name, LABELS, GROUP, batch_size, seed, share)
+    return np.stack([sampler(step) for step in range(steps)])
+
+
+def test_random_order_is_a_permutation_by_seed_and_pass():
+    expected = np.concatenate([np.random.default_rng((3, epoch)).permutation(12) for epoch in range(5)])
+    assert taken("random", 12, batch_size=5).ravel().tolist() == expected.tolist()
+    assert not np.array_equal(taken("random", 2), taken("random", 2, seed=4))
+
+
+@pytest.mark.parametrize("name", ["random", "balanced"])
+@pytest.mark.parametrize("share", [None, 0.4])
+def test_batches_are_a_function_of_seed_and_step_alone(name, share):
+    sampler = choose_sampler(name, LABELS, GROUP, 5, 3, share)
+    backwards = np.stack([sampler(step) for step in reversed(range(9))])[::-1]
+    assert np.array_equal(backwards, taken(name, 9, 5, share=share))
+
+
+def test_balanced_order_has_every_class_once_a_pass_and_every_face_of_it_before_one_again():
+    items = taken("balanced", 10, batch_size=5).ravel()
+    passes = LABELS[items].reshape(10, 5)
+    assert (np.sort(passes, axis=1) == np.arange(5)).all()
+    assert len({tuple(one) for one in passes}) > 5
+    for label, count in enumerate(np.bincount(LABELS)):
+        mine = items[LABELS[items] == label]
+        for start in range(0, len(mine) - count + 1, count):
+            assert len(set(mine[start : start + count])) == count
+
+
+def test_shares_are_kept_in_every_batch_and_spread_over_it():
+    batches = taken("random", 14, batch_size=8, share=0.25)
+    second = GROUP[batches] == 1
+    assert (second.sum(axis=1) == 2).all()
+    assert (second[:, :4].sum(axis=1) == 1).all()
+    for number, count in ((0, 7), (1, 5)):
+        mine = batches.ravel()[GROUP[batches.ravel()] == number]
+        assert len(set(mine[:count])) == count
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=30), st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31)
+)
+def test_balanced_classes_come_equally_often(labels, batch_size, step, seed):
+    labels = np.array(labels) * 7
+    order = Balanced(labels, (seed,))
+    classes = len(np.unique(labels))
+    counts = np.unique(labels[[order(position) for position in range(3 * classes)]], return_counts=True)[1]
+    assert counts.tolist() == [3] * classes
+    sampler = Sampler([np.arange(len(labels))], [order], [batch_size])
+    assert sampler(step).tolist() == [order(position) for position in range(step * batch_size, (step + 1) * batch_size)]
+
+
+def test_groups_get_their_places_at_even_distances():
+    sampler = Sampler([np.arange(9), np.arange(10, 13)], [Shuffled(9, (0,)), Shuffled(3, (0,))], [9, 3])
+    assert np.diff(np.flatnonzero(sampler(0) >= 10)).tolist() == [4, 4]
+
+
+def test_wrong_names_and_shares_are_refused():
+    cases = [
+        (("weighted", GROUP, 6, None), "--sampler weighted; choose one of random, balanced"),
+        (("random", GROUP, 6, 0.05), "--pseudo-share 0.05 of --batch-size 6; both kinds need a place"),
+        (("random", GROUP, 6, 1.0), "both kinds need a place"),
+        (("random", GROUP, 6, float("nan")), "both kinds need a place"),
+        (("random", GROUP * 0, 6, 0.5), "both labelled and pseudo-labelled faces"),
+    ]
+    for (name, group, batch_size, share), text in cases:
+        with pytest.raises(InputError) as refused:
+            choose_sampler(name, LABELS, group, batch_size, 0, share)
+        assert text in str(refused.value)

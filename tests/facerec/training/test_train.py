@@ -1,0 +1,389 @@
+import csv
+import filecmp
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from facerec.backbones import build
+from facerec.commands.train import train
+from facerec.devices.device import to_input
+from facerec.losses.choice import SCALES
+from facerec.losses.heads import MarginHead
+from facerec.pipeline.command_line import run
+from facerec.pipeline.files import InputError, read_yaml
+from facerec.stores.open import open_store
+from facerec.training.augment import Augmentation
+from facerec.training.step import schedule_factor
+from facerec.training.training_set import gather
+
+SMALL = {
+    "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
+}  # fmt: skip
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import facerec.commands.train
+from facerec.training.monitor import Monitor
+add = Monitor.add
+def add_or_die(monitor, step, *rest):
+    add(monitor, step, *rest)
+    if step == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+Monitor.add = add_or_die
+facerec.commands.train.train(faces=Path(sys.argv[1]), out=Path(sys.argv[2]), steps=8, checkpoint_steps=3, {options})
+"""
+
+
+def interrupted(monitor, step, *rest):
+    if step == 4:
+        raise KeyboardInterrupt
+
+
+def test_training_learns_and_writes_a_model(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    out = train(faces=faces, out=tmp_path / "model", steps=40, **SMALL)
+    results = json.loads((out / "meta.json").read_text())["results"]
+    assert results["faces"] == 24
+    assert results["classes"] == 4
+    assert results["accuracy"] > 0.8
+    config = read_yaml(out / "config.yaml")
+    assert (config["backbone"], config["width"], config["classes"], config["steps"]) == ("mobilefacenet", 0.125, 4, 40)
+    assert load_file(out / "head.safetensors")["centres"].shape == (4, 16)
+    assert (out / "skipped.csv").read_text() == "store,row,key,reason\n"
+    assert not (out / "state.safetensors").exists()
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "loss", "accuracy", "images_per_second", "learning_rate", "cosine/own", "cosine/nearest_other", "cosine/margin",
+    }  # fmt: skip
+    assert events.Tags()["images"][0].startswith("augmented")
+    assert (out / "tensorboard" / "projector_config.pbtxt").exists()
+    margin, own, other = (events.Scalars(f"cosine/{name}")[-1].value for name in ("margin", "own", "nearest_other"))
+    assert margin == pytest.approx(own - other, abs=1e-6)
+    assert margin > 0.2
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses[-1] < losses[0]
+
+
+def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    (faces / "person1" / "03.png").write_bytes(b"broken")
+    options = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
+    arguments = [str(faces), str(tmp_path / "killed"), "4"]
+    root = str(Path(__file__).resolve().parents[3])
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED.format(options=options), *arguments],
+        cwd=root,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    assert not (tmp_path / "killed").exists()
+    assert (tmp_path / "killed.partial" / "state.safetensors").exists()
+    resumed = train(faces=faces, out=tmp_path / "killed", steps=8, checkpoint_steps=3, **SMALL)
+    straight = train(faces=faces, out=tmp_path / "straight", steps=8, checkpoint_steps=100, **SMALL)
+    for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
+        assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+    rows = list(csv.DictReader((straight / "skipped.csv").read_text().splitlines()))
+    assert [(row["row"], row["key"], row["reason"]) for row in rows] == [
+        ("9", "person1/03.png", "not a readable image")
+    ]
+
+
+def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, monkeypatch):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    options = SMALL | {"loss": "adaface", "steps": 8, "checkpoint_steps": 3}
+    straight = train(faces=faces, out=tmp_path / "straight", **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.training.monitor.Monitor.add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(faces=faces, out=tmp_path / "resumed", **options)
+    state = load_file(tmp_path / "resumed.partial" / "state.safetensors")
+    assert float(state["model.head.statistics.batches"]) == 3
+    resumed = train(faces=faces, out=tmp_path / "resumed", **options)
+    for name in ("model.safetensors", "head.safetensors"):
+        assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+
+
+def test_interrupted_training_goes_on_with_what_a_backbone_draws(tmp_path, make_faces, monkeypatch):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    monkeypatch.setattr(
+        "facerec.commands.train.build", lambda *options: nn.Sequential(nn.Dropout(0.5), build(*options))
+    )
+    options = SMALL | {"steps": 8, "checkpoint_steps": 3, "sampler": "balanced", "accumulate": 2}
+    straight = train(faces=faces, out=tmp_path / "straight", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.training.monitor.Monitor.add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(faces=faces, out=tmp_path / "resumed", **options)
+    resumed = train(faces=faces, out=tmp_path / "resumed", **options)
+    for name in ("model.safetensors", "head.safetensors"):
+        assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+
+
+def test_default_training_is_this_plain_loop(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    out = train(faces=faces, out=tmp_path / "out", steps=5, **SMALL)
+    torch.manual_seed(0)
+    network, head = build("mobilefacenet", 16, 32, 0.125), MarginHead(4, 16, 32.0, (1.0, 0.0, 0.2))
+    network.to(memory_format=torch.channels_last)
+    weights = [weight for module in (network, head) for weight in module.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": 0.05},
+            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        ]
+    )
+    store, augment = open_store(faces), Augmentation(32, 0)
+    order = np.concatenate([np.random.default_rng((0, epoch)).permutation(20) for epoch in range(2)])
+    for step in range(5):
+        positions = range(8 * step, 8 * step + 8)
+        images = torch.from_numpy(np.stack([augment(store.read(int(order[p])), p) for p in positions]))
+        labels = torch.from_numpy(store.labels[order[8 * step : 8 * step + 8]])
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * schedule_factor(step, 5, 0.05, "cosine")
+        optimizer.zero_grad()
+        head(network(to_input(images, torch.device("cpu"))), labels, torch.ones(8))[0].backward()
+        optimizer.step()
+    trained = load_file(out / "model.safetensors")
+    assert all(torch.equal(trained[name], value) for name, value in network.state_dict().items())
+    assert torch.equal(load_file(out / "head.safetensors")["centres"], head.centres)
+
+
+def test_every_way_to_train_gives_other_weights(tmp_path, make_faces):
+    labelled = make_faces(tmp_path / "a", identities=3, each=4)
+    unlabelled = make_faces(tmp_path / "b", identities=3, each=3)
+    pseudo = _folder(tmp_path / "pseudo", labels=np.repeat([0, 1, 2], 3), same_as=np.array([-1, 1, -1]))
+    apart = _folder(tmp_path / "apart", labels=np.repeat([0, 1, 2], 3))
+    both = {"faces": labelled, "unlabelled": unlabelled, "pseudo_labels": pseudo}
+    teacher = train(faces=labelled, out=tmp_path / "teacher", steps=3, **SMALL)
+    cases = [
+        {"faces": labelled}, {"unlabelled": unlabelled, "pseudo_labels": pseudo}, both, both | {"pseudo_labels": apart},
+        both | {"heads": 2}, both | {"pseudo_share": 0.5}, both | {"pseudo_share": 0.25, "heads": 2, "loss": "adaface"},
+        both | {"init": teacher}, both | {"sampler": "balanced"}, both | {"interclass_filter": 0.01},
+        both | {"accumulate": 2}, both | {"clip": 0.1}, both | {"sample_rate": 0.2, "accumulate": 2},
+        both | {"precision": "bf16"},
+    ]  # fmt: skip
+    weights = set()
+    for number, options in enumerate(cases):
+        out = train(out=tmp_path / str(number), steps=4, **(SMALL | options))
+        assert np.isfinite(json.loads((out / "meta.json").read_text())["results"]["loss"])
+        weights.add((out / "model.safetensors").read_bytes())
+    assert len(weights) == len(cases)
+    classes = [load_file(tmp_path / str(number) / "head.safetensors")["centres"].shape[0] for number in range(5)]
+    assert classes == [3, 3, 5, 6, 5]
+
+
+def test_compiled_training_is_of_the_compiled_backbone_and_the_model_is_the_usual_one(
+    tmp_path, make_faces, monkeypatch
+):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    calls = []
+
+    class Compiled(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, faces):
+            calls.append(len(faces))
+            return self.network(faces)
+
+    usual = train(faces=faces, out=tmp_path / "usual", steps=3, **SMALL)
+    monkeypatch.setattr("torch.compile", Compiled)
+    compiled = train(faces=faces, out=tmp_path / "compiled", steps=3, compile=True, **SMALL)
+    assert calls == [8, 8, 8]
+    assert (usual / "model.safetensors").read_bytes() == (compiled / "model.safetensors").read_bytes()
+
+
+def test_init_gives_the_backbone_the_weights_of_the_teacher(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    teacher = train(faces=faces, out=tmp_path / "teacher", steps=3, **SMALL)
+    still = train(faces=faces, init=teacher, out=tmp_path / "out", steps=1, **(SMALL | {"learning_rate": 1e-30}))
+    one, other = (load_file(folder / "model.safetensors") for folder in (teacher, still))
+    assert all(torch.equal(one[name], other[name]) for name in one if "running" not in name and "num_b" not in name)
+
+
+def test_rate_1_of_partial_fc_is_the_usual_head(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=4)
+    usual = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    partial = train(faces=faces, out=tmp_path / "b", steps=3, sample_rate=1.0, **SMALL)
+    one, other = (load_file(folder / "head.safetensors")["centres"] for folder in (usual, partial))
+    torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+
+
+def test_pair_sets_are_validated_during_training_and_change_nothing(tmp_path, make_faces, make_bin):
+    faces = make_faces(tmp_path / "f", identities=4, each=6)
+    sets = [make_bin(tmp_path / f"{name}.bin", faces) for name in ("one", "two")]
+    options = SMALL | {"steps": 6, "validation": sets, "validation_steps": 4}
+    out = train(faces=faces, out=tmp_path / "out", **options)
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    found = events.Scalars("validation/one")
+    assert [event.step for event in found] == [4, 6]
+    results = json.loads((out / "meta.json").read_text())["results"]
+    assert results["validation/one"] == results["validation/two"] == pytest.approx(found[-1].value)
+    without = train(faces=faces, out=tmp_path / "without", **(options | {"validation": None}))
+    assert (out / "model.safetensors").read_bytes() == (without / "model.safetensors").read_bytes()
+    one = train(faces=faces, out=tmp_path / "path", **(options | {"validation": sets[0]}))
+    assert "validation/one" in json.loads((one / "meta.json").read_text())["results"]
+
+
+def test_every_loss_trains_and_gives_other_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=4, each=4)
+    (tmp_path / "clusters" / "levels" / "00").mkdir(parents=True)
+    np.save(tmp_path / "clusters" / "levels" / "00" / "labels.npy", np.repeat([0, 0, 1, 2], 4))
+    cases = [{"loss": name} for name in SCALES] + [
+        {"margin": 0.3}, {"loss": "arcface", "subcentres": 2}, {"loss": "combined", "margin": [0.9, 0.4, 0.15]},
+        {"loss": "proxy_nca", "hierarchy": tmp_path / "clusters"},
+        {"loss": "proxy_anchor", "hierarchy": "kmeans", "scale": 16},
+    ]  # fmt: skip
+    weights = set()
+    for number, options in enumerate(cases):
+        out = train(faces=faces, out=tmp_path / str(number), steps=3, **SMALL, **options)
+        assert np.isfinite(json.loads((out / "meta.json").read_text())["results"]["loss"])
+        assert load_file(out / "head.safetensors")["centres"].shape == (4 * options.get("subcentres", 1), 16)
+        weights.add((out / "model.safetensors").read_bytes())
+    assert len(weights) == len(cases)
+
+
+def test_defaults_are_cosface_in_numbers(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    default = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    named = train(faces=faces, out=tmp_path / "b", steps=3, loss="cosface", scale=32, margin=0.2, **SMALL)
+    assert (default / "model.safetensors").read_bytes() == (named / "model.safetensors").read_bytes()
+
+
+def test_worker_processes_do_not_change_the_weights(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    one = train(faces=faces, out=tmp_path / "a", steps=3, **SMALL)
+    two = train(faces=faces, out=tmp_path / "b", steps=3, **(SMALL | {"workers": 2}))
+    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+
+
+def test_pseudo_labels_join_as_classes_of_their_own(tmp_path, make_faces):
+    labelled = make_faces(tmp_path / "a", identities=2, each=3)
+    unlabelled = make_faces(tmp_path / "b", identities=3, each=2)
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.array([0, 0, -1, 1, 1, 1]))
+    np.save(pseudo / "weights.npy", np.array([1, 0.5, 1, 1, 0, 1], np.float32))
+    training = gather(labelled, None, unlabelled, pseudo)
+    assert training.label.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+    assert training.weight.tolist() == [1] * 6 + [1, 0.5, 1, 1]
+    assert gather(None, None, unlabelled, pseudo / "labels.npy").label.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_given_labels_take_the_place_of_identities(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "a", identities=2, each=2)
+    np.save(tmp_path / "labels.npy", np.array([5, 9, 5, -1]))
+    assert gather(faces, tmp_path / "labels.npy", None, None).label.tolist() == [0, 1, 0]
+
+
+def test_schedule_rises_and_falls_to_nothing():
+    for name in ("cosine", "poly"):
+        rates = [schedule_factor(step, 100, 0.1, name) for step in range(100)]
+        assert rates[0] == pytest.approx(0.1)
+        assert max(rates) == rates[10] == pytest.approx(1.0)
+        assert np.all(np.diff(rates[:10]) > 0)
+        assert np.all(np.diff(rates[10:]) < 0)
+        assert rates[-1] < 0.002
+    assert schedule_factor(0, 1, 0.05, "cosine") > 0
+    assert schedule_factor(55, 100, 0.1, "poly") == pytest.approx(0.25)
+    assert schedule_factor(55, 100, 0.1, "cosine") == pytest.approx(0.5)
+
+
+def _folder(path: Path, **arrays: np.ndarray) -> Path:
+    path.mkdir()
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    return path
+
+
+def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, capsys):
+    faces = make_faces(tmp_path / "f", identities=2, each=2)
+    empty = make_faces(tmp_path / "none", identities=2, each=2)
+    for file in empty.rglob("*.png"):
+        file.write_bytes(b"")
+    flat = tmp_path / "f" / "person0"
+    short = _folder(tmp_path / "short", labels=np.zeros(3, np.int64))
+    negative = _folder(tmp_path / "negative", labels=np.arange(4), weights=np.array([1, 1, -1, 1.0]))
+    few = _folder(tmp_path / "few", labels=np.arange(4), weights=np.ones(3))
+    none = _folder(tmp_path / "unused", labels=np.full(4, -1))
+    few_same = _folder(tmp_path / "few_same", labels=np.arange(4), same_as=np.array([-1, 0, -1]))
+    wrong_same = _folder(tmp_path / "wrong_same", labels=np.arange(4), same_as=np.array([-1, 0, 5, -1]))
+    teacher = train(faces=faces, out=tmp_path / "teacher", steps=1, **SMALL)
+    both = ["--faces", faces, "--unlabelled", faces, "--pseudo-labels"]
+    cases = [
+        ([], "no faces to train on"),
+        (["--faces", tmp_path / "absent"], "no such file or folder"),
+        (["--faces", flat], "no face has an identity"),
+        (["--faces", faces, "--labels", short], "3 labels for 4 rows"),
+        (["--labels", short], "--labels"),
+        (["--faces", faces, "--unlabelled", faces], "go together"),
+        (["--unlabelled", faces, "--pseudo-labels", negative], "weights must be finite and not negative"),
+        (["--unlabelled", faces, "--pseudo-labels", few], "3 weights for 4 faces"),
+        (["--unlabelled", faces, "--pseudo-labels", none], "0 class(es)"),
+        ([*both, few_same], "3 entries from -1 for pseudo classes 0 to 3"),
+        ([*both, wrong_same], "same_as.npy names class 5, but no used labelled face has it"),
+        (["--faces", faces, "--heads", "2"], "--heads 2 for 2 labelled and 0 pseudo classes"),
+        (["--faces", faces, "--heads", "3"], "--heads 3; 1, or without --hierarchy 2"),
+        (["--faces", faces, "--pseudo-share", "0.5"], "both labelled and pseudo-labelled faces"),
+        (["--faces", faces, "--sampler", "hard"], "choose one of random, balanced"),
+        (["--faces", faces, "--init", teacher], "width 0.125 there; give --width 0.125"),
+        (["--faces", faces, "--init", faces], "config.yaml: no such file"),
+        (["--faces", faces, "--accumulate", "3"], "divided into equal parts"),
+        (["--faces", faces, "--batch-size", "8", "--accumulate", "8"], "parts of at least 2 faces"),
+        (["--faces", faces, "--clip", "0"], "--clip 0.0; it must be positive"),
+        (["--faces", faces, "--validation-steps", "0"], "--validation-steps 0"),
+        (["--faces", faces, "--validation", flat], "no such file"),
+        (["--faces", faces, "--interclass-filter", "0"], "--interclass-filter 0.0; it is above 0 to 1"),
+        (["--faces", faces, "--interclass-filter", "0.4", "--loss", "proxy_nca"], "only margin losses have it"),
+        (["--faces", faces, "--sample-rate", "2"], "--sample-rate 2.0; it is above 0 to 1"),
+        ([*both, faces, "--sample-rate", "0.5", "--heads", "2"], "Partial FC has one head"),
+        (["--faces", faces, "--backbone", "vgg"], "'vgg' is unknown"),
+        (["--faces", faces, "--schedule", "linear"], "choose one of cosine, poly"),
+        (["--faces", faces, "--precision", "fp8"], "choose one of auto, fp32, bf16"),
+        (["--faces", faces, "--device", "tpu"], "choose one of auto, cpu, cuda"),
+        (["--faces", faces, "--batch-size", "1"], "at least 2 faces"),
+        (["--faces", faces, "--steps", "0"], "at least one step"),
+        (["--faces", faces, "--learning-rate", "0"], "must be positive"),
+        (["--faces", faces, "--warmup", "1"], "a share of the steps"),
+        (["--faces", empty, "--workers", "0", "--batch-size", "4", "--input-size", "32"], "can be read"),
+        (["--faces", faces, "--epochs", "many"], "epochs"),
+        (["--faces", faces, "--loss", "triplet"], "choose one of cosface, softmax, arcface"),
+        (["--faces", faces, "--margin", "-1"], "it is 0 to 1"),
+        (["--faces", faces, "--loss", "combined", "--margin", "[1,2]"], "it takes three numbers"),
+        (["--faces", faces, "--scale", "0"], "--scale 0.0; it must be positive"),
+        (["--faces", faces, "--hierarchy", "kmeans"], "--hierarchy with --loss cosface"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", "kmeans"], "it needs at least 3"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", short], "no levels/<number>/labels.npy"),
+        (["--faces", faces, "--loss", "proxy_nca", "--hierarchy", tmp_path / "absent"], "no such file or folder"),
+    ]
+    for arguments, text in cases:
+        words = ["train", *map(str, arguments), "--out", str(tmp_path / "out")]
+        try:
+            status = run("python -m facerec", {"train": "facerec.commands.train:train"}, words)
+        except SystemExit as ended:
+            status = ended.code
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert status == 2, text
+        assert text in message, (text, message)
+        assert not list(tmp_path.glob("out*")), text
+
+
+def test_divergence_is_an_error_and_not_a_model(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=2, each=4)
+    with pytest.raises(InputError, match="lower --learning-rate"):
+        train(faces=faces, out=tmp_path / "out", steps=20, **(SMALL | {"learning_rate": 1e30}))
+    assert not (tmp_path / "out").exists()
