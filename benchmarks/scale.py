@@ -28,7 +28,7 @@ from common import CELEBA
 
 SIMULATE = """
 import sys; from pathlib import Path; import numpy as np; from hilander_speed import load, simulate
-from facerec.pipeline.files import save_embeddings
+from facerec.pipeline.embeddings import save_embeddings
 faces, labels = simulate(*load(Path(sys.argv[1])), int(sys.argv[2]))
 if d := int(sys.argv[4]):
     faces = faces @ np.linalg.qr(np.random.default_rng(0).normal(size=(d, faces.shape[1])))[0].T.astype(np.float32)

@@ -262,6 +262,7 @@ def test_finished_blocks_are_not_done_again(
     tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "BLOCK", 1)
+    monkeypatch.setattr("facerec.commands.align.BLOCK", 1)
     options = {"photographs": photographs, "detector": detector, "detection_size": 128, "workers": 1}
     whole = align(out=tmp_path / "whole", **options)
     real, asked = module.align_block, []
