@@ -30,7 +30,7 @@ from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, merg
 from clustering.similarity.centres import centres, nearest
 from clustering.similarity.likeness import Likeness
 from eval.clusters.calibration import in_majority
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import load_labels
 

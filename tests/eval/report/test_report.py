@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, latex, markdown, summary, tabulate

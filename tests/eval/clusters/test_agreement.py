@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
-import eval.clusters.scores
-from eval.clusters.scores import scores
+import eval.clusters.agreement
+from eval.clusters import scores
 from eval.commands.clusters import clusters
 from facerec.pipeline.files import InputError
 
@@ -159,6 +159,6 @@ def test_json_onto_a_folder_is_refused(tmp_path):
 
 
 def test_examples_run():
-    result = doctest.testmod(eval.clusters.scores)
+    result = doctest.testmod(eval.clusters.agreement)
     assert result.attempted > 0
     assert result.failed == 0
