@@ -16,7 +16,7 @@ from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.calibration import fit, sample
 from clustering.learning.simulated import recognisers
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 

@@ -16,7 +16,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
 from clustering.settings import Range
-from eval.clusters.scores import scores
+from eval.clusters import scores
 
 NARROW = 0.1
 NEAR_BEST, STRICT = 0.99, 0.75

@@ -24,7 +24,7 @@ from clustering.backends.networks.lgcn import (
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError
 
 CPU = torch.device("cpu")
