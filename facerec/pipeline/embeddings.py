@@ -15,6 +15,7 @@ from facerec.pipeline.ranks import make_once
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
+LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
 DTYPES = ("float32", "float16")
 
 
@@ -116,9 +117,11 @@ def is_unit(embeddings: np.ndarray, name: object) -> bool:
     for index, block in enumerate(blocks(embeddings)):
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(squares))
+        bad = bad[~np.isfinite(block[bad]).all(axis=1)]
         if bad.size:
             raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
-        found &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
+        other = np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE))
+        found &= not np.any(block[other])
     return found
 
 
@@ -163,7 +166,18 @@ def embedding_dtype(name: str) -> np.dtype:
 
 
 def normalize(rows: np.ndarray) -> np.ndarray:
-    """Float32 rows of unit length; zero rows stay zero."""
-    rows = rows.astype(np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1, norms)
+    """Float32 rows of unit length; zero rows stay zero.
+
+    Args:
+        rows: [n, d], finite, of any length: those whose squares float32 cannot hold are scaled first.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        single = rows.astype(np.float32)
+        norms = np.linalg.norm(single, axis=1, keepdims=True)
+        unit = single / np.where(norms == 0, 1, norms)
+    extreme = np.flatnonzero(~((norms > LEAST_LENGTH) & (norms < MOST_LENGTH)))
+    if extreme.size:
+        wide = rows[extreme].astype(np.float64)
+        wide /= np.maximum(np.abs(wide).max(axis=1, keepdims=True, initial=0), np.finfo(np.float64).tiny)
+        unit[extreme] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1)
+    return unit

@@ -142,3 +142,30 @@ def test_arrays_of_any_type_length_and_order_make_the_graph_of_their_unit_rows(b
 def test_arrays_that_are_no_embeddings(rows, message):
     with pytest.raises(InputError, match=message):
         KnnGraph.build(np.array(rows), 1)
+
+
+def test_a_graph_of_other_embeddings_is_refused_naming_the_row(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    KnnGraph.build(embeddings, 4).save(tmp_path)
+    assert len(KnnGraph.load(tmp_path, embeddings)) == 150
+    shuffled = embeddings[np.random.default_rng(0).permutation(150)]
+    for other in (blobs(identities=30, faces=5, seed=1)[0], shuffled):
+        with pytest.raises(
+            InputError, match=r"row 0: 0\.\d+ with neighbour \d+, but the cosine of these embeddings is"
+        ):
+            KnnGraph.load(tmp_path, other)
+
+
+def test_distances_in_place_of_cosines_are_refused(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    graph = KnnGraph.build(embeddings, 4)
+    np.save(tmp_path / "neighbors.npy", graph.neighbors)
+    np.save(tmp_path / "similarities.npy", 1 - graph.similarities)
+    with pytest.raises(InputError, match="the graph is of other faces, or of another order or measure"):
+        KnnGraph.load(tmp_path, embeddings)
+
+
+def test_a_graph_of_rounded_embeddings_is_theirs(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    KnnGraph.build(embeddings.astype(np.float16), 4).save(tmp_path)
+    assert len(KnnGraph.load(tmp_path, embeddings)) == 150
