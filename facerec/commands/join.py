@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
-from facerec.pipeline.embeddings import EmbeddingSet, embedding_dtype, load_embeddings, readable_rows
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, readable_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
 
 
 @stage("facerec join")
-def concatenate(embeddings: list[Path], out: Path, dtype: str = "float32") -> dict[str, int]:
+def concatenate(embeddings: list[Path], out: Path, dtype: Literal["float32", "float16"] = "float32") -> dict[str, int]:
     """Puts several recognisers' embeddings of the same faces side by side, as one recogniser's.
 
     The cosine of two faces is then the mean of the recognisers' cosines, in which what one of them takes for alike by
@@ -26,7 +26,6 @@ def concatenate(embeddings: list[Path], out: Path, dtype: str = "float32") -> di
         out: Folder for the embedding set.
         dtype: Of what is written: float32, or float16, which takes half the disk.
     """
-    written = embedding_dtype(dtype)
     if len(embeddings) < 2:
         raise InputError(f"{len(embeddings)} embedding set to join; give two or more, as '[A, B]'")
     scratch = [out / f"unit_{number}.npy" for number in range(len(embeddings))]
@@ -35,7 +34,7 @@ def concatenate(embeddings: list[Path], out: Path, dtype: str = "float32") -> di
     sets += [load_embeddings(path, file, len(first)) for path, file in zip(embeddings[1:], scratch[1:], strict=True)]
     keys, labels = _agreed(sets, "keys"), _agreed(sets, "labels")
     dimension = sum(one.embeddings.shape[1] for one in sets)
-    joined = np.lib.format.open_memmap(out / "embeddings.npy", "w+", written, (len(first), dimension))
+    joined = np.lib.format.open_memmap(out / "embeddings.npy", "w+", np.dtype(dtype), (len(first), dimension))
     skipped: list[tuple[int, str, str]] = []
     for start in tqdm(range(0, len(first), BLOCK_ROWS), desc="join", unit=" blocks", disable=None):
         rows = slice(start, start + BLOCK_ROWS)

@@ -118,7 +118,7 @@ def take(sittings: Sequence[Sitting], workers: int) -> None:
     """Takes all photographs, with a progress bar."""
     total = sum(len(sitting.paths) for sitting in sittings)
     with tqdm(total=total, unit="face", disable=None) as progress:
-        for done in spread(photograph, sittings, workers, _prepare_worker):
+        for done in spread(photograph, sittings, workers, prepare=_prepare_worker):
             progress.update(done)
 
 
