@@ -44,7 +44,7 @@ def draw_clusters(
     for number, lines in enumerate(texts):
         for line, text in enumerate(lines):
             place = (4, GAP + number * (TILE + GAP) + 30 + 16 * line)
-            cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, INK, 1, cv2.LINE_AA)
+            cv2.putText(sheet[:, :LEFT], text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, INK, 1, cv2.LINE_AA)
     return sheet
 
 
