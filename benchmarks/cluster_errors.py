@@ -27,7 +27,7 @@ from common import command
 from clustering.backends.hilander.meta_training import majority
 from eval.clusters.scores import scores
 from facerec.pipeline.files import load_labels, read_json, read_yaml
-from facerec.pipeline.stage import fingerprint
+from facerec.pipeline.fingerprint import fingerprint
 
 RATES = ("1e-2", "1e-3", "1e-4")
 COLUMNS = (*(f"FNMR@{rate}" for rate in RATES), "purity", "Fb", "faces")

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from facerec.pipeline.files import InputError, write_lines
@@ -17,12 +19,12 @@ from facerec.stores.open import open_store
 from facerec.stores.store import Store, UnreadableFace
 
 BLOCK = 4096
-SIZES = range(16, 129, 16)
+SIZES = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 QUALITY = 90
 
 
 @stage("facerec thumbnails", incidental=("workers",))
-def thumbnails(faces: Path, out: Path, size: int = 64, workers: int = 2) -> Mapping[str, int]:
+def thumbnails(faces: Path, out: Path, size: SIZES = 64, workers: PositiveInt = 2) -> Mapping[str, int]:
     """Makes a small picture of every face, in the order of the rows, for `clustering review`.
 
     Args:
@@ -32,10 +34,6 @@ def thumbnails(faces: Path, out: Path, size: int = 64, workers: int = 2) -> Mapp
         size: Pixels on a side, a multiple of 16.
         workers: Threads.
     """
-    if size not in SIZES:
-        raise InputError(f"--size {size}; a thumbnail has {', '.join(map(str, SIZES))} pixels on a side")
-    if workers < 1:
-        raise InputError(f"--workers {workers}; at least 1")
     store = open_store(faces)
     lengths = np.zeros(len(store), np.int64)
     small = partial(thumbnail, store, size=size)

@@ -45,8 +45,9 @@ class FolderRecogniser:
     @torch.inference_mode()
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
+        images = to_input(torch.from_numpy(np.ascontiguousarray(faces)), self.device)
         with autocast(self.device, self.precision):
-            return self.network(to_input(torch.from_numpy(faces), self.device)).float().cpu().numpy()
+            return self.network(images).float().cpu().numpy()
 
 
 def save_model(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:

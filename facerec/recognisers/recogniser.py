@@ -105,7 +105,7 @@ class Recogniser:
         """
         embeddings = self.network(faces)
         if flip:
-            embeddings = embeddings + self.network(np.ascontiguousarray(faces[:, :, ::-1]))
+            embeddings = embeddings + self.network(faces[:, :, ::-1])
         if not np.all(np.isfinite(embeddings)):
             raise InputError(f"{self.name}: gives NaN or infinite embeddings; its weights are damaged, train it again")
         return embeddings

@@ -8,7 +8,8 @@ import pytest
 
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError
-from facerec.pipeline.stage import fingerprint, stage
+from facerec.pipeline.fingerprint import fingerprint
+from facerec.pipeline.stage import stage
 
 calls: list[str] = []
 
