@@ -64,7 +64,7 @@ def test_float16_in_and_out(tmp_path, sets):
 
 def test_many_blocks(tmp_path, sets, monkeypatch):
     whole = np.load(concatenate(embeddings=sets, out=tmp_path / "whole") / "embeddings.npy")
-    monkeypatch.setattr("facerec.commands.join.BLOCK_ROWS", 4)
+    monkeypatch.setattr("facerec.recognisers.committee.BLOCK_ROWS", 4)
     np.testing.assert_array_equal(np.load(concatenate(embeddings=sets, out=tmp_path / "o") / "embeddings.npy"), whole)
 
 

@@ -24,9 +24,9 @@ def folder(tmp_path_factory):
     return model
 
 
-@pytest.fixture(params=["folder", "onnx"])
-def model(request, folder, tmp_path):
-    return folder if request.param == "folder" else export(model=folder, out=tmp_path / "onnx") / "model.onnx"
+@pytest.fixture(scope="module", params=["folder", "onnx"])
+def model(request, folder):
+    return folder if request.param == "folder" else export(model=folder, out=folder.parent / "onnx") / "model.onnx"
 
 
 def pictures(*sizes):
