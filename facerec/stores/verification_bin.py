@@ -27,10 +27,11 @@ PLAIN = PUTS | {
     "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
 }  # fmt: skip
 NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
-MODULES: dict[str, tuple[str, ...]] = dict.fromkeys(
-    ("_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"), NUMPY
-)
-MODULES["encode"] = ("_codecs",)
+MODULES = {
+    "_reconstruct": NUMPY, "ndarray": NUMPY, "dtype": NUMPY, "scalar": NUMPY, "_frombuffer": NUMPY,
+    "encode": ("_codecs",),
+}  # fmt: skip
+CODINGS = {"latin1": "latin1", "latin-1": "latin1"}
 BYTE_TYPES = ("u1", "|u1", "b1", "i1", b"u1", b"|u1")
 
 
@@ -87,7 +88,7 @@ class _Unpickler(pickle.Unpickler):
             "dtype": lambda kind, *_: _Array(kind),
             "scalar": lambda _, content: _Array(content),
             "_frombuffer": lambda content, *_: _Array(self._counted(bytes(memoryview(content)))),
-            "encode": lambda text, _: self._counted(text.encode("latin1")),
+            "encode": lambda text, coding: self._counted(text.encode(CODINGS[coding])),
         }
         return calls.get(name, name)
 
@@ -121,20 +122,16 @@ def _checked(content: Any, length: int, file: Path) -> tuple[list[bytes], list[b
     wants = "expected a list of encoded images and a list of as many truth values as there are pairs"
     if not isinstance(content, (tuple, list)) or len(content) != 2 or not all(isinstance(x, list) for x in content):
         raise InputError(f"{file}: holds something else than two lists; {wants}")
-    images = [_bytes(image) for image in content[0]]
-    if not all(images):
-        raise InputError(f"{file}: item {[bool(image) for image in images].index(False)} of the images has no bytes")
+    images = [image.content if isinstance(image, _Array) else image for image in content[0]]
+    lengths = [len(image) if isinstance(image, bytes | bytearray) else 0 for image in images]
+    if not all(lengths):
+        raise InputError(f"{file}: item {lengths.index(0)} of the images has no bytes")
     same = [_truth(value, index, file) for index, value in enumerate(content[1])]
     if not same or len(images) != 2 * len(same):
         raise InputError(f"{file}: {len(images)} images for {len(same)} pairs; {wants}")
-    if sum(map(len, images)) > MOST_REPEATS * length:
+    if sum(lengths) > MOST_REPEATS * length:
         raise InputError(f"{file}: the same images again and again, far more than the file holds; it is not a real set")
-    return images, same
-
-
-def _bytes(image: Any) -> bytes:
-    content = image.content if isinstance(image, _Array) else image
-    return bytes(content) if isinstance(content, (bytes, bytearray)) else b""
+    return [bytes(image) for image in images], same
 
 
 def _truth(value: Any, index: int, file: Path) -> bool:

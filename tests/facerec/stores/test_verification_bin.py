@@ -133,6 +133,10 @@ def test_code_is_not_run(tmp_path, protocol, place):
         (b"\x80\x03" + NUMPY + b"_reconstruct\n)b.", "not a readable"),  # BUILD of a name
         (b"\x80\x03" + NUMPY + b"dtype\nK\x01b.", "not a readable"),
         (b"\x80\x03cnumpy\nndarray\n)R.", "not callable"),
+        (
+            b"\x80\x03c_codecs\nencode\n" + TEXT.replace(b"\x06\x00\x00\x00latin1", b"\x05\x00\x00\x00utf-7") + b"R.",
+            "utf-7",
+        ),
         (b"\x80\x03]c_codecs\nencode\nq\x00" + TEXT + b"q\x01" + b"h\x00h\x01R" * 99 + b".", "again and again"),
         (b"\x80\x03" + b"(" * 100_000 + b"t" * 100_000 + b".", "something else than two lists"),
         (b"\x80\x03" + b"\x85" * 3 + b".", "not a readable"),
@@ -148,6 +152,7 @@ def test_code_is_not_run(tmp_path, protocol, place):
         (pickle.dumps(([*IMAGES[:5], b""], SAME)), "item 5 of the images"),
         (pickle.dumps(([np.zeros(4), *IMAGES[1:]], SAME), 2), "an array of other than bytes"),
         (pickle.dumps(([IMAGES[0]] * 2000, [True] * 1000)), "far more than the file holds"),
+        (pickle.dumps(([bytearray(10**6)] * 20_000, [True] * 10_000), 5), "far more than the file holds"),  # 20 GB
         (pickle.dumps({"images": IMAGES}), "instruction EMPTY_DICT|is not of plain data"),
     ],
 )
