@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ from typing import Any, NoReturn
 import jsonargparse
 
 from facerec.pipeline.files import InputError
+
+MISSING = "the following arguments are required: "
 
 
 def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
@@ -48,15 +51,22 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
 
 
 class _Parser(jsonargparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser whose complaint is one line that names options as they are given."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        text = " ".join(message.split())
-        if ": " in text and "arguments are required" in text:
-            reason, names = text.split(": ")
-            text = f"{reason}: " + ", ".join(f"--{name.rpartition('.')[2]}" for name in names.split(", "))
-        print(f"{self.prog}: error: {text} (see --help)", file=sys.stderr)
+        # jsonargparse's exceptions have no fields: the name of the option stands in the text alone.
+        wrong = re.match(r'Parser key "(?:\w+\.)?(\w+)"', message)
+        if wrong and ex and ex.__cause__:
+            message = f"{_as_given(wrong)}: {ex.__cause__.__cause__ or ex.__cause__}"
+            message = re.sub(r"a typing\.Literal\[([^]]*)\]", r"one of \1", message)
+        if message.startswith(MISSING):
+            message = MISSING + re.sub(r"(?:\w+\.)?(\w+)", _as_given, message.removeprefix(MISSING))
+        print(f"{self.prog}: error: {' '.join(message.split())} (see --help)", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _as_given(key: re.Match[str]) -> str:
+    return "--" + key[1].replace("_", "-")
 
 
 def _underscored(argument: str) -> str:

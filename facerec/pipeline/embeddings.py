@@ -16,7 +16,6 @@ from facerec.pipeline.ranks import make_once
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
 LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
-DTYPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)
@@ -152,17 +151,6 @@ def save_embeddings(
         write_lines(folder / "keys.txt", keys)
     if labels is not None:
         np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64), allow_pickle=False)
-
-
-def embedding_dtype(name: str) -> np.dtype:
-    """How embeddings are written.
-
-    Raises:
-        InputError: None of `DTYPES`.
-    """
-    if name not in DTYPES:
-        raise InputError(f"--dtype {name}; choose one of {', '.join(DTYPES)}")
-    return np.dtype(name)
 
 
 def normalize(rows: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from facerec.pipeline.files import InputError
 TOLERANCE = 1e-3
 
 
-class Recogniser:
+class OnnxRecogniser:
     """A face recogniser in ONNX, as insightface runs them.
 
     A graph made for one face at a time is opened up to batches, where that leaves its embeddings as they were.

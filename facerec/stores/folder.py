@@ -43,12 +43,18 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
     write_lines(path, (name if identity is None else f"{name}\t{identity}" for name, identity in faces))
 
 
-def image_files(folder: Path, prefix: str) -> Iterator[str]:
+def open_folder(path: Path) -> FileStore:
+    """Opens a folder of images; a face's identity is the folder that it lies in."""
+    keys = sorted(_image_files(path, ""))
+    return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
+
+
+def _image_files(folder: Path, prefix: str) -> Iterator[str]:
     """The relative paths of all image files below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from image_files(Path(entry.path), f"{prefix}{entry.name}/")
+                yield from _image_files(Path(entry.path), f"{prefix}{entry.name}/")
             elif entry.name.lower().endswith(SUFFIXES):
                 yield prefix + entry.name
 

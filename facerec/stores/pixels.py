@@ -27,6 +27,7 @@ def decode(encoded: bytes) -> np.ndarray:
         raise ValueError("empty file")
     if encoded.startswith(PNG_START) and PNG_END not in encoded[-16:]:
         raise ValueError("PNG cut short")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the caller says what is wrong, and where
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:  # a damaged header asks for more pixels than OpenCV allows

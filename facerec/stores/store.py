@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from facerec.pipeline.files import InputError
@@ -20,8 +19,6 @@ from facerec.stores.pixels import decode
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
-
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class UnreadableFace(Exception):  # noqa: N818 (it says what the face is)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
-from facerec.recognisers.model_folder import contiguous
+from facerec.pipeline.safetensors_file import contiguous
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]) -> None:
