@@ -78,7 +78,7 @@ class Identification:
 
     def rank(self, k: int) -> float:
         """Share of mated probes whose mate has rank k or better, mean of the galleries."""
-        return float(np.mean([found.found_up_to(k) for found in self.searches]))
+        return float(np.mean([search.found_up_to(k) for search in self.searches]))
 
 
 def identification(
@@ -114,12 +114,12 @@ def identification(
             width = probes.shape[1]
             raise InputError(f"gallery {number}: rows of {rows.shape[1]} numbers, but the probes have {width}")
         ids, pooled = pool_subjects(rows, enrolled)
-        found = search(probes, wanted, pooled, ids)
-        if not len(found.ranks) or not len(found.highest):
-            kind = "mated" if not len(found.ranks) else "non-mated"
+        result = search(probes, wanted, pooled, ids)
+        if not len(result.ranks) or not len(result.highest):
+            kind = "mated" if not len(result.ranks) else "non-mated"
             raise InputError(f"gallery {number}: no {kind} probe; an open-set search needs both kinds")
-        searches.append(found)
-    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(found, f) for found in searches) for f in rates})
+        searches.append(result)
+    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(result, f) for result in searches) for f in rates})
 
 
 def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -171,18 +171,18 @@ def _search_block(
     return best, ranks
 
 
-def fnir_at_fpir(found: Search, fpir: float) -> OperatingPoint:
+def fnir_at_fpir(result: Search, fpir: float) -> OperatingPoint:
     """The operating point of one gallery; FNIR is its `error`."""
-    return operating_point(found.hits, found.highest, fpir)
+    return operating_point(result.hits, result.highest, fpir)
 
 
 def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
     """FPIR, then FNIR in each gallery, then their mean, at log-spaced rates that every gallery supports."""
-    fpirs = curve_rates(min(len(found.highest) for found in searches))
+    fpirs = curve_rates(min(len(result.highest) for result in searches))
     columns = []
-    for found in searches:
-        hits = found.hits
-        columns.append([operating_point(hits, found.highest, fpir).error for fpir in fpirs])
+    for result in searches:
+        hits = result.hits
+        columns.append([operating_point(hits, result.highest, fpir).error for fpir in fpirs])
     return [
         [float(fpir), *row, float(np.mean(row))] for fpir, row in zip(fpirs, zip(*columns, strict=True), strict=True)
     ]
@@ -190,8 +190,9 @@ def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
 
 def cmc_curve(searches: Sequence[Search], ranks: int = 50) -> list[list[float]]:
     """Rank, then the share of mated probes found up to it in each gallery, then their mean."""
-    ranks = min(ranks, *(found.subjects for found in searches))
+    ranks = min(ranks, *(result.subjects for result in searches))
     columns = [
-        np.cumsum(np.bincount(found.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(found.ranks) for found in searches
+        np.cumsum(np.bincount(result.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(result.ranks)
+        for result in searches
     ]
     return [[rank, *map(float, row), float(np.mean(row))] for rank, row in enumerate(zip(*columns, strict=True), 1)]
