@@ -51,8 +51,8 @@ def contingency(truth: np.ndarray, predicted: np.ndarray) -> Contingency:
 def found_identities(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
     """Which identities are found, and which are nearly whole, bool [identities] each.
 
-    An identity is nearly whole if one cluster holds at least 90 % of its faces; it is found if besides at least 90 % of
-    that cluster's faces are its own: then the cluster can stand for it.
+    An identity is nearly whole if one cluster holds at least 90 % of its faces. It is found if also at least 90 % of
+    that cluster's faces are its own.
 
     Example:
         >>> truth = np.array([1] * 10 + [2] * 10 + [3] * 4)

@@ -43,8 +43,8 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
     """For each identity how often it is split and how many others it is merged with, int64 [identities] each.
 
-    Splits are the clusters that hold its faces, less one; merges are the other identities in the cluster that holds
-    most of its faces (of equal ones the first; an unassigned face is a cluster of its own, and comes last).
+    Splits are the clusters that hold its faces, less one. Merges are the other identities in the cluster that holds
+    most of its faces; of equal clusters the first. An unassigned face is a cluster of its own, and comes last.
 
     Example:
         >>> table = contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 5, 0, 0, -1]))

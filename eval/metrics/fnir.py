@@ -1,11 +1,14 @@
 """1:N identification in an open set: FNIR at FPIR, ranks, and the IET and CMC curves.
 
-A probe is searched in one gallery, which has one feature a subject. A probe whose subject is enrolled is mated. A
-non-mated probe is a false positive where its highest score reaches the threshold; the threshold at FPIR = f is the
-smallest at which at most the share f of the non-mated probes are. A mated probe is missed unless its mate has rank 1
-and the mate's score reaches the threshold; FNIR is the share of mated probes that are missed. A tie with another
-subject counts against the probe: its rank is one more than the number of other subjects that score at least as high as
-the mate. Several galleries are searched one by one, and their FNIRs averaged.
+A probe is searched in a gallery, which has one feature a subject. Its score with a subject is their cosine. The probe
+is *mated* if its own subject (the mate) is enrolled.
+
+    rank of a mated probe = 1 + number of other subjects that score at least as high as its mate
+    FPIR(t) = share of non-mated probes whose highest score is >= t
+    FNIR(t) = share of mated probes whose mate has not rank 1, or scores < t
+    FNIR at FPIR = f: FNIR(t) at the smallest t for which FPIR(t) <= f
+
+A tie counts against the probe. Each gallery has its own t; the figure of several galleries is the mean of theirs.
 """
 
 from __future__ import annotations
