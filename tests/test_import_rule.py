@@ -97,8 +97,8 @@ def test_insightface_and_albumentations_have_one_home_each():
     ("package", "source", "wrong"),
     [
         ("facerec", "import clustering.graph", {"clustering.graph"}),
-        ("facerec", "def f():\n    from eval.figures import Scores", {"eval.figures", "eval.figures.Scores"}),
-        ("facerec", "import_module('eval.figures')", {"eval.figures"}),
+        ("facerec", "def f():\n    from eval.report import figures", {"eval.report", "eval.report.figures"}),
+        ("facerec", "import_module('eval.report.figures')", {"eval.report.figures"}),
         ("clustering", "from facerec.stores import open", {"facerec.stores", "facerec.stores.open"}),
         ("clustering", "from eval.report import page", {"eval.report", "eval.report.page"}),
         ("clustering", "from eval import clusters_of", {"eval", "eval.clusters_of"}),

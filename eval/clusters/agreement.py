@@ -49,7 +49,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         raise InputError("every identity is -1 (unknown); nothing to score")
     truth, predicted = truth[known], predicted[known]
     table = contingency(truth, predicted)
-    found, whole = found_identities(table)
+    are_found, are_whole = found_identities(table)
     named = table.cluster_names >= 0
     figures: dict[str, float] = {}
     for name, (f, precision, recall) in [("pairwise", pairwise(table)), ("bcubed", bcubed(table))]:
@@ -60,8 +60,8 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         **figures,
         "nmi": nmi(table),
         "purity": _purity(table, unassigned),
-        "identities_found": float(np.mean(found)),
-        "identities_whole": float(np.mean(whole)),
+        "identities_found": float(np.mean(are_found)),
+        "identities_whole": float(np.mean(are_whole)),
         "fragmentation": float(np.mean(np.bincount(table.identity))),
         "merging": float(np.mean(np.bincount(table.cluster)[named])) if named.any() else 0.0,
         "clusters": len(table.cluster_sizes) - unassigned,

@@ -1,11 +1,14 @@
 """1:N identification in an open set: FNIR at FPIR, ranks, and the IET and CMC curves.
 
-A probe is searched in one gallery, which has one feature a subject. A probe whose subject is enrolled is mated. A
-non-mated probe is a false positive where its highest score reaches the threshold; the threshold at FPIR = f is the
-smallest at which at most the share f of the non-mated probes are. A mated probe is missed unless its mate has rank 1
-and the mate's score reaches the threshold; FNIR is the share of mated probes that are missed. A tie with another
-subject counts against the probe: its rank is one more than the number of other subjects that score at least as high as
-the mate. Several galleries are searched one by one, and their FNIRs averaged.
+A probe is searched in a gallery, which has one feature a subject. Its score with a subject is their cosine. The probe
+is *mated* if its own subject (the mate) is enrolled.
+
+    rank of a mated probe = 1 + number of other subjects that score at least as high as its mate
+    FPIR(t) = share of non-mated probes whose highest score is >= t
+    FNIR(t) = share of mated probes whose mate has not rank 1, or scores < t
+    FNIR at FPIR = f: FNIR(t) at the smallest t for which FPIR(t) <= f
+
+A tie counts against the probe. Each gallery has its own t; the figure of several galleries is the mean of theirs.
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ class Identification:
 
     def rank(self, k: int) -> float:
         """Share of mated probes whose mate has rank k or better, mean of the galleries."""
-        return float(np.mean([found.found_up_to(k) for found in self.searches]))
+        return float(np.mean([search.found_up_to(k) for search in self.searches]))
 
 
 def identification(
@@ -114,12 +117,12 @@ def identification(
             width = probes.shape[1]
             raise InputError(f"gallery {number}: rows of {rows.shape[1]} numbers, but the probes have {width}")
         ids, pooled = pool_subjects(rows, enrolled)
-        found = search(probes, wanted, pooled, ids)
-        if not len(found.ranks) or not len(found.highest):
-            kind = "mated" if not len(found.ranks) else "non-mated"
+        result = search(probes, wanted, pooled, ids)
+        if not len(result.ranks) or not len(result.highest):
+            kind = "mated" if not len(result.ranks) else "non-mated"
             raise InputError(f"gallery {number}: no {kind} probe; an open-set search needs both kinds")
-        searches.append(found)
-    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(found, f) for found in searches) for f in rates})
+        searches.append(result)
+    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(result, f) for result in searches) for f in rates})
 
 
 def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -171,18 +174,18 @@ def _search_block(
     return best, ranks
 
 
-def fnir_at_fpir(found: Search, fpir: float) -> OperatingPoint:
+def fnir_at_fpir(result: Search, fpir: float) -> OperatingPoint:
     """The operating point of one gallery; FNIR is its `error`."""
-    return operating_point(found.hits, found.highest, fpir)
+    return operating_point(result.hits, result.highest, fpir)
 
 
 def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
     """FPIR, then FNIR in each gallery, then their mean, at log-spaced rates that every gallery supports."""
-    fpirs = curve_rates(min(len(found.highest) for found in searches))
+    fpirs = curve_rates(min(len(result.highest) for result in searches))
     columns = []
-    for found in searches:
-        hits = found.hits
-        columns.append([operating_point(hits, found.highest, fpir).error for fpir in fpirs])
+    for result in searches:
+        hits = result.hits
+        columns.append([operating_point(hits, result.highest, fpir).error for fpir in fpirs])
     return [
         [float(fpir), *row, float(np.mean(row))] for fpir, row in zip(fpirs, zip(*columns, strict=True), strict=True)
     ]
@@ -190,8 +193,9 @@ def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
 
 def cmc_curve(searches: Sequence[Search], ranks: int = 50) -> list[list[float]]:
     """Rank, then the share of mated probes found up to it in each gallery, then their mean."""
-    ranks = min(ranks, *(found.subjects for found in searches))
+    ranks = min(ranks, *(result.subjects for result in searches))
     columns = [
-        np.cumsum(np.bincount(found.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(found.ranks) for found in searches
+        np.cumsum(np.bincount(result.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(result.ranks)
+        for result in searches
     ]
     return [[rank, *map(float, row), float(np.mean(row))] for rank, row in enumerate(zip(*columns, strict=True), 1)]

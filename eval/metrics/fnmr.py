@@ -1,6 +1,10 @@
 """1:1 verification: FNMR at FMR, EER, AUC, and the DET curve.
 
-FNMR at FMR = f is the share of genuine scores below the threshold, which `eval.metrics.operating_point` defines.
+    FMR(t) = share of impostor pairs that score >= t
+    FNMR(t) = share of genuine pairs that score < t
+    FNMR at FMR = f: FNMR(t) at the smallest t for which FMR(t) <= f
+
+`eval.metrics.operating_point` finds t.
 """
 
 from __future__ import annotations

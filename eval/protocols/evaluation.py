@@ -60,7 +60,7 @@ def evaluate(files: Protocol, templates: Templates, fpirs: Sequence[float]) -> E
         (templates.features[positions(templates.ids, gallery.template)], gallery.subject)
         for gallery in files.galleries.values()
     ]
-    found = identification(templates.features[probes], files.probes.subject, *galleries, fpirs=fpirs)
+    searched = identification(templates.features[probes], files.probes.subject, *galleries, fpirs=fpirs)
     counts = {
         "faces": len(files.faces.template),
         "unreadable_faces": templates.unreadable_faces,
@@ -70,7 +70,7 @@ def evaluate(files: Protocol, templates: Templates, fpirs: Sequence[float]) -> E
         "subjects": int(subject.max()) + 1,
         "probes": len(probes),
     }
-    return Evaluation(scores, pairs, found, list(files.galleries), probes, subject, counts)
+    return Evaluation(scores, pairs, searched, list(files.galleries), probes, subject, counts)
 
 
 def _refuse_one_kind(gallery: Subjects, probes: Subjects) -> None:

@@ -52,8 +52,8 @@ def load_pairs(path: Path) -> Pairs:
 
 def find(folder: Path, *ends: str) -> Path:
     """The one file of a folder whose name has one of these ends."""
-    found = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise InputError(f"{folder}: expected one file that ends in {' or '.join(ends)}, found {names}")
-    return found[0]
+    return paths[0]

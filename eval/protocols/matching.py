@@ -35,14 +35,14 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path) -
     if len(known.unique()) != len(known):
         values, counts = np.unique(known.to_numpy(zero_copy_only=False), return_counts=True)
         raise InputError(f"{source}: key {values[counts > 1][0]!r} occurs twice in keys.txt; faces match by key")
-    found = pc.index_in(pc.replace_substring_regex(faces.names, "^img/", ""), value_set=known)
-    missing = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))
+    rows_of = pc.index_in(pc.replace_substring_regex(faces.names, "^img/", ""), value_set=known)
+    missing = np.flatnonzero(rows_of.is_null().to_numpy(zero_copy_only=False))
     if missing.size:
         raise InputError(
             f"{faces.where(int(missing[0]))}: face {faces.names[int(missing[0])].as_py()!r} has no embedding in "
             f"{source} ({missing.size} of {len(faces.names)} faces are missing there)"
         )
-    return found.to_numpy().astype(np.int64)
+    return rows_of.to_numpy().astype(np.int64)
 
 
 def pair_positions(pairs: Pairs, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

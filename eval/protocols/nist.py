@@ -116,11 +116,11 @@ def load_face_files(folder: Path, paths: list[Path]) -> Faces:
 
 
 def _find(folder: Path, name: str) -> Path:
-    found = sorted(folder.rglob(name))
-    if len(found) != 1:
-        places = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
+    paths = sorted(folder.rglob(name))
+    if len(paths) != 1:
+        places = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")
-    return found[0]
+    return paths[0]
 
 
 def _read_faces(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""A protocol: which faces make a template, which templates are compared, and of whom they are.
+"""A protocol: which faces make a template, which templates are compared, and whose they are.
 
 The layout of insightface's ``meta`` folder for IJB-B and IJB-C, files found by the ends of their names:
 

@@ -29,29 +29,29 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
 
 def verification_figures(scores: PairScores, rates: Sequence[str] = FMRS) -> dict[str, Any]:
     """``fnmr_at_fmr``, ``tar_at_far`` (1 - FNMR: the same in other words), ``eer``, ``auc``, and counts of 1:1."""
-    found = verification(scores.genuine, scores.impostor, [float(f) for f in rates])
-    fnmr = {f: found.fnmr[float(f)] for f in rates}
+    figures = verification(scores.genuine, scores.impostor, [float(f) for f in rates])
+    fnmr = {f: figures.fnmr[float(f)] for f in rates}
     return {
         "fnmr_at_fmr": fnmr,
         "tar_at_far": {f: 1 - value for f, value in fnmr.items()},
-        "eer": found.eer,
-        "auc": found.auc,
+        "eer": figures.eer,
+        "auc": figures.auc,
         "counts": {
-            "genuine_pairs": found.genuine,
-            "impostor_pairs": found.impostor,
-            "verification": {f: _verification_counts(found.points[float(f)]) for f in rates},
+            "genuine_pairs": figures.genuine,
+            "impostor_pairs": figures.impostor,
+            "verification": {f: _verification_counts(figures.points[float(f)]) for f in rates},
         },
     }
 
 
-def identification_figures(found: Identification, galleries: Sequence[str]) -> dict[str, Any]:
+def identification_figures(figures: Identification, galleries: Sequence[str]) -> dict[str, Any]:
     """``fnir_at_fpir`` per gallery and averaged, ranks, and counts of 1:N."""
-    points = {name: {f: found.points[float(f)][index] for f in FPIRS} for index, name in enumerate(galleries)}
-    searches = zip(galleries, found.searches, strict=True)
+    points = {name: {f: figures.points[float(f)][index] for f in FPIRS} for index, name in enumerate(galleries)}
+    searches = zip(galleries, figures.searches, strict=True)
     return {
-        "fnir_at_fpir": {f: found.fnir[float(f)] for f in FPIRS},
+        "fnir_at_fpir": {f: figures.fnir[float(f)] for f in FPIRS},
         "fnir_at_fpir_per_gallery": {name: {f: point.error for f, point in of.items()} for name, of in points.items()},
-        **{f"rank{k}": found.rank(k) for k in RANKS},
+        **{f"rank{k}": figures.rank(k) for k in RANKS},
         "counts": {"identification": {name: _search_counts(search, points[name]) for name, search in searches}},
     }
 

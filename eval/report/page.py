@@ -69,9 +69,9 @@ def _data_url(picture: Path) -> str:
 
 
 def _versions(runs: list[Run]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+    seen: dict[str, list[str]] = {}
     for meta in (meta for run in runs for meta in run.metas.values()):
         for name, version in meta.get("versions", {}).items():
-            if version not in found.setdefault(name, []):
-                found[name].append(version)
-    return {name: ", ".join(versions) for name, versions in sorted(found.items())}
+            if version not in seen.setdefault(name, []):
+                seen[name].append(version)
+    return {name: ", ".join(versions) for name, versions in sorted(seen.items())}

@@ -1,4 +1,4 @@
-"""What a comparison says in words: the best backend, the next, and whether chance can make their difference."""
+"""A comparison in words: the best backend, the next, and whether their difference is significant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def against_best(table: Table) -> list[Difference]:
 def verdict(each: Difference) -> str:
     """A difference in words."""
     if not each.is_real:
-        return "chance can make it"
+        return "not significant"
     return f"worse than {each.other}" if each.value > 0 else f"better than {each.other}"
 
 
@@ -73,9 +73,9 @@ def _runner_up(table: Table, fnmr: dict[str, float], ranked: list[str]) -> str:
     said = f"The next, {ranked[1]}, rejects {more:,} more of the {pairs:,} genuine pairs"
     each = difference(second, best, f"fnmr@{table.fmr}")
     if each is None:
-        return f"{said}. Whether chance can make that cannot be said: {why_not_comparable(second, best)}."
+        return f"{said}. Its significance is unknown: {why_not_comparable(second, best)}."
     ends = f"{points(each.low)} to {points(each.high)} points (paired bootstrap over subjects, 95 %)"
-    return f"{said}, {ends}: {'more than chance makes' if each.is_real else 'a difference that chance alone can make'}."
+    return f"{said}, {ends}: {'' if each.is_real else 'not '}significant."
 
 
 def _agreement(table: Table, best: str) -> str:

@@ -190,7 +190,7 @@ def test_summary_says_what_the_numbers_say():
     text = summary(tabulate(FOUR))
     assert "Of 2 backends, beta makes the best pseudo-labels: FNMR 25.00 % at FMR 1e-4" in text
     assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
-    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Whether chance can make that cannot be" in text
+    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Its significance is unknown" in text
     assert "Its clusters are also the truest (BCubed F 0.900)." in text
     rng = np.random.default_rng(0)
     shared, own = 0.05 * rng.standard_normal(500), 0.001 * rng.standard_normal((2, 500))
@@ -199,9 +199,9 @@ def test_summary_says_what_the_numbers_say():
     assert re.search(
         r"gamma, rejects 10 more of the 1,000 genuine pairs, \+0.7\d to \+1.2\d points \(paired boot", close
     )
-    assert "95 %): more than chance makes." in close
+    assert "95 %): significant." in close
     unsure = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 - shared)]))
-    assert "95 %): a difference that chance alone can make." in unsure
+    assert "95 %): not significant." in unsure
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
     assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
