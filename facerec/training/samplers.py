@@ -55,12 +55,12 @@ class Balanced:
 
 
 class Sampler:
-    """The batches of groups of items, each group with a fixed number of places that are spread over the batch.
+    """The batches of groups of items, each group with a fixed number of positions, spread over the batch.
 
     Args:
         groups: The items of each group, int64.
         orders: The order of each, in which 0 is its first item.
-        counts: Places of each in a batch.
+        counts: Positions of each in a batch.
     """
 
     def __init__(self, groups: Sequence[np.ndarray], orders: Sequence[Callable[[int], int]], counts: Sequence[int]):

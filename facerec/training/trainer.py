@@ -58,15 +58,13 @@ class Trainer:
         InputError: Unusable faces, labels, weights or verification sets, or options that do not fit them.
 
     Example:
-        Train a small network for 100 steps, then embed with it::
+        Train a small network for 100 steps::
 
             from pathlib import Path
             from facerec.training import Network, Schedule, Trainer, TrainingData
 
-            out = Path("model")
-            out.mkdir()
             trainer = Trainer(TrainingData(Path("faces")), Network(width=0.5), schedule=Schedule(steps=100))
-            print(trainer.run(out)["accuracy"])
+            print(trainer.run(Path("model"))["accuracy"])
     """
 
     def __init__(
@@ -101,7 +99,7 @@ class Trainer:
         """Trains, once, and writes the model.
 
         Args:
-            out: An existing folder. The state of an interrupted training in it is taken up.
+            out: Folder for the model. The state of an interrupted training in it is taken up.
 
         Returns:
             Numbers of faces, classes and skipped faces; last loss, accuracies and speed.
@@ -109,11 +107,13 @@ class Trainer:
         Raises:
             InputError: The state is another training's, no face can be read, or the loss is not finite.
         """
+        out.mkdir(parents=True, exist_ok=True)
         first, skipped = self._restore(out)
         learner, bar = self._learner(), self._batches(first)
         self._model.train()
         prepare_worker()
-        with contextlib.closing(self._monitor(out, first, bar)) as monitor:
+        monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
+        with contextlib.closing(monitor):
             for step, (images, classes, weights, unread) in enumerate(bar, first):
                 skipped.update(checked_faces(unread, len(classes)))
                 if step == first:
@@ -149,9 +149,6 @@ class Trainer:
         loader = loader_of(batches, range(first, self.total), self._run.workers, self.device)
         hidden = None if is_main() else True
         return tqdm(loader, "train", self.total, initial=first, unit="step", disable=hidden)
-
-    def _monitor(self, out: Path, first: int, bar: tqdm) -> Monitor:
-        return Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
 
     def _prepare_step(self, step: int) -> float:
         """Sets the learning rate, which it returns, and seeds what a backbone may draw, on every rank otherwise."""

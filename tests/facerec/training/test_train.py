@@ -22,9 +22,9 @@ from facerec.losses.margins import MarginLoss
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_yaml
 from facerec.stores.open import open_store
+from facerec.training import LossOptions, Network, Run, Schedule, Trainer, TrainingData
 from facerec.training.augment import Augmentation
 from facerec.training.optimizer import schedule_factor
-from facerec.training.options import TrainingData
 from facerec.training.training_set import gather
 
 SMALL = {
@@ -74,6 +74,19 @@ def test_training_learns_and_writes_a_model(tmp_path, make_faces):
     assert margin > 0.2
     losses = [event.value for event in events.Scalars("loss")]
     assert losses[-1] < losses[0]
+
+
+def test_python_trains_what_the_command_does(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    command = train(faces=faces, out=tmp_path / "command", steps=3, loss="arcface", **SMALL)
+    out = tmp_path / "python"
+    network, schedule = Network(width=0.125, input_size=32, embedding_size=16), Schedule(3, 3, 8, learning_rate=0.01)
+    trainer = Trainer(TrainingData(faces), network, LossOptions("arcface"), schedule, Run(workers=0))
+    results = trainer.run(out)
+    assert {"faces": 12, "classes": 3, "skipped": 0}.items() <= results.items()
+    assert not trainer.backbone.training
+    for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
+        assert filecmp.cmp(command / name, out / name, shallow=False), name
 
 
 def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
