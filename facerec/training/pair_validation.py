@@ -64,7 +64,7 @@ def read_pairs(files: list[Path]) -> list[PairSet]:
 
 
 @torch.inference_mode()
-def validate(network: nn.Module, pairs: PairSet, size: int, place: torch.device, context: torch.autocast) -> float:
+def validate(network: nn.Module, pairs: PairSet, size: int, device: torch.device, context: torch.autocast) -> float:
     """The accuracy of a network on pairs, see `fold_accuracy`; faces and their mirror images are embedded and added.
 
     The network is left in the mode in which it was.
@@ -74,7 +74,7 @@ def validate(network: nn.Module, pairs: PairSet, size: int, place: torch.device,
     rows = []
     for start in range(0, len(pairs.images), BATCH_SIZE):
         images = [resized(decode(image), size) for image in pairs.images[start : start + BATCH_SIZE]]
-        faces = to_input(torch.from_numpy(np.stack(images)), place)
+        faces = to_input(torch.from_numpy(np.stack(images)), device)
         with context:
             rows.append((network(faces).float() + network(faces.flip(3)).float()).cpu().numpy())
     network.train(was_training)
