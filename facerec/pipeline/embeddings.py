@@ -10,7 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array, load_keys, load_labels, write_lines
+from facerec.pipeline.files import (
+    BLOCK_ROWS,
+    InputError,
+    blocks,
+    load_array,
+    load_keys,
+    load_labels,
+    new_array,
+    write_lines,
+)
 from facerec.pipeline.ranks import make_once
 
 logger = logging.getLogger(__name__)
@@ -134,7 +143,7 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
             raise InputError(
                 f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
             )
-        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=embeddings.shape)
+        rows = new_array(file, np.float32, embeddings.shape)
         for number, block in enumerate(blocks(embeddings)):
             rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
         rows.flush()

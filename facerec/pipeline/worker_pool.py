@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,7 +33,11 @@ def spread(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_Worker.begin, initargs=(work, prepare)) as pool:
-        yield from pool.map(_Worker.do, items)
+        try:
+            yield from pool.map(_Worker.do, items)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 class _Worker:
@@ -43,6 +48,7 @@ class _Worker:
     @classmethod
     def begin(cls, work: Callable[[Any], Any], prepare: Callable[[], None] | None) -> None:
         """Takes the work, and sees to the worker's end if its parent is killed: else it would wait for ever."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
         threading.Thread(target=_end_with_parent, daemon=True).start()
         cls.work = staticmethod(work)
         if prepare is not None:

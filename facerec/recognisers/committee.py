@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
-from facerec.pipeline.files import BLOCK_ROWS, InputError
+from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array
 
 
 def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype) -> list[tuple[int, int]]:
@@ -25,7 +25,7 @@ def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype
         For each row that one of the sets has no embedding of, which is a zero row, its number and that set's.
     """
     shape = (len(sets[0]), sum(one.embeddings.shape[1] for one in sets))
-    joined = np.lib.format.open_memmap(file, "w+", dtype, shape)
+    joined = new_array(file, dtype, shape)
     lacking: list[tuple[int, int]] = []
     for start in tqdm(range(0, len(joined), BLOCK_ROWS), desc="join", unit=" blocks", disable=None):
         rows = slice(start, start + BLOCK_ROWS)

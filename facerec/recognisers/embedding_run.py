@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from facerec.devices.device import prepare_worker
 from facerec.pipeline import ranks as processes
-from facerec.pipeline.files import read_json, write_json
+from facerec.pipeline.files import new_array, read_json, write_json
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
@@ -82,7 +82,7 @@ class EmbeddingFiles:
         if processes.is_main() and not (folder / noted).exists():
             self._clear()
             for name, (shape, kind) in files.items():
-                np.lib.format.open_memmap(folder / name, "w+", kind, shape)
+                new_array(folder / name, kind, shape)
         processes.barrier()
         self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
         self.finished = np.array(self.noted)

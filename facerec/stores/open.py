@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError, load_array, read_lines
 from facerec.stores.folder import open_folder, open_list
 from facerec.stores.recordio import open_recordio
 from facerec.stores.shards import open_shards
@@ -55,10 +55,7 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
             an order that is none of rows, or a store that cannot be opened.
     """
     inside = (*inside, file.resolve())
-    try:
-        lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text ({error})") from None
+    lines = [line.split("\t") for line in read_lines(file) if line]
     if not lines or not all(1 <= len(fields) <= 2 and all(fields) for fields in lines):
         raise InputError(f"{file}: expected one store a line, its path, or path<TAB>name")
     names = [fields[-1] for fields in lines]
