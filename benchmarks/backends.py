@@ -30,7 +30,7 @@ from clustering.backends.registry import BACKENDS, backend, load_clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.learning.versions import versions
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import read_json
 

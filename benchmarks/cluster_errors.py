@@ -25,7 +25,7 @@ import numpy as np
 from common import command
 
 from clustering.backends.hilander.meta_training import majority
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json, read_yaml
 from facerec.pipeline.stage import fingerprint
 

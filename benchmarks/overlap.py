@@ -20,7 +20,7 @@ import numpy as np
 from cluster_errors import NEEDED, RATES, configured, student
 
 from clustering.commands.pseudolabel import ACTIONS
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json
 from facerec.rendering.corpus import SPLITS, Sitting, take
 

@@ -29,8 +29,8 @@ from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found
 from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, merge, min_size, outliers, split
 from clustering.similarity.centres import centres, nearest
 from clustering.similarity.likeness import Likeness
+from eval.clusters import scores
 from eval.clusters.calibration import in_majority
-from eval.clusters.scores import scores
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import load_labels
 

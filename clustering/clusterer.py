@@ -11,12 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
-from clustering.arrays import unit_rows
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.learning.labelled_faces import LabelledFaces, labelled
+from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.partition import consecutive
-from clustering.pseudolabels.assignment import assign_new_faces
 from clustering.settings import Range, check_names, check_settings
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 
@@ -124,13 +122,13 @@ class Clusterer:
         """Clusters faces.
 
         Args:
-            X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_rows`; or their `KnnGraph`.
+            X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
             y: Not looked at.
 
         Raises:
             InputError: Embeddings that cannot be used; NaN or infinite values, by row.
         """
-        graph = X if isinstance(X, KnnGraph) else _graph_of(unit_rows(X), self.k)
+        graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
         found = self.cluster(graph)
         if found.warning:
             logger.warning("%s", found.warning)
@@ -156,12 +154,14 @@ class Clusterer:
         Raises:
             InputError: Before `fit`, or embeddings that cannot be used.
         """
+        from clustering.pseudolabels.new_faces import assign_new_faces
+
         if "labels_" not in vars(self):
             raise InputError(f"{type(self).__name__} has no clusters yet; call fit first")
-        faces = unit_rows(X)
+        faces = unit_faces(X)
         if faces.shape[1] != self.n_features_in_:
             raise InputError(f"embeddings of length {faces.shape[1]}, those that were fitted of {self.n_features_in_}")
-        return assign_new_faces(self.embeddings_, self.labels_, faces).labels
+        return assign_new_faces(self.embeddings_, self.labels_, faces)[0]
 
     @classmethod
     def learn(cls, X: Any, y: Any, seed: int = 0, **settings: Any) -> Self:

@@ -107,7 +107,7 @@ def test_insightface_and_albumentations_have_one_home_each():
         ("eval", "import torch.nn", {"torch.nn"}),
         ("clustering", "import eval", {"eval"}),
         ("clustering", "from facerec.pipelines import x", {"facerec.pipelines", "facerec.pipelines.x"}),
-        ("clustering", "from facerec.pipeline.files import InputError\nfrom eval.clusters.scores import scores", set()),
+        ("clustering", "from facerec.pipeline.files import InputError\nfrom eval.clusters import scores", set()),
         ("eval", "from facerec.pipeline.stage import stage\nimport numpy", set()),
     ],
 )

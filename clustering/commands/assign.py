@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from clustering.partition import consecutive
-from clustering.pseudolabels.assignment import assign_new_faces
+from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number, check_whole
-from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
@@ -48,18 +46,8 @@ def assign(
             f"{new}: embeddings of length {faces.embeddings.shape[1]}, those of {embeddings} of "
             f"{old.embeddings.shape[1]}; embed both with the same model"
         )
-    found = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
-    confidence = Likeness.of_clusters(old.embeddings, consecutive(labels)).probability(found.cosines)
-    np.save(out / "labels.npy", found.labels, allow_pickle=False)
-    np.save(out / "confidence.npy", np.where(found.labels < 0, 0, confidence).astype(np.float32), allow_pickle=False)
-    summary = {
-        "faces": len(faces),
-        "joined": int(found.joined.sum()),
-        "founding": int(found.founding.sum()),
-        "unassigned": int((found.labels < 0).sum()),
-        "new_clusters": len(np.unique(found.labels[found.founding])),
-        "similarity": round(found.similarity, 6),
-        "agreement_of_old_faces": None if found.agreement is None else round(found.agreement, 6),
-    }
+    found, confidence, summary = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
+    np.save(out / "labels.npy", found, allow_pickle=False)
+    np.save(out / "confidence.npy", confidence, allow_pickle=False)
     write_json(out / "summary.json", summary)
     return summary

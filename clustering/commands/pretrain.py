@@ -17,7 +17,7 @@ from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.calibration import fit, sample
 from clustering.learning.simulated import recognisers
 from clustering.similarity.confidence import Confidence
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clustering.graph.exact import search
-from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.embeddings import readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
 
 DEFAULT_K = 10
@@ -51,15 +51,19 @@ class KnnGraph:
 
     @classmethod
     def build(cls, embeddings: np.ndarray, k: int, find: Search = search) -> KnnGraph:
-        """Exact search; rows with fewer than `k` possible neighbours are padded with -1.
+        """Searches exactly; rows with fewer than `k` possible neighbours are padded with -1.
 
         Zero rows neither have nor are neighbours. Equal similarities are in ascending order of index.
 
         Args:
-            embeddings: float32 [n, d], unit or zero rows.
+            embeddings: [n, d] of any number type, length and memory order. Rows that are not unit are normalised.
             k: Neighbours a row.
             find: `search`, or what finds the same.
+
+        Raises:
+            InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
         """
+        embeddings = unit_rows(embeddings)
         neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
         similarities = np.zeros((len(embeddings), k), dtype=np.float32)
         rows = np.flatnonzero(readable_rows(embeddings))

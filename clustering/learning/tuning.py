@@ -18,7 +18,7 @@ from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, labelled, split_identities
 from clustering.learning.proposals import candidates, strict
 from clustering.learning.versions import versions
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.similarity.centres import belonging, centres, nearest
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError
 
 LINKED = 0.3

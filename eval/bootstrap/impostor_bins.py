@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.metrics.verification import equal_error
+from eval.metrics.fnmr import equal_error
 
 SMALLEST_BIN, BIN_GROWTH = 2048, 1.03
 EER_SPARE, MOST_COMPARED, MOST_TIES = 1.5, 3e-4, 1 / 256

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
-from eval.metrics.identification import Search
+from eval.metrics.fnir import Search
 
 SPARE = 1.3
 CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
@@ -92,7 +92,7 @@ def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[floa
     """The score that a threshold has to exceed at each rate in each sample, for scores of one subject each.
 
     That is the highest score at which the drawn share of scores at or above it is more than the rate; -inf if none
-    is, NaN if nothing is drawn. See `eval.metrics.verification.border`.
+    is, NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
     """
     order = np.argsort(scores)[::-1]
     ordered, subject = np.r_[scores[order], np.float32(-np.inf)], subject[order]
@@ -127,7 +127,7 @@ def pair_borders(bins: Bins, rates: Sequence[float]) -> np.ndarray:
 
 
 def eer_samples(genuine: np.ndarray, subject: np.ndarray, bins: Bins) -> np.ndarray:
-    """EER in each sample, float64 [samples], as `eval.metrics.verification.equal_error` has it.
+    """EER in each sample, float64 [samples], as `eval.metrics.fnmr.equal_error` has it.
 
     Thresholds count only where they are scores. The first bin at whose lowest score FMR is not below FNMR holds the
     crossing; its thresholds are looked at singly.
@@ -174,7 +174,7 @@ def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
 
 
 def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, bins: Bins) -> np.ndarray:
-    """AUC in each sample, float64 [samples], as `eval.metrics.verification.area` has it.
+    """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
     The impostors below a genuine score are the bins below it and a part of its own bin. That part is counted pair by
     pair in the bins with most genuine scores, as many as `EXACT_CELLS` allow, in small sets all; in the others the same

@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
-from eval.report.comparison import (
-    COLUMNS,
-    Table,
-    against_best,
-    gap_note,
-    markdown,
-    points,
-    summary,
-    verdict,
-)
+from eval.report.comparison import COLUMNS, Table
 from eval.report.runs import Run, command_line
+from eval.report.summary import against_best, gap_note, points, summary, verdict
+from eval.report.tables import markdown
 
 
 def page(table: Table, plots: Mapping[str, str], configuration: str | None, title: str) -> str:

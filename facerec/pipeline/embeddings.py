@@ -72,14 +72,7 @@ def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = 
     embeddings = load_array(file, kind="f", ndim=2)
     if rows is not None and len(embeddings) != rows:
         raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
-    is_unit = embeddings.dtype == np.float32
-    for index, block in enumerate(blocks(embeddings)):
-        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(squares))
-        if bad.size:
-            raise InputError(f"{file}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
-        is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
-    if not is_unit:
+    if not is_unit(embeddings, file):
         logger.warning(
             "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
         )
@@ -92,9 +85,46 @@ def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = 
     return EmbeddingSet(embeddings, keys, labels, path)
 
 
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings as every graph and clusterer wants them: float32 [n, d], unit or zero rows.
+
+    Args:
+        embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
+
+    Raises:
+        InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
+    """
+    embeddings = np.asanyarray(embeddings)
+    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
+        raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [n, d]")
+    if is_unit(embeddings, "embeddings"):
+        return embeddings
+    return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+
+
+def is_unit(embeddings: np.ndarray, name: object) -> bool:
+    """Whether all rows are float32 and of unit length, or zero.
+
+    Args:
+        embeddings: [n, d].
+        name: Where they come from, for the message.
+
+    Raises:
+        InputError: NaN or infinite values; it names the row.
+    """
+    found = embeddings.dtype == np.float32
+    for index, block in enumerate(blocks(embeddings)):
+        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(squares))
+        if bad.size:
+            raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
+        found &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
+    return found
+
+
 def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
     if scratch is None:
-        return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+        return unit_rows(embeddings)
     size = 4 * embeddings.size
 
     def make(file: Path) -> None:

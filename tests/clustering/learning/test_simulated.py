@@ -13,7 +13,7 @@ from clustering.backends.registry import PRETRAINED, load_clusterer
 from clustering.commands.pretrain import pretrain
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 

@@ -19,7 +19,7 @@ from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, link
 from clustering.review.decisions import labels_hash
 from clustering.similarity.centres import belonging, centres, nearest, other_centre
 from clustering.similarity.likeness import Likeness
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
 from facerec.pipeline.files import InputError

@@ -13,7 +13,7 @@ from clustering.backends.dbscan import Dbscan
 from clustering.commands.assign import assign
 from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
 

@@ -12,9 +12,8 @@ from sklearn.metrics import roc_curve
 from sklearn.model_selection import KFold
 
 from eval.commands.ijb import ijb
-from eval.metrics import compatibility
+from eval.metrics import compatibility, verification
 from eval.metrics.compatibility import FARS, flattened_recall, grid_accuracy, nearest_tar, script_flags
-from eval.metrics.verification import fnmr_at_fmr
 
 
 def script_11(scores, labels):
@@ -67,7 +66,7 @@ def test_the_nearest_point_flatters():
     """The example of docs/compatibility.md: at FAR 0.1 of 15 impostors one may pass; the nearest point lets two."""
     impostor = np.float32([0.9, 0.8, *np.linspace(0, 0.5, 13)])
     genuine = np.float32([0.95, 0.85, 0.7, 0.1])
-    assert 1 - fnmr_at_fmr(genuine, impostor, 0.1) == 0.5
+    assert verification(genuine, impostor, [0.1]).fnmr == {0.1: 0.5}
     assert nearest_tar(genuine, impostor)["1e-1"] == 0.75
 
 

@@ -8,17 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
-from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, latex, markdown, summary, tabulate
+from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
 from eval.report.paired import difference, why_not_comparable
 from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
 from eval.report.runs import Run, command_line, load_runs
+from eval.report.summary import summary
+from eval.report.tables import latex, markdown
 from facerec.pipeline.files import InputError, write_json
 
 PIXEL = bytes.fromhex(
@@ -243,23 +242,6 @@ def test_bands_are_drawn_in_the_colour_of_their_row(tmp_path):
     (tint,) = figure.axes[0].collections
     assert to_hex(tint.get_facecolor()[0][:3]).upper() == PALETTE[0]
     assert "<svg" in as_svg(figure, "det")
-
-
-def test_settings_and_figures_for_tensorboard(rows, tmp_path):
-    out = compare(runs=rows, out=tmp_path / "report", tensorboard=True)
-    folders = sorted(path.name for path in (out / "tensorboard").iterdir())
-    assert folders == ["alpha", "beta", "labelled", "supervised"]
-    (file,) = (out / "tensorboard" / "beta").iterdir()
-    values = {}
-    for record in RawEventFileLoader(str(file)).Load():
-        for value in Event.FromString(record).summary.value:
-            values[value.tag] = value
-    written = json.loads((out / "metrics.json").read_text())["beta"]
-    assert values["fnmr@1e-2"].simple_value == pytest.approx(written["ijb"]["fnmr_at_fmr"]["1e-2"])
-    assert values["clusters"].simple_value == 3
-    started = HParamsPluginData.FromString(values["_hparams_/session_start_info"].metadata.plugin_data.content)
-    hparams = started.session_start_info.hparams
-    assert (hparams["row"].string_value, hparams["clusters.k"].number_value) == ("beta", 5)
 
 
 def test_only_samples_of_the_same_subjects_are_compared():

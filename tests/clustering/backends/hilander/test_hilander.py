@@ -29,7 +29,7 @@ from clustering.backends.hilander.meta_training import (
     true_linkage,
 )
 from clustering.graph.knn_graph import KnnGraph
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize, save_embeddings
 from facerec.pipeline.files import InputError
 

@@ -13,7 +13,7 @@ from clustering.backends.registry import backend, load_clusterer
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import read_json
 

@@ -25,7 +25,7 @@ from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.tuning import Version, search
 from clustering.partition import consecutive
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_yaml
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Ten-fold accuracy: thresholds chosen on the other folds."""
+"""Accuracy on folds of pairs (Huang et al. 2007, View 2 of LFW): thresholds chosen on the other folds."""
 
 from __future__ import annotations
 

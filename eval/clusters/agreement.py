@@ -29,7 +29,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         cluster).
 
     Raises:
-        InputError: Other lengths, or no face of known identity.
+        InputError: Other lengths, labels that are no integers, or no face of known identity.
 
     Example:
         >>> figures = scores(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
@@ -41,6 +41,9 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         raise InputError(
             f"identities of shape {truth.shape} and clusters of shape {predicted.shape}; expected one each"
         )
+    for labels, kind in [(truth, "identities"), (predicted, "clusters")]:
+        if labels.dtype.kind not in "iu":
+            raise InputError(f"{kind} are {labels.dtype}; expected integers, -1 for none")
     known = truth >= 0
     if not known.any():
         raise InputError("every identity is -1 (unknown); nothing to score")

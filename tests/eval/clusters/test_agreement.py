@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
-import eval.clusters.scores
-from eval.clusters.scores import scores
+import eval.clusters.agreement
+from eval.clusters import scores
 from eval.commands.clusters import clusters
 from facerec.pipeline.files import InputError
 
@@ -158,7 +158,28 @@ def test_json_onto_a_folder_is_refused(tmp_path):
         clusters(tmp_path / "labels.npy", tmp_path, tmp_path)
 
 
-def test_examples_run():
-    result = doctest.testmod(eval.clusters.scores)
+@pytest.mark.parametrize(
+    ("truth", "predicted", "message"),
+    [
+        ([0, 1], [0, 1, 1], r"identities of shape \(2,\) and clusters of shape \(3,\)"),
+        ([-1, -1], [0, 1], "every identity is -1"),
+        ([0.0, 1.0], [0, 1], "identities are float64; expected integers"),
+        ([0, 1], [0, np.nan], "clusters are float64; expected integers"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(truth, predicted, message):
+    with pytest.raises(InputError, match=message):
+        scores(truth, predicted)
+
+
+def test_lists_and_read_only_arrays_will_do():
+    truth = np.array([0, 0, 1, 1], np.int16)
+    truth.flags.writeable = False
+    assert scores(truth, [0, 0, 0, 1]) == scores([0, 0, 1, 1], np.array([0, 0, 0, 1], np.uint8))
+
+
+@pytest.mark.parametrize("home", [eval.clusters, eval.clusters.agreement])
+def test_examples_run(home):
+    result = doctest.testmod(home)
     assert result.attempted > 0
     assert result.failed == 0
