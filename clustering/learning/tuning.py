@@ -121,12 +121,14 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
-    estimates: dict[tuple[str, int], np.ndarray] = {}
+    estimates: dict[str, dict[int, np.ndarray]] = {each.name: {} for each in validation}
     total = trials if clusterer.search_space else 1
     for settings in tqdm(candidates(clusterer, total, seed, results), "tuning", total, unit="trial", disable=None):
         row: dict[str, Any] = dict(settings)
         trial = clusterer.with_settings(**settings)
-        found = {each.name: scores(each.labels, _clusters(trial, each, estimates)) for each in validation}
+        found = {
+            each.name: scores(each.labels, labels_of(trial, each.graph, estimates[each.name])) for each in validation
+        }
         values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
         row["score"] = float(hmean(values, axis=None))
         row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
@@ -136,15 +138,20 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     return results
 
 
-def _clusters(trial: Clusterer, version: Version, estimates: dict[tuple[str, int], np.ndarray]) -> np.ndarray:
-    """Int64 [n]; what a network estimates of the version's graph of k neighbours is kept in `estimates`."""
-    graph = version.graph.narrowed(trial.k)
+def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, np.ndarray]) -> np.ndarray:
+    """Int64 [n]: the clusters of a graph for one of many settings.
+
+    Args:
+        trial: With the settings.
+        graph: With as many neighbours as any settings may want.
+        estimates: What `TwoStep` backends estimate of this graph, by k; it is filled here.
+    """
+    graph = graph.narrowed(trial.k)
     if not isinstance(trial, TwoStep):
         return trial.cluster(graph).labels
-    key = version.name, trial.k
-    if key not in estimates:
-        estimates[key] = trial.estimate(graph)
-    return trial.decide(graph, estimates[key]).labels
+    if trial.k not in estimates:
+        estimates[trial.k] = trial.estimate(graph)
+    return trial.decide(graph, estimates[trial.k]).labels
 
 
 def graphs(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
