@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Cosine, Count, Range
 
 
-@dataclass(frozen=True)
-class Dbscan(SettingsOnly):
+@dataclass(eq=False)
+class Dbscan(Clusterer):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
     A face is a core point if it and its neighbours at `min_similarity` or above are `min_samples` or more (at most
@@ -31,14 +31,9 @@ class Dbscan(SettingsOnly):
     name: ClassVar[str] = "dbscan"
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "min_samples": [1, 2, 3, 4, 5]}
 
-    min_similarity: float = 0.5
-    min_samples: int = 2
-    k: int = DEFAULT_K
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_number("min_samples", self.min_samples, 1)
-        check_whole("k", self.k, 1)
+    min_similarity: Cosine = 0.5
+    min_samples: Count = 2
+    k: Count = DEFAULT_K
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned."""

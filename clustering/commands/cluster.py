@@ -50,7 +50,7 @@ def cluster(
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
     clustering.save(out)
-    clusterer.save(out)
+    clusterer.save_pretrained(out)
     shutil.rmtree(made, ignore_errors=True)
     if clustering.warning:
         logger.warning("%s", clustering.warning)

@@ -3,13 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components, consecutive
 from clustering.similarity.centres import belonging, centres, nearest, other_centre, sample
+from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
+
+
+def assign_new_faces(
+    old: np.ndarray, labels: np.ndarray, new: np.ndarray, similarity: float | None = None, min_size: int = 2
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Adds new faces to clusters, which stay as they are: each joins one, founds one with others, or stays unassigned.
+
+    Args:
+        old: float32 [n, d], unit rows: the clustered embeddings.
+        labels: int64 [n], their clusters; negative for unassigned.
+        new: float32 [m, d], unit rows, by the same recogniser; zero rows stay unassigned.
+        similarity: Cosine with a cluster's centre from which on a face joins it; by default measured, see `Joining`.
+        min_size: Faces that found a cluster.
+
+    Returns:
+        int64 [m]: labels of the old clusters, new ones counted on from their largest, or -1; float32 [m]: the
+        confidence, see `Likeness.probability`, 0 for unassigned faces; and a summary for JSON.
+    """
+    numbers, agreement = consecutive(labels), None
+    if similarity is None:
+        joining = Joining.measured(old, numbers)
+        similarity, agreement = joining.similarity, round(joining.agreement, 6)
+    joined, cosines = assign_to_clusters(old, numbers, new, similarity)
+    founded = found_clusters(new, joined < 0, similarity, min_size)
+    founding = founded >= 0
+    found = np.where(founding, founded + labels.max(initial=-1) + 1, _names(labels, numbers)[joined]).astype(np.int64)
+    cosines = np.where(founding, belonging(new, founded), cosines)
+    confidence = Likeness.of_clusters(old, numbers).probability(cosines)
+    summary = {
+        "faces": len(new),
+        "joined": int(np.count_nonzero(joined >= 0)),
+        "founding": int(np.count_nonzero(founding)),
+        "unassigned": int(np.count_nonzero(found < 0)),
+        "new_clusters": int(founded.max(initial=-1)) + 1,
+        "similarity": round(similarity, 6),
+        "agreement_of_old_faces": agreement,
+    }
+    return found, np.where(found < 0, 0, confidence).astype(np.float32), summary
+
+
+def _names(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Int64 [clusters + 1]: the label of each number; the last entry is -1."""
+    rows = np.flatnonzero(numbers >= 0)
+    first = rows[np.unique(numbers[rows], return_index=True)[1]]
+    return np.append(labels[first], -1)
 
 
 @dataclass(frozen=True)

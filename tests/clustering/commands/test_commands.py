@@ -14,7 +14,7 @@ from clustering.backends.dbscan import Dbscan
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.commands.tune import tune
 from clustering.learning.labelled_faces import LabelledFaces, split_identities
-from clustering.learning.tuning import candidates, narrowed, strict
+from clustering.learning.proposals import candidates, narrowed, strict
 from clustering.learning.versions import versions
 from clustering.partition import consecutive
 from facerec.pipeline.command_line import run
