@@ -129,15 +129,17 @@ def write_sections(sections: Sections, out: Path) -> None:
         temporary.replace(out / "config" / f"{name}.yaml")
 
 
-def _there(out: Path, name: str) -> Any:
+def _there(out: Path, name: str) -> dict[str, Any] | None:
     """A section as an earlier run wrote it, or None."""
     file = out / "config" / f"{name}.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read_yaml(file) if file.is_file() else None
 
 
 def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str]:
     """The settings of a section that differ and that finished work depends on: not those for workers or devices."""
-    there = _there(out, name) or {}
+    there = _there(out, name)
+    if there is None:  # the stages compare what they find
+        return
     notes = sorted(note for pattern in WORK[name] for note in out.glob(f"{pattern}/meta.json"))
     recorded = {setting for note in notes for setting in read_json(note).get("config", {})}
     for setting in dict.fromkeys([*there, *asked]):

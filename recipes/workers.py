@@ -98,7 +98,7 @@ def _start(chain: Iterator[Command], running: dict[int, tuple[BaseProcess, Itera
     words = next(chain, None)
     if words is not None:
         context = SPAWNED if tuple(words[:2]) == MEASURED else FORKED
-        process = context.Process(target=_work, args=(words[0], words[1:]))
+        process = context.Process(target=_work, args=(words[0], words[1:]), name=" ".join(words[:2]))
         process.start()
         running[process.sentinel] = process, chain
 
@@ -113,6 +113,8 @@ def _status(process: BaseProcess) -> int:
     """The exit status as a shell gives it: 128 and the signal's number for a process that a signal ended."""
     process.join()
     code = process.exitcode or 0
+    if code < 0:
+        print(f"{process.name}: ended by {signal.Signals(-code).name}", file=sys.stderr)
     return code if code >= 0 else 128 - code
 
 
