@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from facerec.pipeline.files import InputError, read_json
+from facerec.pipeline.files import InputError, read_json, read_yaml
 
 Mode = Literal["joint", "two-heads", "pseudo", "finetune"]
 Overlap = Literal["", "drop", "merge", "keep"]
