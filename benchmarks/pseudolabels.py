@@ -14,6 +14,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from clustering.pseudolabels.maker import MERGE_RATE
 from common import DATA
 
 from clustering.backends.dbscan import Dbscan
@@ -24,7 +25,6 @@ from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.pseudolabels.labelled_people import find
-from clustering.pseudolabels.maker import MERGE_RATE
 from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
 from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, merge, min_size, outliers, split
 from clustering.similarity.centres import centres, nearest

@@ -32,9 +32,9 @@ def assign(
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
             them; -1 = unassigned), confidence.npy, summary.json.
-        similarity: Cosine with a cluster's centre from which on a face joins it; by default the one at which most of
-            the old faces, taken out and looked at as new, would be put where they are.
-        min_size: Faces that found a cluster.
+        similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
+            most of the old faces, each taken out and looked at as new, would be put where they are.
+        min_size: Least faces that found a cluster.
     """
     check_whole("min_size", min_size, 1)
     if similarity is not None:

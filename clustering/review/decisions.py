@@ -61,7 +61,7 @@ def labels_hash(labels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes()).hexdigest()
 
 
-def apply(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
+def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Labels as the person wants them.
 
     Args:
@@ -84,7 +84,7 @@ def apply(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     return result
 
 
-def kept(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
+def kept_faces(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Bool [n]: faces of clusters that the person kept, less those that they excluded."""
     clusters = np.zeros(int(labels.max(initial=-1)) + 2, bool)
     clusters[sorted(decisions.keep)] = True

@@ -12,11 +12,11 @@ import numpy as np
 from scipy.special import expit
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums
+from clustering.partition import own_cluster_size
+from clustering.similarity.centres import cosine_to_rest_of_cluster
 from facerec.pipeline.files import InputError
 
 BLOCK = 8192
-TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Returns:
         float32 [n, 3], 0 where there are no other faces; and bool [n], True there and for unassigned faces.
     """
-    cosines, alone = fellowship(graph.embeddings, labels)
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    cosines, sizes = cosine_to_rest_of_cluster(graph.embeddings, labels), own_cluster_size(labels)
     found = np.zeros((len(labels), 3), dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -92,30 +91,10 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
         count = inside.sum(axis=1)
         mean = np.where(inside, similarities, 0).sum(axis=1) / np.maximum(count, 1)
         outside = np.where(valid & ~inside, similarities, -np.inf).max(axis=1, initial=-np.inf)
-        possible = np.maximum(np.minimum(valid.sum(axis=1), sizes[labels[rows]] - 1), 1)
+        possible = np.maximum(np.minimum(valid.sum(axis=1), sizes[rows] - 1), 1)
         found[rows] = np.stack(
             [cosines[rows], mean - np.where(np.isinf(outside), 0, outside), count / possible], axis=1
         )
+    alone = sizes <= 1
     found[alone] = 0
     return found, alone
-
-
-def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each face's cosine with the mean of the other faces of its cluster.
-
-    Returns:
-        float32 [n], 0 where there are no others; and bool [n], True there.
-    """
-    sums = cluster_sums(embeddings, labels)
-    squares = np.einsum("cd,cd->c", sums, sums)
-    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
-    alone = (labels < 0) | (sizes[labels] == 1 if len(sizes) else True)
-    belonging = np.zeros(len(labels), dtype=np.float32)
-    for start in range(0, len(labels), BLOCK):
-        rows = start + np.flatnonzero(~alone[start : start + BLOCK])
-        faces, clusters = embeddings[rows], labels[rows]
-        own = np.einsum("nd,nd->n", faces, faces)
-        dots = np.einsum("nd,nd->n", sums[clusters], faces)  # x(S - x) = xS - xx, and likewise for |S - x|
-        length = np.sqrt(np.maximum(squares[clusters] - 2 * dots + own, TINY))
-        belonging[rows] = (dots - own) / length
-    return belonging, alone
