@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from clustering.graph.knn_graph import KnnGraph as KnnGraph
     from clustering.hierarchy import Hierarchy as Hierarchy
     from clustering.learning.tuning import tune as tune
+    from clustering.pseudolabels.pseudo_labeller import PseudoLabeller as PseudoLabeller
 
 _HOMES = {
     "Aro": "backends.aro",
