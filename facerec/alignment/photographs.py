@@ -23,7 +23,7 @@ from facerec.stores.store import LIST, Store, UnreadableFace
 
 BLOCK = 32
 NOTES = ".progress"
-CHOICES = Literal["largest", "centre", "all"]
+Choice = Literal["largest", "centre", "all"]
 NO_FACE = "no face found"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 HEADER = (
@@ -41,7 +41,7 @@ class Job:
         names: Of each photograph's crops, the path without suffix.
         out: Where they go.
         detector: The .onnx file.
-        faces: Which of several faces: one of `CHOICES`.
+        faces: Which of several faces: a `Choice`.
         threshold: Lowest score of a face.
         sizes: Sides of the squares that photographs are fitted into, None for the detector's own.
         size: Side of a crop.
@@ -52,7 +52,7 @@ class Job:
     names: list[str]
     out: Path
     detector: Path
-    faces: CHOICES
+    faces: Choice
     threshold: float
     sizes: list[int] | None
     size: int

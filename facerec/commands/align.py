@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
-from facerec.alignment.photographs import CHOICES, Job, align_photographs, crop_names
+from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
@@ -38,7 +38,7 @@ def align(
     photographs: Path,
     detector: Path,
     out: Path,
-    faces: CHOICES = "largest",
+    faces: Choice = "largest",
     threshold: OpenUnitInterval = 0.5,
     detection_size: int | list[int] | None = None,
     size: int = 112,
@@ -47,9 +47,9 @@ def align(
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
 
-    Writes ``faces.tsv`` (the store), ``faces.csv`` (for each face its crop, photograph, score, box and landmarks; row i
-    is row i of the store) and ``missing.csv`` (photographs without a face or that cannot be read, and why).
-    What was done before an interruption is kept. The files are the same whatever the number of workers.
+    ``faces.tsv`` is the store. Row i of ``faces.csv`` has crop, photograph, score, box and landmarks of its face i.
+    ``missing.csv`` lists photographs without a face or that cannot be read, and why. What was done before an
+    interruption is kept. The files are the same whatever the number of workers.
 
     Args:
         photographs: A folder of photographs, or any face store.

@@ -17,9 +17,9 @@ from facerec.recognisers.committee import agreed, write_side_by_side
 def concatenate(embeddings: list[Path], out: Path, dtype: Literal["float32", "float16"] = "float32") -> dict[str, int]:
     """Puts several recognisers' embeddings of the same faces side by side, as one recogniser's.
 
-    The cosine of two faces is then the mean of the recognisers' cosines, in which what one of them takes for alike by
-    chance counts less (a committee, as in Zhan et al., ECCV 2018). All count the same, whatever their dimensions. A
-    face that one of them has no embedding of gets a zero row and a line in ``skipped.csv``.
+    The cosine of two faces is then the mean of the recognisers' cosines (a committee, as in Zhan et al., ECCV 2018).
+    The mean averages out errors that only one of them makes. All count the same, whatever their dimensions. A face
+    that one of them has no embedding of gets a zero row and a line in ``skipped.csv``.
 
     Args:
         embeddings: Two or more embedding sets; row i is the same face in all.

@@ -1,4 +1,4 @@
-"""The command ``thumbnails``: small pictures of a store's faces, by row, for whoever shows clusters to a person."""
+"""The command ``thumbnails``: small pictures of a store's faces, by row, for the review page."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 from facerec.stores.thumbnails import write_thumbnails
 
-SIZES = Literal[16, 32, 48, 64, 80, 96, 112, 128]
+Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 
 
 @stage("facerec thumbnails", incidental=("workers",))
-def thumbnails(faces: Path, out: Path, size: SIZES = 64, workers: PositiveInt = 2) -> Mapping[str, int]:
+def thumbnails(faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2) -> Mapping[str, int]:
     """Makes a small picture of every face, in the order of the rows, for `clustering review`.
 
     Args:
         faces: A face store.
-        out: Folder to make: images.bin (JPEG files one behind the other), offsets.npy int64 [n + 1] (row i is bytes
-            offsets[i] to offsets[i + 1]; none if the face cannot be read) and keys.txt.
+        out: Folder to make: images.bin (JPEG files one behind the other), offsets.npy int64 [n + 1] and keys.txt. Row i
+            is bytes offsets[i] to offsets[i + 1]. A face that cannot be read has none.
         size: Pixels on a side, a multiple of 16.
         workers: Threads.
     """

@@ -43,10 +43,10 @@ def stage(
         command: Its name, as in ``python -m``.
         resumable: Whether what a killed run left in ``OUT.partial`` is kept for the next one.
         incidental: Parameters that do not change the result (devices, worker counts).
-        distributed: Whether several processes that ``torchrun`` started do the work together. The folder is then that
-            of the first, whose environment has ``RANK`` 0; the others get the same `out`, into which only the first
-            writes unless the function sees to it, and return when the first has finished. The function waits for all
-            with `facerec.pipeline.ranks.init_group` before it first looks into `out`.
+        distributed: Whether several processes that ``torchrun`` started do the work together. The first (``RANK`` 0)
+            owns the folder. The others get the same `out` and return when the first has finished; only the first
+            should write into it. The function waits for all with `facerec.pipeline.ranks.init_group` before it first
+            looks into `out`.
     """
 
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:

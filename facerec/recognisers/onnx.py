@@ -114,8 +114,8 @@ OPSET = 17
 def write_onnx(network: nn.Module, input_size: int, path: Path) -> None:
     """Writes a backbone as an ONNX graph from ``faces`` to ``embeddings``, for any number of faces at once.
 
-    Nothing before the first layer subtracts or multiplies: by such nodes insightface recognises networks that take
-    values from 0 to 255, and it gives all others (value - 127.5) / 127.5, which is what ours take.
+    The graph takes (value - 127.5) / 127.5, and nothing before its first layer subtracts or multiplies. By such nodes
+    insightface recognises networks that take values from 0 to 255.
 
     Args:
         network: In evaluation mode, on the CPU.

@@ -51,8 +51,8 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
         inside: The lists that this one stands in.
 
     Raises:
-        InputError: Not text, no stores, a line of more than two fields, one name twice, a list that stands in itself,
-            an order that is none of rows, or a store that cannot be opened.
+        InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in
+            it; an order that is not one of the rows; a store that cannot be opened.
     """
     inside = (*inside, file.resolve())
     lines = [line.split("\t") for line in read_lines(file) if line]
