@@ -84,8 +84,8 @@ def validate(network: nn.Module, pairs: PairSet, size: int, device: torch.device
 def fold_accuracy(scores: np.ndarray, same: np.ndarray) -> float:
     """The mean over `FOLDS` folds of the share of pairs decided rightly (Huang et al. 2007, View 2 of LFW).
 
-    A fold is a stretch of pairs. Its threshold is, of the scores of the pairs of all other folds and infinity, the one
-    from which on acceptance is right for most of these pairs; of several such, the middle one.
+    A fold is a stretch of pairs. Its threshold is one of the other folds' scores, or infinity: the one that decides
+    most of the other folds' pairs rightly. Of several such it is the middle one.
 
     Args:
         scores: float [pairs].
