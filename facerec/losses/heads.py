@@ -63,8 +63,8 @@ class Hierarchy:
     Attributes:
         levels: Int64 [levels, classes], the coarser classes of each level, consecutive from 0; None for none.
         weight: λ, of the loss of each level.
-        clusters: If not 0, the one level there is comes from k-means with so many clusters instead, begun after
-            `kmeans_steps` steps, so that the proxies mean something, and repeated after as many.
+        clusters: If not 0, the only level comes from k-means of the proxies with so many clusters. It begins after
+            `kmeans_steps` steps, when the proxies mean something, and is repeated after as many.
         kmeans_steps: T.
         seed: Of k-means.
     """

@@ -1,8 +1,8 @@
 """Partial FC: class centres sharded over ranks, of which a sample takes part in each step.
 
 An et al. 2022, "Killing Two Birds with One Stone: Efficient and Robust Training of Face Recognition CNNs by Partial
-FC". Each rank holds a contiguous range of the classes and a softmax is taken over all of them: embeddings are gathered,
-each rank computes the logits of its range, and the largest logits and sums of exponentials are reduced over ranks. At
+FC". Each rank holds a contiguous range of the classes. The softmax is over all of them: embeddings are gathered, each
+rank computes the logits of its range, then the largest logits and the sums of exponentials are reduced over ranks. At
 rate 1 the loss and its gradients are those of `facerec.losses.heads.MarginHead`.
 
 In training, under ``torchrun`` after `facerec.devices.collectives.setup`, or alone:
@@ -85,8 +85,8 @@ class PartialHead(Head):
             weights: [n], > 0.
 
         Returns:
-            The weighted mean over the faces of all ranks, a scalar that is the same on all of them; int64 [n], of the
-            classes sampled on any rank the one whose centre is nearest to each of this rank's faces.
+            The weighted mean over the faces of all ranks, a scalar, the same on all of them. The class whose centre is
+            nearest to each of this rank's faces, int64 [n], among the classes that any rank sampled.
         """
         n = len(labels)
         embeddings = gather_rows(embeddings.to(self.centres.dtype))

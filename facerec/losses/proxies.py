@@ -40,9 +40,13 @@ def mean_proxy_nca(cosines: Tensor, labels: Tensor, weights: Tensor, scale: floa
 def proxy_anchor(cosines: Tensor, labels: Tensor, weights: Tensor, scale: float = 32.0, margin: float = 0.1) -> Tensor:
     """Proxy-Anchor, equation 4 of Kim et al. 2020, "Proxy Anchor Loss for Deep Metric Learning".
 
-    The mean over the proxies with a row in the batch of log(1 + Σ_{i of p} w_i exp(-α (cos θ_ip - δ))), and the mean
-    over all proxies of log(1 + Σ_{i not of p} w_i exp(α (cos θ_ip + δ))). It is no mean over rows, so weights are
-    inside the sums: a row of weight 2 counts as two equal rows. With weights of 1 it is the paper's.
+    The sum of two means, where P is all proxies and P⁺ those with a row in the batch:
+
+    - mean over p in P⁺ of log(1 + Σ_{i of p} w_i exp(-α (cos θ_ip - δ)))
+    - mean over p in P of log(1 + Σ_{i not of p} w_i exp(α (cos θ_ip + δ)))
+
+    It is no mean over rows, so weights are inside the sums: a row of weight 2 counts as two equal rows. With weights of
+    1 it is the paper's.
 
     Args:
         cosines: [n, classes], of embeddings to proxies.

@@ -1,4 +1,4 @@
-"""What training sees at each step: a pure function of the seed and the step, whoever computes it."""
+"""What training sees at each step: a pure function of the seed and the step, on every process."""
 
 from __future__ import annotations
 

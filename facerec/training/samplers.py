@@ -1,4 +1,4 @@
-"""Which faces are in the batch of each step: pure functions of the seed and the step, whoever computes them."""
+"""Which faces are in the batch of each step: pure functions of the seed and the step."""
 
 from __future__ import annotations
 
