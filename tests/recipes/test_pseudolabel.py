@@ -88,20 +88,21 @@ def test_finished_stages_are_not_repeated(run_recipe, undisturbed):
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(run_recipe, undisturbed, tiny, tmp_path):
     moments, run = random.Random(0), tmp_path / "killed"
-    process = start(tiny, run)
+    process = start(tiny, run, "--backends", "hilander")
     wait_for(run / "rows/supervised/model.partial", process)
     time.sleep(moments.uniform(0, 1))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    process = start(tiny, run)
+    process = start(tiny, run, "--backends", "hilander")
     wait_for(run / "rows/hilander/tuned.partial", process)
     time.sleep(moments.uniform(0, 1))
     process.terminate()
     process.communicate()  # returns when no worker has the pipe any more
     assert process.returncode == 128 + signal.SIGTERM
     assert not (run / "rows/hilander/tuned").exists()
-    run_recipe(run)
+    run_recipe(run, "--backends", "hilander")
     expected, found = artefacts(undisturbed), artefacts(run)
+    expected = {name: content for name, content in expected.items() if not name.startswith("rows/lander/")}
     assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
 
