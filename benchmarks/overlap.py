@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from cluster_errors import NEEDED, RATES, configured, student
 
-from clustering.commands.pseudolabel import ACTIONS
+from clustering.pseudolabels.overlap import ACTIONS
 from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json
 from facerec.rendering.corpus import SPLITS, Sitting, take

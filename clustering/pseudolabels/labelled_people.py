@@ -10,8 +10,7 @@ import numpy as np
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.similarity.centres import centres, nearest
-from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
-from facerec.pipeline.files import InputError
+from facerec.pipeline.embeddings import readable_rows
 
 LEAST_PEOPLE = 3
 """With fewer, no person has two others to be compared with."""
@@ -82,7 +81,7 @@ def find_labelled_people(
     Args:
         embeddings: float32 [n, d], unit rows, or zero rows for faces that could not be read.
         labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
-        labelled: By the same recogniser, of `LEAST_PEOPLE` or more, see `known_people`.
+        labelled: By the same recogniser, of `LEAST_PEOPLE` or more.
         false_match: Share of other people's faces that may be taken for a labelled person's.
         others: Faces of people of whom none is labelled. A recogniser that was trained on the labelled people keeps
             these apart better than it does others. With `others` the threshold holds for people like these.
@@ -104,31 +103,6 @@ def find_labelled_people(
     threshold = _threshold(impostors, number, false_match)
     person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
     return Overlap(np.where(person >= 0, people[person], -1), score, threshold)
-
-
-def known_people(faces: EmbeddingSet, dimension: int, least: int) -> LabelledFaces:
-    """The readable faces of known identity.
-
-    Args:
-        faces: With labels, -1 where unknown.
-        dimension: Of the clustered embeddings.
-        least: Number of people that are needed.
-
-    Raises:
-        InputError: No labels, embeddings of another length, or fewer people.
-    """
-    if faces.labels is None:
-        raise InputError(f"{faces.path}: no labels.npy beside the embeddings; the labelled faces need one")
-    if faces.embeddings.shape[1] != dimension:
-        raise InputError(
-            f"{faces.path}: embeddings of length {faces.embeddings.shape[1]}, the clustered ones of {dimension}; "
-            "embed both with the same model"
-        )
-    rows = np.flatnonzero((faces.labels >= 0) & faces.readable)
-    people = len(np.unique(faces.labels[rows]))
-    if people < least:
-        raise InputError(f"{faces.path}: {people} labelled people; at least {least} are needed to choose a threshold")
-    return LabelledFaces(np.asarray(faces.embeddings[rows]), faces.labels[rows])
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ def assign_new_faces(
         min_size: Least faces that found a cluster.
 
     Returns:
-        int64 [m]: labels of the old clusters, new ones counted on from their largest, or -1; float32 [m]: the
-        probability that each cosine is one with the face's own identity (see `Likeness`), 0 for unassigned faces;
-        and a summary for JSON.
+        int64 [m] labels: an old cluster's, a new one counted on from their largest, or -1 for unassigned faces.
+        float32 [m] confidence: the probability that a cosine is one with the face's own identity, see `Likeness`; 0
+        for unassigned faces. And a summary for JSON.
     """
     numbers, agreement = consecutive(labels), None
     if similarity is None:

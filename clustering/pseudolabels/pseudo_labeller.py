@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clustering.arrays import unit_rows
-from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
-from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, Overlap, find_labelled_people, known_people
-from clustering.pseudolabels.links import LINKS
+from clustering.pseudolabels.inputs import Faces, clustered, known_people, one_each
+from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, Overlap, find_labelled_people
 from clustering.pseudolabels.overlap import ACTIONS, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
@@ -23,11 +20,6 @@ from clustering.pseudolabels.thresholds import SIMILARITY_RULES, measure_likenes
 from clustering.settings import check_choice, check_number, check_whole
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.likeness import Likeness
-from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError
-
-Faces = EmbeddingSet | tuple[Any, Any]
-"""Labelled faces: an embedding set with labels, or embeddings [m, d] and int [m], the identities, -1 for unknown."""
 
 
 @dataclass
@@ -107,10 +99,10 @@ class PseudoLabeller:
         Raises:
             InputError: Arrays that do not fit, or no embeddings where a rule needs them.
         """
-        found, evidence = _clustered(X, labels, confidence)
-        certain = np.zeros(len(found), bool) if kept is None else _rows("kept", kept, len(found)).astype(bool)
-        identities = None if truth is None else _rows("truth", truth, len(found))
-        people = None if calibration is None else _known("calibration", calibration, evidence, 2)
+        found, evidence = clustered(X, labels, confidence)
+        certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found)).astype(bool)
+        identities = None if truth is None else one_each("truth", truth, len(found))
+        people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
         likeness = measure_likeness(evidence.links, found, people) if wanted else None
         first = [PseudoLabelRule("confident", self.min_confidence)] if self.min_confidence > 0 else []
@@ -120,7 +112,7 @@ class PseudoLabeller:
         overlap = None
         if labelled is not None:
             others = None if calibration is labelled else people
-            overlap = self._find(evidence, y, _known("labelled", labelled, evidence, LEAST_PEOPLE), others)
+            overlap = self._find(evidence, y, known_people("labelled", labelled, evidence.links, LEAST_PEOPLE), others)
             y, record = without_labelled_people(overlap, y, self.overlap, identities)
             records.append(record)
         y, more = apply(self._last_rules(), y, evidence, identities)
@@ -143,37 +135,6 @@ class PseudoLabeller:
     def _last_rules(self) -> Sequence[PseudoLabelRule]:
         named = [(name, getattr(self, name)) for name in ("duplicates", "max_size", "min_size")]
         return [PseudoLabelRule(name, value) for name, value in named if value is not None]
-
-
-def _clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidence]:
-    """The clusters, int64 [n], consecutive from 0; and what is known about them."""
-    graph = X
-    if X is not None and not isinstance(X, KnnGraph):
-        faces = unit_rows(X)
-        graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
-    found = np.asarray(labels)
-    found = consecutive(_rows("labels", found, len(found) if graph is None else len(graph)))
-    sure = np.ones(len(found), np.float32) if confidence is None else _rows("confidence", confidence, len(found))
-    return found, Evidence(sure, graph)
-
-
-def _rows(name: str, values: Any, rows: int) -> np.ndarray:
-    """An array with a value for each face.
-
-    Raises:
-        InputError: Another number of values.
-    """
-    array = np.asarray(values)
-    if array.shape != (rows,):
-        raise InputError(f"{name} has shape {list(array.shape)} for {rows} faces; expected one value each")
-    return array
-
-
-def _known(name: str, faces: Faces, evidence: Evidence, least: int) -> LabelledFaces:
-    if not isinstance(faces, EmbeddingSet):
-        X, y = unit_rows(faces[0]), np.asarray(faces[1])
-        faces = EmbeddingSet(X, None, _rows(f"{name} labels", y, len(X)), Path(name))
-    return known_people(faces, evidence.links.embeddings.shape[1], least)
 
 
 def _weights(

@@ -69,8 +69,8 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
         decisions: As `load_decisions` gives them.
 
     Returns:
-        int64 [n]: merged clusters have the lowest of their numbers, parts that leave a cluster new ones from
-        ``labels.max() + 1`` in ascending order of cluster; dropped and excluded faces have -1; all else is as it was.
+        int64 [n]. Merged clusters have the lowest of their numbers. Parts that leave a cluster have new numbers from
+        ``labels.max() + 1`` on, in ascending order of cluster. Dropped and excluded faces have -1.
     """
     clusters = int(labels.max(initial=-1)) + 1
     numbers = np.append(merged(clusters, decisions.merge), -1)  # the last is that of label -1

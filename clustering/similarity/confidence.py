@@ -70,10 +70,13 @@ class Confidence:
 def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What speaks for a face's place in its cluster.
 
-    Its cosine with the mean of the cluster's other faces; the mean similarity of its neighbours inside the cluster
-    less the highest of one outside (either 0 if there is none); and the neighbours inside as a share of those that
-    could be: of all its neighbours, or of the cluster's other faces if they are fewer. Nothing depends on the
-    embedding's dimension or, where neighbours suffice, on the cluster's size.
+    Three numbers, none of which depends on the embedding's dimension or, while neighbours suffice, on the cluster's
+    size:
+
+    - the cosine with the mean of the cluster's other faces;
+    - the mean similarity of neighbours inside the cluster less the highest of one outside; 0 for either if there is
+      none;
+    - neighbours inside as a share of all neighbours, or of the cluster's other faces if these are fewer.
 
     Args:
         graph: Of n faces.

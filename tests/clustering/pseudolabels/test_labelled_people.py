@@ -13,18 +13,13 @@ from clustering.commands.pseudolabel import pseudolabel
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.pseudolabels.labelled_people import (
-    LEAST_PEOPLE,
     _threshold,
     _vote,
     _without_own,
     find_labelled_people,
-    known_people,
 )
 from facerec.pipeline.command_line import run
-from facerec.pipeline.embeddings import EmbeddingSet, normalize, save_embeddings
-from facerec.pipeline.files import InputError
-
-HERE = Path("labelled")
+from facerec.pipeline.embeddings import normalize, save_embeddings
 
 
 @pytest.fixture
@@ -164,19 +159,6 @@ def test_lfw_people_are_found(real):
     right = found.person == names[~known]
     assert np.isin(chosen, names[~known][right]).mean() >= 0.95
     assert np.mean(found.person[~both[~known]] >= 0) < 0.03
-
-
-def test_known_people_are_readable_faces_of_known_identity():
-    embeddings = np.eye(5, dtype=np.float32)
-    embeddings[1] = 0
-    found = known_people(EmbeddingSet(embeddings, None, np.array([7, 7, -1, 3, 9]), HERE), 5, LEAST_PEOPLE)
-    np.testing.assert_array_equal(found.labels, [7, 3, 9])
-    np.testing.assert_array_equal(found.embeddings, embeddings[[0, 3, 4]])
-
-
-def test_refuses_no_people():
-    with pytest.raises(InputError, match="labelled: 0 labelled people; at least 3 are needed"):
-        known_people(EmbeddingSet(np.eye(3, dtype=np.float32), None, np.full(3, -1), HERE), 3, LEAST_PEOPLE)
 
 
 def test_same_result_whatever_the_clusters_are_called(planted):
