@@ -17,6 +17,7 @@ SLOWEST = ("recipes", "benchmarks", "clustering/backends", "clustering", "facere
 """Folders whose tests begin first, so that no worker is left alone with a long one at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders the tests by `SLOWEST`. A file stays on one worker, and so do all recipes, as they share fixtures."""
     root = Path(__file__).parent

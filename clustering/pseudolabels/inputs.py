@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from clustering.arrays import unit_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import LINKS
-from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
 
 Faces = EmbeddingSet | tuple[Any, Any]
