@@ -15,11 +15,11 @@ import platform
 import resource
 import sys
 import time
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from facerec.pipeline.arguments import typed_arguments
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.ranks import is_main
 from facerec.pipeline.work import describe, is_done, partial_of
@@ -56,7 +56,7 @@ def stage(
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            bound.arguments |= _as_paths(signature, function, bound.arguments)
+            bound.arguments |= typed_arguments(signature, function, bound.arguments)
             arguments = dict(bound.arguments)
             out = output_folder(arguments.pop("out"))
             work = describe(command, arguments, incidental, out)
@@ -86,26 +86,6 @@ def output_folder(out: Path) -> Path:
     if Path.cwd().is_relative_to(resolved):
         raise InputError(f"--out {str(out)!r}: the current folder or one above it; name a folder to make")
     return resolved if out.is_symlink() or ".." in out.parts else out
-
-
-def _as_paths(
-    signature: inspect.Signature, function: Callable[..., Any], arguments: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Strings for parameters that are annotated as paths, and lists of strings for lists of paths, as paths."""
-    hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    if any(isinstance(hint, str) for hint in hints.values()):
-        hints = typing.get_type_hints(function)
-    wanted = {name for name, hint in hints.items() if name in arguments and _is_of_paths(hint)}
-    strings = {name: Path(arguments[name]) for name in wanted if isinstance(arguments[name], str)}
-    texts = {name: arguments[name] for name in wanted if isinstance(arguments[name], list)}
-    return strings | {name: [Path(item) for item in items] for name, items in texts.items()}
-
-
-def _is_of_paths(hint: Any) -> bool:
-    kinds = [hint, *typing.get_args(hint)]
-    return (Path in kinds or list[Path] in kinds) and not any(
-        typing.get_origin(kind) is typing.Literal for kind in kinds
-    )
 
 
 def _make(run: Callable[[Path], Results], workplace: Workplace) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_json
@@ -354,3 +355,15 @@ def test_a_meta_file_of_another_kind_is_refused(tmp_path, source, note):
     (tmp_path / "out" / "meta.json").write_text(note)
     with pytest.raises(InputError, match="not what a finished command writes|holds other work than what was asked"):
         copy(source, tmp_path / "out")
+
+
+@stage("toy bounds")
+def bounded(out: Path, size: PositiveInt = 1, least: PositiveInt | None = None):
+    """Does nothing."""
+
+
+def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp_path):
+    bounded(tmp_path / "out", size=2)
+    for name in ("size", "least"):
+        with pytest.raises(InputError, match=f"--{name}: 0 does not conform to restriction v>0"):
+            bounded(tmp_path / "other", **{name: 0})
