@@ -67,7 +67,7 @@ def ijb(
         metrics["intervals"] = intervals.entries(metrics, seed)
         np.save(out / "bootstrap.npy", intervals.samples, allow_pickle=False)
     if compatibility:
-        metrics["compatibility"] = script_figures(files, templates, evaluation.scores, metrics["template"])
+        metrics["compatibility"] = script_figures(files, templates, evaluation.pairs, metrics["template"])
     write_json(out / "metrics.json", metrics)
     write_det(out, det, intervals.det if intervals else None)
     write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ROWS_PER_BLOCK = 512
+PAIRS_PER_BLOCK = 1 << 16
 CELLS_AT_ONCE = 1 << 27
 
 
@@ -58,6 +59,15 @@ def row_cosines(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -
     """Cosine of each pair of unit rows, float32 [p], computed in double precision; for few pairs of many rows."""
     one, two = (embeddings[side].astype(np.float64) for side in (first, second))
     return np.einsum("pd,pd->p", one, two).astype(np.float32)
+
+
+def double_cosines(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of templates, float64 [p], not rounded: the widely used scripts compare such scores."""
+    scores = np.empty(len(first))
+    for start in range(0, len(first), PAIRS_PER_BLOCK):
+        block = slice(start, start + PAIRS_PER_BLOCK)
+        scores[block] = np.einsum("pd,pd->p", features[first[block]], features[second[block]])
+    return scores
 
 
 def _scores_by_block(

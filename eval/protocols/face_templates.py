@@ -11,8 +11,8 @@ from eval.metrics.templates import Templates, pool
 from eval.protocols.matching import match_faces
 from eval.protocols.protocol import Protocol
 from eval.protocols.tables import read_table
-from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import BLOCK_ROWS, InputError, load_array, load_keys, read_json
+from facerec.pipeline.embeddings import UNIT_TOLERANCE, load_embeddings
+from facerec.pipeline.files import InputError, blocks, load_array, read_json
 
 POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 
@@ -32,14 +32,12 @@ def pool_protocol(files: Protocol, embeddings: Path, norm: str, detector_scores:
     if norm not in ("removed", "kept"):
         raise InputError(f"--norm {norm}; removed or kept")
     weights = load_scores(detector_scores, len(files.faces.template)) if detector_scores else None
+    embedded = load_embeddings(embeddings)
+    vectors = embedded.embeddings
+    rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings)
     if norm == "kept":
-        vectors = load_lengths(embeddings)
-        names = embeddings / "keys.txt"
-        keys = load_keys(names, len(vectors)) if names.exists() else None
-    else:
-        embedded = load_embeddings(embeddings)
-        vectors, keys = embedded.embeddings, embedded.keys
-    rows = match_faces(files.faces, keys, len(vectors), embeddings)
+        lengths = load_lengths(embeddings, len(vectors))[rows]
+        weights = lengths if weights is None else weights * lengths
     templates = pool(vectors, rows, files.faces.template, files.faces.media, weights)
     if templates.empty == len(templates.ids):
         raise InputError(f"{embeddings}: every embedding of the protocol's faces is zero; nothing to compare")
@@ -60,19 +58,33 @@ def template_options(files: Protocol, embeddings: Path, norm: str, detector_scor
     }
 
 
-def load_lengths(path: Path) -> np.ndarray:
-    """Embeddings as they are in the file, lengths kept; float [n, d], a memory map.
+def load_lengths(path: Path, rows: int) -> np.ndarray:
+    """The lengths that embeddings had before they were normalised, float64 [n].
+
+    From ``norms.npy``, as ``facerec embed`` writes it; without it those of the embeddings as they are in the file.
+
+    Args:
+        path: Embedding folder, or a .npy file, of finite values.
+        rows: n.
 
     Raises:
-        InputError: No embeddings there, or NaN or infinite values.
+        InputError: Every row has unit length and there is no ``norms.npy``; or one of another length or with values
+            that are no lengths.
     """
-    file = path / "embeddings.npy" if path.is_dir() else path
-    embeddings = load_array(file, kind="f", ndim=2)
-    for start in range(0, len(embeddings), BLOCK_ROWS):
-        bad = np.flatnonzero(~np.isfinite(embeddings[start : start + BLOCK_ROWS]).all(axis=1))
-        if bad.size:
-            raise InputError(f"{file}: row {start + bad[0]} has NaN or infinite values; recompute it")
-    return embeddings
+    noted = path / "norms.npy"
+    if path.is_dir() and noted.exists():
+        lengths = np.asarray(load_array(noted, kind="f", ndim=1), dtype=np.float64)
+        if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
+            raise InputError(f"{noted}: {len(lengths)} values for {rows} embeddings; expected a length for each")
+        return lengths
+    embeddings = load_array(path / "embeddings.npy" if path.is_dir() else path, kind="f", ndim=2)
+    lengths = np.concatenate([np.linalg.norm(block.astype(np.float64), axis=1) for block in blocks(embeddings)])
+    if np.all((np.abs(lengths - 1) < UNIT_TOLERANCE) | (lengths == 0)):
+        raise InputError(
+            f"{path}: --norm kept, but every embedding has unit length and there is no norms.npy beside them; give "
+            "embeddings as the recogniser makes them, or leave --norm out"
+        )
+    return lengths
 
 
 def load_scores(path: Path, faces: int) -> np.ndarray:

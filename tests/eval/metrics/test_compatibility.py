@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold
 from eval.commands.ijb import ijb
 from eval.metrics import compatibility, verification
 from eval.metrics.compatibility import FARS, flattened_recall, grid_accuracy, nearest_tar, script_flags
+from eval.metrics.pair_scores import double_cosines
 
 
 def script_11(scores, labels):
@@ -60,6 +61,16 @@ def test_nearest_point_agrees_with_the_script(seed, ties):
     genuine, impostor = np.float32(genuine), np.float32(impostor)
     labels = np.repeat([1, 0], [len(genuine), len(impostor)])
     assert nearest_tar(genuine, impostor) == script_11(np.r_[genuine, impostor], labels)
+
+
+def test_scores_that_differ_in_double_precision_alone_are_no_ties():
+    features = np.array([[1, 0], [1 - 1e-9, np.sqrt(1 - (1 - 1e-9) ** 2)], [1 - 3e-9, np.sqrt(1 - (1 - 3e-9) ** 2)]])
+    scores = double_cosines(features, np.array([0, 0]), np.array([1, 2]))
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(1 - scores, [1e-9, 3e-9], atol=1e-15)
+    assert nearest_tar(scores[:1], scores[1:])["1e-6"] == 1.0
+    rounded = scores.astype(np.float32)
+    assert nearest_tar(rounded[:1], rounded[1:])["1e-6"] == 0.0
 
 
 def test_the_nearest_point_flatters():
