@@ -85,7 +85,7 @@ def test_no_file_imports_itself_by_way_of_others():
 
 def test_insightface_and_albumentations_have_one_home_each():
     homes = {
-        "insightface": {"facerec.alignment.crop", "facerec.alignment.detector", "facerec.recognisers.onnx"},
+        "insightface": {"facerec.alignment.crop", "facerec.alignment.detector"},
         "albumentations": {"facerec.training.augment"},
     }
     for module, home in homes.items():

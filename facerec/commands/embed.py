@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from facerec.devices import collectives as distributed
 from facerec.devices.device import choose_device
@@ -15,8 +16,12 @@ from facerec.pipeline import ranks as processes
 from facerec.pipeline.files import InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.embedding_run import EmbeddingFiles, FaceBlocks, embed_blocks
+from facerec.recognisers.first_look import doubts_about
+from facerec.recognisers.onnx_graph import InputSettings
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
+
+logger = logging.getLogger(__name__)
 
 
 @stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
@@ -30,6 +35,10 @@ def embed(
     workers: NonNegativeInt = 2,
     device: str = "auto",
     dtype: Literal["float32", "float16"] = "float32",
+    mean: float | None = None,
+    std: PositiveFloat | None = None,
+    channels: Literal["rgb", "bgr"] = "rgb",
+    output: str | None = None,
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
 
@@ -46,10 +55,18 @@ def embed(
         workers: Processes that read faces; 0 reads in this process.
         device: auto, cpu or cuda.
         dtype: Of what is written: float32, or float16, which takes half the disk.
+        mean: Subtracted from pixels (0 to 255); by default 127.5, or 0 for a network in ONNX that does it by itself.
+        std: By which they are divided then; by default 127.5, or 1 for such a network.
+        channels: Order of the channels that a network in ONNX wants.
+        output: Name of the output of a network in ONNX that is the embedding, where it has several.
     """
     place = choose_device(device)
     store = open_store(faces)
-    recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision)
+    settings = InputSettings(mean, std, channels, output)
+    recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision, settings)
+    if processes.is_main():
+        for doubt in doubts_about(store, recogniser):
+            logger.warning("%s: %s", faces, doubt)
     begun = EmbeddingFiles(out, len(store), recogniser.embedding_size, batch_size, np.dtype(dtype))
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()

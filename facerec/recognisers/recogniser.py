@@ -12,6 +12,7 @@ from facerec.devices.device import choose_device
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 from facerec.recognisers.model_folder import FolderRecogniser
+from facerec.recognisers.onnx_graph import InputSettings
 from facerec.stores.pixels import resized
 
 
@@ -47,13 +48,16 @@ class Recogniser:
         self.input_size, self.embedding_size = network.input_size, network.embedding_size
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, device: str = "auto", precision: str = "auto") -> Recogniser:
+    def from_pretrained(
+        cls, model: str | Path, device: str = "auto", precision: str = "auto", settings: InputSettings | None = None
+    ) -> Recogniser:
         """Loads a recogniser.
 
         Args:
             model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
             device: auto (CUDA if there is one), cpu or cuda.
             precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
+            settings: Of a recogniser in ONNX: what pixels become, and which output is the embedding.
 
         Raises:
             InputError: Neither a model folder nor an .onnx file, a damaged one, or no such device or precision.
@@ -62,7 +66,9 @@ class Recogniser:
         if path.suffix == ".onnx" and path.is_file():
             from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
 
-            return cls(OnnxRecogniser(path, place.type), str(path))
+            return cls(OnnxRecogniser(path, place.type, settings), str(path))
+        if settings not in (None, InputSettings()):
+            raise InputError(f"{path}: mean, std, channels and output are options of recognisers in ONNX")
         if not path.is_dir():
             raise InputError(f"{path}: no such model; give a folder made by facerec train, or an .onnx file")
         return cls(FolderRecogniser(path, place, precision), str(path))
