@@ -13,10 +13,12 @@ from scipy.special import expit
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 BLOCK = 8192
 TINY = 1e-6
+LEAST_MEAN = 1e-2
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Returns:
         float32 [n, 3], 0 where there are no other faces; and bool [n], True there and for unassigned faces.
     """
-    cosines, alone = fellowship(graph.embeddings, labels)
+    scale = CorpusScale.of(graph)
+    cosines, alone = fellowship(graph.embeddings, labels, scale)
     sizes = np.bincount(labels[labels >= 0], minlength=1)
     found = np.zeros((len(labels), 3), dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
-        valid, similarities = graph.neighbors[rows] >= 0, graph.similarities[rows]
+        valid, similarities = graph.neighbors[rows] >= 0, scale.corrected(graph.similarities[rows])
         inside = valid & (labels[graph.neighbors[rows]] == labels[rows, None])
         count = inside.sum(axis=1)
         mean = np.where(inside, similarities, 0).sum(axis=1) / np.maximum(count, 1)
@@ -100,7 +103,9 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return found, alone
 
 
-def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fellowship(
+    embeddings: np.ndarray, labels: np.ndarray, scale: CorpusScale | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Each face's cosine with the mean of the other faces of its cluster.
 
     Returns:
@@ -118,4 +123,8 @@ def fellowship(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
         dots = np.einsum("nd,nd->n", sums[clusters], faces)  # x(S - x) = xS - xx, and likewise for |S - x|
         length = np.sqrt(np.maximum(squares[clusters] - 2 * dots + own, TINY))
         belonging[rows] = (dots - own) / length
+        if scale is not None and scale.common:
+            others = np.maximum(sizes[clusters] - 1, 1)
+            pairs, mean = scale.corrected((dots - own) / others), scale.corrected((length / others) ** 2)
+            belonging[rows] = np.clip(pairs / np.sqrt(np.maximum(mean, LEAST_MEAN)), -1, 1)
     return belonging, alone

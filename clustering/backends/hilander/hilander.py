@@ -16,12 +16,12 @@ from clustering.backends.hilander.climb import FEATURES, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import MetaTraining, train_linkage_model
-from clustering.backends.hilander.mixtures import mixed
 from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import consecutive
 from clustering.settings import Range, check_choice, check_number, check_whole
 from clustering.similarity.confidence import Confidence
+from clustering.similarity.mixtures import mixed
 from facerec.pipeline.files import InputError, write_yaml
 
 OWN = ("k", "p_tau", "adaptive", "features", "early_stop", "levels", "confidence")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustering.backends.hilander.level import chance_level
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, consecutive
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 LARGEST, LEAST_FACES = 10, 10
@@ -17,7 +17,7 @@ def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
     """Whether one of the largest clusters, the first to swallow strangers, is a mixture.
 
     In a mixture neighbours are alike and most pairs are not. So it is one if its mean pair is less than `SPREADS`
-    spreads above what chance gives (`chance_level`; one pair of strangers in 740 is, by the normal approximation),
+    spreads above what chance gives (`CorpusScale`; one pair of strangers in 740 is, by the normal approximation),
     and less than `SHARE` of the way from there to the mean edge within the cluster. Either alone is found in single
     people, too: the one with weak recognisers, the other with hundreds of faces, whose neighbours are very near.
 
@@ -32,8 +32,9 @@ def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
     large = np.append(sizes >= least, False)  # its last entry is for -1
     pair, edge = mean_similarities(graph, consecutive(np.where(large[labels], labels, -1)))
-    location, spread = chance_level(graph.embeddings)
-    return bool(np.any(pair - location < np.minimum(SPREADS * spread, SHARE * (edge - location))))
+    scale = CorpusScale.of(graph)
+    above = pair - scale.location
+    return bool(np.any(above < np.minimum(SPREADS * scale.spread, SHARE * (edge - scale.location))))
 
 
 def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,11 @@ import pytest
 from clustering.backends.hilander import hilander as hierarchy
 from clustering.backends.hilander.hilander import cache_lowest_level
 from clustering.backends.hilander.level import Level
-from clustering.backends.hilander.mixtures import LARGEST, mean_similarities, mixed
 from clustering.backends.registry import backend, load_clusterer
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
+from clustering.similarity.mixtures import LARGEST, mean_similarities, mixed
 from eval.clusters.scores import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import read_json
