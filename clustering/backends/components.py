@@ -11,8 +11,10 @@ import numpy as np
 from clustering.clusterer import Clustering, SettingsOnly
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import components
+from clustering.partition import components, consecutive
 from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,12 @@ class Components(SettingsOnly):
     """Faces joined by edges at `min_similarity` or above share a cluster.
 
     Attributes:
-        min_similarity: Least cosine of an edge.
+        min_similarity: Least corrected cosine of an edge, see `CorpusScale`.
         mutual: Only edges between faces that list each other. A face is listed by few others than its like, so this
             takes out most of the edges that join two people.
         k: Neighbours a face.
+        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
+            for data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "components"
@@ -34,19 +38,25 @@ class Components(SettingsOnly):
     min_similarity: float = 0.6
     mutual: bool = True
     k: int = 40
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_number("min_similarity", self.min_similarity, -1, 1)
         check_choice("mutual", self.mutual, [True, False])
+        check_choice("adaptive", self.adaptive, [True, False])
         check_whole("k", self.k, 1)
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""
-        graph = graph.narrowed(self.k)
-        edges = Edges.of(graph, least=self.min_similarity)
+        corrected = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        least, labels = unmixed(graph, lambda least: self._labels(corrected, least), self.min_similarity, self.adaptive)
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+
+    def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
+        edges = Edges.of(graph, least=least)
         if self.mutual:
             edges = edges.where(edges.mutual | tied(graph, edges))
-        return Clustering.of(np.where(graph.readable, components(len(graph), edges.i, edges.j), -1))
+        return consecutive(np.where(graph.readable, components(len(graph), edges.i, edges.j), -1))
 
 
 def tied(graph: KnnGraph, edges: Edges) -> np.ndarray:

@@ -10,8 +10,10 @@ import numpy as np
 
 from clustering.clusterer import Clustering, SettingsOnly
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
-from clustering.partition import components
-from clustering.settings import Range, check_number, check_whole
+from clustering.partition import components, consecutive
+from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Dbscan(SettingsOnly):
     joins its most similar core neighbour, else it is noise (-1). Exact where no neighbourhood exceeds k.
 
     Attributes:
-        min_similarity: Radius of the neighbourhood, as a cosine (1 - eps).
+        min_similarity: Radius of the neighbourhood, as a corrected cosine (1 - eps), see `CorpusScale`.
         min_samples: Faces that make a neighbourhood dense, the core point counted.
         k: Neighbours a face that are looked at.
+        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
+            for data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "dbscan"
@@ -34,16 +38,22 @@ class Dbscan(SettingsOnly):
     min_similarity: float = 0.5
     min_samples: int = 2
     k: int = DEFAULT_K
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_number("min_similarity", self.min_similarity, -1, 1)
         check_number("min_samples", self.min_samples, 1)
         check_whole("k", self.k, 1)
+        check_choice("adaptive", self.adaptive, [True, False])
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned."""
-        graph = graph.narrowed(self.k)
-        near = graph.valid & (graph.similarities >= self.min_similarity)
+        corrected = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        least, labels = unmixed(graph, lambda least: self._labels(corrected, least), self.min_similarity, self.adaptive)
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+
+    def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
+        near = graph.valid & (graph.similarities >= least)
         rows, columns = np.nonzero(near)
         others = graph.neighbors[rows, columns]
         core = graph.readable & (near.sum(axis=1) + 1 >= min(self.min_samples, graph.k + 1))
@@ -53,4 +63,4 @@ class Dbscan(SettingsOnly):
         to_core = near & core[graph.neighbors]
         border = np.flatnonzero(~core & to_core.any(axis=1))
         labels[border] = labels[graph.neighbors[border, to_core[border].argmax(axis=1)]]
-        return Clustering.of(labels)
+        return consecutive(labels)

@@ -12,6 +12,7 @@ from clustering.clusterer import Clustering, SettingsOnly
 from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.settings import Range, check_number, check_whole
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 
@@ -19,7 +20,7 @@ from facerec.pipeline.files import InputError
 class Infomap(SettingsOnly):
     """Infomap (Rosvall and Bergstrom, PNAS 2008): modules in which a random walk is described in the fewest bits.
 
-    Two levels, undirected, edges weighted by their cosine. The library is the authors' (GPL).
+    Two levels, undirected, edges weighted by their corrected cosine (`CorpusScale`). The library is the authors' (GPL).
 
     Attributes:
         min_similarity: Edges below it are left out.
@@ -49,7 +50,7 @@ class Infomap(SettingsOnly):
             import infomap
         except ImportError:
             raise InputError("infomap is not installed; pip install 'facerec-pseudolabel[communities]'") from None
-        rows, edges = ordered_edges(graph.narrowed(self.k), self.min_similarity)
+        rows, edges = ordered_edges(CorpusScale.of(graph).correct(graph.narrowed(self.k)), self.min_similarity)
         places = np.arange(len(rows)) + len(rows)  # apart from all numbers of modules
         if len(edges.i):
             network = infomap.Infomap(two_level=True, seed=self.seed, num_trials=1)

@@ -13,12 +13,14 @@ from clustering.clusterer import Clustering, SettingsOnly
 from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.settings import Range, check_number, check_whole
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 
 @dataclass(frozen=True)
 class Leiden(SettingsOnly):
-    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model, edges weighted by their cosine.
+    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model, edges weighted by their corrected cosine,
+    see `CorpusScale`.
 
     It maximises ``sum_c (links(c, c) - resolution * n_c (n_c - 1) / 2)``: a cluster is worth its edges above a
     density, whatever the size of the corpus. (Modularity merges small clusters in large graphs: its resolution
@@ -57,7 +59,7 @@ class Leiden(SettingsOnly):
             import igraph
         except ImportError:
             raise InputError("igraph is not installed; pip install 'facerec-pseudolabel[communities]'") from None
-        rows, edges = ordered_edges(graph.narrowed(self.k), self.min_similarity)
+        rows, edges = ordered_edges(CorpusScale.of(graph).correct(graph.narrowed(self.k)), self.min_similarity)
         network = igraph.Graph(len(rows), np.stack([edges.i, edges.j], axis=1))
         igraph.set_random_number_generator(random.Random(self.seed))
         try:

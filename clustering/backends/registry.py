@@ -43,6 +43,8 @@ def backend(name: str) -> type[Clusterer]:
 
 
 PRETRAINED = {"hilander": Path(__file__).parent / "hilander" / "pretrained"}
+UNTUNED = ("components", "dbscan", "hac_single", "hdbscan")
+"""Without a model they raise their thresholds themselves, where the largest clusters are mixtures of people."""
 
 
 def load_clusterer(name: str, model: Path | None) -> Clusterer:
@@ -59,7 +61,7 @@ def load_clusterer(name: str, model: Path | None) -> Clusterer:
                 f"{name} needs a model trained on labelled faces, as --model MODEL; make one with 'python -m "
                 f"clustering train --backend {name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
             )
-        return found.load(Path(), {})
+        return found.load(Path(), {"adaptive": True} if name in UNTUNED else {})
     settings = read_yaml(model / "config.yaml")
     if settings.pop("backend", None) != name:
         raise InputError(f"{model / 'config.yaml'}: not a model of {name}; its first line must be 'backend: {name}'")

@@ -90,8 +90,8 @@ class CorpusScale:
         return (self.location - self.common) / (1 - self.common), self.spread / (1 - self.common)
 
     def cosine(self, corrected: float) -> float:
-        """The cosine whose corrected value this is."""
-        return self.common + (1 - self.common) * corrected
+        """The cosine whose corrected value this is; the same value if nothing is common to all faces."""
+        return self.common + (1 - self.common) * corrected if self.common else corrected
 
     def correct(self, graph: KnnGraph) -> KnnGraph:
         """The graph with corrected similarities; the same graph if nothing is common to all faces."""

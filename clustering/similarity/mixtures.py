@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
@@ -11,6 +13,7 @@ from facerec.pipeline.files import blocks
 
 LARGEST, LEAST_FACES = 10, 10
 SPREADS, SHARE = 3.0, 0.65
+STEP, STRICTEST = 0.05, 0.95
 
 
 def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
@@ -57,3 +60,24 @@ def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, 
         edges += np.bincount(own, within.sum(axis=1), len(sizes))
         similarity += np.bincount(own, graph.similarities[rows].sum(axis=1, where=within), len(sizes))
     return pair, np.where(edges > 0, similarity / np.maximum(edges, 1), -1)
+
+
+def unmixed(
+    graph: KnnGraph, labels_at: Callable[[float], np.ndarray], threshold: float, adaptive: bool
+) -> tuple[float, np.ndarray]:
+    """The first threshold at which the largest clusters are no mixtures: for thresholds that nobody tuned.
+
+    Args:
+        graph: Of n faces, with cosines as they are.
+        labels_at: Clusters the faces at a least similarity: int64 [n], consecutive from 0.
+        threshold: To start from; then in steps of `STEP` up to `STRICTEST`.
+        adaptive: False keeps the first.
+
+    Returns:
+        The threshold, and the labels.
+    """
+    labels = labels_at(threshold)
+    while adaptive and threshold < STRICTEST and mixed(graph, labels):
+        threshold = round(threshold + STEP, 3)
+        labels = labels_at(threshold)
+    return threshold, labels
