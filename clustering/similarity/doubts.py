@@ -39,6 +39,6 @@ def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
         return f"one cluster holds {largest:,} of {faces:,} faces: unless one person has most of them, {TUNE}"
     if alone > MOSTLY_ALONE:
         return f"{alone:.0%} of the faces are alone or unassigned: unless most people have one face, {TUNE}"
-    if mixed(graph, labels):
+    if mixed(graph, labels, tolerated=0):
         return f"the largest clusters are mixtures of people: cut the hierarchy lower (see cut), or {TUNE}"
     return ""

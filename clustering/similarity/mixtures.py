@@ -7,17 +7,18 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, consecutive
+from clustering.partition import cluster_sums
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 LARGEST, LEAST_FACES = 10, 10
 SPREADS, SHARE = 3.0, 0.65
+TOLERATED = 0.05
 STEP, STRICTEST = 0.05, 0.95
 
 
-def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
-    """Whether one of the largest clusters, the first to swallow strangers, is a mixture.
+def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:
+    """Whether one of the largest clusters, the first to swallow strangers, is a mixture, and mixtures hold many faces.
 
     In a mixture neighbours are alike and most pairs are not. So it is one if its mean pair is less than `SPREADS`
     spreads above what chance gives (`CorpusScale`; one pair of strangers in 740 is, by the normal approximation),
@@ -27,17 +28,25 @@ def mixed(graph: KnnGraph, labels: np.ndarray) -> bool:
     Args:
         graph: Of n faces.
         labels: int64 [n], consecutive from 0, -1 for unassigned faces.
+        tolerated: Share of the faces that may be in mixtures. A stricter threshold costs all clusters more than that.
 
     Returns:
-        Of the `LARGEST` clusters and those as large as the last of them, with `LEAST_FACES` faces or more.
+        True if of the `LARGEST` clusters and those as large as the last of them one is a mixture, and all mixtures
+        together hold more than the tolerated share of the faces. Clusters of fewer than `LEAST_FACES` don't count.
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
-    large = np.append(sizes >= least, False)  # its last entry is for -1
-    pair, edge = mean_similarities(graph, consecutive(np.where(large[labels], labels, -1)))
+    numbers = np.flatnonzero(sizes >= LEAST_FACES)
+    if not len(numbers):
+        return False
+    places = np.full(len(sizes) + 1, -1)  # its last entry is for -1
+    places[numbers] = np.arange(len(numbers))
+    pair, edge = mean_similarities(graph, places[labels])
     scale = CorpusScale.of(graph)
     above = pair - scale.location
-    return bool(np.any(above < np.minimum(SPREADS * scale.spread, SHARE * (edge - scale.location))))
+    mixtures = above < np.minimum(SPREADS * scale.spread, SHARE * (edge - scale.location))
+    held = sizes[numbers[mixtures]]
+    return bool(np.any(held >= least) and held.sum() > tolerated * len(labels))
 
 
 def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
