@@ -111,3 +111,15 @@ def test_one_person_stays_whole(real):
     person = embeddings[truth == np.bincount(truth).argmax()]
     labels = load_clusterer("hilander", None).cluster(KnnGraph.build(person, 10)).labels
     assert np.bincount(labels).max() > 0.95 * len(person)
+
+
+@pytest.mark.parametrize("name", ["components", "dbscan", "finch", "hac_average", "hac_single", "hdbscan"])
+def test_thresholds_do_not_mind_a_common_direction(blobs, name):
+    embeddings, labels = blobs(identities=60, faces=8, dimension=64, spread=0.5)
+    clusterer = load_clusterer(name, None)
+    plain, moved = (
+        scores(labels, clusterer.cluster(KnnGraph.build(faces, 40)).labels)["pairwise_f"]
+        for faces in (embeddings, shifted(embeddings, 2.0))
+    )
+    assert plain > 0.75
+    assert moved > plain - 0.05
