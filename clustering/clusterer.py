@@ -16,6 +16,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.partition import consecutive
 from clustering.settings import Range, check_names, check_settings
+from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ class Clusterer:
         search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
+        untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
+            a folder.
         calibrated: Whether it has a ``confidence``, a function that can be measured on labelled faces.
         labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.
@@ -94,6 +97,7 @@ class Clusterer:
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
+    untuned: ClassVar[Mapping[str, Any]] = {}
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     labels_: np.ndarray
@@ -130,8 +134,8 @@ class Clusterer:
         """
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
         found = self.cluster(graph)
-        if found.warning:
-            logger.warning("%s", found.warning)
+        for said in filter(None, (found.warning, doubts(graph, found.labels))):
+            logger.warning("%s", said)
         self.labels_, self.confidence_ = found.labels, found.confidence
         self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
@@ -231,7 +235,7 @@ class Clusterer:
                     f"{cls.name} needs a model trained on labelled faces, as --model MODEL; make one with 'python -m "
                     f"clustering train --backend {cls.name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
                 )
-            return cls()
+            return cls(**cls.untuned)
         file = folder / "config.yaml"
         settings = read_yaml(file)
         if settings.pop("backend", None) != cls.name:

@@ -10,6 +10,7 @@ import numpy as np
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges, ordered_edges
 from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 
@@ -36,7 +37,7 @@ class Communities(Clusterer):
             raise InputError(
                 f"{self.library} is not installed; pip install 'facerec-pseudolabel[communities]'"
             ) from None
-        rows, edges = ordered_edges(graph.narrowed(self.k), self.min_similarity)
+        rows, edges = ordered_edges(CorpusScale.of(graph).correct(graph.narrowed(self.k)), self.min_similarity)
         labels = np.full(len(graph), -1)
         labels[rows] = self.communities(library, len(rows), edges)
         return Clustering.of(labels)

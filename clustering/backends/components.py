@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import components
+from clustering.partition import components, consecutive
 from clustering.settings import Cosine, Count, Range
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 
 
 @dataclass(eq=False)
@@ -20,13 +22,16 @@ class Components(Clusterer):
     """Faces joined by edges at `min_similarity` or above share a cluster.
 
     Attributes:
-        min_similarity: Least cosine of an edge.
+        min_similarity: Least corrected cosine of an edge, see `CorpusScale`.
         mutual: Only edges between faces that list each other. A face is listed by few others than its like, so this
             takes out most of the edges that join two people.
         k: Neighbours a face.
+        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
+            for data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "components"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {
         "min_similarity": (0.2, 0.9), "mutual": [True, False], "k": [10, 20, 40],
     }  # fmt: skip
@@ -34,14 +39,19 @@ class Components(Clusterer):
     min_similarity: Cosine = 0.6
     mutual: bool = True
     k: Count = 40
+    adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""
-        graph = graph.narrowed(self.k)
-        edges = Edges.of(graph, least=self.min_similarity)
+        corrected = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        least, labels = unmixed(graph, lambda least: self._labels(corrected, least), self.min_similarity, self.adaptive)
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+
+    def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
+        edges = Edges.of(graph, least=least)
         if self.mutual:
             edges = edges.where(edges.mutual | tied(graph, edges))
-        return Clustering.of(np.where(graph.readable, components(len(graph), edges.i, edges.j), -1))
+        return consecutive(np.where(graph.readable, components(len(graph), edges.i, edges.j), -1))
 
 
 def tied(graph: KnnGraph, edges: Edges) -> np.ndarray:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
-from clustering.partition import components
+from clustering.partition import components, consecutive
 from clustering.settings import Cosine, Count, Range
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 
 
 @dataclass(eq=False)
@@ -23,22 +25,30 @@ class Dbscan(Clusterer):
     joins its most similar core neighbour, else it is noise (-1). Exact where no neighbourhood exceeds k.
 
     Attributes:
-        min_similarity: Radius of the neighbourhood, as a cosine (1 - eps).
+        min_similarity: Radius of the neighbourhood, as a corrected cosine (1 - eps), see `CorpusScale`.
         min_samples: Faces that make a neighbourhood dense, the core point counted.
         k: Neighbours a face that are looked at.
+        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
+            for data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "dbscan"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "min_samples": [1, 2, 3, 4, 5]}
 
     min_similarity: Cosine = 0.5
     min_samples: Count = 2
     k: Count = DEFAULT_K
+    adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned."""
-        graph = graph.narrowed(self.k)
-        near = graph.valid & (graph.similarities >= self.min_similarity)
+        corrected = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        least, labels = unmixed(graph, lambda least: self._labels(corrected, least), self.min_similarity, self.adaptive)
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+
+    def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
+        near = graph.valid & (graph.similarities >= least)
         rows, columns = np.nonzero(near)
         others = graph.neighbors[rows, columns]
         core = graph.readable & (near.sum(axis=1) + 1 >= min(self.min_samples, graph.k + 1))
@@ -48,4 +58,4 @@ class Dbscan(Clusterer):
         to_core = near & core[graph.neighbors]
         border = np.flatnonzero(~core & to_core.any(axis=1))
         labels[border] = labels[graph.neighbors[border, to_core[border].argmax(axis=1)]]
-        return Clustering.of(labels)
+        return consecutive(labels)

@@ -12,6 +12,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
 from clustering.settings import Cosine, Range
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 
@@ -27,7 +28,7 @@ class Finch(Clusterer):
     clusters or of faces per cluster doesn't.
 
     Attributes:
-        min_similarity: The bound, a cosine.
+        min_similarity: The bound, a corrected cosine, see `CorpusScale`.
     """
 
     name: ClassVar[str] = "finch"
@@ -38,9 +39,8 @@ class Finch(Clusterer):
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; the levels are all partitions, finest first."""
         levels = partitions(graph)
-        return Clustering.of(
-            cut(graph.embeddings, levels, self.min_similarity), levels=[{"labels": labels} for labels in levels]
-        )
+        least = CorpusScale.of(graph).cosine(self.min_similarity)
+        return Clustering.of(cut(graph.embeddings, levels, least), levels=[{"labels": labels} for labels in levels])
 
 
 def cut(embeddings: np.ndarray, levels: Sequence[np.ndarray], least: float) -> np.ndarray:

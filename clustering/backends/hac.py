@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, components
+from clustering.partition import cluster_sums, components, consecutive
 from clustering.settings import Cosine, Range
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 from facerec.pipeline.files import InputError
 
 AVERAGE_LIMIT = 300_000
@@ -31,23 +33,34 @@ class HacSingle(Clusterer):
     compared with each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is the kNN graph's.
 
     Attributes:
-        min_similarity: Where the tree is cut, a cosine.
+        min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.
+        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
+            for data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "hac_single"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9)}
 
     min_similarity: Cosine = 0.6
+    adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""
-        edges = Edges.of(graph, least=self.min_similarity)
+        scale = CorpusScale.of(graph)
+        least, labels = unmixed(
+            graph, lambda least: self._labels(graph, scale.cosine(least)), self.min_similarity, self.adaptive
+        )
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+
+    def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
+        edges = Edges.of(graph, least=least)
         labels = components(len(graph), edges.i, edges.j)
-        crowded = np.flatnonzero(graph.valid[:, -1] & (graph.similarities[:, -1] >= self.min_similarity))
+        crowded = np.flatnonzero(graph.valid[:, -1] & (graph.similarities[:, -1] >= least))
         if 0 < len(crowded) <= SINGLE_LIMIT:
             faces = np.ascontiguousarray(graph.embeddings[crowded])
-            labels = joined(faces, labels, crowded, self.min_similarity)
-        return Clustering.of(np.where(graph.readable, labels, -1))
+            labels = joined(faces, labels, crowded, least)
+        return consecutive(np.where(graph.readable, labels, -1))
 
 
 def joined(faces: np.ndarray, labels: np.ndarray, rows: np.ndarray, least: float) -> np.ndarray:
@@ -82,7 +95,7 @@ class HacAverage(Clusterer):
     grows with the square of the faces; more than `AVERAGE_LIMIT` are refused.
 
     Attributes:
-        min_similarity: Where the tree is cut, a cosine.
+        min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.
     """
 
     name: ClassVar[str] = "hac_average"
@@ -96,7 +109,8 @@ class HacAverage(Clusterer):
         Raises:
             InputError: More than `AVERAGE_LIMIT` faces with a neighbour at `min_similarity` or above.
         """
-        rows = graph.readable & ~(graph.valid[:, 0] & (graph.similarities[:, 0] < self.min_similarity))
+        least = CorpusScale.of(graph).cosine(self.min_similarity)
+        rows = graph.readable & ~(graph.valid[:, 0] & (graph.similarities[:, 0] < least))
         if rows.sum() > AVERAGE_LIMIT:
             raise InputError(
                 f"hac_average compares all clusters with each other, and {rows.sum():,} faces have a neighbour at "
@@ -105,7 +119,7 @@ class HacAverage(Clusterer):
             )
         labels = np.where(graph.readable, np.arange(len(graph)), -1)
         alive = np.flatnonzero(rows)
-        labels[alive] = alive[average_linkage(graph, alive, self.min_similarity)]
+        labels[alive] = alive[average_linkage(graph, alive, least)]
         return Clustering.of(labels)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -14,8 +14,10 @@ from sklearn.cluster import HDBSCAN
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import components
+from clustering.partition import components, consecutive
 from clustering.settings import Count, Range, Within
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import unmixed
 
 NO_EDGE = 2.0
 CLOSEST = 1e-6
@@ -31,12 +33,16 @@ class Hdbscan(Clusterer):
     Attributes:
         min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.
         min_cluster_size: Smaller branches are noise.
-        max_distance: Smaller distances (1 - cosine) count as this one, so that no cluster is split below it. (It does
-            what scikit-learn's ``cluster_selection_epsilon`` is for, and for a single cluster, too.)
+        max_distance: Smaller distances (1 - corrected cosine, see `CorpusScale`) count as this one, so that no cluster
+            is split below it. (It does what scikit-learn's ``cluster_selection_epsilon`` is for, and for a single
+            cluster, too.)
         k: Neighbours a face.
+        adaptive: Whether to lower `max_distance` while the largest clusters are mixtures of people, see `unmixed`: for
+            data that nobody tuned it on.
     """
 
     name: ClassVar[str] = "hdbscan"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {
         "max_distance": (0.1, 0.7), "min_samples": [1, 2, 3, 4, 5],
     }  # fmt: skip
@@ -45,24 +51,38 @@ class Hdbscan(Clusterer):
     min_cluster_size: Annotated[int, Within(2)] = 2
     max_distance: Annotated[float, Within(0, 2)] = 0.4
     k: Count = 20
+    adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned. Confidence is scikit-learn's probability."""
-        labels, confidence = np.full(len(graph), -1), np.zeros(len(graph))
         rows = np.flatnonzero(graph.readable)
         if len(rows) < self.min_cluster_size:
-            return Clustering.of(labels)
+            return Clustering.of(np.full(len(graph), -1))
         rows = rows[value_order(graph.embeddings[rows])]
-        tree = reachability_tree(reordered(graph.narrowed(self.k), rows), self.min_samples)
-        if tree.data.max() <= self.max_distance:
-            labels[rows], confidence[rows] = 0, 1
-            return Clustering.of(labels, confidence)
-        tree.data = np.maximum(tree.data, self.max_distance)
+        scaled = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        tree = reachability_tree(reordered(scaled, rows), self.min_samples)
+        confidence = np.zeros(len(graph))
+
+        def labels_at(least: float) -> np.ndarray:
+            labels = np.full(len(graph), -1)
+            labels[rows], confidence[rows] = self._cut(tree, self.max_distance if least == first else 1 - least)
+            return consecutive(labels)
+
+        first = 1 - self.max_distance
+        least, labels = unmixed(graph, labels_at, first, self.adaptive)
+        notes = {"max_distance": self.max_distance if least == first else round(1 - least, 3)}
+        return Clustering.of(labels, confidence, notes=notes if self.adaptive else None)
+
+    def _cut(self, tree: csr_matrix, distance: float) -> tuple[np.ndarray, np.ndarray]:
+        """Labels int64 [n] and confidence float64 [n] of the faces of a spanning tree."""
+        n = tree.shape[0]
+        if tree.data.max() <= distance:
+            return np.zeros(n, np.int64), np.ones(n)
+        tree = csr_matrix((np.maximum(tree.data, distance), tree.indices, tree.indptr), tree.shape)
         found = HDBSCAN(
             min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed", copy=True,
         ).fit(tree + tree.T)  # fmt: skip
-        labels[rows], confidence[rows] = found.labels_, found.probabilities_
-        return Clustering.of(labels, confidence)
+        return found.labels_, found.probabilities_
 
 
 def reachability_tree(graph: KnnGraph, min_samples: int) -> csr_matrix:

@@ -17,7 +17,7 @@ from clustering.settings import Cosine, Count, Range
 class Infomap(Communities):
     """Infomap (Rosvall and Bergstrom, PNAS 2008): modules in which a random walk is described in the fewest bits.
 
-    Two levels, undirected, edges weighted by their cosine. The library is the authors' (GPL).
+    Two levels, undirected, edges weighted by their corrected cosine (`CorpusScale`). The library is the authors' (GPL).
 
     Attributes:
         min_similarity: Edges below it are left out.

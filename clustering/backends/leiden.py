@@ -16,7 +16,8 @@ from clustering.settings import Cosine, Count, Range, Seed, Within
 
 @dataclass(eq=False)
 class Leiden(Communities):
-    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model, edges weighted by their cosine.
+    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model, edges weighted by their corrected cosine,
+    see `CorpusScale`.
 
     It maximises ``sum_c (links(c, c) - resolution * n_c (n_c - 1) / 2)``: a cluster is worth its edges above a
     density, whatever the size of the corpus. (Modularity merges small clusters in large graphs: its resolution

@@ -12,6 +12,7 @@ import numpy as np
 
 from clustering.backends.registry import load_clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
+from clustering.similarity.doubts import doubts
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
@@ -52,8 +53,8 @@ def cluster(
     clustering.save(out)
     clusterer.save_pretrained(out)
     shutil.rmtree(made, ignore_errors=True)
-    if clustering.warning:
-        logger.warning("%s", clustering.warning)
+    for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
+        logger.warning("%s", said)
     return {
         "faces": len(faces),
         "clusters": int(clustering.labels.max()) + 1,

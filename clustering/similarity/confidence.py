@@ -12,11 +12,13 @@ import numpy as np
 from scipy.special import expit
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import own_cluster_size
+from clustering.partition import cluster_sums, own_cluster_size
 from clustering.similarity.centres import cosine_to_rest_of_cluster
-from facerec.pipeline.files import InputError
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.files import InputError, blocks
 
 BLOCK = 8192
+LEAST_MEAN = 1e-2
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,14 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Returns:
         float32 [n, 3], 0 where there are no other faces; and bool [n], True there and for unassigned faces.
     """
+    scale = CorpusScale.of(graph)
     cosines, sizes = cosine_to_rest_of_cluster(graph.embeddings, labels), own_cluster_size(labels)
+    if scale.common:
+        cosines = _corrected_cosine_to_rest(graph.embeddings, labels, sizes, scale)
     found = np.zeros((len(labels), 3), dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
-        valid, similarities = graph.neighbors[rows] >= 0, graph.similarities[rows]
+        valid, similarities = graph.neighbors[rows] >= 0, scale.corrected(graph.similarities[rows])
         inside = valid & (labels[graph.neighbors[rows]] == labels[rows, None])
         count = inside.sum(axis=1)
         mean = np.where(inside, similarities, 0).sum(axis=1) / np.maximum(count, 1)
@@ -101,3 +106,22 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     alone = sizes <= 1
     found[alone] = 0
     return found, alone
+
+
+def _corrected_cosine_to_rest(
+    embeddings: np.ndarray, labels: np.ndarray, sizes: np.ndarray, scale: CorpusScale
+) -> np.ndarray:
+    """Float32 [n]: `cosine_to_rest_of_cluster` as it would be if all cosines were corrected, see `CorpusScale`.
+
+    A face's cosine with the mean of m others is its mean cosine with them over the length of their mean. The square of
+    that length is the mean of their own cosines. Both means are corrected as single cosines are.
+    """
+    sums = cluster_sums(embeddings, labels)
+    cosines = np.zeros(len(labels), dtype=np.float32)
+    for some in blocks(np.flatnonzero(sizes > 1), BLOCK):
+        faces, others = embeddings[some], sizes[some] - 1
+        rest = (sums[labels[some]] - faces) / others[:, None]
+        pairs = scale.corrected(np.einsum("nd,nd->n", rest, faces))
+        mean = scale.corrected(np.einsum("nd,nd->n", rest, rest))
+        cosines[some] = np.clip(pairs / np.sqrt(np.maximum(mean, LEAST_MEAN)), -1, 1)
+    return cosines

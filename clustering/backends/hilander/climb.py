@@ -8,10 +8,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 Features = Literal["identity", "average", "both", "reference"]
@@ -138,8 +139,22 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
     else:
         alone = np.bincount(clusters) == 1
         nearest = level.nearest.updated(compared, np.where(alone, peaks, -1), k)
-    graph = nearest.graph.narrowed(k)
+    graph = corrected(nearest.graph.narrowed(k), level.scale, sums, sizes, features)
     if features == "reference":
         seen = np.hstack([compared, sums / sizes[:, None]])
         graph = KnnGraph(seen, graph.neighbors, graph.similarities)
-    return Level(graph, level.base, sums, sizes, faces, nearest, level.chance)
+    return Level(graph, level.base, sums, sizes, faces, nearest, level.scale)
+
+
+def corrected(graph: KnnGraph, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, features: str) -> KnnGraph:
+    """A level's graph with corrected similarities, see `CorpusScale`; the same graph if nothing is to be corrected.
+
+    Of average features the cosine is that of two means. The correction applies to the mean cosine of their faces,
+    so lengths of both means come in.
+    """
+    if not scale.common or features != "average":
+        return scale.correct(graph)
+    raw, lengths = coherence(sums, sizes, CorpusScale()), coherence(sums, sizes, scale)
+    pairs = scale.corrected(graph.similarities * raw[:, None] * raw[graph.neighbors])
+    similarities = np.clip(pairs / (lengths[:, None] * lengths[graph.neighbors]), -1, 1)
+    return KnnGraph(graph.embeddings, graph.neighbors, np.where(graph.valid, similarities, 0))

@@ -17,13 +17,13 @@ from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import MetaTraining, train_linkage_model
-from clustering.backends.hilander.mixtures import mixed
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.settings import Count, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
+from clustering.similarity.mixtures import mixed
 
 RAISES = 5
 TRAINED_P_TAU = 0.9

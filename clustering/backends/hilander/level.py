@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from clustering.backends.hilander.level_neighbors import Nearest
 from clustering.graph.knn_graph import KnnGraph
-from facerec.pipeline.embeddings import readable_rows
+from clustering.similarity.corpus_scale import CorpusScale
 
 EDGE_INPUTS = 6
-CHANCE_FACES = 512
-CHANCE_SHARE = 0.1587
-LEAST_SPREAD = 0.02
 CHANCE_SCALE = 0.1
-HIGHEST_CHANCE = 0.3
+LEAST_COHERENCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Level:
         sizes: float32 [n]: numbers of faces below each node.
         faces: int64 [n]: the face that each node's peak goes back to.
         nearest: What the graph was made from, for the level above; None for that of the faces.
-        chance: Location and spread of the cosines of the corpus's faces with each other, `chance_level`.
+        scale: What chance gives in this corpus. The similarities of `graph` are corrected by it.
     """
 
     graph: KnnGraph
@@ -39,12 +36,12 @@ class Level:
     sizes: np.ndarray
     faces: np.ndarray
     nearest: Nearest | None = None
-    chance: tuple[float, float] = (0.0, 0.1)
+    scale: CorpusScale = field(default_factory=CorpusScale)
 
     @cached_property
     def coherence(self) -> np.ndarray:
-        """Float32 [n]: the length of the mean of the faces below each node."""
-        return np.sqrt(np.einsum("nd,nd->n", self.sums, self.sums)) / self.sizes
+        """Float32 [n]: the length of the mean of the faces below each node, of corrected cosines."""
+        return coherence(self.sums, self.sizes, self.scale)
 
     @cached_property
     def log_sizes(self) -> np.ndarray:
@@ -69,33 +66,23 @@ class Level:
         faces = graph.embeddings
         seen = faces * np.float32(np.sqrt(0.5)) if unit_pairs else faces
         ones = np.ones(len(graph), dtype=np.float32)
-        level = KnnGraph(seen, graph.neighbors, graph.similarities)
-        return cls(level, faces, faces, ones, np.arange(len(graph)), chance=chance_level(faces))
+        scale = CorpusScale.of(graph)
+        level = KnnGraph(seen, graph.neighbors, scale.correct(graph).similarities)
+        return cls(level, faces, faces, ones, np.arange(len(graph)), scale=scale)
 
 
-def chance_level(faces: np.ndarray) -> tuple[float, float]:
-    """How similar a recogniser finds faces that have nothing to do with each other.
-
-    Almost all pairs of a corpus are of different identities, so they alone decide over the median cosine of all pairs
-    of some faces, and over the distance from there down to the quantile that is one standard deviation lower if they
-    are normally distributed. (In a corpus of one person there are no others: the median counts as `HIGHEST_CHANCE`
-    at most.) The faces are chosen by digits of their own values: at random, but the same ones
-    in whatever order the rows are.
+def coherence(sums: np.ndarray, sizes: np.ndarray, scale: CorpusScale) -> np.ndarray:
+    """Float32 [n]: lengths of the means of groups of faces: the roots of the mean cosines of all their pairs.
 
     Args:
-        faces: float32 [n, d], unit rows or zero rows for unreadable faces.
-
-    Returns:
-        Location and spread; 0 and 0.1 where there are fewer than three faces.
+        sums: float32 [n, d]: of each group's embeddings.
+        sizes: float32 [n]: faces of each group.
+        scale: That corrects the cosines.
     """
-    digits = np.where(readable_rows(faces), faces[:, 0].astype(np.float64) * 1e4 % 1, np.inf)
-    rows = np.argsort(digits, kind="stable")[: min(CHANCE_FACES, np.count_nonzero(np.isfinite(digits)))]
-    some = np.asarray(faces[rows])
-    if len(some) < 3:
-        return 0.0, 0.1
-    cosines = (some @ some.T)[~np.tri(len(some), dtype=bool)]  # of all pairs
-    lower, median = np.quantile(cosines, [CHANCE_SHARE, 0.5])
-    return float(min(median, HIGHEST_CHANCE)), float(max(median - lower, LEAST_SPREAD))
+    lengths = np.sqrt(np.einsum("nd,nd->n", sums, sums)) / sizes
+    if not scale.common:
+        return lengths
+    return np.sqrt(np.maximum(scale.corrected(lengths**2), LEAST_COHERENCE**2))
 
 
 def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
@@ -114,7 +101,7 @@ def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
     """
     j, cosine = level.graph.neighbors[rows], level.graph.similarities[rows]
     coherence, size = level.coherence, level.log_sizes
-    median, spread = level.chance
+    median, spread = level.scale.usual
     inputs = [
         cosine, cosine * coherence[rows, None] * coherence[j], np.broadcast_to(size[rows, None], j.shape), size[j],
         np.full(j.shape, level.lowest), (cosine - median) * (CHANCE_SCALE / spread),

@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from clustering.backends.hilander.level import HIGHEST_CHANCE, LEAST_SPREAD, Level, chance_level, edge_inputs
+from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.hilander.meta_training import majority, own_graphs
 from clustering.backends.registry import PRETRAINED, load_clusterer
 from clustering.commands.pretrain import pretrain
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
+from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -49,35 +50,12 @@ def test_spectrum_has_the_asked_participation_ratio():
     assert 1 / (variances**2).sum() == pytest.approx(40, rel=0.05)
 
 
-def test_chance_level_by_hand():
-    # Three faces at right angles and one opposite to the first: cosines 0 five times, and -1.
-    faces = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], np.float32)
-    median, spread = chance_level(faces)
-    # The quantile .1587 of (-1, 0, 0, 0, 0, 0) lies .7935 of the way from the first to the second value.
-    assert (median, spread) == pytest.approx((0, 0.2065), abs=1e-6)
-
-
-def test_chance_level_of_one_person_and_of_nobody():
-    alike = np.tile(np.float32([0.6, 0.8]), (5, 1))
-    assert chance_level(alike) == (HIGHEST_CHANCE, LEAST_SPREAD)
-    assert chance_level(alike[:2]) == (0.0, 0.1)
-    assert chance_level(np.zeros((4, 2), np.float32)) == (0.0, 0.1)
-
-
-def test_chance_level_does_not_depend_on_the_order_of_rows_or_on_large_identities():
-    random = np.random.default_rng(0)
-    faces = normalize(random.normal(size=(3000, 32)))
-    assert chance_level(faces[random.permutation(3000)]) == pytest.approx(chance_level(faces), abs=1e-6)
-    _, spread = chance_level(faces)
-    assert spread == pytest.approx(1 / math.sqrt(32), rel=0.05)
-    faces[:700] = normalize(faces[0] + 0.02 * random.normal(size=(700, 32)))
-    assert chance_level(faces)[1] == pytest.approx(spread, rel=0.1)
-
-
 def test_edge_inputs_by_hand():
     faces = np.array([[1, 0], [0.6, 0.8]], np.float32)
     level = Level.of_faces(KnnGraph.build(faces, 1))
-    merged = Level(level.graph, faces, 2 * faces, np.array([2, 4], np.float32), np.arange(2), chance=(0.2, 0.05))
+    merged = Level(
+        level.graph, faces, 2 * faces, np.array([2, 4], np.float32), np.arange(2), scale=CorpusScale(0.2, 0.05)
+    )
     # lengths of the means: 2 / 2 and 2 / 4
     expected = [0.6, 0.6 * 0.5, math.log(2), math.log(4), 0, (0.6 - 0.2) * 2]
     np.testing.assert_allclose(edge_inputs(merged)[0, 0], expected, rtol=1e-5)

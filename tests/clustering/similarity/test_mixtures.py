@@ -8,11 +8,11 @@ import pytest
 from clustering.backends.hilander import hilander as hierarchy
 from clustering.backends.hilander.hilander import cache_lowest_level
 from clustering.backends.hilander.level import Level
-from clustering.backends.hilander.mixtures import LARGEST, mean_similarities, mixed
 from clustering.backends.registry import backend, load_clusterer
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
+from clustering.similarity.mixtures import LARGEST, STRICTEST, mean_similarities, mixed, unmixed
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import read_json
@@ -126,3 +126,41 @@ def test_faces_are_linked_once_however_often_they_are_climbed_from(blobs):
     once = cache_lowest_level(link)
     assert [once(level)[0, 0] for level in (lowest, upper, lowest, upper)] == [1, 2, 1, 3]
     assert seen == [lowest, upper, upper]
+
+
+def test_few_faces_in_mixtures_are_tolerated(blobs):
+    embeddings, labels = blobs(identities=60, faces=20, dimension=64, spread=0.7)
+    graph, pair = KnnGraph.build(embeddings, 10), consecutive(together(labels, [20, 21]))  # 40 of 1,200 faces
+    assert mixed(graph, pair, tolerated=0)
+    assert mixed(graph, pair, tolerated=0.033)
+    assert not mixed(graph, pair)
+
+
+@pytest.mark.parametrize("name", ["components", "dbscan", "hac_single", "hdbscan"])
+def test_untuned_thresholds_rise_until_no_cluster_is_a_mixture(blobs, name):
+    graph = KnnGraph.build(blobs(identities=20, faces=20, dimension=16, spread=0.9)[0], 40)
+    untuned = load_clusterer(name, None)
+    assert untuned.adaptive
+    assert not backend(name)().adaptive
+    setting = "max_distance" if name == "hdbscan" else "min_similarity"
+    loose = untuned.with_settings(**{setting: 0.9 if name == "hdbscan" else 0.1})
+    as_it_is, found = loose.with_settings(adaptive=False).cluster(graph), loose.cluster(graph)
+    assert mixed(graph, as_it_is.labels)
+    assert not mixed(graph, found.labels)
+    assert not as_it_is.notes
+    np.testing.assert_array_equal(
+        found.labels, loose.with_settings(adaptive=False, **found.notes).cluster(graph).labels
+    )
+
+
+def test_thresholds_stop_at_the_strictest(blobs):
+    embeddings, _ = blobs(identities=20, faces=20, dimension=16, spread=0.9)
+    graph, seen = KnnGraph.build(embeddings, 10), []
+
+    def one_heap(threshold: float) -> np.ndarray:
+        seen.append(threshold)
+        return np.zeros(len(graph), np.int64)
+
+    assert unmixed(graph, one_heap, 0.8, adaptive=True)[0] == STRICTEST
+    assert seen == [0.8, 0.85, 0.9, 0.95]
+    assert unmixed(graph, one_heap, 0.8, adaptive=False)[0] == 0.8

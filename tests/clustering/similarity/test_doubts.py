@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from clustering.commands.cluster import cluster
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.doubts import doubts
+from facerec.pipeline.embeddings import normalize
+
+
+@pytest.fixture(scope="module")
+def people() -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of 60 people with 20 faces each."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(60), 20)
+    centres = normalize(random.normal(size=(60, 64)))
+    return normalize(centres[labels] + 0.7 / 8 * random.normal(size=(len(labels), 64))), labels
+
+
+@pytest.mark.parametrize(
+    ("clusters", "said"),
+    [
+        (lambda labels: labels, "^$"),
+        (lambda labels: np.zeros_like(labels), "one cluster holds 1,200 of 1,200 faces: unless one person"),
+        (lambda labels: np.arange(len(labels)), "100% of the faces are alone or unassigned"),
+        (lambda labels: np.full_like(labels, -1), "100% of the faces are alone or unassigned"),
+        (lambda labels: np.where(labels < 20, 0, labels - 19), "the largest clusters are mixtures of people"),
+    ],
+)
+def test_what_is_doubtful(people, clusters, said):
+    embeddings, labels = people
+    assert re.search(said, doubts(KnnGraph.build(embeddings, 10), clusters(labels)))
+
+
+def test_one_person_and_very_few_faces(people):
+    random = np.random.default_rng(0)
+    person = normalize(random.normal(size=(1, 64)) + 0.8 * random.normal(size=(200, 64)))
+    said = doubts(KnnGraph.build(person, 10), np.zeros(200, np.int64))
+    assert "right for one person; if they are of many people, tune" in said
+    assert doubts(KnnGraph.build(people[0][:9], 5), np.zeros(9, np.int64)) == ""
+
+
+def test_the_command_says_it_of_any_backend(people, tmp_path, caplog):
+    np.save(tmp_path / "faces.npy", people[0])
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.yaml").write_text("backend: dbscan\nmin_similarity: -1.0\nk: 100\n")
+    cluster("dbscan", tmp_path / "faces.npy", tmp_path / "heap", tmp_path / "model")
+    assert caplog.text.count("one cluster holds 1,200 of 1,200 faces") == 1
+    caplog.clear()
+    cluster("dbscan", tmp_path / "faces.npy", tmp_path / "clusters")
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
