@@ -87,7 +87,8 @@ def test_train_measures_it_on_held_back_identities(backend, blobs, tmp_path):
     (tmp_path / "labelled").mkdir()
     embeddings, labels = blobs(identities=14, faces=10, spread=0.8)
     save_embeddings(tmp_path / "labelled", embeddings, labels=labels)
-    out = train(backend, tmp_path / "labelled", tmp_path / "model", settings={"epochs": 2, "k": 5, "p_tau": 0.2, "simulated": 0, "adaptive": False})
+    settings = {"epochs": 2, "k": 5, "p_tau": 0.2, "simulated": 0, "adaptive": False}
+    out = train(backend, tmp_path / "labelled", tmp_path / "model", settings=settings)
     config = read_yaml(out / "config.yaml")
     assert set(config["confidence"]) == {"offset", "cosine", "margin", "share"}
     assert config["confidence"] != read_yaml_of_default()
