@@ -12,7 +12,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
-from clustering.settings import Cosine, Count, Range
+from clustering.settings import Cosine, Neighbors, Range
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class Components(Clusterer):
 
     min_similarity: Cosine = 0.6
     mutual: bool = True
-    k: Count = 40
+    k: Neighbors = 40
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""
