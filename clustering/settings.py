@@ -86,6 +86,7 @@ class Positive:
 Cosine = Annotated[float, Within(-1, 1)]
 Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
+Neighbors = Annotated[int, Within(1, 4096)]
 Seed = Annotated[int, Within(0)]
 PositiveInt = Annotated[int, Positive]
 PositiveFloat = Annotated[float, Positive]

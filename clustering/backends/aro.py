@@ -11,7 +11,7 @@ import numpy as np
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
-from clustering.settings import Count, Range, Within
+from clustering.settings import Neighbors, Range, Within
 
 BLOCK_CELLS = 1 << 20  # of the table of who is listed; it fits a core's cache
 MIN_ROWS = 16
@@ -34,7 +34,7 @@ class Aro(Clusterer):
     search_space: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [5, 10, 20, 40]}
 
     max_distance: Annotated[float, Within(0)] = 0.5
-    k: Count = 40
+    k: Neighbors = 40
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""

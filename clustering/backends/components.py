@@ -12,7 +12,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Cosine, Count, Range
+from clustering.settings import Cosine, Neighbors, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
@@ -38,7 +38,7 @@ class Components(Clusterer):
 
     min_similarity: Cosine = 0.6
     mutual: bool = True
-    k: Count = 40
+    k: Neighbors = 40
     adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:

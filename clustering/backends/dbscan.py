@@ -11,7 +11,7 @@ import numpy as np
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Cosine, Count, Range
+from clustering.settings import Cosine, Count, Neighbors, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
@@ -38,7 +38,7 @@ class Dbscan(Clusterer):
 
     min_similarity: Cosine = 0.5
     min_samples: Count = 2
-    k: Count = DEFAULT_K
+    k: Neighbors = DEFAULT_K
     adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:

@@ -15,7 +15,7 @@ from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import components
-from clustering.settings import Count, Range, Share, Within
+from clustering.settings import Neighbors, Range, Share, Within
 
 TINY = 1e-30
 
@@ -45,7 +45,7 @@ class Graclus(Clusterer):
 
     faces_per_cluster: Annotated[float, Within(1)] = 20.0
     min_similarity: Share = 0.3
-    k: Count = 10
+    k: Neighbors = 10
     sweeps: Annotated[int, Within(0)] = 10
 
     @classmethod

@@ -15,7 +15,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Count, Range, Within
+from clustering.settings import Count, Neighbors, Range, Within
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
@@ -50,7 +50,7 @@ class Hdbscan(Clusterer):
     min_samples: Count = 2
     min_cluster_size: Annotated[int, Within(2)] = 2
     max_distance: Annotated[float, Within(0, 2)] = 0.4
-    k: Count = 20
+    k: Neighbors = 20
     adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clustering.backends.communities import Communities
 from clustering.graph.edges import Edges
-from clustering.settings import Cosine, Count, Range
+from clustering.settings import Cosine, Count, Neighbors, Range
 
 
 @dataclass(eq=False)
@@ -30,7 +30,7 @@ class Infomap(Communities):
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.1, 0.8), "k": [10, 20, 40]}
 
     min_similarity: Cosine = 0.5
-    k: Count = 40
+    k: Neighbors = 40
     seed: Count = 1
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> np.ndarray:

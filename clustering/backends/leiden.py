@@ -11,7 +11,7 @@ import numpy as np
 
 from clustering.backends.communities import Communities
 from clustering.graph.edges import Edges
-from clustering.settings import Cosine, Count, Range, Seed, Within
+from clustering.settings import Cosine, Neighbors, Range, Seed, Within
 
 
 @dataclass(eq=False)
@@ -38,7 +38,7 @@ class Leiden(Communities):
 
     resolution: Annotated[float, Within(0)] = 0.03
     min_similarity: Cosine = 0.5
-    k: Count = 40
+    k: Neighbors = 40
     seed: Seed = 0
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> list[int]:

@@ -21,6 +21,8 @@ def save_weights(folder: Path, model: nn.Module) -> None:
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Gives a network the weights that `save_weights` wrote.
 
+    A network on the device ``meta`` gets memory only if the file's shapes are its own.
+
     Raises:
         InputError: No or an unreadable file; weights of other names or shapes; NaN or infinite ones.
     """
@@ -34,6 +36,8 @@ def load_weights(folder: Path, model: nn.Module) -> None:
                 f"{file}: {name} has shape {there.get(name)}, config.yaml asks for {wanted.get(name)}; "
                 "take both files from the same training"
             )
+    if any(tensor.is_meta for tensor in model.parameters()):
+        model.to_empty(device="cpu")
     model.load_state_dict(state)
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise InputError(f"{file}: NaN or infinite weights; train the model again")

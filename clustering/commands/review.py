@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clustering.backends.registry import PRETRAINED
+from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.partition import consecutive, load_confidence
 from clustering.review.page import write_page
@@ -50,6 +51,8 @@ def review(
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels))
     pictures = Thumbnails.load(thumbnails)
+    if knn is not None:
+        KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
     confidence = _confidence(clusters, labels, faces, knn, out)

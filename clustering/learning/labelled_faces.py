@@ -83,7 +83,7 @@ def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
     rows = np.flatnonzero((known >= 0) & faces.readable)
-    repeated = np.count_nonzero(np.bincount(known[rows], minlength=1) > 1) if len(rows) else 0
+    repeated = np.count_nonzero(np.unique(known[rows], return_counts=True)[1] > 1)
     if repeated < 2:
         raise InputError(
             f"{labels or embeddings}: {repeated} identities with two faces or more; at least two are needed"

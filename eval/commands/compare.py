@@ -12,7 +12,7 @@ from eval.report.plots import as_svg, plot_det, plot_iet
 from eval.report.runs import load_runs
 from eval.report.summary import summary
 from eval.report.tables import write_tables
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
 
 
@@ -34,7 +34,7 @@ def compare(
         title: The page's heading.
     """
     table = tabulate(load_runs(runs))
-    configuration = _read_text(recipe) if recipe else None
+    configuration = read_text(recipe) if recipe else None
     write_tables(table, out)
     det, iet, det_bands, iet_bands = (
         {run.name: getattr(run, name) for run in table.runs} for name in ("det", "iet", "det_band", "iet_band")
@@ -45,10 +45,3 @@ def compare(
     }
     (out / "report.html").write_text(page(table, plots, configuration, title), encoding="utf-8")
     return {"summary": summary(table)}
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, read_lines
 
-FOLDS = 10
+FOLDS, MOST_DIGITS = 10, 18
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,7 @@ def load_pair_list(path: Path) -> PairList:
         InputError: Missing, empty or malformed (naming the line), one fold, or one kind of pairs.
     """
     file = path / "pairs.tsv" if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text ({error})") from None
-    lines = [(number, line.split("\t")) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line.split("\t")) for number, line in enumerate(read_lines(file), 1) if line.strip()]
     if not lines:
         raise InputError(f"{file}: no lines; expected LFW's pairs.txt, or two names and 1 or 0 a line, tab-separated")
     listed = _tab_separated(file, lines) if file.suffix == ".tsv" else _lfw(file, lines)
@@ -145,4 +141,4 @@ def _even_folds(count: int) -> np.ndarray:
 
 
 def _is_count(text: str) -> bool:
-    return text.strip().isascii() and text.strip().isdigit()
+    return text.strip().isascii() and text.strip().isdigit() and len(text) <= MOST_DIGITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, check_file
 
 
 def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header: bool = False) -> Any:
@@ -26,8 +26,7 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
     import pyarrow as pa
     from pyarrow import csv
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     names = list(columns)
     try:
         table = csv.read_csv(
@@ -51,8 +50,7 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
 
 def header_of(path: Path) -> list[str]:
     """The names in the first line that is not blank; none for an empty file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     with path.open(encoding="utf-8", errors="replace") as file:
         return next((line.strip().split(",") for line in file if line.strip()), [])
 
@@ -93,8 +91,8 @@ def _diagnose(path: Path, columns: dict[str, str], delimiter: str, header: bool)
 
 
 def _is_int64(text: str) -> bool:
-    text = text.strip()
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and abs(int(text)) < 2**63
+    digits = text.strip().removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < 2**63
 
 
 def _is_float(text: str) -> bool:

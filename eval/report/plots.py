@@ -100,11 +100,17 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
                 rates, lows, highs = zip(*bands[name], strict=True)
                 axes.fill_between(rates, lows, highs, color=colour, alpha=0.15, linewidth=0)
             if curves[name]:
-                axes.plot(*zip(*curves[name], strict=True), color=colour, linestyle=dashes, linewidth=width, label=name)
+                axes.plot(*zip(*curves[name], strict=True), color=colour, linestyle=dashes, linewidth=width)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
-        if any(curves):
-            axes.legend(frameon=False, loc="lower left", handlelength=2.6)
+        shown = [name for name in styles(list(curves)) if curves[name]]
+        if shown:
+            legend = axes.legend(
+                axes.get_lines(), map(str, range(len(shown))), frameon=False, loc="lower left", handlelength=2.6
+            )
+            for text, name in zip(legend.get_texts(), shown, strict=True):  # as it is, whatever is in the name
+                text.set_parse_math(False)
+                text.set_text(name)
         figure.savefig(path, dpi=200, metadata={"Software": None})
     return figure
 

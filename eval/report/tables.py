@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,14 @@ def markdown(table: Table) -> str:
     for index, run in enumerate(table.runs):
         texts = [table.text(index, column) for column in COLUMNS]
         best = [table.is_best(index, column) for column in COLUMNS]
-        lines.append([run.name, *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))])
+        lines.append(
+            [_plain(run.name), *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))]
+        )
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     compared = "\n".join(f"| {' | '.join(line)} |" for line in _paired_lines(table))
-    return f"{text}\n\n{summary(table)}\n\nGap recovered: {gap_note(table)}\n" + (f"\n{compared}\n" if compared else "")
+    return f"{text}\n\n{_plain(summary(table))}\n\nGap recovered: {gap_note(table)}\n" + (
+        f"\n{compared}\n" if compared else ""
+    )
 
 
 def latex(table: Table) -> str:
@@ -89,15 +94,29 @@ def _paired_lines(table: Table) -> list[list[str]]:
     differences = against_best(table)
     if not differences:
         return []
-    heading = f"FNMR@{table.fmr} less that of {differences[0].other}, points"
+    heading = f"FNMR@{table.fmr} less that of {_plain(differences[0].other)}, points"
     rows = [
-        [each.run, points(each.value), f"{points(each.low)} to {points(each.high)}", f"{each.p:.3f}", verdict(each)]
+        [
+            _plain(each.run),
+            points(each.value),
+            f"{points(each.low)} to {points(each.high)}",
+            f"{each.p:.3f}",
+            verdict(each),
+        ]
         for each in differences
     ]
     return [["row", heading, "95 % interval", "p", "verdict"], ["---", "---:", "---:", "---:", "---"], *rows]
 
 
+def _plain(text: str) -> str:
+    """Text for Markdown, in which no letter means anything."""
+    return re.sub(r"[\\`*\[\]<>|~$]|\b_|_\b", r"\\\g<0>", " ".join(text.split()))
+
+
 def _escaped(text: str) -> str:
     """Text for LaTeX."""
-    marks = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "−": "$-$", "–": "--", "†": r"\dag", "‡": r"\ddag"}
+    marks = {letter: f"\\{letter}" for letter in "%_&#${}"} | {
+        "−": "$-$", "–": "--", "†": r"\dag", "‡": r"\ddag", "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    }  # fmt: skip
     return "".join(marks.get(letter, letter) for letter in text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError, check_target, load_labels
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
 
@@ -33,6 +33,7 @@ def sheet(
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the sheet is a picture; give --out a name ending in .png")
+    check_target(out)
     if out.exists():
         return
     store = open_store(faces)

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import jsonargparse
+import yaml
+from jsonargparse._loaders_dumpers import yaml_load
 
 from facerec.pipeline.files import InputError
 
@@ -26,6 +28,9 @@ REMEDIES = {
     errno.ENAMETOOLONG: "; give a shorter name", errno.ELOOP: "; a link leads to itself",
     errno.ENOTDIR: "; a file stands where a folder should be", errno.EMFILE: "; raise the limit, see ulimit -n",
 }  # fmt: skip
+SHIFT = 0x10FF00 - 0xDC00
+BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ffff]")
+"""Bytes in a name as Python has them (``surrogateescape``), and as letters for private use, which YAML takes."""
 MISSING = "the following arguments are required: "
 
 
@@ -50,6 +55,7 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     arguments = [_underscored(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
     functions: Any = {name: _import(commands[name]) for name in wanted}
+    jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     try:
         with _termination_as_exception():
             jsonargparse.auto_cli(functions, args=arguments, prog=program, as_positional=False, parser_class=_Parser)
@@ -57,7 +63,7 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (InputError, OSError, UnicodeEncodeError) as error:
-        print(f"{program}: error: {_one_line(error)}", file=sys.stderr)
+        print(_complaint(program, _text(error)), file=sys.stderr)
         return 2
     except Terminated:
         print(f"{program}: stopped; the same command goes on", file=sys.stderr)
@@ -89,16 +95,35 @@ def _termination_as_exception() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _one_line(error: Exception) -> str:
-    """The text of an error in at most `MOST_LETTERS` letters."""
-    text = str(error)
+def _text(error: Exception) -> str:
+    """What an error of an input or of the system says."""
     if isinstance(error, UnicodeEncodeError):
-        text = f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
-    elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
-    text = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+        return f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
+    return str(error)
+
+
+def _complaint(program: str, text: str) -> str:
+    """One line of at most `MOST_LETTERS` letters."""
+    text = " ".join(f"{program}: error: {text}".split()).encode("utf-8", "backslashreplace").decode()
     half = MOST_LETTERS // 2
     return text if len(text) <= MOST_LETTERS else f"{text[:half]} ... {text[5 - half :]}"
+
+
+def _load(text: str) -> Any:
+    """What an option's text stands for in YAML, which knows no bytes that are not UTF-8: they are put back behind."""
+    if not BYTES.search(text):
+        return yaml_load(text)
+    return _restored(yaml_load(BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)))
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    if isinstance(value, dict):
+        return {_restored(key): _restored(item) for key, item in value.items()}
+    return SHIFTED.sub(lambda found: chr(ord(found[0]) - SHIFT), value) if isinstance(value, str) else value
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -112,7 +137,7 @@ class _Parser(jsonargparse.ArgumentParser):
             message = re.sub(r"a typing\.Literal\[([^]]*)\]", r"one of \1", message)
         if message.startswith(MISSING):
             message = MISSING + re.sub(r"(?:\w+\.)?(\w+)", _as_given, message.removeprefix(MISSING))
-        print(f"{self.prog}: error: {' '.join(message.split())} (see --help)", file=sys.stderr)
+        print(_complaint(self.prog, f"{message} (see --help)"), file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -17,6 +17,11 @@ import numpy as np
 import yaml
 
 BLOCK_ROWS = 65_536
+WAYS = {
+    ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
+    ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
+}  # fmt: skip
+"""How arrays of other formats are read, for those who have to write them as .npy."""
 
 
 class InputError(ValueError):
@@ -40,16 +45,18 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     Raises:
         InputError: Missing, not a .npy file, truncated, empty, or of another dtype or shape.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
-        reason = "the file does not begin as one does" if "allow_pickle" in str(error) else error
+        known = any(word in str(error) for word in ("pickle", "Python objects"))
+        reason = "the file does not begin as one does, or holds Python objects" if known else error
+        if way := WAYS.get(path.suffix.lower()):
+            raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
         raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
     if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: an archive of arrays; give a .npy file with one array")
-    if array.dtype.kind not in kind or array.ndim != ndim:
+        raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
+    if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
         wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
         raise InputError(
             f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
@@ -100,11 +107,45 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         InputError: The file cannot be read.
     """
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             return [line.removesuffix("\n").removesuffix("\r") for line in file]
     except OSError as error:
         raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
+
+
+def read_text(path: Path) -> str:
+    """Reads UTF-8 without its byte order mark.
+
+    Raises:
+        InputError: Missing, no regular file, or not UTF-8.
+    """
+    check_file(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no regular file: a pipe would be waited for.
+
+    Raises:
+        InputError: Missing, a folder, a pipe or a device.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+
+
+def check_target(path: Path) -> None:
+    """Refuses a file to be written where a folder, a pipe or a link to itself is.
+
+    Raises:
+        InputError: Naming what is there.
+    """
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        raise InputError(f"{path}: no regular file, but a folder, a pipe or a broken link; name another file")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -151,7 +192,12 @@ def _defused(value: Any) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON through a temporary file, so that the file is whole or absent."""
+    """Writes JSON through a temporary file, so that the file is whole or absent.
+
+    Raises:
+        InputError: Something else than a regular file is there.
+    """
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
     temporary.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n", encoding="utf-8")
@@ -162,13 +208,13 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        InputError: Missing or not JSON.
+        InputError: Missing, no regular file, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_text(path))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -184,10 +230,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: Missing, not YAML, or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_text(path))
+    except InputError:
+        raise
+    except Exception as error:  # its parser raises what Python's own does, as for the date 2001-99-99
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}; expected keys and values")

@@ -47,6 +47,8 @@ class InputFiles:
         """
         if not self.path.exists():
             raise InputError(f"{self.path}: no such file or folder")
+        if not self.path.is_file() and not self.path.is_dir():
+            raise InputError(f"{self.path}: neither a file nor a folder")
         found = dict(self._below()) if self.path.is_dir() else {"": self.path}
         for name, file in list(found.items()):
             if _refers(name or self.path.name):
@@ -80,6 +82,8 @@ class InputFiles:
 
     def _referred(self, file: Path) -> Iterator[tuple[str, Path]]:
         """The files that a file names, as they stand there. What cannot be read names nothing: the stage says so."""
+        if not file.is_file():
+            return
         kinds = {".tsv": _of_list, ".parquet": _of_index, ".txt": self._of_stores, ".onnx": _of_network}
         try:
             for name in kinds[file.suffix](file):

@@ -80,9 +80,12 @@ def output_folder(out: Path) -> Path:
     """The folder itself where a link or ``..`` leads to it.
 
     Raises:
-        InputError: The current folder, or one above it.
+        InputError: The current folder, or one above it; a link that leads to itself.
     """
-    resolved = out.resolve()
+    try:
+        resolved = out.resolve()
+    except RuntimeError:
+        raise InputError(f"--out {str(out)!r}: a link that leads to itself; choose another --out") from None
     if Path.cwd().is_relative_to(resolved):
         raise InputError(f"--out {str(out)!r}: the current folder or one above it; name a folder to make")
     return resolved if out.is_symlink() or ".." in out.parts else out

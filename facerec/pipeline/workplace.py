@@ -60,8 +60,12 @@ class Workplace:
     def __enter__(self) -> Path:
         self.continued = self.resumable and self._is_noted()
         if not self.continued:
-            self._clear()
-            write_json(self.note, self.work)
+            try:
+                self._clear()
+                write_json(self.note, self.work)
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
         return self.folder
 
     def _is_noted(self) -> bool:

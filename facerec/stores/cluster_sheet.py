@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from facerec.pipeline.contact_sheet import contact_sheet
+from facerec.pipeline.files import check_target
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
 
@@ -75,7 +76,8 @@ def choose(cluster: np.ndarray, count: int, generator: np.random.Generator) -> n
 def _commonest(identities: np.ndarray) -> tuple[int, str]:
     """The commonest of some identities, -1 if none is known, and a text that says how many faces have it."""
     known = identities[identities >= 0]
-    common = int(np.bincount(known).argmax()) if known.size else -1
+    names, counts = np.unique(known, return_counts=True)
+    common = int(names[counts.argmax()]) if known.size else -1
     return common, f"{np.mean(identities == common):.0%} one person"
 
 
@@ -91,6 +93,7 @@ def _tile(store: Store, row: int, framed: bool) -> np.ndarray:
 
 def write_png(out: Path, picture: np.ndarray) -> None:
     """Writes uint8 RGB [height, width, 3] through a temporary file, so that the file is whole or absent."""
+    check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     temporary = out.with_name(out.name + ".partial")

@@ -107,7 +107,7 @@ def open_list(path: Path) -> FileStore:
         keys.append(fields[0])
         identities.append(fields[1] if len(fields) == 2 and fields[1] else None)
     store = FileStore(path, path.parent, keys, identities)
-    if not any((path.parent / key).is_file() for key in keys[:PROBED_FACES]):
+    if not any(os.path.isfile(path.parent / key) for key in keys[:PROBED_FACES]):  # noqa: PTH113 (any name)
         raise InputError(
             f"{path}: none of its first {min(PROBED_FACES, len(keys))} files exists, e.g. {path.parent / keys[0]}; "
             "paths are relative to the list's folder"

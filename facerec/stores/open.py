@@ -13,6 +13,9 @@ from facerec.stores.shards import open_shards
 from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
 from facerec.stores.union import ORDER, UnionStore
 
+MOST_LISTS = 4
+"""Lists of stores in each other. The fingerprint of an input follows as many."""
+
 
 def open_store(path: str | Path) -> Store:
     """Opens a face store of any kind.
@@ -52,9 +55,11 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
 
     Raises:
         InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in
-            it; an order that is not one of the rows; a store that cannot be opened.
+            it, or stands in too many others; an order that is not one of the rows; a store that cannot be opened.
     """
     inside = (*inside, file.resolve())
+    if len(inside) > MOST_LISTS:
+        raise InputError(f"{file}: a list of stores in {MOST_LISTS} others; name the stores in one list")
     lines = [line.split("\t") for line in read_lines(file) if line]
     if not lines or not all(1 <= len(fields) <= 2 and all(fields) for fields in lines):
         raise InputError(f"{file}: expected one store a line, its path, or path<TAB>name")

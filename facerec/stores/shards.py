@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, check_file
 from facerec.stores.store import INDEX, Store
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
+TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
 
 
 class ShardStore(Store):
@@ -59,8 +61,7 @@ class ShardStore(Store):
 
 def write_index(path: Path, columns: Sequence[Sequence[object] | np.ndarray]) -> None:
     """Writes an index of tar shards: `COLUMNS`, each [n]; shards as paths relative to the index's folder."""
-    types = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, TYPES, strict=True)]
     pq.write_table(pa.table(arrays, names=list(COLUMNS)), path)
 
 
@@ -126,17 +127,31 @@ def _read_index(path: Path) -> pa.Table:
     Raises:
         InputError: Not readable, or columns that are missing or empty.
     """
+    check_file(path)
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)
+    except Exception as error:  # a damaged schema makes it raise what Python's decoders do
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a readable index ({reason}); pack the faces again") from None
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; an index has {', '.join(COLUMNS)}")
+    wrong = [name for name, kind in zip(COLUMNS, TYPES, strict=True) if not _fits(table[name].type, kind)]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} is {table[wrong[0]].type}; pack the faces again")
     if any(table[name].null_count for name in COLUMNS[:4]):
         raise InputError(f"{path}: empty values in {', '.join(COLUMNS[:4])}; pack the faces again")
+    for name in ("offset", "length"):
+        if len(table) and not 0 <= pc.min(table[name]).as_py() <= pc.max(table[name]).as_py() < 1 << 60:
+            raise InputError(f"{path}: {name} below 0 or beyond any file; pack the faces again")
     return table
+
+
+def _fits(there: pa.DataType, wanted: pa.DataType) -> bool:
+    if wanted == pa.int64():
+        return pa.types.is_integer(there)
+    return pa.types.is_null(there) or pa.types.is_string(there) or pa.types.is_large_string(there)
 
 
 def _check_shard(shard: Path, end: int) -> None:

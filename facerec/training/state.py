@@ -81,8 +81,8 @@ def load_states(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, 
         return {}
     progress = read_progress(path)
     ranks = world_size() if sharded else 1
-    if progress["shards"] != ranks:
-        raise InputError(f"{path}: of {progress['shards']} processes with centres of their own; start as many")
+    if (there := progress.get("shards")) != ranks or "step" not in progress:
+        raise InputError(f"{path}: of {there} processes with centres of their own; start as many")
     load_state(_shard(path, progress["step"]) if ranks > 1 and not is_main() else path, model, optimizer)
     return progress
 
@@ -101,8 +101,11 @@ def read_progress(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads(file.metadata()["progress"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            progress = json.loads(file.metadata()["progress"])
+        if not isinstance(progress, dict) or not isinstance(progress.get("step", 0), int):
+            raise TypeError(f"progress is {str(progress)[:40]}")
+        return progress
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not the state of this training ({reason}); delete its folder") from None
 

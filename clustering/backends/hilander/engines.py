@@ -15,6 +15,7 @@ from clustering.backends.hilander.encoders import EdgeBatch, node_features
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.settings import check_choice
+from facerec.pipeline.files import InputError
 
 ENGINES: dict[str, type[LinkageModel]] = {"native": LinkageModel, "dgl": DglLinkageModel}
 
@@ -39,6 +40,8 @@ def load_model(folder: Path, settings: Mapping[str, Any]) -> LinkageModel:
     Raises:
         InputError: Unknown engine, unusable settings, no or an unreadable file, or weights of other names or shapes.
     """
+    if not isinstance(settings, Mapping):
+        raise InputError(f"{folder / 'config.yaml'}: model is {str(settings)[:40]!r}; expected its sizes by name")
     engine = settings.get("engine")
     check_choice(f"{folder / 'config.yaml'}: engine", engine, list(ENGINES))
     return ENGINES[str(engine)].load(folder, settings)

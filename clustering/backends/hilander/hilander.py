@@ -21,7 +21,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
-from clustering.settings import Count, Range, Share, Within, divided
+from clustering.settings import Neighbors, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
 
@@ -64,7 +64,7 @@ class HiLander(Clusterer):
     }  # fmt: skip
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
-    k: Count = DEFAULT_K
+    k: Neighbors = DEFAULT_K
     p_tau: Share = 0.85
     adaptive: bool = True
     features: Features = "average"

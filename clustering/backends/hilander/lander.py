@@ -132,4 +132,5 @@ class LinkageModel(nn.Module):
         sizes = [settings[name] for name in ("dimension", "width", "hidden", "heads")]
         if not all(isinstance(size, int) and 0 <= size <= 1 << 16 for size in sizes) or 0 in sizes[1:]:
             raise InputError(f"{file}: dimension, width, hidden and heads are {sizes}; expected whole numbers")
-        return cls(**settings)
+        with torch.device("meta"):
+            return cls(**settings)

@@ -22,7 +22,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
-from clustering.settings import Count, PositiveFloat, PositiveInt, Within, check_settings
+from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
 
 TRUE_EDGE = 0.5
 TRUE_SHARE = 0.4
@@ -81,7 +81,7 @@ class MetaTraining:
 
     inputs: Inputs = "similarities"
     features: Features = "average"
-    k: Count = 10
+    k: Neighbors = 10
     epochs: PositiveInt = 20
     learning_rate: PositiveFloat = 0.01
     hidden: Count = 32

@@ -6,17 +6,15 @@ The reference (the Hi-LANDER example of DGL) saves a plain state dict: ``conv.0`
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from clustering.backends.hilander.lander import LinkageModel
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, check_file
 
 CONVOLUTION = ("conv.0.gcn_layer.mlp.weight", "conv.0.gcn_layer.mlp.bias")
 ATTENTION = (
@@ -34,24 +32,30 @@ def read_state(file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: Missing, unreadable, with other contents than tensors, or with values that are not finite.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: no such file")
+    check_file(file)
     try:
         if file.suffix == ".safetensors":
             state = safetensors.torch.load_file(file)
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, safetensors.SafetensorError):
+    except Exception:  # an unpickler raises whatever its input says
         raise InputError(
             f"{file}: not readable as a state dict; it may be truncated, or hold more than tensors: save "
             "model.state_dict()"
         ) from None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file}: holds no state dict of tensors; save model.state_dict()")
+    odd = [name for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]
+    if odd:
+        raise InputError(f"{file}: {str(odd[0])[:80]} is no dense tensor of floats; save model.float().state_dict()")
     bad = [name for name, value in state.items() if not value.isfinite().all()]
     if bad:
         raise InputError(f"{file}: NaN or infinite values in {bad[0]}; take another checkpoint")
     return {name: value.float() for name, value in state.items()}
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not value.is_meta and not value.is_quantized and value.is_floating_point()
 
 
 def lander_of(state: Mapping[str, Tensor], file: Path) -> LinkageModel:

@@ -28,7 +28,7 @@ from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Cosine, Count, PositiveInt, Range, Share
+from clustering.settings import Cosine, Neighbors, PositiveInt, Range, Share
 
 LAYERS = 2
 BATCH = 512
@@ -94,7 +94,7 @@ class GcnE(GraphNetwork):
 
     p_tau: Share = 0.3
     min_similarity: Cosine = 0.55
-    k: Count = 40
+    k: Neighbors = 40
 
     @classmethod
     def train(cls, faces: LabelledFaces, k: int, seed: int, training: EdgeTraining) -> ConfidenceAndConnectivity:

@@ -19,7 +19,7 @@ from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Cosine, Count, PositiveInt, Range
+from clustering.settings import Cosine, Neighbors, PositiveInt, Range
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class GcnV(GraphNetwork):
     training: ClassVar[type[Training]] = VertexTraining
 
     min_similarity: Cosine = 0.55
-    k: Count = 40
+    k: Neighbors = 40
 
     @classmethod
     def train(cls, faces: LabelledFaces, k: int, seed: int, training: VertexTraining) -> ConfidenceNetwork:

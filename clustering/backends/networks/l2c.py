@@ -21,7 +21,7 @@ from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Count, PositiveInt, Seed, Within
+from clustering.settings import Count, Neighbors, PositiveInt, Seed, Within
 from facerec.pipeline.files import InputError
 
 MAX_CLUSTERS = 1000
@@ -103,7 +103,7 @@ class L2c(Learned):
     faces_per_cluster: Annotated[float, Within(1)] = 20.0
     passes: Count = 3
     steps: Count = 200
-    k: Count = 10
+    k: Neighbors = 10
     seed: Seed = 0
 
     @classmethod

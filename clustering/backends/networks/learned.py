@@ -200,7 +200,8 @@ def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:
     if not isinstance(sizes, dict) or not all(isinstance(size, int) and 0 < size <= 1 << 16 for size in sizes.values()):
         raise InputError(f"{folder / 'config.yaml'}: model is {sizes!r}; expected sizes as positive whole numbers")
     try:
-        model = network(**sizes)
+        with torch.device("meta"):
+            model = network(**sizes)
     except TypeError:
         raise InputError(f"{folder / 'config.yaml'}: model has {', '.join(sizes)}; train the model again") from None
     load_weights(folder, model)

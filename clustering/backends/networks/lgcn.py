@@ -28,7 +28,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
 from clustering.partition import components
-from clustering.settings import Count, PositiveInt, Range, Share
+from clustering.settings import Count, Neighbors, PositiveInt, Range, Share
 
 LAYERS = 3
 SECOND_HOP, LINKS = 2, 5
@@ -97,7 +97,7 @@ class Lgcn(GraphNetwork):
 
     p_tau: Share = 0.8
     max_size: Count = 1000
-    k: Count = 20
+    k: Neighbors = 20
 
     @classmethod
     def train(cls, faces: LabelledFaces, k: int, seed: int, training: PivotTraining) -> LinkNetwork:

@@ -1,0 +1,416 @@
+"""Small valid inputs of every reader, and how each is read, for `fuzz`. Files with "kept" in their name stay whole."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROWS, DIMENSION = 12, 8
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of the project.
+
+    Attributes:
+        make: Writes what it reads into an empty folder.
+        read: Reads that folder.
+    """
+
+    make: Callable[[Path], object]
+    read: Callable[[Path], object]
+
+
+def picture(number: int) -> np.ndarray:
+    """A blurred random picture, uint8 [32, 32, 3]."""
+    pattern = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return cv2.resize(pattern, (32, 32))
+
+
+def encoded(number: int, suffix: str) -> bytes:
+    """The file of a picture."""
+    return bytes(cv2.imencode(suffix, picture(number))[1])
+
+
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows, float32 [12, 8], of three identities, int64 [12]."""
+    from facerec.pipeline.embeddings import normalize
+
+    truth = np.repeat(np.arange(3), 4)
+    noise = np.random.default_rng(0).normal(size=(ROWS, DIMENSION))
+    return normalize(np.eye(3, DIMENSION)[truth] + 0.1 * noise), truth
+
+
+def make_embeddings(folder: Path) -> None:
+    from facerec.pipeline.embeddings import save_embeddings
+
+    save_embeddings(folder, rows()[0], [f"{row}.png" for row in range(ROWS)], rows()[1])
+
+
+def read_embeddings(folder: Path) -> None:
+    from clustering.learning.labelled_faces import load_labelled
+    from facerec.pipeline.embeddings import load_embeddings
+
+    load_embeddings(folder)
+    load_labelled(folder, None)
+
+
+def make_knn(folder: Path) -> None:
+    from clustering.graph.knn_graph import KnnGraph
+
+    KnnGraph.build(rows()[0], 3).save(folder)
+
+
+def read_knn(folder: Path) -> None:
+    from clustering.graph.knn_graph import KnnGraph
+
+    KnnGraph.load(folder, rows()[0])
+
+
+def make_levels(folder: Path) -> None:
+    from clustering import HiLander
+    from clustering.graph.knn_graph import KnnGraph
+
+    HiLander.from_pretrained().cluster(KnnGraph.build(rows()[0], 5)).save(folder)
+
+
+def read_levels(folder: Path) -> None:
+    from clustering.hierarchy import Hierarchy
+
+    hierarchy = Hierarchy.load(folder)
+    hierarchy.table()
+    hierarchy.trace(0)
+    hierarchy.cut(0)
+
+
+def make_decisions(folder: Path) -> None:
+    from clustering.review.decisions import labels_hash
+
+    actions = [
+        {"action": "keep", "cluster": 0},
+        {"action": "split", "cluster": 1, "parts": [[4], [5]]},
+        {"action": "exclude_faces", "cluster": 2, "faces": [8]},
+        {"action": "apart", "clusters": [0, 1]},
+    ]
+    content = {"clustering": labels_hash(rows()[1]), "decisions": actions}
+    (folder / "decisions.json").write_text(json.dumps(content, indent=1))
+
+
+def read_decisions(folder: Path) -> None:
+    from clustering.review.decisions import apply_decisions, load_decisions
+
+    apply_decisions(rows()[1], load_decisions(folder / "decisions.json", rows()[1]))
+
+
+def make_report(folder: Path) -> None:
+    from eval.commands.ijb import ijb
+
+    make_protocol(folder / "protocol")
+    np.save(folder / "embeddings.npy", rows()[0][:9])
+    ijb(folder / "protocol", folder / "embeddings.npy", folder / "report")
+    shutil.rmtree(folder / "protocol")
+    (folder / "embeddings.npy").unlink()
+    for picture_file in (folder / "report").glob("*.png"):
+        picture_file.unlink()
+
+
+def read_report(folder: Path) -> None:
+    from eval.commands.compare import compare
+
+    out = folder.with_name("compared")
+    shutil.rmtree(out, ignore_errors=True)
+    compare([folder / "report"], out)
+
+
+def make_scores(folder: Path) -> None:
+    from eval.commands.clusters import clusters
+
+    make_report(folder)
+    np.save(folder / "kept.npy", rows()[1])
+    (folder / "report").rename(folder / "ijb")
+    clusters(folder / "kept.npy", folder / "kept.npy", folder / "clusters.json")
+    clusters(folder / "kept.npy", folder / "kept.npy", folder / "pseudo.json")
+
+
+def read_scores(folder: Path) -> None:
+    from eval.commands.compare import compare
+
+    out = folder.with_name("compared")
+    shutil.rmtree(out, ignore_errors=True)
+    compare([folder], out)
+
+
+def make_notes(folder: Path) -> None:
+    from facerec.commands.split import split
+
+    make_faces(folder / "faces")
+    for file in folder.rglob("*.png"):
+        file.rename(file.with_name(f"kept{file.name}"))
+    split(folder / "faces", folder / "out", 1)
+    for file in [path for path in (folder / "out").rglob("*") if path.is_file() and path.name != "meta.json"]:
+        file.rename(file.with_name(f"kept{file.name}"))
+
+
+def read_notes(folder: Path) -> None:
+    from facerec.commands.split import split
+
+    split(folder / "faces", folder / "out", 1)
+
+
+def make_faces(folder: Path, suffix: str = ".png") -> None:
+    for number in range(6):
+        (folder / f"person{number % 3}").mkdir(parents=True, exist_ok=True)
+        (folder / f"person{number % 3}" / f"{number}{suffix}").write_bytes(encoded(number, suffix))
+
+
+def make_list(folder: Path) -> None:
+    make_faces(folder / "kept")
+    for file in (folder / "kept").rglob("*.png"):
+        file.rename(file.with_name(f"kept{file.name}"))
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    (folder / "faces.tsv").write_text("".join(f"{name}\t{name.split('/')[1]}\n" for name in names))
+
+
+def make_union(folder: Path) -> None:
+    for name in ("one", "two"):
+        make_faces(folder / name)
+    for file in folder.rglob("*.png"):
+        file.rename(file.with_name(f"kept{file.name}"))
+    (folder / "stores.txt").write_text("one\tfirst\ntwo\n")
+    np.save(folder / "order.npy", np.arange(12)[::-1])
+
+
+def make_shards(folder: Path) -> None:
+    from facerec.commands.store import store
+
+    make_faces(folder / "faces")
+    store(folder / "faces", folder / "shards")
+    shutil.rmtree(folder / "faces")
+    for file in (folder / "shards").iterdir():
+        file.rename(folder / file.name)
+    (folder / "shards").rmdir()
+    (folder / "meta.json").unlink()
+
+
+def make_records(folder: Path) -> None:
+    import struct
+
+    content, lines = b"", []
+    for key in range(6):
+        image = encoded(key, ".jpg")
+        payload = struct.pack("<IfQQ", 0, float(key % 3), key, 0) + image
+        lines.append(f"{key}\t{len(content)}\n")
+        content += struct.pack("<II", 0xCED7230A, len(payload)) + payload + bytes(-len(payload) % 4)
+    (folder / "train.rec").write_bytes(content)
+    (folder / "train.idx").write_text("".join(lines))
+    (folder / "property").write_text("3,32,32\n")
+
+
+def read_store(folder: Path) -> None:
+    from facerec.stores.open import open_store
+    from facerec.stores.store import UnreadableFace
+
+    store = open_store(folder)
+    assert len(store.keys) == len(store)
+    store.labels  # noqa: B018 (read)
+    for row in range(min(len(store), 50)):
+        try:
+            store.read(row)
+        except UnreadableFace:
+            continue
+
+
+def make_bin(folder: Path) -> None:
+    images = [encoded(number, ".jpg") for number in range(8)]
+    (folder / "set.bin").write_bytes(pickle.dumps((images, [True, False, True, False])))
+
+
+def read_bin(folder: Path) -> None:
+    from facerec.stores.verification_bin import read_bin
+
+    read_bin(folder / "set.bin")
+
+
+def make_pictures(folder: Path) -> None:
+    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tif"):
+        (folder / f"face{suffix}").write_bytes(encoded(0, suffix))
+
+
+def make_protocol(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    templates = (70, 70, 9, 12, 5, 40, 2, 55, 33)
+    header = "TEMPLATE_ID,SUBJECT_ID,FILENAME\n"
+    texts = {
+        "face_tid_mid.txt": "".join(f"{row}.png {template} {row}\n" for row, template in enumerate(templates)),
+        "template_pair_label.txt": "70 40 1\n9 2 1\n12 55 1\n5 33 1\n70 2 0\n9 40 0\n12 33 0\n5 55 0\n",
+        "1N_gallery_G1.csv": header + "70,1,x\n9,2,x\n",
+        "1N_gallery_G2.csv": header + "12,3,x\n5,4,x\n",
+        "1N_probe_mixed.csv": header + "40,1,x\n2,2,x\n55,3,x\n33,4,x\n",
+    }
+    for name, text in texts.items():
+        (folder / f"tiny_{name}").write_text(text)
+
+
+def read_protocol(folder: Path) -> None:
+    from eval.protocols.evaluation import evaluate
+    from eval.protocols.face_templates import pool_protocol
+    from eval.protocols.open import load_protocol
+
+    protocol = load_protocol(folder)
+    file = folder.with_name("embeddings.npy")
+    np.save(file, rows()[0][:9])
+    evaluate(protocol, pool_protocol(protocol, file, "removed", None), [0.01, 0.1])
+
+
+def make_pairs(folder: Path) -> None:
+    pairs = [(f"{number % 4}.png", f"{(number + 1) % 5}.png", number % 2) for number in range(20)]
+    (folder / "pairs.tsv").write_text("".join(f"{one}\t{two}\t{same}\n" for one, two, same in pairs))
+    lines = "".join(f"ann\t{n}\t{n + 1}\n" * 2 + f"ann\t{n}\tbob\t{n}\n" * 2 for n in range(1, 4))
+    (folder / "pairs.txt").write_text(f"3\t2\n{lines}")
+
+
+def read_pairs(folder: Path) -> None:
+    from eval.protocols.pair_list import load_pair_list
+
+    load_pair_list(folder)
+    load_pair_list(folder / "pairs.txt")
+
+
+def make_onnx(folder: Path) -> None:
+    from facerec.backbones import build
+    from facerec.recognisers.onnx import write_onnx
+
+    write_onnx(build("mobilefacenet", 8, 32, 0.125).eval(), 32, folder / "model.onnx")
+
+
+def read_onnx(folder: Path) -> None:
+    from facerec.recognisers.recogniser import Recogniser
+
+    Recogniser.from_pretrained(folder / "model.onnx", "cpu").embed([picture(0)])
+
+
+def make_model(folder: Path) -> None:
+    from facerec.backbones import build
+    from facerec.recognisers.model_folder import save_model
+
+    config = {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 8}
+    save_model(folder, build("mobilefacenet", 8, 32, 0.125), config)
+
+
+def read_model(folder: Path) -> None:
+    from facerec.recognisers.recogniser import Recogniser
+
+    Recogniser.from_pretrained(folder, "cpu").embed([picture(0)])
+
+
+def make_clusterer(folder: Path) -> None:
+    from clustering import HiLander
+
+    HiLander.from_pretrained().save_pretrained(folder)
+
+
+def read_clusterer(folder: Path) -> None:
+    from clustering import HiLander
+
+    HiLander.from_pretrained(folder).fit(rows()[0])
+
+
+def make_settings(folder: Path) -> None:
+    from clustering import Dbscan
+
+    Dbscan().save_pretrained(folder)
+
+
+def read_settings(folder: Path) -> None:
+    from clustering import Dbscan
+
+    Dbscan.from_pretrained(folder).fit(rows()[0])
+
+
+def make_reference(folder: Path) -> None:
+    import torch
+
+    names = {"weight": (4, 4), "bias": (4,)}
+    torch.save({name: torch.ones(shape) for name, shape in names.items()}, folder / "weights.pth")
+
+
+def read_reference(folder: Path) -> None:
+    from clustering.backends.hilander.reference_weights import read_state
+
+    read_state(folder / "weights.pth")
+
+
+def make_thumbnails(folder: Path) -> None:
+    from facerec.commands.thumbnails import thumbnails
+
+    make_faces(folder / "faces")
+    made = thumbnails(folder / "faces", folder / "made", size=16)
+    shutil.rmtree(folder / "faces")
+    for file in made.iterdir():
+        file.rename(folder / file.name)
+    made.rmdir()
+    (folder / "meta.json").unlink()
+
+
+def read_thumbnails(folder: Path) -> None:
+    from clustering.review.thumbnails import Thumbnails
+
+    pictures = Thumbnails.load(folder)
+    for row in range(len(pictures)):
+        pictures.read(row)
+
+
+def _training() -> tuple[object, object]:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def make_state(folder: Path) -> None:
+    from facerec.training.state import save_states
+
+    save_states(folder / "state.safetensors", *_training(), {"step": 3, "losses": [0.5]}, False)  # type: ignore[arg-type]
+
+
+def read_state(folder: Path) -> None:
+    from facerec.training.state import load_states
+
+    load_states(folder / "state.safetensors", *_training(), False)  # type: ignore[arg-type]
+
+
+READERS = {
+    "embeddings": Reader(make_embeddings, read_embeddings),
+    "knn": Reader(make_knn, read_knn),
+    "levels": Reader(make_levels, read_levels),
+    "decisions": Reader(make_decisions, read_decisions),
+    "report": Reader(make_report, read_report),
+    "scores": Reader(make_scores, read_scores),
+    "meta": Reader(make_notes, read_notes),
+    "folder": Reader(make_faces, read_store),
+    "pictures": Reader(make_pictures, read_store),
+    "list": Reader(make_list, read_store),
+    "stores": Reader(make_union, read_store),
+    "parquet": Reader(make_shards, read_store),
+    "rec": Reader(make_records, read_store),
+    "bin": Reader(make_bin, read_bin),
+    "protocol": Reader(make_protocol, read_protocol),
+    "pairs": Reader(make_pairs, read_pairs),
+    "onnx": Reader(make_onnx, read_onnx),
+    "model": Reader(make_model, read_model),
+    "clusterer": Reader(make_clusterer, read_clusterer),
+    "settings": Reader(make_settings, read_settings),
+    "reference": Reader(make_reference, read_reference),
+    "thumbnails": Reader(make_thumbnails, read_thumbnails),
+    "state": Reader(make_state, read_state),
+}
