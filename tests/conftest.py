@@ -13,23 +13,22 @@ hypothesis.settings.register_profile("test", derandomize=True, deadline=None, da
 hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
-SLOWEST = ("recipes", "benchmarks", "clustering/backends", "clustering", "facerec/training", "facerec")
-"""Folders whose tests begin first, so that no worker is left alone with a long one at the end."""
+SLOWEST = (
+    "recipes/test_pseudolabel", "recipes", "test_commands", "facerec/training/test_ranks", "clustering/backends",
+    "clustering/commands", "facerec/training", "clustering", "benchmarks", "facerec",
+)  # fmt: skip
+"""Files and folders whose tests begin first, so that no worker is left alone with a long one at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders the tests by `SLOWEST`. A file stays on one worker, and so do all recipes, as they share fixtures."""
+    """Orders the files by `SLOWEST`; each stays on one worker (``--dist loadfile``), as its fixtures are made once."""
     root = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
         file = item.path.relative_to(root).as_posix()
-        return next((number for number, name in enumerate(SLOWEST) if file.startswith(f"{name}/")), len(SLOWEST))
+        return next((number for number, name in enumerate(SLOWEST) if file.startswith(name)), len(SLOWEST))
 
     items.sort(key=place)
-    for item in items:
-        file = item.path.relative_to(root)
-        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "recipes" else str(file)))
 
 
 @pytest.fixture(scope="session")

@@ -29,13 +29,6 @@ ijb: {bootstrap: 10}
 """
 
 
-def pytest_collection_modifyitems(items):
-    """The tests of this folder stay on one worker, which makes the tiny run once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("recipes"))
-
-
 def environment() -> dict[str, str]:
     """Where the doors find this Python and the packages under test."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
