@@ -4,14 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.yaml')
 DEMO ?= runs/demo
+BASE ?= HEAD
+ROUNDS ?= 10
 
-.PHONY: demo test lint bench env clean
+.PHONY: demo test check fuzz lint bench env clean
 
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
 
 test: lint ## all tests, against the installed package
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+check: lint ## tests of what differs from BASE, in under a minute where that is little
+	$(BIN)/pytest -q $$($(BIN)/python tests/changed.py $(BASE))
+
+fuzz: env ## property tests with new examples, ROUNDS times
+	for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q -m hypothesis -n 2 || exit 1; done
 
 lint: env ## style and types
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.doubts import doubts
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
 CORPORA = {

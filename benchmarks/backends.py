@@ -29,8 +29,9 @@ from scipy.stats import hmean
 from clustering.backends.registry import BACKENDS, backend, load_clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
+from clustering.learning.tuning import labels_of
 from clustering.learning.versions import versions
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import read_json
 
@@ -144,10 +145,9 @@ def sensitivity(folder: Path, name: str) -> Sensitivity:
     with (folder / f"tuned-{name}" / "search.csv").open(newline="") as file:
         trials = list(csv.DictReader(file))
     settings = [{key: yaml.safe_load(trial[key]) for key in clusterer.search_space} for trial in trials]
-    tested = []
+    tested, estimates = [], {}
     for each in settings:
-        found = clusterer.with_settings(**each)
-        figures = scores(truth, found.cluster(graph.narrowed(found.k)).labels)
+        figures = scores(truth, labels_of(clusterer.with_settings(**each), graph, estimates))
         tested.append(float(hmean([figures["pairwise_f"], figures["bcubed_f"]])))
     parameter = next(iter(clusterer.search_space))
     chosen = settings.index({key: getattr(clusterer, key) for key in clusterer.search_space})

@@ -25,9 +25,9 @@ import numpy as np
 from common import command
 
 from clustering.backends.hilander.meta_training import majority
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json, read_yaml
-from facerec.pipeline.stage import fingerprint
+from facerec.pipeline.fingerprint import InputFiles
 
 RATES = ("1e-2", "1e-3", "1e-4")
 COLUMNS = (*(f"FNMR@{rate}" for rate in RATES), "purity", "Fb", "faces")
@@ -248,7 +248,7 @@ def check(run: Path, options: argparse.Namespace) -> None:
         raise ValueError(f"not a finished folder of the recipe: no {', '.join(missing)}")
     if switched:
         used = read_json(run / "rows" / options.backend / "model/meta.json")["inputs"]["unlabelled"]["hash"]
-        if used != fingerprint(run / "corpus/unlabelled"):
+        if used != InputFiles(run / "corpus/unlabelled").hash:
             raise ValueError(f"rows/{options.backend} was made from other faces than corpus/unlabelled")
     truth = load_labels(run / "corpus/unlabelled_truth.npy")
     for kind in (kind for kind in KINDS if kind in options.rows):

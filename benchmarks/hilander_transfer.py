@@ -26,7 +26,7 @@ from clustering.backends.hilander.climb import pseudo_density
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
 PAPER = {

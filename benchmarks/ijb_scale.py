@@ -135,7 +135,7 @@ def write_embeddings(path: Path, rng: np.random.Generator, centres: np.ndarray, 
 
 def search_large_gallery(work: Path, size: int, probes: int) -> None:
     """Probes in a gallery that is a memory map of single precision."""
-    from eval.metrics.identification import search
+    from eval.metrics.fnir import search
 
     rng = np.random.default_rng(0)
     path = work / f"gallery_{size}.npy"

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from cluster_errors import NEEDED, RATES, configured, student
 
-from clustering.commands.pseudolabel import ACTIONS
-from eval.clusters.scores import scores
+from clustering.pseudolabels.overlap import ACTIONS
+from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json
 from facerec.rendering.corpus import SPLITS, Sitting, take
 

@@ -22,15 +22,17 @@ from clustering.backends.kmeans import KMeans
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
-from clustering.pseudolabels.labelled_people import find
-from clustering.pseudolabels.maker import MERGE_RATE
+from clustering.pseudolabels.evidence import Evidence
+from clustering.pseudolabels.labelled_people import find_labelled_people
 from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
-from clustering.pseudolabels.rules import Evidence, PseudoLabelRule, apply, merge, min_size, outliers, split
+from clustering.pseudolabels.rules import PseudoLabelRule, apply
+from clustering.pseudolabels.thresholds import THRESHOLDS
 from clustering.similarity.centres import centres, nearest
 from clustering.similarity.likeness import Likeness
+from eval.clusters import scores
 from eval.clusters.calibration import in_majority
-from eval.clusters.scores import scores
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import load_labels
 
@@ -76,13 +78,15 @@ def rows(name: str, graph: KnnGraph, truth: np.ndarray, found: np.ndarray, peopl
     measured = {
         "none": None,
         "estimated": Likeness.of_clusters(graph.embeddings, consecutive(found)),
-        "calibrated": Likeness.of_people(people.embeddings, people.labels).mirrored(),
+        "calibrated": Likeness.of_people(people.embeddings, people.labels).symmetrised(),
     }
     for kind, likeness in measured.items():
-        chosen, threshold = [PseudoLabelRule(min_size, least)], 0.0
+        chosen, threshold = [PseudoLabelRule("min_size", least)], 0.0
         if likeness is not None:
-            threshold, strict = (likeness.threshold(share * FALSE_MATCH, several) for share in (1, MERGE_RATE))
-            mending = zip((split, merge, outliers), (threshold, strict, threshold), strict=True)
+            threshold, strict = (
+                likeness.threshold(share * FALSE_MATCH, several) for share in (1, THRESHOLDS.merge_rate)
+            )
+            mending = zip(("split", "merge", "outliers"), (threshold, strict, threshold), strict=True)
             chosen = [*(PseudoLabelRule(rule, value) for rule, value in mending), *chosen]
         labels, _ = apply(chosen, found, evidence)
         used = labels >= 0
@@ -109,11 +113,11 @@ def overlap(runs: list[Path], data: Path) -> None:
             known, both = plant(truth, least, 0.3, seed)
             faces, names, planted = np.ascontiguousarray(embeddings[~known]), truth[~known], both[~known]
             found = cluster(clusterer, KnnGraph.build(faces, K))
-            labelled = EmbeddingSet(embeddings[known], None, truth[known], data)
-            person = find(faces, found, labelled, 0.01).person
+            labelled = LabelledFaces(embeddings[known], truth[known])
+            person = find_labelled_people(faces, found, labelled, 0.01).person
             right, flagged = (person == names) & planted, person >= 0
             people = np.unique(names[planted])
-            every = find(faces, found, labelled, 1.0)
+            every = find_labelled_people(faces, found, labelled, 1.0)
             numbers, number = np.unique(truth[known], return_inverse=True)
             ids, cosines = nearest(faces, centres(embeddings[known], number)[0], 1)
             plain = numbers[ids[:, 0]], cosines[:, 0]

@@ -40,12 +40,14 @@ from facerec.backbones.prelu import PReLU
 from facerec.commands.store import store
 from facerec.devices.device import autocast, to_input
 from facerec.losses.heads import MarginHead
+from facerec.losses.margins import MarginLoss
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.augment import Augmentation
 from facerec.training.dataset import Batches
+from facerec.training.optimizer import weight_groups
 from facerec.training.samplers import choose_sampler
-from facerec.training.step import Learner, weight_groups
+from facerec.training.step import Learner
 from facerec.training.trainer import loader_of
 from facerec.training.training_set import combine_stores
 
@@ -53,6 +55,7 @@ SIZE, CLASSES, STEPS = 112, 1000, 20
 DIMENSION = {"mobilefacenet": 128, "iresnet50": 512}
 BATCH = {"mobilefacenet": 32, "iresnet50": 8}
 CPU = torch.device("cpu")
+COSFACE = MarginLoss(32.0, (1.0, 0.0, 0.2))
 Ways = dict[str, Callable[[], object]]
 
 
@@ -113,7 +116,7 @@ def steps(name: str) -> Ways:
     labels, weights = torch.randint(CLASSES, (BATCH[name],)), torch.ones(BATCH[name])
 
     def way(plain: bool, precision: str, fused: bool) -> Callable[[], None]:
-        network, head = network_of(name), MarginHead(CLASSES, DIMENSION[name], 32.0, (1.0, 0.0, 0.2))
+        network, head = network_of(name), MarginHead(CLASSES, DIMENSION[name], COSFACE)
         network = with_plain_prelu(network) if plain else network.to(memory_format=torch.channels_last)
         trained = [weight for weight in [*network.parameters(), *head.parameters()] if weight.requires_grad]
         optimizer = torch.optim.AdamW(trained, 1e-3, fused=fused)
@@ -140,7 +143,7 @@ def trainings(name: str, folder: Path, faces: int, repeats: int) -> Ways:
     assert pictures.labels is not None
     known = combine_stores([(pictures, pictures.labels, None)])
     network = network_of(name).to(memory_format=torch.channels_last)
-    head = MarginHead(CLASSES, DIMENSION[name], 32.0, (1.0, 0.0, 0.2))
+    head = MarginHead(CLASSES, DIMENSION[name], COSFACE)
     optimizer = torch.optim.AdamW(weight_groups(nn.ModuleList([network, head]), 0.0), 1e-3)
     learner = Learner(network, head, optimizer, CPU, autocast(CPU, "fp32"))
     order = choose_sampler("random", known.label, known.store, BATCH[name], seed=0)

@@ -1,1 +1,85 @@
-"""Embeddings to pseudo-labels: kNN graphs, clustering backends, tuning."""
+"""Embeddings to pseudo-labels: kNN graphs, clustering backends, tuning.
+
+    import clustering
+
+    clusterer = clustering.HiLander.from_pretrained()        # the packaged model; or a folder
+    labels = clusterer.fit_predict(X)                        # float [n, d] -> int64 [n], -1 for no cluster
+    clusterer.confidence_, clusterer.hierarchy_.cut(2)
+    clusterer.predict(X_new)                                 # new faces to these clusters
+    best = clustering.tune("dbscan", X_labelled, y)          # a clusterer; best.save_pretrained("tuned")
+
+Every backend has the same methods, see `clustering.clusterer.Clusterer`: fit, fit_predict, predict, learn, get_params,
+set_params, from_pretrained, save_pretrained, cluster.
+
+Backends without a network: Aro, Components, Dbscan, Finch, Graclus, HacAverage, HacSingle, Hdbscan, KMeans; of optional
+libraries Infomap, Leiden. Networks: HiLander with a packaged model; GcnE, GcnV, L2c, Lander, Lgcn after `learn`.
+`load` finds a backend by its name. `tune` chooses settings on labelled faces. `KnnGraph` and `Hierarchy` are what
+backends work on and return. `PseudoLabeller` makes labels and weights for training of clusters.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clustering.backends.aro import Aro as Aro
+    from clustering.backends.components import Components as Components
+    from clustering.backends.dbscan import Dbscan as Dbscan
+    from clustering.backends.finch import Finch as Finch
+    from clustering.backends.graclus import Graclus as Graclus
+    from clustering.backends.hac import HacAverage as HacAverage
+    from clustering.backends.hac import HacSingle as HacSingle
+    from clustering.backends.hdbscan import Hdbscan as Hdbscan
+    from clustering.backends.hilander.hilander import HiLander as HiLander
+    from clustering.backends.hilander.single_level import Lander as Lander
+    from clustering.backends.infomap import Infomap as Infomap
+    from clustering.backends.kmeans import KMeans as KMeans
+    from clustering.backends.leiden import Leiden as Leiden
+    from clustering.backends.networks.gcn_e import GcnE as GcnE
+    from clustering.backends.networks.gcn_v import GcnV as GcnV
+    from clustering.backends.networks.l2c import L2c as L2c
+    from clustering.backends.networks.lgcn import Lgcn as Lgcn
+    from clustering.backends.registry import load_clusterer as load  # noqa: F401
+    from clustering.graph.knn_graph import KnnGraph as KnnGraph
+    from clustering.hierarchy import Hierarchy as Hierarchy
+    from clustering.learning.tuning import tune as tune
+    from clustering.pseudolabels.pseudo_labeller import PseudoLabeller as PseudoLabeller
+
+_HOMES = {
+    "Aro": "backends.aro",
+    "Components": "backends.components",
+    "Dbscan": "backends.dbscan",
+    "Finch": "backends.finch",
+    "GcnE": "backends.networks.gcn_e",
+    "GcnV": "backends.networks.gcn_v",
+    "Graclus": "backends.graclus",
+    "HacAverage": "backends.hac",
+    "HacSingle": "backends.hac",
+    "Hdbscan": "backends.hdbscan",
+    "HiLander": "backends.hilander.hilander",
+    "Hierarchy": "hierarchy",
+    "Infomap": "backends.infomap",
+    "KMeans": "backends.kmeans",
+    "KnnGraph": "graph.knn_graph",
+    "L2c": "backends.networks.l2c",
+    "Lander": "backends.hilander.single_level",
+    "Leiden": "backends.leiden",
+    "Lgcn": "backends.networks.lgcn",
+    "PseudoLabeller": "pseudolabels.pseudo_labeller",
+    "load": "backends.registry:load_clusterer",
+    "tune": "learning.tuning",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, so that `import clustering` takes no time and no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.hierarchy import Hierarchy
+from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.partition import consecutive
-from clustering.settings import Range
-from facerec.pipeline.files import InputError, write_yaml
+from clustering.settings import Range, check_names, check_settings
+from clustering.similarity.doubts import doubts
+from facerec.pipeline.files import InputError, read_yaml, write_yaml
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,104 +66,228 @@ class Clustering:
                 np.save(level / f"{name}.npy", array, allow_pickle=False)
 
 
-class Clusterer(Protocol):
-    """A clustering backend: a frozen dataclass of hyper-parameters with one method that works.
+class Clusterer:
+    """A clustering backend: a dataclass of settings with one method of its own, `cluster`.
+
+    It is an estimator in scikit-learn's sense: `fit` leaves ``labels_``, ``confidence_`` and ``hierarchy_``.
+
+    Example:
+        >>> from clustering.backends.dbscan import Dbscan
+        >>> Dbscan(min_similarity=0.9).fit_predict([[1, 0], [2, 0.1], [0, 3], [0.1, 1]])
+        array([0, 0, 1, 1])
 
     Attributes:
         name: Its name in `BACKENDS`.
-        search_space: The hyper-parameters that ``tune`` chooses: for each a range (low, high) of floats or a
-            list of values.
-        learns: Whether it has a model that must be trained on labelled faces.
+        search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
+        learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
+        untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
+            a folder.
+        calibrated: Whether it has a ``confidence``, a function that can be measured on labelled faces.
+        labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
+        confidence_: float32 [n] in [0, 1], see `Clustering`.
+        hierarchy_: The levels that the clusters stand on; of backends without a hierarchy the clusters alone.
+        embeddings_: float32 [n, d], the unit rows that were fitted.
+        n_features_in_: Their dimension d.
+        tuning_: How ``tune`` found it.
     """
 
     name: ClassVar[str]
-    search_space: ClassVar[Mapping[str, Range]]
-    learns: ClassVar[bool]
-    distributed: ClassVar[bool]
+    search_space: ClassVar[Mapping[str, Range]] = {}
+    learns: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
+    calibrated: ClassVar[bool] = False
+    untuned: ClassVar[Mapping[str, Any]] = {}
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    labels_: np.ndarray
+    confidence_: np.ndarray
+    hierarchy_: Hierarchy
+    embeddings_: np.ndarray
+    n_features_in_: int
+    tuning_: Any
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def k(self) -> int:
-        """Neighbours that it wants in the graph; it works with any other number, too."""
-        ...
+        """Neighbours that it wants in the graph; it works with any other number, too.
+
+        A field of the same name makes it a setting.
+        """
+        return DEFAULT_K
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; leaves its arrays as they are. Unreadable faces stay unassigned."""
-        ...
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Clusters faces.
+
+        Args:
+            X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
+            y: Not looked at.
+
+        Raises:
+            InputError: Embeddings that cannot be used; NaN or infinite values, by row.
+        """
+        graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
+        found = self.cluster(graph)
+        for said in filter(None, (found.warning, doubts(graph, found.labels))):
+            logger.warning("%s", said)
+        self.labels_, self.confidence_ = found.labels, found.confidence
+        self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
+        self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
+        """Int64 [n]: the cluster of each face, -1 for none; see `fit`."""
+        return self.fit(X).labels_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The clusters that new faces join, as the command ``assign`` finds them; the old clusters stay as they are.
+
+        Args:
+            X: Embeddings [m, d] of other faces by the same recogniser.
+
+        Returns:
+            int64 [m]: a label of ``labels_``; a new one, counted on from there, for faces that found a cluster;
+            -1 for faces that belong nowhere.
+
+        Raises:
+            InputError: Before `fit`, or embeddings that cannot be used.
+        """
+        from clustering.pseudolabels.new_faces import assign_new_faces
+
+        if "labels_" not in vars(self):
+            raise InputError(f"{type(self).__name__} has no clusters yet; call fit first")
+        faces = unit_faces(X)
+        if faces.shape[1] != self.n_features_in_:
+            raise InputError(f"embeddings of length {faces.shape[1]}, those that were fitted of {self.n_features_in_}")
+        return assign_new_faces(self.embeddings_, self.labels_, faces)[0]
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> Self:
+    def learn(cls, X: Any, y: Any, seed: int = 0, **settings: Any) -> Self:
         """Learns from labelled faces what it can: a model, or a figure that is measured on them.
 
         Args:
-            embeddings: float32 [n, d], all readable.
-            labels: int64 [n], all known.
+            X: Embeddings [n, d], as of `fit`.
+            y: Whole numbers [n], the identities; faces of unknown identity (-1) are left out.
             seed: Of whatever is random.
-            **settings: Hyper-parameters other than the defaults.
+            **settings: Settings other than the defaults, those of the training included.
 
         Raises:
-            InputError: Unknown settings, or values that it refuses.
+            InputError: Unusable faces, unknown settings, or values that it refuses.
         """
-        ...
-
-    def with_settings(self, **settings: Any) -> Self:
-        """The same, with other hyper-parameters of `search_space`."""
-        ...
+        return cls._learn(labelled(X, y), seed, settings)
 
     @classmethod
-    def load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
-        """Reads one from a model folder, whose config.yaml holds the settings.
-
-        Raises:
-            InputError: Settings or weights that do not fit.
-        """
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Writes config.yaml, and the model if it has one, into an existing folder."""
-        ...
-
-
-class SettingsOnly:
-    """The members of `Clusterer` as backends have them that are nothing but a few numbers."""
-
-    name: ClassVar[str]
-    learns: ClassVar[bool] = False
-    distributed: ClassVar[bool] = False
-
-    @property
-    def k(self) -> int:
-        """Neighbours that it wants in the graph; a field of the same name makes it a hyper-parameter."""
-        return DEFAULT_K
-
-    @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> Self:
-        """The given settings: there is nothing to learn."""
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
         return cls(**settings)
 
-    def with_settings(self, **settings: Any) -> Self:
-        """The same, with other hyper-parameters."""
-        return type(self)(**{**self.settings(), **settings})
-
     @classmethod
-    def load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
-        """Checks the settings of a model folder against the fields.
+    def _names(cls) -> list[str]:
+        return [item.name for item in fields(cls)]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Its settings by name, and the model if it has one."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Changes settings in place.
 
         Raises:
-            InputError: Unknown settings, or values that the backend refuses.
+            InputError: Unknown names, or values that it refuses; then nothing has changed.
         """
-        known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise InputError(
-                f"{folder / 'config.yaml'}: unknown {', '.join(unknown)}; {cls.name} has {', '.join(known)}"
-            )
-        return cls(**settings)
+        check_names(f"{self.name} has no setting", self.name, params, self._names())
+        replace(self, **params)
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
 
-    def settings(self) -> dict[str, Any]:
-        """Its hyper-parameters by name."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+    def with_settings(self, **settings: Any) -> Self:
+        """The same, not fitted, with other settings."""
+        return replace(self, **settings)
 
-    def save(self, folder: Path) -> None:
-        """Writes config.yaml."""
-        write_yaml(folder / "config.yaml", {"backend": self.name, **self.settings()})
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type="clusterer", target_tags=TargetTags(required=False))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None) -> Self:
+        """One with the settings and weights of a model folder.
+
+        Args:
+            folder: Made by `save_pretrained`, or by the commands tune, train, pretrain and import. By default the
+                packaged model, or the default settings of backends without a model.
+
+        Raises:
+            InputError: Not a folder of this backend; settings or weights that do not fit; no folder for a backend
+                that needs one.
+        """
+        folder = PRETRAINED.get(cls.name) if folder is None else Path(folder)
+        if folder is None:
+            if cls.learns:
+                raise InputError(
+                    f"{cls.name} needs a model trained on labelled faces, as --model MODEL; make one with 'python -m "
+                    f"clustering train --backend {cls.name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
+                )
+            return cls(**cls.untuned)
+        file = folder / "config.yaml"
+        settings = read_yaml(file)
+        if settings.pop("backend", None) != cls.name:
+            raise InputError(f"{file}: not a model of {cls.name}; its first line must be 'backend: {cls.name}'")
+        missing = [name for name in cls._names() if cls.learns and name not in settings]
+        if missing:
+            raise InputError(f"{file}: no {', '.join(missing)}; train the model again")
+        check_names(f"{file}: unknown", cls.name, settings, cls._names())
+        return cls(**cls._read(folder, settings))
+
+    @classmethod
+    def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a model folder, with what stands beside config.yaml."""
+        return settings
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be."""
+        folder, settings = Path(folder), self.get_params()
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.learns:
+            from clustering.backends.weights import save_weights
+
+            save_weights(folder, settings["model"])
+            settings["model"] = settings["model"].settings()
+        plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}  # type: ignore[arg-type]
+        write_yaml(folder / "config.yaml", {"backend": self.name, **plain})
+
+
+class TwoStep(Clusterer):
+    """A backend that first estimates something of a graph, and then decides with its thresholds.
+
+    The estimate depends on k alone, so `tune` asks for it once.
+    """
+
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
+        """What does not depend on thresholds, of the graph of k neighbours."""
+        raise NotImplementedError
+
+    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+        """The clusters, of the graph of k neighbours and its estimate."""
+        raise NotImplementedError
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph."""
+        graph = graph.narrowed(self.k)
+        return self.decide(graph, self.estimate(graph))
+
+
+PRETRAINED = {"hilander": Path(__file__).parent / "backends" / "hilander" / "pretrained"}
+"""The model folders that come with the package, by backend."""
+
+
+def _graph_of(faces: np.ndarray, k: int) -> KnnGraph:
+    """The exact graph with k neighbours a face, or with as many as there are others."""
+    return KnnGraph.build(faces, max(min(k, len(faces) - 1), 1))

@@ -25,6 +25,11 @@ def consecutive(labels: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def own_cluster_size(labels: np.ndarray) -> np.ndarray:
+    """Int64 [n]: for each face the number of faces in its cluster, itself included; 0 for unassigned faces (-1)."""
+    return np.where(labels < 0, 0, np.bincount(labels[labels >= 0], minlength=1)[labels])
+
+
 def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
     """The confidence of a clustering's faces, float [rows]; None for a bare file of labels and a folder without any.
 

@@ -1,15 +1,31 @@
-"""Checks of hyper-parameters, and the ranges that tuning searches."""
+"""Settings as dataclasses: what a field may hold stands in its annotation, and is checked in one place.
+
+Example:
+    >>> @dataclass
+    ... class Radius:
+    ...     min_similarity: Cosine = 0.5
+    ...     k: Count = 10
+    >>> check_settings(Radius(k=0))
+    Traceback (most recent call last):
+    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 to inf
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from facerec.pipeline.files import InputError
 
 Range = tuple[float, float] | list[Any]
+"""What ``tune`` searches: from a number to another, or the values of a list."""
+
+T = TypeVar("T")
 
 
 def check_number(name: str, value: Any, low: float, high: float = np.inf) -> None:
@@ -41,3 +57,92 @@ def check_whole(name: str, value: Any, low: int, high: float = np.inf) -> None:
     check_number(name, value, low, high)
     if not isinstance(value, int):
         raise InputError(f"{name} is {value}; it must be a whole number")
+
+
+def check_positive(name: str, value: Any, whole: bool) -> None:
+    """Refuses a setting that is not a number above 0, or not a whole one.
+
+    Raises:
+        InputError: Naming the setting and its value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InputError(f"{name} is {value!r}; it must be a positive number")
+    if whole and not isinstance(value, int):
+        raise InputError(f"{name} is {value}; it must be a whole number")
+
+
+@dataclass(frozen=True)
+class Within:
+    """Numbers from `low` to `high`, as the annotation of a field; whole ones if the field is an int."""
+
+    low: int
+    high: float = np.inf
+
+
+class Positive:
+    """Numbers above 0, as the annotation of a field."""
+
+
+Cosine = Annotated[float, Within(-1, 1)]
+Share = Annotated[float, Within(0, 1)]
+Count = Annotated[int, Within(1)]
+Seed = Annotated[int, Within(0)]
+PositiveInt = Annotated[int, Positive]
+PositiveFloat = Annotated[float, Positive]
+
+
+def check_settings(settings: Any) -> None:
+    """Checks the fields of a dataclass against their annotations: numbers `Within`, `Positive`, `Literal` and bool.
+
+    Raises:
+        InputError: Naming the first field that does not fit, its value and what fits.
+    """
+    for name, hint in _hints(type(settings)).items():  # type: ignore[arg-type]
+        kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+        value = getattr(settings, name)
+        if kind is bool:
+            check_choice(name, value, [True, False])
+        elif get_origin(kind) is Literal:
+            check_choice(name, value, get_args(kind))
+        elif rule is Positive:
+            check_positive(name, value, whole=kind is int)
+        elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
+            check = check_whole if kind is int or int in get_args(kind) else check_number
+            check(name, value, rule.low, rule.high)
+
+
+@cache
+def _hints(settings: type) -> dict[str, Any]:
+    hints = get_type_hints(settings, include_extras=True)
+    return {item.name: hints[item.name] for item in fields(settings)}
+
+
+def divided(name: str, settings: Mapping[str, Any], own: Sequence[str], training: type[T]) -> tuple[dict[str, Any], T]:
+    """Parts the settings of a training into a backend's hyper-parameters and the training's own.
+
+    Args:
+        name: Of the backend, for messages.
+        settings: Of both kinds, by name.
+        own: Names of the hyper-parameters.
+        training: Dataclass of the training's settings.
+
+    Raises:
+        InputError: Settings of neither kind.
+    """
+    theirs = [item.name for item in fields(training)]  # type: ignore[arg-type]
+    check_names(f"{name} has no setting", name, settings, [*own, *theirs])
+    return (
+        {key: value for key, value in settings.items() if key in own},
+        training(**{key: value for key, value in settings.items() if key in theirs}),
+    )
+
+
+def check_names(complaint: str, name: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuses settings of other names than the known ones.
+
+    Raises:
+        InputError: The complaint, the wrong names, and the known ones.
+    """
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise InputError(f"{complaint} {', '.join(unknown)}; {name} has {', '.join(known)}")

@@ -1,4 +1,11 @@
-"""Embeddings to numbers: clustering scores, IJB-C, reports. Never imports torch.
+"""Embeddings to numbers. Never imports torch.
 
-Write ``from eval.commands.ijb import ...``, never ``import eval``: that name hides the builtin.
+    metrics     1:1 (`fnmr`: FNMR at FMR, EER, AUC), 1:N (`fnir`: FNIR at FPIR, ranks), templates
+    clusters    pairwise F, BCubed F, NMI, identities found, calibration of a confidence
+    protocols   IJB-B, IJB-C and lists of pairs, read from disk; all their comparisons
+    bootstrap   samples of every figure, by drawing subjects
+    report      metrics.json, curves, tables, plots and the page that compares runs
+    commands    ``python -m eval``, paths in, path out
+
+Write ``from eval.metrics import verification``, never ``import eval``: that name hides the builtin.
 """

@@ -1,54 +1,23 @@
-"""Which round's recogniser is best on people whom none was trained on, and for how many rounds nothing was better.
-
-    python recipes/validation.py pairs --faces EMBEDDINGS --out FOLDER
-    settings=$(python recipes/validation.py choose --out FOLDER labelled hilander-round1 hilander-round2)
-
-``pairs`` draws pairs of the embedded faces, which need identities, into ``FOLDER/pairs.tsv`` for ``eval pairs``.
-``choose`` reads ``FOLDER/NAME/pairs/metrics.json`` of each recogniser, in the order of training. The first is the best
-until one has a lower FNMR at FMR 1e-3. It writes ``FOLDER/rounds.json`` and prints shell variables: ``CHOSEN``, and
-``STALE``, how many recognisers came after it.
-"""
+"""Which round's recogniser is best on people whom none was trained on, and for how many rounds nothing was better."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError, read_json, write_json, write_lines
 
 FMR = "1e-3"
 GENUINE, IMPOSTOR = 50_000, 200_000
 
 
-def main() -> None:
-    """Runs one of the two commands."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    drawing, choosing = commands.add_parser("pairs"), commands.add_parser("choose")
-    drawing.add_argument("--faces", type=Path, required=True, help="embedding folder with keys.txt and labels.npy")
-    choosing.add_argument("names", nargs="+", help="recognisers in the order of training")
-    for each in (drawing, choosing):
-        each.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    try:
-        if options.command == "pairs":
-            write_pairs(load_embeddings(options.faces), options.out)
-        else:
-            print_choice(options.out, options.names)
-    except InputError as error:
-        print(f"validation: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
 def write_pairs(faces: EmbeddingSet, out: Path) -> None:
-    """Draws pairs of one person and of two, and writes them in random order, the same ones every time.
+    """Draws pairs of one person and of two, and writes them into ``OUT/pairs.tsv``, the same every time.
 
     Raises:
         InputError: No names or identities, or nobody with two faces, or one person.
@@ -96,15 +65,28 @@ def draw_pairs(labels: np.ndarray, same: bool, most: int, rng: np.random.Generat
     return np.unique(np.sort(np.column_stack([rows[one], rows[other]]), axis=1), axis=0)
 
 
-def print_choice(out: Path, names: Sequence[str]) -> None:
-    """Writes ``rounds.json`` and prints the choice."""
+def write_choice(out: Path, names: Sequence[str]) -> tuple[str, int]:
+    """Reads ``OUT/NAME/pairs/metrics.json`` of each recogniser, writes ``OUT/rounds.json``, and logs the choice.
+
+    The first recogniser is the best until one has a lower FNMR at FMR 1e-3.
+
+    Args:
+        out: The folder of the validation.
+        names: Recognisers in the order of training.
+
+    Returns:
+        The best one, and how many came after it.
+
+    Raises:
+        InputError: No figures of one of them.
+    """
     fnmr = [float(read_json(out / name / "pairs" / "metrics.json")["fnmr_at_fmr"][FMR]) for name in names]
     chosen, stale = choose(fnmr)
     figures = dict(zip(names, fnmr, strict=True))
     write_json(out / "rounds.json", {f"fnmr@{FMR}": figures, "chosen": names[chosen], "rounds_since": stale})
     said = ", ".join(f"{name} {100 * value:.2f}" for name, value in figures.items())
     print(f"== validation, FNMR@FMR {FMR} in per cent: {said}; best: {names[chosen]}", file=sys.stderr)
-    print(f"CHOSEN={shlex.quote(names[chosen])}\nSTALE={stale}")
+    return names[chosen], stale
 
 
 def choose(errors: Sequence[float]) -> tuple[int, int]:
@@ -116,7 +98,3 @@ def choose(errors: Sequence[float]) -> tuple[int, int]:
     """
     best = int(np.argmin(errors))
     return best, len(errors) - 1 - best
-
-
-if __name__ == "__main__":
-    main()

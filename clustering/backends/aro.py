@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Count, Range, Within
 
 BLOCK_CELLS = 1 << 20  # of the table of who is listed; it fits a core's cache
 MIN_ROWS = 16
 DUPLICATE = 1 - 1e-6
 
 
-@dataclass(frozen=True)
-class Aro(SettingsOnly):
+@dataclass(eq=False)
+class Aro(Clusterer):
     """Approximate rank-order clustering (Otto, Wang and Jain, TPAMI 2018).
 
     Faces are alike if they share their nearest neighbours. Pairs of which one lists the other, at a rank-order
@@ -33,12 +33,8 @@ class Aro(SettingsOnly):
     name: ClassVar[str] = "aro"
     search_space: ClassVar[Mapping[str, Range]] = {"max_distance": (0.05, 1.2), "k": [5, 10, 20, 40]}
 
-    max_distance: float = 0.5
-    k: int = 40
-
-    def __post_init__(self) -> None:
-        check_number("max_distance", self.max_distance, 0)
-        check_whole("k", self.k, 1)
+    max_distance: Annotated[float, Within(0)] = 0.5
+    k: Count = 40
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.settings import Cosine, Count, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
 
-@dataclass(frozen=True)
-class Components(SettingsOnly):
+@dataclass(eq=False)
+class Components(Clusterer):
     """Faces joined by edges at `min_similarity` or above share a cluster.
 
     Attributes:
@@ -31,20 +31,15 @@ class Components(SettingsOnly):
     """
 
     name: ClassVar[str] = "components"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {
         "min_similarity": (0.2, 0.9), "mutual": [True, False], "k": [10, 20, 40],
     }  # fmt: skip
 
-    min_similarity: float = 0.6
+    min_similarity: Cosine = 0.6
     mutual: bool = True
-    k: int = 40
+    k: Count = 40
     adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_choice("mutual", self.mutual, [True, False])
-        check_choice("adaptive", self.adaptive, [True, False])
-        check_whole("k", self.k, 1)
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.settings import Cosine, Count, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
 
-@dataclass(frozen=True)
-class Dbscan(SettingsOnly):
+@dataclass(eq=False)
+class Dbscan(Clusterer):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
     A face is a core point if it and its neighbours at `min_similarity` or above are `min_samples` or more (at most
@@ -33,18 +33,13 @@ class Dbscan(SettingsOnly):
     """
 
     name: ClassVar[str] = "dbscan"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "min_samples": [1, 2, 3, 4, 5]}
 
-    min_similarity: float = 0.5
-    min_samples: int = 2
-    k: int = DEFAULT_K
+    min_similarity: Cosine = 0.5
+    min_samples: Count = 2
+    k: Count = DEFAULT_K
     adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_number("min_samples", self.min_samples, 1)
-        check_whole("k", self.k, 1)
-        check_choice("adaptive", self.adaptive, [True, False])
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned."""

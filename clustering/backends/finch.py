@@ -8,16 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
-from clustering.settings import Range, check_number
+from clustering.settings import Cosine, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 
-@dataclass(frozen=True)
-class Finch(SettingsOnly):
+@dataclass(eq=False)
+class Finch(Clusterer):
     """FINCH (Sarfraz et al., CVPR 2019) with a rule that picks clusters from its partitions.
 
     Every face is linked to its first neighbour, components become their mean, and so on until one cluster is left.
@@ -34,10 +34,7 @@ class Finch(SettingsOnly):
     name: ClassVar[str] = "finch"
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.8)}
 
-    min_similarity: float = 0.45
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
+    min_similarity: Cosine = 0.45
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; the levels are all partitions, finest first."""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from typing_extensions import Self
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import components
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Count, Range, Share, Within
 
 TINY = 1e-30
 
 
-@dataclass(frozen=True)
-class Graclus(SettingsOnly):
+@dataclass(eq=False)
+class Graclus(Clusterer):
     """Graclus (Dhillon, Guan and Kulis, TPAMI 2007), the variant for the normalised cut.
 
     Coarsening: nodes are matched by the heaviest edge, ``w_ij (1 / d_i + 1 / d_j)``, all mutual best pairs at once,
@@ -28,7 +30,8 @@ class Graclus(SettingsOnly):
     normalised cut, many at once, as long as the cut falls. The paper starts from spectral or region-growing clusters
     of a coarsest graph of a few nodes per cluster, and moves nodes along chains, too; this does neither.
 
-    The number of clusters is ``n / faces_per_cluster``, measured by `fit`, but no fewer than the graph has components.
+    The number of clusters is ``n / faces_per_cluster``, measured by `learn`, but no fewer than the graph has
+    components.
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.
@@ -40,21 +43,14 @@ class Graclus(SettingsOnly):
     name: ClassVar[str] = "graclus"
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.1, 0.8), "k": [5, 10, 20]}
 
-    faces_per_cluster: float = 20.0
-    min_similarity: float = 0.3
-    k: int = 10
-    sweeps: int = 10
-
-    def __post_init__(self) -> None:
-        check_number("faces_per_cluster", self.faces_per_cluster, 1)
-        check_number("min_similarity", self.min_similarity, 0, 1)
-        check_whole("k", self.k, 1)
-        check_whole("sweeps", self.sweeps, 0)
+    faces_per_cluster: Annotated[float, Within(1)] = 20.0
+    min_similarity: Share = 0.3
+    k: Count = 10
+    sweeps: Annotated[int, Within(0)] = 10
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> Graclus:
-        """Measures the mean number of faces per identity."""
-        return cls(**{"faces_per_cluster": len(labels) / len(np.unique(labels)), **settings})
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        return super()._learn(faces, seed, {"faces_per_cluster": faces.per_identity, **settings})
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
-from clustering.settings import Range, check_choice, check_number
+from clustering.settings import Cosine, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 from facerec.pipeline.files import InputError
@@ -24,8 +24,8 @@ BLOCK_CELLS = 1 << 24
 DUPLICATE = 1 - 1e-6
 
 
-@dataclass(frozen=True)
-class HacSingle(SettingsOnly):
+@dataclass(eq=False)
+class HacSingle(Clusterer):
     """Single linkage: two clusters are as similar as the most similar of their faces.
 
     The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. A pair
@@ -39,14 +39,11 @@ class HacSingle(SettingsOnly):
     """
 
     name: ClassVar[str] = "hac_single"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9)}
 
-    min_similarity: float = 0.6
+    min_similarity: Cosine = 0.6
     adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_choice("adaptive", self.adaptive, [True, False])
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""
@@ -87,8 +84,8 @@ def joined(faces: np.ndarray, labels: np.ndarray, rows: np.ndarray, least: float
     return labels
 
 
-@dataclass(frozen=True)
-class HacAverage(SettingsOnly):
+@dataclass(eq=False)
+class HacAverage(Clusterer):
     """Average linkage (UPGMA): two clusters are as similar as their faces are on average.
 
     The mean cosine between the faces of two clusters is the product of their mean vectors, so no distance matrix is
@@ -104,10 +101,7 @@ class HacAverage(SettingsOnly):
     name: ClassVar[str] = "hac_average"
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.1, 0.8)}
 
-    min_similarity: float = 0.4
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
+    min_similarity: Cosine = 0.4
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the embeddings; the graph gives the first round its nearest neighbours.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 from sklearn.cluster import HDBSCAN
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
-from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.settings import Count, Range, Within
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
@@ -23,8 +23,8 @@ NO_EDGE = 2.0
 CLOSEST = 1e-6
 
 
-@dataclass(frozen=True)
-class Hdbscan(SettingsOnly):
+@dataclass(eq=False)
+class Hdbscan(Clusterer):
     """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
 
     The spanning tree of the mutual reachability distances is that of the kNN graph, which has n k edges in place of
@@ -42,22 +42,16 @@ class Hdbscan(SettingsOnly):
     """
 
     name: ClassVar[str] = "hdbscan"
+    untuned: ClassVar[Mapping[str, Any]] = {"adaptive": True}
     search_space: ClassVar[Mapping[str, Range]] = {
         "max_distance": (0.1, 0.7), "min_samples": [1, 2, 3, 4, 5],
     }  # fmt: skip
 
-    min_samples: int = 2
-    min_cluster_size: int = 2
-    max_distance: float = 0.4
-    k: int = 20
+    min_samples: Count = 2
+    min_cluster_size: Annotated[int, Within(2)] = 2
+    max_distance: Annotated[float, Within(0, 2)] = 0.4
+    k: Count = 20
     adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        check_whole("min_samples", self.min_samples, 1)
-        check_whole("min_cluster_size", self.min_cluster_size, 2)
-        check_number("max_distance", self.max_distance, 0, 2)
-        check_whole("k", self.k, 1)
-        check_choice("adaptive", self.adaptive, [True, False])
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; noise is unassigned. Confidence is scikit-learn's probability."""

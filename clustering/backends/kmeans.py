@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import faiss
 import numpy as np
+from typing_extensions import Self
 
-from clustering.clusterer import Clustering, SettingsOnly
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.edges import value_order
 from clustering.graph.knn_graph import KnnGraph
-from clustering.settings import Range, check_number
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.settings import Count, Seed, Within
 
 
-@dataclass(frozen=True)
-class KMeans(SettingsOnly):
+@dataclass(eq=False)
+class KMeans(Clusterer):
     """Spherical K-means (faiss), the number of clusters from the labelled split's faces per identity.
 
     The number is ``n / faces_per_cluster``: all that labels of other people can say about it. It is measured by
-    `fit`, not searched.
+    `learn`, not searched.
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, > 0.
@@ -29,20 +31,14 @@ class KMeans(SettingsOnly):
     """
 
     name: ClassVar[str] = "kmeans"
-    search_space: ClassVar[Mapping[str, Range]] = {}
 
-    faces_per_cluster: float = 20.0
-    iterations: int = 20
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_number("faces_per_cluster", self.faces_per_cluster, 1)
-        check_number("iterations", self.iterations, 1)
+    faces_per_cluster: Annotated[float, Within(1)] = 20.0
+    iterations: Count = 20
+    seed: Seed = 0
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> KMeans:
-        """Measures the mean number of faces per identity."""
-        return cls(**{"faces_per_cluster": len(labels) / len(np.unique(labels)), "seed": seed, **settings})
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        return super()._learn(faces, seed, {"faces_per_cluster": faces.per_identity, "seed": seed, **settings})
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the embeddings; of the graph only they are used.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from clustering.clusterer import Clusterer
-from facerec.pipeline.files import InputError, read_yaml
+from clustering.clusterer import PRETRAINED, Clusterer
+from facerec.pipeline.files import InputError
+
+__all__ = ["BACKENDS", "PRETRAINED", "backend", "load_clusterer"]
 
 BACKENDS = {
     "aro": "clustering.backends.aro:Aro",
@@ -42,27 +44,10 @@ def backend(name: str) -> type[Clusterer]:
     return found
 
 
-PRETRAINED = {"hilander": Path(__file__).parent / "hilander" / "pretrained"}
-UNTUNED = ("components", "dbscan", "hac_single", "hdbscan")
-"""Without a model they raise their thresholds themselves, where the largest clusters are mixtures of people."""
-
-
-def load_clusterer(name: str, model: Path | None) -> Clusterer:
+def load_clusterer(name: str, model: str | Path | None = None) -> Clusterer:
     """A backend with the settings and weights of a model folder, or with its defaults.
 
     Raises:
-        InputError: Unknown backend; a model folder of another backend; no model for a backend that needs one.
+        InputError: Unknown backend, and as `Clusterer.from_pretrained`.
     """
-    found = backend(name)
-    model = PRETRAINED.get(name) if model is None else model
-    if model is None:
-        if found.learns:
-            raise InputError(
-                f"{name} needs a model trained on labelled faces, as --model MODEL; make one with 'python -m "
-                f"clustering train --backend {name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
-            )
-        return found.load(Path(), {"adaptive": True} if name in UNTUNED else {})
-    settings = read_yaml(model / "config.yaml")
-    if settings.pop("backend", None) != name:
-        raise InputError(f"{model / 'config.yaml'}: not a model of {name}; its first line must be 'backend: {name}'")
-    return found.load(model, settings)
+    return backend(name).from_pretrained(model)

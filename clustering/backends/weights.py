@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import nn
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.safetensors_file import load_tensors, save_tensors
 
 FILE = "model.safetensors"
 
 
 def save_weights(folder: Path, model: nn.Module) -> None:
     """Writes model.safetensors into an existing folder."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    safetensors.torch.save_file(state, folder / FILE)
+    save_tensors(folder / FILE, model.state_dict())
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
@@ -26,12 +25,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         InputError: No or an unreadable file; weights of other names or shapes; NaN or infinite ones.
     """
     file = folder / FILE
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; train the model again")
-    try:
-        state = safetensors.torch.load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
+    state = load_tensors(file)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     there = {name: tuple(tensor.shape) for name, tensor in state.items()}
     for name in sorted(wanted.keys() | there.keys()):

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from clustering.partition import consecutive
-from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
+from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number, check_whole
-from clustering.similarity.centres import belonging
-from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
@@ -35,9 +32,9 @@ def assign(
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
             them; -1 = unassigned), confidence.npy, summary.json.
-        similarity: Cosine with a cluster's centre from which on a face joins it; by default the one at which most of
-            the old faces, taken out and looked at as new, would be put where they are.
-        min_size: Faces that found a cluster.
+        similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
+            most of the old faces, each taken out and looked at as new, would be put where they are.
+        min_size: Least faces that found a cluster.
     """
     check_whole("min_size", min_size, 1)
     if similarity is not None:
@@ -49,36 +46,8 @@ def assign(
             f"{new}: embeddings of length {faces.embeddings.shape[1]}, those of {embeddings} of "
             f"{old.embeddings.shape[1]}; embed both with the same model"
         )
-    numbers, joining = consecutive(labels), None
-    if similarity is None:
-        joining = Joining.measured(old.embeddings, numbers)
-        similarity = joining.similarity
-    found, cosines = assign_to_clusters(old.embeddings, numbers, faces.embeddings, similarity)
-    joined = found >= 0
-    names = _names(labels, numbers)
-    result = np.where(joined, names[found], -1)
-    founded = found_clusters(faces.embeddings, ~joined, similarity, min_size)
-    fresh = founded >= 0
-    result[fresh] = founded[fresh] + labels.max(initial=-1) + 1
-    cosines = np.where(fresh, belonging(faces.embeddings, founded), cosines)
-    confidence = Likeness.of_clusters(old.embeddings, numbers).probability(cosines)
-    np.save(out / "labels.npy", result.astype(np.int64), allow_pickle=False)
-    np.save(out / "confidence.npy", np.where(result < 0, 0, confidence).astype(np.float32), allow_pickle=False)
-    summary = {
-        "faces": len(faces),
-        "joined": int(joined.sum()),
-        "founding": int(fresh.sum()),
-        "unassigned": int((result < 0).sum()),
-        "new_clusters": int(founded.max(initial=-1)) + 1,
-        "similarity": round(similarity, 6),
-        "agreement_of_old_faces": None if joining is None else round(joining.agreement, 6),
-    }
+    found, confidence, summary = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
+    np.save(out / "labels.npy", found, allow_pickle=False)
+    np.save(out / "confidence.npy", confidence, allow_pickle=False)
     write_json(out / "summary.json", summary)
     return summary
-
-
-def _names(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Int64 [clusters + 1]: the label of each number; the last entry is -1."""
-    rows = np.flatnonzero(numbers >= 0)
-    first = rows[np.unique(numbers[rows], return_index=True)[1]]
-    return np.append(labels[first], -1)

@@ -52,7 +52,7 @@ def cluster(
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
     clustering.save(out)
-    clusterer.save(out)
+    clusterer.save_pretrained(out)
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from clustering.graph.build import graph_of
 from clustering.hierarchy import Hierarchy
-from clustering.partition import load_confidence
-from clustering.similarity.confidence import Confidence
+from clustering.partition import load_confidence, own_cluster_size
+from clustering.similarity.model_confidence import confidence_by_model
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError, read_yaml
+from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
@@ -23,8 +22,8 @@ def cut(
 ) -> Mapping[str, Any]:
     """Makes a clustering of one level of a hierarchy.
 
-    Its confidence is that of the whole clustering, and 1 for faces that are alone on this level. With the embeddings it
-    is estimated anew, for the clusters of this level, by the function in the clustering's config.yaml.
+    Its confidence is that of the whole clustering, and 1 for faces that are alone on this level. With `embeddings` it
+    is estimated for the clusters of this level, by the function in the clustering's config.yaml.
 
     Args:
         clusters: Folder made by cluster with a hierarchical backend.
@@ -37,7 +36,8 @@ def cut(
     if embeddings is None:
         confidence = _carried(clusters, labels)
     else:
-        confidence = _estimated(clusters, labels, embeddings, knn, out)
+        faces = load_embeddings(embeddings, rows=len(labels))
+        confidence = confidence_by_model(clusters, labels, faces, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
@@ -49,16 +49,4 @@ def _carried(clusters: Path, labels: np.ndarray) -> np.ndarray:
         raise InputError(
             f"{clusters / 'confidence.npy'}: no such file; give --embeddings to estimate it, or cluster again"
         )
-    alone = (labels >= 0) & (np.bincount(labels[labels >= 0], minlength=1)[labels] == 1)
-    return np.where(alone, 1, np.where(labels < 0, 0, confidence))
-
-
-def _estimated(clusters: Path, labels: np.ndarray, embeddings: Path, knn: Path | None, out: Path) -> np.ndarray:
-    file = clusters / "config.yaml"
-    settings = read_yaml(file)
-    if "confidence" not in settings:
-        raise InputError(f"{file}: {settings.get('backend')} estimates no confidence; leave --embeddings out")
-    function = Confidence.of_settings(file, settings["confidence"])
-    faces = load_embeddings(embeddings, rows=len(labels))
-    k = int(settings["k"])
-    return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), labels)
+    return np.where(own_cluster_size(labels) == 1, 1, np.where(labels < 0, 0, confidence))

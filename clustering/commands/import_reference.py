@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clustering.backends.hilander.climb import Features
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.hilander.reference_weights import lander_of, read_state
+from clustering.similarity.confidence import Confidence
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
 @stage("clustering import")
 def import_reference(
-    weights: Path, out: Path, k: int = 9, p_tau: float = 0.8, features: str = "reference"
+    weights: Path, out: Path, k: int = 9, p_tau: float = 0.8, features: Features = "reference"
 ) -> Mapping[str, Any]:
     """Makes a model of Hi-LANDER from weights that were trained with the paper's public reference.
 
@@ -31,5 +33,5 @@ def import_reference(
     model = lander_of(read_state(weights), weights)
     if features in ("reference", "both") and model.dimension % 2:
         raise InputError(f"{weights}: an odd number of inputs, {model.dimension}; give --features identity")
-    HiLander(model, k=k, p_tau=p_tau, features=features).save(out)
+    HiLander(model, k, p_tau, adaptive=False, features=features, confidence=Confidence()).save_pretrained(out)
     return {"encoder": model.encoder_name, "dimension": model.dimension, "width": model.width, "hidden": model.hidden}

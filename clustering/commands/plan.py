@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from clustering.graph.costs import Costs, Rates, available_memory, choose_index, gib
+from clustering.graph.costs import Costs, available_memory, choose_index, gib
 from facerec.pipeline.files import InputError, load_array
 
 
@@ -16,7 +16,7 @@ def plan(
     k: int = 10,
     index: str = "auto",
 ) -> None:
-    """Prints what the graph and Hi-LANDER take in memory, disk and time on this machine, without running them.
+    """Prints what the graph and Hi-LANDER take in memory and disk, without running them.
 
     Args:
         embeddings: Folder with embeddings.npy, or such a file: its faces and dimension count.
@@ -37,16 +37,12 @@ def plan(
     if k >= faces:
         raise InputError(f"{faces} faces have at most {faces - 1} neighbours; --k is {k}; lower it")
     chosen = choose_index(index, faces, dimension)
-    rates = Rates.measured(dimension)
     print(f"{faces:,} faces, d = {dimension}, k = {k}; embeddings {gib(4.0 * faces * dimension)} in float32, mapped")
-    print(
-        f"exact search {rates.search / 1e9:.0f} GFLOP/s, rows fetched {rates.gather / 2**30:.1f} GiB/s (just measured)"
-    )
-    print(f"{'':14} {'memory':>12} {'disk':>12} {'seconds':>10}")
+    print(f"{'':14} {'memory':>12} {'disk':>12}")
     stages = {
         f"knn {chosen}": Costs.of(chosen, faces, dimension, k),
         "hilander": Costs.of_hilander(faces, dimension, k),
     }
     for name, costs in stages.items():
-        print(f"{name:14} {gib(costs.memory):>12} {gib(costs.disk):>12} {costs.seconds(rates):10.0f}")
+        print(f"{name:14} {gib(costs.memory):>12} {gib(costs.disk):>12}")
     print(f"{'available':14} {gib(available_memory()):>12} {gib(shutil.disk_usage('.').free):>12}")

@@ -16,7 +16,8 @@ from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.calibration import fit, sample
 from clustering.learning.simulated import recognisers
-from eval.clusters.scores import scores
+from clustering.similarity.confidence import Confidence
+from eval.clusters import scores
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
@@ -47,7 +48,7 @@ def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> d
     parts = list(recognisers(corpora, seed))
     training = MetaTraining(epochs=epochs)
     learn_to_link(model, parts, seed, training)
-    hilander = HiLander(model, k=training.k, features=training.features)
+    hilander = HiLander(model, k=training.k, adaptive=False, features=training.features, confidence=Confidence())
     held = [
         (KnnGraph.build(faces.embeddings, DEFAULT_K), faces.labels)
         for faces in recognisers(VALIDATION_CORPORA, seed + 1)
@@ -56,7 +57,7 @@ def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> d
     strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
     hilander = replace(hilander, p_tau=strictest)
     samples = [sample(hilander, *part) for part in held]
-    replace(hilander, adaptive=True, confidence=fit(samples)).save(out)
+    replace(hilander, adaptive=True, confidence=fit(samples)).save_pretrained(out)
     return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
 
 

@@ -1,10 +1,8 @@
-"""The command ``review``: a page on which a person looks at clusters and decides about them."""
+"""The command ``review``: clusters to a page on which a person decides about them."""
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from clustering.backends.registry import PRETRAINED
-from clustering.graph.build import graph_of
 from clustering.hierarchy import Hierarchy
 from clustering.partition import consecutive, load_confidence
-from clustering.review.decisions import labels_hash
-from clustering.review.doubt import arrange
-from clustering.review.page import KEYS, PAGE, PAGE_FILES, page_content, write_keys, write_script, write_sheets
-from clustering.review.thumbnails import COLUMNS, Thumbnails
-from clustering.similarity.confidence import Confidence
+from clustering.review.page import write_page
+from clustering.review.thumbnails import Thumbnails
+from clustering.similarity.model_confidence import confidence_by_model
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, read_yaml
+from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
@@ -46,10 +41,10 @@ def review(
         embeddings: What was clustered: folder with embeddings.npy, or such a file.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces.
         out: Folder to make: review.html and what it shows.
-        hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level; without it
-            the clusters' own levels, if they have any.
-        knn: Graph of the embeddings, a folder made by knn: used for clusters of a backend that has no opinion of its
-            own on how sure they are; without it the graph is built here.
+        hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level. Without it
+            the clusters' own levels are shown, if there are any.
+        knn: Graph of the embeddings, a folder made by knn. It serves to estimate the confidence of clusters of a
+            backend without one. Without it the graph is built here.
         title: The page's heading.
     """
     labels = load_labels(clusters)
@@ -57,14 +52,8 @@ def review(
     pictures = Thumbnails.load(thumbnails)
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
-    found = arrange(faces.embeddings, labels, _confidence(clusters, labels, faces, knn, out))
-    content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, **page_content(faces.embeddings, found, levels)}  # fmt: skip
-    for name in PAGE_FILES:
-        shutil.copyfile(PAGE / name, out / name)
-    write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
-    write_keys(out / "keys", [pictures.keys[row] for row in found.rows.tolist()])
-    write_sheets(out / "sheets", pictures, found.rows)
+    confidence = _confidence(clusters, labels, faces, knn, out)
+    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
 
 
@@ -92,12 +81,9 @@ def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarra
 
 
 def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path) -> np.ndarray:
-    """The clustering's own confidence; if it has no opinion, an estimate by the function of the package's model."""
+    """The clustering's own confidence; if it has no opinion, the estimate by the packaged model's function."""
     confidence = load_confidence(clusters, len(labels))
     if confidence is not None and np.any(confidence[labels >= 0] < 1):
         return confidence
-    logger.info("%s: no confidence of its own; it is estimated", clusters)
-    settings = read_yaml(PRETRAINED["hilander"] / "config.yaml")
-    function = Confidence.of_settings(PRETRAINED["hilander"] / "config.yaml", settings["confidence"])
-    k = int(settings["k"])
-    return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), consecutive(labels))
+    logger.info("%s: no confidence of its own; estimating it", clusters)
+    return confidence_by_model(PRETRAINED["hilander"], consecutive(labels), faces, knn, out)

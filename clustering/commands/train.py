@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from clustering.backends import registry
-from clustering.learning.calibration import measure
-from clustering.learning.labelled_faces import HELD_BACK, load_labelled, split
+from clustering.learning.calibration import learn_calibrated
+from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
@@ -41,12 +41,9 @@ def train(
     if not found.learns:
         raise InputError(f"{backend} has nothing to train; choose its settings with tune")
     faces = load_labelled(embeddings, labels)
-    chosen = settings or {}
-    learned = found.learn(faces.embeddings, faces.labels, seed, **chosen)
-    measured: dict[str, Any] = {}
-    errors: dict[str, float] = {}
-    held, rest = split(faces, HELD_BACK, seed)
-    if hasattr(learned, "confidence") and len(np.unique(held.labels)) > 1:
-        measured, errors = measure(found.learn(rest.embeddings, rest.labels, seed, **chosen), held, seed, out)
-    learned.with_settings(**measured).save(out)
+    clusterer, calibration = learn_calibrated(found, faces, seed, settings or {})
+    clusterer.save_pretrained(out)
+    if calibration is not None:
+        calibration.save(out / "reliability.csv")
+    errors = {} if calibration is None else calibration.errors
     return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels)), "calibration_error": errors}

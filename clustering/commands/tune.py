@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clustering.backends import registry
-from clustering.learning.calibration import measure
-from clustering.learning.labelled_faces import load_labelled, split_identities
-from clustering.learning.tuning import graphs, search, strict
-from facerec.pipeline.files import InputError, write_table
+from clustering.learning import tuning
+from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.stage import stage
 
 
@@ -45,36 +42,17 @@ def tune(
             --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own.
         seed: Of the trials, the versions and the training.
     """
-    if trials < 1:
-        raise InputError(f"trials is {trials}; it must be at least 1")
-    found = registry.backend(backend)
-    if trainings and not found.learns:
-        raise InputError(f"{backend} has nothing to train; leave out --trainings")
-    faces = load_labelled(embeddings, labels)
-    learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
-    ways = trainings or [{}]
-    clusterers = [found.learn(learning.embeddings, learning.labels, seed, **way) for way in ways]
-    widest = max([*found.search_space.get("k", ()), *(each.k for each in clusterers)])
-    held = list(graphs(validation, int(widest), seed))
-    results = [
-        {"training": number, **result}
-        for number, clusterer in enumerate(clusterers)
-        for result in search(clusterer, held, trials, seed)
-    ]
-    write_search(out / "search.csv", results)
-    best = strict(results)
-    chosen = {name: best[name] for name in found.search_space}
-    clusterer = clusterers[best["training"]].with_settings(**chosen)
-    measured, errors = measure(clusterer, validation, seed, out)
-    if found.learns:
-        clusterer = found.learn(faces.embeddings, faces.labels, seed, **ways[best["training"]])
-    clusterer.with_settings(**chosen, **measured).save(out)
-    summary = {"score": best["score"], "default_score": results[0]["score"], "trials": len(results)}
-    return {**ways[best["training"]], **chosen, **summary, "calibration_error": errors}
-
-
-def write_search(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a row a trial, the default first."""
-    names = list(results[0])
-    lines = ([round(row[name], 6) if isinstance(row[name], float) else row[name] for name in names] for row in results)
-    write_table(path, names, lines)
+    clusterer = tuning.tune(backend, *load_labelled(embeddings, labels), trials, seed, trainings)
+    found = clusterer.tuning_
+    clusterer.save_pretrained(out)
+    found.save(out / "search.csv")
+    if found.calibration is not None:
+        found.calibration.save(out / "reliability.csv")
+    return {
+        **found.training,
+        **found.chosen,
+        "score": found.best["score"],
+        "default_score": found.trials[0]["score"],
+        "trials": len(found.trials),
+        "calibration_error": {} if found.calibration is None else found.calibration.errors,
+    }

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from facerec.pipeline.files import read_json, write_json
+from facerec.pipeline.files import new_array, read_json, write_json
 from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
 
 BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
@@ -77,7 +77,7 @@ def cached_json(path: Path, make: Callable[[], Any]) -> Any:
 
 
 def _make(path: Path, shape: tuple[int, int], dtype: type) -> None:
-    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    new_array(path, dtype, shape)
 
 
 def _mark(finished: Path, block: slice) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import faiss
@@ -14,9 +16,9 @@ from facerec.pipeline.ranks import local_rank, world_size
 QUERY_ROWS = 16_384
 SEARCH_ROWS = 131_072
 
-# Below so many numbers in the queries faiss compares them one by one. Its own bound made searches with 20 to 1,000
-# queries of length 128 up to five times slower than matrix products are.
-faiss.cvar.distance_compute_blas_threshold = min(faiss.cvar.distance_compute_blas_threshold, 1024)
+PRODUCT_NUMBERS = 1024
+"""Numbers in the queries from which on faiss multiplies matrices. Below its own bound it compares queries one by one,
+which made searches with 20 to 1,000 queries of length 128 up to five times slower."""
 
 
 def search(
@@ -75,7 +77,8 @@ def nearest(
     ids, cosines = np.empty((len(wanted), 0), np.int64), np.empty((len(wanted), 0), np.float32)
     for some in blocks(among, SEARCH_ROWS):
         rows = take(embeddings, some)
-        near, places = faiss.knn(wanted, rows, min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)
+        with _early_products():
+            near, places = faiss.knn(wanted, rows, min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)
         ids, cosines = np.hstack([ids, some[places]]), np.hstack([cosines, near])
         if ids.shape[1] > k:
             order = np.lexsort((ids, -cosines), axis=1)[:, :k]
@@ -99,6 +102,17 @@ def gpu_index(embeddings: np.ndarray, rows: np.ndarray) -> Any:
     for some in blocks(rows):
         index.add(take(embeddings, some))
     return index
+
+
+@contextmanager
+def _early_products() -> Iterator[None]:
+    """Sets faiss's bound to `PRODUCT_NUMBERS` for a while."""
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = min(before, PRODUCT_NUMBERS)
+    try:
+        yield
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
 
 
 def _order(cosines: np.ndarray, ids: np.ndarray, queries: np.ndarray) -> np.ndarray:

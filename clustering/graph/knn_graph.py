@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from clustering.graph.exact import search
-from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.embeddings import readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
 
 DEFAULT_K = 10
+CHECKED_ROWS = 256
+COSINE_TOLERANCE = 2e-3  # float16 embeddings
 
 Search = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -51,15 +53,19 @@ class KnnGraph:
 
     @classmethod
     def build(cls, embeddings: np.ndarray, k: int, find: Search = search) -> KnnGraph:
-        """Exact search; rows with fewer than `k` possible neighbours are padded with -1.
+        """Searches exactly; rows with fewer than `k` possible neighbours are padded with -1.
 
         Zero rows neither have nor are neighbours. Equal similarities are in ascending order of index.
 
         Args:
-            embeddings: float32 [n, d], unit or zero rows.
+            embeddings: [n, d] of any number type, length and memory order. Rows that are not unit are normalised.
             k: Neighbours a row.
             find: `search`, or what finds the same.
+
+        Raises:
+            InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
         """
+        embeddings = unit_rows(embeddings)
         neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
         similarities = np.zeros((len(embeddings), k), dtype=np.float32)
         rows = np.flatnonzero(readable_rows(embeddings))
@@ -72,7 +78,7 @@ class KnnGraph:
 
         Raises:
             InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
-                range or the row itself; similarities that are NaN or not cosines.
+                range or the row itself; similarities that are NaN or not the cosines of these embeddings.
         """
         neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
         similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
@@ -83,6 +89,7 @@ class KnnGraph:
             )
         for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
             _check(folder, number * BLOCK_ROWS, ids, cosines, len(embeddings))
+        _check_cosines(folder, embeddings, neighbors, similarities)
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def save(self, folder: Path) -> None:
@@ -106,3 +113,18 @@ def _check(folder: Path, first: int, ids: np.ndarray, cosines: np.ndarray, rows:
         )
     if not np.all(np.abs(cosines) <= 1.001):
         raise InputError(f"{folder / 'similarities.npy'}: NaN or values beyond [-1, 1]; they must be cosines")
+
+
+def _check_cosines(folder: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
+    """Computes the cosines of some rows again, evenly spaced: the graph may be one of other or reordered faces."""
+    for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
+        ids = np.asarray(neighbors[row])
+        cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)
+        wrong = np.abs(np.where(ids < 0, 0, cosines) - similarities[row]) > COSINE_TOLERANCE
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise InputError(
+                f"{folder / 'similarities.npy'}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
+                f"the cosine of these embeddings is {cosines[at]:.3f}; the graph is of other faces, or of another "
+                "order or measure; build it from these embeddings"
+            )

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.labelled_faces import LabelledFaces, split
+from clustering.learning.labelled_faces import HELD_BACK, LabelledFaces, split
 from clustering.learning.versions import versions
 from clustering.similarity.confidence import Confidence, evidence
 from eval.clusters.calibration import calibration_error, in_majority, reliability
@@ -128,14 +128,31 @@ def fit(found: Sequence[Sample]) -> Confidence:
     return Confidence(float(solution[-1] - slopes @ mean), *(float(slope) for slope in slopes))
 
 
-def measure(clusterer: Clusterer, held: LabelledFaces, seed: int, out: Path) -> tuple[dict[str, Any], dict[str, float]]:
-    """Measures a confidence on faces that the clusterer has not learned from, and writes reliability.csv.
+def measure(clusterer: Clusterer, held: LabelledFaces, seed: int) -> tuple[Clusterer, Calibration | None]:
+    """The clusterer with a confidence that is measured on faces that it has not learned from.
 
     Returns:
-        The setting ``confidence`` and the calibration error of each version; nothing for clusterers without it.
+        Itself and None if it has no confidence, see `Clusterer.calibrated`.
     """
-    if not hasattr(clusterer, "confidence"):
-        return {}, {}
+    if not clusterer.calibrated:
+        return clusterer, None
     calibration = calibrate(clusterer, held, seed)
-    calibration.save(out / "reliability.csv")
-    return {"confidence": calibration.confidence}, calibration.errors
+    return clusterer.with_settings(confidence=calibration.confidence), calibration
+
+
+def learn_calibrated(
+    backend: type[Clusterer], faces: LabelledFaces, seed: int, settings: Mapping[str, Any]
+) -> tuple[Clusterer, Calibration | None]:
+    """A backend that has learned from all faces, with a confidence measured after learning from half the identities.
+
+    Returns:
+        The clusterer; and the calibration, None for backends without a confidence and of fewer than two identities to
+        measure it on.
+    """
+    clusterer = backend.learn(*faces, seed, **settings)
+    held, rest = split(faces, HELD_BACK, seed)
+    if not backend.calibrated or len(np.unique(held.labels)) < 2:
+        return clusterer, None
+    _, calibration = measure(backend.learn(*rest, seed, **settings), held, seed)
+    assert calibration is not None
+    return clusterer.with_settings(confidence=calibration.confidence), calibration

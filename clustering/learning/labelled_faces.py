@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 
 HELD_BACK = 0.5
@@ -26,6 +26,50 @@ class LabelledFaces(NamedTuple):
 
     embeddings: np.ndarray
     labels: np.ndarray
+
+    @property
+    def per_identity(self) -> float:
+        """The mean number of faces of an identity."""
+        return len(self.labels) / len(np.unique(self.labels))
+
+
+def unit_faces(X: Any) -> np.ndarray:
+    """Embeddings as a user has them, as float32 rows of unit length; zero rows are faces that could not be read.
+
+    Args:
+        X: Numbers [n, d] of any type, length and memory order, or lists. Contiguous float32 rows of unit length are
+            returned as they are, memory maps included.
+
+    Raises:
+        InputError: Other shapes or types, no face, or NaN or infinite values; it names the row.
+    """
+    X = np.asarray(X)
+    if not X.size:
+        raise InputError(f"embeddings: {X.dtype} of shape {list(X.shape)}; expected at least one face")
+    return np.ascontiguousarray(unit_rows(X))
+
+
+def labelled(X: Any, y: Any) -> LabelledFaces:
+    """Faces with their identities, without those that are unreadable or unknown.
+
+    Args:
+        X: Embeddings [n, d], see `unit_faces`.
+        y: Whole numbers [n], the identities; negative for unknown.
+
+    Raises:
+        InputError: Unusable embeddings; identities of another number or type; no face that is known.
+    """
+    faces, known = unit_faces(X), np.asarray(y)
+    if known.shape != (len(faces),) or known.dtype.kind not in "iu":
+        raise InputError(
+            f"identities are {known.dtype} of shape {list(known.shape)} for {len(faces)} faces; expected a whole "
+            "number each"
+        )
+    rows = np.flatnonzero((known >= 0) & readable_rows(faces))
+    if not len(rows):
+        raise InputError("no face that is readable and of known identity; nothing can be learned")
+    known = known.astype(np.int64, copy=False)
+    return LabelledFaces(faces, known) if len(rows) == len(faces) else LabelledFaces(faces[rows], known[rows])
 
 
 def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:

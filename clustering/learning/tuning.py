@@ -1,25 +1,25 @@
-"""The command ``tune``: hyper-parameters of any backend, chosen on labelled faces in one and the same way."""
+"""Tuning: hyper-parameters of any backend, chosen on labelled faces in one and the same way."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import hmean, qmc
+from scipy.stats import hmean
 from tqdm import tqdm
 
-from clustering.clusterer import Clusterer
+from clustering.backends.registry import backend as class_of
+from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.calibration import Calibration, measure
+from clustering.learning.labelled_faces import LabelledFaces, labelled, split_identities
+from clustering.learning.proposals import candidates, strict
 from clustering.learning.versions import versions
-from clustering.settings import Range
-from eval.clusters.scores import scores
-
-NARROW = 0.1
-NEAR_BEST, STRICT = 0.99, 0.75
+from eval.clusters import scores
+from facerec.pipeline.files import InputError, write_table
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,88 @@ class Version:
     labels: np.ndarray
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How a clusterer was tuned.
+
+    Attributes:
+        trials: A row a trial, see `search`; the default first.
+        best: The chosen one.
+        training: The settings of the training that it belongs to.
+        chosen: Its settings.
+        calibration: Of the confidence; None for backends without one.
+    """
+
+    trials: Sequence[Mapping[str, Any]]
+    best: Mapping[str, Any]
+    training: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+    calibration: Calibration | None
+
+    def save(self, path: Path) -> None:
+        """Writes search.csv: a row a trial."""
+        names = list(self.trials[0])
+        lines = (
+            [round(row[name], 6) if isinstance(row[name], float) else row[name] for name in names]
+            for row in self.trials
+        )
+        write_table(path, names, lines)
+
+
+def tune(
+    backend: str,
+    X: Any,
+    y: Any,
+    trials: int = 40,
+    seed: int = 0,
+    trainings: Sequence[Mapping[str, Any]] | None = None,
+) -> Clusterer:
+    """A backend with hyper-parameters that are chosen on labelled faces, as the command ``tune`` does it.
+
+    Args:
+        backend: Its name, see `BACKENDS`.
+        X: Embeddings [n, d] of labelled faces, see `Clusterer.fit`.
+        y: Whole numbers [n], the identities; -1 for unknown.
+        trials: Settings to try, for each training.
+        seed: Of the trials, the versions and the training.
+        trainings: Settings of `Clusterer.learn`, of which the best are taken; by default the backend's own.
+
+    Returns:
+        The clusterer. Its ``tuning_`` says how it was found.
+
+    Raises:
+        InputError: Unusable faces or settings; too few identities.
+    """
+    found = class_of(backend)
+    if trials < 1:
+        raise InputError(f"trials is {trials}; it must be at least 1")
+    if trainings and not found.learns:
+        raise InputError(f"{backend} has nothing to train; leave out --trainings")
+    faces, ways = labelled(X, y), trainings or [{}]
+    learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
+    clusterers = [found.learn(*learning, seed, **way) for way in ways]
+    results = compared(clusterers, validation, trials, seed)
+    best = strict(results)
+    chosen, way = {name: best[name] for name in found.search_space}, ways[best["training"]]
+    clusterer, calibration = measure(clusterers[best["training"]].with_settings(**chosen), validation, seed)
+    if found.learns:
+        measured = {} if calibration is None else {"confidence": calibration.confidence}
+        clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
+    clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
+    return clusterer
+
+
+def compared(clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int) -> list[dict[str, Any]]:
+    """The trials of several clusterers of one backend, a row each, with the number of the clusterer as ``training``."""
+    widest = max([*clusterers[0].search_space.get("k", ()), *(each.k for each in clusterers)])
+    held = list(graphs(faces, int(widest), seed))
+    return [
+        {"training": number, **result}
+        for number, clusterer in enumerate(clusterers)
+        for result in search(clusterer, held, trials, seed)
+    ]
+
+
 def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
     """Scores settings on all versions; the first are the clusterer's own.
 
@@ -39,12 +121,13 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
+    estimates: dict[str, dict[int, np.ndarray]] = {each.name: {} for each in validation}
     total = trials if clusterer.search_space else 1
     for settings in tqdm(candidates(clusterer, total, seed, results), "tuning", total, unit="trial", disable=None):
         row: dict[str, Any] = dict(settings)
         trial = clusterer.with_settings(**settings)
         found = {
-            each.name: scores(each.labels, trial.cluster(each.graph.narrowed(trial.k)).labels) for each in validation
+            each.name: scores(each.labels, labels_of(trial, each.graph, estimates[each.name])) for each in validation
         }
         values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
         row["score"] = float(hmean(values, axis=None))
@@ -55,74 +138,20 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     return results
 
 
-def candidates(
-    clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """The clusterer's own settings, then half over the declared ranges, a quarter around the best so far, and a quarter
-    around the strict one so far, with its choices from lists.
+def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, np.ndarray]) -> np.ndarray:
+    """Int64 [n]: the clusters of a graph for one of many settings.
 
     Args:
-        clusterer: With its declared ranges.
-        trials: How many, its own settings counted.
-        seed: Of the Latin hypercubes.
-        results: The rows of the trials before, added by the caller.
+        trial: With the settings.
+        graph: With as many neighbours as any settings may want.
+        estimates: What `TwoStep` backends estimate of this graph, by k; it is filled here.
     """
-    ranges, quarter = clusterer.search_space, (trials - 1) // 4
-    yield {name: getattr(clusterer, name) for name in ranges}
-    yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
-    if quarter:
-        yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
-        chosen = strict(results)
-        near = {
-            name: declared if isinstance(declared, tuple) else [chosen[name]]
-            for name, declared in narrowed(ranges, chosen).items()
-        }
-        yield from hypercube(near, quarter, seed + 2)
-
-
-def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Settings spread evenly over ranges and lists: a Latin hypercube."""
-    if count:
-        for point in qmc.LatinHypercube(len(ranges), rng=np.random.default_rng(seed)).random(count):
-            yield {name: pick(choices, x) for (name, choices), x in zip(ranges.items(), point, strict=True)}
-
-
-def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any]) -> dict[str, Range]:
-    """A tenth of each range on either side of a trial's value; lists are whole."""
-    found: dict[str, Range] = {}
-    for name, declared in ranges.items():
-        if isinstance(declared, tuple):
-            low, high = declared
-            reach = NARROW * (high - low)
-            found[name] = (max(row[name] - reach, low), min(row[name] + reach, high))
-        else:
-            found[name] = declared
-    return found
-
-
-def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The trial with the highest score."""
-    return max(results, key=lambda result: result["score"])
-
-
-def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Of the trials that are nearly as good as the best, the one than which three quarters have no higher precision.
-
-    Unlabelled faces are of more people than labelled ones, so that strangers are joined there at thresholds that part
-    all people here. The score falls slowly towards stricter settings and at once towards looser ones; the strictest of
-    all may be strict by chance.
-    """
-    least = NEAR_BEST * best_of(results)["score"]
-    near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
-    return near[math.ceil(STRICT * (len(near) - 1))]
-
-
-def pick(choices: Range, position: float) -> Any:
-    """The value at a position in [0, 1) of a range or a list; of a range rounded to three digits."""
-    if isinstance(choices, tuple):
-        low, high = choices
-        return round(float(low + position * (high - low)), 3)
-    return choices[int(position * len(choices))]
+    graph = graph.narrowed(trial.k)
+    if not isinstance(trial, TwoStep):
+        return trial.cluster(graph).labels
+    if trial.k not in estimates:
+        estimates[trial.k] = trial.estimate(graph)
+    return trial.decide(graph, estimates[trial.k]).labels
 
 
 def graphs(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:

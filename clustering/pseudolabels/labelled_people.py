@@ -1,4 +1,4 @@
-"""Unlabelled faces of people who are labelled already: found, so that nobody is taught as two."""
+"""Finds the unlabelled faces of people who are labelled already, so that nobody is taught as two classes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,33 @@ from typing import Any
 
 import numpy as np
 
+from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.similarity.centres import centres, nearest
-from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
-from facerec.pipeline.files import InputError
+from facerec.pipeline.embeddings import readable_rows
 
-COHORT = 10
-RIVAL, STRANGERS = 0.5, 0.5
+LEAST_PEOPLE = 3
+"""With fewer, no person has two others to be compared with."""
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """The score of a face for a labelled person, see `find_labelled_people`.
+
+    All three were chosen on random draws of LFW's people other than those that benchmarks/pseudolabels.py measures.
+
+    Attributes:
+        cohort: People near the face whose mean cosine counts against it.
+        rival: Weight of the cosine of the person's centre with the nearest cluster that the face is not in.
+        strangers: Weight of the face's mean cosine with the cohort.
+    """
+
+    cohort: int = 10
+    rival: float = 0.5
+    strangers: float = 0.5
+
+
+SCORE = ScoreSettings()
 
 
 @dataclass(frozen=True)
@@ -22,8 +42,8 @@ class Overlap:
 
     Attributes:
         person: int64 [n]: the label of that person, -1 for nobody.
-        score: float32 [n], see `find`.
-        threshold: From which score on a face counts as found by itself.
+        score: float32 [n], see `find_labelled_people`.
+        threshold: Least score of a face that is found by itself.
     """
 
     person: np.ndarray
@@ -40,43 +60,46 @@ class Overlap:
         }
 
 
-def find(
-    embeddings: np.ndarray, labels: np.ndarray, labelled: EmbeddingSet, false_match: float,
-    others: EmbeddingSet | None = None,
+def find_labelled_people(
+    embeddings: np.ndarray, labels: np.ndarray, labelled: LabelledFaces, false_match: float,
+    others: LabelledFaces | None = None, settings: ScoreSettings = SCORE,
 ) -> Overlap:  # fmt: skip
     """Finds the unlabelled faces of labelled people.
 
-    The score of a face is its cosine with a near person's centre (`_score`), less half of what else that centre is near
-    to (the nearest cluster that the face is not in: a person's own faces are nearer to it than a lookalike's), less
-    half of what else the face is near to (its mean cosine with the next `COHORT` people). Faces of other people, or
-    without them the labelled faces against all people but their own, are scored in the same way; the threshold is the
-    smallest that at most `false_match` of them reach, every person counting alike (`_threshold`). If more than half of
-    a cluster's faces reach it for one person, then its other faces are that person's, too.
+    The score of a face for a person is ``cosine - rival * r - strangers * s``:
+
+    - ``cosine``: of the face with the person's centre;
+    - ``r``: of that centre with the nearest cluster that the face is not in. A person's own faces are nearer to the
+      centre than a lookalike's;
+    - ``s``: the face's mean cosine with the next ``cohort`` people.
+
+    The threshold is the smallest that at most a share `false_match` of other people's faces reach, every person
+    counting alike (`_threshold`). The other people are `others`, or else the labelled faces, each scored against all
+    people but its own. If more than half of a cluster's faces reach it for one person, its other faces are that
+    person's, too.
 
     Args:
         embeddings: float32 [n, d], unit rows, or zero rows for faces that could not be read.
         labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
-        labelled: Of the same recogniser, with labels; those of -1 are left out.
+        labelled: By the same recogniser, of `LEAST_PEOPLE` or more.
         false_match: Share of other people's faces that may be taken for a labelled person's.
-        others: Faces of people of whom none is labelled, with labels. A recogniser that was trained on the labelled
-            people keeps these apart better than it does others: then the threshold holds for people like these only.
-
-    Raises:
-        InputError: No labels, fewer than three people, or embeddings of another length.
+        others: Faces of people of whom none is labelled. A recogniser that was trained on the labelled people keeps
+            these apart better than it does others. With `others` the threshold holds for people like these.
+        settings: Of the score.
     """
-    people, faces, number = _people(labelled, embeddings.shape[1])
-    persons, _, _ = centres(faces, number)
-    cluster = np.where(labels >= 0, labels, labels.max(initial=-1) + 1 + np.arange(len(labels)))
-    rivals = _Rivals.of(persons, centres(embeddings, consecutive(cluster))[0])
+    people, number = np.unique(labelled.labels, return_inverse=True)
+    persons, _, _ = centres(labelled.embeddings, number)
+    cluster = consecutive(np.where(labels >= 0, labels, labels.max(initial=-1) + 1 + np.arange(len(labels))))
+    rivals = _Rivals.of(persons, centres(embeddings, cluster)[0])
     readable = readable_rows(embeddings)
-    who, score = _score(*nearest(embeddings, persons, COHORT + 1), rivals, consecutive(cluster))
+    who, score = _score(*nearest(embeddings, persons, settings.cohort + 1), rivals, cluster, settings)
     score = np.where(readable, score, -np.inf).astype(np.float32)
     if others is None:
-        near = _without_own(*nearest(faces, persons, COHORT + 2), number)
+        near = _without_own(*nearest(labelled.embeddings, persons, settings.cohort + 2), number)
     else:
-        _, faces, number = _people(others, embeddings.shape[1])
-        near = nearest(faces, persons, COHORT + 1)
-    _, impostors = _score(*near, rivals, np.full(len(faces), -1))
+        number = np.unique(others.labels, return_inverse=True)[1]
+        near = nearest(others.embeddings, persons, settings.cohort + 1)
+    _, impostors = _score(*near, rivals, np.full(len(number), -1), settings)
     threshold = _threshold(impostors, number, false_match)
     person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
     return Overlap(np.where(person >= 0, people[person], -1), score, threshold)
@@ -101,41 +124,26 @@ class _Rivals:
         return np.where(first, self.cosines[person, 0], self.cosines[person, 1])
 
 
-def _people(labelled: EmbeddingSet, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels of the people [p]; readable faces of known identity [m, d]; and the number of each one's person [m]."""
-    if labelled.labels is None:
-        raise InputError(f"{labelled.path}: no labels.npy beside the embeddings; the labelled faces need one")
-    if labelled.embeddings.shape[1] != dimension:
-        raise InputError(
-            f"{labelled.path}: embeddings of length {labelled.embeddings.shape[1]}, the unlabelled ones of "
-            f"{dimension}; embed both with the same model"
-        )
-    rows = np.flatnonzero((labelled.labels >= 0) & labelled.readable)
-    people, number = np.unique(labelled.labels[rows], return_inverse=True)
-    if len(people) < 3:
-        raise InputError(f"{labelled.path}: {len(people)} labelled people; at least 3 are needed to choose a threshold")
-    return people, np.asarray(labelled.embeddings[rows]), number
+def _score(
+    ids: np.ndarray, cosines: np.ndarray, rivals: _Rivals, own: np.ndarray, settings: ScoreSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """The person [n] and the score [n] of faces, given the people nearest to them [n, k] and their clusters [n].
 
-
-def _score(ids: np.ndarray, cosines: np.ndarray, rivals: _Rivals, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The person [n] and the score [n] of faces, given the people nearest to them, their own left out, and clusters.
-
-    Of the two nearest people that one is taken whose cosine is higher after its rival's half is off.
+    Of the two nearest people the one with the higher ``cosine - rival * r`` is taken.
     """
     rows = np.arange(len(ids))
-    first = [cosines[:, j] - RIVAL * rivals.cosine(ids[:, j], own) for j in (0, 1)]
+    first = [cosines[:, j] - settings.rival * rivals.cosine(ids[:, j], own) for j in (0, 1)]
     best = np.argmax(first, axis=0)
-    cohort = min(COHORT, len(rivals.clusters) - 2)
+    cohort = min(settings.cohort, len(rivals.clusters) - 2)
     strangers = (cosines[:, : cohort + 1].sum(axis=1) - cosines[rows, best]) / cohort
-    return ids[rows, best], np.max(first, axis=0) - STRANGERS * strangers
+    return ids[rows, best], np.max(first, axis=0) - settings.strangers * strangers
 
 
 def _threshold(scores: np.ndarray, number: np.ndarray, share: float) -> float:
-    """The smallest threshold that at most a share of the scores [m] reach, those of a person [m] weighing 1 in all.
+    """The smallest threshold that at most a share of the scores [m] reach; a person's scores weigh 1 together.
 
-    One more person above all scores is counted in: with few people the highest scores are no measure of what others'
-    will be, and so the share holds on average for people who were not looked at (conformal prediction, Vovk et al.
-    2005), short of -inf, which everybody reaches, for a share of 1.
+    One more person counts as above all scores. Then the share holds on average for people who were not looked at, even
+    if there are few (conformal prediction, Vovk et al. 2005). For a share of 1 it is -inf, which everybody reaches.
     """
     if share >= 1:
         return -np.inf

@@ -1,20 +1,62 @@
-"""New faces joined to the clusters of old ones."""
+"""Adds new faces to an existing clustering, which stays as it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
-from clustering.partition import components, consecutive
-from clustering.similarity.centres import belonging, centres, nearest, other_centre, sample
+from clustering.partition import components, consecutive, own_cluster_size
+from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
+from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
+
+
+def assign_new_faces(
+    old: np.ndarray, labels: np.ndarray, new: np.ndarray, similarity: float | None = None, min_size: int = 2
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Adds new faces to clusters: each joins a cluster, founds one with others, or stays unassigned.
+
+    Args:
+        old: float32 [n, d], unit rows: the clustered embeddings.
+        labels: int64 [n], their clusters; negative for unassigned.
+        new: float32 [m, d], unit rows, by the same recogniser; zero rows stay unassigned.
+        similarity: Least cosine of a face with the centre of the cluster that it joins. By default it is measured on
+            the old faces, see `Joining`.
+        min_size: Least faces that found a cluster.
+
+    Returns:
+        int64 [m] labels: an old cluster's, a new one counted on from their largest, or -1 for unassigned faces.
+        float32 [m] confidence: the probability that a cosine is one with the face's own identity, see `Likeness`; 0
+        for unassigned faces. And a summary for JSON.
+    """
+    numbers, agreement = consecutive(labels), None
+    if similarity is None:
+        joining = Joining.measured(old, numbers)
+        similarity, agreement = joining.similarity, round(joining.agreement, 6)
+    joined, cosines = assign_to_clusters(old, numbers, new, similarity)
+    founded = found_clusters(new, joined < 0, similarity, min_size)
+    founding = founded >= 0
+    cosines = np.where(founding, cosine_to_rest_of_cluster(new, founded), cosines)
+    found = np.where(founding, founded + labels.max(initial=-1) + 1, _names(labels, numbers)[joined]).astype(np.int64)
+    confidence = Likeness.of_clusters(old, numbers).probability(cosines)
+    summary = {
+        "faces": len(new),
+        "joined": int(np.count_nonzero(joined >= 0)),
+        "founding": int(np.count_nonzero(founding)),
+        "unassigned": int(np.count_nonzero(found < 0)),
+        "new_clusters": int(founded.max(initial=-1)) + 1,
+        "similarity": round(similarity, 6),
+        "agreement_of_old_faces": agreement,
+    }
+    return found, np.where(found < 0, 0, confidence).astype(np.float32), summary
 
 
 @dataclass(frozen=True)
 class Joining:
-    """From which cosine with a cluster's centre on a face joins it, and how well that does on the old faces.
+    """The least cosine of a face with the centre of the cluster that it joins, and how well it does on the old faces.
 
     Attributes:
         similarity: The cosine.
@@ -27,16 +69,15 @@ class Joining:
 
     @classmethod
     def measured(cls, embeddings: np.ndarray, labels: np.ndarray) -> Joining:
-        """The cosine with the best agreement, each old face being taken out of its cluster and looked at as new.
+        """The cosine with the best agreement. Each old face is taken out of its cluster and looked at as new.
 
         Args:
             embeddings: float32 [n, d], unit rows; zero rows do not count.
             labels: int64 [n], consecutive from 0; unassigned faces (-1) belong nowhere.
         """
         rows = sample(np.flatnonzero(readable_rows(embeddings)))
-        sizes = np.bincount(labels[labels >= 0], minlength=1)
-        member = (labels[rows] >= 0) & (sizes[labels[rows]] > 1)
-        own = belonging(embeddings, labels)[rows]
+        member = own_cluster_size(labels)[rows] > 1
+        own = cosine_to_rest_of_cluster(embeddings, labels)[rows]
         other = other_centre(embeddings, labels, rows)
         found = np.sort(own[member & (own > other)])[::-1]
         stray = np.sort(other[~member])[::-1]
@@ -58,7 +99,7 @@ def assign_to_clusters(
         old: float32 [n, d], the clustered embeddings.
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         new: float32 [m, d].
-        similarity: Cosine with the nearest centre from which on a face joins.
+        similarity: Least cosine with the nearest centre of a face that joins.
 
     Returns:
         int64 [m], -1 for none; and float32 [m], the cosine with the nearest centre, -1 without one.
@@ -72,7 +113,7 @@ def assign_to_clusters(
 
 
 def found_clusters(new: np.ndarray, free: np.ndarray, similarity: float, min_size: int) -> np.ndarray:
-    """Clusters of the free faces among themselves: components of the edges between nearest neighbours.
+    """Clusters the free faces among themselves: components of the edges between nearest neighbours.
 
     Args:
         new: float32 [m, d].
@@ -91,3 +132,10 @@ def found_clusters(new: np.ndarray, free: np.ndarray, similarity: float, min_siz
         group = components(len(rows), sources, graph.neighbors[sources, places])
         labels[rows] = np.where(np.bincount(group)[group] >= min_size, group, -1)
     return consecutive(labels)
+
+
+def _names(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Int64 [clusters + 1]: the label of each number; the last entry is -1."""
+    rows = np.flatnonzero(numbers >= 0)
+    first = rows[np.unique(numbers[rows], return_index=True)[1]]
+    return np.append(labels[first], -1)

@@ -61,7 +61,7 @@ def labels_hash(labels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels, dtype="<i8").tobytes()).hexdigest()
 
 
-def apply(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
+def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Labels as the person wants them.
 
     Args:
@@ -69,8 +69,8 @@ def apply(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
         decisions: As `load_decisions` gives them.
 
     Returns:
-        int64 [n]: merged clusters have the lowest of their numbers, parts that leave a cluster new ones from
-        ``labels.max() + 1`` in ascending order of cluster; dropped and excluded faces have -1; all else is as it was.
+        int64 [n]. Merged clusters have the lowest of their numbers. Parts that leave a cluster have new numbers from
+        ``labels.max() + 1`` on, in ascending order of cluster. Dropped and excluded faces have -1.
     """
     clusters = int(labels.max(initial=-1)) + 1
     numbers = np.append(merged(clusters, decisions.merge), -1)  # the last is that of label -1
@@ -84,7 +84,7 @@ def apply(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     return result
 
 
-def kept(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
+def kept_faces(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Bool [n]: faces of clusters that the person kept, less those that they excluded."""
     clusters = np.zeros(int(labels.max(initial=-1)) + 2, bool)
     clusters[sorted(decisions.keep)] = True

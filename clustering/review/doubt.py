@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, consecutive
-from clustering.similarity.confidence import fellowship
+from clustering.partition import cluster_sums, consecutive, own_cluster_size
+from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
 from facerec.pipeline.embeddings import normalize
 
 CANDIDATES = 4
@@ -46,7 +46,7 @@ class Arrangement:
 
     def between(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Float64 [p]: mean cosine of a face of cluster i and one of cluster j, by their places in `names`."""
-        return _mean_cosine(self.sums[i], self.sizes[i], self.sums[j], self.sizes[j])
+        return mean_cosine_between(self.sums[i], self.sizes[i], self.sums[j], self.sizes[j])
 
 
 class Candidates(NamedTuple):
@@ -88,14 +88,13 @@ def arrange(embeddings: np.ndarray, labels: np.ndarray, confidence: np.ndarray) 
         confidence: float32 [n] in [0, 1].
     """
     numbers = consecutive(labels)
-    fit, alone = fellowship(embeddings, numbers)
-    fit[alone] = 1
+    fit = cosine_to_rest_of_cluster(embeddings, numbers)
+    fit[own_cluster_size(numbers) <= 1] = 1
     assigned = np.flatnonzero(numbers >= 0)
     own = numbers[assigned]
     sizes = np.bincount(own)
     sums = cluster_sums(embeddings, numbers)
-    squares = np.einsum("cd,cd->c", sums, sums, dtype=np.float64)
-    cohesion = np.where(sizes == 1, 1, (squares - sizes) / np.maximum(sizes * (sizes - 1), 1))
+    cohesion = mean_pair_cosine(sums, sizes)
     mean = np.bincount(own, confidence[assigned]) / sizes
     order = np.lexsort((cohesion, mean))
     place = np.argsort(order)
@@ -189,10 +188,5 @@ def _compared(
     numbers[clusters.rows[chosen]] = inverse.ravel()
     sums = cluster_sums(embeddings, numbers) if len(keys) else clusters.sums[:0]
     owner = keys[:, 0]
-    similarity = _mean_cosine(sums, sizes, clusters.sums[owner] - sums, clusters.sizes[owner] - sizes)
+    similarity = mean_cosine_between(sums, sizes, clusters.sums[owner] - sums, clusters.sizes[owner] - sizes)
     return Merges(owner, np.full(len(keys), level), keys[:, 1], sizes, similarity)
-
-
-def _mean_cosine(a: np.ndarray, a_sizes: np.ndarray, b: np.ndarray, b_sizes: np.ndarray) -> np.ndarray:
-    """Float64 [p]: mean over all pairs of a face here and one there, from the sums of their embeddings [p, d]."""
-    return np.einsum("pd,pd->p", a, b, dtype=np.float64) / (a_sizes * b_sizes)

@@ -1,9 +1,10 @@
-"""The files of the review page."""
+"""The review page: a folder with a page on which a person looks at clusters and decides about them."""
 
 from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,17 +14,53 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from clustering.review.doubt import Arrangement, candidates, duplicates, merges, parts
+from clustering.review.decisions import labels_hash
+from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
 
-PAGE = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent / "assets"
 PAGE_FILES = ("review.html", "review.css", "clusters.js", "decisions.js", "cards.js", "review.js")
 KEYS = 4096
 """Names of faces in one script."""
 PAIRS = 5000
 """Most pairs of clusters and most merges that the page shows."""
 QUALITY = 85
+"""Of the sheets' JPEG files."""
+
+
+def write_page(
+    out: Path,
+    title: str,
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    levels: Sequence[np.ndarray],
+    pictures: Thumbnails,
+) -> Arrangement:
+    """Writes the page into an existing folder: review.html is opened in a browser.
+
+    Args:
+        out: The folder.
+        title: The page's heading.
+        embeddings: float32 [n, d], unit or zero rows.
+        labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
+        confidence: float32 [n] in [0, 1], see `arrange`.
+        levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
+        pictures: Of the n faces.
+
+    Returns:
+        The clusters as the page shows them.
+    """
+    clusters = arrange(embeddings, labels, confidence)
+    content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, **page_content(embeddings, clusters, levels)}  # fmt: skip
+    for name in PAGE_FILES:
+        shutil.copyfile(ASSETS / name, out / name)
+    _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
+    _write_keys(out / "keys", [pictures.keys[row] for row in clusters.rows.tolist()])
+    _write_sheets(out / "sheets", pictures, clusters.rows)
+    return clusters
 
 
 def page_content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -62,20 +99,20 @@ def _floats(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
 
 
-def write_script(path: Path, text: str) -> None:
+def _write_script(path: Path, text: str) -> None:
     """Writes JavaScript in ASCII: json.dumps has escaped everything else."""
     write_lines(path, [text])
 
 
-def write_keys(folder: Path, keys: Sequence[str]) -> None:
+def _write_keys(folder: Path, keys: Sequence[str]) -> None:
     """Writes the faces' names, in the order of the page, in scripts of `KEYS` each."""
     folder.mkdir()
     for number, start in enumerate(range(0, len(keys), KEYS)):
         names = json.dumps(keys[start : start + KEYS])
-        write_script(folder / f"{number:05d}.js", f"window.REVIEW.named({number}, {names});")
+        _write_script(folder / f"{number:05d}.js", f"window.REVIEW.named({number}, {names});")
 
 
-def write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
+def _write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
     """Writes the faces, in the order of the page, as sheets of COLUMNS by COLUMNS thumbnails."""
     folder.mkdir()
 

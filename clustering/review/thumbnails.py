@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facerec.pipeline.contact_sheet import contact_sheet
 from facerec.pipeline.files import InputError, load_array, load_keys
 
 COLUMNS = 16
@@ -73,11 +74,6 @@ class Thumbnails:
 
     def sheet(self, rows: np.ndarray) -> np.ndarray:
         """Up to COLUMNS * COLUMNS pictures on one, line by line; grey where there is none."""
-        side = self.size
-        picture = np.full((COLUMNS * side, COLUMNS * side, 3), BLANK, np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            top, left = place // COLUMNS * side, place % COLUMNS * side
-            face = self.read(row)
-            if face is not None:
-                picture[top : top + side, left : left + side] = face
-        return picture
+        pictures = [self.read(row) for row in rows.tolist()]
+        lines = [pictures[first : first + COLUMNS] for first in range(0, COLUMNS * COLUMNS, COLUMNS)]
+        return contact_sheet(lines, COLUMNS, self.size, BLANK)

@@ -1,4 +1,4 @@
-"""Faces and the centres of their clusters: how near to its own, how near to another's, and what that says."""
+"""Cosines of faces with their own cluster and with the nearest other one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def centres(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
     return sums / np.maximum(lengths, TINY)[:, None], lengths / np.maximum(sizes, 1), sizes
 
 
-def belonging(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def cosine_to_rest_of_cluster(
+    embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Float32 [n]: each face's cosine with the (weighted) mean of its cluster's other faces; 0 where there is none.
 
+    With ``S`` the weighted sum of a cluster, the mean of the others has the direction ``S - w x`` for a face ``x`` of
+    weight ``w``.
+
     Args:
-        embeddings: float32 [n, d].
+        embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], consecutive from 0; -1 for unassigned.
-        weights: float32 [n], of a face in its cluster's mean; ones by default.
+        weights: float32 [n], of each face in its cluster's mean; ones by default.
     """
     weights = np.ones(len(labels), np.float32) if weights is None else weights
     rows = np.flatnonzero(labels >= 0)
@@ -53,20 +58,45 @@ def belonging(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | 
     return cosines
 
 
-def nearest(queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of `among` with the highest cosine to each query, exact.
+def mean_pair_cosine(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Float64 [clusters]: the mean cosine of two faces of a cluster, 1 for a face alone.
+
+    The embeddings of m faces sum up to S, and the cosines of their m (m - 1) ordered pairs to ``|S|^2 - m``.
+
+    Args:
+        sums: float32 [clusters, d], see `cluster_sums`.
+        sizes: int64 [clusters], faces, at least 1.
+    """
+    squares = np.einsum("cd,cd->c", sums, sums, dtype=np.float64)
+    return np.where(sizes == 1, 1, (squares - sizes) / np.maximum(sizes * (sizes - 1), 1))
+
+
+def mean_cosine_between(a: np.ndarray, a_sizes: np.ndarray, b: np.ndarray, b_sizes: np.ndarray) -> np.ndarray:
+    """Float64 [p]: the mean cosine over all pairs of a face here and a face there.
+
+    Args:
+        a: float32 [p, d], the sums of clusters' embeddings.
+        a_sizes: int64 [p], their faces.
+        b: float32 [p, d], the sums of other clusters.
+        b_sizes: int64 [p], their faces.
+    """
+    return np.einsum("pd,pd->p", a, b, dtype=np.float64) / (a_sizes * b_sizes)
+
+
+def nearest(queries: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of `candidates` with the highest cosine to each query, exact.
 
     Args:
         queries: float32 [q, d], unit or zero rows; may be a memory map.
-        among: float32 [a, d], unit rows.
+        candidates: float32 [a, d], unit rows.
         k: How many; at most `a` are found.
 
     Returns:
         int64 [q, min(k, a)] rows and float32 cosines, descending.
     """
-    k, rows = min(k, len(among)), np.arange(len(among))
-    index = search.gpu_index(among, rows)
-    found = [search.nearest(np.ascontiguousarray(some), among, rows, k, index) for some in blocks(queries, BLOCK)]
+    k, rows = min(k, len(candidates)), np.arange(len(candidates))
+    index = search.gpu_index(candidates, rows)
+    found = [search.nearest(np.ascontiguousarray(some), candidates, rows, k, index) for some in blocks(queries, BLOCK)]
     if not found:
         return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
     ids, cosines = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -12,12 +12,12 @@ import numpy as np
 from scipy.special import expit
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums
+from clustering.partition import cluster_sums, own_cluster_size
+from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, blocks
 
 BLOCK = 8192
-TINY = 1e-6
 LEAST_MEAN = 1e-2
 
 
@@ -72,10 +72,13 @@ class Confidence:
 def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What speaks for a face's place in its cluster.
 
-    Its cosine with the mean of the cluster's other faces; the mean similarity of its neighbours inside the cluster
-    less the highest of one outside (either 0 if there is none); and the neighbours inside as a share of those that
-    could be: of all its neighbours, or of the cluster's other faces if they are fewer. Nothing depends on the
-    embedding's dimension or, where neighbours suffice, on the cluster's size.
+    Three numbers, none of which depends on the embedding's dimension or, while neighbours suffice, on the cluster's
+    size:
+
+    - the cosine with the mean of the cluster's other faces;
+    - the mean similarity of neighbours inside the cluster less the highest of one outside; 0 for either if there is
+      none;
+    - neighbours inside as a share of all neighbours, or of the cluster's other faces if these are fewer.
 
     Args:
         graph: Of n faces.
@@ -85,8 +88,9 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
         float32 [n, 3], 0 where there are no other faces; and bool [n], True there and for unassigned faces.
     """
     scale = CorpusScale.of(graph)
-    cosines, alone = fellowship(graph.embeddings, labels, scale)
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    cosines, sizes = cosine_to_rest_of_cluster(graph.embeddings, labels), own_cluster_size(labels)
+    if scale.common:
+        cosines = _corrected_cosine_to_rest(graph.embeddings, labels, sizes, scale)
     found = np.zeros((len(labels), 3), dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -95,36 +99,29 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
         count = inside.sum(axis=1)
         mean = np.where(inside, similarities, 0).sum(axis=1) / np.maximum(count, 1)
         outside = np.where(valid & ~inside, similarities, -np.inf).max(axis=1, initial=-np.inf)
-        possible = np.maximum(np.minimum(valid.sum(axis=1), sizes[labels[rows]] - 1), 1)
+        possible = np.maximum(np.minimum(valid.sum(axis=1), sizes[rows] - 1), 1)
         found[rows] = np.stack(
             [cosines[rows], mean - np.where(np.isinf(outside), 0, outside), count / possible], axis=1
         )
+    alone = sizes <= 1
     found[alone] = 0
     return found, alone
 
 
-def fellowship(
-    embeddings: np.ndarray, labels: np.ndarray, scale: CorpusScale | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each face's cosine with the mean of the other faces of its cluster.
+def _corrected_cosine_to_rest(
+    embeddings: np.ndarray, labels: np.ndarray, sizes: np.ndarray, scale: CorpusScale
+) -> np.ndarray:
+    """Float32 [n]: `cosine_to_rest_of_cluster` as it would be if all cosines were corrected, see `CorpusScale`.
 
-    Returns:
-        float32 [n], 0 where there are no others; and bool [n], True there.
+    A face's cosine with the mean of m others is its mean cosine with them over the length of their mean. The square of
+    that length is the mean of their own cosines. Both means are corrected as single cosines are.
     """
     sums = cluster_sums(embeddings, labels)
-    squares = np.einsum("cd,cd->c", sums, sums)
-    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
-    alone = (labels < 0) | (sizes[labels] == 1 if len(sizes) else True)
-    belonging = np.zeros(len(labels), dtype=np.float32)
-    for start in range(0, len(labels), BLOCK):
-        rows = start + np.flatnonzero(~alone[start : start + BLOCK])
-        faces, clusters = embeddings[rows], labels[rows]
-        own = np.einsum("nd,nd->n", faces, faces)
-        dots = np.einsum("nd,nd->n", sums[clusters], faces)  # x(S - x) = xS - xx, and likewise for |S - x|
-        length = np.sqrt(np.maximum(squares[clusters] - 2 * dots + own, TINY))
-        belonging[rows] = (dots - own) / length
-        if scale is not None and scale.common:
-            others = np.maximum(sizes[clusters] - 1, 1)
-            pairs, mean = scale.corrected((dots - own) / others), scale.corrected((length / others) ** 2)
-            belonging[rows] = np.clip(pairs / np.sqrt(np.maximum(mean, LEAST_MEAN)), -1, 1)
-    return belonging, alone
+    cosines = np.zeros(len(labels), dtype=np.float32)
+    for some in blocks(np.flatnonzero(sizes > 1), BLOCK):
+        faces, others = embeddings[some], sizes[some] - 1
+        rest = (sums[labels[some]] - faces) / others[:, None]
+        pairs = scale.corrected(np.einsum("nd,nd->n", rest, faces))
+        mean = scale.corrected(np.einsum("nd,nd->n", rest, rest))
+        cosines[some] = np.clip(pairs / np.sqrt(np.maximum(mean, LEAST_MEAN)), -1, 1)
+    return cosines

@@ -8,6 +8,7 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums
+from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
@@ -61,7 +62,7 @@ def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, 
     """
     sizes = np.bincount(labels[labels >= 0])
     sums = cluster_sums(graph.embeddings, labels)
-    pair = (np.einsum("cd,cd->c", sums, sums, dtype=np.float64) - sizes) / (sizes * (sizes - 1))
+    pair = mean_pair_cosine(sums, sizes)
     edges, similarity = np.zeros(len(sizes)), np.zeros(len(sizes))
     for rows in blocks(np.flatnonzero(labels >= 0)):
         neighbors, own = graph.neighbors[rows], labels[rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.metrics.verification import equal_error
+from eval.metrics.fnmr import equal_error
 
 SMALLEST_BIN, BIN_GROWTH = 2048, 1.03
 EER_SPARE, MOST_COMPARED, MOST_TIES = 1.5, 3e-4, 1 / 256
@@ -44,9 +44,9 @@ class Bins:
         """All drawn pairs, float64 [samples]."""
         return self.passing[-1]
 
-    def place(self, scores: np.ndarray) -> np.ndarray:
+    def bin_of(self, scores: np.ndarray) -> np.ndarray:
         """The bin of each score: the first whose lowest score does not exceed it; one more than there are if none."""
-        return _place(scores, self.lowest)
+        return _bin_of(scores, self.lowest)
 
     def ordered(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores and both subjects of the pairs of a bin, best first; of equal scores alone one stands for all."""
@@ -119,9 +119,9 @@ def _kept(passing: np.ndarray, failing: np.ndarray, reach: float) -> list[int]:
 
 def bin_pairs(scores: np.ndarray, first: np.ndarray, second: np.ndarray, lowest: np.ndarray, drawn: np.ndarray) -> Bins:
     """Impostor pairs into bins, of which the lowest scores are given."""
-    place = _place(scores, lowest)
-    order = np.argsort(place, kind="stable")
-    edges = np.r_[0, np.cumsum(np.bincount(place, minlength=len(lowest)))]
+    bin_of = _bin_of(scores, lowest)
+    order = np.argsort(bin_of, kind="stable")
+    edges = np.r_[0, np.cumsum(np.bincount(bin_of, minlength=len(lowest)))]
     first, second = first[order], second[order]
     passing = np.zeros((len(edges), drawn.shape[1]))
     for index, (start, end) in enumerate(itertools.pairwise(edges)):
@@ -129,8 +129,8 @@ def bin_pairs(scores: np.ndarray, first: np.ndarray, second: np.ndarray, lowest:
     return Bins(scores[order], first, second, edges, lowest, drawn, passing)
 
 
-def _place(scores: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-    """See `Bins.place`; uint16, which numpy orders in linear time."""
+def _bin_of(scores: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """See `Bins.bin_of`; uint16, which numpy orders in linear time."""
     return (len(lowest) - np.searchsorted(lowest[::-1], scores, side="right")).astype(np.uint16)
 
 
@@ -150,11 +150,11 @@ def _drawn_pairs(first: np.ndarray, second: np.ndarray, drawn: np.ndarray) -> np
     if counts.nnz > DENSE_SHARE * len(rows) * len(columns):
         counts = counts.toarray()
     same = first == second
-    found = np.einsum("sb,sb->b", drawn[rows], counts @ drawn[columns])
+    pairs = np.einsum("sb,sb->b", drawn[rows], counts @ drawn[columns])
     if same.any():  # a pair of one subject counts w, not w^2
         once = np.bincount(first[same], minlength=len(drawn)).astype(np.float64)
-        found += once @ drawn - once @ drawn**2
-    return found
+        pairs += once @ drawn - once @ drawn**2
+    return pairs
 
 
 def _compact(subject: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,9 +162,9 @@ def _compact(subject: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     seen = np.zeros(count, dtype=bool)
     seen[subject] = True
     distinct = np.flatnonzero(seen)
-    place = np.zeros(count, dtype=np.int32)
-    place[distinct] = np.arange(len(distinct), dtype=np.int32)
-    return distinct, place[subject]
+    rank = np.zeros(count, dtype=np.int32)
+    rank[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, rank[subject]
 
 
 def pair_weights(first: np.ndarray, second: np.ndarray, drawn: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
-from eval.metrics.identification import Search
+from eval.metrics.fnir import Search
 
 SPARE = 1.3
 CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
@@ -68,23 +68,23 @@ def verification_samples(
     return fnmr, eer_samples(genuine, genuine_subject, bins), auc
 
 
-def fnir_samples(found: Search, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
+def fnir_samples(search: Search, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
     """FNIR at each FPIR of one gallery in each sample, float64 [rates, samples].
 
     Args:
-        found: The search.
+        search: Of all probes in the gallery.
         subject: int [p], of all probes.
         rates: FPIRs.
         drawn: From `draw`.
     """
-    borders = single_borders(found.nonmated_scores, subject[~found.mated], rates, drawn)
-    return shares_up_to(found.hit_scores, subject[found.mated], borders, drawn)
+    borders = single_borders(search.nonmated_scores, subject[~search.mated], rates, drawn)
+    return shares_up_to(search.hit_scores, subject[search.mated], borders, drawn)
 
 
-def rank_samples(found: Search, subject: np.ndarray, rank: int, drawn: np.ndarray) -> np.ndarray:
+def rank_samples(search: Search, subject: np.ndarray, rank: int, drawn: np.ndarray) -> np.ndarray:
     """Share of mated probes found up to a rank in each sample, float64 [samples]."""
-    weights = np.bincount(subject[found.mated], minlength=len(drawn)).astype(np.float64)
-    hits = np.bincount(subject[found.mated], weights=found.ranks <= rank, minlength=len(drawn))
+    weights = np.bincount(subject[search.mated], minlength=len(drawn)).astype(np.float64)
+    hits = np.bincount(subject[search.mated], weights=search.ranks <= rank, minlength=len(drawn))
     return _divide(hits @ drawn, weights @ drawn)
 
 
@@ -92,7 +92,7 @@ def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[floa
     """The score that a threshold has to exceed at each rate in each sample, for scores of one subject each.
 
     That is the highest score at which the drawn share of scores at or above it is more than the rate; -inf if none
-    is, NaN if nothing is drawn. See `eval.metrics.verification.border`.
+    is, NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
     """
     order = np.argsort(scores)[::-1]
     ordered, subject = np.r_[scores[order], np.float32(-np.inf)], subject[order]
@@ -115,19 +115,19 @@ def pair_borders(bins: Bins, rates: Sequence[float]) -> np.ndarray:
         pairs, wanted = bins.ordered(index), np.nonzero(bin_of == index)
         size = len(pairs[0])
         for part in np.array_split(np.arange(len(wanted[0])), size * len(wanted[0]) // CELLS_PER_BLOCK + 1):
-            at, sample = wanted[0][part], wanted[1][part]
+            rate, sample = wanted[0][part], wanted[1][part]
             columns, inverse = np.unique(sample, return_inverse=True)
             counts = bins.running(index, pairs, columns)[1:] + bins.passing[index, columns]
             shares = _divide(counts, bins.total[columns])
-            found = np.count_nonzero(shares[:, inverse] <= np.asarray(rates)[at], axis=0)
-            inside = found < size
-            borders[at[inside], sample[inside]] = pairs[0][found[inside]]
+            above = np.count_nonzero(shares[:, inverse] <= np.asarray(rates)[rate], axis=0)
+            inside = above < size
+            borders[rate[inside], sample[inside]] = pairs[0][above[inside]]
     borders[:, bins.total == 0] = np.nan
     return borders
 
 
 def eer_samples(genuine: np.ndarray, subject: np.ndarray, bins: Bins) -> np.ndarray:
-    """EER in each sample, float64 [samples], as `eval.metrics.verification.equal_error` has it.
+    """EER in each sample, float64 [samples], as `eval.metrics.fnmr.equal_error` has it.
 
     Thresholds count only where they are scores. The first bin at whose lowest score FMR is not below FNMR holds the
     crossing; its thresholds are looked at singly.
@@ -137,15 +137,15 @@ def eer_samples(genuine: np.ndarray, subject: np.ndarray, bins: Bins) -> np.ndar
         subject: int [g].
         bins: The impostor pairs.
     """
-    place, order = bins.place(genuine), np.argsort(genuine)
-    caught = np.cumsum(_drawn_by_bin(place, subject, bins), axis=0)
+    bin_of, order = bins.bin_of(genuine), np.argsort(genuine)
+    caught = np.cumsum(_drawn_by_bin(bin_of, subject, bins), axis=0)
     total, all_genuine = bins.total, caught[-1]
     known = (total > 0) & (all_genuine > 0)
     crossing = np.count_nonzero(bins.passing[1:] * all_genuine < (all_genuine - caught[:-1]) * total, axis=0)
     errors = np.full(len(total), np.nan)
     for index in np.unique(crossing[known]):
         pairs, columns = bins.ordered(index), np.flatnonzero(known & (crossing == index))
-        inside = order[place[order] == index]
+        inside = order[bin_of[order] == index]
         thresholds = np.append(np.unique(np.r_[pairs[0], genuine[inside]]), np.float32(np.inf))
         passing = len(pairs[0]) - np.searchsorted(pairs[0][::-1], thresholds)
         failing = np.searchsorted(genuine[inside], thresholds)
@@ -174,7 +174,7 @@ def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
 
 
 def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, bins: Bins) -> np.ndarray:
-    """AUC in each sample, float64 [samples], as `eval.metrics.verification.area` has it.
+    """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
     The impostors below a genuine score are the bins below it and a part of its own bin. That part is counted pair by
     pair in the bins with most genuine scores, as many as `EXACT_CELLS` allow, in small sets all; in the others the same
@@ -188,18 +188,18 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, 
         position: float64 [g], how many impostor scores are below each, equal ones counting half.
         bins: The impostor pairs.
     """
-    place = bins.place(genuine)
-    by_bin = _drawn_by_bin(place, subject, bins)
+    bin_of = bins.bin_of(genuine)
+    by_bin = _drawn_by_bin(bin_of, subject, bins)
     total, sizes = bins.total, np.diff(bins.edges)
-    own = np.bincount(place, minlength=len(by_bin))[:-1]
-    exact = _affordable(own, (own + sizes) * len(total))
+    genuine_in_bin = np.bincount(bin_of, minlength=len(by_bin))[:-1]
+    exact = _affordable(genuine_in_bin, (genuine_in_bin + sizes) * len(total))
     won = np.sum(by_bin[:-1] * (total - bins.passing[1:]), axis=0)
     for index in np.flatnonzero(exact).tolist():
-        rows = place == index
+        rows = bin_of == index
         won += _won_within(bins, index, genuine[rows], subject[rows])
-    rest = np.flatnonzero(~np.append(exact, True)[place])
-    share = (position[rest] - (bins.edges[-1] - bins.edges[place[rest] + 1])) / sizes[place[rest]]
-    inside = _drawn_by_bin(place[rest], subject[rest], bins, share)[:-1]
+    rest = np.flatnonzero(~np.append(exact, True)[bin_of])
+    share = (position[rest] - (bins.edges[-1] - bins.edges[bin_of[rest] + 1])) / sizes[bin_of[rest]]
+    inside = _drawn_by_bin(bin_of[rest], subject[rest], bins, share)[:-1]
     won += np.sum(inside * np.diff(bins.passing, axis=0), axis=0)
     return _divide(won, by_bin.sum(axis=0) * total)
 
@@ -226,10 +226,10 @@ def _won_within(bins: Bins, index: int, genuine: np.ndarray, subject: np.ndarray
     return won
 
 
-def _drawn_by_bin(place: np.ndarray, subject: np.ndarray, bins: Bins, weight: np.ndarray | None = None) -> np.ndarray:
+def _drawn_by_bin(bin_of: np.ndarray, subject: np.ndarray, bins: Bins, weight: np.ndarray | None = None) -> np.ndarray:
     """Drawn genuine scores in each bin, and below all, float64 [bins + 1, samples]; each counted by its weight."""
     shape = len(bins.edges), len(bins.drawn)
-    counts = np.bincount(np.ravel_multi_index((place, subject), shape), weight, minlength=shape[0] * shape[1])
+    counts = np.bincount(np.ravel_multi_index((bin_of, subject), shape), weight, minlength=shape[0] * shape[1])
     return counts.reshape(shape).astype(np.float64) @ bins.drawn
 
 

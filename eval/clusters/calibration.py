@@ -16,8 +16,8 @@ def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         >>> in_majority(np.array([5, 7, 7, 2, 2]), np.array([0, 0, 0, 1, -1])).tolist()
         [False, True, True, True, True]
     """
-    found = truth >= 0
-    rows = np.flatnonzero(found & (predicted >= 0))
+    majority = truth >= 0
+    rows = np.flatnonzero(majority & (predicted >= 0))
     identities, identity = np.unique(truth[rows], return_inverse=True)
     cells, cell, faces = np.unique(
         predicted[rows] * max(len(identities), 1) + identity, return_inverse=True, return_counts=True
@@ -26,8 +26,20 @@ def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     order = np.lexsort((cells, -faces, cluster))
     largest = np.zeros(len(cells), dtype=bool)
     largest[order[np.unique(cluster[order], return_index=True)[1]]] = True
-    found[rows] = largest[cell]
-    return found
+    majority[rows] = largest[cell]
+    return majority
+
+
+def rows_in_company(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Rows of the faces of known identity that share their cluster with another such face, int64, rising.
+
+    Args:
+        truth: int [n] identities, -1 for unknown.
+        predicted: int [n] clusters, -1 for none.
+    """
+    known = np.flatnonzero((truth >= 0) & (predicted >= 0))
+    _, cluster, sizes = np.unique(predicted[known], return_inverse=True, return_counts=True)
+    return known[sizes[cluster] > 1]
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np.ndarray:

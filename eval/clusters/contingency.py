@@ -37,12 +37,12 @@ def contingency(truth: np.ndarray, predicted: np.ndarray) -> Contingency:
     identity_names, identity = _numbered(truth)
     assigned = predicted >= 0
     cluster = np.empty(len(predicted), dtype=np.int64)
-    found, cluster[assigned] = _numbered(predicted[assigned])
+    cluster_names, cluster[assigned] = _numbered(predicted[assigned])
     alone = np.count_nonzero(~assigned)
-    cluster[~assigned] = len(found) + np.arange(alone)
+    cluster[~assigned] = len(cluster_names) + np.arange(alone)
     cells, faces = np.unique(cluster * len(identity_names) + identity, return_counts=True)
     rows, columns = np.divmod(cells, len(identity_names))
-    names = np.r_[found, np.full(alone, -1)]
+    names = np.r_[cluster_names, np.full(alone, -1)]
     return Contingency(
         rows, columns, faces, np.bincount(cluster), np.bincount(identity), names.astype(np.int64), identity_names
     )
@@ -51,8 +51,8 @@ def contingency(truth: np.ndarray, predicted: np.ndarray) -> Contingency:
 def found_identities(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
     """Which identities are found, and which are nearly whole, bool [identities] each.
 
-    An identity is nearly whole if one cluster holds at least 90 % of its faces; it is found if besides at least 90 % of
-    that cluster's faces are its own: then the cluster can stand for it.
+    An identity is nearly whole if one cluster holds at least 90 % of its faces. It is found if also at least 90 % of
+    that cluster's faces are its own.
 
     Example:
         >>> truth = np.array([1] * 10 + [2] * 10 + [3] * 4)
@@ -61,13 +61,13 @@ def found_identities(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
         >>> found.tolist(), whole.tolist()
         ([True, False, False], [True, True, True])
     """
-    whole = np.zeros(len(table.identity_sizes), dtype=bool)
-    found = whole.copy()
+    are_whole = np.zeros(len(table.identity_sizes), dtype=bool)
+    are_found = are_whole.copy()
     nearly_whole = table.faces >= NEARLY * table.identity_sizes[table.identity]
     nearly_pure = table.faces >= NEARLY * table.cluster_sizes[table.cluster]
-    whole[table.identity[nearly_whole]] = True
-    found[table.identity[nearly_whole & nearly_pure]] = True
-    return found, whole
+    are_whole[table.identity[nearly_whole]] = True
+    are_found[table.identity[nearly_whole & nearly_pure]] = True
+    return are_found, are_whole
 
 
 def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

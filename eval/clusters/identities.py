@@ -26,15 +26,15 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     known = np.asarray(truth) >= 0
     table = contingency(np.asarray(truth)[known], np.asarray(predicted)[known])
     splits, merges = splits_and_merges(table)
-    found, _ = found_identities(table)
-    place = _size_bin(table.identity_sizes)
-    there = np.unique(place)
+    are_found, _ = found_identities(table)
+    size_bin = _size_bin(table.identity_sizes)
     return {
         "sizes": size_histogram(table),
         "splits": np.bincount(splits).tolist(),
         "merges": np.bincount(merges).tolist(),
         "found_by_size": [
-            [*_bounds(b), int(np.count_nonzero(place == b)), float(np.mean(found[place == b]))] for b in there.tolist()
+            [*_bounds(b), int(np.count_nonzero(size_bin == b)), float(np.mean(are_found[size_bin == b]))]
+            for b in np.unique(size_bin).tolist()
         ],
         "worst_clusters": worst_clusters(table),
     }
@@ -43,8 +43,8 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
     """For each identity how often it is split and how many others it is merged with, int64 [identities] each.
 
-    Splits are the clusters that hold its faces, less one; merges are the other identities in the cluster that holds
-    most of its faces (of equal ones the first; an unassigned face is a cluster of its own, and comes last).
+    Splits are the clusters that hold its faces, less one. Merges are the other identities in the cluster that holds
+    most of its faces; of equal clusters the first. An unassigned face is a cluster of its own, and comes last.
 
     Example:
         >>> table = contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 5, 0, 0, -1]))
@@ -69,9 +69,9 @@ def size_histogram(table: Contingency) -> list[list[int]]:
         >>> size_histogram(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, -1])))
         [[1, 1, 1, 0], [2, 2, 1, 0], [3, 4, 1, 0], [5, 8, 0, 1]]
     """
-    true, found = _size_bin(table.identity_sizes), _size_bin(table.cluster_sizes[table.cluster_names >= 0])
-    last = int(max(true.max(), found.max(initial=0)))
-    counts = [np.bincount(part, minlength=last + 1) for part in (true, found)]
+    true, clustered = _size_bin(table.identity_sizes), _size_bin(table.cluster_sizes[table.cluster_names >= 0])
+    last = int(max(true.max(), clustered.max(initial=0)))
+    counts = [np.bincount(part, minlength=last + 1) for part in (true, clustered)]
     return [[*_bounds(b), int(counts[0][b]), int(counts[1][b])] for b in range(last + 1)]
 
 
@@ -87,12 +87,12 @@ def worst_clusters(table: Contingency, most: int = WORST) -> list[dict[str, Any]
     wrong = table.cluster_sizes - largest
     order = np.argsort(-wrong, kind="stable")[:most]
     starts = np.searchsorted(table.cluster, np.arange(len(largest) + 1))
-    found = []
+    described = []
     for cluster in order[wrong[order] > 0]:
         cells = slice(starts[cluster], starts[cluster + 1])
         ranked = np.argsort(-table.faces[cells], kind="stable")[:LISTED]
         names = table.identity_names[table.identity[cells][ranked]]
-        found.append(
+        described.append(
             {
                 "cluster": int(table.cluster_names[cluster]),
                 "faces": int(table.cluster_sizes[cluster]),
@@ -101,7 +101,7 @@ def worst_clusters(table: Contingency, most: int = WORST) -> list[dict[str, Any]
                 "largest": [[int(name), int(n)] for name, n in zip(names, table.faces[cells][ranked], strict=True)],
             }
         )
-    return found
+    return described
 
 
 def _size_bin(sizes: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.files import InputError, load_labels, write_json
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.clusters.calibration import calibration_error, in_majority, reliability
+from eval.clusters.calibration import calibration_error, in_majority, reliability, rows_in_company
 from eval.report.plots import plot_reliability
 from facerec.pipeline.files import InputError, load_array, load_labels, write_json, write_table
 from facerec.pipeline.stage import stage
@@ -31,9 +31,7 @@ def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -
     if bins < 1:
         raise InputError(f"bins is {bins}; it must be at least 1")
     identities, labels, confidence = _load(truth, clusters)
-    counted = np.flatnonzero((identities >= 0) & (labels >= 0))
-    _, cluster, sizes = np.unique(labels[counted], return_inverse=True, return_counts=True)
-    rows = counted[sizes[cluster] > 1]
+    rows = rows_in_company(identities, labels)
     if not len(rows):
         raise InputError(f"{clusters}: no cluster of two faces of known identity; nothing to compare")
     right = in_majority(identities, labels)[rows]

@@ -7,15 +7,14 @@ weight a face (a detector's score), and whether the length of a face's embedding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from eval.protocols.tables import read_table
-from facerec.pipeline.files import BLOCK_ROWS, InputError, load_array
+from facerec.pipeline.embeddings import UNIT_TOLERANCE
+from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks
 
 FACES_PER_BLOCK = 8_192
-POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 
 
 @dataclass(frozen=True)
@@ -102,44 +101,24 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.where(norms == 0, 1, norms)
 
 
-def load_lengths(path: Path) -> np.ndarray:
-    """Embeddings as they are in the file, lengths kept; float [n, d], a memory map.
+def unit_rows(features: Any, name: str) -> np.ndarray:
+    """Features of any float type as they are if their rows have unit length or are zero, else normalised; [n, d].
 
     Raises:
-        InputError: No embeddings there, or NaN or infinite values.
+        InputError: Not a matrix of numbers, no row, NaN or infinite values.
     """
-    file = path / "embeddings.npy" if path.is_dir() else path
-    embeddings = load_array(file, kind="f", ndim=2)
-    for start in range(0, len(embeddings), BLOCK_ROWS):
-        bad = np.flatnonzero(~np.isfinite(embeddings[start : start + BLOCK_ROWS]).all(axis=1))
+    rows = np.asarray(features)
+    if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
+        raise InputError(f"{name}: {rows.dtype} with shape {list(rows.shape)}; expected numbers [n, d]")
+    is_unit = rows.dtype in (np.float32, np.float64)
+    rows = rows if is_unit else rows.astype(np.float64)
+    for index, block in enumerate(blocks(rows)):
+        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(squares))
         if bad.size:
-            raise InputError(f"{file}: row {start + bad[0]} has NaN or infinite values; recompute it")
-    return embeddings
-
-
-def load_scores(path: Path, faces: int) -> np.ndarray:
-    """Reads a detector's score for each face, float64 [n], in the order of the protocol's faces.
-
-    Args:
-        path: A .npy file of floats, or a text file of insightface's layout: name, ten coordinates, score.
-        faces: How many there must be.
-
-    Raises:
-        InputError: Missing or malformed, of another length, negative, NaN or infinite, or all 0.
-    """
-    if path.suffix == ".npy":
-        scores = np.asarray(load_array(path, kind="f", ndim=1), dtype=np.float64)
-    else:
-        columns = {"name": "string", **dict.fromkeys((*POINTS, "score"), "float64")}
-        scores = read_table(path, columns)["score"].to_numpy()
-    if len(scores) != faces:
-        raise InputError(f"{path}: {len(scores)} scores for {faces} faces of the protocol; one for each, in its order")
-    bad = np.flatnonzero(~np.isfinite(scores) | (scores < 0))
-    if bad.size:
-        raise InputError(f"{path}: score {scores[bad[0]]} of face {bad[0]}; scores are finite and not negative")
-    if not scores.any():
-        raise InputError(f"{path}: every score is 0, so that no face has weight")
-    return scores
+            raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
+        is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
+    return rows if is_unit else unit(rows.astype(np.float64))
 
 
 def _blocks(starts: np.ndarray, end: int) -> list[tuple[int, int]]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.protocols.protocol import Faces, Pairs, Protocol, check_both_kinds, load_subjects
+from eval.protocols.checks import check_both_kinds
+from eval.protocols.protocol import Faces, Pairs, Protocol, load_subjects
 from eval.protocols.tables import line_of, read_table
 from facerec.pipeline.files import InputError
 
 FACES, PAIRS, PROBES = "_face_tid_mid.txt", "_template_pair_label.txt", "_1N_probe_mixed.csv"
 GALLERIES = {"1": ("_1N_gallery_G1.csv", "_1N_gallery_S1.csv"), "2": ("_1N_gallery_G2.csv", "_1N_gallery_S2.csv")}
+
+
+def is_meta(folder: Path) -> bool:
+    """Whether a folder has this layout: it has its file of faces."""
+    return any(folder.glob(f"*{FACES}"))
 
 
 def load_meta(folder: Path) -> Protocol:
@@ -46,8 +52,8 @@ def load_pairs(path: Path) -> Pairs:
 
 def find(folder: Path, *ends: str) -> Path:
     """The one file of a folder whose name has one of these ends."""
-    found = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise InputError(f"{folder}: expected one file that ends in {' or '.join(ends)}, found {names}")
-    return found[0]
+    return paths[0]

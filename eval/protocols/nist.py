@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, check_both_kinds, load_subjects, positions
+from eval.protocols.checks import check_both_kinds
+from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, load_subjects, positions
 from eval.protocols.tables import header_of, line_of, read_table
 from facerec.pipeline.files import InputError
 
@@ -85,8 +86,8 @@ def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:
     for side, ids in zip(sides, (first, second), strict=True):
         if side.min() < 0:
             row = int(np.argmin(side))
-            at = line_of(path, row + (not bare))
-            raise InputError(f"{path} line {at}: template {ids[row]} has no faces in the protocol")
+            line = line_of(path, row + (not bare))
+            raise InputError(f"{path} line {line}: template {ids[row]} has no faces in the protocol")
     genuine = subjects["subject"][sides[0]] == subjects["subject"][sides[1]]
     check_both_kinds(path, genuine)
     return Pairs(path, first, second, genuine, header=0 if bare else 1)
@@ -115,17 +116,17 @@ def load_face_files(folder: Path, paths: list[Path]) -> Faces:
 
 
 def _find(folder: Path, name: str) -> Path:
-    found = sorted(folder.rglob(name))
-    if len(found) != 1:
-        places = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
+    paths = sorted(folder.rglob(name))
+    if len(paths) != 1:
+        places = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")
-    return found[0]
+    return paths[0]
 
 
 def _read_faces(path: Path) -> Any:
-    there = header_of(path)
+    header = header_of(path)
     columns = {"TEMPLATE_ID": "int64", "FILENAME": "string"}
-    columns |= {name: "int64" for name in ("MEDIA_ID", *BOX) if name in there}
+    columns |= {name: "int64" for name in ("MEDIA_ID", *BOX) if name in header}
     return read_table(path, columns, ",", header=True)
 
 
@@ -191,8 +192,6 @@ def _check_same(paths: list[Path], template: np.ndarray, file: np.ndarray, name:
     mixed ^= mixed >> np.uint64(29)
     sums = np.zeros((len(paths), len(ids)), np.uint64)
     np.add.at(sums, (file, at), mixed)
-    there = np.zeros(sums.shape, bool)
-    there[file, at] = True
     expected = sums[first, at]
     wrong = np.flatnonzero(sums[file, at] != expected)
     if wrong.size:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError
 
 FOLDS = 10
@@ -60,6 +61,33 @@ def load_pair_list(path: Path) -> PairList:
     if listed.fold.max() == 0:
         raise InputError(f"{file}: one fold of {len(listed.same)} pairs; the threshold of a fold comes from the others")
     return listed
+
+
+def match_pairs(listed: PairList, embedded: EmbeddingSet) -> tuple[np.ndarray, np.ndarray]:
+    """The embedding rows of both faces of each pair, int64 [p] each, by name.
+
+    Raises:
+        InputError: No keys, a key that is there twice, or a face without embedding.
+    """
+    if embedded.keys is None:
+        raise InputError(f"{embedded.path}: no keys.txt; the faces of pairs match by name, so that it is needed")
+    keys = [key.removeprefix("img/") for key in embedded.keys]
+    if listed.stems:
+        keys = [key.rpartition(".")[0] or key for key in keys]
+    row_of = dict(zip(keys, range(len(keys)), strict=True))
+    if len(row_of) != len(keys):
+        repeated = next(key for index, key in enumerate(keys) if row_of[key] != index)
+        raise InputError(f"{embedded.path}: key {repeated!r} occurs twice in keys.txt; faces match by key")
+    sides = []
+    for names in (listed.first, listed.second):
+        missing = [index for index, name in enumerate(names) if name.removeprefix("img/") not in row_of]
+        if missing:
+            raise InputError(
+                f"{listed.path} line {listed.lines[missing[0]]}: face {names[missing[0]]!r} has no embedding in "
+                f"{embedded.path} ({len(missing)} of {len(names)} pairs lack one)"
+            )
+        sides.append(np.array([row_of[name.removeprefix("img/")] for name in names]))
+    return sides[0], sides[1]
 
 
 def _lfw(file: Path, lines: list[tuple[int, list[str]]]) -> PairList:

@@ -1,1 +1,1 @@
-"""Runs side by side: tables, plots and one page."""
+"""What is written: metrics.json (`figures`, `intervals`), curves, tables, plots and the page that compares runs."""

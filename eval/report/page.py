@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
-from eval.report.comparison import (
-    COLUMNS,
-    Table,
-    against_best,
-    gap_note,
-    markdown,
-    points,
-    summary,
-    verdict,
-)
+from eval.report.comparison import COLUMNS, Table
 from eval.report.runs import Run, command_line
+from eval.report.summary import against_best, gap_note, points, summary, verdict
+from eval.report.tables import markdown
 
 
 def page(table: Table, plots: Mapping[str, str], configuration: str | None, title: str) -> str:
@@ -76,9 +69,9 @@ def _data_url(picture: Path) -> str:
 
 
 def _versions(runs: list[Run]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+    seen: dict[str, list[str]] = {}
     for meta in (meta for run in runs for meta in run.metas.values()):
         for name, version in meta.get("versions", {}).items():
-            if version not in found.setdefault(name, []):
-                found[name].append(version)
-    return {name: ", ".join(versions) for name, versions in sorted(found.items())}
+            if version not in seen.setdefault(name, []):
+                seen[name].append(version)
+    return {name: ", ".join(versions) for name, versions in sorted(seen.items())}

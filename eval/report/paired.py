@@ -64,9 +64,9 @@ def why_not_comparable(run: Run, other: Run) -> str:
         if not each.samples:
             return f"{each.name} has no bootstrap samples (python -m eval ijb --bootstrap 1000)"
     for name in ("samples", "seed"):
-        here, there = (each.metrics["intervals"][name] for each in (run, other))
-        if here != there:
-            return f"{name} {here} in {run.name} and {there} in {other.name}"
+        ours, theirs = (each.metrics["intervals"][name] for each in (run, other))
+        if ours != theirs:
+            return f"{name} {ours} in {run.name} and {theirs} in {other.name}"
     hashes = [each.metas.get("ijb", {}).get("inputs", {}).get("protocol", {}).get("hash") for each in (run, other)]
     return "" if hashes[0] == hashes[1] else f"{run.name} and {other.name} were evaluated on different protocols"
 
@@ -82,16 +82,16 @@ def figure_of(run: Run, figure: str) -> float:
         return float(
             run.metrics["fnir_at_fpir_per_gallery"][gallery][rate] if gallery else run.metrics["fnir_at_fpir"][rate]
         )
-    found = counts["identification"][gallery] if gallery else {}
-    return float(found[f"{kind}_hits"] / found["mated_probes"] if gallery else run.metrics[kind])
+    counted = counts["identification"][gallery] if gallery else {}
+    return float(counted[f"{kind}_hits"] / counted["mated_probes"] if gallery else run.metrics[kind])
 
 
 def all_differences(runs: list[Run]) -> list[Difference]:
     """Every figure of every pair of runs, the earlier less the later."""
-    found = [
+    differences = [
         difference(run, other, figure)
         for index, run in enumerate(runs)
         for other in runs[index + 1 :]
         for figure in run.samples
     ]
-    return [each for each in found if each is not None]
+    return [each for each in differences if each is not None]

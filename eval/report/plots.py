@@ -21,7 +21,7 @@ BACKENDS = (
     "hilander", "dbscan", "finch", "kmeans", "hdbscan", "hac", "components", "aro", "graclus", "infomap", "leiden",
     "lgcn", "gcnv", "gcne", "lander", "l2c", "hacaverage", "hacsingle",
 )  # fmt: skip
-"""Whose style is fixed by their place here; other names get one by a hash."""
+"""Whose style is fixed by their position here; other names get one by a hash."""
 LOWEST_RATE = 1e-3
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 Bands = Mapping[str, Sequence[tuple[float, ...]]]
@@ -47,17 +47,17 @@ def plot_iet(curves: Curves, path: Path, bands: Bands | None = None) -> Any:
 def styles(names: Sequence[str]) -> dict[str, tuple[str, Any, float]]:
     """Colour, dashes and width of each row, by its name alone; the bounds are dashed black and grey.
 
-    Names that are not in BACKENDS take the place that a hash of theirs gives, or the next one that is free.
+    Names that are not in BACKENDS take the style that a hash of theirs gives, or the next one that is free.
     """
-    places = {name: BACKENDS.index(key) for name in names if (key := _plain(name)) in BACKENDS}
-    taken = set(places.values())
-    for name in sorted(name for name in names if name not in places and name not in BOUNDS):
-        place = zlib.crc32(_plain(name).encode()) % len(STYLES)
-        while place in taken and len(taken) < len(STYLES):
-            place = (place + 1) % len(STYLES)
-        places[name] = place
-        taken.add(place)
-    chosen = {name: (*STYLES[place], 1.8) for name, place in places.items()}
+    numbers = {name: BACKENDS.index(key) for name in names if (key := _plain(name)) in BACKENDS}
+    taken = set(numbers.values())
+    for name in sorted(name for name in names if name not in numbers and name not in BOUNDS):
+        style = zlib.crc32(_plain(name).encode()) % len(STYLES)
+        while style in taken and len(taken) < len(STYLES):
+            style = (style + 1) % len(STYLES)
+        numbers[name] = style
+        taken.add(style)
+    chosen = {name: (*STYLES[style], 1.8) for name, style in numbers.items()}
     chosen |= {name: (colour, (0, (4, 2)), 1.5) for name, colour in BOUNDS.items()}
     return {name: chosen[name] for name in names}
 

@@ -68,10 +68,10 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
         if run.name in [other.name for other in runs[:index]]:
             raise InputError(f"{folders[index]}: a second run of the name {run.name!r}; rename its folder")
         for count in SAME_TEST:
-            here, there = run.metrics["counts"][count], runs[0].metrics["counts"][count]
-            if here != there:
+            ours, first = run.metrics["counts"][count], runs[0].metrics["counts"][count]
+            if ours != first:
                 raise InputError(
-                    f"{folders[index]}: {here} {count.replace('_', ' ')} in its test, {there} in that of {folders[0]}; "
+                    f"{folders[index]}: {ours} {count.replace('_', ' ')} in its test, {first} in that of {folders[0]}; "
                     "compare runs on the same protocol"
                 )
     return sorted(runs, key=lambda run: (run.name == "supervised") - (run.name == "labelled"))

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from facerec.alignment.crop import choose_face
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
 from facerec.pipeline.stage import Results
+from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
 from facerec.stores.store import LIST, Store, UnreadableFace
 
 BLOCK = 32
 NOTES = ".progress"
+Choice = Literal["largest", "centre", "all"]
 NO_FACE = "no face found"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 HEADER = (
@@ -37,7 +41,7 @@ class Job:
         names: Of each photograph's crops, the path without suffix.
         out: Where they go.
         detector: The .onnx file.
-        faces: One of `CHOICES`.
+        faces: Which of several faces: a `Choice`.
         threshold: Lowest score of a face.
         sizes: Sides of the squares that photographs are fitted into, None for the detector's own.
         size: Side of a crop.
@@ -48,11 +52,35 @@ class Job:
     names: list[str]
     out: Path
     detector: Path
-    faces: str
+    faces: Choice
     threshold: float
     sizes: list[int] | None
     size: int
     jpeg_quality: int | None
+
+    def crop_file(self, row: int, face: int) -> str:
+        """The name of a crop, from the number of the photograph and that of the face in it."""
+        number = f".{face:03d}" if self.faces == "all" else ""
+        return f"{self.names[row]}{number}.{'png' if self.jpeg_quality is None else 'jpg'}"
+
+
+def align_photographs(job: Job, workers: int) -> Results:
+    """Aligns all photographs of a job, except those that an interrupted run noted as finished, and writes the tables.
+
+    Raises:
+        InputError: A detector that cannot be used, or no face in any photograph.
+    """
+    aligner = Aligner(job)
+    blocks = range(-(-len(job.store) // BLOCK))
+    notes = [_note_file(job.out, block) for block in blocks]
+    pending = [block for block in blocks if not notes[block].exists()]
+    with tqdm(total=len(job.store), desc="align", unit=" photographs", disable=None) as bar:
+        bar.update(len(job.store) - sum(len(block_rows(job.store, block)) for block in pending))
+        for done in spread(aligner, pending, workers):
+            bar.update(done)
+    results = _collect(job.store, job.out, notes)
+    shutil.rmtree(job.out / NOTES)
+    return results
 
 
 def crop_names(store: Store) -> list[str]:
@@ -67,56 +95,65 @@ def crop_names(store: Store) -> list[str]:
     return names
 
 
-_process: dict[str, Any] = {}
+class Aligner:
+    """Aligns blocks of photographs. Pickled, it is its job; each process loads the detector anew.
 
+    Args:
+        job: What to do.
 
-def begin(job: Job) -> None:
-    """Prepares this process: its detector, and OpenCV without further threads."""
-    from facerec.alignment.detector import Detector
+    Raises:
+        InputError: See `facerec.alignment.detector.Detector`.
+    """
 
-    cv2.setNumThreads(1)
-    _process.update(job=job, detector=Detector(job.detector, job.sizes, job.threshold))
+    def __init__(self, job: Job):
+        from facerec.alignment.detector import Detector
 
+        cv2.setNumThreads(1)
+        self.job, self.detector = job, Detector(job.detector, job.sizes, job.threshold)
 
-def align_block(block: int) -> int:
-    """Aligns a block of photographs and notes what was found; returns the number of photographs."""
-    job: Job = _process["job"]
-    faces: list[list[Any]] = []
-    missing: list[list[str]] = []
-    rows = summary_rows(job.store, block)
-    for row in rows:
+    def __reduce__(self) -> tuple[type[Aligner], tuple[Job]]:
+        return Aligner, (self.job,)
+
+    def __call__(self, block: int) -> int:
+        """Aligns a block of photographs and notes what was found; returns the number of photographs."""
+        store = self.job.store
+        faces: list[list[Any]] = []
+        missing: list[list[str]] = []
+        rows = block_rows(store, block)
+        for row in rows:
+            try:
+                found = self._align_photograph(row)
+                if not found:
+                    missing.append([store.keys[row], NO_FACE])
+                faces += found
+            except UnreadableFace as error:
+                missing.append([error.key, error.reason])
+        write_json(_note_file(self.job.out, block), {"faces": faces, "missing": missing})
+        return len(rows)
+
+    def _align_photograph(self, row: int) -> list[list[Any]]:
+        """Writes the crops of a photograph; returns its rows of ``faces.csv``."""
+        from facerec.alignment.crop import align_face
+
+        job = self.job
+        image = job.store.read(row)
+        height, width = image.shape[:2]
+        key = job.store.keys[row]
         try:
-            found = _align_photograph(job, row)
-            if not found:
-                missing.append([job.store.keys[row], NO_FACE])
-            faces += found
-        except UnreadableFace as error:
-            missing.append([error.key, error.reason])
-    write_json(note_file(job.out, block), {"faces": faces, "missing": missing})
-    return len(rows)
-
-
-def _align_photograph(job: Job, row: int) -> list[list[Any]]:
-    """Writes the crops of a photograph; returns its rows of ``faces.csv``."""
-    from facerec.alignment.crop import align_face
-
-    image = job.store.read(row)
-    height, width = image.shape[:2]
-    key, name = job.store.keys[row], job.names[row]
-    try:
-        scores, boxes, landmarks = _process["detector"](image)
-        several = range(len(scores))
-        chosen = several if job.faces == "all" or not scores.size else [choose_face(boxes, height, width, job.faces)]
-        crops = [align_face(image, landmarks[face], job.size) for face in chosen]
-    except cv2.error:
-        raise UnreadableFace(key, f"{width}x{height} pixels, a shape that cannot be worked on") from None
-    lines = []
-    for face, crop in zip(chosen, crops, strict=True):
-        file = (f"{name}.{face:03d}" if job.faces == "all" else name) + _suffix(job)
-        _write(job.out / file, crop, job.jpeg_quality)
-        places = [round(float(x), 2) for x in (*boxes[face], *landmarks[face].ravel())]
-        lines.append([file, key, len(scores), round(float(scores[face]), 4), *places])
-    return lines
+            scores, boxes, landmarks = self.detector(image)
+            several = range(len(scores))
+            every = job.faces == "all" or not scores.size
+            chosen = several if every else [choose_face(boxes, height, width, job.faces)]
+            crops = [align_face(image, landmarks[face], job.size) for face in chosen]
+        except cv2.error:
+            raise UnreadableFace(key, f"{width}x{height} pixels, a shape that cannot be worked on") from None
+        lines = []
+        for face, crop in zip(chosen, crops, strict=True):
+            file = job.crop_file(row, face)
+            _write(job.out / file, crop, job.jpeg_quality)
+            places = [round(float(x), 2) for x in (*boxes[face], *landmarks[face].ravel())]
+            lines.append([file, key, len(scores), round(float(scores[face]), 4), *places])
+        return lines
 
 
 def _write(path: Path, crop: np.ndarray, quality: int | None) -> None:
@@ -125,7 +162,7 @@ def _write(path: Path, crop: np.ndarray, quality: int | None) -> None:
     path.write_bytes(cv2.imencode(path.suffix, crop[..., ::-1], options)[1].tobytes())
 
 
-def collect(store: Store, out: Path, notes: Sequence[Path]) -> Results:
+def _collect(store: Store, out: Path, notes: Sequence[Path]) -> Results:
     """Writes the tables from the notes of all blocks, which are in the photographs' order."""
     identities = dict(zip(store.keys, store.identities, strict=True))
     write_table(out / "faces.csv", HEADER, _noted(notes, "faces"))
@@ -150,15 +187,11 @@ def _noted(notes: Sequence[Path], part: str) -> Iterator[list[Any]]:
         yield from read_json(note)[part]
 
 
-def note_file(out: Path, block: int) -> Path:
+def _note_file(out: Path, block: int) -> Path:
     """The file that notes what was found in a block."""
     return out / NOTES / f"{block:07d}.json"
 
 
-def summary_rows(store: Store, block: int) -> range:
+def block_rows(store: Store, block: int) -> range:
     """The rows of a block of photographs."""
     return range(block * BLOCK, min((block + 1) * BLOCK, len(store)))
-
-
-def _suffix(job: Job) -> str:
-    return ".png" if job.jpeg_quality is None else ".jpg"

@@ -1,4 +1,8 @@
-"""PReLU whose gradient is computed in pieces that fit the cache: on a CPU four times as fast as PyTorch's own."""
+"""PReLU whose gradient is computed in pieces that fit the cache of a CPU.
+
+Forward and backward of [32, 64, 56, 56] take a third of the time of PyTorch's own (one thread, 15.5 against 43.8 ms).
+In ``benchmarks/training.py --parts step``, *plain* has PyTorch's.
+"""
 
 from __future__ import annotations
 

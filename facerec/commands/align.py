@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
 
-from tqdm import tqdm
+from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
-from facerec.alignment.photographs import (
-    BLOCK,
-    NOTES,
-    Job,
-    align_block,
-    begin,
-    collect,
-    crop_names,
-    note_file,
-    summary_rows,
-)
+from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import Results, stage
-from facerec.pipeline.worker_pool import spread
 from facerec.stores.open import open_store
 
 P = ParamSpec("P")
-CHOICES = ("largest", "centre", "all")
 
 
 def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
@@ -51,18 +38,18 @@ def align(
     photographs: Path,
     detector: Path,
     out: Path,
-    faces: str = "largest",
-    threshold: float = 0.5,
+    faces: Choice = "largest",
+    threshold: OpenUnitInterval = 0.5,
     detection_size: int | list[int] | None = None,
     size: int = 112,
     jpeg_quality: int | None = None,
-    workers: int = 2,
+    workers: PositiveInt = 2,
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
 
-    Writes ``faces.tsv`` (the store), ``faces.csv`` (for each face its crop, photograph, score, box and landmarks; row i
-    is row i of the store) and ``missing.csv`` (photographs without a face or that cannot be read, and why).
-    What was done before an interruption is kept. The files are the same whatever the number of workers.
+    ``faces.tsv`` is the store. Row i of ``faces.csv`` has crop, photograph, score, box and landmarks of its face i.
+    ``missing.csv`` lists photographs without a face or that cannot be read, and why. What was done before an
+    interruption is kept. The files are the same whatever the number of workers.
 
     Args:
         photographs: A folder of photographs, or any face store.
@@ -80,33 +67,18 @@ def align(
         workers: Processes, each with one thread.
     """
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
-    _check(faces, threshold, sizes, size, jpeg_quality, workers)
+    _check(sizes, size, jpeg_quality)
     if photographs.resolve() in out.resolve().parents:
         raise InputError(f"{out.parent}: --out lies in --photographs {photographs}; crops would count as photographs")
     store = open_store(photographs)
     job = Job(store, crop_names(store), out, detector, faces, threshold, sizes, size, jpeg_quality)
-    begin(job)
-    blocks = range(-(-len(store) // BLOCK))
-    pending = [block for block in blocks if not note_file(out, block).exists()]
-    with tqdm(total=len(store), desc="align", unit=" photographs", disable=None) as bar:
-        bar.update(len(store) - sum(len(summary_rows(store, block)) for block in pending))
-        for done in spread(align_block, pending, workers, begin, job):
-            bar.update(done)
-    results = collect(store, out, [note_file(out, block) for block in blocks])
-    shutil.rmtree(out / NOTES)
-    return results
+    return align_photographs(job, workers)
 
 
-def _check(faces: str, threshold: float, sizes: list[int] | None, size: int, quality: int | None, workers: int) -> None:
-    if faces not in CHOICES:
-        raise InputError(f"--faces {faces}; choose one of {', '.join(CHOICES)}")
-    if not 0 < threshold < 1:
-        raise InputError(f"--threshold {threshold}; scores lie between 0 and 1, choose e.g. 0.5")
+def _check(sizes: list[int] | None, size: int, quality: int | None) -> None:
     if sizes is not None and (not sizes or not all(32 <= side <= 4096 and side % 32 == 0 for side in sizes)):
         raise InputError(f"--detection-size {sizes}; multiples of 32 between 32 and 4096, e.g. 640 or [128,640]")
     if not 112 <= size <= 1024 or (size % 112 and size % 128):
         raise InputError(f"--size {size}; a multiple of 112 or 128 up to 1024")
     if quality is not None and not 1 <= quality <= 100:
         raise InputError(f"--jpeg-quality {quality}; between 1 and 100")
-    if not 1 <= workers <= 1024:
-        raise InputError(f"--workers {workers}; between 1 and 1024")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from facerec.devices import collectives as distributed
-from facerec.devices.device import autocast, choose_device
+from facerec.devices.device import choose_device
 from facerec.pipeline import ranks as processes
-from facerec.pipeline.embeddings import embedding_dtype
 from facerec.pipeline.files import InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.embedding_run import EmbeddingFiles, FaceBlocks, embed_blocks
-from facerec.recognisers.recogniser import load_embedder
+from facerec.recognisers.first_look import doubts_about
+from facerec.recognisers.onnx_graph import InputSettings
+from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
+
+logger = logging.getLogger(__name__)
 
 
 @stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
@@ -24,11 +30,15 @@ def embed(
     faces: Path,
     out: Path,
     flip: bool = True,
-    precision: str = "auto",
-    batch_size: int = 128,
-    workers: int = 2,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    batch_size: PositiveInt = 128,
+    workers: NonNegativeInt = 2,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: Literal["float32", "float16"] = "float32",
+    mean: float | None = None,
+    std: PositiveFloat | None = None,
+    channels: Literal["rgb", "bgr"] = "rgb",
+    output: str | None = None,
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
 
@@ -45,19 +55,22 @@ def embed(
         workers: Processes that read faces; 0 reads in this process.
         device: auto, cpu or cuda.
         dtype: Of what is written: float32, or float16, which takes half the disk.
+        mean: Subtracted from pixels (0 to 255); by default 127.5, or 0 for a network in ONNX that does it by itself.
+        std: By which they are divided then; by default 127.5, or 1 for such a network.
+        channels: Order of the channels that a network in ONNX wants.
+        output: Name of the output of a network in ONNX that is the embedding, where it has several.
     """
-    written = embedding_dtype(dtype)
-    if batch_size < 1 or workers < 0:
-        raise InputError(f"--batch-size {batch_size} --workers {workers}; at least 1 and 0")
     place = choose_device(device)
-    autocast(place, precision)
     store = open_store(faces)
-    place = distributed.setup(place)
-    embedder, size, dimension = load_embedder(model, place, precision)
-    begun = EmbeddingFiles(out, len(store), dimension, batch_size, written)
+    settings = InputSettings(mean, std, channels, output)
+    recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision, settings)
+    if processes.is_main():
+        for doubt in doubts_about(store, recogniser):
+            logger.warning("%s: %s", faces, doubt)
+    begun = EmbeddingFiles(out, len(store), recogniser.embedding_size, batch_size, np.dtype(dtype))
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()
-    embed_blocks(begun, FaceBlocks(store, size, batch_size), blocks, embedder, flip, workers, model)
+    embed_blocks(begun, FaceBlocks(store, recogniser.input_size, batch_size), blocks, recogniser, flip, workers)
     processes.barrier()
     seconds = time.perf_counter() - started
     if not processes.is_main():
@@ -72,4 +85,7 @@ def embed(
         np.save(out / "labels.npy", labels)
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
     speed = min(len(blocks) * batch_size, len(store)) / seconds
-    return {"faces": len(store), "skipped": len(skipped), "dimension": dimension, "faces_per_second": round(speed, 1)}
+    return {
+        "faces": len(store), "skipped": len(skipped), "dimension": recogniser.embedding_size,
+        "faces_per_second": round(speed, 1),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from facerec.devices.device import to_input
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 from facerec.recognisers.model_folder import load_model
-from facerec.recognisers.onnx import OPSET, Recogniser, write_onnx
+from facerec.recognisers.onnx import OPSET, OnnxRecogniser, write_onnx
 
 ONNX = "model.onnx"
 
@@ -36,7 +36,7 @@ def export(model: Path, out: Path) -> dict[str, Any]:
         expected = network(to_input(torch.from_numpy(faces), torch.device("cpu"))).numpy()
     if not np.all(np.isfinite(expected)):
         raise InputError(f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again")
-    difference = np.linalg.norm(Recogniser(out / ONNX)(faces) - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    difference = np.linalg.norm(OnnxRecogniser(out / ONNX)(faces) - expected, axis=1) / np.linalg.norm(expected, axis=1)
     return {
         "input_size": size, "embedding_size": config["embedding_size"], "opset": OPSET,
         "relative_difference": float(difference.max()),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facerec.pipeline.files import InputError
+from jsonargparse.typing import PositiveInt
+
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 from facerec.stores.shards import write_index, write_shards
@@ -12,7 +13,7 @@ from facerec.stores.store import INDEX
 
 
 @stage("facerec store")
-def store(faces: Path, out: Path, shard_megabytes: int = 256) -> dict[str, int]:
+def store(faces: Path, out: Path, shard_megabytes: PositiveInt = 256) -> dict[str, int]:
     """Packs a face store into tar shards, in the layout of WebDataset, with an index for random access.
 
     Args:
@@ -20,8 +21,6 @@ def store(faces: Path, out: Path, shard_megabytes: int = 256) -> dict[str, int]:
         out: Folder for ``faces-000000.tar`` ... and ``index.parquet``.
         shard_megabytes: Size at which the next shard is begun.
     """
-    if shard_megabytes < 1:
-        raise InputError(f"--shard-megabytes {shard_megabytes}; a shard has at least one megabyte")
     source = open_store(faces)
     shard, offset, length = zip(*write_shards(source, out, shard_megabytes << 20), strict=True)
     write_index(out / INDEX, (shard, offset, length, source.keys, source.identities))

@@ -16,7 +16,7 @@ from facerec.pipeline.ranks import world_size
 def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
     """The network, whose batch normalisations in training take means over all ranks; weights and names stay.
 
-    On CUDA they are PyTorch's own, which the CPU has not.
+    On CUDA they are PyTorch's `SyncBatchNorm`, which refuses tensors on the CPU.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -2,6 +2,8 @@
 
 Each rank has the loss of the whole batch, and what is done to gradients here makes them those of the sum of the ranks'
 losses. `DistributedDataParallel` takes the mean over ranks, so that the backbone's gradient is that of the one loss.
+
+The differentiable collectives are here because PyTorch has deprecated its own, ``torch.distributed.nn.functional``.
 """
 
 from __future__ import annotations
@@ -34,18 +36,18 @@ def setup(device: torch.device) -> torch.device:
     if world_size() == 1:
         return device
     if device.type == "cuda":
-        place = local_rank()
-        if place >= torch.cuda.device_count():
+        index = local_rank()
+        if index >= torch.cuda.device_count():
             raise InputError(
-                f"process {place} of a machine with {torch.cuda.device_count()} CUDA device(s); start fewer"
+                f"process {index} of a machine with {torch.cuda.device_count()} CUDA device(s); start fewer"
             )
-        device = torch.device("cuda", place)
+        device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     init_group("nccl" if device.type == "cuda" else "gloo")
     return device
 
 
-def gathered(rows: Tensor) -> Tensor:
+def gather_rows(rows: Tensor) -> Tensor:
     """The rows of all ranks, one rank after the other; every rank has as many.
 
     Backward, a rank's rows get the sum over ranks of their gradients.

@@ -1,1 +1,1 @@
-"""Margin and proxy losses, and the heads that hold class centres."""
+"""Margin and proxy losses, and the heads that hold class centres; `facerec.losses.choice` has them by name."""

@@ -1,164 +1,206 @@
-"""A loss by its name, with its numbers checked."""
+"""The losses by their names, and their options on the command line.
+
+To add a loss, add a line to `LOSSES` and its name to the help text of `LossOptions`; nothing else knows the names. A
+margin loss says how its margins become those of `facerec.losses.margins.combined`. A proxy loss says which function
+takes cosines, labels and weights to a scalar.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
-from facerec.losses.heads import HIERARCHY_WEIGHT, PROXY_LOSSES, MarginHead, ProxyHead, TwoHeads
+from facerec.losses.head import Head
+from facerec.losses.heads import HIERARCHY_WEIGHT, Hierarchy, MarginHead, ProxyHead, TwoHeads
+from facerec.losses.margins import MarginLoss
 from facerec.losses.partial_fc import PartialHead
+from facerec.losses.proxies import mean_proxy_nca, proxy_anchor
 from facerec.pipeline.files import InputError
-from facerec.training.coarse_classes import read_levels
-from facerec.training.training_set import TrainingSet
-
-SCALES = {
-    "cosface": 32.0, "softmax": 32.0, "arcface": 32.0, "combined": 32.0, "adaface": 32.0,
-    "proxy_nca": 18.0, "proxy_anchor": 32.0,
-}  # fmt: skip
-MARGINS = {
-    "cosface": (0.2,), "softmax": (), "arcface": (0.5,), "combined": (1.0, 0.3, 0.2), "adaface": (0.4,),
-    "proxy_nca": (), "proxy_anchor": (0.1,),
-}  # fmt: skip
-
-
-Head = MarginHead | ProxyHead | TwoHeads | PartialHead
 
 
 @dataclass(frozen=True)
-class Loss:
-    """A loss with all its numbers, checked.
+class Kind:
+    """What a loss is, with the defaults of its numbers.
 
     Attributes:
-        name: One of `SCALES`.
         scale: s, α or 2 / T.
         margins: None, one, or three of the combined margin.
-        subcentres: Centres a class.
-        hierarchy: The folder of a hierarchy, "kmeans", or None.
-        hierarchy_weight: Of each of its levels.
-        heads: 1, or 2: labelled and pseudo classes apart.
-        threshold: Of `filtered`, or None.
-        sample_rate: Of `PartialHead`, or None: every rank has all the centres.
+        largest: The largest margin, where there is one.
+        combined: Of a margin loss: m₁, m₂ and m₃ of the margins.
+        adaptive: Whether its margin follows the length of the embedding.
+        proxy: Of a proxy loss: the function of cosines, labels, weights, `scale` and perhaps `margin`.
     """
 
-    name: str
     scale: float
     margins: tuple[float, ...]
-    subcentres: int
-    hierarchy: str | Path | None
-    hierarchy_weight: float
-    heads: int = 1
-    threshold: float | None = None
-    sample_rate: float | None = None
-
-    def head(self, faces: TrainingSet, embedding_size: int, seed: int) -> Head:
-        """A head for the classes of a training set.
-
-        Raises:
-            InputError: A hierarchy that cannot be used, see `read_levels`, too few classes for k-means, or two heads
-                without two kinds of classes.
-        """
-        if self.heads == 2:
-            first, second = faces.first_classes, faces.classes - faces.first_classes
-            if min(first, second) < 2:
-                raise InputError(f"--heads 2 for {first} labelled and {second} pseudo classes; each needs at least two")
-            one, other = (self._one_head(count, embedding_size) for count in (first, second))
-            return TwoHeads(one, other, first, faces.classes)
-        if self.sample_rate is not None:
-            return PartialHead(
-                faces.classes, embedding_size, self.scale, self._combined(), self.subcentres, self.name == "adaface",
-                self.sample_rate, seed, self.threshold,
-            )  # fmt: skip
-        levels = read_levels(self.hierarchy, faces) if isinstance(self.hierarchy, Path) else None
-        clusters = round(math.sqrt(faces.classes)) if self.hierarchy == "kmeans" else 0
-        if clusters == 1:
-            raise InputError(f"--hierarchy kmeans with {faces.classes} classes; it needs at least 3")
-        return self._one_head(faces.classes, embedding_size, levels, clusters, seed)
-
-    def _one_head(
-        self, classes: int, embedding_size: int, levels: Tensor | None = None, clusters: int = 0, seed: int = 0
-    ) -> MarginHead | ProxyHead:
-        if self.name not in PROXY_LOSSES:
-            adaptive = self.name == "adaface"
-            return MarginHead(
-                classes, embedding_size, self.scale, self._combined(), self.subcentres, adaptive, self.threshold
-            )
-        return ProxyHead(
-            classes, embedding_size, self.name, self.scale, sum(self.margins), levels=levels,
-            level_weight=self.hierarchy_weight, clusters=clusters, seed=seed,
-        )  # fmt: skip
-
-    def _combined(self) -> tuple[float, float, float]:
-        if self.name == "combined":
-            factor, angle, difference = self.margins
-            return factor, angle, difference
-        margin = sum(self.margins)
-        return (1.0, margin, 0.0) if self.name == "arcface" else (1.0, 0.0, margin)
+    largest: float = 1.0
+    combined: Callable[..., tuple[float, float, float]] | None = None
+    adaptive: bool = False
+    proxy: Callable[..., Tensor] | None = None
 
 
-def choose_loss(
-    name: str = "cosface", scale: float | None = None, margin: float | Sequence[float] | None = None,
-    subcentres: int = 1, hierarchy: str | Path | None = None, hierarchy_weight: float | None = None,
-    heads: int = 1, interclass_filter: float | None = None, sample_rate: float | None = None,
-) -> Loss:  # fmt: skip
-    """A loss by its name, with its own defaults for numbers that are None.
+LOSSES = {
+    "cosface": Kind(32.0, (0.2,), combined=lambda margin: (1.0, 0.0, margin)),
+    "softmax": Kind(32.0, (), combined=lambda: (1.0, 0.0, 0.0)),
+    "arcface": Kind(32.0, (0.5,), math.pi / 2, combined=lambda margin: (1.0, margin, 0.0)),
+    "combined": Kind(32.0, (1.0, 0.3, 0.2), combined=lambda *margins: margins),
+    "adaface": Kind(32.0, (0.4,), combined=lambda margin: (1.0, 0.0, margin), adaptive=True),
+    "proxy_nca": Kind(18.0, (), proxy=mean_proxy_nca),
+    "proxy_anchor": Kind(32.0, (0.1,), proxy=proxy_anchor),
+}
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """A loss, its numbers, and the head that holds the class centres.
+
+    Attributes:
+        loss: cosface, softmax (no margin), arcface, combined, adaface, proxy_nca or proxy_anchor.
+        scale: s of the margin losses, by default 32; 2 / temperature of proxy_nca, 18; alpha of proxy_anchor, 32.
+        margin: By default 0.2 of cosface, in cosine; 0.5 of arcface, in radians; [1,0.3,0.2] of combined, which takes
+            three; 0.4 of adaface; 0.1, delta, of proxy_anchor.
+        subcentres: Centres a class, of which the nearest counts; for margin losses.
+        heads: 2 keeps labelled and pseudo classes apart, so that they do not compete; 1 is one label space.
+        interclass_filter: Against wrong labels: other classes whose centre has a larger cosine than this to a face do
+            not count against it, e.g. 0.4; for margin losses.
+        sample_rate: Partial FC: centres are divided among the processes, and this share of them, above 0 to 1, takes
+            part in a step; for margin losses and many classes.
+        hierarchy: Coarser classes for a proxy loss: kmeans of the proxies every 200 steps, or a clustering with levels/
+            of all the faces (labelled, then unlabelled), or of the unlabelled alone.
+        hierarchy_weight: Weight of the loss of each of its levels, by default 0.1; the classes have 1.
 
     Raises:
         InputError: No such loss, a number out of range, or an option that the loss does not have.
     """
-    if name not in SCALES:
-        raise InputError(f"--loss {name}; choose one of {', '.join(SCALES)}")
-    scale = SCALES[name] if scale is None else scale
-    if not 0 < scale < math.inf:
-        raise InputError(f"--scale {scale}; it must be positive")
-    if subcentres < 1 or (subcentres > 1 and name in PROXY_LOSSES):
-        raise InputError(f"--subcentres {subcentres} with --loss {name}; at least 1, and 1 for proxy losses")
-    if hierarchy is not None and name not in PROXY_LOSSES:
-        raise InputError(f"--hierarchy with --loss {name}; only {' and '.join(PROXY_LOSSES)} have one")
-    if hierarchy_weight is not None and hierarchy is None:
-        raise InputError("--hierarchy-weight without --hierarchy; give both or neither")
-    if isinstance(hierarchy, str) and hierarchy != "kmeans":
-        raise InputError(f"--hierarchy {hierarchy!r}; give the folder of a clustering, or kmeans")
-    weight = HIERARCHY_WEIGHT if hierarchy_weight is None else hierarchy_weight
-    if not 0 <= weight < math.inf:
-        raise InputError(f"--hierarchy-weight {weight}; it must not be negative")
-    _check_head(name, hierarchy, heads, interclass_filter, sample_rate)
-    margins = _margins(name, margin)
-    return Loss(name, scale, margins, subcentres, hierarchy, weight, heads, interclass_filter, sample_rate)
 
+    loss: str = "cosface"
+    scale: float | None = None
+    margin: float | list[float] | None = None
+    subcentres: int = 1
+    heads: int = 1
+    interclass_filter: float | None = None
+    sample_rate: float | None = None
+    hierarchy: Literal["kmeans"] | Path | None = None
+    hierarchy_weight: float | None = None
 
-def _check_head(
-    name: str, hierarchy: str | Path | None, heads: int, interclass_filter: float | None, sample_rate: float | None
-) -> None:
-    if heads not in (1, 2) or (heads == 2 and hierarchy is not None):
-        raise InputError(f"--heads {heads}; 1, or without --hierarchy 2: labelled and pseudo classes apart")
-    for option, value in (("--interclass-filter", interclass_filter), ("--sample-rate", sample_rate)):
-        if value is not None and name in PROXY_LOSSES:
-            raise InputError(f"{option} with --loss {name}; only margin losses have it")
-        if value is not None and not 0 < value <= 1:
-            raise InputError(f"{option} {value}; it is above 0 to 1")
-    if sample_rate is not None and heads == 2:
-        raise InputError("--sample-rate with --heads 2; Partial FC has one head")
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"--loss {self.loss}; choose one of {', '.join(LOSSES)}")
+        scale, _ = self.numbers
+        if not 0 < scale < math.inf:
+            raise InputError(f"--scale {scale}; it must be positive")
+        if self.subcentres < 1 or (self.subcentres > 1 and self.kind.proxy):
+            raise InputError(
+                f"--subcentres {self.subcentres} with --loss {self.loss}; at least 1, and 1 for proxy losses"
+            )
+        self._check_hierarchy()
+        self._check_head()
+
+    @property
+    def kind(self) -> Kind:
+        """The loss by its name."""
+        return LOSSES[self.loss]
+
+    @property
+    def numbers(self) -> tuple[float, tuple[float, ...]]:
+        """The scale and the margins, the loss's own where none are given.
+
+        Raises:
+            InputError: Margins out of range, or not as many as the loss has.
+        """
+        return self.kind.scale if self.scale is None else self.scale, _margins(self.loss, self.margin)
+
+    def _check_hierarchy(self) -> None:
+        if self.hierarchy is not None and not self.kind.proxy:
+            losses = " and ".join(name for name, kind in LOSSES.items() if kind.proxy)
+            raise InputError(f"--hierarchy with --loss {self.loss}; only {losses} have one")
+        if self.hierarchy_weight is not None and self.hierarchy is None:
+            raise InputError("--hierarchy-weight without --hierarchy; give both or neither")
+        if isinstance(self.hierarchy, str) and self.hierarchy != "kmeans":
+            raise InputError(f"--hierarchy {self.hierarchy!r}; give the folder of a clustering, or kmeans")
+        if self.hierarchy_weight is not None and not 0 <= self.hierarchy_weight < math.inf:
+            raise InputError(f"--hierarchy-weight {self.hierarchy_weight}; it must not be negative")
+
+    def _check_head(self) -> None:
+        if self.heads not in (1, 2) or (self.heads == 2 and self.hierarchy is not None):
+            raise InputError(f"--heads {self.heads}; 1, or without --hierarchy 2: labelled and pseudo classes apart")
+        rates = (("--interclass-filter", self.interclass_filter), ("--sample-rate", self.sample_rate))
+        for option, value in rates:
+            if value is not None and self.kind.proxy:
+                raise InputError(f"{option} with --loss {self.loss}; only margin losses have it")
+            if value is not None and not 0 < value <= 1:
+                raise InputError(f"{option} {value}; it is above 0 to 1")
+        if self.sample_rate is not None and self.heads == 2:
+            raise InputError("--sample-rate with --heads 2; Partial FC has one head")
+
+    def head(
+        self, classes: int, embedding_size: int, first_classes: int = 0, levels: Tensor | None = None, seed: int = 0
+    ) -> Head:
+        """A head with fresh centres, drawn from PyTorch's global generator.
+
+        Args:
+            classes: Number of classes.
+            embedding_size: Length of an embedding.
+            first_classes: How many of them are labelled classes, which come first; for two heads.
+            levels: Int64 [levels, classes], the coarser classes if `hierarchy` is a folder, see
+                `facerec.training.coarse_classes.read_levels`.
+            seed: Of Partial FC's samples and of k-means.
+
+        Raises:
+            InputError: Too few classes for k-means, or two heads without two kinds of classes.
+        """
+        if self.heads == 2:
+            counts = first_classes, classes - first_classes
+            if min(counts) < 2:
+                raise InputError(
+                    f"--heads 2 for {counts[0]} labelled and {counts[1]} pseudo classes; each needs at least two"
+                )
+            one, other = (self._one_head(count, embedding_size, None, seed) for count in counts)
+            return TwoHeads(one, other, first_classes, classes)
+        return self._one_head(classes, embedding_size, levels, seed)
+
+    def _one_head(self, classes: int, embedding_size: int, levels: Tensor | None, seed: int) -> Head:
+        scale, margins = self.numbers
+        if self.kind.proxy:
+            loss = functools.partial(self.kind.proxy, **dict(zip(("scale", "margin"), (scale, *margins), strict=False)))
+            return ProxyHead(classes, embedding_size, loss, self._coarser(classes, levels, seed))
+        assert self.kind.combined
+        chosen = MarginLoss(
+            scale, self.kind.combined(*margins), self.kind.adaptive, self.subcentres, self.interclass_filter
+        )
+        if self.sample_rate is None:
+            return MarginHead(classes, embedding_size, chosen)
+        return PartialHead(classes, embedding_size, chosen, self.sample_rate, seed)
+
+    def _coarser(self, classes: int, levels: Tensor | None, seed: int) -> Hierarchy:
+        clusters = round(math.sqrt(classes)) if self.hierarchy == "kmeans" else 0
+        if clusters == 1:
+            raise InputError(f"--hierarchy kmeans with {classes} classes; it needs at least 3")
+        weight = HIERARCHY_WEIGHT if self.hierarchy_weight is None else self.hierarchy_weight
+        return Hierarchy(levels, weight, clusters, seed=seed)
 
 
 def _margins(name: str, margin: float | Sequence[float] | None) -> tuple[float, ...]:
-    default = MARGINS[name]
+    default = LOSSES[name].margins
     if margin is None:
         return default
     given = (float(margin),) if isinstance(margin, int | float) else tuple(map(float, margin))
     if not default:
         raise InputError(f"--margin {margin} with --loss {name}; it has no margin")
     if len(given) != len(default):
-        wanted = "three numbers, e.g. [1,0.3,0.2]" if name == "combined" else "one number"
+        wanted = "three numbers, e.g. [1,0.3,0.2]" if len(default) == 3 else "one number"
         raise InputError(f"--margin {margin} with --loss {name}; it takes {wanted}")
-    if name == "combined":
+    if len(given) == 3:
         return _three(given)
-    most = math.pi / 2 if name == "arcface" else 1.0
-    if not 0 <= given[0] <= most:
-        raise InputError(f"--margin {margin} with --loss {name}; it is 0 to {most:.3g}")
+    largest = LOSSES[name].largest
+    if not 0 <= given[0] <= largest:
+        raise InputError(f"--margin {margin} with --loss {name}; it is 0 to {largest:.3g}")
     return given
 
 

@@ -1,41 +1,37 @@
-"""What training puts on a backbone: class centres, and a loss over the cosines to them."""
+"""The heads of which every rank has all the centres: one for margin losses, one for proxy losses, and two of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from facerec.losses.margins import NormStatistics, adaface, combined, filtered, pooled
-from facerec.losses.partial_fc import INITIAL_DEVIATION
-from facerec.losses.proxies import coarse_proxies, kmeans_groups, proxy_anchor, proxy_nca
+from facerec.losses.head import Head, drawn_centres, weighted_mean
+from facerec.losses.margins import MarginLoss, NormStatistics, filtered, pooled
+from facerec.losses.proxies import coarse_proxies, kmeans_groups
 
-PROXY_LOSSES = ("proxy_nca", "proxy_anchor")
 HIERARCHY_WEIGHT = 0.1
 KMEANS_STEPS = 200
+ProxyLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of cosines, labels and weights a scalar
 
 
-class MarginHead(nn.Module):
+class MarginHead(Head):
     """Centres of classes and a cross-entropy over cosines to them, with a margin.
 
     Args:
         classes: Number of classes.
         embedding_size: Length of an embedding.
-        scale: s, see `combined`.
-        margins: m₁, m₂ and m₃ there; with `adaptive`, AdaFace's m is m₃.
-        subcentres: Centres a class, see `pooled`.
-        adaptive: Whether the margin follows the length of the embedding, as in AdaFace.
-        threshold: Negatives of a larger cosine are left out, see `filtered`; None leaves none out.
+        loss: Of the logits.
     """
 
-    def __init__(
-        self, classes: int, embedding_size: int, scale: float, margins: tuple[float, float, float],
-        subcentres: int = 1, adaptive: bool = False, threshold: float | None = None,
-    ):  # fmt: skip
+    def __init__(self, classes: int, embedding_size: int, loss: MarginLoss):
         super().__init__()
-        self.centres = nn.Parameter(torch.randn(classes * subcentres, embedding_size) * INITIAL_DEVIATION)
-        self.scale, self.margins, self.subcentres, self.threshold = scale, margins, subcentres, threshold
-        self.statistics = NormStatistics() if adaptive else None
+        self.centres = drawn_centres(classes * loss.subcentres, embedding_size)
+        self.loss = loss
+        self.statistics = NormStatistics() if loss.adaptive else None
 
     def forward(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and cosines without the margin.
@@ -49,81 +45,85 @@ class MarginHead(nn.Module):
             The loss, a scalar; cosines [n, classes].
         """
         logits, cosines = self.logits(embeddings.to(self.centres.dtype), labels)
-        if self.threshold is not None:
-            logits = filtered(logits, cosines, labels, self.threshold)
+        if self.loss.threshold is not None:
+            logits = filtered(logits, cosines, labels, self.loss.threshold)
         return weighted_mean(F.cross_entropy(logits, labels, reduction="none"), weights), cosines
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits with the margin and cosines without, both [n, classes]."""
-        cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(self.centres)), self.subcentres)
-        if self.statistics is None:
-            return combined(cosines, labels, self.scale, self.margins), cosines
-        quality = self.statistics(embeddings.norm(dim=1))
-        return adaface(cosines, labels, quality, self.scale, self.margins[2]), cosines
+        cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(self.centres)), self.loss.subcentres)
+        quality = None if self.statistics is None else self.statistics(embeddings.norm(dim=1))
+        return self.loss.logits(cosines, labels, quality), cosines
 
 
-class ProxyHead(nn.Module):
-    """A proxy a class and a proxy loss, with coarser levels if there are any (Yang et al. 2022).
+@dataclass(frozen=True)
+class Hierarchy:
+    """Coarser classes over those of a `ProxyHead`.
 
-    The loss is that of the classes plus `level_weight` times that of each level of coarser classes. As there, coarse
-    proxies are averages that have no gradient of their own; they are taken anew at each step.
-
-    Args:
-        classes: Number of classes.
-        embedding_size: Length of an embedding.
-        loss: One of `PROXY_LOSSES`.
-        scale: See the loss.
-        margin: See `proxy_anchor`.
-        levels: Int64 [levels, classes], the coarser classes of each level, consecutive from 0.
-        level_weight: λ.
-        clusters: If not 0, the one level there is comes from k-means with so many clusters instead, begun after
-            `kmeans_steps` steps, so that the proxies mean something, and repeated after as many.
+    Attributes:
+        levels: Int64 [levels, classes], the coarser classes of each level, consecutive from 0; None for none.
+        weight: λ, of the loss of each level.
+        clusters: If not 0, the only level comes from k-means of the proxies with so many clusters. It begins after
+            `kmeans_steps` steps, when the proxies mean something, and is repeated after as many.
         kmeans_steps: T.
         seed: Of k-means.
     """
 
-    def __init__(
-        self, classes: int, embedding_size: int, loss: str, scale: float, margin: float = 0.0,
-        levels: Tensor | None = None, level_weight: float = HIERARCHY_WEIGHT,
-        clusters: int = 0, kmeans_steps: int = KMEANS_STEPS, seed: int = 0,
-    ):  # fmt: skip
+    levels: Tensor | None = None
+    weight: float = HIERARCHY_WEIGHT
+    clusters: int = 0
+    kmeans_steps: int = KMEANS_STEPS
+    seed: int = 0
+
+
+FLAT = Hierarchy()
+
+
+class ProxyHead(Head):
+    """A proxy a class and a proxy loss, with coarser levels if there are any (Yang et al. 2022).
+
+    The loss is that of the classes plus λ times that of each level of coarser classes. As there, coarse proxies are
+    averages that have no gradient of their own; they are taken anew at each step.
+
+    Args:
+        classes: Number of classes.
+        embedding_size: Length of an embedding.
+        loss: See `facerec.losses.proxies`.
+        hierarchy: The coarser classes.
+    """
+
+    def __init__(self, classes: int, embedding_size: int, loss: ProxyLoss, hierarchy: Hierarchy = FLAT):
         super().__init__()
-        self.centres = nn.Parameter(torch.randn(classes, embedding_size) * INITIAL_DEVIATION)
-        self.loss, self.scale, self.margin, self.level_weight = loss, scale, margin, level_weight
-        self.clusters, self.kmeans_steps, self.seed = clusters, kmeans_steps, seed
+        self.centres = drawn_centres(classes, embedding_size)
+        self.loss, self.hierarchy = loss, hierarchy
         self.levels: Tensor
         self.steps: Tensor
-        none = torch.zeros(1 if clusters else 0, classes, dtype=torch.int64)
-        self.register_buffer("levels", none if levels is None else levels)
+        none = torch.zeros(1 if hierarchy.clusters else 0, classes, dtype=torch.int64)
+        self.register_buffer("levels", none if hierarchy.levels is None else hierarchy.levels)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and cosines to the proxies of classes; see `MarginHead.forward`."""
-        if self.training and self.clusters:
+        if self.training and self.hierarchy.clusters:
             self._cluster()
         directions = F.normalize(embeddings.to(self.centres.dtype))
         cosines = F.linear(directions, F.normalize(self.centres))
-        loss = self._level_loss(cosines, labels, weights)
+        loss = self.loss(cosines, labels, weights)
         for groups in self.levels:
             coarse = coarse_proxies(self.centres.detach(), groups)
             if len(coarse) > 1:
-                level = self._level_loss(F.linear(directions, coarse), groups[labels], weights)
-                loss = loss + self.level_weight * level
+                level = self.loss(F.linear(directions, coarse), groups[labels], weights)
+                loss = loss + self.hierarchy.weight * level
         return loss, cosines
-
-    def _level_loss(self, cosines: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        if self.loss == "proxy_nca":
-            return weighted_mean(proxy_nca(cosines, labels, self.scale), weights)
-        return proxy_anchor(cosines, labels, weights, self.scale, self.margin)
 
     def _cluster(self) -> None:
         step = int(self.steps)
-        if step and step % self.kmeans_steps == 0:
-            self.levels[0] = kmeans_groups(self.centres, self.clusters, self.seed)
+        if step and step % self.hierarchy.kmeans_steps == 0:
+            self.levels[0] = kmeans_groups(self.centres, self.hierarchy.clusters, self.hierarchy.seed)
         self.steps += 1
 
 
-class TwoHeads(nn.Module):
+class TwoHeads(Head):
     """Two heads over one backbone: the classes of one do not compete with those of the other.
 
     The loss is that of the heads, each with the weight of its faces: Σ_h W_h ℓ_h / Σ_h W_h, where W_h is the sum of the
@@ -134,13 +134,13 @@ class TwoHeads(nn.Module):
         second: Of the others.
     """
 
-    def __init__(self, first: MarginHead | ProxyHead, second: MarginHead | ProxyHead, first_classes: int, classes: int):
+    def __init__(self, first: Head, second: Head, first_classes: int, classes: int):
         super().__init__()
         self.first, self.second = first, second
         self.first_classes, self.classes = first_classes, classes
 
     @property
-    def centres(self) -> Tensor:
+    def centres(self) -> Tensor:  # type: ignore[override]
         """Those of both heads, [centres, embedding_size]."""
         return torch.cat([self.first.centres, self.second.centres])
 
@@ -158,13 +158,3 @@ class TwoHeads(nn.Module):
                 cosines[rows, start : start + angles.shape[1]] = angles.detach()
         share = torch.stack(shares)
         return (torch.stack(values) * share).sum() / share.sum(), cosines
-
-
-def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """The mean of rows' losses, weighted: Σ w_i ℓ_i / Σ w_i.
-
-    Args:
-        losses: [n].
-        weights: [n], > 0.
-    """
-    return (weights * losses).sum() / weights.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,40 @@ LEAST_DEVIATION = 1e-3  # added to the deviation of the norms, as AdaFace's auth
 Margins = tuple[float, float | Tensor, float | Tensor]
 
 
+@dataclass(frozen=True)
+class MarginLoss:
+    """A margin loss with its numbers.
+
+    Attributes:
+        scale: s, see `combined`.
+        margins: m₁, m₂ and m₃ there; with `adaptive`, AdaFace's m is m₃.
+        adaptive: Whether the margin follows the length of the embedding, as in AdaFace.
+        subcentres: Centres a class, see `pooled`.
+        threshold: Negatives of a larger cosine are left out, see `filtered`; None leaves none out.
+    """
+
+    scale: float
+    margins: tuple[float, float, float]
+    adaptive: bool = False
+    subcentres: int = 1
+    threshold: float | None = None
+
+    def logits(self, cosines: Tensor, labels: Tensor, quality: Tensor | None) -> Tensor:
+        """Logits with the margin, see `combined` and `adaface`; `quality` is None unless the loss is adaptive."""
+        if quality is None:
+            return combined(cosines, labels, self.scale, self.margins)
+        return adaface(cosines, labels, quality, self.scale, self.margins[2])
+
+
 def combined(cosines: Tensor, labels: Tensor, scale: float, margins: Margins) -> Tensor:
     """The logits of the combined margin, equation 4 of Deng et al. 2019, "ArcFace".
 
-    The true class has s (cos(m₁ θ + m₂) - m₃), every other s cos θ. CosFace is (1, 0, m), ArcFace (1, m, 0), a softmax
-    without margin (1, 0, 0).
+    The true class has s (cos(m₁ θ + m₂) - m₃), every other s cos θ. Special cases, as (m₁, m₂, m₃):
+
+    - (1, 0, m): CosFace, s (cos θ - m), equation 4 of Wang et al. 2018.
+    - (1, m, 0): ArcFace, s cos(θ + m), equation 3 of Deng et al. 2019. Beyond θ = π - m see `turned`.
+    - (1, 0, 0): a softmax without margin (Wang et al. 2017, "NormFace"). With s = 2 / T it is ProxyNCA++ (Teh et al.
+      2020).
 
     Args:
         cosines: [n, classes], of embeddings to class centres.
@@ -52,44 +82,6 @@ def turned(cosines: Tensor, factor: float, angle: float | Tensor) -> Tensor:
     last = torch.as_tensor((math.pi - angle) / factor, dtype=cosines.dtype)
     beyond = cosines - torch.sin(last) * (math.pi - last)
     return torch.where(theta <= last, torch.cos((factor * theta + angle).clamp(min=0)), beyond)
-
-
-def softmax(cosines: Tensor, labels: Tensor, scale: float = 64.0) -> Tensor:
-    """The logits s cos θ, without a margin (Wang et al. 2017, "NormFace"); shapes as of `combined`.
-
-    With s = 2 / T this is ProxyNCA++ (Teh et al. 2020).
-    """
-    return combined(cosines, labels, scale, (1.0, 0.0, 0.0))
-
-
-def cosface(cosines: Tensor, labels: Tensor, scale: float = 64.0, margin: float = 0.35) -> Tensor:
-    """The logits of the large margin cosine loss, equation 4 of Wang et al. 2018: s (cos θ_j - m [j = y]).
-
-    Args:
-        cosines: [n, classes], of embeddings to class centres.
-        labels: Int64 [n], the class of each row.
-        scale: s.
-        margin: m, in cosine.
-
-    Returns:
-        [n, classes]; their cross-entropy is the loss.
-    """
-    return combined(cosines, labels, scale, (1.0, 0.0, margin))
-
-
-def arcface(cosines: Tensor, labels: Tensor, scale: float = 64.0, margin: float = 0.5) -> Tensor:
-    """The logits of the additive angular margin loss, equation 3 of Deng et al. 2019: s cos(θ_j + m [j = y]).
-
-    Args:
-        cosines: [n, classes], of embeddings to class centres.
-        labels: Int64 [n], the class of each row.
-        scale: s.
-        margin: m, in radians; beyond θ = π - m see `turned`.
-
-    Returns:
-        [n, classes]; their cross-entropy is the loss.
-    """
-    return combined(cosines, labels, scale, (1.0, margin, 0.0))
 
 
 def adaface(cosines: Tensor, labels: Tensor, quality: Tensor, scale: float = 64.0, margin: float = 0.4) -> Tensor:

@@ -1,24 +1,23 @@
 """Partial FC: class centres sharded over ranks, of which a sample takes part in each step.
 
 An et al. 2022, "Killing Two Birds with One Stone: Efficient and Robust Training of Face Recognition CNNs by Partial
-FC". Each rank holds a contiguous range of the classes and a softmax is taken over all of them: embeddings are gathered,
-each rank computes the logits of its range, and the largest logits and sums of exponentials are reduced over ranks. At
+FC". Each rank holds a contiguous range of the classes. The softmax is over all of them: embeddings are gathered, each
+rank computes the logits of its range, then the largest logits and the sums of exponentials are reduced over ranks. At
 rate 1 the loss and its gradients are those of `facerec.losses.heads.MarginHead`.
 
 In training, under ``torchrun`` after `facerec.devices.collectives.setup`, or alone:
 
 - `PartialHead` is called on every rank, in the same order, with batches of one size. It stays out of
   `DistributedDataParallel`, which wraps the backbone alone: its centres differ from rank to rank.
-- The optimiser is `RowAdamW`, which is AdamW, except that below rate 1 centres that are not sampled, and their moments,
-  stay as they are. Their gradients are sparse then, so clip those of the backbone only.
+- The optimiser is `facerec.training.optimizer.RowAdamW`. Below rate 1, centres that are not sampled, and their moments,
+  stay as they are; all else is AdamW. Their gradients are sparse then, so clip those of the backbone only.
 - The head's state, and the optimiser's for its centres, are each rank's own. To go on with the same samples, keep the
-  buffer ``steps``, which is in the state dict. `PartialHead.whole` gives all the centres, for saving at the end.
+  buffer ``steps``, which is in the state dict. `PartialHead.all_centres` gives all the centres, to save at the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,16 +26,16 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.devices.collectives import gathered
-from facerec.losses.margins import NormStatistics, adaface, combined, filtered, pooled
+from facerec.devices.collectives import gather_rows
+from facerec.losses.head import INITIAL_DEVIATION, Head, Outcome, weighted_mean
+from facerec.losses.margins import MarginLoss, NormStatistics, filtered, pooled
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import rank, world_size
 
-INITIAL_DEVIATION = 0.01
 DRAWN_ROWS = 65_536
 
 
-class PartialHead(nn.Module):
+class PartialHead(Head):
     """This rank's class centres and the margin softmax over a sample of those of all ranks.
 
     Attributes:
@@ -47,35 +46,30 @@ class PartialHead(nn.Module):
     Args:
         classes: Number of classes in all.
         embedding_size: Length of an embedding.
-        scale: s, see `facerec.losses.margins.combined`.
-        margins: m₁, m₂ and m₃ there; with `adaptive`, AdaFace's m is m₃.
-        subcentres: Centres a class, see `facerec.losses.margins.pooled`.
-        adaptive: Whether the margin follows the length of the embedding, as in AdaFace.
+        loss: Of the logits.
         rate: Share of each rank's classes that take part in a step, above 0 to 1; those of the batch always do.
         seed: With the step and the rank, of the sample.
-        threshold: Negatives of a larger cosine are left out, see `margins.filtered`; None leaves none out.
 
     Raises:
         InputError: A rate out of range, or fewer classes than ranks.
     """
 
-    def __init__(
-        self, classes: int, embedding_size: int, scale: float, margins: tuple[float, float, float],
-        subcentres: int = 1, adaptive: bool = False, rate: float = 1.0, seed: int = 0, threshold: float | None = None,
-    ):  # fmt: skip
+    sharded = True
+
+    def __init__(self, classes: int, embedding_size: int, loss: MarginLoss, rate: float = 1.0, seed: int = 0):
         super().__init__()
         self.rank, self.ranks = rank(), world_size()
         if not 0 < rate <= 1:
             raise InputError(f"--sample-rate {rate}; it is above 0 to 1")
         if classes < self.ranks:
             raise InputError(f"{classes} classes over {self.ranks} ranks; each needs at least one")
-        self.first, behind = (classes * place // self.ranks for place in (self.rank, self.rank + 1))
+        self.first, behind = (classes * rank // self.ranks for rank in (self.rank, self.rank + 1))
         self.own, self.rate, self.seed = behind - self.first, rate, seed
-        self.scale, self.margins, self.subcentres, self.threshold = scale, margins, subcentres, threshold
+        self.loss, subcentres = loss, loss.subcentres
         self.centres = nn.Parameter(
             _drawn(classes * subcentres, embedding_size, self.first * subcentres, behind * subcentres)
         )
-        self.statistics = NormStatistics() if adaptive else None
+        self.statistics = NormStatistics() if loss.adaptive else None
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -91,24 +85,28 @@ class PartialHead(nn.Module):
             weights: [n], > 0.
 
         Returns:
-            The weighted mean over the faces of all ranks, a scalar that is the same on all of them; int64 [n], of the
-            classes sampled on any rank the one whose centre is nearest to each of this rank's faces.
+            The weighted mean over the faces of all ranks, a scalar, the same on all of them. The class whose centre is
+            nearest to each of this rank's faces, int64 [n], among the classes that any rank sampled.
         """
         n = len(labels)
-        embeddings = gathered(embeddings.to(self.centres.dtype))
+        embeddings = gather_rows(embeddings.to(self.centres.dtype))
         if self.ranks > 1 and embeddings.requires_grad:
             embeddings.register_hook(lambda gradient: gradient * self.ranks)
-        labels, weights = gathered(labels), gathered(weights)
+        labels, weights = gather_rows(labels), gather_rows(weights)
         rows = self.sample(labels)
         centres = self.centres if rows is None else self._rows(rows)
-        cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(centres)), self.subcentres)
+        cosines = pooled(F.linear(F.normalize(embeddings), F.normalize(centres)), self.loss.subcentres)
         columns = self._columns(labels, rows)
         logits = self._logits(cosines, columns, embeddings)
-        if self.threshold is not None:
-            logits = filtered(logits, cosines, columns, self.threshold)
-        losses = _CrossEntropy.apply(logits, columns)
-        value = (weights * losses).sum() / weights.sum()
+        if self.loss.threshold is not None:
+            logits = filtered(logits, cosines, columns, self.loss.threshold)
+        value = weighted_mean(_CrossEntropy.apply(logits, columns), weights)
         return value, self._nearest(cosines.detach(), rows)[self.rank * n : (self.rank + 1) * n]
+
+    def outcome(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> Outcome:
+        """The loss of all faces, and what was nearest to this rank's; see `Head.outcome`."""
+        loss, nearest = self(embeddings, labels, weights)
+        return Outcome(loss, labels, nearest, None)
 
     def sample(self, labels: Tensor) -> Tensor | None:
         """The classes of this rank that take part in the step, and counts the step.
@@ -130,24 +128,25 @@ class PartialHead(nn.Module):
         count = max(math.ceil(self.rate * self.own), int((order == 2).sum()))
         return order.topk(count).indices.sort().values
 
-    def whole(self) -> Tensor | None:
-        """All the centres, [classes * subcentres, embedding_size] in memory, on rank 0; None on others. All call it."""
+    def all_centres(self) -> Tensor:
+        """All the centres, [classes * subcentres, embedding_size] in memory, on rank 0; [0] on others. All call it."""
         if self.ranks == 1:
-            return self.centres.detach().cpu()
-        counts = gathered(torch.tensor([len(self.centres)], device=self.centres.device)).tolist()
+            return super().all_centres()
+        counts = gather_rows(torch.tensor([len(self.centres)], device=self.centres.device)).tolist()
         shards = []
-        for place, count in enumerate(counts):
-            own = place == self.rank
+        for owner, count in enumerate(counts):
+            own = owner == self.rank
             shard = self.centres.detach() if own else self.centres.new_empty(count, self.centres.shape[1])
-            dist.broadcast(shard, place)
+            dist.broadcast(shard, owner)
             if self.rank == 0:
                 shards.append(shard.cpu())
-        return torch.cat(shards) if shards else None
+        return torch.cat(shards) if shards else torch.empty(0)
 
     def _rows(self, rows: Tensor) -> Tensor:
         """Centres of some classes, whose gradient is sparse."""
-        places = (rows[:, None] * self.subcentres + torch.arange(self.subcentres, device=rows.device)).flatten()
-        return F.embedding(places, self.centres, sparse=True)
+        subcentres = torch.arange(self.loss.subcentres, device=rows.device)
+        indices = (rows[:, None] * self.loss.subcentres + subcentres).flatten()
+        return F.embedding(indices, self.centres, sparse=True)
 
     def _is_own(self, labels: Tensor) -> Tensor:
         return (labels >= self.first) & (labels < self.first + self.own)
@@ -164,46 +163,14 @@ class PartialHead(nn.Module):
         quality = None if self.statistics is None else self.statistics(embeddings.detach().norm(dim=1))
         faces = (columns >= 0).nonzero()[:, 0]
         true, only = cosines[faces, columns[faces]][:, None], torch.zeros_like(faces)
-        if quality is None:
-            true = combined(true, only, self.scale, self.margins)
-        else:
-            true = adaface(true, only, quality[faces], self.scale, self.margins[2])
-        return (self.scale * cosines).index_put_((faces, columns[faces]), true[:, 0])
+        true = self.loss.logits(true, only, None if quality is None else quality[faces])
+        return (self.loss.scale * cosines).index_put_((faces, columns[faces]), true[:, 0])
 
     def _nearest(self, cosines: Tensor, rows: Tensor | None) -> Tensor:
         """Int64 [n], the class of the largest cosine over all ranks."""
         highest, column = cosines.max(1)
         classes = self.first + (column if rows is None else rows[column])
         return _reduced(torch.where(highest == _reduced(highest.clone(), "MAX"), classes, -1), "MAX")
-
-
-class RowAdamW(torch.optim.AdamW):
-    """AdamW (Loshchilov and Hutter 2019); where a gradient is sparse, rows without one stay as they are."""
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Takes a step; sparse gradients first, as AdamW's of the rows that they have."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None and weight.grad.is_sparse:
-                    self._step_rows(weight, group)
-                    weight.grad = None
-        return super().step(closure)
-
-    def _step_rows(self, weight: Tensor, group: dict[str, Any]) -> None:
-        gradient = weight.grad.coalesce()  # type: ignore[union-attr]
-        rows, state = gradient.indices()[0], self.state[weight]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
-        state["step"] += 1
-        step, (beta1, beta2) = float(state["step"]), group["betas"]
-        mean = state["exp_avg"][rows].lerp_(gradient.values(), 1 - beta1)
-        square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(gradient.values(), gradient.values(), value=1 - beta2)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        deviation = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        chosen = weight[rows].mul_(1 - group["lr"] * group["weight_decay"])
-        weight[rows] = chosen.addcdiv_(mean, deviation, value=-group["lr"] / (1 - beta1**step))
 
 
 class _CrossEntropy(torch.autograd.Function):

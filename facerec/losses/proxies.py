@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facerec.losses.head import weighted_mean
+
 ITERATIONS = 20  # of k-means
 
 
@@ -15,7 +17,7 @@ def proxy_nca(cosines: Tensor, labels: Tensor, scale: float = 18.0) -> Tensor:
 
     As first published, the denominator has the other proxies alone: -log(exp(-d_y / T) / Σ_{j ≠ y} exp(-d_j / T)) with
     squared distances d = 2 - 2 cos θ of unit vectors. The temperature T is that of ProxyNCA++ (Teh et al. 2020), which
-    also puts the true proxy into the denominator; with it, the loss is `facerec.losses.margins.softmax`.
+    also puts the true proxy into the denominator; with it, the loss is the softmax without margin.
 
     Args:
         cosines: [n, classes], of embeddings to proxies; at least two classes.
@@ -30,12 +32,21 @@ def proxy_nca(cosines: Tensor, labels: Tensor, scale: float = 18.0) -> Tensor:
     return others - logits.gather(1, rows)[:, 0]
 
 
+def mean_proxy_nca(cosines: Tensor, labels: Tensor, weights: Tensor, scale: float = 18.0) -> Tensor:
+    """The weighted mean of `proxy_nca` over the rows, a scalar; weights [n], > 0."""
+    return weighted_mean(proxy_nca(cosines, labels, scale), weights)
+
+
 def proxy_anchor(cosines: Tensor, labels: Tensor, weights: Tensor, scale: float = 32.0, margin: float = 0.1) -> Tensor:
     """Proxy-Anchor, equation 4 of Kim et al. 2020, "Proxy Anchor Loss for Deep Metric Learning".
 
-    The mean over the proxies with a row in the batch of log(1 + Σ_{i of p} w_i exp(-α (cos θ_ip - δ))), and the mean
-    over all proxies of log(1 + Σ_{i not of p} w_i exp(α (cos θ_ip + δ))). It is no mean over rows, so weights are
-    inside the sums: a row of weight 2 counts as two equal rows. With weights of 1 it is the paper's.
+    The sum of two means, where P is all proxies and P⁺ those with a row in the batch:
+
+    - mean over p in P⁺ of log(1 + Σ_{i of p} w_i exp(-α (cos θ_ip - δ)))
+    - mean over p in P of log(1 + Σ_{i not of p} w_i exp(α (cos θ_ip + δ)))
+
+    It is no mean over rows, so weights are inside the sums: a row of weight 2 counts as two equal rows. With weights of
+    1 it is the paper's.
 
     Args:
         cosines: [n, classes], of embeddings to proxies.
@@ -47,10 +58,10 @@ def proxy_anchor(cosines: Tensor, labels: Tensor, weights: Tensor, scale: float 
     Returns:
         The loss, a scalar.
     """
-    present, place = labels.unique(return_inverse=True)
+    present, column = labels.unique(return_inverse=True)
     rows, weight = labels[:, None], weights.log()[:, None]
     pulls = weight - scale * (cosines.gather(1, rows) - margin)
-    own = cosines.new_full((len(labels), len(present)), -torch.inf).scatter(1, place[:, None], pulls)
+    own = cosines.new_full((len(labels), len(present)), -torch.inf).scatter(1, column[:, None], pulls)
     pushes = (weight + scale * (cosines + margin)).scatter(1, rows, -torch.inf)
     return _log_one_plus(own).mean() + _log_one_plus(pushes).mean()
 

@@ -10,12 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array, load_keys, load_labels, write_lines
+from facerec.pipeline.files import (
+    BLOCK_ROWS,
+    InputError,
+    blocks,
+    load_array,
+    load_keys,
+    load_labels,
+    new_array,
+    write_lines,
+)
 from facerec.pipeline.ranks import make_once
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
-DTYPES = ("float32", "float16")
+LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
 
 
 @dataclass(frozen=True)
@@ -72,14 +81,7 @@ def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = 
     embeddings = load_array(file, kind="f", ndim=2)
     if rows is not None and len(embeddings) != rows:
         raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
-    is_unit = embeddings.dtype == np.float32
-    for index, block in enumerate(blocks(embeddings)):
-        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(squares))
-        if bad.size:
-            raise InputError(f"{file}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
-        is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
-    if not is_unit:
+    if not is_unit(embeddings, file):
         logger.warning(
             "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
         )
@@ -92,9 +94,48 @@ def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = 
     return EmbeddingSet(embeddings, keys, labels, path)
 
 
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings as every graph and clusterer wants them: float32 [n, d], unit or zero rows.
+
+    Args:
+        embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
+
+    Raises:
+        InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
+    """
+    embeddings = np.asanyarray(embeddings)
+    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
+        raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [n, d]")
+    if is_unit(embeddings, "embeddings"):
+        return embeddings
+    return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+
+
+def is_unit(embeddings: np.ndarray, name: object) -> bool:
+    """Whether all rows are float32 and of unit length, or zero.
+
+    Args:
+        embeddings: [n, d].
+        name: Where they come from, for the message.
+
+    Raises:
+        InputError: NaN or infinite values; it names the row.
+    """
+    found = embeddings.dtype == np.float32
+    for index, block in enumerate(blocks(embeddings)):
+        squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(squares))
+        bad = bad[~np.isfinite(block[bad]).all(axis=1)]
+        if bad.size:
+            raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
+        other = np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE))
+        found &= not np.any(block[other])
+    return found
+
+
 def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
     if scratch is None:
-        return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+        return unit_rows(embeddings)
     size = 4 * embeddings.size
 
     def make(file: Path) -> None:
@@ -102,7 +143,7 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
             raise InputError(
                 f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
             )
-        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=embeddings.shape)
+        rows = new_array(file, np.float32, embeddings.shape)
         for number, block in enumerate(blocks(embeddings)):
             rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
         rows.flush()
@@ -121,19 +162,19 @@ def save_embeddings(
         np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64), allow_pickle=False)
 
 
-def embedding_dtype(name: str) -> np.dtype:
-    """How embeddings are written.
-
-    Raises:
-        InputError: None of `DTYPES`.
-    """
-    if name not in DTYPES:
-        raise InputError(f"--dtype {name}; choose one of {', '.join(DTYPES)}")
-    return np.dtype(name)
-
-
 def normalize(rows: np.ndarray) -> np.ndarray:
-    """Float32 rows of unit length; zero rows stay zero."""
-    rows = rows.astype(np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1, norms)
+    """Float32 rows of unit length; zero rows stay zero.
+
+    Args:
+        rows: [n, d], finite, of any length: those whose squares float32 cannot hold are scaled first.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        single = rows.astype(np.float32)
+        norms = np.linalg.norm(single, axis=1, keepdims=True)
+        unit = single / np.where(norms == 0, 1, norms)
+    extreme = np.flatnonzero(~((norms > LEAST_LENGTH) & (norms < MOST_LENGTH)))
+    if extreme.size:
+        wide = rows[extreme].astype(np.float64)
+        wide /= np.maximum(np.abs(wide).max(axis=1, keepdims=True, initial=0), np.finfo(np.float64).tiny)
+        unit[extreme] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1)
+    return unit

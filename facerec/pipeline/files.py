@@ -6,7 +6,9 @@ CONTRIBUTING.md says what else `clustering` and `eval` may import of `facerec`.
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,9 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
         raise InputError(f"{path}: no such file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error}); it may be truncated") from None
+    except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
+        reason = "the file does not begin as one does" if "allow_pickle" in str(error) else error
+        raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: an archive of arrays; give a .npy file with one array")
     if array.dtype.kind not in kind or array.ndim != ndim:
@@ -80,30 +83,71 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     """Reads one key a line.
 
     Raises:
-        InputError: Missing file, not UTF-8, or another number of lines than `rows`.
+        InputError: Missing file, or another number of lines than `rows`.
     """
-    try:
-        text = path.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
-    keys = text.split("\n") if text else []
+    keys = read_lines(path)
     if rows is not None and len(keys) != rows:
         raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
     return keys
 
 
+def read_lines(path: Path) -> list[str]:
+    """Reads lines that end with a line feed, or with carriage return and line feed.
+
+    No other character ends a line. A byte order mark at the start is left out. Bytes that are not UTF-8 come back as
+    they were when `write_lines` writes them, or when they name a file (``surrogateescape``).
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            return [line.removesuffix("\n").removesuffix("\r") for line in file]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes lines of text."""
-    with path.open("w", encoding="utf-8") as file:
+    """Writes lines of text, which `read_lines` reads."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
 
 
+def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
+    """Makes a .npy file to be written by a map, and reserves its room.
+
+    Without room a write to the map would kill the process.
+
+    Raises:
+        InputError: Too little room on the disk.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return array  # a file system that reserves nothing
+        path.unlink()
+        raise InputError(
+            f"{path.parent}: too little room for {array.nbytes >> 20} MiB; free some, or choose another --out"
+        ) from None
+    return array
+
+
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a CSV file with a header."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """Writes a CSV file with a header.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([_defused(value) for value in row] for row in rows)
+
+
+def _defused(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -124,7 +168,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -143,7 +187,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}; expected keys and values")

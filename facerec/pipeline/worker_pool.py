@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,16 +15,15 @@ Done = TypeVar("Done")
 
 
 def spread(
-    work: Callable[[Item], Done], items: Sequence[Item], workers: int, prepare: Callable[..., None], *arguments: Any
+    work: Callable[[Item], Done], items: Sequence[Item], workers: int, prepare: Callable[[], None] | None = None
 ) -> Iterator[Done]:
     """Works on items in order; in this process if there is one worker or less than two items.
 
     Args:
-        work: A function of a module.
+        work: Called with each item. Each worker gets it once, pickled.
         items: What it is called with.
         workers: Processes.
-        prepare: Called once in each worker, with the arguments; not in this process.
-        *arguments: Its own.
+        prepare: Called once in each worker; not in this process.
 
     Yields:
         What `work` returns.
@@ -32,14 +32,32 @@ def spread(
         yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(prepare, *arguments)) as pool:
-        yield from pool.map(work, items)
+    with ProcessPoolExecutor(workers, context, initializer=_Worker.begin, initargs=(work, prepare)) as pool:
+        try:
+            yield from pool.map(_Worker.do, items)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _begin(prepare: Callable[..., None], *arguments: Any) -> None:
-    """Prepares a worker, and its end if its parent is killed: it would go on and then wait for more for ever."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    prepare(*arguments)
+class _Worker:
+    """What a worker process does. The pool hands it over when the process begins, and afterwards only items."""
+
+    work: Callable[[Any], Any]
+
+    @classmethod
+    def begin(cls, work: Callable[[Any], Any], prepare: Callable[[], None] | None) -> None:
+        """Takes the work, and sees to the worker's end if its parent is killed: else it would wait for ever."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        cls.work = staticmethod(work)
+        if prepare is not None:
+            prepare()
+
+    @classmethod
+    def do(cls, item: Any) -> Any:
+        """Works on an item."""
+        return cls.work(item)
 
 
 def _end_with_parent() -> None:

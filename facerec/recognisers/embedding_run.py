@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from facerec.devices.device import prepare_worker
 from facerec.pipeline import ranks as processes
-from facerec.pipeline.files import InputError, read_json, write_json
-from facerec.recognisers.recogniser import Embedder
+from facerec.pipeline.files import new_array, read_json, write_json
+from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
 
@@ -26,15 +26,21 @@ NOTED_BLOCKS = 16  # are written to disk, then noted as finished
 
 
 def embed_blocks(
-    begun: EmbeddingFiles,
-    faces: FaceBlocks,
-    blocks: np.ndarray,
-    embedder: Embedder,
-    flip: bool,
-    workers: int,
-    model: Path,
+    begun: EmbeddingFiles, faces: FaceBlocks, blocks: np.ndarray, recogniser: Recogniser, flip: bool, workers: int
 ) -> None:
-    """Embeds this rank's share of the blocks that are left."""
+    """Embeds this rank's share of the blocks that are left.
+
+    Args:
+        begun: Takes the embeddings.
+        faces: By block.
+        blocks: int64 [b], which of them.
+        recogniser: Embeds them.
+        flip: See `Recogniser.embed`.
+        workers: Processes that read faces; 0 reads in this process.
+
+    Raises:
+        InputError: The recogniser gives NaN or infinite values.
+    """
     blocks = blocks[processes.rank() :: processes.world_size()]
     loader = DataLoader(
         faces, batch_size=None, sampler=blocks.tolist(), num_workers=workers, worker_init_fn=prepare_worker
@@ -46,14 +52,7 @@ def embed_blocks(
     ) as bar:  # fmt: skip
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
-                embeddings = embedder(images)
-                if flip:
-                    embeddings = embeddings + embedder(images.flip(2))
-                if not np.all(np.isfinite(embeddings)):
-                    raise InputError(
-                        f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again"
-                    )
-                begun.put(rows.numpy(), embeddings)
+                begun.put(rows.numpy(), recogniser.unnormalised(images.numpy(), flip))
             begun.note(block, unread)
             bar.update(len(rows) + len(unread))
     begun.save()
@@ -83,7 +82,7 @@ class EmbeddingFiles:
         if processes.is_main() and not (folder / noted).exists():
             self._clear()
             for name, (shape, kind) in files.items():
-                np.lib.format.open_memmap(folder / name, "w+", kind, shape)
+                new_array(folder / name, kind, shape)
         processes.barrier()
         self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
         self.finished = np.array(self.noted)

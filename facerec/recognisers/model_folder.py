@@ -6,16 +6,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from facerec.backbones import build
+from facerec.devices.device import autocast, to_input
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
+from facerec.pipeline.safetensors_file import load_tensors, save_tensors
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 BUILD_OPTIONS = {"backbone": str, "width": (int, float), "input_size": int, "embedding_size": int}
+
+
+class FolderRecogniser:
+    """A network of ours, as `facerec.recognisers.recogniser.Recogniser` uses it.
+
+    Args:
+        folder: A model folder.
+        device: Where it runs.
+        precision: See `facerec.devices.device.autocast`.
+
+    Attributes:
+        input_size: Height and width of the faces it takes, in pixels.
+        embedding_size: Length of an embedding.
+
+    Raises:
+        InputError: See `load_model`.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, precision: str = "auto"):
+        network, config = load_model(folder)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.device, self.precision = device, precision
+        self.input_size: int = config["input_size"]
+        self.embedding_size: int = config["embedding_size"]
+
+    @torch.inference_mode()
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
+        images = to_input(torch.from_numpy(np.ascontiguousarray(faces)), self.device)
+        with autocast(self.device, self.precision):
+            return self.network(images).float().cpu().numpy()
 
 
 def save_model(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:
@@ -26,7 +58,7 @@ def save_model(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> 
         backbone: Made by `facerec.backbones.build`.
         config: `BUILD_OPTIONS` as given to it, and whatever else a reader may want to know.
     """
-    save_file(contiguous(backbone.state_dict()), folder / MODEL)
+    save_tensors(folder / MODEL, backbone.state_dict())
     write_yaml(folder / CONFIG, dict(config))
 
 
@@ -45,10 +77,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             raise InputError(f"{folder / CONFIG}: {name} is {config.get(name)!r}; not the model of a face recogniser")
     with torch.device("meta"):
         backbone = build(config["backbone"], config["embedding_size"], config["input_size"], config["width"])
-    try:
-        tensors = load_file(folder / MODEL)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{folder / MODEL}: not readable ({error}); it may be truncated") from None
+    tensors = load_tensors(folder / MODEL)
     try:
         backbone.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
@@ -74,8 +103,3 @@ def load_weights(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -
             option = name.replace("_", "-")
             raise InputError(f"--init {folder}: {name} {options[name]} there; give --{option} {options[name]}")
     backbone.load_state_dict(there.state_dict())
-
-
-def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of tensors on the CPU, as safetensors wants them."""
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

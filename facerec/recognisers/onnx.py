@@ -11,53 +11,65 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from torch import nn
 
 from facerec.pipeline.files import InputError
+from facerec.recognisers.onnx_graph import InputSettings
 
 TOLERANCE = 1e-3
+KINDS: dict[str, type] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
-class Recogniser:
-    """A face recogniser in ONNX, as insightface runs them.
+class OnnxRecogniser:
+    """A face recogniser in ONNX.
 
-    A graph made for one face at a time is opened up to batches, where that leaves its embeddings as they were.
+    A graph made for one face at a time is opened up to batches, where that leaves its embeddings as they were. Faces
+    are float32 [n, 3, size, size]; a network for float16 or uint8 gets these, uint8 without mean and std.
 
     Args:
         path: The .onnx file.
         device: ``"cuda"`` to run there where onnxruntime can.
+        settings: What pixels become, and which output is the embedding.
 
     Attributes:
         input_size: Height and width of the faces it takes, in pixels.
         embedding_size: Length of an embedding.
+        mean: Subtracted from pixels.
+        std: By which they are divided then.
 
     Raises:
         InputError: Not a readable ONNX file, or not a network from a square face to an embedding.
     """
 
-    def __init__(self, path: Path, device: str = "cpu"):
+    def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
+        settings = settings or InputSettings()
         with readable_network(path):
             graph = onnx.load(path)
             fixed = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+            self.mean, self.std = settings.decided(graph.graph)
             _open_batch(graph)
-            session = open_session(graph, device)
-            _check(path, session)
-            self.model = ArcFaceONNX(str(path), session)
-        self.input_size = int(self.model.input_size[0])
+            self.session = open_session(graph, device)
+            self.input_size, self.kind = _input_of(path, self.session)
+            self.backwards = settings.channels == "bgr"
+            self.output = _output_of(path, self.session, settings.output)
         self.batched = True
         probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
-        self.embedding_size = self(probe[:1]).shape[1]
-        self.batched = not fixed or self._batches(probe)
-        if not self.batched:
-            self.model.session = open_session(onnx.load(path), device)
+        with readable_network(path):
+            self.embedding_size = self(probe[:1]).shape[1]
+            self.batched = not fixed or self._batches(probe)
+            if not self.batched:
+                self.session = open_session(onnx.load(path), device)
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
         if not self.batched and len(faces) > 1:
             return np.concatenate([self(face[None]) for face in faces])
-        images = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32)
-        return self.model.forward(images).reshape(len(faces), -1)
+        faces = faces[..., ::-1] if self.backwards else faces
+        images = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.uint8)
+        if self.kind != np.uint8:
+            images = ((images.astype(np.float32) - self.mean) / self.std).astype(self.kind, copy=False)
+        found = self.session.run([self.output], {self.session.get_inputs()[0].name: images})[0]
+        return np.asarray(found, dtype=np.float32).reshape(len(faces), -1)
 
     def _batches(self, probe: np.ndarray) -> bool:
         single = np.concatenate([self(face[None]) for face in probe])
@@ -98,14 +110,32 @@ def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxr
     return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
 
 
-def _check(path: Path, session: onnxruntime.InferenceSession) -> None:
-    inputs = [value.shape for value in session.get_inputs()]
-    outputs = [value.shape for value in session.get_outputs()]
-    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]) != 4 or inputs[0][1] != 3:
-        raise InputError(f"{path}: inputs {inputs}, outputs {outputs}; a recogniser takes faces and gives embeddings")
-    height, width = inputs[0][2:]
+def _input_of(path: Path, session: onnxruntime.InferenceSession) -> tuple[int, type]:
+    """Size and type of the faces that a network takes."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+        shapes = [value.shape for value in inputs], [value.shape for value in outputs]
+        raise InputError(
+            f"{path}: inputs {shapes[0]}, outputs {shapes[1]}; a recogniser takes faces [n, 3, size, size] and gives "
+            "embeddings"
+        )
+    height, width = inputs[0].shape[2:]
     if not isinstance(height, int) or height != width:
         raise InputError(f"{path}: takes images of {height}x{width}; a recogniser takes square faces of a fixed size")
+    if inputs[0].type not in KINDS:
+        raise InputError(f"{path}: takes {inputs[0].type}; a recogniser takes {', '.join(KINDS)}")
+    return height, KINDS[inputs[0].type]
+
+
+def _output_of(path: Path, session: onnxruntime.InferenceSession, name: str | None) -> str:
+    """The output that is the embedding: the one that is named, or the only one that can be."""
+    outputs = {value.name: value.shape for value in session.get_outputs()}
+    if name is not None and name not in outputs:
+        raise InputError(f"{path}: no output {name!r}; it has {', '.join(outputs)}")
+    wide = [each for each, shape in outputs.items() if shape and shape[-1] != 1]
+    if name is None and len(outputs) > 1 and len(wide) != 1:
+        raise InputError(f"{path}: inputs and outputs {outputs}; a recogniser gives embeddings: choose one as --output")
+    return name or (wide[0] if len(wide) == 1 else next(iter(outputs)))
 
 
 OPSET = 17
@@ -114,8 +144,8 @@ OPSET = 17
 def write_onnx(network: nn.Module, input_size: int, path: Path) -> None:
     """Writes a backbone as an ONNX graph from ``faces`` to ``embeddings``, for any number of faces at once.
 
-    Nothing before the first layer subtracts or multiplies: by such nodes insightface recognises networks that take
-    values from 0 to 255, and it gives all others (value - 127.5) / 127.5, which is what ours take.
+    The graph takes (value - 127.5) / 127.5, and nothing before its first layer subtracts or multiplies. By such nodes
+    insightface recognises networks that take values from 0 to 255.
 
     Args:
         network: In evaluation mode, on the CPU.

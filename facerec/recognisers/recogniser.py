@@ -1,47 +1,134 @@
-"""A recogniser of either kind, as a function from faces to embeddings."""
+"""Face recognisers: pictures of faces to embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
 
-from facerec.devices.device import autocast, to_input
+from facerec.devices.device import choose_device
+from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
-from facerec.recognisers.model_folder import load_model
+from facerec.recognisers.model_folder import FolderRecogniser
+from facerec.recognisers.onnx_graph import InputSettings
+from facerec.stores.pixels import resized
 
-Embedder = Callable[[torch.Tensor], np.ndarray]
+
+class Network(Protocol):
+    """What a recogniser does with faces, by PyTorch or by onnxruntime."""
+
+    input_size: int
+    embedding_size: int
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
 
 
-def load_embedder(model: Path, device: torch.device, precision: str = "auto") -> tuple[Embedder, int, int]:
-    """Loads a model folder or an ONNX recogniser.
+class Recogniser:
+    """A face recogniser. `from_pretrained` loads one.
+
+    Attributes:
+        input_size: Height and width of the faces that it takes, in pixels.
+        embedding_size: Length of an embedding.
 
     Args:
-        model: See `embed`.
-        device: Where it runs.
-        precision: See `facerec.devices.device.autocast`; of a model folder.
+        network: Embeds faces of its `input_size`.
+        name: For messages.
 
-    Returns:
-        A function from uint8 RGB faces [n, size, size, 3] to float32 [n, d], not normalised; size; d.
+    Example:
+        >>> recogniser = Recogniser.from_pretrained("model.onnx")  # doctest: +SKIP
+        >>> recogniser.embed([face, other]).shape  # doctest: +SKIP
+        (2, 512)
+    """
+
+    def __init__(self, network: Network, name: str = "recogniser"):
+        self.network, self.name = network, name
+        self.input_size, self.embedding_size = network.input_size, network.embedding_size
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, device: str = "auto", precision: str = "auto", settings: InputSettings | None = None
+    ) -> Recogniser:
+        """Loads a recogniser.
+
+        Args:
+            model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
+            device: auto (CUDA if there is one), cpu or cuda.
+            precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
+            settings: Of a recogniser in ONNX: what pixels become, and which output is the embedding.
+
+        Raises:
+            InputError: Neither a model folder nor an .onnx file, a damaged one, or no such device or precision.
+        """
+        path, place = Path(model), choose_device(device)
+        if path.suffix == ".onnx" and path.is_file():
+            from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
+
+            return cls(OnnxRecogniser(path, place.type, settings), str(path))
+        if settings not in (None, InputSettings()):
+            raise InputError(f"{path}: mean, std, channels and output are options of recognisers in ONNX")
+        if not path.is_dir():
+            raise InputError(f"{path}: no such model; give a folder made by facerec train, or an .onnx file")
+        return cls(FolderRecogniser(path, place, precision), str(path))
+
+    def embed(self, images: np.ndarray | Sequence[np.ndarray], flip: bool = True, batch_size: int = 128) -> np.ndarray:
+        """Embeds faces that are aligned as `facerec.align_face` does it. They are resized to `input_size`.
+
+        Args:
+            images: uint8 RGB [n, height, width, 3], or a list of [height, width, 3] of any sizes.
+            flip: Whether the mirrored face is embedded too, and the sum of both is taken.
+            batch_size: Faces at once.
+
+        Returns:
+            float32 [n, embedding_size], rows of unit length.
+
+        Raises:
+            InputError: Pictures of another type or shape, or a network that gives NaN.
+        """
+        faces = _checked(images)
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}; at least 1")
+        rows = [np.empty((0, self.embedding_size), np.float32)]
+        for start in range(0, len(faces), batch_size):
+            batch = np.stack([resized(face, self.input_size) for face in faces[start : start + batch_size]])
+            rows.append(normalize(self.unnormalised(batch, flip)))
+        return np.concatenate(rows)
+
+    def unnormalised(self, faces: np.ndarray, flip: bool = True) -> np.ndarray:
+        """Embeddings before their length is made 1. The clearer a face, the longer its embedding.
+
+        Args:
+            faces: uint8 RGB [n, input_size, input_size, 3].
+            flip: See `embed`.
+
+        Returns:
+            float32 [n, embedding_size].
+
+        Raises:
+            InputError: The network gives NaN or infinite values.
+        """
+        embeddings = self.network(faces)
+        if flip:
+            embeddings = embeddings + self.network(faces[:, :, ::-1])
+        if not np.all(np.isfinite(embeddings)):
+            raise InputError(f"{self.name}: gives NaN or infinite embeddings; its weights are damaged, train it again")
+        return embeddings
+
+
+def _checked(images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures one by one.
 
     Raises:
-        InputError: Neither, or a damaged one.
+        InputError: One of them is no uint8 [height, width, 3].
     """
-    if model.suffix == ".onnx" and model.is_file():
-        from facerec.recognisers.onnx import Recogniser  # slow to import, and not needed for our own models
-
-        recogniser = Recogniser(model, device.type)
-        return lambda faces: recogniser(faces.numpy()), recogniser.input_size, recogniser.embedding_size
-    if not model.is_dir():
-        raise InputError(f"{model}: no such model; give a folder made by facerec train, or an .onnx file")
-    network, config = load_model(model)
-    network.to(device).to(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def embedder(faces: torch.Tensor) -> np.ndarray:
-        with autocast(device, precision):
-            return network(to_input(faces, device)).float().cpu().numpy()
-
-    return embedder, config["input_size"], config["embedding_size"]
+    if isinstance(images, np.ndarray) and images.ndim == 3:
+        raise InputError(f"images: one picture of shape {list(images.shape)}; give a list: [picture]")
+    faces = [np.asarray(image) for image in images]
+    for row, face in enumerate(faces):
+        if face.dtype != np.uint8 or face.ndim != 3 or face.shape[2] != 3 or not face.size:
+            raise InputError(
+                f"images: {face.dtype} {list(face.shape)} in row {row}; expected uint8 RGB [height, width, 3], 0 to 255"
+            )
+    return faces

@@ -1,8 +1,8 @@
-"""The embedded corpus: rendered faces with identities, in the parts that semi-supervised training needs."""
+"""A corpus of rendered faces with identities, in the parts that semi-supervised training needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +10,48 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from facerec.pipeline.contact_sheet import contact_sheet
+from facerec.pipeline.stage import Results
 from facerec.pipeline.worker_pool import spread
-from facerec.rendering.ijb_files import ProtocolFace, plan_media
+from facerec.rendering.composition import (
+    SPLITS,
+    Composition,
+    compose_named,
+    compose_shuffled,
+    compose_test,
+    face_counts,
+    generator_of,
+)
+from facerec.rendering.ijb_files import write_protocol
 from facerec.rendering.person import draw_person
 from facerec.rendering.photograph import draw_photograph, next_frame
 from facerec.rendering.render import Sitter, render
 
-SPLITS = {"labelled": 0, "unlabelled": 1, "test": 2, "composition": 3, "validation": 4}
-TAIL = 0.8
-FEWEST, MOST = 2, 60
-TEST_FACES = (6, 16)
 SHEET_ROWS, SHEET_COLUMNS = 8, 10
+
+
+def render_corpus(out: Path, composition: Composition, workers: int) -> Results:
+    """Renders a corpus into a folder; see `facerec.commands.synth.synth` for the files.
+
+    Returns:
+        Numbers of faces by part, and of what the protocol has.
+    """
+    rng = generator_of(composition.seed, SPLITS["composition"])
+    mean = composition.faces_per_identity
+    parts = {
+        "labelled": compose_named(rng, composition.labelled, mean),
+        "validation": compose_named(rng, composition.validation, mean),
+    }
+    counts = np.append(face_counts(rng, composition.unlabelled, mean), np.ones(composition.strangers, np.int64))
+    names, media, protocol_faces = compose_test(rng, composition.test)
+    parts["unlabelled"], truth = compose_shuffled(rng, counts)
+    parts["test"] = names
+    take(list(_sittings(out, composition, parts, media)), workers)
+    np.save(out / "unlabelled_truth.npy", truth, allow_pickle=False)
+    (out / "protocol").mkdir()
+    protocol = write_protocol(out / "protocol", protocol_faces, composition.size, rng)
+    _draw_sheet(out / "labelled", out / "contact_sheet.png", composition.size)
+    return {"faces": {name: sum(map(len, people)) for name, people in parts.items()}, "protocol": protocol}
 
 
 @dataclass(frozen=True)
@@ -69,56 +100,33 @@ def photograph(sitting: Sitting) -> int:
     return len(sitting.paths)
 
 
-def contact_sheet(folder: Path, file: Path, size: int) -> None:
-    """Draws identities as rows and their first photographs as columns, from a folder with a subfolder an identity."""
-    people = [sorted(entry.iterdir()) for entry in sorted(folder.iterdir())]
-    chosen = sorted(people, key=lambda names: -min(len(names), SHEET_COLUMNS))[:SHEET_ROWS]
-    sheet = np.full((len(chosen) * size, SHEET_COLUMNS * size, 3), 255, np.uint8)
-    for row, names in enumerate(chosen):
-        for column, name in enumerate(names[:SHEET_COLUMNS]):
-            sheet[row * size : (row + 1) * size, column * size : (column + 1) * size] = np.asarray(
-                cv2.imread(str(name))
+def _sittings(
+    out: Path, composition: Composition, parts: Mapping[str, list[list[str]]], media: Sequence[tuple[int, ...]]
+) -> Iterator[Sitting]:
+    """A sitting for every identity, whose folder is made; `media` are those of the test identities."""
+    for name, people in parts.items():
+        for identity, names in enumerate(people):
+            paths = tuple(out / name / file for file in names)
+            paths[0].parent.mkdir(parents=True, exist_ok=True)
+            frames = media[identity] if name == "test" else tuple(range(len(names)))
+            yield Sitting(
+                composition.seed, SPLITS[name], identity, composition.size, composition.difficulty, paths, frames
             )
-    cv2.imwrite(str(file), sheet)
 
 
-def generator_of(*key: int) -> np.random.Generator:
-    """A generator of its own for every key, so that parts do not depend on each other."""
-    return np.random.default_rng(np.random.SeedSequence(key[0], spawn_key=key[1:]))
-
-
-def face_counts(rng: np.random.Generator, identities: int, mean: float) -> np.ndarray:
-    """Heavy-tailed numbers of photographs, int64 [identities]."""
-    normal = rng.lognormal(np.log(mean) - TAIL**2 / 2, TAIL, identities)
-    return np.clip(np.rint(normal), FEWEST, MOST).astype(np.int64)
-
-
-def compose_test(
-    rng: np.random.Generator, identities: int
-) -> tuple[list[list[str]], list[tuple[int, ...]], list[ProtocolFace]]:
-    """Names and media of every test identity's photographs, and the same as rows of the protocol, by name."""
-    plans = [plan_media(rng, int(rng.integers(TEST_FACES[0], TEST_FACES[1] + 1))) for _ in range(identities)]
-    places = rng.permutation(sum(map(len, plans)))
-    names, media, faces = [], [], []
-    templates = taken = shot = 0
-    for subject, plan in enumerate(plans):
-        names.append([f"{place:06d}.jpg" for place in places[shot : shot + len(plan)]])
-        media.append(tuple(m for _, m in plan))
-        faces += [
-            ProtocolFace(name, subject, templates + template, taken + m)
-            for name, (template, m) in zip(names[-1], plan, strict=True)
-        ]
-        templates += 1 + max(template for template, _ in plan)
-        taken += 1 + plan[-1][1]
-        shot += len(plan)
-    return names, media, faces
+def _draw_sheet(folder: Path, file: Path, size: int) -> None:
+    """Draws identities as rows and their first photographs as columns, from a folder with a subfolder an identity."""
+    people = [sorted(entry.iterdir())[:SHEET_COLUMNS] for entry in sorted(folder.iterdir())]
+    chosen = sorted(people, key=lambda names: -len(names))[:SHEET_ROWS]
+    rows = [[cv2.imread(str(name)) for name in names] for names in chosen]
+    cv2.imwrite(str(file), contact_sheet(rows, SHEET_COLUMNS, size, paper=255))
 
 
 def take(sittings: Sequence[Sitting], workers: int) -> None:
     """Takes all photographs, with a progress bar."""
     total = sum(len(sitting.paths) for sitting in sittings)
     with tqdm(total=total, unit="face", disable=None) as progress:
-        for done in spread(photograph, sittings, workers, _prepare_worker):
+        for done in spread(photograph, sittings, workers, prepare=_prepare_worker):
             progress.update(done)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from facerec.pipeline.files import InputError, write_lines
+from facerec.pipeline.files import InputError, read_lines, write_lines
 from facerec.stores.store import LIST, SUFFIXES, Store
 
+logger = logging.getLogger(__name__)
+
 PROBED_FACES = 100
+NO_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", "meta.json")
+"""Files that systems and commands leave in folders of pictures."""
 
 
 class FileStore(Store):
@@ -21,7 +28,11 @@ class FileStore(Store):
 
     def encoded(self, row: int) -> bytes:
         """The file's bytes."""
-        with open(os.path.join(self.root, self.keys[row]), "rb") as file:  # noqa: PTH118, PTH123 (called per face)
+        # Not open(): that would wait for a pipe's other end.
+        number = os.open(os.path.join(self.root, self.keys[row]), os.O_RDONLY | os.O_NONBLOCK)  # noqa: PTH118 (per face)
+        with os.fdopen(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise OSError("not a regular file")
             return file.read()
 
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
@@ -43,29 +54,53 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
     write_lines(path, (name if identity is None else f"{name}\t{identity}" for name, identity in faces))
 
 
-def image_files(folder: Path, prefix: str) -> Iterator[str]:
-    """The relative paths of all image files below a folder."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from image_files(Path(entry.path), f"{prefix}{entry.name}/")
-            elif entry.name.lower().endswith(SUFFIXES):
-                yield prefix + entry.name
+def open_folder(path: Path) -> FileStore:
+    """Opens a folder of images; a face's identity is the folder that it lies in.
+
+    Says how many files are left out because of their suffix.
+    """
+    files = sorted(_files(path))
+    keys = [name for name in files if name.lower().endswith(SUFFIXES)]
+    others = Counter(Path(name).suffix.lower() or "no suffix" for name in files if not name.lower().endswith(SUFFIXES))
+    if keys and others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+        logger.info("%s: %d of %d files are pictures; left out by their suffix: %s", path, len(keys), len(files), kinds)
+    return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
+
+
+def _files(root: Path) -> Iterator[str]:
+    """The relative paths of all files below a folder; a folder that several links lead to is read once."""
+    pending, seen = [("", str(root))], {os.path.realpath(root)}
+    while pending:
+        prefix, folder = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("._") or entry.name in NO_FILES:
+                    continue
+                if not _is_folder(entry):
+                    yield prefix + entry.name
+                elif not entry.is_symlink() or (real := os.path.realpath(entry.path)) not in seen:
+                    if entry.is_symlink():
+                        seen.add(real)
+                    pending.append((f"{prefix}{entry.name}/", entry.path))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def open_list(path: Path) -> FileStore:
     """Opens a list of faces.
 
     Raises:
-        InputError: Not UTF-8, a line that is none of the two kinds, or none of the first files is there.
+        InputError: Not readable, a line that is none of the two kinds, or none of the first files is there.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
     keys: list[str] = []
     identities: list[str | None] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split("\t")
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{path}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")

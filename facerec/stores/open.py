@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array
-from facerec.stores.folder import FileStore, image_files, open_list
-from facerec.stores.shards import ShardStore, read_index
+from facerec.pipeline.files import InputError, load_array, read_lines
+from facerec.stores.folder import open_folder, open_list
+from facerec.stores.recordio import open_recordio
+from facerec.stores.shards import open_shards
 from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
 from facerec.stores.union import ORDER, UnionStore
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: str | Path) -> Store:
     """Opens a face store of any kind.
 
     Raises:
@@ -22,38 +23,23 @@ def open_store(path: Path) -> Store:
     path = Path(path)
     if path.is_dir():
         if (path / INDEX).exists():
-            return ShardStore(path, read_index(path / INDEX))
+            return open_shards(path, path / INDEX)
         if (path / LIST).exists():
             return open_list(path / LIST)
         if (path / RECORDS).exists():
-            return _open_records(path, path / RECORDS)
-        if (path / STORES).exists():
-            return _open_union(path, path / STORES)
-        keys = sorted(image_files(path, ""))
-        return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
+            return open_recordio(path, path / RECORDS)
+        return open_union(path, path / STORES) if (path / STORES).exists() else open_folder(path)
     if not path.exists():
         raise InputError(f"{path}: no such face store")
     if path.suffix == ".tsv":
         return open_list(path)
     if path.suffix == ".rec":
-        return _open_records(path, path)
+        return open_recordio(path, path)
     if path.name == STORES:
-        return _open_union(path, path)
+        return open_union(path, path)
     raise InputError(
         f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list, a .rec file or {STORES}"
     )
-
-
-def _open_records(path: Path, file: Path) -> Store:
-    from facerec.stores.recordio import open_recordio  # which imports this module
-
-    return open_recordio(path, file)
-
-
-def _open_union(path: Path, file: Path) -> Store:
-    from facerec.stores.open import open_union  # which imports this module
-
-    return open_union(path, file)
 
 
 def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionStore:
@@ -65,14 +51,11 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
         inside: The lists that this one stands in.
 
     Raises:
-        InputError: Not text, no stores, a line of more than two fields, one name twice, a list that stands in itself,
-            an order that is none of rows, or a store that cannot be opened.
+        InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in
+            it; an order that is not one of the rows; a store that cannot be opened.
     """
     inside = (*inside, file.resolve())
-    try:
-        lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text ({error})") from None
+    lines = [line.split("\t") for line in read_lines(file) if line]
     if not lines or not all(1 <= len(fields) <= 2 and all(fields) for fields in lines):
         raise InputError(f"{file}: expected one store a line, its path, or path<TAB>name")
     names = [fields[-1] for fields in lines]

@@ -1,9 +1,18 @@
-"""Image files to pixels."""
+"""Image files to pixels, strictly: what is damaged is no face."""
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import cv2
 import numpy as np
+import simplejpeg
+from PIL import Image
+
+MOST_PIXELS = 10**8
+PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"IEND", b"\xff\xd8"
+EXIF, EXIF_BYTES = b"Exif\0", 1 << 16
+JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 
 
 def resized(face: np.ndarray, size: int) -> np.ndarray:
@@ -14,19 +23,56 @@ def resized(face: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-PNG_START, PNG_END = b"\x89PNG", b"IEND"
-
-
-def decode(encoded: bytes) -> np.ndarray:
+def decode(encoded: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Decodes an image file to uint8 RGB [height, width, 3].
 
+    Of a JPEG the decoder's warnings count as damage: libjpeg fills with grey what it cannot read. A PNG must have its
+    end. Other formats are taken as far as OpenCV reads them. Damage that leaves a file valid is not seen: flipped bits
+    within a JPEG's compressed data that decode to other pixels, or bytes changed in a BMP.
+
+    Args:
+        encoded: The file.
+        most_pixels: Larger images are refused before they are decoded.
+
     Raises:
-        ValueError: Not an image, or a damaged one.
+        ValueError: Not an image, a damaged one, or one of more pixels.
     """
     if not encoded:
         raise ValueError("empty file")
+    if encoded.startswith(JPEG_START):
+        return _decode_jpeg(encoded, most_pixels)
     if encoded.startswith(PNG_START) and PNG_END not in encoded[-16:]:
         raise ValueError("PNG cut short")
+    _check_pixels(*_size(encoded), most_pixels)
+    return _decode_by_opencv(encoded)
+
+
+def _decode_jpeg(encoded: bytes, most_pixels: int) -> np.ndarray:
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
+    _check_pixels(height, width, most_pixels)
+    if colours not in JPEG_COLOURS:
+        return _decode_by_opencv(encoded)
+    image: np.ndarray = simplejpeg.decode_jpeg(encoded, "RGB", strict=True)
+    # OpenCV turns photographs as their EXIF says.
+    return _decode_by_opencv(encoded) if EXIF in encoded[:EXIF_BYTES] else image
+
+
+def _size(encoded: bytes) -> tuple[int, int]:
+    """Height and width by the header; zeros where Pillow does not know the format."""
+    try:
+        with Image.open(BytesIO(encoded)) as image:
+            return image.height, image.width
+    except Exception:  # Pillow raises many kinds; OpenCV has the last word
+        return 0, 0
+
+
+def _check_pixels(height: int, width: int, most: int) -> None:
+    if height * width > most:
+        raise ValueError(f"{width}x{height} pixels, more than {most:.0e}")
+
+
+def _decode_by_opencv(encoded: bytes) -> np.ndarray:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the caller says what is wrong, and where
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:  # a damaged header asks for more pixels than OpenCV allows

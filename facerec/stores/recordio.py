@@ -10,7 +10,6 @@ Formats: dmlc-core's ``recordio.h`` and mxnet's ``recordio.py``; insightface's `
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import struct
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from facerec.pipeline.files import InputError
 from facerec.stores.recordio_list import check_property, read_names
 from facerec.stores.shards import ShardStore
-from facerec.stores.store import SUFFIXES, Store
+from facerec.stores.store import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +56,10 @@ class RecordStore(ShardStore):
     """
 
     def __init__(self, path: Path, file: Path, faces: np.ndarray, names: list[str] | None = None):
-        Store.__init__(self, path, _keys(faces, names), _identities(faces))
-        self.shards = [os.path.normpath(file)]
-        self.shard = np.zeros(len(faces), np.int8)
-        self.offset, self.length = faces["image"].copy(), faces["length"].copy()
+        super().__init__(
+            path, _keys(faces, names), _identities(faces), [os.path.normpath(file)],
+            np.zeros(len(faces), np.int8), faces["image"].copy(), faces["length"].copy(),
+        )  # fmt: skip
         rows = np.flatnonzero(faces["parted"])
         spans = zip(faces["offset"][rows].tolist(), faces["end"][rows].tolist(), strict=True)
         self.parted = dict(zip(rows.tolist(), spans, strict=True))
@@ -76,16 +75,17 @@ class RecordStore(ShardStore):
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Writes an index into the ``.rec`` file; images stored in parts are put together in a file beside it."""
         rows = np.fromiter(rows, np.int64)
-        joined = copy.copy(self)
         parted = np.intersect1d(rows, list(self.parted)).astype(np.int64)
-        if parted.size:
-            joined.shards = [*self.shards, str(out / PARTS)]
-            joined.shard, joined.offset, joined.length = self.shard.copy(), self.offset.copy(), self.length.copy()
-            with (out / PARTS).open("wb") as file:
-                for row in parted.tolist():
-                    joined.shard[row], joined.offset[row] = 1, file.tell()
-                    joined.length[row] = file.write(self._encoded_or_empty(row))
-        super(RecordStore, joined).subset(rows, out, named)
+        if not parted.size:
+            super().subset(rows, out, named)
+            return
+        shard, offset, length = self.shard.copy(), self.offset.copy(), self.length.copy()
+        with (out / PARTS).open("wb") as file:
+            for row in parted.tolist():
+                shard[row], offset[row] = 1, file.tell()
+                length[row] = file.write(self._encoded_or_empty(row))
+        files = [*self.shards, str(out / PARTS)]
+        ShardStore(self.path, self.keys, self.identities, files, shard, offset, length).subset(rows, out, named)
 
     def _encoded_or_empty(self, row: int) -> bytes:
         try:

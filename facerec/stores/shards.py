@@ -20,17 +20,24 @@ COLUMNS = ("shard", "offset", "length", "key", "identity")
 
 
 class ShardStore(Store):
-    """Faces in uncompressed tar files, found by offset."""
+    """Faces in uncompressed tar files or in other large files, found by offset.
 
-    def __init__(self, path: Path, table: pa.Table):
-        super().__init__(path, table["key"].to_pylist(), table["identity"].to_pylist())
-        shards = table["shard"].combine_chunks().dictionary_encode()
-        self.shards = [os.path.normpath(path / name) for name in shards.dictionary.to_pylist()]
-        self.shard = shards.indices.to_numpy()
-        self.offset, self.length = table["offset"].to_numpy(), table["length"].to_numpy()
-        for number, shard in enumerate(self.shards):
-            rows = self.shard == number
-            _check_shard(Path(shard), int((self.offset[rows] + self.length[rows]).max()))
+    Args:
+        path: Where it was opened.
+        keys: The name of each face, unique.
+        identities: The name of each face's identity, None where unknown.
+        shards: The files.
+        shard: int [n], the number of each face's file.
+        offset: int64 [n], where its bytes begin.
+        length: int64 [n], how many there are.
+    """
+
+    def __init__(
+        self, path: Path, keys: Sequence[str], identities: Sequence[str | None],
+        shards: Sequence[str], shard: np.ndarray, offset: np.ndarray, length: np.ndarray,
+    ):  # fmt: skip
+        super().__init__(path, keys, identities)
+        self.shards, self.shard, self.offset, self.length = list(shards), shard, offset, length
 
     def encoded(self, row: int) -> bytes:
         """The member's bytes."""
@@ -92,7 +99,28 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
     return offset
 
 
-def read_index(path: Path) -> pa.Table:
+def open_shards(path: Path, index: Path) -> ShardStore:
+    """Opens tar shards by their index.
+
+    Args:
+        path: The folder.
+        index: The index in it.
+
+    Raises:
+        InputError: An unreadable index, or a shard that is missing or cut short.
+    """
+    table = _read_index(index)
+    shards = table["shard"].combine_chunks().dictionary_encode()
+    files = [os.path.normpath(path / name) for name in shards.dictionary.to_pylist()]
+    shard, offset, length = shards.indices.to_numpy(), table["offset"].to_numpy(), table["length"].to_numpy()
+    store = ShardStore(path, table["key"].to_pylist(), table["identity"].to_pylist(), files, shard, offset, length)
+    for number, file in enumerate(files):
+        rows = shard == number
+        _check_shard(Path(file), int((offset[rows] + length[rows]).max()))
+    return store
+
+
+def _read_index(path: Path) -> pa.Table:
     """Reads an index of tar shards.
 
     Raises:

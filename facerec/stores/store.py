@@ -12,16 +12,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from facerec.pipeline.files import InputError
 from facerec.stores.pixels import decode
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
-
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class UnreadableFace(Exception):  # noqa: N818 (it says what the face is)
@@ -55,6 +52,8 @@ class Store:
             raise InputError(
                 f"{path}: no faces; a store holds {', '.join(SUFFIXES)} images, {LIST}, {INDEX}, {RECORDS} or {STORES}"
             )
+        if bad := next((key for key in self.keys if any(mark in key for mark in "\n\r\t")), None):
+            raise InputError(f"{path}: name {bad!r} has a tab or an end of line in it; rename the file")
         if len(set(self.keys)) != len(self.keys):
             raise InputError(f"{path}: {_repeated(self.keys)!r} stands there more than once; keys must be unique")
 

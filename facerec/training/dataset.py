@@ -1,4 +1,4 @@
-"""What training sees at each step: a pure function of the seed and the step, whoever computes it."""
+"""What training sees at each step: a pure function of the seed and the step, on every process."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
 
 
 def slots(batch_size: int, rank: int, ranks: int, parts: int) -> np.ndarray:
-    """Int64 [batch_size / ranks], the places of a batch that are a rank's: of each part its share, in order.
+    """Int64 [batch_size / ranks], the positions in a batch that are a rank's: of each part its share, in order.
 
     So the parts that the ranks work on at a time are together those that one rank alone would work on.
     """

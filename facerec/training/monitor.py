@@ -14,12 +14,12 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from facerec.devices.device import to_input
+from facerec.losses.head import Outcome
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import is_main
 from facerec.stores.pixels import resized
 from facerec.stores.store import UnreadableFace
 from facerec.training.pair_validation import PairSet
-from facerec.training.step import Outcome
 from facerec.training.training_set import TrainingSet
 
 LOG_STEPS = 10
@@ -90,7 +90,7 @@ class Monitor:
             self.writer.add_images("augmented", images[:SHOWN_FACES].numpy(), step, dataformats="NHWC")
 
     def project(
-        self, network: nn.Module, faces: TrainingSet, size: int, place: torch.device, context: torch.autocast
+        self, network: nn.Module, faces: TrainingSet, size: int, device: torch.device, context: torch.autocast
     ) -> None:
         """Puts some faces of some classes into the embedding projector, by a network in evaluation mode."""
         if self.writer is None:
@@ -99,7 +99,7 @@ class Monitor:
         if not len(labels):
             return
         with torch.inference_mode(), context:
-            embeddings = network(to_input(torch.from_numpy(images), place)).float().cpu()
+            embeddings = network(to_input(torch.from_numpy(images), device)).float().cpu()
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         names = [str(label) for label in labels]
         self.writer.add_embedding(nn.functional.normalize(embeddings), names, pictures, self.total, "faces")

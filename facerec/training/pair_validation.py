@@ -13,6 +13,7 @@ from torch import nn
 from facerec.devices.device import to_input
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
+from facerec.pipeline.pair_accuracy import decide
 from facerec.stores.pixels import decode, resized
 from facerec.stores.verification_bin import read_bin
 
@@ -63,7 +64,7 @@ def read_pairs(files: list[Path]) -> list[PairSet]:
 
 
 @torch.inference_mode()
-def validate(network: nn.Module, pairs: PairSet, size: int, place: torch.device, context: torch.autocast) -> float:
+def validate(network: nn.Module, pairs: PairSet, size: int, device: torch.device, context: torch.autocast) -> float:
     """The accuracy of a network on pairs, see `fold_accuracy`; faces and their mirror images are embedded and added.
 
     The network is left in the mode in which it was.
@@ -73,7 +74,7 @@ def validate(network: nn.Module, pairs: PairSet, size: int, place: torch.device,
     rows = []
     for start in range(0, len(pairs.images), BATCH_SIZE):
         images = [resized(decode(image), size) for image in pairs.images[start : start + BATCH_SIZE]]
-        faces = to_input(torch.from_numpy(np.stack(images)), place)
+        faces = to_input(torch.from_numpy(np.stack(images)), device)
         with context:
             rows.append((network(faces).float() + network(faces.flip(3)).float()).cpu().numpy())
     network.train(was_training)
@@ -82,29 +83,12 @@ def validate(network: nn.Module, pairs: PairSet, size: int, place: torch.device,
 
 
 def fold_accuracy(scores: np.ndarray, same: np.ndarray) -> float:
-    """The mean over `FOLDS` folds of the share of pairs decided rightly (Huang et al. 2007, View 2 of LFW).
-
-    A fold is a stretch of pairs. Its threshold is, of the scores of the pairs of all other folds and infinity, the one
-    from which on acceptance is right for most of these pairs; of several such, the middle one.
+    """The mean over `FOLDS` folds of the share of pairs that `decide` gets right; a fold is a stretch of pairs.
 
     Args:
         scores: float [pairs].
         same: Bool [pairs].
     """
     fold = np.arange(len(scores)) * FOLDS // len(scores)
-    shares = []
-    for number in range(FOLDS):
-        inside = fold == number
-        threshold = _best_threshold(scores[~inside], same[~inside])
-        shares.append(np.mean((scores[inside] >= threshold) == same[inside]))
-    return float(np.mean(shares))
-
-
-def _best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
-    order = np.argsort(scores)
-    candidates, first = np.unique(scores[order], return_index=True)
-    genuine_below = np.append(0, np.cumsum(same[order]))
-    below = np.append(first, len(scores))
-    right = (below - genuine_below[below]) + (same.sum() - genuine_below[below])
-    best = np.flatnonzero(right == right.max())
-    return float(np.append(candidates, np.inf)[best[(len(best) - 1) // 2]])
+    right, _ = decide(scores, same, fold)
+    return float(np.mean([np.mean(right[fold == number]) for number in range(FOLDS)]))

@@ -1,4 +1,4 @@
-"""Which faces are in the batch of each step: pure functions of the seed and the step, whoever computes them."""
+"""Which faces are in the batch of each step: pure functions of the seed and the step."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Shuffled:
 
     def __call__(self, position: int) -> int:
         """The item at a position, counted from 0 through all passes."""
-        epoch, place = divmod(position, self.count)
+        epoch, index = divmod(position, self.count)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = np.random.default_rng((*self.key, epoch)).permutation(self.count)
-        return int(self._order[place])
+        return int(self._order[index])
 
 
 class Balanced:
@@ -49,25 +49,25 @@ class Balanced:
         """The item at a position, counted from 0 through all passes."""
         label = self.classes(position)
         count = int(self.counts[label])
-        epoch, place = divmod(position // len(self.counts), count)
+        epoch, index = divmod(position // len(self.counts), count)
         order = np.random.default_rng((*self.key, label, epoch)).permutation(count)
-        return int(self.items[self.starts[label] + order[place]])
+        return int(self.items[self.starts[label] + order[index]])
 
 
 class Sampler:
-    """The batches of groups of items, each group with a fixed number of places that are spread over the batch.
+    """The batches of groups of items, each group with a fixed number of positions, spread over the batch.
 
     Args:
         groups: The items of each group, int64.
         orders: The order of each, in which 0 is its first item.
-        counts: Places of each in a batch.
+        counts: Positions of each in a batch.
     """
 
     def __init__(self, groups: Sequence[np.ndarray], orders: Sequence[Callable[[int], int]], counts: Sequence[int]):
         self.groups, self.orders, self.counts = groups, orders, counts
         self.batch_size = sum(counts)
         ends = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
-        self.places = np.argsort(ends, kind="stable")
+        self.spread = np.argsort(ends, kind="stable")
 
     def __call__(self, step: int) -> np.ndarray:
         """Int64 [batch_size], the items of a step's batch."""
@@ -75,7 +75,7 @@ class Sampler:
             group[[order(position) for position in range(step * count, (step + 1) * count)]]
             for group, order, count in zip(self.groups, self.orders, self.counts, strict=True)
         ]
-        return np.concatenate(items)[self.places]
+        return np.concatenate(items)[self.spread]
 
 
 def choose_sampler(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
-from facerec.recognisers.model_folder import contiguous
+from facerec.pipeline.safetensors_file import contiguous
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]) -> None:
@@ -81,8 +81,8 @@ def load_states(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, 
         return {}
     progress = read_progress(path)
     ranks = world_size() if sharded else 1
-    if progress.get("shards", 1) != ranks:
-        raise InputError(f"{path}: of {progress.get('shards', 1)} processes with centres of their own; start as many")
+    if progress["shards"] != ranks:
+        raise InputError(f"{path}: of {progress['shards']} processes with centres of their own; start as many")
     load_state(_shard(path, progress["step"]) if ranks > 1 and not is_main() else path, model, optimizer)
     return progress
 

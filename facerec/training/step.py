@@ -1,11 +1,10 @@
-"""One step of training, in parts and over ranks, and the learning rate of each."""
+"""One step of training, in parts and over ranks."""
 
 from __future__ import annotations
 
 import contextlib
-import math
+import dataclasses
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,59 +13,50 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from facerec.devices.batch_norm import synchronised
-from facerec.devices.collectives import average_gradients, gathered
+from facerec.devices.collectives import average_gradients, gather_rows
 from facerec.devices.device import to_input
-from facerec.losses.partial_fc import PartialHead
+from facerec.losses.head import Head, Outcome
 from facerec.pipeline.ranks import world_size
 
-SCHEDULES = ("cosine", "poly")
 
+def trained_network(
+    network: nn.Module, device: torch.device, share_statistics: bool = True, compiled: bool = False
+) -> nn.Module:
+    """The backbone as it is called in training; its weights stay those of `network`.
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a step, or a part of one, gave.
-
-    Attributes:
-        loss: Of the batches of all ranks together, a scalar.
-        labels: Int64 [n], the classes of the faces that the following is about.
-        nearest: Int64 [n], the class whose centre is nearest to each.
-        cosines: [n, classes], or None where they are never computed whole.
+    Args:
+        network: The backbone, on its device.
+        device: This rank's.
+        share_statistics: Whether batch normalisations take means over the ranks.
+        compiled: Whether it is compiled.
     """
-
-    loss: Tensor
-    labels: Tensor
-    nearest: Tensor
-    cosines: Tensor | None
+    if world_size() > 1 and share_statistics:
+        network = synchronised(network, device)
+    called: nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
+    if world_size() > 1:
+        called = DistributedDataParallel(called, [device] if device.type == "cuda" else None)
+    return called
 
 
 class Learner:
     """Takes the steps of a training.
 
     Args:
-        network: The backbone, on its device.
-        head: A head of `facerec.losses.heads`; all but `PartialHead`, which gathers for itself, get the faces of all
-            ranks.
+        network: The backbone, see `trained_network`.
+        head: Its head, on the same device.
         optimizer: Of the weights of both.
-        place: The device.
+        device: This rank's.
         context: Of the backbone's forward pass.
         parts: The batch is worked on in so many parts, whose gradients are added up.
         clip: The largest length of the backbone's gradient, or None.
-        share_statistics: Whether batch normalisations take means over the ranks.
-        compiled: Whether the backbone is compiled, for training alone.
     """
 
     def __init__(
-        self, network: nn.Module, head: nn.Module, optimizer: torch.optim.Optimizer, place: torch.device,
-        context: torch.autocast, parts: int = 1, clip: float | None = None, share_statistics: bool = True,
-        compiled: bool = False,
+        self, network: nn.Module, head: Head, optimizer: torch.optim.Optimizer, device: torch.device,
+        context: torch.autocast, parts: int = 1, clip: float | None = None,
     ):  # fmt: skip
-        self.head, self.optimizer = head, optimizer
-        self.place, self.context, self.parts, self.clip = place, context, parts, clip
-        if world_size() > 1 and share_statistics:
-            network = synchronised(network, place)
-        self.network: nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
-        if world_size() > 1:
-            self.network = DistributedDataParallel(self.network, [place] if place.type == "cuda" else None)
+        self.network, self.head, self.optimizer = network, head, optimizer
+        self.device, self.context, self.parts, self.clip = device, context, parts, clip
 
     def __call__(self, images: Tensor, labels: Tensor, weights: Tensor) -> Outcome:
         """Takes a step.
@@ -76,16 +66,16 @@ class Learner:
             labels: Int64 [b].
             weights: [b], > 0.
         """
-        labels, weights = labels.to(self.place), weights.to(self.place)
+        labels, weights = labels.to(self.device), weights.to(self.device)
         self.optimizer.zero_grad()
         outcomes = []
-        whole = gathered(weights).sum() if self.parts > 1 else None
+        whole = gather_rows(weights).sum() if self.parts > 1 else None
         pieces = zip(images.chunk(self.parts), labels.chunk(self.parts), weights.chunk(self.parts), strict=True)
         for number, (some, their_labels, their_weights) in enumerate(pieces, 1):
-            share = None if whole is None else gathered(their_weights).sum() / whole
+            share = None if whole is None else gather_rows(their_weights).sum() / whole
             with self._unshared(number < self.parts):
                 outcomes.append(self._part(some, their_labels, their_weights, share))
-        if not isinstance(self.head, PartialHead):
+        if not self.head.sharded:
             average_gradients(self.head)
         if self.clip is not None:
             clip_grad_norm_(self.network.parameters(), self.clip)
@@ -94,18 +84,11 @@ class Learner:
 
     def _part(self, images: Tensor, labels: Tensor, weights: Tensor, share: Tensor | None) -> Outcome:
         with self.context:
-            embeddings = self.network(to_input(images, self.place))
-        if isinstance(self.head, PartialHead):
-            value, nearest = self.head(embeddings, labels, weights)
-            cosines = None
-        else:
-            labels = gathered(labels)
-            value, cosines = self.head(gathered(embeddings), labels, gathered(weights))
-            cosines = cosines.detach()
-            nearest = cosines.argmax(1)
-        value = value if share is None else share * value
-        value.backward()
-        return Outcome(value.detach(), labels, nearest, cosines)
+            embeddings = self.network(to_input(images, self.device))
+        outcome = self.head.outcome(embeddings, labels, weights)
+        loss = outcome.loss if share is None else share * outcome.loss
+        loss.backward()
+        return dataclasses.replace(outcome, loss=loss.detach())
 
     def _unshared(self, more: bool) -> AbstractContextManager[Any]:
         """While there are more parts to come, ranks keep their gradients to themselves."""
@@ -119,29 +102,3 @@ def _together(outcomes: list[Outcome]) -> Outcome:
     cosines = [part.cosines for part in outcomes if part.cosines is not None]
     total = torch.stack([part.loss for part in outcomes]).sum()
     return Outcome(total, labels, nearest, torch.cat(cosines) if cosines else None)
-
-
-def weight_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The optimiser's groups: weights that decay, and those of normalisations and activations, which do not."""
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for weight in trained if weight.ndim > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in trained if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """The learning rate of a step, as a share of the highest.
-
-    Args:
-        step: From 0.
-        total: Number of steps.
-        warmup: Share of the steps in which it rises.
-        schedule: One of `SCHEDULES`.
-    """
-    rising = warmup * total
-    if step + 1 < rising:
-        return (step + 1) / rising
-    done = (step - rising) / max(total - rising, 1)
-    done = min(max(done, 0.0), 1.0)
-    return (1 - done) ** 2 if schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))

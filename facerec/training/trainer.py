@@ -2,20 +2,203 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from facerec.devices.device import prepare_worker
-from facerec.losses.choice import Head
-from facerec.losses.partial_fc import PartialHead
-from facerec.pipeline import ranks as processes
-from facerec.pipeline.files import InputError
+from facerec.devices.collectives import setup, union_over_ranks
+from facerec.devices.device import autocast, choose_device, prepare_worker
+from facerec.losses.choice import LossOptions
+from facerec.losses.head import Head
+from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.ranks import is_main, rank, world_size
+from facerec.recognisers.model_folder import save_model
+from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
+from facerec.training.monitor import Monitor
+from facerec.training.optimizer import RowAdamW, weight_groups
+from facerec.training.options import Network, Run, Schedule, TrainingData
+from facerec.training.pair_validation import read_pairs, validate
+from facerec.training.samplers import choose_sampler
+from facerec.training.state import load_states, remove_states, save_states
+from facerec.training.step import Learner, trained_network
+from facerec.training.training_set import TrainingSet, gather
+
+STATE = "state.safetensors"
+
+
+class Trainer:
+    """Trains a backbone on labelled and pseudo-labelled faces.
+
+    Everything random follows from the seed and the step, so that an interrupted training goes on as if it had not been
+    interrupted. Under ``torchrun`` every process makes one and calls `run`; together they train one model.
+
+    Attributes:
+        faces: The training set.
+        backbone: The network, on this process's device.
+        head: Its head.
+        total: Number of steps.
+
+    Args:
+        data: The faces.
+        network: The backbone; by default the full MobileFaceNet.
+        loss: The loss and its head; by default CosFace.
+        schedule: How long, in which steps.
+        run: Seed, device, validation and saved states.
+
+    Raises:
+        InputError: Unusable faces, labels, weights or verification sets, or options that do not fit them.
+
+    Example:
+        Train a small network for 100 steps::
+
+            from pathlib import Path
+            from facerec.training import Network, Schedule, Trainer, TrainingData
+
+            trainer = Trainer(TrainingData(Path("faces")), Network(width=0.5), schedule=Schedule(steps=100))
+            print(trainer.run(Path("model"))["accuracy"])
+    """
+
+    def __init__(
+        self, data: TrainingData, network: Network | None = None, loss: LossOptions | None = None,
+        schedule: Schedule | None = None, run: Run | None = None,
+    ):  # fmt: skip
+        self._network, self._schedule, self._run = network or Network(), schedule or Schedule(), run or Run()
+        self._schedule.check_parts(world_size())
+        self.faces = gather(data)
+        self._order = choose_sampler(
+            data.sampler, self.faces.label, self.faces.store, self._schedule.batch_size, self._run.seed,
+            data.pseudo_share,
+        )  # fmt: skip
+        self.device = choose_device(self._run.device)
+        self._context = autocast(self.device, self._run.precision)
+        self._pairs = read_pairs(self._run.validation_files) if is_main() else []
+        self._make_model(loss or LossOptions())
+        self._optimizer = RowAdamW(
+            weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
+        )
+        self.total = self._schedule.total(len(self.faces))
+
+    def _make_model(self, loss: LossOptions) -> None:
+        torch.manual_seed(self._run.seed)
+        self.backbone = self._network.build()
+        self.device = setup(self.device)
+        self.head = head_of(loss, self.faces, self._network.embedding_size, self._run.seed)
+        model = nn.ModuleDict({"backbone": self.backbone, "head": self.head}).to(self.device)
+        self._model = model.to(memory_format=torch.channels_last)
+
+    def run(self, out: Path) -> dict[str, Any]:
+        """Trains, once, and writes the model.
+
+        Args:
+            out: Folder for the model. The state of an interrupted training in it is taken up.
+
+        Returns:
+            Numbers of faces, classes and skipped faces; last loss, accuracies and speed.
+
+        Raises:
+            InputError: The state is another training's, no face can be read, or the loss is not finite.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        first, skipped = self._restore(out)
+        learner, bar = self._learner(), self._batches(first)
+        self._model.train()
+        prepare_worker()
+        monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
+        with contextlib.closing(monitor):
+            for step, (images, classes, weights, unread) in enumerate(bar, first):
+                skipped.update(checked_faces(unread, len(classes)))
+                if step == first:
+                    monitor.show(images, step)
+                rate = self._prepare_step(step)
+                monitor.add(step, learner(images, classes, weights), rate)
+                self._validate(monitor, step + 1)
+                skipped = self._save(out, step + 1, skipped)
+            monitor.project(self.backbone.eval(), self.faces, self._network.input_size, self.device, self._context)
+        skipped = union_over_ranks(skipped)
+        self._write(out, skipped)
+        about = {"faces": len(self.faces), "classes": self.faces.classes, "skipped": len(skipped)}
+        return {**about, **monitor.last}
+
+    def _restore(self, out: Path) -> tuple[int, set[Skipped]]:
+        """The first step, and the faces that were skipped before it."""
+        progress = load_states(out / STATE, self._model, self._optimizer, self.head.sharded)
+        return progress.get("step", 0), {tuple(face) for face in progress.get("skipped", [])}
+
+    def _learner(self) -> Learner:
+        network = trained_network(self.backbone, self.device, self._run.shared_statistics, self._run.compile)
+        return Learner(
+            network, self.head, self._optimizer, self.device, self._context, self._schedule.accumulate,
+            self._schedule.clip,
+        )  # fmt: skip
+
+    def _batches(self, first: int) -> tqdm:
+        """The batches from a step on, with a progress bar in the main process."""
+        batches = Batches(
+            self.faces, self._order, self._network.input_size, self._run.seed, rank(), world_size(),
+            self._schedule.accumulate,
+        )  # fmt: skip
+        loader = loader_of(batches, range(first, self.total), self._run.workers, self.device)
+        hidden = None if is_main() else True
+        return tqdm(loader, "train", self.total, initial=first, unit="step", disable=hidden)
+
+    def _prepare_step(self, step: int) -> float:
+        """Sets the learning rate, which it returns, and seeds what a backbone may draw, on every rank otherwise."""
+        rate = self._schedule.rate(step, self.total)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        seed = np.random.SeedSequence((self._run.seed, step, rank())).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+        return rate
+
+    def _validate(self, monitor: Monitor, done: int) -> None:
+        """Shows accuracies on the verification sets if it is time for them."""
+        if self._pairs and (done % self._run.validation_steps == 0 or done == self.total):
+            size = self._network.input_size
+            monitor.validate(
+                done, self._pairs, lambda one: validate(self.backbone, one, size, self.device, self._context)
+            )
+
+    def _save(self, out: Path, done: int, skipped: set[Skipped]) -> set[Skipped]:
+        """Saves the state if it is time for that; returns the skipped faces, then those of all ranks."""
+        if done % self._run.checkpoint_steps or done == self.total:
+            return skipped
+        skipped = union_over_ranks(skipped)
+        progress = {"step": done, "skipped": sorted(skipped)}
+        save_states(out / STATE, self._model, self._optimizer, progress, self.head.sharded)
+        return skipped
+
+    def _write(self, out: Path, skipped: Iterable[Skipped]) -> None:
+        """Writes the model, the centres and the skipped faces; all ranks call it."""
+        centres = self.head.all_centres()
+        if not is_main():
+            return
+        about = {
+            "classes": self.faces.classes, "faces": len(self.faces), "steps": self.total, "seed": self._run.seed,
+        }  # fmt: skip
+        config = {**self._network.config(), "normalization": "RGB, (value - 127.5) / 127.5", **about}
+        save_model(out, self.backbone, config)
+        save_file({"centres": centres}, out / "head.safetensors")
+        write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
+        remove_states(out / STATE)
+
+
+def head_of(loss: LossOptions, faces: TrainingSet, embedding_size: int, seed: int) -> Head:
+    """A head for the classes of a training set, see `LossOptions.head`.
+
+    Raises:
+        InputError: A hierarchy that cannot be used, see `read_levels`, or too few classes.
+    """
+    levels: Tensor | None = read_levels(loss.hierarchy, faces) if isinstance(loss.hierarchy, Path) else None
+    return loss.head(faces.classes, embedding_size, faces.first_classes, levels, seed)
 
 
 def checked_faces(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
@@ -30,20 +213,9 @@ def checked_faces(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
     return [(store, row, key, reason) for store, row, key, reason in unread]
 
 
-def loader_of(batches: Batches, steps: range, workers: int, place: torch.device) -> DataLoader:
+def loader_of(batches: Batches, steps: range, workers: int, device: torch.device) -> DataLoader:
     """Reads the batches of some steps, in their order, in other processes if there are workers."""
     return DataLoader(
         batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=prepare_worker,
-        pin_memory=place.type == "cuda",
+        pin_memory=device.type == "cuda",
     )  # fmt: skip
-
-
-def step_seed(seed: int, step: int) -> int:
-    """Seeds what a backbone may draw in a step, on every rank otherwise."""
-    return int(np.random.SeedSequence((seed, step, processes.rank())).generate_state(1)[0])
-
-
-def all_centres(head: Head) -> Tensor:
-    """All class centres, where they are written; all ranks call it."""
-    centres = head.whole() if isinstance(head, PartialHead) else head.centres.detach().cpu()
-    return torch.empty(0) if centres is None else centres.contiguous()

@@ -11,6 +11,7 @@ import numpy as np
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
+from facerec.training.options import TrainingData
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def combine_stores(
         row = np.flatnonzero((part_labels >= 0) & (part_weights > 0))
         names, label = np.unique(part_labels[row], return_inverse=True)
         joins = same_as[names] if same_as is not None and number == len(parts) - 1 else np.full(len(names), -1)
-        number_of = np.where(joins < 0, classes - 1 + np.cumsum(joins < 0), _places(joins, known))
+        number_of = np.where(joins < 0, classes - 1 + np.cumsum(joins < 0), _indices(joins, known))
         numbers.append(np.full(len(row), number))
         rows.append(row)
         labels.append(number_of[label])
@@ -82,7 +83,7 @@ def combine_stores(
     )
 
 
-def _places(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _indices(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Where labels stand among the known ones, which ascend; anything for -1."""
     missing = wanted[(wanted >= 0) & ~np.isin(wanted, known)]
     if missing.size:
@@ -90,30 +91,28 @@ def _places(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.searchsorted(known, wanted)
 
 
-def gather(faces: Path | None, labels: Path | None, unlabelled: Path | None, pseudo_labels: Path | None) -> TrainingSet:
-    """The training set of labelled and pseudo-labelled faces, see `train`.
+def gather(data: TrainingData) -> TrainingSet:
+    """The training set of labelled and pseudo-labelled faces.
 
     Raises:
-        InputError: Neither given, one of a pair without the other, or unusable files.
+        InputError: Unusable files, faces without identities, or fewer than two classes.
     """
-    if (unlabelled is None) != (pseudo_labels is None):
-        raise InputError("--unlabelled and --pseudo-labels go together; one of them is missing")
-    if labels is not None and faces is None:
-        raise InputError(f"--labels {labels} without --faces; say which faces they belong to")
     parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
-    if faces is not None:
-        store = open_store(faces)
-        known = store.labels if labels is None else load_labels(labels, len(store))
+    same_as = None
+    if data.faces is not None:
+        store = open_store(data.faces)
+        known = store.labels if data.labels is None else load_labels(data.labels, len(store))
         if known is None:
-            raise InputError(f"{faces}: no face has an identity; give --labels, or images in a folder per identity")
-        parts.append((store, known, None if labels is None else _weights(labels, len(store))))
-    if unlabelled is not None and pseudo_labels is not None:
-        store = open_store(unlabelled)
-        parts.append((store, load_labels(pseudo_labels, len(store)), _weights(pseudo_labels, len(store))))
-    if not parts:
-        raise InputError("no faces to train on; give --faces, or --unlabelled with --pseudo-labels, or all of them")
-    both = faces is not None and pseudo_labels is not None
-    return combine_stores(parts, _same_as(pseudo_labels, parts[-1][1]) if both and pseudo_labels else None)
+            raise InputError(
+                f"{data.faces}: no face has an identity; give --labels, or images in a folder per identity"
+            )
+        parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
+    if data.unlabelled is not None and data.pseudo_labels is not None:
+        store = open_store(data.unlabelled)
+        pseudo = load_labels(data.pseudo_labels, len(store))
+        parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
+        same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
+    return combine_stores(parts, same_as)
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:

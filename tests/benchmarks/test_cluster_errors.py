@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.clusters.scores import scores
+from eval.clusters import scores
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "cluster_errors.py"
 

@@ -1,12 +1,14 @@
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+
+from facerec.pipeline.command_line import run
 
 
 @pytest.fixture
@@ -25,6 +27,19 @@ def make_faces() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def status_of() -> Callable[[Mapping[str, str], Sequence[object]], int | str | None]:
+    """Runs a command as the shell does and gives its exit status; the parser or the command may find the mistake."""
+
+    def status(commands: Mapping[str, str], arguments: Sequence[object]) -> int | str | None:
+        try:
+            return run("python -m facerec", commands, [str(argument) for argument in arguments])
+        except SystemExit as ended:
+            return ended.code
+
+    return status
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,6 @@
 """How a round is chosen: pairs of people whom nobody was trained on, and the first of the best."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,16 +8,8 @@ import validation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.pipeline.embeddings import save_embeddings
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "recipes" / "validation.py"
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+from facerec.pipeline.embeddings import load_embeddings, save_embeddings
+from facerec.pipeline.files import InputError
 
 
 def all_pairs(labels: np.ndarray, same: bool) -> set[tuple[int, int]]:
@@ -65,7 +54,7 @@ def test_pairs_are_written_by_name_and_always_the_same(tmp_path):
     save_embeddings(faces, rows, [f"id/{i}.jpg" for i in range(6)], np.array([0, 0, 1, 1, -1, 0]))
     texts = []
     for out in ("one", "two"):
-        assert run("pairs", "--faces", faces, "--out", tmp_path / out).returncode == 0
+        validation.write_pairs(load_embeddings(faces), tmp_path / out)
         texts.append((tmp_path / out / "pairs.tsv").read_text())
     assert texts[0] == texts[1]
     lines = {tuple(sorted(line.split("\t")[:2])): line[-1] for line in texts[0].splitlines()}
@@ -84,23 +73,20 @@ def test_faces_without_both_kinds_of_pairs_are_refused(tmp_path, labels, message
     save_embeddings(
         tmp_path, np.eye(3, dtype=np.float32), ["a", "b", "c"], None if labels is None else np.array(labels)
     )
-    done = run("pairs", "--faces", tmp_path, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(InputError, match=message) as refused:
+        validation.write_pairs(load_embeddings(tmp_path), tmp_path / "out")
+    assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_choice_is_written_and_printed_for_the_shell(tmp_path):
+def test_the_choice_is_written_and_logged(tmp_path, capsys):
     for name, fnmr in [("labelled", 0.3), ("b-round1", 0.1), ("b-round2", 0.2)]:
         (tmp_path / name / "pairs").mkdir(parents=True)
         (tmp_path / name / "pairs" / "metrics.json").write_text(json.dumps({"fnmr_at_fmr": {"1e-3": fnmr}}))
-    done = run("choose", "--out", tmp_path, "labelled", "b-round1", "b-round2")
-    assert done.stdout.splitlines() == ["CHOSEN=b-round1", "STALE=1"]
-    assert "labelled 30.00, b-round1 10.00, b-round2 20.00; best: b-round1" in done.stderr
+    assert validation.write_choice(tmp_path, ["labelled", "b-round1", "b-round2"]) == ("b-round1", 1)
+    assert "labelled 30.00, b-round1 10.00, b-round2 20.00; best: b-round1" in capsys.readouterr().err
     assert json.loads((tmp_path / "rounds.json").read_text()) == {
         "fnmr@1e-3": {"labelled": 0.3, "b-round1": 0.1, "b-round2": 0.2}, "chosen": "b-round1", "rounds_since": 1
     }  # fmt: skip
-    missing = run("choose", "--out", tmp_path, "b-round3")
-    assert missing.returncode == 2
-    assert "b-round3/pairs/metrics.json: no such file" in missing.stderr
+    with pytest.raises(InputError, match="b-round3/pairs/metrics.json: no such file"):
+        validation.write_choice(tmp_path, ["b-round3"])

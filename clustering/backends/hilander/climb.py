@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from clustering.partition import cluster_sums
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
-FEATURES = ("identity", "average", "both", "reference")
+Features = Literal["identity", "average", "both", "reference"]
+FEATURES: tuple[Features, ...] = get_args(Features)
 
 Link = Callable[[Level], np.ndarray]
 """Linkage probabilities r_ij, float32 [n, k], of a level's edges."""

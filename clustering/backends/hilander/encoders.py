@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from clustering.backends.hilander.level import Level, edge_inputs
 
-ENCODERS = ("graph", "reference", "gat")
+Encoder = Literal["graph", "reference", "gat"]
+ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
 NEGATIVE_SLOPE = 0.2
 
 

@@ -34,7 +34,7 @@ def link(model: LinkageModel, level: Level) -> np.ndarray:
 
 
 def load_model(folder: Path, settings: Mapping[str, Any]) -> LinkageModel:
-    """Reads a model that `LinkageModel.save` wrote, for the engine that its settings name.
+    """Reads a model whose weights `save_weights` wrote, for the engine that its settings name.
 
     Raises:
         InputError: Unknown engine, unusable settings, no or an unreadable file, or weights of other names or shapes.

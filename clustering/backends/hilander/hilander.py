@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from typing_extensions import Self
 
 from clustering.backends.hilander import engines
-from clustering.backends.hilander.climb import FEATURES, Link, Step, climb
+from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import MetaTraining, train_linkage_model
-from clustering.clusterer import Clustering
+from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
-from clustering.settings import Range, check_choice, check_number, check_whole
+from clustering.settings import Count, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
-from facerec.pipeline.files import InputError, write_yaml
 
-OWN = ("k", "p_tau", "adaptive", "features", "early_stop", "levels", "confidence")
-HELD = ("p_tau", "adaptive")
-"""Hyper-parameters that training does not depend on."""
 RAISES = 5
+TRAINED_P_TAU = 0.9
+"""Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
 
 
-@dataclass(frozen=True)
-class HiLander:
+@cache
+def packaged() -> HiLander:
+    """The model that comes with the package, trained on simulated embeddings (see the command ``pretrain``)."""
+    return HiLander.from_pretrained()
+
+
+@dataclass(eq=False)
+class HiLander(Clusterer):
     """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, its clusters become nodes.
+
+    The defaults are the packaged model and the settings that belong to it.
 
     Attributes:
         model: Linkage and density.
@@ -50,27 +58,19 @@ class HiLander:
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
+    calibrated: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, Range]] = {
         "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20],
     }  # fmt: skip
 
-    model: LinkageModel
-    k: int = DEFAULT_K
-    p_tau: float = 0.9
-    features: str = "average"
+    model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
+    k: Count = DEFAULT_K
+    p_tau: Share = 0.85
+    adaptive: bool = True
+    features: Features = "average"
     early_stop: bool = False
-    levels: int | None = None
-    confidence: Confidence = field(default_factory=Confidence)
-    adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        check_number("p_tau", self.p_tau, 0, 1)
-        check_whole("k", self.k, 1)
-        check_whole("levels", 1 if self.levels is None else self.levels, 1)
-        check_choice("features", self.features, FEATURES)
-        for name in ("early_stop", "adaptive"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise InputError(f"{name} is {value!r}; it must be true or false")
+    levels: Annotated[int | None, Within(1)] = None
+    confidence: Confidence = field(default_factory=lambda: packaged().confidence)
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them."""
@@ -100,56 +100,17 @@ class HiLander:
         return list(levels_as_arrays(steps, graph.readable))
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> HiLander:
-        """Meta-trains the model.
-
-        Args:
-            embeddings: float32 [n, d], all readable.
-            labels: int64 [n], all known.
-            seed: Of initial weights and resampling.
-            **settings: ``p_tau``, ``adaptive``, and those of `MetaTraining`.
-
-        Raises:
-            InputError: Unknown settings.
-        """
-        own = {"adaptive": True} | {name: settings.pop(name) for name in HELD if name in settings}
-        known = [item.name for item in fields(MetaTraining)]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise InputError(f"hilander has no setting {', '.join(unknown)}; it has {', '.join([*known, *HELD])}")
-        training = MetaTraining(**settings)
-        model = train_linkage_model(embeddings, labels, seed, training)
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        """Meta-trains the model; the settings are ``p_tau``, ``adaptive`` and those of `MetaTraining`."""
+        own, training = divided(cls.name, settings, ("p_tau", "adaptive"), MetaTraining)
+        model = train_linkage_model(*faces, seed, training)
+        own = {"p_tau": TRAINED_P_TAU, "confidence": Confidence(), **own}
         return cls(model, k=training.k, features=training.features, **own)
 
-    def with_settings(self, **settings: Any) -> HiLander:
-        """The same model, with other hyper-parameters."""
-        return replace(self, **settings)
-
     @classmethod
-    def load(cls, folder: Path, settings: Mapping[str, Any]) -> HiLander:
-        """Reads a model folder.
-
-        Raises:
-            InputError: Missing or unknown settings, or weights that are missing or of other shapes.
-        """
-        file = folder / "config.yaml"
-        missing = [name for name in OWN if name not in settings]
-        if missing:
-            raise InputError(f"{file}: no {', '.join(missing)}; train the model again")
-        own = {name: settings[name] for name in OWN}
-        own["confidence"] = Confidence.of_settings(file, own["confidence"])
-        model = {name: value for name, value in settings.items() if name not in OWN}
-        return cls(engines.load_model(folder, model), **own)
-
-    def save(self, folder: Path) -> None:
-        """Writes config.yaml and model.safetensors."""
-        write_yaml(folder / "config.yaml", {"backend": self.name, **self.settings()})
-        self.model.save(folder)
-
-    def settings(self) -> dict[str, Any]:
-        """What config.yaml holds: its hyper-parameters, and the model's."""
-        own = {name: getattr(self, name) for name in OWN}
-        return {**own, "confidence": asdict(self.confidence), **self.model.settings()}
+    def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        confidence = Confidence.of_settings(folder / "config.yaml", settings["confidence"])
+        return {**settings, "confidence": confidence, "model": engines.load_model(folder, settings["model"])}
 
 
 def cache_lowest_level(link: Link) -> Link:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from clustering.backends.hilander.encoders import ENCODERS, EdgeBatch, GraphAttention, GraphConvolution
 from clustering.backends.hilander.level import EDGE_INPUTS
-from clustering.backends.weights import default_device, load_weights, save_weights
+from clustering.backends.weights import default_device, load_weights
 from clustering.settings import check_choice
 from facerec.pipeline.files import InputError
 
-INPUTS = ("features", "similarities", "both")
+Inputs = Literal["features", "similarities", "both"]
+INPUTS: tuple[Inputs, ...] = get_args(Inputs)
 SETTINGS = ("inputs", "dimension", "width", "hidden", "encoder", "heads")
 
 
@@ -111,13 +112,9 @@ class LinkageModel(nn.Module):
             "encoder": self.encoder_name, "heads": self.heads, "engine": self.engine,
         }  # fmt: skip
 
-    def save(self, folder: Path) -> None:
-        """Writes model.safetensors."""
-        save_weights(folder, self)
-
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any]) -> LinkageModel:
-        """Reads a model that `save` wrote.
+        """Reads a model whose weights `save_weights` wrote.
 
         Raises:
             InputError: Unusable settings, no or an unreadable file, or weights of other names or shapes.

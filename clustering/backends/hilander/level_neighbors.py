@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.graph.approximate import LINKS, best, both_ways
+from clustering.graph.candidates import best, both_ways
 from clustering.graph.exact import gpu_index, search
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.shared_rows import exchange, own_blocks
 from facerec.pipeline.embeddings import readable_rows
 
+LINKS, BACK_LINKS = 20, 10  # of a cluster, as of a face in the approximate graph
 WIDER = 2
 MOST_NODES = 20_000
 SHARED_ROWS = 2048
@@ -51,7 +52,7 @@ class Nearest:
             features: float32 [n, d], unit or zero rows.
             k: Neighbours that a node needs.
         """
-        links, graph = both_ways(links_of_clusters(below, clusters)), _empty(features, WIDER * k)
+        links, graph = both_ways(links_of_clusters(below, clusters), BACK_LINKS), _empty(features, WIDER * k)
         for rows in own_blocks(len(features), SHARED_ROWS):
             nodes = np.arange(rows.start, rows.stop)
             graph.neighbors[rows], graph.similarities[rows] = best(features, nodes, links[rows], WIDER * k)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import trange
 
-from clustering.backends.hilander.climb import climb, pseudo_density
-from clustering.backends.hilander.encoders import EdgeBatch, node_features
+from clustering.backends.hilander.climb import Features, climb, pseudo_density
+from clustering.backends.hilander.encoders import EdgeBatch, Encoder, node_features
 from clustering.backends.hilander.engines import link as link_level
-from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.lander import Inputs, LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
+from clustering.settings import Count, PositiveFloat, PositiveInt, Within, check_settings
 
 TRUE_EDGE = 0.5
 TRUE_SHARE = 0.4
@@ -77,16 +79,19 @@ class MetaTraining:
             faces, which keeps the model fit for other recognisers. Only models that see no embedding can.
     """
 
-    inputs: str = "similarities"
-    features: str = "average"
-    k: int = 10
-    epochs: int = 20
-    learning_rate: float = 0.01
-    hidden: int = 32
-    encoder: str = "graph"
-    heads: int = 1
+    inputs: Inputs = "similarities"
+    features: Features = "average"
+    k: Count = 10
+    epochs: PositiveInt = 20
+    learning_rate: PositiveFloat = 0.01
+    hidden: Count = 32
+    encoder: Encoder = "graph"
+    heads: Count = 1
     own_levels: bool = True
-    simulated: int = 8
+    simulated: Annotated[int, Within(0)] = 8
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def train_linkage_model(

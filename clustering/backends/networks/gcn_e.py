@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from clustering.backends.hilander.climb import denser
-from clustering.backends.networks.gcn_v import TRAINING as CONFIDENCE
-from clustering.backends.networks.gcn_v import ConfidenceNetwork, linked, train_confidence
+from clustering.backends.networks.gcn_v import ConfidenceNetwork, VertexTraining, linked, train_confidence
 from clustering.backends.networks.learned import (
-    Learned,
+    GraphNetwork,
     Network,
     SubgraphNetwork,
+    Training,
     entropy,
     optimise,
     relative_features,
@@ -28,11 +28,22 @@ from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Cosine, Count, PositiveInt, Range, Share
 
-TRAINING = {"width": 64, "epochs": 3, "learning_rate": 0.003, "faces": 4096}
 LAYERS = 2
 BATCH = 512
+
+
+@dataclass(frozen=True)
+class EdgeTraining(Training):
+    """As `Training`.
+
+    Attributes:
+        faces: Of each version, drawn at random; bounds the time of large versions, set by hand.
+    """
+
+    epochs: PositiveInt = 3
+    faces: PositiveInt = 4096
 
 
 class ConfidenceAndConnectivity(Network):
@@ -50,9 +61,9 @@ class ConfidenceAndConnectivity(Network):
         self.edges = SubgraphNetwork(dimension + 1, edge_width, LAYERS)
 
     @torch.inference_mode()
-    def both(self, graph: KnnGraph) -> np.ndarray:
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
         """Float32 [n, 1 + k]: each face's confidence, and the connectivity of its edges (0 to less sure faces)."""
-        confidence = self.vertices.confidence(graph)
+        confidence = self.vertices.estimate(graph)
         candidates = denser(graph, confidence)
         connectivity = np.zeros(candidates.shape, dtype=np.float32)
         for start in range(0, len(graph), BATCH):
@@ -62,8 +73,8 @@ class ConfidenceAndConnectivity(Network):
         return np.hstack([confidence[:, None], np.where(candidates, connectivity, 0)])
 
 
-@dataclass(frozen=True)
-class GcnE(Learned):
+@dataclass(eq=False)
+class GcnE(GraphNetwork):
     """GCN-V+E (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
     GCN-V estimates the confidence; then, for each face, its surer neighbours are the nodes of a small graph, on which a
@@ -79,34 +90,25 @@ class GcnE(Learned):
     name: ClassVar[str] = "gcn_e"
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.0, 0.9), "min_similarity": (0.3, 0.8)}
     network: ClassVar[type[Network]] = ConfidenceAndConnectivity
+    training: ClassVar[type[Training]] = EdgeTraining
 
-    p_tau: float = 0.3
-    min_similarity: float = 0.55
-    k: int = 40
-
-    def __post_init__(self) -> None:
-        check_number("p_tau", self.p_tau, 0, 1)
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_whole("k", self.k, 1)
+    p_tau: Share = 0.3
+    min_similarity: Cosine = 0.55
+    k: Count = 40
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> GcnE:
-        """Trains both networks, one after the other; settings are the hyper-parameters and `TRAINING`'s."""
-        own, training = cls.checked(settings, TRAINING)
-        faces, k = LabelledFaces(embeddings, labels), own.get("k", cls.k)
-        torch.manual_seed(seed)
-        model = ConfidenceAndConnectivity(embeddings.shape[1], int(CONFIDENCE["width"]), training["width"])
-        model.vertices = train_confidence(faces, k, seed, CONFIDENCE)
+    def train(cls, faces: LabelledFaces, k: int, seed: int, training: EdgeTraining) -> ConfidenceAndConnectivity:
+        """Trains both networks, one after the other; the first as GCN-V does by default."""
+        vertices = VertexTraining()
+        model = ConfidenceAndConnectivity(faces.embeddings.shape[1], vertices.width, training.width)
+        model.vertices = train_confidence(faces, k, seed, vertices)
         train_connectivity(model.to(default_device()), faces, k, seed, training)
-        return cls(model, **own)
+        return model
 
-    def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph."""
-        self.check_dimension(graph, self.model.sizes["dimension"])
-        graph = graph.narrowed(self.k)
-        found = self.model.recall(graph, self.model.both)
-        near = np.where(graph.similarities >= self.min_similarity, found[:, 1:], -np.inf)
-        return linked(graph, found[:, 0], near, self.p_tau)
+    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+        """Links by the confidence and the connectivity, float32 [n, 1 + k]."""
+        near = np.where(graph.similarities >= self.min_similarity, estimate[:, 1:], -np.inf)
+        return linked(graph, estimate[:, 0], near, self.p_tau)
 
 
 def subgraphs(graph: KnnGraph, rows: np.ndarray, candidates: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -129,7 +131,7 @@ def subgraphs(graph: KnnGraph, rows: np.ndarray, candidates: np.ndarray, device:
 
 
 def train_connectivity(
-    model: ConfidenceAndConnectivity, faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]
+    model: ConfidenceAndConnectivity, faces: LabelledFaces, k: int, seed: int, training: EdgeTraining
 ) -> None:
     """Trains the second network on all versions of the faces, on the candidates that the first one gives.
 
@@ -138,18 +140,18 @@ def train_connectivity(
         faces: The labelled faces.
         k: Neighbours a face.
         seed: Of the faces drawn and the order.
-        training: `TRAINING`'s settings; ``faces`` of each version are drawn.
+        training: Of the network.
     """
     random = np.random.default_rng(seed)
     losses = []
     for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
-        candidates = denser(graph, model.vertices.confidence(graph))
+        candidates = denser(graph, model.vertices.estimate(graph))
         some = np.flatnonzero(candidates.any(axis=1))
-        some = random.permutation(some)[: training["faces"]]
+        some = random.permutation(some)[: training.faces]
         batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
         losses += [partial(connectivity_loss, model, graph, version.labels, rows, candidates) for rows in batches]
-    optimise(model.edges, losses, training["epochs"], training["learning_rate"], seed, "GCN-E")
+    optimise(model.edges, losses, training.epochs, training.learning_rate, seed, "GCN-E")
 
 
 def connectivity_loss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,15 +13,21 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from clustering.backends.hilander.climb import decode, trees
-from clustering.backends.networks.learned import Learned, Network, optimise
+from clustering.backends.networks.learned import GraphNetwork, Network, Training, optimise
 from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Cosine, Count, PositiveInt, Range
 
-TRAINING = {"width": 128, "epochs": 25, "learning_rate": 0.003}
+
+@dataclass(frozen=True)
+class VertexTraining(Training):
+    """As `Training`; a step is a whole graph, so an epoch has few of them and there are more epochs."""
+
+    width: PositiveInt = 128
+    epochs: PositiveInt = 25
 
 
 class ConfidenceNetwork(Network):
@@ -42,13 +48,13 @@ class ConfidenceNetwork(Network):
         return self.head(torch.relu(self.convolution(inputs)))[:, 0]
 
     @torch.inference_mode()
-    def confidence(self, graph: KnnGraph) -> np.ndarray:
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
         """Float32 [n]: the estimated confidence of every face."""
         return self(torch.from_numpy(convolved(graph)).to(self.device)).cpu().numpy()
 
 
-@dataclass(frozen=True)
-class GcnV(Learned):
+@dataclass(eq=False)
+class GcnV(GraphNetwork):
     """GCN-V (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
     A vertex's confidence is high where its neighbours are similar and of its own identity; each face is linked to the
@@ -63,27 +69,19 @@ class GcnV(Learned):
     name: ClassVar[str] = "gcn_v"
     search_space: ClassVar[Mapping[str, Range]] = {"min_similarity": (0.2, 0.9), "k": [10, 20, 40]}
     network: ClassVar[type[Network]] = ConfidenceNetwork
+    training: ClassVar[type[Training]] = VertexTraining
 
-    min_similarity: float = 0.55
-    k: int = 40
-
-    def __post_init__(self) -> None:
-        check_number("min_similarity", self.min_similarity, -1, 1)
-        check_whole("k", self.k, 1)
+    min_similarity: Cosine = 0.55
+    k: Count = 40
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> GcnV:
-        """Trains the network; settings are the hyper-parameters and `TRAINING`'s."""
-        own, training = cls.checked(settings, TRAINING)
-        faces = LabelledFaces(embeddings, labels)
-        return cls(train_confidence(faces, own.get("k", cls.k), seed, training), **own)
+    def train(cls, faces: LabelledFaces, k: int, seed: int, training: VertexTraining) -> ConfidenceNetwork:
+        """Trains the network."""
+        return train_confidence(faces, k, seed, training)
 
-    def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph."""
-        self.check_dimension(graph, self.model.sizes["dimension"])
-        graph = graph.narrowed(self.k)
-        confidence = self.model.recall(graph, self.model.confidence)
-        return linked(graph, confidence, graph.similarities, self.min_similarity)
+    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+        """Links by the estimated confidence, float32 [n]."""
+        return linked(graph, estimate, graph.similarities, self.min_similarity)
 
 
 def linked(graph: KnnGraph, confidence: np.ndarray, score: np.ndarray, least: float) -> Clustering:
@@ -124,17 +122,17 @@ def true_confidence(graph: KnnGraph, labels: np.ndarray) -> np.ndarray:
     return (total / np.maximum(graph.valid.sum(axis=1), 1)).astype(np.float32)
 
 
-def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]) -> ConfidenceNetwork:
+def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Training) -> ConfidenceNetwork:
     """Trains on all versions of the faces, with graphs of k and k / 2 neighbours; mean squared error.
 
     Args:
         faces: The labelled faces.
         k: Neighbours a face.
         seed: Of the initial weights, the versions and the order.
-        training: `TRAINING`'s settings.
+        training: Of the network.
     """
     torch.manual_seed(seed)
-    model = ConfidenceNetwork(faces.embeddings.shape[1], training["width"]).to(default_device())
+    model = ConfidenceNetwork(faces.embeddings.shape[1], training.width).to(default_device())
     losses = []
     for version in versions(faces, seed, alike=True).values():
         whole = KnnGraph.build(version.embeddings, k)
@@ -142,7 +140,7 @@ def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Mapping[
             graph = whole.narrowed(neighbors)
             pair = (convolved(graph), true_confidence(graph, version.labels))
             losses.append(partial(confidence_loss, model, *(torch.from_numpy(part).to(model.device) for part in pair)))
-    optimise(model, losses, training["epochs"], training["learning_rate"], seed, "GCN-V")
+    optimise(model, losses, training.epochs, training.learning_rate, seed, "GCN-V")
     return model
 
 

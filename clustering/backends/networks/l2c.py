@@ -5,30 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import faiss
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
+from typing_extensions import Self
 
-from clustering.backends.networks.learned import Learned, Network, optimise
+from clustering.backends.networks.learned import Learned, Network, Training, optimise
 from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Count, PositiveInt, Seed, Within
 from facerec.pipeline.files import InputError
 
 MAX_CLUSTERS = 1000
-TRAINING = {"width": 64, "epochs": 2, "learning_rate": 0.003, "pairs": 32_768}
 BATCH = 4096
 CLUSTERING_BATCH = 1024
 KMEANS_ITERATIONS = 5
 SHARPNESS = 10.0
+
+
+@dataclass(frozen=True)
+class PairTraining(Training):
+    """As `Training`.
+
+    Attributes:
+        pairs: Of neighbours, and as many random ones, drawn from each version; bounds the time, set by hand.
+    """
+
+    pairs: PositiveInt = 32_768
 
 
 class PairNetwork(Network):
@@ -67,14 +78,14 @@ class ClusteringNetwork(nn.Module):
         return torch.softmax(SHARPNESS * faces @ normalize(self.centres).T, dim=1)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class L2c(Learned):
     """Learning to Cluster (Hsu, Lv and Kira, ICLR 2018), meta-trained on labelled faces.
 
     The pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and pairs drawn at
     random, and a clustering network is trained so that faces judged the same are likely in one cluster and others not.
     Every cluster is an output of that network, and time and memory grow with faces times clusters: it is meant for
-    up to `MAX_CLUSTERS`, and refuses more. The number is ``n / faces_per_cluster``, measured by `fit`; some may stay
+    up to `MAX_CLUSTERS`, and refuses more. The number is ``n / faces_per_cluster``, measured by `learn`; some may stay
     empty.
 
     Attributes:
@@ -86,31 +97,25 @@ class L2c(Learned):
     """
 
     name: ClassVar[str] = "l2c"
-    search_space: ClassVar[Mapping[str, Range]] = {}
     network: ClassVar[type[Network]] = PairNetwork
+    training: ClassVar[type[Training]] = PairTraining
 
-    faces_per_cluster: float = 20.0
-    passes: int = 3
-    steps: int = 200
-    k: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_number("faces_per_cluster", self.faces_per_cluster, 1)
-        check_whole("passes", self.passes, 1)
-        check_whole("steps", self.steps, 1)
-        check_whole("k", self.k, 1)
-        check_whole("seed", self.seed, 0)
+    faces_per_cluster: Annotated[float, Within(1)] = 20.0
+    passes: Count = 3
+    steps: Count = 200
+    k: Count = 10
+    seed: Seed = 0
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> L2c:
-        """Trains the pair network and measures the mean number of faces per identity."""
-        settings = {"faces_per_cluster": len(labels) / len(np.unique(labels)), "seed": seed, **settings}
-        own, training = cls.checked(settings, TRAINING)
-        torch.manual_seed(seed)
-        model = PairNetwork(embeddings.shape[1], training["width"]).to(default_device())
-        train_pairs(model, LabelledFaces(embeddings, labels), own.get("k", cls.k), seed, training)
-        return cls(model, **own)
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        return super()._learn(faces, seed, {"faces_per_cluster": faces.per_identity, "seed": seed, **settings})
+
+    @classmethod
+    def train(cls, faces: LabelledFaces, k: int, seed: int, training: PairTraining) -> PairNetwork:
+        """Trains the pair network."""
+        model = PairNetwork(faces.embeddings.shape[1], training.width).to(default_device())
+        train_pairs(model, faces, k, seed, training)
+        return model
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; confidence is the probability of the face's cluster.
@@ -118,7 +123,7 @@ class L2c(Learned):
         Raises:
             InputError: More than `MAX_CLUSTERS` clusters would be needed.
         """
-        self.check_dimension(graph, self.model.sizes["dimension"])
+        self.check_dimension(graph)
         clusters = max(round(int(graph.readable.sum()) / self.faces_per_cluster), 1)
         if clusters > MAX_CLUSTERS:
             raise InputError(
@@ -177,7 +182,7 @@ def likelihood_loss(p: Tensor, q: Tensor, same: Tensor) -> Tensor:
     return -(same * together.log() + (1 - same) * (1 - together).log()).mean()
 
 
-def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]) -> None:
+def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, training: PairTraining) -> None:
     """Trains on neighbours and on random pairs of all versions of the faces.
 
     Args:
@@ -185,20 +190,20 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
         faces: The labelled faces.
         k: Neighbours a face.
         seed: Of the pairs drawn and the order.
-        training: `TRAINING`'s settings; up to ``pairs`` of either kind are drawn from each version.
+        training: Of the network.
     """
     random = np.random.default_rng(seed)
     losses = []
     for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
         i, column = np.nonzero(graph.valid)
-        drawn = random.permutation(len(i))[: training["pairs"]]
+        drawn = random.permutation(len(i))[: training.pairs]
         near = np.stack([i[drawn], graph.neighbors[i[drawn], column[drawn]]])
         pairs = np.hstack([near, random.integers(0, len(graph), near.shape)])
         pairs = pairs[:, random.permutation(pairs.shape[1])]
         pieces = np.split(pairs, range(BATCH, pairs.shape[1], BATCH), axis=1)
         losses += [partial(pair_loss, model, version, some) for some in pieces]
-    optimise(model, losses, training["epochs"], training["learning_rate"], seed, "L2C")
+    optimise(model, losses, training.epochs, training.learning_rate, seed, "L2C")
 
 
 def pair_loss(model: PairNetwork, faces: LabelledFaces, pairs: np.ndarray) -> Tensor:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,13 +15,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import trange
 from typing_extensions import Self
 
-from clustering.backends.weights import default_device, load_weights, save_weights
+from clustering.backends.weights import default_device, load_weights
+from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
-from clustering.settings import Range
-from facerec.pipeline.files import InputError, write_yaml
-
-REMEMBERED = 8
-REMEMBERED_ROWS = 100_000
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.settings import PositiveFloat, PositiveInt, check_settings, divided
+from facerec.pipeline.files import InputError
 
 
 class Network(nn.Module):
@@ -31,26 +29,19 @@ class Network(nn.Module):
     def __init__(self, **sizes: int):
         super().__init__()
         self.sizes = sizes
-        self.remembered: dict[bytes, np.ndarray] = {}
 
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
         return next(self.parameters()).device
 
-    def recall(self, graph: KnnGraph, compute: Callable[[KnnGraph], np.ndarray]) -> np.ndarray:
-        """What `compute` makes of a graph, kept for the last few: tuning asks for the same again and again."""
-        if len(graph) > REMEMBERED_ROWS:
-            return compute(graph)
-        digest = hashlib.blake2b()
-        for array in (graph.embeddings, graph.neighbors, graph.similarities):
-            digest.update(np.ascontiguousarray(array).data)
-        key = digest.digest()
-        if key not in self.remembered:
-            while len(self.remembered) >= REMEMBERED:
-                del self.remembered[next(iter(self.remembered))]
-            self.remembered[key] = compute(graph)
-        return self.remembered[key]
+    def settings(self) -> dict[str, int]:
+        """The constructor's arguments, as a model folder keeps them."""
+        return self.sizes
+
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
+        """What it finds in a whole graph; of networks that judge whole graphs."""
+        raise NotImplementedError
 
 
 class SubgraphNetwork(Network):
@@ -125,80 +116,79 @@ def optimise(
 
 
 @dataclass(frozen=True)
-class Learned:
-    """The members of `Clusterer` as backends have them that are one network and a few numbers.
+class Training:
+    """How a network is trained.
+
+    The defaults are set by hand, not searched: small enough to be trained on a CPU.
 
     Attributes:
+        width: Of the layers.
+        epochs: Passes over all versions of the labelled faces, with AdamW and a cosine schedule.
+        learning_rate: The highest.
+    """
+
+    width: PositiveInt = 64
+    epochs: PositiveInt = 2
+    learning_rate: PositiveFloat = 0.003
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(eq=False)
+class Learned(Clusterer):
+    """What backends share that are one network and a few numbers.
+
+    Attributes:
+        network: The class of the model.
+        training: The class of what `train` is told.
         model: The network.
     """
 
-    name: ClassVar[str]
     learns: ClassVar[bool] = True
-    distributed: ClassVar[bool] = False
-    search_space: ClassVar[Mapping[str, Range]]
     network: ClassVar[type[Network]]
+    training: ClassVar[type[Training]]
 
-    model: Any
-
-    def with_settings(self, **settings: Any) -> Self:
-        """The same model, with other hyper-parameters."""
-        return replace(self, **settings)
+    model: Any = field(repr=False)
 
     @classmethod
-    def own(cls) -> list[str]:
-        """Names of the hyper-parameters."""
-        return [item.name for item in fields(cls) if item.name != "model"]
+    def train(cls, faces: LabelledFaces, k: int, seed: int, training: Any) -> Network:
+        """Trains the network, of which torch has been seeded; settings are those of `Training`."""
+        raise NotImplementedError
 
     @classmethod
-    def checked(cls, settings: Mapping[str, Any], training: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Settings of `fit` as hyper-parameters, and as those of the training with their defaults.
+    def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
+        own, training = divided(cls.name, settings, cls._names()[1:], cls.training)
+        untrained = cls(None, **own)  # which refuses what it must, before the long work
+        torch.manual_seed(seed)
+        return replace(untrained, model=cls.train(faces, untrained.k, seed, training))
 
-        Raises:
-            InputError: Unknown settings, or sizes that are not positive.
-        """
-        known = [*cls.own(), *training]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise InputError(f"{cls.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-        chosen = {name: settings.get(name, default) for name, default in training.items()}
-        for name, value in chosen.items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-                raise InputError(f"{name} is {value!r}; it must be a positive number")
-        own = {name: value for name, value in settings.items() if name not in training}
-        cls(None, **own)  # which refuses what it must, before the long work
-        return own, chosen
+    @classmethod
+    def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "model": read_network(cls.network, folder, settings["model"])}
 
-    def check_dimension(self, graph: KnnGraph, dimension: int) -> None:
+    def check_dimension(self, graph: KnnGraph) -> None:
         """Refuses embeddings of another dimension than the model was trained on.
 
         Raises:
             InputError: Naming both.
         """
-        if graph.embeddings.shape[1] != dimension:
+        dimension, there = self.model.sizes["dimension"], graph.embeddings.shape[1]
+        if there != dimension:
             raise InputError(
-                f"the model was trained on embeddings of {dimension} dimensions, these have "
-                f"{graph.embeddings.shape[1]}; train it on embeddings of the same recogniser"
+                f"the model was trained on embeddings of {dimension} dimensions, these have {there}; "
+                "train it on embeddings of the same recogniser"
             )
 
-    def save(self, folder: Path) -> None:
-        """Writes config.yaml and model.safetensors."""
-        own = {name: getattr(self, name) for name in self.own()}
-        write_yaml(folder / "config.yaml", {"backend": self.name, **own, "model": self.model.sizes})
-        save_weights(folder, self.model)
 
-    @classmethod
-    def load(cls, folder: Path, settings: Mapping[str, Any]) -> Self:
-        """Reads a model folder.
+@dataclass(eq=False)
+class GraphNetwork(Learned, TwoStep):
+    """A network that estimates something of a whole graph, whatever the thresholds."""
 
-        Raises:
-            InputError: Missing or unknown settings; weights that are missing, unreadable or of other shapes.
-        """
-        if set(settings) != {*cls.own(), "model"}:
-            raise InputError(
-                f"{folder / 'config.yaml'}: settings {', '.join(settings)}; expected {', '.join([*cls.own(), 'model'])}"
-            )
-        own = {name: settings[name] for name in cls.own()}
-        return cls(read_network(cls.network, folder, settings["model"]), **own)
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
+        """What the network finds in a graph, narrowed to k neighbours."""
+        self.check_dimension(graph)
+        return self.model.estimate(graph.narrowed(self.k))
 
 
 def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from clustering.backends.networks.learned import (
-    Learned,
+    GraphNetwork,
     Network,
     SubgraphNetwork,
+    Training,
     entropy,
     optimise,
     relative_features,
@@ -27,13 +28,23 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
 from clustering.partition import components
-from clustering.settings import Range, check_number, check_whole
+from clustering.settings import Count, PositiveInt, Range, Share
 
-TRAINING = {"width": 64, "epochs": 2, "learning_rate": 0.003, "faces": 2048}
 LAYERS = 3
 SECOND_HOP, LINKS = 2, 5
 BATCH = 256
 STEP = 0.05
+
+
+@dataclass(frozen=True)
+class PivotTraining(Training):
+    """As `Training`.
+
+    Attributes:
+        faces: Pivots of each version, drawn at random; bounds the time of large versions, set by hand.
+    """
+
+    faces: PositiveInt = 2048
 
 
 class LinkNetwork(Network):
@@ -49,7 +60,7 @@ class LinkNetwork(Network):
         self.edges = SubgraphNetwork(dimension + 1, width, LAYERS)
 
     @torch.inference_mode()
-    def linkage(self, graph: KnnGraph) -> np.ndarray:
+    def estimate(self, graph: KnnGraph) -> np.ndarray:
         """Float32 [n, k]: the estimated probability of every edge, 0 where there is none."""
         found = np.zeros(graph.neighbors.shape, dtype=np.float32)
         for start in range(0, len(graph), BATCH):
@@ -64,8 +75,8 @@ class LinkNetwork(Network):
         return self.edges(features, adjacency)[:, 1 : graph.k + 1]
 
 
-@dataclass(frozen=True)
-class Lgcn(Learned):
+@dataclass(eq=False)
+class Lgcn(GraphNetwork):
     """L-GCN (Wang et al., CVPR 2019), meta-trained on labelled faces.
 
     Each face is the pivot of a graph of its k neighbours and of theirs, with all features relative to its own; a graph
@@ -82,31 +93,22 @@ class Lgcn(Learned):
     name: ClassVar[str] = "lgcn"
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.5, 0.95), "max_size": [100, 300, 1000]}
     network: ClassVar[type[Network]] = LinkNetwork
+    training: ClassVar[type[Training]] = PivotTraining
 
-    p_tau: float = 0.8
-    max_size: int = 1000
-    k: int = 20
-
-    def __post_init__(self) -> None:
-        check_number("p_tau", self.p_tau, 0, 1)
-        check_whole("max_size", self.max_size, 1)
-        check_whole("k", self.k, 1)
+    p_tau: Share = 0.8
+    max_size: Count = 1000
+    k: Count = 20
 
     @classmethod
-    def learn(cls, embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, **settings: Any) -> Lgcn:
-        """Trains the network; settings are the hyper-parameters and `TRAINING`'s."""
-        own, training = cls.checked(settings, TRAINING)
-        torch.manual_seed(seed)
-        model = LinkNetwork(embeddings.shape[1], training["width"]).to(default_device())
-        train_links(model, LabelledFaces(embeddings, labels), own.get("k", cls.k), seed, training)
-        return cls(model, **own)
+    def train(cls, faces: LabelledFaces, k: int, seed: int, training: PivotTraining) -> LinkNetwork:
+        """Trains the network."""
+        model = LinkNetwork(faces.embeddings.shape[1], training.width).to(default_device())
+        train_links(model, faces, k, seed, training)
+        return model
 
-    def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph."""
-        self.check_dimension(graph, self.model.sizes["dimension"])
-        graph = graph.narrowed(self.k)
-        edges = Edges.of(graph, self.model.recall(graph, self.model.linkage))
-        labels = propagated(len(graph), edges, self.p_tau, self.max_size)
+    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+        """Cuts at the estimated probabilities of the edges, float32 [n, k]."""
+        labels = propagated(len(graph), Edges.of(graph, estimate), self.p_tau, self.max_size)
         return Clustering.of(np.where(graph.readable, labels, -1))
 
 
@@ -161,7 +163,7 @@ def instance_graphs(
     return features, row_normalized(edges.float())
 
 
-def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, training: Mapping[str, Any]) -> None:
+def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, training: PivotTraining) -> None:
     """Trains on all versions of the faces.
 
     Args:
@@ -169,16 +171,16 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
         faces: The labelled faces.
         k: Neighbours a face.
         seed: Of the pivots drawn and the order.
-        training: `TRAINING`'s settings; ``faces`` of each version are pivots.
+        training: Of the network.
     """
     random = np.random.default_rng(seed)
     losses = []
     for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
-        some = random.permutation(len(graph))[: training["faces"]]
+        some = random.permutation(len(graph))[: training.faces]
         batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
         losses += [partial(link_loss, model, graph, version.labels, rows) for rows in batches]
-    optimise(model, losses, training["epochs"], training["learning_rate"], seed, "L-GCN")
+    optimise(model, losses, training.epochs, training.learning_rate, seed, "L-GCN")
 
 
 def link_loss(model: LinkNetwork, graph: KnnGraph, labels: np.ndarray, rows: np.ndarray) -> Tensor:

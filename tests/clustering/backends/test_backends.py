@@ -24,7 +24,7 @@ from clustering.backends.networks.l2c import L2c, PairNetwork, likelihood_loss
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 

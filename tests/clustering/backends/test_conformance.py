@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_clustering
 
 from clustering.backends.hilander.single_level import Lander
 from clustering.backends.registry import BACKENDS, backend, load_clusterer
@@ -16,7 +18,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import load_array
+from facerec.pipeline.files import InputError, load_array
 
 LIBRARIES = {"infomap": "infomap", "leiden": "igraph"}
 QUICK: dict[str, dict[str, Any]] = {
@@ -48,8 +50,8 @@ class AnyDimension:
     def with_settings(self, **settings: Any) -> AnyDimension:
         return AnyDimension(self.name, self.blobs, **settings)
 
-    def save(self, folder: Path) -> None:
-        quickly_trained(self.name, self.blobs, 16).save(folder)
+    def save_pretrained(self, folder: Path) -> None:
+        quickly_trained(self.name, self.blobs, 16).save_pretrained(folder)
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -57,7 +59,7 @@ def clusterer(request: pytest.FixtureRequest, blobs) -> Clusterer:
     if request.param == "hilander":
         return request.getfixturevalue("hilander")
     if request.param == "lander":
-        return Lander(request.getfixturevalue("hilander").with_settings(levels=1))
+        return Lander(**{**request.getfixturevalue("hilander").get_params(), "levels": 1})
     if request.param in QUICK:
         return AnyDimension(request.param, blobs)
     if request.param in LIBRARIES:
@@ -74,9 +76,48 @@ def test_learns_the_same_whatever_was_drawn_before(name, blobs, tmp_path):
         torch.manual_seed(before)
         np.random.seed(before)  # noqa: NPY002
         (tmp_path / str(before)).mkdir()
-        backend(name).learn(embeddings, labels, seed=0, **quick).save(tmp_path / str(before))
+        backend(name).learn(embeddings, labels, seed=0, **quick).save_pretrained(tmp_path / str(before))
     first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("1", "2"))
     assert first == second
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def estimator(request: pytest.FixtureRequest, blobs) -> Clusterer:
+    """With its defaults, or a small model for embeddings of two dimensions, as scikit-learn's checks have them."""
+    if request.param in QUICK:
+        few_steps = {"steps": 40} if request.param == "l2c" else {}
+        return quickly_trained(request.param, blobs, 2).with_settings(**few_steps)
+    if request.param in LIBRARIES:
+        pytest.importorskip(LIBRARIES[request.param])
+    few_neighbours = {"k": 10} if request.param == "aro" else {}  # 40, its default, are most of the check's 50 faces
+    return backend(request.param)(**few_neighbours)
+
+
+def test_it_is_an_estimator_of_scikit_learn(estimator):
+    check_clustering(estimator.name, estimator, readonly_memmap=True)
+
+
+def test_a_clone_has_equal_settings_and_is_not_fitted(estimator, blobs):
+    embeddings, _ = blobs(dimension=2, identities=5)
+    found = estimator.fit_predict(embeddings)
+    copy = clone(estimator)
+    assert type(copy) is type(estimator)
+    assert not [name for name in vars(copy) if name.endswith("_")]
+    plain, other = ({k: v for k, v in each.get_params().items() if k != "model"} for each in (estimator, copy))
+    assert plain == other
+    np.testing.assert_array_equal(copy.fit_predict(embeddings), found)
+
+
+def test_params_are_checked_before_any_is_set(estimator):
+    copy = clone(estimator)
+    name = next(name for name, value in reversed(copy.get_params().items()) if isinstance(value, int | float))
+    before = copy.get_params()
+    assert copy.set_params(**{name: before[name]}) is copy
+    with pytest.raises(InputError, match=f"{name} is 'x'; it must be"):
+        copy.set_params(**{name: "x"})
+    with pytest.raises(InputError, match=f"{copy.name} has no setting speed; {copy.name} has .*{name}"):
+        copy.set_params(**{name: before[name], "speed": 3})
+    assert copy.get_params() == before
 
 
 def check(clustering: Clustering, n: int) -> None:
@@ -190,6 +231,6 @@ def test_no_readable_face(clusterer):
 
 def test_saved_and_loaded_it_does_the_same(clusterer, blobs, tmp_path):
     graph = KnnGraph.build(blobs(spread=0.8)[0], 5)
-    clusterer.save(tmp_path)
+    clusterer.save_pretrained(tmp_path)
     loaded = load_clusterer(clusterer.name, tmp_path)
     np.testing.assert_array_equal(loaded.cluster(graph).labels, clusterer.cluster(graph).labels)

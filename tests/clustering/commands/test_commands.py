@@ -14,7 +14,7 @@ from clustering.backends.dbscan import Dbscan
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.commands.tune import tune
 from clustering.learning.labelled_faces import LabelledFaces, split_identities
-from clustering.learning.tuning import candidates, narrowed, strict
+from clustering.learning.proposals import candidates, narrowed, strict
 from clustering.learning.versions import versions
 from clustering.partition import consecutive
 from facerec.pipeline.command_line import run
@@ -38,7 +38,8 @@ def labelled(tmp_path, blobs) -> Path:
 @pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander", "lander"])
 def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
     model, clusters, pseudo = tmp_path / "model", tmp_path / "clusters", tmp_path / "pseudo"
-    assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 4, "--out", model) == 0
+    quick = ["--trainings", "[{epochs: 2, simulated: 0}]"] if backend in ("hilander", "lander") else []
+    assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 3, *quick, "--out", model) == 0
     assert read_yaml(model / "config.yaml")["backend"] == backend
     assert command(
         "cluster", "--backend", backend, "--model", model, "--embeddings", labelled / "embeddings.npy",
@@ -57,7 +58,7 @@ def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
 def test_train_and_cluster_hilander(labelled, tmp_path):
     labels = labelled / "labels.npy"
     model, clusters = tmp_path / "model", tmp_path / "clusters"
-    settings = "{p_tau: 0.4, epochs: 3, k: 5}"
+    settings = "{p_tau: 0.4, epochs: 3, k: 5, simulated: 0}"
     assert command(
         "train", "--backend", "hilander", "--embeddings", labelled / "embeddings.npy", "--labels", labels,
         "--settings", settings, "--out", model,

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 
 from clustering.commands.knn import knn
-from clustering.graph import approximate as module
-from clustering.graph.approximate import approximate, best, both_ways, doubt_limit, recall_per_row, sampled
+from clustering.graph import builder as builder_module
+from clustering.graph.approximate import ApproximateSettings, approximate
+from clustering.graph.builder import GraphBuilder
+from clustering.graph.candidates import best, both_ways
+from clustering.graph.inverted_file import CellSettings, build_inverted_file, read_inverted_file, search_cells
 from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.second_search import ABOVE_ALL, SecondSearchSettings, doubt_limit, recall_per_row
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
@@ -74,11 +78,10 @@ def test_best_pads_when_there_are_few_candidates():
     np.testing.assert_array_equal(cosines, [[0, 0, 0]])
 
 
-def test_both_ways_by_hand(monkeypatch):
-    monkeypatch.setattr(module, "BACK_LINKS", 2)
+def test_both_ways_by_hand():
     links = np.array([[3, 1], [3, -1], [1, 3], [0, -1]], dtype=np.int32)
     expected = [[3, 1, 3, -1], [3, -1, 2, 0], [1, 3, -1, -1], [0, -1, 0, 1]]  # of 3's three, those to which it is first
-    np.testing.assert_array_equal(both_ways(links), expected)
+    np.testing.assert_array_equal(both_ways(links, back_links=2), expected)
 
 
 def test_found_shares_by_hand():
@@ -92,38 +95,40 @@ def test_doubt_limit_by_hand():
     # recall without another search 0.65; with row 0.1 exact 0.85, with 0.2 0.95, with 0.3 all
     for recall, limit in ((0.6, 0.1), (0.8, 0.2), (0.85, 0.2), (0.9, 0.3), (1.0, 0.4)):
         assert doubt_limit(cosines, shares, np.ones(4), recall) == pytest.approx(limit)
-    assert doubt_limit(cosines, shares - 0.1, np.ones(4), 1.0) == module.ABOVE_ALL
+    assert doubt_limit(cosines, shares - 0.1, np.ones(4), 1.0) == ABOVE_ALL
     again = np.array([1.0, 0.8, 0.9, 0.9])  # 0.80, 0.875, 0.90
     for recall, limit in ((0.8, 0.2), (0.81, 0.3), (0.9, 0.4)):
         assert doubt_limit(cosines, shares, again, recall) == pytest.approx(limit)
     assert doubt_limit(cosines, shares, again, 0.91) is None
 
 
-def test_a_cheaper_search_in_some_cells_is_taken_where_it_reaches_the_recall(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CELL_ROWS", 20)
-    monkeypatch.setattr(module, "CELLS_PROBED", 1)
+def test_a_cheaper_search_in_some_cells_is_taken_where_it_reaches_the_recall(faces, tmp_path):
+    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20))
     rows = np.flatnonzero(faces.any(axis=1))
     true = KnnGraph.build(faces, 5).neighbors[rows]
     found = {}
     for recall in (0.9, 1.0):
-        lists, again = approximate(faces, rows, tmp_path, tmp_path / f"{recall}", 5, recall, 0)
+        builder = GraphBuilder(faces, rows, tmp_path, tmp_path / f"{recall}", 5)
+        lists, again = approximate(builder, recall, settings)
         found[recall] = recall_per_row(lists.neighbors[rows], true).mean()
         assert 0 < again.share <= 1
-        assert again.cells in ([0] if recall == 1 else [len(rows) // 20 // part for part in module.WIDE_PARTS])
+        assert again.cells in (
+            [0] if recall == 1 else [len(rows) // 20 // part for part in SecondSearchSettings().parts]
+        )
     assert 0.89 < found[0.9] < found[1.0]
     assert found[1.0] > 0.999
 
 
-def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_together(faces, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "CELL_ROWS", 20)
+def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_together(faces, tmp_path):
     rows = np.flatnonzero(faces.any(axis=1))
-    faiss.write_index(module.inverted_file(faces, rows, 0), str(tmp_path / "index"))
-    index = module.read_inverted(tmp_path / "index")
-    together = module.in_cells(faces, rows, rows[:300], index, 40, 100)
-    apart = [module.in_cells(faces, rows, some, index, 40, 100) for some in np.split(rows[:300], [1, 8, 100])]
+    builder = GraphBuilder(faces, rows, tmp_path, tmp_path, 5)
+    faiss.write_index(build_inverted_file(builder, CellSettings(rows=20)), str(tmp_path / "index"))
+    index = read_inverted_file(tmp_path / "index")
+    together = search_cells(builder, rows[:300], index, 40, 100)
+    apart = [search_cells(builder, some, index, 40, 100) for some in np.split(rows[:300], [1, 8, 100])]
     faiss.omp_set_num_threads(2)
     try:
-        with_two = module.in_cells(faces, rows, rows[:300], index, 40, 100)
+        with_two = search_cells(builder, rows[:300], index, 40, 100)
     finally:
         faiss.omp_set_num_threads(1)
     for other in (np.concatenate(apart), with_two):
@@ -131,13 +136,14 @@ def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_
 
 
 def test_samples_are_of_readable_rows_and_seeded(monkeypatch):
-    monkeypatch.setattr(module, "SAMPLED_ROWS", 2000)
+    monkeypatch.setattr(builder_module, "SAMPLED_ROWS", 2000)
     readable = np.arange(0, 5000, 2)
-    rows = sampled(readable, 1)
+    builder = GraphBuilder(np.zeros((5000, 2), np.float32), readable, Path(), Path(), 5)
+    rows = builder.sample(1)
     assert len(rows) == 2000
     assert set(rows) <= set(readable)
-    np.testing.assert_array_equal(rows, sampled(readable, 1))
-    assert not np.array_equal(rows, sampled(readable, 2))
+    np.testing.assert_array_equal(rows, builder.sample(1))
+    assert not np.array_equal(rows, builder.sample(2))
 
 
 def test_finds_what_it_aims_at_and_says_so(faces, made):
@@ -219,8 +225,8 @@ def test_few_faces_are_for_exact_search(tmp_path):
 
 
 def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROUNDS", 0)
-    monkeypatch.setattr(module, "CELLS_PROBED", 1)
+    few = ApproximateSettings(rounds=0, probed=1)
+    monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: few)
     options = {"k": 5, "index": "ivf", "recall": 0.0}
     with pytest.raises(
         InputError, match=r"recall@5 of the ivf graph is 0\.\d{4} on a sample, below --min-recall 0.95; raise"

@@ -59,8 +59,15 @@ def test_half_precision_is_searched_in_single(embeddings):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_few_queries_are_multiplied_too():
-    assert faiss.cvar.distance_compute_blas_threshold <= 1024
+def test_few_queries_are_multiplied_too(monkeypatch):
+    before, during = faiss.cvar.distance_compute_blas_threshold, []
+    real = faiss.knn
+    monkeypatch.setattr(
+        faiss, "knn", lambda *a, **b: during.append(faiss.cvar.distance_compute_blas_threshold) or real(*a, **b)
+    )
+    search(np.eye(4, dtype=np.float32), np.arange(4), np.arange(4), 2)
+    assert during == [1024]
+    assert faiss.cvar.distance_compute_blas_threshold == before > 1024
 
 
 @pytest.mark.parametrize(("processes", "expected"), [(1, None), (3, [0])])

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.commands.knn import knn
-from clustering.graph.approximate import recall_per_row
 from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.second_search import recall_per_row
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
@@ -115,3 +115,57 @@ def test_graph_that_cannot_be_right(folder, file, change, message):
     np.save(out / f"{file}.npy", change(np.load(out / f"{file}.npy")))
     with pytest.raises(InputError, match=message):
         KnnGraph.load(out, embeddings)
+
+
+def test_arrays_of_any_type_length_and_order_make_the_graph_of_their_unit_rows(blobs):
+    unit = blobs(identities=20, faces=5)[0]
+    graph = KnnGraph.build(unit, 4)
+    assert graph.embeddings is unit
+    for other in (20 * unit, unit.astype(np.float64), np.asfortranarray(unit * 3), unit[::-1][::-1]):
+        found = KnnGraph.build(other, 4)
+        np.testing.assert_array_equal(found.neighbors, graph.neighbors)
+        np.testing.assert_allclose(found.similarities, graph.similarities, atol=1e-6)
+    whole = KnnGraph.build(np.array([[3, 4], [4, 3], [-5, 0]]), 1)
+    np.testing.assert_allclose(whole.similarities[:, 0], [0.96, 0.96, -0.6], atol=1e-6)
+    assert KnnGraph.build(unit.astype(np.float16), 4).embeddings.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[1.0, 0], [0, np.nan]], "embeddings: row 1 has NaN or infinite values"),
+        ([[np.inf, 0], [0, 1]], "embeddings: row 0 has NaN or infinite values"),
+        ([1.0, 2], "embeddings: float64 of shape .2.; expected numbers .n, d."),
+        ([["a"]], "embeddings: <U1 of shape .1, 1.; expected numbers .n, d."),
+    ],
+)
+def test_arrays_that_are_no_embeddings(rows, message):
+    with pytest.raises(InputError, match=message):
+        KnnGraph.build(np.array(rows), 1)
+
+
+def test_a_graph_of_other_embeddings_is_refused_naming_the_row(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    KnnGraph.build(embeddings, 4).save(tmp_path)
+    assert len(KnnGraph.load(tmp_path, embeddings)) == 150
+    shuffled = embeddings[np.random.default_rng(0).permutation(150)]
+    for other in (blobs(identities=30, faces=5, seed=1)[0], shuffled):
+        with pytest.raises(
+            InputError, match=r"row 0: 0\.\d+ with neighbour \d+, but the cosine of these embeddings is"
+        ):
+            KnnGraph.load(tmp_path, other)
+
+
+def test_distances_in_place_of_cosines_are_refused(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    graph = KnnGraph.build(embeddings, 4)
+    np.save(tmp_path / "neighbors.npy", graph.neighbors)
+    np.save(tmp_path / "similarities.npy", 1 - graph.similarities)
+    with pytest.raises(InputError, match="the graph is of other faces, or of another order or measure"):
+        KnnGraph.load(tmp_path, embeddings)
+
+
+def test_a_graph_of_rounded_embeddings_is_theirs(blobs, tmp_path):
+    embeddings = blobs(identities=30, faces=5)[0]
+    KnnGraph.build(embeddings.astype(np.float16), 4).save(tmp_path)
+    assert len(KnnGraph.load(tmp_path, embeddings)) == 150

@@ -14,7 +14,7 @@ from clustering.commands.pretrain import pretrain
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
 from clustering.similarity.corpus_scale import CorpusScale
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
@@ -92,7 +92,8 @@ def test_the_model_of_the_package_works_for_any_dimension(blobs):
         assert scores(truth, clusterer.cluster(KnnGraph.build(embeddings, 10)).labels)["bcubed_f"] > 0.9
 
 
-def test_pretrain(tmp_path):
+def test_pretrain(tmp_path, monkeypatch):
+    monkeypatch.setattr("clustering.commands.pretrain.VALIDATION_CORPORA", 2)
     folder = pretrain(tmp_path / "model", corpora=1, epochs=2)
     assert load_clusterer("hilander", folder).p_tau >= 0.5
     with pytest.raises(InputError, match="corpora is 0 and epochs is 20; both must be at least 1"):

@@ -11,12 +11,15 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.graph.knn_graph import KnnGraph
-from clustering.pseudolabels.labelled_people import _threshold, _vote, _without_own, find
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.pseudolabels.labelled_people import (
+    _threshold,
+    _vote,
+    _without_own,
+    find_labelled_people,
+)
 from facerec.pipeline.command_line import run
-from facerec.pipeline.embeddings import EmbeddingSet, normalize, save_embeddings
-from facerec.pipeline.files import InputError
-
-HERE = Path("labelled")
+from facerec.pipeline.embeddings import normalize, save_embeddings
 
 
 @pytest.fixture
@@ -32,17 +35,15 @@ def planted(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
     return tmp_path, embeddings[~known], person[~known]
 
 
-def labelled(folder: Path) -> EmbeddingSet:
-    return EmbeddingSet(
-        np.load(folder / "labelled" / "embeddings.npy"), None, np.load(folder / "labelled" / "labels.npy"), HERE
-    )
+def labelled(folder: Path) -> LabelledFaces:
+    return LabelledFaces(np.load(folder / "labelled" / "embeddings.npy"), np.load(folder / "labelled" / "labels.npy"))
 
 
 @pytest.mark.parametrize("clustered", [True, False])
 def test_planted_people_are_found_and_others_are_not(planted, clustered):
     folder, embeddings, person = planted
     clusters = person if clustered else np.full(len(person), -1)
-    found = find(embeddings, clusters, labelled(folder), 0.01)
+    found = find_labelled_people(embeddings, clusters, labelled(folder), 0.01)
     both = person < 9
     assert np.mean(found.person[both] == person[both] + 100) > 0.95
     assert np.mean(found.person[~both] >= 0) < 0.08
@@ -55,18 +56,18 @@ def test_others_set_the_threshold_where_the_recogniser_was_trained_on_the_labell
     """It has put these at right angles, and other people in between."""
     random = np.random.default_rng(0)
 
-    def faces(middles: np.ndarray, each: int) -> EmbeddingSet:
+    def faces(middles: np.ndarray, each: int) -> LabelledFaces:
         person = np.repeat(np.arange(len(middles)), each)
         noisy = middles[person] + 0.05 * random.normal(size=(len(person), 32))
-        return EmbeddingSet(normalize(noisy), None, person, HERE)
+        return LabelledFaces(normalize(noisy), person)
 
     def others(people: int) -> np.ndarray:
         return normalize(random.dirichlet(np.ones(20), people) @ np.eye(20, 32))
 
     known, again, strangers = faces(np.eye(20, 32), 5), faces(np.eye(9, 32), 4), faces(others(60), 4)
     embeddings, alone = np.vstack([again.embeddings, strangers.embeddings]), np.full(36 + 240, -1)
-    assert np.mean(find(embeddings, alone, known, 0.02).person[36:] >= 0) > 0.5
-    found = find(embeddings, alone, known, 0.02, faces(others(200), 4))
+    assert np.mean(find_labelled_people(embeddings, alone, known, 0.02).person[36:] >= 0) > 0.5
+    found = find_labelled_people(embeddings, alone, known, 0.02, faces(others(200), 4))
     assert np.mean(found.person[36:] >= 0) < 0.06
     assert np.mean(found.person[:36] == again.labels) > 0.5
 
@@ -75,7 +76,7 @@ def test_unreadable_faces_are_nobody(planted):
     folder, embeddings, person = planted
     embeddings = embeddings.copy()
     embeddings[:3] = 0
-    found = find(embeddings, np.where(np.arange(len(person)) < 3, -1, person), labelled(folder), 0.01)
+    found = find_labelled_people(embeddings, np.where(np.arange(len(person)) < 3, -1, person), labelled(folder), 0.01)
     assert found.person[:3].tolist() == [-1, -1, -1]
 
 
@@ -128,7 +129,7 @@ def test_what_becomes_of_them(action, planted):
     [
         (None, 32, "no labels.npy beside the embeddings"),
         ([0, 0, 1, -1], 32, "2 labelled people; at least 3"),
-        ([0, 1, 2, 3], 8, "embeddings of length 8, the unlabelled ones of 32"),
+        ([0, 1, 2, 3], 8, "embeddings of length 8, the clustered ones of 32"),
     ],
 )
 def test_bad_labelled_faces_are_one_line(labels, size, message, planted, tmp_path, capsys):
@@ -154,21 +155,15 @@ def test_lfw_people_are_found(real):
     known = both & (place < (sizes[np.searchsorted(people, names)] + 1) // 2)
     faces = np.ascontiguousarray(embeddings[~known])
     single = np.full(len(faces), -1)
-    found = find(faces, single, EmbeddingSet(embeddings[known], None, names[known], HERE), 0.01)
+    found = find_labelled_people(faces, single, LabelledFaces(embeddings[known], names[known]), 0.01)
     right = found.person == names[~known]
     assert np.isin(chosen, names[~known][right]).mean() >= 0.95
     assert np.mean(found.person[~both[~known]] >= 0) < 0.03
 
 
-def test_refuses_no_people():
-    with pytest.raises(InputError, match="0 labelled people"):
-        find(np.eye(3, dtype=np.float32), np.arange(3), EmbeddingSet(np.eye(3, dtype=np.float32), None,
-                                                                    np.full(3, -1), HERE), 0.01)  # fmt: skip
-
-
 def test_same_result_whatever_the_clusters_are_called(planted):
     folder, embeddings, person = planted
     KnnGraph.build(embeddings, 3)
-    first = find(embeddings, person, labelled(folder), 0.01).person
+    first = find_labelled_people(embeddings, person, labelled(folder), 0.01).person
     renamed = np.unique(-person, return_inverse=True)[1]
-    np.testing.assert_array_equal(find(embeddings, renamed, labelled(folder), 0.01).person, first)
+    np.testing.assert_array_equal(find_labelled_people(embeddings, renamed, labelled(folder), 0.01).person, first)

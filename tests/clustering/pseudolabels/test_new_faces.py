@@ -1,48 +1,36 @@
-"""New faces to an existing clustering."""
+"""New faces added to an existing clustering."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from clustering.__main__ import COMMANDS
 from clustering.backends.dbscan import Dbscan
-from clustering.commands.assign import assign
 from clustering.graph.knn_graph import KnnGraph
-from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
-from eval.clusters.scores import scores
-from facerec.pipeline.command_line import run
-from facerec.pipeline.embeddings import normalize, save_embeddings
+from clustering.pseudolabels.new_faces import Joining, assign_new_faces, assign_to_clusters, found_clusters
+from eval.clusters import scores
+from facerec.pipeline.embeddings import normalize
 
 
 @pytest.fixture
-def corpus(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
+def corpus(blobs) -> SimpleNamespace:
     """Twenty people clustered rightly, 14 old ones; of these the last two faces are new, and so are the other six."""
     embeddings, person = blobs(identities=20, faces=10, dimension=32, spread=0.5)
     new = (person >= 14) | (np.arange(200) % 10 >= 8)
-    for name, rows in [("old", ~new), ("new", new)]:
-        (tmp_path / name).mkdir()
-        save_embeddings(tmp_path / name, embeddings[rows])
-    np.save(tmp_path / "clusters.npy", person[~new] * 3 + 7)
-    return tmp_path, person[~new], person[new]
-
-
-def run_assign(folder: Path, name: str = "out", **options: object) -> tuple[np.ndarray, np.ndarray, dict]:
-    out = assign(folder / "clusters.npy", folder / "old", folder / "new", folder / name, **options)
-    read = json.loads((out / "summary.json").read_text())
-    return np.load(out / "labels.npy"), np.load(out / "confidence.npy"), read
+    return SimpleNamespace(
+        old=embeddings[~new], labels=person[~new] * 3 + 7, new=embeddings[new], person=person[new]
+    )  # fmt: skip
 
 
 def test_new_faces_join_or_found(corpus):
-    folder, old, new = corpus
-    labels, confidence, summary = run_assign(folder, similarity=0.5)
+    labels, confidence, summary = assign_new_faces(corpus.old, corpus.labels, corpus.new, similarity=0.5)
     assert (labels.dtype, confidence.dtype) == (np.int64, np.float32)
-    np.testing.assert_array_equal(labels[new < 14], new[new < 14] * 3 + 7)
-    assert labels[new >= 14].min() > old.max() * 3 + 7
-    assert scores(new[new >= 14], labels[new >= 14])["bcubed_f"] > 0.95
+    known = corpus.person < 14
+    np.testing.assert_array_equal(labels[known], corpus.person[known] * 3 + 7)
+    assert labels[~known].min() > corpus.labels.max()
+    assert scores(corpus.person[~known], labels[~known])["bcubed_f"] > 0.95
     assert summary["joined"] == 28
     assert summary["new_clusters"] == 6
     assert summary["agreement_of_old_faces"] is None
@@ -50,11 +38,27 @@ def test_new_faces_join_or_found(corpus):
 
 
 def test_everything_is_joined_where_no_old_face_is_alone(corpus):
-    folder, _, _ = corpus
-    labels, _, summary = run_assign(folder)
+    labels, _, summary = assign_new_faces(corpus.old, corpus.labels, corpus.new)
     assert summary["agreement_of_old_faces"] == 1
-    joined = np.isin(labels, np.load(folder / "clusters.npy"))
-    assert joined.sum() == summary["joined"]
+    assert np.isin(labels, corpus.labels).sum() == summary["joined"]
+
+
+def test_labels_by_hand():
+    old = normalize(np.array([[1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 1, 0.1], [0, 0.5, 1]]))
+    new = normalize(np.array([[1, 0.05, 0], [0, 0, 1], [0, 0.02, 1], [-1, 0, 0], [0, 0, 0]]))
+    # The first joins cluster 4; two found a cluster, numbered after the largest old one; one is alone; one unreadable.
+    labels, confidence, summary = assign_new_faces(old, np.array([4, 4, 8, 8, -1]), new, similarity=0.9)
+    assert labels.tolist() == [4, 9, 9, -1, -1]
+    assert confidence[3:].tolist() == [0, 0]
+    assert summary == {"faces": 5, "joined": 1, "founding": 2, "unassigned": 2, "new_clusters": 1, "similarity": 0.9,
+                       "agreement_of_old_faces": None}  # fmt: skip
+    assert assign_new_faces(old, np.array([4, 4, 8, 8, -1]), new, 0.9, min_size=3)[0].tolist() == [4, -1, -1, -1, -1]
+
+
+def test_no_clusters_to_join():
+    faces = normalize(np.array([[1, 0], [1, 0.1], [0, 1]]))
+    labels, _, _ = assign_new_faces(faces, np.full(3, -1), faces, similarity=0.9)
+    assert labels.tolist() == [0, 0, -1]
 
 
 def test_threshold_by_hand():
@@ -111,11 +115,8 @@ def test_joining_nothing_that_is_there():
 
 
 def test_unreadable_new_faces_stay_unassigned(corpus):
-    folder, _, _ = corpus
-    faces = np.load(folder / "new" / "embeddings.npy")
-    faces[5] = 0
-    np.save(folder / "new" / "embeddings.npy", faces)
-    labels, confidence, _ = run_assign(folder, similarity=-1.0)
+    corpus.new[5] = 0
+    labels, confidence, _ = assign_new_faces(corpus.old, corpus.labels, corpus.new, similarity=-1.0)
     assert (labels[5], confidence[5]) == (-1, 0)
 
 
@@ -133,27 +134,3 @@ def test_close_to_a_full_run_on_lfw(real):
     both[~new], both[new] = before, joined
     alone = whole.max() + 1 + np.arange(len(whole))
     assert scores(np.where(whole < 0, alone, whole), both)["bcubed_f"] > 0.95
-
-
-BAD = [
-    ("--clusters {t}/short.npy --embeddings {t}/old --new {t}/new", "3 labels for 112 rows"),
-    ("--clusters {t}/clusters.npy --embeddings {t}/old --new {t}/none", "none: no such file"),
-    ("--clusters {t}/clusters.npy --embeddings {t}/old --new {t}/narrow.npy", "length 4, those of"),
-    ("--clusters {t}/clusters.npy --embeddings {t}/old --new {t}/new --similarity 2", "similarity is 2.0"),
-    ("--clusters {t}/clusters.npy --embeddings {t}/old --new {t}/new --min-size 0", "min_size is 0"),
-    ("--clusters {t}/clusters.npy --embeddings {t}/old --new {t}/cut.npy", "not a readable .npy array"),
-]
-
-
-@pytest.mark.parametrize(("line", "message"), BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(line, message, corpus, capsys):
-    folder, _, _ = corpus
-    np.save(folder / "short.npy", np.arange(3))
-    np.save(folder / "narrow.npy", np.eye(4, dtype=np.float32))
-    np.save(folder / "cut.npy", np.ones((50, 8), np.float32))
-    (folder / "cut.npy").write_bytes((folder / "cut.npy").read_bytes()[:-100])
-    words = ["assign", *line.format(t=folder).split(), "--out", str(folder / "bad")]
-    assert run("clustering", COMMANDS, words) == 2
-    assert message in capsys.readouterr().err.strip().splitlines()[-1]
-    assert not (folder / "bad").exists()
-    assert not (folder / "bad.partial").exists()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.review.decisions import Decisions, apply, kept, labels_hash, load_decisions
+from clustering.review.decisions import Decisions, apply_decisions, kept_faces, labels_hash, load_decisions
 from facerec.pipeline.files import InputError
 
 LABELS = np.array([0, 0, 1, 1, 1, 2, 2, -1, 3, 5, 5, 5])  # no cluster 4
@@ -21,7 +21,7 @@ def write(path, decisions, clustering=None):
 
 
 def decide(path, *decisions) -> list[int]:
-    return apply(LABELS, load_decisions(write(path / "decisions.json", list(decisions)), LABELS)).tolist()
+    return apply_decisions(LABELS, load_decisions(write(path / "decisions.json", list(decisions)), LABELS)).tolist()
 
 
 def test_each_action_by_hand(tmp_path):
@@ -51,7 +51,7 @@ def test_labels_stay_as_they_are(tmp_path):
     labels = LABELS.copy()
     labels.setflags(write=False)
     drop = load_decisions(write(tmp_path / "d.json", [{"action": "drop", "cluster": 0}]), labels)
-    assert apply(labels, drop)[0] == -1
+    assert apply_decisions(labels, drop)[0] == -1
     assert labels[0] == 0
 
 
@@ -61,9 +61,9 @@ def test_kept_faces(tmp_path):
         {"action": "exclude_faces", "cluster": 1, "faces": [3]},
         {"action": "keep", "cluster": 5},
     ]
-    found = kept(LABELS, load_decisions(write(tmp_path / "d.json", decisions), LABELS))
+    found = kept_faces(LABELS, load_decisions(write(tmp_path / "d.json", decisions), LABELS))
     assert np.flatnonzero(found).tolist() == [2, 4, 9, 10, 11]
-    assert not kept(LABELS, Decisions()).any()
+    assert not kept_faces(LABELS, Decisions()).any()
 
 
 def test_hash_is_that_of_the_values():
@@ -111,7 +111,7 @@ def test_fast_is_slow(data):
     if len(joined) > 2:
         groups = data.draw(st.lists(st.lists(st.sampled_from(joined), min_size=2, max_size=3, unique=True), max_size=2))
     chosen = Decisions(drop={c for c in clusters if roles[c] == "drop"}, merge=groups, split=split, exclude=exclude)
-    assert apply(labels, chosen).tolist() == slow(labels, chosen)
+    assert apply_decisions(labels, chosen).tolist() == slow(labels, chosen)
 
 
 BAD = [

@@ -14,7 +14,7 @@ import pytest
 
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
-from clustering.review.decisions import apply, load_decisions
+from clustering.review.decisions import apply_decisions, load_decisions
 from clustering.review.page import KEYS
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
@@ -300,7 +300,7 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
         {"action": "split", "cluster": 5, "parts": [[rows[12]]]},
         {"action": "merge", "clusters": [3, 4]},
     ]
-    found = apply(case.labels, load_decisions(tmp_path / "decisions.json", case.labels))
+    found = apply_decisions(case.labels, load_decisions(tmp_path / "decisions.json", case.labels))
     wanted = np.where(case.labels == 1, -1, np.where(case.labels == 4, 3, case.labels))
     wanted[rows[12]] = 6
     np.testing.assert_array_equal(found, wanted)
@@ -369,7 +369,7 @@ def test_doubtful_merges_side_by_side(case, opened, tmp_path):
     strangers = np.flatnonzero(case.people == 5).tolist()
     content = saved(page, tmp_path / "decisions.json")["decisions"]
     assert content == [{"action": "split", "cluster": 5, "parts": [strangers]}]
-    found = apply(case.labels, load_decisions(tmp_path / "decisions.json", case.labels))
+    found = apply_decisions(case.labels, load_decisions(tmp_path / "decisions.json", case.labels))
     assert found[strangers].tolist() == [6, 6, 6]
     page.check("#open")
     assert "No merge is left" in page.text_content("#pane")

@@ -13,7 +13,7 @@ from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.confidence import evidence
 from clustering.similarity.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
 

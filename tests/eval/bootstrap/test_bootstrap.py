@@ -7,8 +7,9 @@ from eval.bootstrap import impostor_bins as bins
 from eval.bootstrap import resampling as bootstrap
 from eval.bootstrap.impostor_bins import bin_starts
 from eval.bootstrap.resampling import draw, fnir_samples, interval, rank_samples, verification_samples
-from eval.metrics.identification import Search, fnir_at_fpir
-from eval.metrics.verification import area, equal_error, fnmr_at_fmr
+from eval.metrics import verification
+from eval.metrics.fnir import Search, fnir_at_fpir
+from eval.metrics.fnmr import area, equal_error
 
 RATES = [0.0, 0.05, 0.1, 0.3, 0.5, 0.9, 1.0]
 
@@ -20,7 +21,7 @@ def slow_figures(genuine, genuine_subject, impostor, one, two, weight):
     others = np.sort(np.repeat(impostor, times))
     if not len(drawn) or not len(others):
         return [np.nan] * (len(RATES) + 2)
-    return [*(fnmr_at_fmr(drawn, others, f) for f in RATES), equal_error(drawn, others)[0], area(drawn, others)]
+    return [*verification(drawn, others, RATES).fnmr.values(), equal_error(drawn, others)[0], area(drawn, others)]
 
 
 def slow_search(found, subject, weight):
@@ -165,7 +166,7 @@ def test_a_sample_of_everybody_once_is_the_figure_itself():
     genuine, impostor = np.float32(rng.normal(2, 1, 300)), np.float32(rng.normal(0, 1, 20_000))
     of, sides = rng.integers(0, 40, 300), tuple(rng.integers(0, 40, (2, 20_000)))
     fnmr, eer, auc = verification_samples(genuine, of, impostor, sides, RATES, np.ones((40, 1)))
-    np.testing.assert_array_equal(fnmr[:, 0], [fnmr_at_fmr(genuine, impostor, f) for f in RATES])
+    np.testing.assert_array_equal(fnmr[:, 0], list(verification(genuine, impostor, RATES).fnmr.values()))
     genuine, impostor = np.sort(genuine), np.sort(impostor)
     assert (eer[0], auc[0]) == (equal_error(genuine, impostor)[0], area(genuine, impostor))
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import eval.clusters.identities
+from eval.clusters import scores
 from eval.clusters.contingency import contingency
 from eval.clusters.identities import details, worst_clusters
-from eval.clusters.scores import scores
 from eval.commands.clusters import clusters
 from facerec.pipeline.files import InputError
 

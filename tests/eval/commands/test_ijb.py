@@ -123,6 +123,24 @@ def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path):
     assert listed == weighted
 
 
+def test_kept_lengths_come_from_norms_where_rows_are_unit(protocol, embeddings, tmp_path):
+    rows = np.array(np.load(embeddings / "embeddings.npy"), dtype=np.float32)
+    rows[1:3] = [0, 1, 0, 0]
+    rows[3:5] = [0, 0.6, 0.8, 0]
+    np.save(embeddings / "embeddings.npy", rows)
+    with pytest.raises(InputError, match="every embedding has unit length and there is no norms.npy beside them"):
+        run(protocol, embeddings, tmp_path / "refused", norm="kept")
+    lengths = np.r_[3, np.ones(10)].astype(np.float32)
+    np.save(embeddings / "norms.npy", lengths)
+    noted = run(protocol, embeddings, tmp_path / "noted", norm="kept")
+    (embeddings / "norms.npy").unlink()
+    np.save(embeddings / "embeddings.npy", rows * lengths[:, None])
+    assert noted == run(protocol, embeddings, tmp_path / "raw", norm="kept")
+    np.save(embeddings / "norms.npy", lengths[:-1])
+    with pytest.raises(InputError, match="norms.npy: 10 values for 11 embeddings; expected a length for each"):
+        run(protocol, embeddings, tmp_path / "short", norm="kept")
+
+
 @pytest.mark.parametrize(
     ("scores", "message"),
     [

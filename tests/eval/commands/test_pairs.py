@@ -1,14 +1,9 @@
-import doctest
 import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import eval.metrics.folds
 from eval.commands.pairs import pairs
-from eval.metrics.folds import best_threshold, decide
 from eval.protocols.pair_list import load_pair_list
 from facerec.pipeline.files import InputError, write_lines
 
@@ -72,31 +67,6 @@ def test_unreadable_faces_score_nothing_and_are_counted(tmp_path, faces):
     assert metrics["fnmr_at_fmr"]["1e-1"] == 0.5
 
 
-def slow_threshold(scores, same):
-    candidates = [*sorted(set(scores.tolist())), np.inf]
-    right = [sum((s >= t) == g for s, g in zip(scores, same, strict=True)) for t in candidates]
-    best = [t for t, count in zip(candidates, right, strict=True) if count == max(right)]
-    return best[(len(best) - 1) // 2]
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=20))
-def test_thresholds_agree_with_oracle(listed):
-    scores, same = np.array([s for s, _ in listed], float), np.array([g for _, g in listed])
-    assert best_threshold(scores, same) == slow_threshold(scores, same)
-    assert best_threshold(scores**3 + 2, same) == slow_threshold(scores, same) ** 3 + 2
-
-
-def test_folds_do_not_see_themselves():
-    rng = np.random.default_rng(0)
-    scores, same, fold = rng.random(60), rng.random(60) < 0.5, np.arange(60) % 5
-    before = decide(scores, same, fold)[1]
-    same[fold == 2] ^= True
-    after = decide(scores, same, fold)[1]
-    assert before[2] == after[2]
-    assert before != after
-
-
 def test_lfw_has_its_known_accuracy(data, tmp_path):
     archive = np.load(data / "embeddings_lfw112_mobilefacenet128.npz")
     (tmp_path / "faces").mkdir()
@@ -158,9 +128,3 @@ def test_faces_need_unique_names(tmp_path, faces):
         run(listed, faces, tmp_path / "out")
     with pytest.raises(InputError, match="no keys.txt; the faces of pairs match by name"):
         run(listed, faces / "embeddings.npy", tmp_path / "out")
-
-
-def test_examples_run():
-    result = doctest.testmod(eval.metrics.folds)
-    assert result.attempted > 0
-    assert result.failed == 0

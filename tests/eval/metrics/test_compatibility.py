@@ -12,9 +12,9 @@ from sklearn.metrics import roc_curve
 from sklearn.model_selection import KFold
 
 from eval.commands.ijb import ijb
-from eval.metrics import compatibility
+from eval.metrics import compatibility, verification
 from eval.metrics.compatibility import FARS, flattened_recall, grid_accuracy, nearest_tar, script_flags
-from eval.metrics.verification import fnmr_at_fmr
+from eval.metrics.pair_scores import double_cosines
 
 
 def script_11(scores, labels):
@@ -63,11 +63,21 @@ def test_nearest_point_agrees_with_the_script(seed, ties):
     assert nearest_tar(genuine, impostor) == script_11(np.r_[genuine, impostor], labels)
 
 
+def test_scores_that_differ_in_double_precision_alone_are_no_ties():
+    features = np.array([[1, 0], [1 - 1e-9, np.sqrt(1 - (1 - 1e-9) ** 2)], [1 - 3e-9, np.sqrt(1 - (1 - 3e-9) ** 2)]])
+    scores = double_cosines(features, np.array([0, 0]), np.array([1, 2]))
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(1 - scores, [1e-9, 3e-9], atol=1e-15)
+    assert nearest_tar(scores[:1], scores[1:])["1e-6"] == 1.0
+    rounded = scores.astype(np.float32)
+    assert nearest_tar(rounded[:1], rounded[1:])["1e-6"] == 0.0
+
+
 def test_the_nearest_point_flatters():
     """The example of docs/compatibility.md: at FAR 0.1 of 15 impostors one may pass; the nearest point lets two."""
     impostor = np.float32([0.9, 0.8, *np.linspace(0, 0.5, 13)])
     genuine = np.float32([0.95, 0.85, 0.7, 0.1])
-    assert 1 - fnmr_at_fmr(genuine, impostor, 0.1) == 0.5
+    assert verification(genuine, impostor, [0.1]).fnmr == {0.1: 0.5}
     assert nearest_tar(genuine, impostor)["1e-1"] == 0.75
 
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.protocols.insightface import load_faces, load_pairs
+from eval.protocols.matching import match_faces, pair_positions, subjects_of
 from eval.protocols.open import load_protocol
-from eval.protocols.protocol import load_subjects, match_faces, pair_positions, positions, subjects_of
+from eval.protocols.protocol import load_subjects, positions
 from facerec.pipeline.files import InputError
 
 

@@ -8,17 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
-from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, latex, markdown, summary, tabulate
+from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
 from eval.report.paired import difference, why_not_comparable
 from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
 from eval.report.runs import Run, command_line, load_runs
+from eval.report.summary import summary
+from eval.report.tables import latex, markdown
 from facerec.pipeline.files import InputError, write_json
 
 PIXEL = bytes.fromhex(
@@ -191,7 +190,7 @@ def test_summary_says_what_the_numbers_say():
     text = summary(tabulate(FOUR))
     assert "Of 2 backends, beta makes the best pseudo-labels: FNMR 25.00 % at FMR 1e-4" in text
     assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
-    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Whether chance can make that cannot be" in text
+    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Its significance is unknown" in text
     assert "Its clusters are also the truest (BCubed F 0.900)." in text
     rng = np.random.default_rng(0)
     shared, own = 0.05 * rng.standard_normal(500), 0.001 * rng.standard_normal((2, 500))
@@ -200,9 +199,9 @@ def test_summary_says_what_the_numbers_say():
     assert re.search(
         r"gamma, rejects 10 more of the 1,000 genuine pairs, \+0.7\d to \+1.2\d points \(paired boot", close
     )
-    assert "95 %): more than chance makes." in close
+    assert "95 %): significant." in close
     unsure = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 - shared)]))
-    assert "95 %): a difference that chance alone can make." in unsure
+    assert "95 %): not significant." in unsure
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
     assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
@@ -243,23 +242,6 @@ def test_bands_are_drawn_in_the_colour_of_their_row(tmp_path):
     (tint,) = figure.axes[0].collections
     assert to_hex(tint.get_facecolor()[0][:3]).upper() == PALETTE[0]
     assert "<svg" in as_svg(figure, "det")
-
-
-def test_settings_and_figures_for_tensorboard(rows, tmp_path):
-    out = compare(runs=rows, out=tmp_path / "report", tensorboard=True)
-    folders = sorted(path.name for path in (out / "tensorboard").iterdir())
-    assert folders == ["alpha", "beta", "labelled", "supervised"]
-    (file,) = (out / "tensorboard" / "beta").iterdir()
-    values = {}
-    for record in RawEventFileLoader(str(file)).Load():
-        for value in Event.FromString(record).summary.value:
-            values[value.tag] = value
-    written = json.loads((out / "metrics.json").read_text())["beta"]
-    assert values["fnmr@1e-2"].simple_value == pytest.approx(written["ijb"]["fnmr_at_fmr"]["1e-2"])
-    assert values["clusters"].simple_value == 3
-    started = HParamsPluginData.FromString(values["_hparams_/session_start_info"].metadata.plugin_data.content)
-    hparams = started.session_start_info.hparams
-    assert (hparams["row"].string_value, hparams["clusters.k"].number_value) == ("beta", 5)
 
 
 def test_only_samples_of_the_same_subjects_are_compared():

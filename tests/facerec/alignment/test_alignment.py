@@ -262,18 +262,17 @@ def test_finished_blocks_are_not_done_again(
     tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "BLOCK", 1)
-    monkeypatch.setattr("facerec.commands.align.BLOCK", 1)
     options = {"photographs": photographs, "detector": detector, "detection_size": 128, "workers": 1}
     whole = align(out=tmp_path / "whole", **options)
-    real, asked = module.align_block, []
+    real, asked = module.Aligner.__call__, []
 
-    def interrupted(block: int) -> int:
+    def interrupted(self: module.Aligner, block: int) -> int:
         asked.append(block)
         if asked == [0, 1, 2]:
             raise KeyboardInterrupt
-        return real(block)
+        return real(self, block)
 
-    monkeypatch.setattr("facerec.commands.align.align_block", interrupted)
+    monkeypatch.setattr(module.Aligner, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         align(out=tmp_path / "faces", **options)
     again = align(out=tmp_path / "faces", **options)
@@ -329,7 +328,7 @@ def test_detector_by_name(tmp_path: Path, data: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.filterwarnings("ignore")
 def test_bad_inputs_are_refused_in_one_line_with_status_2(
-    tmp_path: Path, data: Path, photographs: Path, detector: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, data: Path, photographs: Path, detector: Path, capsys: pytest.CaptureFixture[str], status_of
 ):
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
     (tmp_path / "none").mkdir()
@@ -351,18 +350,18 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(
         (["--photographs", photographs, "--detector", boxes], "a detector without landmarks"),
         (["--photographs", photographs, "--detector", odd], "not a readable ONNX network"),
         (["--photographs", photographs, "--detector", odd, "--detection-size", "128"], "made for 64x64 pixels"),
-        ([*good, "--faces", "nearest"], "--faces nearest; choose one of largest, centre, all"),
-        ([*good, "--threshold", "0"], "--threshold 0.0; scores lie between 0 and 1"),
-        ([*good, "--threshold", "1.5"], "--threshold 1.5; scores lie between 0 and 1"),
+        ([*good, "--faces", "nearest"], "--faces: Expected one of 'largest', 'centre', 'all'. Got value: nearest"),
+        ([*good, "--threshold", "0"], "--threshold: 0 does not conform to restriction v>0 and v<1"),
+        ([*good, "--threshold", "1.5"], "--threshold: 1.5 does not conform to restriction v>0 and v<1"),
         ([*good, "--detection-size", "100"], "--detection-size [100]; multiples of 32"),
         ([*good, "--detection-size", "[128,0]"], "--detection-size [128, 0]; multiples of 32"),
         ([*good, "--size", "100"], "--size 100; a multiple of 112 or 128"),
         ([*good, "--jpeg-quality", "0"], "--jpeg-quality 0; between 1 and 100"),
-        ([*good, "--workers", "0"], "--workers 0; between 1"),
+        ([*good, "--workers", "0"], "--workers: 0 does not conform to restriction v>0"),
     ]
     for arguments, text in cases:
         words = ["align", *map(str, arguments), "--out", str(tmp_path / "out")]
-        status = run("python -m facerec", COMMANDS, words)
+        status = status_of(COMMANDS, words)
         message = capsys.readouterr().err.strip().splitlines()[-1]
         assert status == 2, text
         assert text in message, (text, message)

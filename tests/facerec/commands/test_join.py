@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from facerec.__main__ import COMMANDS
 from facerec.commands.join import concatenate
 from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
 from facerec.pipeline.files import InputError
@@ -63,7 +64,7 @@ def test_float16_in_and_out(tmp_path, sets):
 
 def test_many_blocks(tmp_path, sets, monkeypatch):
     whole = np.load(concatenate(embeddings=sets, out=tmp_path / "whole") / "embeddings.npy")
-    monkeypatch.setattr("facerec.commands.join.BLOCK_ROWS", 4)
+    monkeypatch.setattr("facerec.recognisers.committee.BLOCK_ROWS", 4)
     np.testing.assert_array_equal(np.load(concatenate(embeddings=sets, out=tmp_path / "o") / "embeddings.npy"), whole)
 
 
@@ -85,11 +86,12 @@ def test_other_faces_are_refused(tmp_path, sets):
     assert not (tmp_path / "o").exists()
 
 
-def test_unusable_input_is_refused(tmp_path, sets):
+def test_unusable_input_is_refused(tmp_path, sets, status_of, capsys):
     with pytest.raises(InputError, match="1 embedding set to join; give two or more"):
         concatenate(embeddings=sets[:1], out=tmp_path / "o")
-    with pytest.raises(InputError, match="choose one of float32, float16"):
-        concatenate(embeddings=sets, out=tmp_path / "o", dtype="int8")
+    options = ["--embeddings", f"[{sets[0]}, {sets[1]}]", "--out", tmp_path / "o", "--dtype", "int8"]
+    assert status_of(COMMANDS, ["join", *options]) == 2
+    assert "--dtype: Expected one of 'float32', 'float16'. Got value: int8" in capsys.readouterr().err
     np.save(tmp_path / "short.npy", np.load(sets[0] / "embeddings.npy")[:5])
     with pytest.raises(InputError, match="5 embeddings for 6 faces"):
         concatenate(embeddings=[*sets, tmp_path / "short.npy"], out=tmp_path / "o")

@@ -2,8 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec.commands.sheet import GAP, LEFT, STRANGER, TILE, choose, sheet
+from facerec.__main__ import COMMANDS
+from facerec.commands.sheet import sheet
 from facerec.pipeline.files import InputError
+from facerec.stores.cluster_sheet import GAP, LEFT, STRANGER, TILE, choose
 
 
 def test_choose_takes_large_middling_and_small_clusters():
@@ -68,7 +70,6 @@ def test_unreadable_faces_are_blank(tmp_path, make_faces):
     [
         (np.zeros(3, np.int64), {}, "3 labels for 2 rows"),
         (np.full(2, -1), {}, "every face is unassigned"),
-        (np.zeros(2, np.int64), {"clusters": 0}, "--clusters 0"),
         (np.zeros(2, np.int64), {"name": "a.jpg"}, "ending in .png"),
     ],
 )
@@ -80,3 +81,13 @@ def test_bad_inputs_are_refused(tmp_path, make_faces, labels, options, text):
         sheet(faces=faces, labels=tmp_path / "labels.npy", out=out, **options)
     assert text in str(caught.value)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["clusters", "columns"])
+def test_numbers_below_1_are_refused(tmp_path, make_faces, status_of, capsys, option):
+    faces = make_faces(tmp_path / "f", identities=1, each=2)
+    np.save(tmp_path / "labels.npy", np.zeros(2, np.int64))
+    options = ["--faces", faces, "--labels", tmp_path / "labels.npy", "--out", tmp_path / "a.png", f"--{option}", "0"]
+    assert status_of(COMMANDS, ["sheet", *options]) == 2
+    assert f"--{option}: 0 does not conform to restriction v>0" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()

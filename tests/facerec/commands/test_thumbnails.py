@@ -4,7 +4,6 @@ import pytest
 
 from facerec.__main__ import COMMANDS
 from facerec.commands.thumbnails import thumbnails
-from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError
 from facerec.stores.open import open_store
 
@@ -49,15 +48,15 @@ def test_same_pictures_from_any_number_of_workers(tmp_path, make_faces):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "40"], "--size 40; a thumbnail has 16, 32, 48"),
-        (["--workers", "0"], "--workers 0; at least 1"),
+        (["--size", "40"], "--size: Expected one of 16, 32, 48, 64, 80, 96, 112, 128. Got value: 40"),
+        (["--workers", "0"], "--workers: 0 does not conform to restriction v>0"),
         (["--faces", "{t}/nowhere"], "nowhere: no such"),
     ],
 )
-def test_bad_input_is_one_line(options, message, tmp_path, make_faces, capsys):
+def test_bad_input_is_one_line(options, message, tmp_path, make_faces, capsys, status_of):
     faces = make_faces(tmp_path / "faces", identities=1, each=2)
     options = [option.format(t=tmp_path) for option in options]
-    assert run("facerec", COMMANDS, ["thumbnails", "--faces", str(faces), "--out", str(tmp_path / "o"), *options]) == 2
+    assert status_of(COMMANDS, ["thumbnails", "--faces", faces, "--out", tmp_path / "o", *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,15 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from facerec.losses.choice import MARGINS, SCALES, choose_loss
-from facerec.losses.heads import MarginHead, ProxyHead, TwoHeads, weighted_mean
-from facerec.losses.margins import adaface, arcface, combined, cosface, softmax
+from facerec.losses.choice import LOSSES, LossOptions
+from facerec.losses.head import weighted_mean
+from facerec.losses.heads import Hierarchy, MarginHead, ProxyHead, TwoHeads
+from facerec.losses.margins import MarginLoss, adaface
 from facerec.losses.partial_fc import PartialHead
-from facerec.losses.proxies import coarse_proxies, proxy_anchor, proxy_nca
+from facerec.losses.proxies import coarse_proxies, mean_proxy_nca, proxy_anchor, proxy_nca
 from facerec.pipeline.files import InputError
 from facerec.training.state import load_state, save_state
+from facerec.training.trainer import head_of
 from facerec.training.training_set import TrainingSet
 
+COSFACE, ARCFACE = (1.0, 0.0, 0.2), (1.0, 0.5, 0.0)
+PROXY_LOSSES = {"proxy_nca": mean_proxy_nca, "proxy_anchor": partial(proxy_anchor, margin=0.1)}
 FACES = TrainingSet((range(12),), np.zeros(12, np.int64), np.arange(12), np.arange(12) % 6, np.ones(12, np.float32))
 
 
@@ -25,9 +30,21 @@ def batch(rows=10, size=8, seed=0):
     return embeddings, labels, torch.rand(rows, generator=generator) + 0.5
 
 
-def head_of(name, seed=0, **options):
-    torch.manual_seed(seed)
-    return choose_loss(name, **options).head(FACES, 8, seed=0)
+def chosen(loss, faces=FACES, **options):
+    torch.manual_seed(0)
+    return head_of(LossOptions(loss, **options), faces, 8, seed=0)
+
+
+def slow_logits(cosines, labels, scale, margins):
+    """s (cos(m₁ θ + m₂) - m₃) of the true class, s cos θ of others, each by itself; for angles of up to π."""
+    factor, turn, difference = margins
+    rows = []
+    for values, label in zip(cosines, labels.tolist(), strict=True):
+        angle = factor * torch.arccos(values[label].clamp(-1 + 1e-7, 1 - 1e-7)) + turn
+        assert angle <= math.pi
+        true = torch.cos(angle) - difference
+        rows.append(torch.stack([true if j == label else value for j, value in enumerate(values)]))
+    return scale * torch.stack(rows)
 
 
 def test_weighted_mean_by_hand():
@@ -39,7 +56,7 @@ def test_weighted_mean_by_hand():
 
 
 def test_head_gives_cosines_whatever_the_lengths():
-    head = MarginHead(3, 2, scale=4, margins=(1.0, 0.0, 0.5))
+    head = MarginHead(3, 2, MarginLoss(4, (1.0, 0.0, 0.5)))
     with torch.no_grad():
         head.centres.copy_(torch.tensor([[2.0, 0.0], [0.0, 5.0], [-3.0, 0.0]]))
     logits, cosines = head.logits(torch.tensor([[3.0, 4.0]]), torch.tensor([1]))
@@ -52,20 +69,20 @@ def test_each_loss_is_its_formula_of_the_weighted_faces():
     norms = embeddings.norm(dim=1)
     quality = (0.333 * (norms - norms.mean()) / (norms.std() + 1e-3)).clamp(-1, 1)
     logits = {
-        "cosface": lambda cosines: cosface(cosines, labels, 32, 0.2),
-        "softmax": lambda cosines: softmax(cosines, labels, 32),
-        "arcface": lambda cosines: arcface(cosines, labels, 32, 0.5),
-        "combined": lambda cosines: combined(cosines, labels, 32, (1.0, 0.3, 0.2)),
+        "cosface": lambda cosines: slow_logits(cosines, labels, 32, COSFACE),
+        "softmax": lambda cosines: 32 * cosines,
+        "arcface": lambda cosines: slow_logits(cosines, labels, 32, ARCFACE),
+        "combined": lambda cosines: slow_logits(cosines, labels, 32, (1.0, 0.3, 0.2)),
         "adaface": lambda cosines: adaface(cosines, labels, quality, 32, 0.4),
     }
     expected = {
         "proxy_nca": lambda cosines: (weights * proxy_nca(cosines, labels, 18)).sum() / weights.sum(),
         "proxy_anchor": lambda cosines: proxy_anchor(cosines, labels, weights, 32, 0.1),
     }
-    assert set(SCALES) == set(MARGINS) == set(logits) | set(expected)
+    assert set(LOSSES) == set(logits) | set(expected)
     values = []
-    for name in SCALES:
-        head = head_of(name)
+    for name in LOSSES:
+        head = chosen(name)
         loss, cosines = head(embeddings, labels, weights)
         torch.testing.assert_close(cosines, F.cosine_similarity(embeddings[:, None], head.centres[None], dim=2))
         if name in logits:
@@ -83,40 +100,38 @@ def test_each_loss_is_its_formula_of_the_weighted_faces():
 def test_given_numbers_take_the_place_of_defaults():
     embeddings, labels, _ = batch()
     for name, scale, margin in [("arcface", 5.0, 0.1), ("adaface", 5.0, 0.0), ("proxy_anchor", 5.0, 0.3)]:
-        chosen = choose_loss(name, scale, margin)
-        assert (chosen.scale, chosen.margins) == (scale, (margin,))
-    chosen = choose_loss("combined", margin=[0.9, 0.4, 0.15])
-    assert chosen.margins == (0.9, 0.4, 0.15)
-    loss, cosines = head_of("combined", scale=7, margin=[0.9, 0.4, 0.15])(embeddings, labels, torch.ones(10))
-    torch.testing.assert_close(loss, F.cross_entropy(combined(cosines, labels, 7, (0.9, 0.4, 0.15)), labels))
+        assert LossOptions(name, scale, margin).numbers == (scale, (margin,))
+    assert LossOptions("combined", margin=[0.9, 0.4, 0.15]).numbers == (32, (0.9, 0.4, 0.15))
+    loss, cosines = chosen("combined", scale=7, margin=[0.9, 0.4, 0.15])(embeddings, labels, torch.ones(10))
+    torch.testing.assert_close(loss, F.cross_entropy(slow_logits(cosines, labels, 7, (0.9, 0.4, 0.15)), labels))
 
 
 def test_weights_count_in_every_loss():
     embeddings, labels, weights = batch()
-    for name in SCALES:
-        head = head_of(name).eval()
+    for name in LOSSES:
+        head = chosen(name).eval()
         even, weighted = (head(embeddings, labels, values)[0].item() for values in (torch.ones(10), weights))
         assert abs(weighted - even) > 1e-4, name
 
 
 def test_one_subcentre_is_the_plain_loss_and_more_take_the_nearest():
     embeddings, labels, weights = batch()
-    plain = head_of("arcface")
-    loss, cosines = head_of("arcface", subcentres=1)(embeddings, labels, weights)
+    plain = chosen("arcface")
+    loss, cosines = chosen("arcface", subcentres=1)(embeddings, labels, weights)
     assert torch.equal(loss, plain(embeddings, labels, weights)[0])
-    head = head_of("arcface", subcentres=3)
+    head = chosen("arcface", subcentres=3)
     assert head.centres.shape == (18, 8)
     loss, cosines = head(embeddings, labels, weights)
     every = F.cosine_similarity(embeddings[:, None], head.centres[None], dim=2)
     slow = torch.stack([every[:, 3 * label : 3 * label + 3].max(1).values for label in range(6)], dim=1)
     torch.testing.assert_close(cosines, slow)
-    rows = F.cross_entropy(arcface(slow, labels, 32, 0.5), labels, reduction="none")
+    rows = F.cross_entropy(slow_logits(slow, labels, 32, ARCFACE), labels, reduction="none")
     torch.testing.assert_close(loss, weighted_mean(rows, weights))
 
 
 def test_adaface_gets_lengths_and_gives_them_no_gradient():
     embeddings, labels, weights = batch()
-    head = head_of("adaface")
+    head = chosen("adaface")
     mean = float(embeddings.norm(dim=1).mean())
     embeddings.requires_grad_()
     head(embeddings, labels, weights)[0].backward()
@@ -124,15 +139,15 @@ def test_adaface_gets_lengths_and_gives_them_no_gradient():
     assert float((embeddings.grad * embeddings.detach()).sum(1).abs().max()) < 1e-4
     longer = embeddings.detach().clone()
     longer[0] *= 4
-    assert not torch.equal(head(longer, labels, weights)[0], head_of("adaface")(embeddings, labels, weights)[0])
+    assert not torch.equal(head(longer, labels, weights)[0], chosen("adaface")(embeddings, labels, weights)[0])
 
 
 @pytest.mark.parametrize("name", ["proxy_nca", "proxy_anchor"])
 def test_levels_add_the_weighted_losses_of_coarser_classes(name):
     embeddings, labels, weights = batch()
     levels = torch.tensor([[0, 0, 1, 1, 2, 3], [0, 0, 0, 0, 1, 1]])
-    flat = head_of(name)
-    head = ProxyHead(6, 8, name, 18, 0.1, levels=levels, level_weight=0.25)
+    flat = chosen(name)
+    head = ProxyHead(6, 8, partial(PROXY_LOSSES[name], scale=18), Hierarchy(levels, 0.25))
     head.load_state_dict({"centres": flat.centres.detach()}, strict=False)
     loss, cosines = head(embeddings, labels, weights)
 
@@ -155,10 +170,10 @@ def test_levels_add_the_weighted_losses_of_coarser_classes(name):
 @pytest.mark.parametrize("name", ["proxy_nca", "proxy_anchor"])
 def test_levels_of_weight_zero_are_the_flat_loss(name):
     embeddings, labels, weights = batch()
-    scale, margin = SCALES[name], sum(MARGINS[name])
     torch.manual_seed(0)
-    head = ProxyHead(6, 8, name, scale, margin, levels=torch.tensor([[0, 0, 1, 1, 2, 3]]), level_weight=0)
-    assert torch.equal(head(embeddings, labels, weights)[0], head_of(name)(embeddings, labels, weights)[0])
+    loss = partial(PROXY_LOSSES[name], scale=LOSSES[name].scale)
+    head = ProxyHead(6, 8, loss, Hierarchy(torch.tensor([[0, 0, 1, 1, 2, 3]]), weight=0))
+    assert torch.equal(head(embeddings, labels, weights)[0], chosen(name)(embeddings, labels, weights)[0])
 
 
 def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
@@ -166,7 +181,7 @@ def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
 
     def made():
         torch.manual_seed(0)
-        head = ProxyHead(6, 8, "proxy_anchor", 32, 0.1, clusters=3, kmeans_steps=2)
+        head = ProxyHead(6, 8, PROXY_LOSSES["proxy_anchor"], Hierarchy(clusters=3, kmeans_steps=2))
         return head, torch.optim.AdamW(head.parameters(), 0.01)
 
     def steps(head, optimizer, count):
@@ -180,7 +195,7 @@ def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
         return losses
 
     head, optimizer = made()
-    flat = head_of("proxy_anchor")
+    flat = chosen("proxy_anchor")
     straight = steps(head, optimizer, 2)
     assert straight == steps(flat, torch.optim.AdamW(flat.parameters(), 0.01), 2)
     assert head.levels.tolist() == [[0] * 6]
@@ -197,10 +212,9 @@ def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
 @pytest.mark.parametrize("name", ["arcface", "proxy_nca"])
 def test_two_heads_are_the_weighted_mean_of_two_losses(name):
     embeddings, labels, weights = batch()
-    torch.manual_seed(0)
     stores = (np.arange(12) % 6 >= 4).astype(np.int64)
     faces = TrainingSet((range(12), range(12)), stores, FACES.row, FACES.label, FACES.weight)
-    head = choose_loss(name, heads=2).head(faces, 8, seed=0)
+    head = chosen(name, faces, heads=2)
     assert isinstance(head, TwoHeads)
     assert head.centres.shape == (6, 8)
     loss, cosines = head(embeddings, labels, weights)
@@ -209,11 +223,11 @@ def test_two_heads_are_the_weighted_mean_of_two_losses(name):
     for index, label in enumerate(labels.tolist()):
         own = range(4) if label < 4 else range(4, 6)
         scores = angles[index : index + 1, list(own)]
-        place = torch.tensor([label - own.start])
+        column = torch.tensor([label - own.start])
         if name == "arcface":
-            rows.append(F.cross_entropy(arcface(scores, place, 32, 0.5), place))
+            rows.append(F.cross_entropy(slow_logits(scores, column, 32, ARCFACE), column))
         else:
-            rows.append(proxy_nca(scores, place, 18)[0])
+            rows.append(proxy_nca(scores, column, 18)[0])
         assert cosines[index].isfinite().nonzero()[:, 0].tolist() == list(own)
         torch.testing.assert_close(cosines[index, list(own)], scores[0])
     torch.testing.assert_close(loss, weighted_mean(torch.stack(rows), weights))
@@ -227,7 +241,7 @@ def test_two_heads_of_adaface_bear_one_face_of_a_kind():
     embeddings, labels, weights = batch()
     stores = (np.arange(12) % 6 >= 4).astype(np.int64)
     faces = TrainingSet((range(12), range(12)), stores, FACES.row, FACES.label, FACES.weight)
-    head = choose_loss("adaface", heads=2).head(faces, 8, seed=0)
+    head = chosen("adaface", faces, heads=2)
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 5])
     assert head(embeddings, labels, weights)[0].isfinite()
     assert float(head.second.statistics.batches) == 0
@@ -236,7 +250,7 @@ def test_two_heads_of_adaface_bear_one_face_of_a_kind():
 
 def test_filter_leaves_negatives_above_it_out_of_the_loss():
     embeddings, labels, weights = batch()
-    head = head_of("cosface", interclass_filter=0.1)
+    head = chosen("cosface", interclass_filter=0.1)
     loss, cosines = head(embeddings, labels, weights)
     torch.testing.assert_close(cosines, F.cosine_similarity(embeddings[:, None], head.centres[None], dim=2))
     rows, dropped = [], 0
@@ -244,8 +258,8 @@ def test_filter_leaves_negatives_above_it_out_of_the_loss():
         kept = [j for j in range(6) if j == label or cosines[index, j] <= 0.1]
         dropped += 6 - len(kept)
         scores = cosines[index : index + 1, kept]
-        place = torch.tensor([kept.index(label)])
-        rows.append(F.cross_entropy(cosface(scores, place, 32, 0.2), place))
+        column = torch.tensor([kept.index(label)])
+        rows.append(F.cross_entropy(slow_logits(scores, column, 32, COSFACE), column))
     assert dropped > 5
     torch.testing.assert_close(loss, weighted_mean(torch.stack(rows), weights))
     loss.backward()
@@ -253,44 +267,44 @@ def test_filter_leaves_negatives_above_it_out_of_the_loss():
 
 
 def test_a_sample_rate_makes_the_head_of_partial_fc():
-    head = head_of("arcface", sample_rate=0.5, subcentres=2)
+    head = chosen("arcface", sample_rate=0.5, subcentres=2)
     assert isinstance(head, PartialHead)
-    assert (head.rate, head.scale, head.margins, head.centres.shape) == (0.5, 32.0, (1.0, 0.5, 0.0), (12, 8))
+    assert (head.rate, head.loss.scale, head.loss.margins, head.centres.shape) == (0.5, 32.0, ARCFACE, (12, 8))
 
 
 def test_unknown_losses_and_numbers_out_of_range_are_refused():
     cases = [
-        ({"name": "triplet"}, "choose one of cosface, softmax, arcface, combined, adaface, proxy_nca, proxy_anchor"),
+        ({"loss": "triplet"}, "choose one of cosface, softmax, arcface, combined, adaface, proxy_nca, proxy_anchor"),
         ({"scale": 0.0}, "--scale 0.0; it must be positive"),
         ({"scale": math.nan}, "must be positive"),
         ({"margin": -0.1}, "--margin -0.1 with --loss cosface; it is 0 to 1"),
         ({"margin": math.nan}, "it is 0 to 1"),
-        ({"name": "arcface", "margin": 1.6}, "it is 0 to 1.57"),
-        ({"name": "proxy_anchor", "margin": 1.1}, "it is 0 to 1"),
-        ({"name": "softmax", "margin": 0.1}, "--loss softmax; it has no margin"),
-        ({"name": "proxy_nca", "margin": 0.1}, "it has no margin"),
-        ({"name": "combined", "margin": 0.3}, "it takes three numbers, e.g. [1,0.3,0.2]"),
-        ({"name": "arcface", "margin": [1, 0.3, 0.2]}, "it takes one number"),
-        ({"name": "combined", "margin": [4, 0, 0]}, "above 0 to 3, 0 to 1.57 and 0 to 1"),
-        ({"name": "combined", "margin": [3, 0.5, 0]}, "too large together"),
+        ({"loss": "arcface", "margin": 1.6}, "it is 0 to 1.57"),
+        ({"loss": "proxy_anchor", "margin": 1.1}, "it is 0 to 1"),
+        ({"loss": "softmax", "margin": 0.1}, "--loss softmax; it has no margin"),
+        ({"loss": "proxy_nca", "margin": 0.1}, "it has no margin"),
+        ({"loss": "combined", "margin": 0.3}, "it takes three numbers, e.g. [1,0.3,0.2]"),
+        ({"loss": "arcface", "margin": [1, 0.3, 0.2]}, "it takes one number"),
+        ({"loss": "combined", "margin": [4, 0, 0]}, "above 0 to 3, 0 to 1.57 and 0 to 1"),
+        ({"loss": "combined", "margin": [3, 0.5, 0]}, "too large together"),
         ({"subcentres": 0}, "--subcentres 0"),
-        ({"name": "proxy_nca", "subcentres": 2}, "1 for proxy losses"),
+        ({"loss": "proxy_nca", "subcentres": 2}, "1 for proxy losses"),
         ({"hierarchy": "kmeans"}, "--hierarchy with --loss cosface"),
-        ({"name": "proxy_nca", "hierarchy": "leiden"}, "give the folder of a clustering, or kmeans"),
-        ({"name": "proxy_nca", "hierarchy_weight": 1.0}, "--hierarchy-weight without --hierarchy"),
-        ({"name": "proxy_nca", "hierarchy": "kmeans", "hierarchy_weight": -1.0}, "must not be negative"),
+        ({"loss": "proxy_nca", "hierarchy": "leiden"}, "give the folder of a clustering, or kmeans"),
+        ({"loss": "proxy_nca", "hierarchy_weight": 1.0}, "--hierarchy-weight without --hierarchy"),
+        ({"loss": "proxy_nca", "hierarchy": "kmeans", "hierarchy_weight": -1.0}, "must not be negative"),
         ({"heads": 3}, "--heads 3; 1, or without --hierarchy 2"),
-        ({"name": "proxy_nca", "hierarchy": "kmeans", "heads": 2}, "--heads 2; 1, or without --hierarchy 2"),
+        ({"loss": "proxy_nca", "hierarchy": "kmeans", "heads": 2}, "--heads 2; 1, or without --hierarchy 2"),
         ({"interclass_filter": -0.5}, "--interclass-filter -0.5; it is above 0 to 1"),
         ({"interclass_filter": math.nan}, "it is above 0 to 1"),
-        ({"name": "proxy_anchor", "interclass_filter": 0.5}, "only margin losses have it"),
+        ({"loss": "proxy_anchor", "interclass_filter": 0.5}, "only margin losses have it"),
         ({"sample_rate": 0.0}, "--sample-rate 0.0; it is above 0 to 1"),
-        ({"name": "proxy_nca", "sample_rate": 0.5}, "only margin losses have it"),
+        ({"loss": "proxy_nca", "sample_rate": 0.5}, "only margin losses have it"),
         ({"sample_rate": 0.5, "heads": 2}, "Partial FC has one head"),
     ]
     for options, text in cases:
         with pytest.raises(InputError) as refused:
-            choose_loss(**options)
+            LossOptions(**options)
         assert text in str(refused.value)
         assert "\n" not in str(refused.value)
 
@@ -298,9 +312,9 @@ def test_unknown_losses_and_numbers_out_of_range_are_refused():
 def test_hierarchies_come_from_a_folder_or_from_kmeans(tmp_path: Path):
     (tmp_path / "levels" / "00").mkdir(parents=True)
     np.save(tmp_path / "levels" / "00" / "labels.npy", np.array([0, 0, 1, 1, 2, 2] * 2))
-    head = head_of("proxy_nca", hierarchy=tmp_path, hierarchy_weight=0.5)
-    assert (head.levels.tolist(), head.level_weight, head.clusters) == ([[0, 0, 1, 1, 2, 2]], 0.5, 0)
-    assert head_of("proxy_nca", hierarchy="kmeans").clusters == 2
+    head = chosen("proxy_nca", hierarchy=tmp_path, hierarchy_weight=0.5)
+    assert (head.levels.tolist(), head.hierarchy.weight, head.hierarchy.clusters) == ([[0, 0, 1, 1, 2, 2]], 0.5, 0)
+    assert chosen("proxy_nca", hierarchy="kmeans").hierarchy.clusters == 2
     two = TrainingSet((range(2),), np.zeros(2, np.int64), np.arange(2), np.arange(2), np.ones(2, np.float32))
     with pytest.raises(InputError, match="kmeans with 2 classes; it needs at least 3"):
-        choose_loss("proxy_nca", hierarchy="kmeans").head(two, 8, seed=0)
+        chosen("proxy_nca", two, hierarchy="kmeans")

@@ -6,17 +6,17 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.losses.margins import (
-    NormStatistics,
-    adaface,
-    arcface,
-    combined,
-    cosface,
-    filtered,
-    pooled,
-    softmax,
-    turned,
-)
+from facerec.losses.margins import MarginLoss, NormStatistics, adaface, combined, filtered, pooled, turned
+
+SOFTMAX = (1.0, 0.0, 0.0)
+
+
+def cosface(margin):
+    return 1.0, 0.0, margin
+
+
+def arcface(margin):
+    return 1.0, margin, 0.0
 
 
 def slow_logits(cosines, labels, scale, change):
@@ -43,13 +43,13 @@ def random_cosines(rows=40, classes=7, seed=0):
 
 def test_cosface_takes_the_margin_from_the_true_class_and_scales():
     cosines = torch.tensor([[0.8, 0.1, -0.5], [0.2, 0.3, 0.4]])
-    logits = cosface(cosines, torch.tensor([0, 2]), scale=10, margin=0.25)
+    logits = combined(cosines, torch.tensor([0, 2]), 10, cosface(0.25))
     expected = torch.tensor([[5.5, 1.0, -5.0], [2.0, 3.0, 1.5]])
     torch.testing.assert_close(logits, expected)
 
 
 def test_loss_of_two_classes_by_hand():
-    logits = cosface(torch.tensor([[0.6, 0.1]]), torch.tensor([0]), scale=2, margin=0.35)
+    logits = combined(torch.tensor([[0.6, 0.1]]), torch.tensor([0]), 2, cosface(0.35))
     loss = F.cross_entropy(logits, torch.tensor([0]))
     assert float(loss) == pytest.approx(math.log(1 + math.exp(2 * 0.1 - 2 * (0.6 - 0.35))), abs=1e-6)
 
@@ -57,7 +57,7 @@ def test_loss_of_two_classes_by_hand():
 def test_cosface_is_bit_identical_to_subtracting_a_one_hot_margin():
     cosines, labels = random_cosines()
     cosines = cosines.float().requires_grad_()
-    logits = cosface(cosines, labels, 32.0, 0.2)
+    logits = combined(cosines, labels, 32.0, cosface(0.2))
     plain = cosines.detach().requires_grad_()
     expected = 32.0 * (plain - 0.2 * F.one_hot(labels, 7))
     assert torch.equal(logits, expected)
@@ -68,10 +68,10 @@ def test_cosface_is_bit_identical_to_subtracting_a_one_hot_margin():
 
 def test_arcface_by_hand():
     """60° and a margin of 30° make 90°; 150° and 60° are beyond 180°, where it goes on as cos θ - m sin m."""
-    logits = arcface(torch.tensor([[0.5, 0.25]]), torch.tensor([0]), scale=8, margin=math.pi / 6)
+    logits = combined(torch.tensor([[0.5, 0.25]]), torch.tensor([0]), 8, arcface(math.pi / 6))
     torch.testing.assert_close(logits, torch.tensor([[0.0, 2.0]]), atol=1e-5, rtol=0)
     root = math.sqrt(3) / 2
-    logits = arcface(torch.tensor([[0.25, -root]]), torch.tensor([1]), scale=8, margin=math.pi / 3)
+    logits = combined(torch.tensor([[0.25, -root]]), torch.tensor([1]), 8, arcface(math.pi / 3))
     torch.testing.assert_close(logits, torch.tensor([[2.0, 8 * (-root - math.pi / 3 * root)]]))
 
 
@@ -101,9 +101,9 @@ def test_logits_are_those_of_slow_loops():
         return slow_arc(angle, -0.4 * q) - 0.4 * (q + 1) if turn > 0 else 1 - 0.4 * (q + 1)
 
     cases = [
-        (softmax(cosines, labels, 5), lambda angle, _: math.cos(angle)),
-        (cosface(cosines, labels, 5, 0.3), lambda angle, _: math.cos(angle) - 0.3),
-        (arcface(cosines, labels, 5, 0.5), lambda angle, _: slow_arc(angle, 0.5)),
+        (combined(cosines, labels, 5, SOFTMAX), lambda angle, _: math.cos(angle)),
+        (combined(cosines, labels, 5, cosface(0.3)), lambda angle, _: math.cos(angle) - 0.3),
+        (combined(cosines, labels, 5, arcface(0.5)), lambda angle, _: slow_arc(angle, 0.5)),
         (combined(cosines, labels, 5, (1.0, 0.3, 0.2)), lambda angle, _: slow_arc(angle, 0.3) - 0.2),
         (adaface(cosines, labels, quality, 5, 0.4), ada),
     ]
@@ -113,12 +113,14 @@ def test_logits_are_those_of_slow_loops():
 
 def test_special_cases_of_the_combined_margin():
     cosines, labels = random_cosines()
-    assert torch.equal(combined(cosines, labels, 9, (1.0, 0.0, 0.3)), cosface(cosines, labels, 9, 0.3))
-    assert torch.equal(combined(cosines, labels, 9, (1.0, 0.3, 0.0)), arcface(cosines, labels, 9, 0.3))
-    none = softmax(cosines, labels, 9)
+    none = combined(cosines, labels, 9, SOFTMAX)
     assert torch.equal(none, 9 * cosines)
-    assert torch.equal(cosface(cosines, labels, 9, 0.0), none)
-    assert torch.equal(arcface(cosines, labels, 9, 0.0), none)
+    assert torch.equal(combined(cosines, labels, 9, cosface(0)), none)
+    assert torch.equal(combined(cosines, labels, 9, arcface(0)), none)
+    for margins in (cosface(0.3), arcface(0.3)):
+        expected = combined(cosines, labels, 9, margins)
+        assert torch.equal(MarginLoss(9, margins).logits(cosines, labels, None), expected)
+        assert not torch.equal(expected, none)
     torch.testing.assert_close(adaface(cosines, labels, torch.rand(len(labels)).double(), 9, 0.0), none)
 
 
@@ -195,5 +197,5 @@ def test_adaface_of_equal_lengths_is_cosface():
     quality = NormStatistics()(torch.full((len(labels),), 7.5)).double()
     assert quality.tolist() == [0] * len(labels)
     torch.testing.assert_close(
-        adaface(cosines, labels, quality, 20, 0.4), cosface(cosines, labels, 20, 0.4), atol=1e-5, rtol=0
+        adaface(cosines, labels, quality, 20, 0.4), combined(cosines, labels, 20, cosface(0.4)), atol=1e-5, rtol=0
     )

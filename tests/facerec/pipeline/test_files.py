@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
+from facerec.pipeline.embeddings import unit_rows as as_unit_rows
 from facerec.pipeline.files import (
     InputError,
     load_array,
@@ -83,7 +84,7 @@ def test_no_room_to_normalise(tmp_path, monkeypatch):
 @given(arrays(np.float64, (4, 3), elements=st.floats(-1e3, 1e3)))
 def test_normalised_rows_have_length_one_or_zero(rows):
     lengths = np.linalg.norm(normalize(rows), axis=1)
-    zero = np.linalg.norm(rows.astype(np.float32), axis=1) == 0
+    zero = ~rows.any(axis=1)
     np.testing.assert_allclose(lengths[~zero], 1, atol=1e-5)
     assert not lengths[zero].any()
 
@@ -164,3 +165,14 @@ def test_json_and_yaml_are_checked(tmp_path):
 def test_keys_are_whatever_stands_on_a_line(tmp_path, key):
     write_lines(tmp_path / "keys.txt", [key, "second"])
     assert load_keys(tmp_path / "keys.txt", 2) == [key, "second"]
+
+
+@pytest.mark.parametrize("length", [1e-300, 1e-40, 1e-21, 1e-13, 1.0, 1e11, 1e20, 1e150])
+def test_rows_of_any_length_become_unit_rows(length):
+    rows = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]]) * length
+    np.testing.assert_allclose(normalize(rows), [[0.6, 0.8], [0, 0], [-1, 0]], atol=2e-7)
+    np.testing.assert_allclose(as_unit_rows(rows), [[0.6, 0.8], [0, 0], [-1, 0]], atol=2e-7)
+    with np.errstate(all="ignore"):
+        single = rows.astype(np.float32)
+    if np.isfinite(single).all() and single[0].all() and abs(single[0, 0] / length - 3) < 1e-6:
+        np.testing.assert_allclose(normalize(single), [[0.6, 0.8], [0, 0], [-1, 0]], atol=2e-7)

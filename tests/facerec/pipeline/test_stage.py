@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.command_line import run
-from facerec.pipeline.files import InputError
-from facerec.pipeline.stage import fingerprint, stage
+from facerec.pipeline.files import InputError, read_json
+from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.stage import stage
 
 calls: list[str] = []
 
@@ -29,6 +31,12 @@ def copy(source: Path, out: Path, times: int = 1, workers: int = 1):
         raise InputError(f"{source}: empty\ntext")
     (out / "text.txt").write_text(text * times)
     return {"letters": len(text) * times}
+
+
+@stage("toy names")
+def copy_names(folder: Path, out: Path):
+    """Lists a folder."""
+    (out / "names.txt").write_text("\n".join(sorted(path.name for path in folder.rglob("*"))))
 
 
 @stage("toy resume", resumable=True)
@@ -56,7 +64,7 @@ def test_result_is_whole_and_says_what_made_it(tmp_path, source):
     assert sorted(p.name for p in out.iterdir()) == ["meta.json", "text.txt"]
     assert meta["command"] == "toy copy"
     assert meta["config"] == {"times": 2}
-    assert meta["inputs"]["source"]["hash"] == fingerprint(source)
+    assert meta["inputs"]["source"]["hash"] == InputFiles(source).hash
     assert meta["results"] == {"letters": 4}
     assert meta["seconds"] >= 0
     assert meta["peak_memory_bytes"] > 1 << 20
@@ -198,35 +206,6 @@ def test_the_same_work_waits_for_the_run_that_does_it(tmp_path, at_work, killed)
     assert (tmp_path / "out" / "half.txt").read_text() == "half"
 
 
-def test_fingerprint_sees_contents_at_the_top_and_names_below(tmp_path):
-    folder = tmp_path / "f"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "a").write_text("1")
-    (folder / "sub" / "b").write_text("1")
-    (folder / "meta.json").write_text("1")
-    first = fingerprint(folder)
-    (folder / "meta.json").write_text("22")
-    (folder / "tensorboard").mkdir()
-    assert fingerprint(folder) == first
-    (folder / "a").write_text("2")
-    second = fingerprint(folder)
-    (folder / "sub" / "b").rename(folder / "sub" / "c")
-    assert len({first, second, fingerprint(folder)}) == 3
-
-
-def test_fingerprint_of_a_large_file_reads_its_ends(tmp_path):
-    path = tmp_path / "large"
-    with path.open("wb") as file:
-        file.truncate(200 << 20)
-    first = fingerprint(path)
-    for position in (0, (200 << 20) - 1):
-        with path.open("r+b") as file:
-            file.seek(position)
-            file.write(b"x")
-        assert fingerprint(path) != first
-        first = fingerprint(path)
-
-
 @pytest.fixture
 def toy(monkeypatch):
     monkeypatch.setitem(sys.modules, "toy_commands", sys.modules[__name__])
@@ -310,3 +289,81 @@ def test_of_several_processes_the_first_has_the_folder(tmp_path, source, monkeyp
     source.write_text("other")
     with pytest.raises(InputError, match="holds other work"):
         together(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("changed", ["below", "listed"])
+def test_changed_input_at_any_depth_is_other_work(tmp_path, changed):
+    folder = tmp_path / "faces"
+    for name in ("faces/person/1.png", "elsewhere/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"one")
+    (folder / "faces.tsv").write_text("../elsewhere/2.png\n")
+    copy_names(folder, tmp_path / "out")
+    copy_names(folder, tmp_path / "out")
+    (tmp_path / {"below": "faces/person/1.png", "listed": "elsewhere/2.png"}[changed]).write_bytes(b"two")
+    with pytest.raises(InputError, match=r"holds other work than what was asked .inputs.folder"):
+        copy_names(folder, tmp_path / "out")
+
+
+def test_strings_are_paths(tmp_path, source):
+    copy(str(source), str(tmp_path / "out"))
+    assert "source" in read_json(tmp_path / "out" / "meta.json")["inputs"]
+    source.write_text("changed")
+    with pytest.raises(InputError, match="holds other work than what was asked"):
+        copy(str(source), str(tmp_path / "out"))
+
+
+def test_output_below_an_input_is_no_part_of_it(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "1.png").write_bytes(b"one")
+    copy_names(tmp_path / "faces", tmp_path / "faces" / "out")
+    before = (tmp_path / "faces" / "out" / "meta.json").read_text()
+    copy_names(tmp_path / "faces", tmp_path / "faces" / "out")
+    assert (tmp_path / "faces" / "out" / "meta.json").read_text() == before
+
+
+def test_out_may_be_a_link_or_lead_over_other_folders(tmp_path, source):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    copy(source, tmp_path / "link")
+    copy(source, tmp_path / "real" / ".." / "other")
+    assert (tmp_path / "real" / "meta.json").exists()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "other" / "meta.json").exists()
+
+
+@pytest.mark.parametrize("out", ["", ".", ".."])
+def test_out_that_is_the_current_folder_is_refused(tmp_path, source, monkeypatch, out):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="the current folder or one above it; name a folder to make"):
+        copy(source, Path(out))
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{", '{"inputs": 3}', '{"inputs": {"source": {"stamp": 1}}}'])
+def test_damaged_notes_of_begun_work_do_not_block(tmp_path, source, note):
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "work.json").write_text(note)
+    copy(source, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["meta.json", "text.txt"]
+    assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize("note", ["[]", "3", '{"config": 3, "inputs": []}'])
+def test_a_meta_file_of_another_kind_is_refused(tmp_path, source, note):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "meta.json").write_text(note)
+    with pytest.raises(InputError, match="not what a finished command writes|holds other work than what was asked"):
+        copy(source, tmp_path / "out")
+
+
+@stage("toy bounds")
+def bounded(out: Path, size: PositiveInt = 1, least: PositiveInt | None = None):
+    """Does nothing."""
+
+
+def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp_path):
+    bounded(tmp_path / "out", size=2)
+    for name in ("size", "least"):
+        with pytest.raises(InputError, match=f"--{name}: 0 does not conform to restriction v>0"):
+            bounded(tmp_path / "other", **{name: 0})

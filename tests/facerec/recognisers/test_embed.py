@@ -13,7 +13,6 @@ from torch import nn
 
 from facerec.backbones import build
 from facerec.commands.embed import embed
-from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError
 from facerec.recognisers.embedding_run import FaceBlocks
@@ -234,7 +233,7 @@ def test_onnx_made_for_one_face_at_a_time_works_in_batches(tmp_path, make_faces)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, model, capsys):
+def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, model, capsys, status_of):
     faces = make_faces(tmp_path / "f", identities=2, each=2)
     dead = make_faces(tmp_path / "dead", identities=2, each=1)
     for file in dead.rglob("*.png"):
@@ -252,13 +251,22 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--model", faces / "person0" / "00.png", "--faces", faces], "no such model"),
         (["--model", model, "--faces", tmp_path / "absent"], "no such file or folder"),
         (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
-        (["--model", model, "--faces", faces, "--batch-size", "0"], "at least 1"),
-        (["--model", model, "--faces", faces, "--precision", "fp8"], "--precision fp8; choose one of"),
-        (["--model", model, "--faces", faces, "--dtype", "int8"], "--dtype int8; choose one of float32, float16"),
+        (
+            ["--model", model, "--faces", faces, "--batch-size", "0"],
+            "--batch-size: 0 does not conform to restriction v>0",
+        ),
+        (
+            ["--model", model, "--faces", faces, "--precision", "fp8"],
+            "--precision: Expected one of 'auto', 'fp32', 'bf16'. Got value: fp8",
+        ),
+        (
+            ["--model", model, "--faces", faces, "--dtype", "int8"],
+            "--dtype: Expected one of 'float32', 'float16'. Got value: int8",
+        ),
     ]
     for arguments, text in cases:
         words = ["embed", *map(str, arguments), "--out", str(tmp_path / "out")]
-        status = run("python -m facerec", {"embed": "facerec.commands.embed:embed"}, words)
+        status = status_of({"embed": "facerec.commands.embed:embed"}, words)
         message = capsys.readouterr().err.strip().splitlines()[-1]
         assert status == 2, text
         assert text in message, (text, message)

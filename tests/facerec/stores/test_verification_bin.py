@@ -25,6 +25,8 @@ def encoded(seed, suffix=".jpg"):
 
 IMAGES = [encoded(i, (".jpg", ".png")[i % 2]) for i in range(6)]
 SAME = [True, False, True]
+NUMPY = b"cnumpy.core.multiarray\n"
+TEXT = b"X\x10\x27\x00\x00" + b"x" * 10_000 + b"X\x06\x00\x00\x00latin1\x86"  # and the coding, as arguments
 
 
 @pytest.fixture
@@ -123,12 +125,24 @@ def test_code_is_not_run(tmp_path, protocol, place):
         (b"\x80\x03cnumpy\nloads\n.", "it asks for numpy.loads"),
         (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f" + b"x.", "not a readable"),  # BINBYTES8 of 2^63 - 1 bytes
         (b"\x80\x03B\xff\xff\xff\x7fx.", "not a readable"),
-        (b"\x80\x03K\x01r\xff\xff\xff\x7f.", "something else than two lists"),  # a memo place of 2^31
+        (b"\x80\x03K\x01r\xff\xff\xff\x7f.", "memo place 2147483647 at byte 4"),  # room for 2^31 would be made
+        (
+            b"\x80\x03" + NUMPY + b"_frombuffer\nJ\xff\xff\xff\x7f\x85R.",
+            "a bytes-like object is required",
+        ),  # bytes(2^31)
+        (b"\x80\x03" + NUMPY + b"_reconstruct\n)b.", "not a readable"),  # BUILD of a name
+        (b"\x80\x03" + NUMPY + b"dtype\nK\x01b.", "not a readable"),
+        (b"\x80\x03cnumpy\nndarray\n)R.", "not callable"),
+        (
+            b"\x80\x03c_codecs\nencode\n" + TEXT.replace(b"\x06\x00\x00\x00latin1", b"\x05\x00\x00\x00utf-7") + b"R.",
+            "utf-7",
+        ),
+        (b"\x80\x03]c_codecs\nencode\nq\x00" + TEXT + b"q\x01" + b"h\x00h\x01R" * 99 + b".", "again and again"),
         (b"\x80\x03" + b"(" * 100_000 + b"t" * 100_000 + b".", "something else than two lists"),
         (b"\x80\x03" + b"\x85" * 3 + b".", "not a readable"),
         (b"\x80\x03h\x05.", "not a readable"),
         (b"\x80\x03e.", "not a readable"),
-        (b"\x80\x03K\x01(K\x02e.", "items of what is not a list"),
+        (b"\x80\x03K\x01(K\x02e.", "'int' object has no attribute 'append'"),
         (pickle.dumps((IMAGES, SAME))[:-1], "not a readable"),
         (pickle.dumps((IMAGES, SAME[:2])), "6 images for 2 pairs"),
         (pickle.dumps(([], [])), "0 images for 0 pairs"),
@@ -138,6 +152,7 @@ def test_code_is_not_run(tmp_path, protocol, place):
         (pickle.dumps(([*IMAGES[:5], b""], SAME)), "item 5 of the images"),
         (pickle.dumps(([np.zeros(4), *IMAGES[1:]], SAME), 2), "an array of other than bytes"),
         (pickle.dumps(([IMAGES[0]] * 2000, [True] * 1000)), "far more than the file holds"),
+        (pickle.dumps(([bytearray(10**6)] * 20_000, [True] * 10_000), 5), "far more than the file holds"),  # 20 GB
         (pickle.dumps({"images": IMAGES}), "instruction EMPTY_DICT|is not of plain data"),
     ],
 )

@@ -31,22 +31,26 @@ from facerec.devices import collectives as distributed
 from facerec.pipeline import ranks as processes
 from facerec.backbones import build
 from facerec.losses.heads import MarginHead, ProxyHead, TwoHeads
-from facerec.training.step import Learner
+from facerec.losses.margins import MarginLoss
 from facerec.losses.partial_fc import PartialHead
-from facerec.training.trainer import all_centres
+from facerec.losses.proxies import proxy_anchor
+from facerec.training.step import Learner, trained_network
 
 class Double(nn.Module):
     def forward(self, x):
         return x.double()
 
+COSFACE = MarginLoss(32.0, (1.0, 0.0, 0.2))
+ADAFACE = MarginLoss(32.0, (1.0, 0.0, 0.4), adaptive=True, subcentres=2)
+
 def margin_head(classes=5):
-    return MarginHead(classes, 8, 32.0, (1.0, 0.0, 0.2))
+    return MarginHead(classes, 8, COSFACE)
 
 CASES = {
     "accumulate": (margin_head, {"parts": 2, "clip": 0.5}),
-    "adaface": (lambda: MarginHead(5, 8, 32.0, (1.0, 0.0, 0.4), 2, True), {}),
-    "two_heads": (lambda: TwoHeads(ProxyHead(3, 8, "proxy_anchor", 32.0, 0.1), margin_head(2), 3, 5), {}),
-    "partial": (lambda: PartialHead(5, 8, 32.0, (1.0, 0.0, 0.2)), {"parts": 2}),
+    "adaface": (lambda: MarginHead(5, 8, ADAFACE), {}),
+    "two_heads": (lambda: TwoHeads(ProxyHead(3, 8, proxy_anchor), margin_head(2), 3, 5), {}),
+    "partial": (lambda: PartialHead(5, 8, COSFACE), {"parts": 2}),
     "own_statistics": (margin_head, {"share_statistics": False}),
     "single": (margin_head, {}),
 }
@@ -62,7 +66,9 @@ def learned(case):
     rate = 0.0001 if case == "single" else 0.001
     optimizer = torch.optim.SGD([*backbone.parameters(), *head.parameters()], rate)
     context = torch.autocast("cpu", torch.bfloat16, enabled=False)
-    learner = Learner(backbone, head, optimizer, torch.device("cpu"), context, **options)
+    options, cpu = dict(options), torch.device("cpu")
+    trained = trained_network(backbone, cpu, options.pop("share_statistics", True))
+    learner = Learner(trained, head, optimizer, cpu, context, **options)
     numbers, losses = torch.Generator().manual_seed(1), []
     for _ in range(2):
         images = torch.randint(0, 256, (8, 32, 32, 3), generator=numbers, dtype=torch.uint8)
@@ -71,7 +77,7 @@ def learned(case):
         slots = torch.arange(8).view(options.get("parts", 1), ranks, -1)[:, rank].flatten()
         losses.append(learner(images[slots], labels[slots], weights[slots]).loss)
     everything = torch.cat([value.detach().flatten() for value in (*network.parameters(), *network.buffers())])
-    return torch.cat([all_centres(head).flatten(), torch.stack(losses)]), everything
+    return torch.cat([head.all_centres().flatten(), torch.stack(losses)]), everything
 
 def difference(one, other):
     return ((one - other).abs() / one.abs().clamp(min=1)).max().item()
@@ -167,7 +173,7 @@ def test_a_process_alone_is_rank_0_of_1(monkeypatch):
     assert (processes.rank(), processes.world_size(), processes.is_main()) == (0, 1, True)
     assert distributed.setup(torch.device("cpu")) == torch.device("cpu")
     processes.barrier()
-    assert distributed.gathered(rows) is rows
+    assert distributed.gather_rows(rows) is rows
     assert distributed.summed(rows) is rows
     assert distributed.union_over_ranks([1, 1, 2]) == {1, 2}
 

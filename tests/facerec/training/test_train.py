@@ -16,13 +16,15 @@ from torch import nn
 from facerec.backbones import build
 from facerec.commands.train import train
 from facerec.devices.device import to_input
-from facerec.losses.choice import SCALES
+from facerec.losses.choice import LOSSES
 from facerec.losses.heads import MarginHead
+from facerec.losses.margins import MarginLoss
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_yaml
 from facerec.stores.open import open_store
+from facerec.training import LossOptions, Network, Run, Schedule, Trainer, TrainingData
 from facerec.training.augment import Augmentation
-from facerec.training.step import schedule_factor
+from facerec.training.optimizer import schedule_factor
 from facerec.training.training_set import gather
 
 SMALL = {
@@ -74,6 +76,19 @@ def test_training_learns_and_writes_a_model(tmp_path, make_faces):
     assert losses[-1] < losses[0]
 
 
+def test_python_trains_what_the_command_does(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    command = train(faces=faces, out=tmp_path / "command", steps=3, loss="arcface", **SMALL)
+    out = tmp_path / "python"
+    network, schedule = Network(width=0.125, input_size=32, embedding_size=16), Schedule(3, 3, 8, learning_rate=0.01)
+    trainer = Trainer(TrainingData(faces), network, LossOptions("arcface"), schedule, Run(workers=0))
+    results = trainer.run(out)
+    assert {"faces": 12, "classes": 3, "skipped": 0}.items() <= results.items()
+    assert not trainer.backbone.training
+    for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
+        assert filecmp.cmp(command / name, out / name, shallow=False), name
+
+
 def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=4, each=6)
     (faces / "person1" / "03.png").write_bytes(b"broken")
@@ -119,7 +134,7 @@ def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, m
 def test_interrupted_training_goes_on_with_what_a_backbone_draws(tmp_path, make_faces, monkeypatch):
     faces = make_faces(tmp_path / "f", identities=4, each=6)
     monkeypatch.setattr(
-        "facerec.commands.train.build", lambda *options: nn.Sequential(nn.Dropout(0.5), build(*options))
+        "facerec.training.options.build", lambda *options: nn.Sequential(nn.Dropout(0.5), build(*options))
     )
     options = SMALL | {"steps": 8, "checkpoint_steps": 3, "sampler": "balanced", "accumulate": 2}
     straight = train(faces=faces, out=tmp_path / "straight", **options)
@@ -136,7 +151,7 @@ def test_default_training_is_this_plain_loop(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=4, each=5)
     out = train(faces=faces, out=tmp_path / "out", steps=5, **SMALL)
     torch.manual_seed(0)
-    network, head = build("mobilefacenet", 16, 32, 0.125), MarginHead(4, 16, 32.0, (1.0, 0.0, 0.2))
+    network, head = build("mobilefacenet", 16, 32, 0.125), MarginHead(4, 16, MarginLoss(32.0, (1.0, 0.0, 0.2)))
     network.to(memory_format=torch.channels_last)
     weights = [weight for module in (network, head) for weight in module.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -243,7 +258,7 @@ def test_every_loss_trains_and_gives_other_weights(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=4, each=4)
     (tmp_path / "clusters" / "levels" / "00").mkdir(parents=True)
     np.save(tmp_path / "clusters" / "levels" / "00" / "labels.npy", np.repeat([0, 0, 1, 2], 4))
-    cases = [{"loss": name} for name in SCALES] + [
+    cases = [{"loss": name} for name in LOSSES] + [
         {"margin": 0.3}, {"loss": "arcface", "subcentres": 2}, {"loss": "combined", "margin": [0.9, 0.4, 0.15]},
         {"loss": "proxy_nca", "hierarchy": tmp_path / "clusters"},
         {"loss": "proxy_anchor", "hierarchy": "kmeans", "scale": 16},
@@ -278,16 +293,16 @@ def test_pseudo_labels_join_as_classes_of_their_own(tmp_path, make_faces):
     pseudo.mkdir()
     np.save(pseudo / "labels.npy", np.array([0, 0, -1, 1, 1, 1]))
     np.save(pseudo / "weights.npy", np.array([1, 0.5, 1, 1, 0, 1], np.float32))
-    training = gather(labelled, None, unlabelled, pseudo)
+    training = gather(TrainingData(labelled, None, unlabelled, pseudo))
     assert training.label.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
     assert training.weight.tolist() == [1] * 6 + [1, 0.5, 1, 1]
-    assert gather(None, None, unlabelled, pseudo / "labels.npy").label.tolist() == [0, 0, 1, 1, 1]
+    assert gather(TrainingData(None, None, unlabelled, pseudo / "labels.npy")).label.tolist() == [0, 0, 1, 1, 1]
 
 
 def test_given_labels_take_the_place_of_identities(tmp_path, make_faces):
     faces = make_faces(tmp_path / "a", identities=2, each=2)
     np.save(tmp_path / "labels.npy", np.array([5, 9, 5, -1]))
-    assert gather(faces, tmp_path / "labels.npy", None, None).label.tolist() == [0, 1, 0]
+    assert gather(TrainingData(faces, tmp_path / "labels.npy")).label.tolist() == [0, 1, 0]
 
 
 def test_schedule_rises_and_falls_to_nothing():

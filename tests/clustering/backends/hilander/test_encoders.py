@@ -21,6 +21,7 @@ from clustering.backends.hilander.encoders import (
 from clustering.backends.hilander.engines import ENGINES, link, load_model
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
+from clustering.backends.weights import save_weights
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -222,14 +223,14 @@ def test_dgl_asked_for_where_there_is_none(monkeypatch):
 @pytest.mark.parametrize("settings", MODELS)
 def test_saved_and_loaded(level, settings, tmp_path):
     model = LinkageModel(width=9, hidden=8, **settings)
-    model.save(tmp_path)
+    save_weights(tmp_path, model)
     loaded = load_model(tmp_path, model.settings())
     np.testing.assert_array_equal(link(loaded, level), link(model, level))
 
 
 def test_settings_that_no_model_has(tmp_path):
     model = LinkageModel()
-    model.save(tmp_path)
+    save_weights(tmp_path, model)
     with pytest.raises(InputError, match="heads are .*; expected whole numbers"):
         load_model(tmp_path, {**model.settings(), "heads": 0})
     for wrong in ({**model.settings(), "head": 2}, {"engine": "native", "inputs": "features"}):

@@ -29,7 +29,7 @@ from clustering.backends.hilander.meta_training import (
     true_linkage,
 )
 from clustering.graph.knn_graph import KnnGraph
-from eval.clusters.scores import scores
+from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize, save_embeddings
 from facerec.pipeline.files import InputError
 
@@ -316,7 +316,7 @@ def test_every_kind_of_model_learns(blobs, tmp_path, inputs, features):
     unseen, truth = blobs(identities=20, faces=10, dimension=24, spread=0.6, seed=1)
     clusters = trained.cluster(KnnGraph.build(unseen, 5))
     assert scores(truth, clusters.labels)["bcubed_f"] > 0.7
-    trained.save(tmp_path)
+    trained.save_pretrained(tmp_path)
     again = HiLander.learn(
         embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=10, simulated=0
     )
@@ -343,7 +343,7 @@ def test_every_kind_of_model_learns(blobs, tmp_path, inputs, features):
 def test_unusable_model_folder(hilander, tmp_path, change, message):
     from clustering.backends.registry import load_clusterer
 
-    hilander.save(tmp_path)
+    hilander.save_pretrained(tmp_path)
     change(tmp_path)
     with pytest.raises(InputError, match=message):
         load_clusterer("hilander", tmp_path)
@@ -356,7 +356,9 @@ def edit(folder, old: str, new: str) -> None:
 
 
 def test_unknown_setting(blobs):
-    with pytest.raises(InputError, match="hilander has no setting p_tow; it has inputs, features, k, epochs"):
+    with pytest.raises(
+        InputError, match="hilander has no setting p_tow; hilander has p_tau, adaptive, inputs, features, k, epochs"
+    ):
         HiLander.learn(*blobs(), seed=0, p_tow=1)
 
 
@@ -379,7 +381,9 @@ def test_trained_on_one_real_set_it_clusters_another(real):
 
 def hilander_of(inputs: str) -> HiLander:
     torch.manual_seed(0)
-    return HiLander(LinkageModel(inputs, 0 if inputs == "similarities" else 8, width=8, hidden=8), k=4)
+    return HiLander(
+        LinkageModel(inputs, 0 if inputs == "similarities" else 8, width=8, hidden=8), k=4, p_tau=0.9, adaptive=False
+    )
 
 
 KINDS = ["similarities", "features", "both"]
@@ -440,7 +444,7 @@ def test_labels_beside_the_faces_are_not_needed_and_not_looked_at(hilander, blob
     from clustering.commands.cluster import cluster
 
     embeddings, labels = blobs(spread=0.6)
-    hilander.save(tmp_path)
+    hilander.save_pretrained(tmp_path)
     for name, known in (("with", labels[::-1]), ("without", None)):
         (tmp_path / name).mkdir()
         save_embeddings(tmp_path / name, embeddings, labels=known)

@@ -40,7 +40,7 @@ def clusterings(folder: Path) -> None:
     faces = graph()
     for name, (settings, features) in MODELS.items():
         torch.manual_seed(1)
-        model = HiLander(LinkageModel(width=8, hidden=8, **settings), k=4, p_tau=0.4, features=features)
+        model = HiLander(LinkageModel(width=8, hidden=8, **settings), k=4, p_tau=0.4, adaptive=False, features=features)
         clustering = model.cluster(faces)
         assert len(clustering.levels) > 2
         (folder / name).mkdir()

@@ -23,9 +23,10 @@ from clustering.backends.networks.lgcn import (
 )
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.tuning import Version, search
 from clustering.partition import consecutive
-from eval.clusters.scores import scores
-from facerec.pipeline.files import InputError
+from eval.clusters import scores
+from facerec.pipeline.files import InputError, write_yaml
 
 CPU = torch.device("cpu")
 QUICK = {"epochs": 2, "width": 8}
@@ -100,8 +101,8 @@ def slow_forward(network: SubgraphNetwork, features: np.ndarray, adjacency: np.n
 def test_connectivity_equals_slow_code(graph):
     torch.manual_seed(0)
     model = ConfidenceAndConnectivity(5, 8, 8)
-    found = model.both(graph)
-    confidence = model.vertices.confidence(graph)
+    found = model.estimate(graph)
+    confidence = model.vertices.estimate(graph)
     np.testing.assert_array_equal(found[:, 0], confidence)
     compared = 0
     for i in range(len(graph)):
@@ -136,7 +137,7 @@ def slow_instance(graph: KnnGraph, pivot: int) -> list[int]:
 def test_instance_graphs_equal_slow_code(graph):
     torch.manual_seed(0)
     model = LinkNetwork(5, 8)
-    linkage = model.linkage(graph)
+    linkage = model.estimate(graph)
     for pivot in range(len(graph)):
         nodes = slow_instance(graph, pivot)
         rows = np.array([pivot])
@@ -200,28 +201,26 @@ def test_seeded(blobs):
     assert any(not torch.equal(a, b) for a, b in zip(first.model.parameters(), other.model.parameters(), strict=True))
 
 
-def test_estimates_are_remembered_graph_by_graph(graph, blobs):
-    model = ConfidenceNetwork(5, 8)
-    calls = []
-
-    def compute(each: KnnGraph) -> np.ndarray:
-        calls.append(len(each))
-        return np.zeros(len(each))
-
-    for each in (
-        graph,
-        graph.narrowed(3),
-        graph,
-        KnnGraph(graph.embeddings, graph.neighbors.copy(), graph.similarities),
-    ):
-        model.recall(each, compute)
-    assert calls == [len(graph)] * 2
+def test_tuning_asks_for_the_estimate_of_a_version_once(blobs, monkeypatch):
+    trained = GcnV.learn(*blobs(), 0, k=5, **QUICK)
+    held = [Version(name, KnnGraph.build(blobs(seed=seed)[0], 10), blobs()[1]) for seed, name in enumerate("ab")]
+    asked = []
+    estimate = ConfidenceNetwork.estimate
+    monkeypatch.setattr(
+        ConfidenceNetwork, "estimate", lambda self, graph: asked.append(graph.k) or estimate(self, graph)
+    )
+    monkeypatch.setattr(GcnV, "search_space", {"min_similarity": (0.2, 0.9), "k": [5, 10]})
+    rows = search(trained, held, 9, seed=0)
+    assert sorted(asked) == [5, 5, 10, 10]
+    row = rows[7]
+    trial = trained.with_settings(min_similarity=row["min_similarity"], k=row["k"])
+    assert row["a_bcubed_f"] == scores(held[0].labels, trial.cluster(held[0].graph).labels)["bcubed_f"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"depth": 3}, "gcn_v has no setting depth; it has min_similarity, k, width, epochs, learning_rate"),
+        ({"depth": 3}, "gcn_v has no setting depth; gcn_v has min_similarity, k, width, epochs, learning_rate"),
         ({"epochs": 0}, "epochs is 0; it must be a positive number"),
         ({"k": 2.5, **QUICK}, "k is 2.5; it must be a whole number"),
     ],
@@ -247,15 +246,18 @@ def edited(folder, name: str) -> None:
         ("", {"model": {"dimension": 16, "width": 9}}, r"has shape \(.*\), config.yaml asks for \(.*9"),
         ("", {"model": {"dimension": 16, "width": -1}}, "expected sizes as positive whole numbers"),
         ("", {"model": {"dimension": 16, "depth": 2}}, "model has dimension, depth"),
-        ("", {"extra": 1}, "expected min_similarity, k, model"),
+        ("", {"extra": 1}, "unknown extra; gcn_v has model, min_similarity, k"),
+        ("", {"k": None}, "no k; train the model again"),
     ],
 )
 def test_unusable_model_folders(name, settings, message, blobs, tmp_path):
-    GcnV.learn(*blobs(), 0, **QUICK).save(tmp_path)
+    GcnV.learn(*blobs(), 0, **QUICK).save_pretrained(tmp_path)
     edited(tmp_path, name)
-    good = {"min_similarity": 0.5, "k": 5, "model": {"dimension": 16, "width": 8}}
+    good = {"backend": "gcn_v", "min_similarity": 0.5, "k": 5, "model": {"dimension": 16, "width": 8}}
+    changed = {key: value for key, value in {**good, **settings}.items() if value is not None}
+    write_yaml(tmp_path / "config.yaml", changed)
     with pytest.raises(InputError, match=message):
-        GcnV.load(tmp_path, {**good, **settings})
+        GcnV.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("backend", [GcnV, GcnE, Lgcn])

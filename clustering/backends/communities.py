@@ -1,0 +1,47 @@
+"""Communities of the kNN graph by optional libraries (the extra ``communities``)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, ClassVar
+
+import numpy as np
+
+from clustering.clusterer import Clusterer, Clustering
+from clustering.graph.edges import Edges, ordered_edges
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.files import InputError
+
+
+class Communities(Clusterer):
+    """What Infomap and Leiden share: the edges, and a library that may be missing.
+
+    Attributes:
+        library: The module that is needed.
+        min_similarity: Edges below it are left out.
+    """
+
+    library: ClassVar[str]
+    min_similarity: float
+
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph; a face without an edge is a cluster of its own.
+
+        Raises:
+            InputError: The library is not installed.
+        """
+        try:
+            library = importlib.import_module(self.library)
+        except ImportError:
+            raise InputError(
+                f"{self.library} is not installed; pip install 'facerec-pseudolabel[communities]'"
+            ) from None
+        rows, edges = ordered_edges(CorpusScale.of(graph).correct(graph.narrowed(self.k)), self.min_similarity)
+        labels = np.full(len(graph), -1)
+        labels[rows] = self.communities(library, len(rows), edges)
+        return Clustering.of(labels)
+
+    def communities(self, library: Any, nodes: int, edges: Edges) -> Any:
+        """The community of each node, any numbers >= 0."""
+        raise NotImplementedError

@@ -1,0 +1,81 @@
+"""The best of each row's candidates by their exact cosines, and the links that lead to candidates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faiss
+import numpy as np
+
+from clustering.graph.blocks_on_disk import Work
+from clustering.graph.exact import take
+from facerec.pipeline.files import blocks
+
+INNER_ROWS = 1024
+
+
+def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest of each row's candidates, by their exact cosines, equal ones by index.
+
+    Args:
+        embeddings: float32 [n, d].
+        rows: int64 [b].
+        candidates: int [b, c], with repetitions, the row itself, and -1 for none.
+        k: How many to keep.
+
+    Returns:
+        int32 [b, k], -1 where there are no more; float32 [b, k], 0 there.
+    """
+    ids = np.sort(candidates.astype(np.int64), axis=1)
+    again = np.zeros(ids.shape, dtype=bool)
+    again[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    ids[again | (ids == rows[:, None])] = -1
+    cosines = np.where(ids < 0, -np.inf, cosines_with(embeddings, rows, ids))
+    if ids.shape[1] > k:
+        top = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        ids, cosines = np.take_along_axis(ids, top, axis=1), np.take_along_axis(cosines, top, axis=1)
+    order = np.lexsort((ids, -cosines), axis=1)
+    ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    missing = ((0, 0), (0, max(k - ids.shape[1], 0)))
+    cosines = np.where(ids < 0, 0, np.clip(cosines, -1, 1))
+    return np.pad(ids.astype(np.int32), missing, constant_values=-1), np.pad(cosines, missing)
+
+
+def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Float32 [b, c]: each row's cosines with the rows named beside it, computed where they lie."""
+    queries, ids = take(embeddings, rows), np.ascontiguousarray(ids)
+    cosines = np.empty(ids.shape, dtype=np.float32)
+    products: Any = vars(faiss)["fvec_inner_products_by_idx"]  # no type stub knows it
+    products(*(faiss.swig_ptr(array) for array in (cosines, queries, embeddings, ids)), embeddings.shape[1], *ids.shape)
+    return cosines
+
+
+def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lists of some rows, `INNER_ROWS` at a time: candidates take hundreds of times the room of lists."""
+    parts = [work(some) for some in blocks(rows, INNER_ROWS)]
+    return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
+
+
+def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
+    """The links of each row, then the rows that link to it: the `back_links` to which it is nearest.
+
+    Args:
+        links: int32 [n, l], the nearest first, -1 where there are no more.
+        back_links: Of those rows.
+
+    Returns:
+        int32 [n, l + back_links].
+    """
+    n, width = links.shape
+    both = np.full((n, width + back_links), -1, dtype=np.int32)
+    both[:, :width] = links
+    taken = np.zeros(n, dtype=np.int32)
+    for targets in links.T:  # a place of all lists at a time, which takes a fraction of the memory
+        sources = np.flatnonzero((targets >= 0) & (taken[targets] < back_links))
+        sources = sources[np.argsort(targets[sources], kind="stable")]
+        ends = targets[sources]
+        places = taken[ends] + np.arange(len(ends)) - np.searchsorted(ends, ends)
+        near = places < back_links
+        both[ends[near], width + places[near]] = sources[near]
+        taken += np.bincount(ends, minlength=n).astype(np.int32)
+    return both

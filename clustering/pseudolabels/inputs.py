@@ -1,0 +1,73 @@
+"""What a user gives to `PseudoLabeller`, checked: embeddings, clusters, labelled faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.partition import consecutive
+from clustering.pseudolabels.evidence import Evidence
+from clustering.pseudolabels.links import LINKS
+from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
+from facerec.pipeline.files import InputError
+
+Faces = EmbeddingSet | tuple[Any, Any]
+"""Labelled faces: an embedding set with labels, or embeddings [m, d] and int [m], the identities, -1 for unknown."""
+
+
+def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidence]:
+    """The clusters, int64 [n], consecutive from 0; and what is known about them."""
+    graph = X
+    if X is not None and not isinstance(X, KnnGraph):
+        faces = unit_rows(X)
+        graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
+    found = np.asarray(labels)
+    found = consecutive(one_each("labels", found, len(found) if graph is None else len(graph)))
+    sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
+    return found, Evidence(sure, graph)
+
+
+def one_each(name: str, values: Any, rows: int) -> np.ndarray:
+    """An array with a value for each face.
+
+    Raises:
+        InputError: Another number of values.
+    """
+    array = np.asarray(values)
+    if array.shape != (rows,):
+        raise InputError(f"{name} has shape {list(array.shape)} for {rows} faces; expected one value each")
+    return array
+
+
+def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> LabelledFaces:
+    """The readable faces of known identity.
+
+    Args:
+        name: Of the argument, for messages about arrays.
+        faces: Labelled faces, by the recogniser of the clustered ones.
+        graph: Of the clustered faces.
+        least: Number of people that are needed.
+
+    Raises:
+        InputError: No labels, embeddings of another length, or fewer people.
+    """
+    if not isinstance(faces, EmbeddingSet):
+        X, y = unit_rows(faces[0]), np.asarray(faces[1])
+        faces = EmbeddingSet(X, None, one_each(f"{name} labels", y, len(X)), Path(name))
+    if faces.labels is None:
+        raise InputError(f"{faces.path}: no labels.npy beside the embeddings; the labelled faces need one")
+    length, expected = faces.embeddings.shape[1], graph.embeddings.shape[1]
+    if length != expected:
+        raise InputError(
+            f"{faces.path}: embeddings of length {length}, the clustered ones of {expected}; embed both with the same "
+            "model"
+        )
+    rows = np.flatnonzero((faces.labels >= 0) & faces.readable)
+    people = len(np.unique(faces.labels[rows]))
+    if people < least:
+        raise InputError(f"{faces.path}: {people} labelled people; at least {least} are needed to choose a threshold")
+    return LabelledFaces(np.asarray(faces.embeddings[rows]), faces.labels[rows])

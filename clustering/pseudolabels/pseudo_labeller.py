@@ -1,0 +1,148 @@
+"""Clusters to pseudo-labels: labels and weights that a recogniser is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.partition import consecutive
+from clustering.pseudolabels.evidence import Evidence
+from clustering.pseudolabels.inputs import Faces, clustered, known_people, one_each
+from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, Overlap, find_labelled_people
+from clustering.pseudolabels.overlap import ACTIONS, with_labelled_people, without_labelled_people
+from clustering.pseudolabels.rules import PseudoLabelRule, apply
+from clustering.pseudolabels.summary import summarise
+from clustering.pseudolabels.thresholds import SIMILARITY_RULES, measure_likeness, mending_rules
+from clustering.settings import check_choice, check_number, check_whole
+from clustering.similarity.centres import cosine_to_rest_of_cluster
+from clustering.similarity.likeness import Likeness
+
+
+@dataclass
+class PseudoLabeller:
+    """Makes pseudo-labels of clusters: mends clusters, drops what is doubtful, numbers the rest from 0.
+
+        labeller = PseudoLabeller(min_size=4, false_match=0.05)
+        y, w = labeller.fit_transform(X, labels)
+
+    Attributes:
+        min_size: Least faces of a cluster that is used.
+        max_size: Most faces of a cluster that is used; larger ones are dropped as mixtures.
+        min_confidence: Faces of which the backend is less sure are dropped.
+        rules: Which of split, merge and outliers to use; all with embeddings, none without.
+        false_match: Threshold of the rules: this share of the faces may be as near to another identity's centre.
+            More may if the threshold would cost 30 % of the right faces of the calibration, or half of the
+            clusters' faces without one.
+        duplicates: Of faces of a cluster that reach this cosine with each other only the first is kept.
+        overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
+            same_as.npy); or keep.
+        overlap_false_match: Share of other people's faces that may be taken for a labelled person's. It is measured
+            on the calibration, of whom then none may be labelled, or among the labelled people themselves.
+        summary_: Faces used, clusters, their sizes, and what each rule did; for JSON.
+        same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
+    """
+
+    min_size: int = 2
+    max_size: int | None = None
+    min_confidence: float = 0.0
+    rules: list[str] | None = None
+    false_match: float = 0.05
+    duplicates: float | None = None
+    overlap: str = "drop"
+    overlap_false_match: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_whole("min_size", self.min_size, 1)
+        for name, low, high in [
+            ("max_size", self.min_size, np.inf),
+            ("min_confidence", 0, 1),
+            ("false_match", 0, 1),
+            ("overlap_false_match", 0, 1),
+            ("duplicates", -1, 1),
+        ]:
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), low, high)
+        check_choice("overlap", self.overlap, list(ACTIONS))
+        for rule in self.rules or []:
+            check_choice("a rule", rule, SIMILARITY_RULES)
+
+    def fit_transform(
+        self,
+        X: Any,
+        labels: Any,
+        confidence: Any = None,
+        calibration: Faces | None = None,
+        labelled: Faces | None = None,
+        kept: Any = None,
+        truth: Any = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Makes the labels and weights, and sets ``summary_`` and ``same_as_``.
+
+        Args:
+            X: Embeddings [n, d], or their `KnnGraph`; None if only sizes and confidence are to count.
+            labels: int [n], clusters; negative for unassigned.
+            confidence: float [n] in [0, 1], the backend's; by default it has none.
+            calibration: Labelled faces on which thresholds are measured, best of people whom the recogniser has not
+                seen. By default thresholds are estimated from the clusters.
+            labelled: Labelled faces by the same recogniser, whose people are looked for among the n faces. If they are
+                the calibration, too, give the same object twice.
+            kept: Bool [n], faces of clusters that a person has confirmed: they stay as they are, with weight 1.
+            truth: int [n] identities, -1 where unknown, for the summary alone.
+
+        Returns:
+            int64 [n], consecutive from 0, -1 for faces that are not used; and float32 [n] in [0, 1], their weights.
+
+        Raises:
+            InputError: Arrays that do not fit, or no embeddings where a rule needs them.
+        """
+        found, evidence = clustered(X, labels, confidence)
+        certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found)).astype(bool)
+        identities = None if truth is None else one_each("truth", truth, len(found))
+        people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
+        wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
+        likeness = measure_likeness(evidence.links, found, people) if wanted else None
+        first = [PseudoLabelRule("confident", self.min_confidence)] if self.min_confidence > 0 else []
+        first += mending_rules(wanted, likeness, self.false_match, found, people is not None)
+        y, records = apply(first, found, evidence, identities)
+        y = consecutive(np.where(certain, y.max(initial=-1) + 1 + found, y))
+        overlap = None
+        if labelled is not None:
+            others = None if calibration is labelled else people
+            overlap = self._find(evidence, y, known_people("labelled", labelled, evidence.links, LEAST_PEOPLE), others)
+            y, record = without_labelled_people(overlap, y, self.overlap, identities)
+            records.append(record)
+        y, more = apply(self._last_rules(), y, evidence, identities)
+        merged = overlap.person if overlap is not None and self.overlap == "merge" else None
+        y, self.same_as_ = with_labelled_people(y, merged)
+        w, source = _weights(evidence, found, y, likeness)
+        w = np.where(y < 0, 0, np.where(certain | np.append(self.same_as_ >= 0, False)[y], 1, w)).astype(np.float32)
+        self.summary_ = summarise(found, y, self.min_size, [*records, *more]) | {
+            "weights": source,
+            "overlap": None if overlap is None else {"action": self.overlap, **overlap.summary()},
+        }
+        return y, w
+
+    def _find(
+        self, evidence: Evidence, labels: np.ndarray, labelled: LabelledFaces, others: LabelledFaces | None
+    ) -> Overlap:
+        embeddings = evidence.links.embeddings
+        return find_labelled_people(embeddings, labels, labelled, self.overlap_false_match, others)
+
+    def _last_rules(self) -> Sequence[PseudoLabelRule]:
+        named = [(name, getattr(self, name)) for name in ("duplicates", "max_size", "min_size")]
+        return [PseudoLabelRule(name, value) for name, value in named if value is not None]
+
+
+def _weights(
+    evidence: Evidence, found: np.ndarray, labels: np.ndarray, likeness: Likeness | None
+) -> tuple[np.ndarray, str]:
+    """The backend's confidence; if it has none, the probability that a face's cosine is one with its own identity."""
+    if likeness is None or np.any(evidence.confidence[found >= 0] != 1):
+        return evidence.confidence, "confidence"
+    weights, used = np.zeros(len(labels), dtype=np.float32), labels >= 0
+    weights[used] = likeness.probability(cosine_to_rest_of_cluster(evidence.links.embeddings, labels)[used])
+    return weights, "similarity"

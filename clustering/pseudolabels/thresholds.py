@@ -1,0 +1,75 @@
+"""The thresholds of the rules that look at embeddings, from how alike people are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.partition import own_cluster_size
+from clustering.pseudolabels.rules import PseudoLabelRule
+from clustering.similarity.likeness import Likeness
+
+SIMILARITY_RULES = ("split", "merge", "outliers")
+
+
+@dataclass(frozen=True)
+class ThresholdSettings:
+    """How strict the thresholds are.
+
+    Attributes:
+        merge_rate: The false match rate of `merge` as a share of that of the other rules: a wrong merge ruins two
+            clusters. Chosen on the validation people of the rendered corpus and on celeba299 (docs/pseudolabels.md).
+        most_lost: Share of the right faces of a calibration that `split` and `outliers` may cost. With a weak
+            recogniser a small false match rate would cost most of them. Set by judgement, not measured.
+        most_lost_of_clusters: The same without a calibration. It is larger because clusters with wrong faces in them
+            make the right faces look less alike. Set by judgement, not measured.
+    """
+
+    merge_rate: float = 0.2
+    most_lost: float = 0.3
+    most_lost_of_clusters: float = 0.5
+
+
+THRESHOLDS = ThresholdSettings()
+
+
+def measure_likeness(graph: KnnGraph, labels: np.ndarray, people: LabelledFaces | None) -> Likeness:
+    """How alike people are: measured on labelled faces, or estimated from the clusters."""
+    if people is None:
+        return Likeness.of_clusters(graph.embeddings, labels)
+    return Likeness.of_people(*people).symmetrised()
+
+
+def mending_rules(
+    wanted: Sequence[str],
+    likeness: Likeness | None,
+    false_match: float,
+    labels: np.ndarray,
+    calibrated: bool,
+    settings: ThresholdSettings = THRESHOLDS,
+) -> list[PseudoLabelRule]:
+    """The rules on embeddings, in the order of `SIMILARITY_RULES`.
+
+    `split` and `outliers` have the smaller of two thresholds: that of `false_match`, and that which costs a share
+    ``most_lost`` of the right faces. `merge` has that of ``merge_rate * false_match``.
+
+    Args:
+        wanted: Some of `SIMILARITY_RULES`.
+        likeness: How alike people are; None if no rule is wanted.
+        false_match: Share of the faces that may be as near to another identity's centre as the threshold.
+        labels: int64 [n], the clusters; those of two faces or more are the population of the thresholds.
+        calibrated: Whether likeness was measured on labelled faces.
+        settings: See there.
+    """
+    if likeness is None:
+        return []
+    population = len(np.unique(labels[own_cluster_size(labels) > 1]))
+    lost = settings.most_lost if calibrated else settings.most_lost_of_clusters
+    strict = min(likeness.threshold(false_match, population), likeness.genuine_quantile(lost))
+    merge = likeness.threshold(settings.merge_rate * false_match, population)
+    thresholds = {"split": strict, "merge": merge, "outliers": strict}
+    return [PseudoLabelRule(name, thresholds[name]) for name in SIMILARITY_RULES if name in wanted]

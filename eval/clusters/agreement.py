@@ -1,0 +1,132 @@
+"""How well clusters agree with identities: pairwise F, BCubed F, NMI, purity.
+
+All figures come from one sparse contingency table: how many faces each pair (cluster, identity) shares. Faces of
+unknown identity (truth -1) are left out of the scoring; unassigned faces (predicted -1) are a cluster of one each.
+Hi-LANDER (Xing et al. 2021), section 4.1, names the first two Fp and Fb.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eval.clusters.contingency import Contingency, contingency, found_identities
+from facerec.pipeline.files import InputError
+
+
+def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """All figures of a clustering, as fractions and counts.
+
+    Args:
+        truth: int [n] identities; -1 leaves a face out.
+        predicted: int [n] clusters; -1 is a cluster of one face.
+
+    Returns:
+        ``pairwise_*``, ``bcubed_*``, ``nmi``; ``purity``, the share of assigned faces whose identity is the most
+        frequent one of their cluster (0 if none is assigned); ``identities_found`` and ``identities_whole``, shares of
+        the identities (see `found_identities`); ``fragmentation``, the clusters that an identity is spread over, mean
+        of the identities; ``merging``, the identities in a cluster, mean of the clusters (0 if there is none);
+        ``clusters`` (without the unassigned faces), ``identities``, ``faces`` (scored) and ``assigned`` (scored, with a
+        cluster).
+
+    Raises:
+        InputError: Other lengths, labels that are no integers, or no face of known identity.
+
+    Example:
+        >>> figures = scores(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
+        >>> round(figures["pairwise_f"], 3), round(figures["bcubed_f"], 3), figures["purity"]
+        (0.4, 0.706, 0.75)
+    """
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if truth.ndim != 1 or truth.shape != predicted.shape:
+        raise InputError(
+            f"identities of shape {truth.shape} and clusters of shape {predicted.shape}; expected one each"
+        )
+    for labels, kind in [(truth, "identities"), (predicted, "clusters")]:
+        if labels.dtype.kind not in "iu":
+            raise InputError(f"{kind} are {labels.dtype}; expected integers, -1 for none")
+    known = truth >= 0
+    if not known.any():
+        raise InputError("every identity is -1 (unknown); nothing to score")
+    truth, predicted = truth[known], predicted[known]
+    table = contingency(truth, predicted)
+    are_found, are_whole = found_identities(table)
+    named = table.cluster_names >= 0
+    figures: dict[str, float] = {}
+    for name, (f, precision, recall) in [("pairwise", pairwise(table)), ("bcubed", bcubed(table))]:
+        figures |= {f"{name}_f": f, f"{name}_precision": precision, f"{name}_recall": recall}
+    assigned = int(np.count_nonzero(predicted >= 0))
+    unassigned = len(predicted) - assigned
+    return {
+        **figures,
+        "nmi": nmi(table),
+        "purity": _purity(table, unassigned),
+        "identities_found": float(np.mean(are_found)),
+        "identities_whole": float(np.mean(are_whole)),
+        "fragmentation": float(np.mean(np.bincount(table.identity))),
+        "merging": float(np.mean(np.bincount(table.cluster)[named])) if named.any() else 0.0,
+        "clusters": len(table.cluster_sizes) - unassigned,
+        "identities": len(table.identity_sizes),
+        "faces": len(truth),
+        "assigned": assigned,
+    }
+
+
+def pairwise(table: Contingency) -> tuple[float, float, float]:
+    """F, precision and recall over pairs of faces.
+
+    Precision is the share of the pairs in one cluster that are of one identity, recall the share of the pairs of one
+    identity that are in one cluster. Where there is no pair, the share is 1: nothing was claimed, nothing missed.
+    """
+    together = _pairs(table.faces)
+    precision = _share(together, _pairs(table.cluster_sizes))
+    recall = _share(together, _pairs(table.identity_sizes))
+    return _harmonic(precision, recall), precision, recall
+
+
+def bcubed(table: Contingency) -> tuple[float, float, float]:
+    """F, precision and recall averaged over faces (Amigó et al. 2009).
+
+    A face's precision is the share of its cluster (itself included) that has its identity, its recall the share of its
+    identity that is in its cluster.
+    """
+    squares = table.faces.astype(np.float64) ** 2
+    total = float(table.faces.sum())
+    precision = float(np.sum(squares / table.cluster_sizes[table.cluster])) / total
+    recall = float(np.sum(squares / table.identity_sizes[table.identity])) / total
+    return _harmonic(precision, recall), precision, recall
+
+
+def nmi(table: Contingency) -> float:
+    """Mutual information over the arithmetic mean of both entropies (scikit-learn's default normalisation).
+
+    1 where both sides are a single group; 0 where only one side is.
+    """
+    total = table.faces.sum()
+    expected = table.cluster_sizes[table.cluster] * (table.identity_sizes[table.identity] / total)
+    information = float(np.sum(table.faces / total * np.log(table.faces / expected)))
+    mean = (_entropy(table.cluster_sizes) + _entropy(table.identity_sizes)) / 2
+    return min(max(information / mean, 0.0), 1.0) if mean > 0 else 1.0
+
+
+def _purity(table: Contingency, unassigned: int) -> float:
+    largest = np.zeros(len(table.cluster_sizes), dtype=np.int64)
+    np.maximum.at(largest, table.cluster, table.faces)
+    assigned = int(table.faces.sum()) - unassigned
+    return (int(largest.sum()) - unassigned) / assigned if assigned else 0.0
+
+
+def _pairs(sizes: np.ndarray) -> int:
+    return int(np.sum(sizes * (sizes - 1)) // 2)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _harmonic(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _entropy(sizes: np.ndarray) -> float:
+    p = sizes / sizes.sum()
+    return float(-np.sum(p * np.log(p)))

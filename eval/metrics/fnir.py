@@ -1,0 +1,201 @@
+"""1:N identification in an open set: FNIR at FPIR, ranks, and the IET and CMC curves.
+
+A probe is searched in a gallery, which has one feature a subject. Its score with a subject is their cosine. The probe
+is *mated* if its own subject (the mate) is enrolled.
+
+    rank of a mated probe = 1 + number of other subjects that score at least as high as its mate
+    FPIR(t) = share of non-mated probes whose highest score is >= t
+    FNIR(t) = share of mated probes whose mate has not rank 1, or scores < t
+    FNIR at FPIR = f: FNIR(t) at the smallest t for which FPIR(t) <= f
+
+A tie counts against the probe. Each gallery has its own t; the figure of several galleries is the mean of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point
+from eval.metrics.templates import pool_subjects, unit_rows
+from facerec.pipeline.files import InputError
+
+PROBES_PER_BLOCK = 2048
+SUBJECTS_PER_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Search:
+    """All probes searched in one gallery.
+
+    Attributes:
+        mate_scores: float32 [mated].
+        ranks: int64 [mated], from 1.
+        highest: float32 [nonmated], in rising order.
+        subjects: Number of subjects enrolled.
+        mated: bool [p], which of the probes are mated.
+        nonmated_scores: float32 [nonmated], the highest scores in the order of the probes.
+    """
+
+    mate_scores: np.ndarray
+    ranks: np.ndarray
+    highest: np.ndarray
+    subjects: int
+    mated: np.ndarray
+    nonmated_scores: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """float32 [mated], rising: the mate's score, or -inf where its rank is not 1 and no threshold helps."""
+        return np.sort(self.hit_scores)
+
+    @property
+    def hit_scores(self) -> np.ndarray:
+        """The same in the order of the probes."""
+        return np.where(self.ranks == 1, self.mate_scores, np.float32(-np.inf))
+
+    def found_up_to(self, rank: int) -> float:
+        """Share of mated probes whose mate has at most this rank: a point of the CMC curve."""
+        return float(np.mean(self.ranks <= rank))
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The figures of 1:N identification, as fractions; one entry a gallery, in their order.
+
+    Attributes:
+        searches: What each search gave.
+        points: FPIR to threshold, false positives (`accepted`) and misses (`rejected`) in each gallery.
+    """
+
+    searches: tuple[Search, ...]
+    points: dict[float, tuple[OperatingPoint, ...]]
+
+    @property
+    def fnir(self) -> dict[float, float]:
+        """FPIR to FNIR, mean of the galleries."""
+        return {fpir: float(np.mean([point.error for point in points])) for fpir, points in self.points.items()}
+
+    def rank(self, k: int) -> float:
+        """Share of mated probes whose mate has rank k or better, mean of the galleries."""
+        return float(np.mean([search.found_up_to(k) for search in self.searches]))
+
+
+def identification(
+    features: Any, subjects: Any, *galleries: tuple[Any, Any], fpirs: Sequence[float] = (1e-2,)
+) -> Identification:
+    """FNIR at each FPIR, and ranks, of probes searched in one or more galleries.
+
+    Args:
+        features: Of the probes, float [p, d]; unit or zero rows, others are normalised.
+        subjects: int [p], who each probe is.
+        *galleries: (features, subjects) each, float [t, d] and int [t]. Rows of one subject are
+            pooled (`pool_subjects`).
+        fpirs: False positive identification rates, each in [0, 1].
+
+    Raises:
+        InputError: NaN or infinite values (naming the row), lengths that differ, a rate that is not in [0, 1], no
+            gallery, or one in which no probe or every probe has a mate.
+
+    Example:
+        >>> faces = np.eye(3)   # three people; only 7 and 8 are enrolled
+        >>> found = identification(faces, [7, 8, 9], (faces[:2], [7, 8]), fpirs=(.1,))
+        >>> found.fnir, found.rank(1)
+        ({0.1: 0.0}, 1.0)
+    """
+    if not galleries:
+        raise InputError("no gallery; give at least one as (features, subjects)")
+    probes, wanted = _checked(features, subjects, "probes")
+    rates = check_rates(fpirs, "FPIR")
+    searches = []
+    for number, gallery in enumerate(galleries, 1):
+        rows, enrolled = _checked(*gallery, f"gallery {number}")
+        if rows.shape[1] != probes.shape[1]:
+            width = probes.shape[1]
+            raise InputError(f"gallery {number}: rows of {rows.shape[1]} numbers, but the probes have {width}")
+        ids, pooled = pool_subjects(rows, enrolled)
+        result = search(probes, wanted, pooled, ids)
+        if not len(result.ranks) or not len(result.highest):
+            kind = "mated" if not len(result.ranks) else "non-mated"
+            raise InputError(f"gallery {number}: no {kind} probe; an open-set search needs both kinds")
+        searches.append(result)
+    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(result, f) for result in searches) for f in rates})
+
+
+def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows and the subject of each, or an `InputError`."""
+    rows, ids = unit_rows(features, name), np.asarray(subjects)
+    if ids.shape != (len(rows),) or ids.dtype.kind not in "iu":
+        raise InputError(
+            f"{name}: {len(rows)} rows, but subjects are {ids.dtype} with shape {list(ids.shape)}; "
+            "give one whole number a row"
+        )
+    return rows, ids
+
+
+def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, gallery_subjects: np.ndarray) -> Search:
+    """Searches probes in a gallery, in blocks of both; scores are rounded to float32, so that ties are ties.
+
+    Memory does not depend on the number of probes, but for three numbers each. Either side may be a memory map.
+
+    Args:
+        probes: float [p, d], unit or zero rows.
+        probe_subjects: int64 [p].
+        gallery: float [g, d], unit or zero rows, one a subject.
+        gallery_subjects: int64 [g], rising.
+    """
+    column = np.minimum(np.searchsorted(gallery_subjects, probe_subjects), len(gallery) - 1)
+    mated = gallery_subjects[column] == probe_subjects
+    best = np.empty(len(probes), dtype=np.float32)
+    ranks = np.zeros(len(probes), dtype=np.int64)
+    for start in range(0, len(probes), PROBES_PER_BLOCK):
+        block = slice(start, start + PROBES_PER_BLOCK)
+        best[block], ranks[block] = _search_block(probes[block], column[block], mated[block], gallery)
+    return Search(best[mated], ranks[mated], np.sort(best[~mated]), len(gallery), mated, best[~mated])
+
+
+def _search_block(
+    probes: np.ndarray, column: np.ndarray, mated: np.ndarray, gallery: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mate's score and rank of mated probes; the highest score of the others, with rank 0."""
+    probes = np.asarray(probes, dtype=np.float64)
+    mate = np.einsum("pd,pd->p", probes, np.asarray(gallery[column], np.float64)).astype(np.float32)
+    best, ranks = np.where(mated, mate, np.float32(-np.inf)), mated.astype(np.int64)
+    for start in range(0, len(gallery), SUBJECTS_PER_BLOCK):
+        part = np.asarray(gallery[start : start + SUBJECTS_PER_BLOCK], dtype=np.float64)
+        scores = (probes @ part.T).astype(np.float32)
+        inside = np.flatnonzero(mated & (column >= start) & (column < start + len(part)))
+        scores[inside, column[inside] - start] = -np.inf
+        ranks[mated] += np.count_nonzero(scores[mated] >= mate[mated, None], axis=1)
+        np.maximum(best, scores.max(axis=1), out=best, where=~mated)
+    return best, ranks
+
+
+def fnir_at_fpir(result: Search, fpir: float) -> OperatingPoint:
+    """The operating point of one gallery; FNIR is its `error`."""
+    return operating_point(result.hits, result.highest, fpir)
+
+
+def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
+    """FPIR, then FNIR in each gallery, then their mean, at log-spaced rates that every gallery supports."""
+    fpirs = curve_rates(min(len(result.highest) for result in searches))
+    columns = []
+    for result in searches:
+        hits = result.hits
+        columns.append([operating_point(hits, result.highest, fpir).error for fpir in fpirs])
+    return [
+        [float(fpir), *row, float(np.mean(row))] for fpir, row in zip(fpirs, zip(*columns, strict=True), strict=True)
+    ]
+
+
+def cmc_curve(searches: Sequence[Search], ranks: int = 50) -> list[list[float]]:
+    """Rank, then the share of mated probes found up to it in each gallery, then their mean."""
+    ranks = min(ranks, *(result.subjects for result in searches))
+    columns = [
+        np.cumsum(np.bincount(result.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(result.ranks)
+        for result in searches
+    ]
+    return [[rank, *map(float, row), float(np.mean(row))] for rank, row in enumerate(zip(*columns, strict=True), 1)]

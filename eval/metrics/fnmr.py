@@ -1,0 +1,128 @@
+"""1:1 verification: FNMR at FMR, EER, AUC, and the DET curve.
+
+    FMR(t) = share of impostor pairs that score >= t
+    FNMR(t) = share of genuine pairs that score < t
+    FNMR at FMR = f: FNMR(t) at the smallest t for which FMR(t) <= f
+
+`eval.metrics.operating_point` finds t.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point, rising
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The figures of 1:1 verification, as fractions.
+
+    Attributes:
+        points: FMR to threshold, false matches (`accepted`) and false non-matches (`rejected`).
+        eer: Equal error rate, see `equal_error`.
+        auc: Area under the ROC curve, see `area`.
+        genuine: Number of genuine pairs.
+        impostor: Number of impostor pairs.
+    """
+
+    points: dict[float, OperatingPoint]
+    eer: float
+    auc: float
+    genuine: int
+    impostor: int
+
+    @property
+    def fnmr(self) -> dict[float, float]:
+        """FMR to FNMR."""
+        return {fmr: point.error for fmr, point in self.points.items()}
+
+    @property
+    def thresholds(self) -> dict[float, float]:
+        """FMR to the threshold; scores at or above it match."""
+        return {fmr: point.threshold for fmr, point in self.points.items()}
+
+
+def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -> Verification:
+    """FNMR at each FMR, EER and AUC of similarity scores.
+
+    Args:
+        genuine: Scores of pairs of one person, [g], in any order and of any float type.
+        impostor: Scores of pairs of two people, [i].
+        fmrs: False match rates, each in [0, 1].
+
+    Raises:
+        InputError: No scores of a kind, NaN or infinite scores (naming the row), or a rate that is not in [0, 1].
+
+    Example:
+        >>> found = verification([.9, .3, .6], [.5, .1, .2, .4], fmrs=(.25, 0.))
+        >>> found.fnmr   # at .25 one impostor may pass: the threshold is just above .4
+        {0.25: 0.3333333333333333, 0.0: 0.3333333333333333}
+        >>> round(found.thresholds[.25], 6), found.points[.25].accepted, round(found.auc, 3)
+        (0.4, 1, 0.833)
+    """
+    genuine, impostor = rising(genuine, "genuine"), rising(impostor, "impostor")
+    if genuine.dtype != impostor.dtype:
+        genuine, impostor = genuine.astype(np.float64), impostor.astype(np.float64)
+    points = {fmr: operating_point(genuine, impostor, fmr) for fmr in check_rates(fmrs, "FMR")}
+    eer, _ = equal_error(genuine, impostor)
+    return Verification(points, eer, area(genuine, impostor), len(genuine), len(impostor))
+
+
+def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float]:
+    """EER and its threshold: where FMR and FNMR are nearest to each other, and half their sum there.
+
+    FMR falls and FNMR rises with the threshold, in steps, so they may pass each other without meeting; of the two
+    thresholds beside the crossing the one with the smaller difference counts, of equal ones the lower.
+
+    Args:
+        genuine: Scores in rising order.
+        impostor: The same, of the same float type.
+
+    Example:
+        >>> equal_error(np.float32([.2, .6, .7, .9]), np.float32([.1, .3, .5, .65]))[0]   # at .6: 1 of 4 and 1 of 4
+        0.25
+    """
+
+    def errors(threshold: np.floating[Any]) -> tuple[int, int]:
+        """False matches and false non-matches, each times the number of the others: so they compare as FMR and FNMR."""
+        passing = len(impostor) - int(np.searchsorted(impostor, threshold))
+        return passing * len(genuine), int(np.searchsorted(genuine, threshold)) * len(impostor)
+
+    def is_past_crossing(threshold: np.floating[Any]) -> bool:
+        """Whether FMR is below FNMR; both change just above a score."""
+        matches, misses = errors(threshold)
+        return matches < misses
+
+    counts = [bisect_left(scores, True, key=is_past_crossing) for scores in (genuine, impostor)]
+    low = max(scores[count - 1] for scores, count in zip((genuine, impostor), counts, strict=True) if count)
+    best = min(low, np.nextafter(low, low.dtype.type(np.inf)), key=lambda score: abs(np.subtract(*errors(score))))
+    return sum(errors(best)) / (2 * len(genuine) * len(impostor)), float(best)
+
+
+def area(genuine: np.ndarray, impostor: np.ndarray) -> float:
+    """Area under the ROC curve: how often a genuine score is above an impostor score, a tie counting half.
+
+    Args:
+        genuine: Scores in any order.
+        impostor: Scores in rising order.
+
+    Example:
+        >>> area(np.float32([.2, .5]), np.float32([.1, .2, .3, .4]))   # (1 + 1/2 + 4) of 8
+        0.6875
+    """
+    below = np.searchsorted(impostor, genuine, side="left").sum(dtype=np.int64)
+    upto = np.searchsorted(impostor, genuine, side="right").sum(dtype=np.int64)
+    return float((below + upto) / 2 / (len(genuine) * len(impostor)))
+
+
+def det_curve(genuine: np.ndarray, impostor: np.ndarray) -> list[tuple[float, float, float]]:
+    """(FMR, FNMR, threshold) at log-spaced rates; scores in rising order."""
+    rates = curve_rates(len(impostor))
+    points = [operating_point(genuine, impostor, rate) for rate in rates]
+    return [(float(f), p.error, p.threshold) for f, p in zip(rates, points, strict=True)]

@@ -1,0 +1,112 @@
+"""A protocol's faces to templates: which embedding each face has, its weight, and how templates were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.metrics.templates import Templates, pool
+from eval.protocols.matching import match_faces
+from eval.protocols.protocol import Protocol
+from eval.protocols.tables import read_table
+from facerec.pipeline.embeddings import UNIT_TOLERANCE, load_embeddings
+from facerec.pipeline.files import InputError, blocks, load_array, read_json
+
+POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
+
+
+def pool_protocol(files: Protocol, embeddings: Path, norm: str, detector_scores: Path | None) -> Templates:
+    """The templates of a protocol.
+
+    Args:
+        files: The protocol.
+        embeddings: Embedding folder, or a .npy file.
+        norm: ``removed`` or ``kept``: the length of a face's embedding.
+        detector_scores: File of the faces' weights, see `load_scores`.
+
+    Raises:
+        InputError: Another `norm`, embeddings or scores that do not fit the faces, or no readable face at all.
+    """
+    if norm not in ("removed", "kept"):
+        raise InputError(f"--norm {norm}; removed or kept")
+    weights = load_scores(detector_scores, len(files.faces.template)) if detector_scores else None
+    embedded = load_embeddings(embeddings)
+    vectors = embedded.embeddings
+    rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings)
+    if norm == "kept":
+        lengths = load_lengths(embeddings, len(vectors))[rows]
+        weights = lengths if weights is None else weights * lengths
+    templates = pool(vectors, rows, files.faces.template, files.faces.media, weights)
+    if templates.empty == len(templates.ids):
+        raise InputError(f"{embeddings}: every embedding of the protocol's faces is zero; nothing to compare")
+    return templates
+
+
+def template_options(files: Protocol, embeddings: Path, norm: str, detector_scores: Path | None) -> dict[str, Any]:
+    """How the templates were made; whether mirrored faces went in is known where we embedded them."""
+    meta = embeddings / "meta.json"
+    flip = read_json(meta).get("config", {}).get("flip") if meta.exists() else None
+    return {
+        "layout": files.layout,
+        "media": "mean of faces",
+        "template": "sum of media, unit length",
+        "norm": norm,
+        "detector_scores": detector_scores is not None,
+        "flip": flip,
+    }
+
+
+def load_lengths(path: Path, rows: int) -> np.ndarray:
+    """The lengths that embeddings had before they were normalised, float64 [n].
+
+    From ``norms.npy``, as ``facerec embed`` writes it; without it those of the embeddings as they are in the file.
+
+    Args:
+        path: Embedding folder, or a .npy file, of finite values.
+        rows: n.
+
+    Raises:
+        InputError: Every row has unit length and there is no ``norms.npy``; or one of another length or with values
+            that are no lengths.
+    """
+    noted = path / "norms.npy"
+    if path.is_dir() and noted.exists():
+        lengths = np.asarray(load_array(noted, kind="f", ndim=1), dtype=np.float64)
+        if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
+            raise InputError(f"{noted}: {len(lengths)} values for {rows} embeddings; expected a length for each")
+        return lengths
+    embeddings = load_array(path / "embeddings.npy" if path.is_dir() else path, kind="f", ndim=2)
+    lengths = np.concatenate([np.linalg.norm(block.astype(np.float64), axis=1) for block in blocks(embeddings)])
+    if np.all((np.abs(lengths - 1) < UNIT_TOLERANCE) | (lengths == 0)):
+        raise InputError(
+            f"{path}: --norm kept, but every embedding has unit length and there is no norms.npy beside them; give "
+            "embeddings as the recogniser makes them, or leave --norm out"
+        )
+    return lengths
+
+
+def load_scores(path: Path, faces: int) -> np.ndarray:
+    """Reads a detector's score for each face, float64 [n], in the order of the protocol's faces.
+
+    Args:
+        path: A .npy file of floats, or a text file of insightface's layout: name, ten coordinates, score.
+        faces: How many there must be.
+
+    Raises:
+        InputError: Missing or malformed, of another length, negative, NaN or infinite, or all 0.
+    """
+    if path.suffix == ".npy":
+        scores = np.asarray(load_array(path, kind="f", ndim=1), dtype=np.float64)
+    else:
+        columns = {"name": "string", **dict.fromkeys((*POINTS, "score"), "float64")}
+        scores = read_table(path, columns)["score"].to_numpy()
+    if len(scores) != faces:
+        raise InputError(f"{path}: {len(scores)} scores for {faces} faces of the protocol; one for each, in its order")
+    bad = np.flatnonzero(~np.isfinite(scores) | (scores < 0))
+    if bad.size:
+        raise InputError(f"{path}: score {scores[bad[0]]} of face {bad[0]}; scores are finite and not negative")
+    if not scores.any():
+        raise InputError(f"{path}: every score is 0, so that no face has weight")
+    return scores

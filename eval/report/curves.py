@@ -1,0 +1,55 @@
+"""The curves of an evaluation as CSV files and plots: DET (1:1), IET and CMC (1:N)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.metrics.fnir import cmc_curve
+from eval.protocols.evaluation import Evaluation
+from eval.report.intervals import Limits
+from eval.report.plots import plot_det, plot_iet
+from facerec.pipeline.files import write_table
+
+
+def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Limits | None = None) -> None:
+    """Writes det.csv and det.png.
+
+    Args:
+        out: The folder.
+        curve: Of `det_curve`.
+        limits: FMR to the interval of FNMR, if there are any.
+    """
+    names = [] if limits is None else ["fnmr_low", "fnmr_high"]
+    rows = [[*point, 1 - point[1], *_ends(limits, point[0])] for point in curve]
+    write_table(out / "det.csv", ["fmr", "fnmr", "threshold", "tar", *names], rows)
+    plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
+
+
+def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> None:
+    """Writes iet.csv and iet.png.
+
+    Args:
+        out: The folder.
+        curve: Of `iet_curve`.
+        galleries: Their names.
+        limits: FPIR to the interval of the mean FNIR, if there are any.
+    """
+    names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
+    rows = [[*point, *_ends(limits, point[0])] for point in curve]
+    write_table(out / "iet.csv", ["fpir", *(f"fnir_{name}" for name in galleries), "fnir_mean", *names], rows)
+    plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
+
+
+def write_cmc(out: Path, evaluation: Evaluation) -> None:
+    """Writes cmc.csv."""
+    searches = evaluation.identification.searches
+    write_table(out / "cmc.csv", ["rank", *evaluation.galleries, "mean"], cmc_curve(searches))
+
+
+def _ends(limits: Limits | None, rate: float) -> Sequence[float | str]:
+    return () if limits is None else limits.get(rate) or ("", "")
+
+
+def _band(limits: Limits | None) -> list[tuple[float, ...]]:
+    return [(rate, *ends) for rate, ends in sorted((limits or {}).items()) if ends]

@@ -1,0 +1,78 @@
+"""The content of ``metrics.json`` of a pair set such as LFW.
+
+Accuracy is the mean over the folds (Huang et al. 2007, protocol for View 2); see `facerec.pipeline.pair_accuracy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eval.bootstrap.impostor_bins import pair_weights
+from eval.bootstrap.resampling import CONFIDENCE, draw, interval, verification_samples
+from eval.metrics.pair_scores import PairScores
+from eval.protocols.pair_list import PairList
+from eval.report.figures import FEW, few_errors, verification_figures
+
+FMRS = ("1e-1", "1e-2", "1e-3")
+
+
+def pair_set_figures(
+    listed: PairList, scores: PairScores, right: np.ndarray, thresholds: Sequence[float]
+) -> dict[str, Any]:
+    """10-fold accuracy, FNMR at FMR, EER, AUC, and the counts behind each.
+
+    Args:
+        listed: The pairs.
+        scores: Of the pairs.
+        right: bool [p], and
+        thresholds: one a fold, both of `decide`.
+    """
+    folds = [right[listed.fold == index] for index in range(len(thresholds))]
+    accuracies = [float(np.mean(fold)) for fold in folds]
+    figures = verification_figures(scores, FMRS)
+    counts = {
+        "pairs": len(right),
+        "folds": len(folds),
+        "wrong": int(np.count_nonzero(~right)),
+        **figures.pop("counts"),
+    }
+    return {
+        "accuracy": float(np.mean(accuracies)),
+        "accuracy_std": float(np.std(accuracies)),
+        "folds": [
+            {"accuracy": accuracy, "threshold": threshold, "pairs": len(fold)}
+            for accuracy, threshold, fold in zip(accuracies, thresholds, folds, strict=True)
+        ],
+        **figures,
+        "few_errors": few_errors(counts) + (["accuracy"] if counts["wrong"] < FEW else []),
+        "counts": counts,
+    }
+
+
+def pair_set_intervals(
+    listed: PairList, scores: PairScores, right: np.ndarray, samples: int, seed: int
+) -> dict[str, Any]:
+    """Of FNMR, EER and AUC anew in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
+    one, two = listed.subjects.T
+    drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
+    genuine = listed.same
+    others = one[~genuine], two[~genuine]
+    fnmr, eer, auc = verification_samples(
+        scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, [float(f) for f in FMRS], drawn
+    )
+    weights = pair_weights(one, two, drawn)
+    total = weights.sum(axis=0)
+    accuracy = np.divide(right @ weights, total, out=np.full(len(total), np.nan), where=total > 0)
+    return {
+        "confidence": CONFIDENCE,
+        "samples": samples,
+        "seed": seed,
+        "over": "subjects" if listed.known else "pairs",
+        "accuracy": interval(accuracy),
+        "fnmr_at_fmr": {f: interval(row) for f, row in zip(FMRS, fnmr, strict=True)},
+        "eer": interval(eer),
+        "auc": interval(auc),
+    }

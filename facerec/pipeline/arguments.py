@@ -1,0 +1,46 @@
+"""Arguments of a stage as its annotations want them: strings as paths, numbers within their bounds."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from facerec.pipeline.files import InputError
+
+
+def typed_arguments(
+    signature: inspect.Signature, function: Callable[..., Any], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments, strings for paths as paths.
+
+    Args:
+        signature: Of the function.
+        function: Whose annotations say what is a path and which bounds a number has.
+        arguments: By name.
+
+    Raises:
+        InputError: A number beyond the bounds of its type.
+    """
+    hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    if any(isinstance(hint, str) for hint in hints.values()):
+        hints = typing.get_type_hints(function)
+    return {name: _typed(name, value, hints.get(name)) for name, value in arguments.items()}
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    kinds = [hint, *typing.get_args(hint)]
+    if not any(typing.get_origin(kind) is Literal for kind in kinds):
+        if isinstance(value, str) and Path in kinds:
+            return Path(value)
+        if isinstance(value, list) and list[Path] in kinds:
+            return [Path(item) for item in value]
+    for kind in kinds:
+        if value is not None and getattr(kind, "__module__", "") == "jsonargparse.typing":
+            try:
+                kind(value)
+            except ValueError as error:
+                raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+    return value

@@ -1,0 +1,158 @@
+"""What an input is: everything that a stage can read below a path, and the files elsewhere that are named there.
+
+An input has a *stamp* and a *hash*. The stamp is made of names, sizes, times and inodes, which takes seconds for ten
+million files. Where it is the same, so is the input. The hash is made of names, sizes and contents. Where the stamp
+differs, the hash decides, so that a copied folder is the same input. After `MOST_BYTES` further files count in the hash
+by their modification time instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from facerec.pipeline.files import InputError
+
+MOST_BYTES = 16 << 30
+HASH_BLOCK = 1 << 22
+NOT_COUNTED = ("meta.json", "tensorboard")
+"""Entries at the top of a folder that differ from run to run."""
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files of an input.
+
+    Attributes:
+        path: A file or a folder.
+        without: Paths that are no part of it: the output of the stage that reads it.
+        depth: How many lists of stores that name others are followed.
+    """
+
+    path: Path
+    without: Sequence[Path] = ()
+    depth: int = 3
+
+    @cached_property
+    def entries(self) -> dict[str, tuple[Path, os.stat_result | None]]:
+        """Path and status of every file, by its name; the status of a file that is named but missing is None.
+
+        Raises:
+            InputError: Nothing at the path.
+        """
+        if not self.path.exists():
+            raise InputError(f"{self.path}: no such file or folder")
+        found = dict(self._below()) if self.path.is_dir() else {"": self.path}
+        for name, file in list(found.items()):
+            if _refers(name or self.path.name):
+                found |= {f"{name} -> {other}": path for other, path in self._referred(file)}
+        return {name: (found[name], _status(found[name])) for name in sorted(found)}
+
+    @cached_property
+    def stamp(self) -> str:
+        """Of names, sizes, times (ns) and inodes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, (_, status) in self.entries.items():
+            seen = status and (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
+            digest.update(f"{name}\0{seen}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    @cached_property
+    def hash(self) -> str:
+        """Of names, sizes and contents, and of modification times once `MOST_BYTES` have been read."""
+        digest, left = hashlib.blake2b(digest_size=16), MOST_BYTES
+        for name, (path, status) in self.entries.items():
+            size = -1 if status is None else status.st_size
+            digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+            if status is None or not stat.S_ISREG(status.st_mode):
+                continue
+            left -= size
+            if left < 0:
+                digest.update(f"{status.st_mtime_ns}\0".encode())
+            else:
+                _add_contents(digest, path)
+        return digest.hexdigest()
+
+    def _referred(self, file: Path) -> Iterator[tuple[str, Path]]:
+        """The files that a file names, as they stand there. What cannot be read names nothing: the stage says so."""
+        kinds = {".tsv": _of_list, ".parquet": _of_index, ".txt": self._of_stores, ".onnx": _of_network}
+        try:
+            for name in kinds[file.suffix](file):
+                yield name, file.parent / name
+        except Exception:  # whatever a damaged file makes its reader raise
+            return
+
+    def _of_stores(self, file: Path) -> Iterator[str]:
+        for line in _of_list(file) if self.depth else ():
+            inner = InputFiles(file.parent / line, self.without, self.depth - 1)
+            yield from (os.path.relpath(path, file.parent) for path, _ in inner.entries.values())
+
+    def _below(self) -> Iterator[tuple[str, Path]]:
+        left_out = {os.path.realpath(path) for path in self.without}
+        pending, seen = [("", self.path)], {os.path.realpath(self.path)}
+        while pending:
+            prefix, folder = pending.pop()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = prefix + entry.name
+                    if name in NOT_COUNTED or entry.name.endswith(".partial"):
+                        continue
+                    if not _is_folder(entry):
+                        yield name, Path(entry.path)
+                    elif (real := os.path.realpath(entry.path)) not in left_out | seen:
+                        if entry.is_symlink():
+                            seen.add(real)  # a loop of links is followed once
+                        pending.append((f"{name}/", Path(entry.path)))
+
+
+def _refers(name: str) -> bool:
+    return name.endswith((".tsv", ".onnx")) or name.rpartition("/")[2] in ("index.parquet", "stores.txt")
+
+
+def _of_list(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        yield from (line.rstrip("\n").split("\t", 1)[0] for line in lines)
+
+
+def _of_index(file: Path) -> Iterator[str]:
+    import pyarrow.parquet as pq
+
+    yield from sorted(set(pq.read_table(file, columns=["shard"])["shard"].to_pylist()))
+
+
+def _of_network(file: Path) -> Iterator[str]:
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    graph = onnx.load(file, load_external_data=False).graph
+    for tensor in graph.initializer:
+        if uses_external_data(tensor):
+            yield from (item.value for item in tensor.external_data if item.key == "location")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _add_contents(digest: hashlib.blake2b, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(HASH_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        digest.update(f"\0{error.errno}\0".encode())

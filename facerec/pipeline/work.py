@@ -1,0 +1,124 @@
+"""What a stage was asked to do, as ``meta.json`` has it, and whether a folder holds that work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec.pipeline.files import InputError, read_json
+from facerec.pipeline.fingerprint import InputFiles
+
+
+def describe(command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path) -> dict[str, Any]:
+    """Command, configuration and inputs as JSON.
+
+    Args:
+        command: As in ``python -m``.
+        arguments: By name. A `Path`, or a list of these, is an input, see `InputFiles`.
+        incidental: Names that do not change the result.
+        out: Where the result goes. It is no part of an input. What was noted there is not hashed again.
+    """
+    inputs: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    known = _known_hashes(out)
+
+    def described(path: Path) -> dict[str, str]:
+        files = InputFiles(path, (out, partial_of(out)))
+        return {"path": str(path), "hash": known.get(files.stamp) or files.hash, "stamp": files.stamp}
+
+    for name, value in arguments.items():
+        if isinstance(value, Path):
+            inputs[name] = described(value)
+        elif isinstance(value, list) and value and all(isinstance(item, Path) for item in value):
+            inputs[name] = [described(item) for item in value]
+        elif name not in incidental:
+            config[name] = value
+    return {"command": command, "config": as_json(config), "inputs": inputs}
+
+
+def partial_of(out: Path) -> Path:
+    """The folder in which a stage works."""
+    return out.with_name(out.name + ".partial")
+
+
+def same_work(one: Any, other: Any) -> bool:
+    """Whether two descriptions are of the same work: of an input its contents count, not its place."""
+    return isinstance(one, dict) and not _differing(one, other)
+
+
+def _known_hashes(out: Path) -> dict[str, str]:
+    """The hashes of inputs by their stamps, as finished or begun work has noted them."""
+    known: dict[str, str] = {}
+    for note in (out / "meta.json", partial_of(out) / "work.json"):
+        try:
+            noted = read_json(note)["inputs"].values()
+            items = [item for value in noted for item in (value if isinstance(value, list) else [value])]
+            known |= {item["stamp"]: item["hash"] for item in items}
+        except (InputError, KeyError, TypeError, AttributeError):
+            continue
+    return known
+
+
+def is_done(out: Path, work: Mapping[str, Any]) -> bool:
+    """Whether a folder holds the work that is asked for.
+
+    Raises:
+        InputError: It holds other work, or other files.
+    """
+    if not out.is_dir() or not any(out.iterdir()):
+        return False
+    if not (out / "meta.json").exists():
+        raise InputError(f"{out}: a folder with other files in it; choose another --out or empty it")
+    there = read_json(out / "meta.json")
+    if not isinstance(there, dict):
+        raise InputError(f"{out / 'meta.json'}: not what a finished command writes; choose another --out")
+    differences = [
+        f"{name} {_short(_get(there, name))} there, {_short(_get(work, name))} asked"
+        for name in _differing(there, work)
+    ]
+    if differences:
+        raise InputError(
+            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
+            "choose another --out or delete the folder"
+        )
+    return True
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names of what differs between two descriptions."""
+    names = ["command", *sorted(_names(one) | _names(other))]
+    return [name for name in names if _identity(_get(one, name)) != _identity(_get(other, name))]
+
+
+def _names(work: Mapping[str, Any]) -> set[str]:
+    return {f"{part}.{name}" for part in ("config", "inputs") for name in _part(work, part)}
+
+
+def _get(work: Mapping[str, Any], name: str) -> Any:
+    part, _, key = name.partition(".")
+    return _part(work, part).get(key) if key else work.get(part)
+
+
+def _part(work: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = work.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _identity(value: Any) -> Any:
+    """What of a recorded value has to agree: of an input its hash, not its place."""
+    if isinstance(value, dict) and "hash" in value:
+        return value["hash"]
+    return [_identity(item) for item in value] if isinstance(value, list) else value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "hash" in value:
+        return f"{value.get('path')} ({str(value['hash'])[:8]})"
+    return json.dumps(value)
+
+
+def as_json(value: Any) -> Any:
+    """A value as it comes back from a JSON file."""
+    return json.loads(json.dumps(value, default=str))

@@ -1,0 +1,93 @@
+"""The folder ``OUT.partial`` in which a stage works."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+from pathlib import Path
+from typing import Any, TextIO
+
+from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.pipeline.work import partial_of, same_work
+
+logger = logging.getLogger(__name__)
+
+
+class Workplace:
+    """The folder in which a stage works: claimed by one run, and at the end renamed or removed."""
+
+    def __init__(self, out: Path, work: dict[str, Any], resumable: bool):
+        self.out, self.work, self.resumable = out, work, resumable
+        self.folder = partial_of(out)
+        self.note = self.folder / "work.json"
+        self.lock: TextIO | None = None
+        self.continued = False
+
+    @property
+    def claimed(self) -> bool:
+        """Whether this run has the folder."""
+        return self.lock is not None
+
+    def claim(self) -> bool:
+        """Locks the folder. If another run has it for the same work, waits until that has ended, and says False.
+
+        Raises:
+            InputError: Another run has it for other work, or a file stands in the way.
+        """
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{self.out}: a file stands where the output folder should be made; choose another --out")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = (self.folder / ".lock").open("w")
+        try:
+            # Not flock: worker processes would inherit it, and hold it for a while after their parent was killed.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            if not self._is_noted():
+                lock.close()
+                raise InputError(f"{self.folder}: another run is working there; wait or choose another --out") from None
+            logger.info("%s: another run is doing this; waiting for it", self.out)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            lock.close()
+            return False
+        if (self.out / "meta.json").exists() or not (self.folder / ".lock").exists():  # it has just been done
+            lock.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return False
+        self.lock = lock
+        return True
+
+    def __enter__(self) -> Path:
+        self.continued = self.resumable and self._is_noted()
+        if not self.continued:
+            self._clear()
+            write_json(self.note, self.work)
+        return self.folder
+
+    def _is_noted(self) -> bool:
+        try:
+            return same_work(read_json(self.note), self.work)
+        except InputError:  # none, or a damaged one: the work starts afresh
+            return False
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        assert self.lock is not None
+        if kind is None:
+            self.folder.rename(self.out)
+            remove_notes(self.out)
+        elif not self.resumable or (kind is InputError and not self.continued):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.close()
+
+    def _clear(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != ".lock":
+                entry.unlink()
+
+
+def remove_notes(out: Path) -> None:
+    """Removes what tells of work under way: only after the rename, so that a kill in between loses nothing."""
+    for name in ("work.json", ".lock"):
+        (out / name).unlink(missing_ok=True)

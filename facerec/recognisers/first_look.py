@@ -1,0 +1,67 @@
+"""A look at some faces of a store before all are embedded: whether they are crops, and the recogniser made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from facerec.pipeline.embeddings import normalize
+from facerec.recognisers.recogniser import Recogniser
+from facerec.stores.pixels import resized
+from facerec.stores.store import Store, UnreadableFace
+
+LOOKED_AT, COMPARED = 48, 16
+SQUARE = 1.25
+"""Longer sides of this many times the shorter one are no crop's."""
+FEW_SIZES = 8
+
+
+def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
+    """What a person should be told, a line each; nothing where all looks right.
+
+    Args:
+        store: Of which `LOOKED_AT` faces, evenly spaced, are read.
+        recogniser: Embeds `COMPARED` of them.
+    """
+    rows = np.unique(np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int))
+    faces = [face for row in rows if (face := _read(store, int(row))) is not None]
+    yield from _about_shapes(faces)
+    some = [resized(face, recogniser.input_size) for face in faces[:: max(1, len(faces) // COMPARED)]]
+    if len(some) > 2:
+        yield from _about_embeddings(np.stack(some), recogniser)
+
+
+def _about_shapes(faces: list[np.ndarray]) -> Iterator[str]:
+    sides = [face.shape[:2] for face in faces]
+    long = [side for side in sides if max(side) > SQUARE * min(side)]
+    if 2 * len(long) > len(sides):
+        height, width = long[0]
+        yield (
+            f"{len(long)} of {len(sides)} pictures looked at are far from square (e.g. {width}x{height}), as whole "
+            "photographs are; a recogniser wants aligned crops, which python -m facerec align makes"
+        )
+    elif len(set(sides)) > FEW_SIZES:
+        yield (
+            f"{len(sides)} pictures looked at have {len(set(sides))} sizes; a recogniser wants aligned crops, which "
+            "python -m facerec align makes"
+        )
+
+
+def _about_embeddings(faces: np.ndarray, recogniser: Recogniser) -> Iterator[str]:
+    """Two views of one face, the second mirrored, must be more alike than faces of different pictures."""
+    plain, mirrored = (normalize(recogniser.unnormalised(views, flip=False)) for views in (faces, faces[:, :, ::-1]))
+    same = float(np.mean(np.einsum("nd,nd->n", plain, mirrored)))
+    others = (plain @ plain.T)[~np.eye(len(plain), dtype=bool)]
+    if same <= float(np.mean(others)) + 1e-3:
+        yield (
+            f"two views of one picture (cosine {same:.3f}) are no more alike than two pictures ({others.mean():.3f}); "
+            "is this recogniser made for such input? see --mean, --std and --channels"
+        )
+
+
+def _read(store: Store, row: int) -> np.ndarray | None:
+    try:
+        return store.read(row)
+    except UnreadableFace:
+        return None

@@ -1,0 +1,58 @@
+"""What an ONNX recogniser wants of its input, told by the operators at the start of its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+
+CENTRE, SPREAD = 127.5, 127.5
+SUBTRACTS, SCALES, PASSES = {"Sub", "Add"}, {"Mul", "Div"}, {"Cast", "Identity", "Transpose"}
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """How pixels from 0 to 255 become a network's input: (value - mean) / std, channels in this order.
+
+    Attributes:
+        mean: None: 0 where the graph normalises by itself, else 127.5.
+        std: None: 1 where the graph normalises by itself, else 127.5.
+        channels: rgb, or bgr as some networks of other toolkits want.
+        output: Name of the output that is the embedding; None: the only one of more than one column.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    channels: Literal["rgb", "bgr"] = "rgb"
+    output: str | None = None
+
+    def decided(self, graph: onnx.GraphProto) -> tuple[float, float]:
+        """Mean and std, by the graph where they are not given."""
+        mean, std = (0.0, 1.0) if normalises(graph) else (CENTRE, SPREAD)
+        return mean if self.mean is None else self.mean, std if self.std is None else self.std
+
+
+def normalises(graph: onnx.GraphProto) -> bool:
+    """Whether a graph itself shifts and scales its input by constants, before any other layer.
+
+    A batch normalisation right at the input counts, too. What nodes are called does not matter.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    current = next(value.name for value in graph.input if value.name not in constants)
+    kinds: set[str] = set()
+    while len(users.get(current, [])) == 1:
+        node = users[current][0]
+        others = [name for name in node.input if name != current]
+        if node.op_type == "BatchNormalization":
+            return True
+        if node.op_type not in SUBTRACTS | SCALES | PASSES or not constants.issuperset(others):
+            break
+        kinds.add(node.op_type)
+        current = node.output[0]
+    return bool(kinds & SUBTRACTS) and bool(kinds & SCALES)

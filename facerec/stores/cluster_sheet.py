@@ -1,0 +1,98 @@
+"""A contact sheet of clusters: a row of faces each, with a frame around those of other people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facerec.pipeline.contact_sheet import contact_sheet
+from facerec.stores.pixels import resized
+from facerec.stores.store import Store, UnreadableFace
+
+TILE, GAP, FRAME, LEFT = 64, 4, 3, 92
+PAPER, INK, STRANGER, MISSING = 255, (60, 60, 60), (213, 94, 0), 225
+"""Colours, RGB or grey; the frame is vermilion of the Okabe-Ito palette, told apart also by the colour-blind."""
+
+
+def draw_clusters(
+    store: Store, cluster: np.ndarray, truth: np.ndarray | None, clusters: int, columns: int, seed: int
+) -> np.ndarray:
+    """Draws some clusters, large, middling and small, a row of faces each.
+
+    Args:
+        store: The faces.
+        cluster: int64 [n], -1 = none.
+        truth: Identities, int64 [n]; faces of other than a cluster's commonest identity get a frame.
+        clusters: How many; see `choose`.
+        columns: Most faces of a cluster.
+        seed: Draws clusters and faces.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+    """
+    generator = np.random.default_rng(seed)
+    rows, texts = [], []
+    for name in choose(cluster, clusters, generator):
+        members = np.flatnonzero(cluster == name)
+        shown = np.sort(generator.permutation(members)[:columns])
+        common, share = (None, "") if truth is None else _commonest(truth[members])
+        rows.append([_tile(store, row, truth is not None and truth[row] != common) for row in shown])
+        texts.append([f"{len(members)} faces", share])
+    sheet = contact_sheet(rows, columns, TILE, PAPER, GAP, LEFT)
+    for number, lines in enumerate(texts):
+        for line, text in enumerate(lines):
+            place = (4, GAP + number * (TILE + GAP) + 30 + 16 * line)
+            cv2.putText(sheet[:, :LEFT], text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, INK, 1, cv2.LINE_AA)
+    return sheet
+
+
+def choose(cluster: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Chooses clusters to show: a third the largest, a third around the median size, a third small ones of two or more.
+
+    Args:
+        cluster: int64 [n], -1 = none.
+        count: How many.
+        generator: Draws the small ones.
+
+    Returns:
+        int64 [<= count] cluster names, larger ones first.
+    """
+    names, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
+    order = np.lexsort((names, -sizes))
+    several = order[sizes[order] > 1] if np.any(sizes > 1) else order
+    if len(several) <= count:
+        return names[several]
+    large = -(-count // 3)
+    middle = (count - large + 1) // 2
+    start = max(large, min(len(several) // 2 - middle // 2, len(several) - middle))
+    rest = several[start + middle :]
+    small = np.sort(generator.permutation(len(rest))[: count - large - middle])
+    return names[np.concatenate([several[:large], several[start : start + middle], rest[small]])]
+
+
+def _commonest(identities: np.ndarray) -> tuple[int, str]:
+    """The commonest of some identities, -1 if none is known, and a text that says how many faces have it."""
+    known = identities[identities >= 0]
+    common = int(np.bincount(known).argmax()) if known.size else -1
+    return common, f"{np.mean(identities == common):.0%} one person"
+
+
+def _tile(store: Store, row: int, framed: bool) -> np.ndarray:
+    try:
+        tile = resized(store.read(row), TILE).copy()
+    except UnreadableFace:
+        tile = np.full((TILE, TILE, 3), MISSING, np.uint8)
+    if framed:
+        cv2.rectangle(tile, (1, 1), (TILE - 2, TILE - 2), STRANGER, FRAME)
+    return tile
+
+
+def write_png(out: Path, picture: np.ndarray) -> None:
+    """Writes uint8 RGB [height, width, 3] through a temporary file, so that the file is whole or absent."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    temporary = out.with_name(out.name + ".partial")
+    temporary.write_bytes(encoded.tobytes())
+    temporary.replace(out)

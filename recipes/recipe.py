@@ -1,0 +1,151 @@
+"""A recipe's YAML: its own section, and one section for each command, which becomes a file that the command reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from facerec.pipeline.files import InputError, read_json, read_yaml
+
+Mode = Literal["joint", "two-heads", "pseudo", "finetune"]
+Overlap = Literal["", "drop", "merge", "keep"]
+BACKEND = re.compile(r"\w+")
+Sections = Mapping[str, Mapping[str, Any]]
+
+WORK = {  # of each section: the folders that are made with it
+    "corpus": ["corpus"],
+    "train": ["rows/*/model"],
+    "embed": ["embeddings/*", "rows/*/test"],
+    "knn": ["knn"],
+    "tune": ["rows/*/tuned"],
+    "cluster": ["rows/*/clusters"],
+    "pseudolabel": ["rows/*/pseudo"],
+    "ijb": ["rows/*/ijb"],
+    "compare": ["report"],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The section ``recipe``.
+
+    Attributes:
+        corpus: The command that makes the corpus.
+        teacher: A recogniser, a model's folder or an ONNX file; "" is the one trained on the labelled faces.
+        tune_on: The part of the corpus whose embeddings backends are tuned on and rules calibrated with.
+        test_faces: A face store; "" is the corpus's.
+        protocol: A folder in the layout of IJB-C; "" is the corpus's.
+        backends: A row each.
+        jobs: Rows worked on at once.
+        mode: How students are trained.
+        overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
+    """
+
+    corpus: Literal["synth", "split"] = "synth"
+    teacher: str = ""
+    tune_on: Literal["labelled", "validation"] = "labelled"
+    test_faces: str = ""
+    protocol: str = ""
+    backends: list[str] = dataclasses.field(default_factory=list)
+    jobs: int = 1
+    mode: Mode = "joint"
+    overlap: Overlap = ""
+
+
+def load_recipe(file: Path) -> tuple[Settings, Sections]:
+    """Reads the YAML.
+
+    Returns:
+        The section ``recipe``, and the section of every command, empty where it is missing.
+
+    Raises:
+        InputError: Not YAML, an unknown section, or in ``recipe`` an unknown setting or one of another type or choice.
+    """
+    try:
+        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: {' '.join(str(error).split())}") from None
+    names = ["recipe", *WORK]
+    if not isinstance(sections, dict):
+        raise InputError(f"{file}: expected sections, one of {', '.join(names)}")
+    _check_names(file, sections, names, "section")
+    for name, section in sections.items():
+        if not isinstance(section or {}, dict):
+            raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
+    return _settings(file, sections.get("recipe") or {}), {name: sections.get(name) or {} for name in WORK}
+
+
+def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
+    kinds = typing.get_type_hints(Settings)
+    _check_names(file, section, kinds, "setting of recipe")
+    for name, value in section.items():
+        if expected := _expected(value, kinds[name]):
+            raise InputError(f"{file}: {name} of section recipe is {_said(value)}; expected {expected}")
+    return Settings(**section)
+
+
+def _expected(value: Any, kind: Any) -> str:
+    """What a setting's value should have been; "" if it is that."""
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        return "" if value in choices else f"one of {', '.join(choice or repr(choice) for choice in choices)}"
+    if kind is int:
+        return "" if type(value) is int and value > 0 else "a whole number from 1"
+    if kind is str:
+        return "" if isinstance(value, str) else "text"
+    is_names = isinstance(value, list) and all(isinstance(each, str) and BACKEND.fullmatch(each) for each in value)
+    return "" if is_names else "a list of backends, as [hilander, kmeans]"
+
+
+def _check_names(file: Path, found: Mapping[str, Any], allowed: Iterable[str], what: str) -> None:
+    if unknown := [name for name in found if name not in allowed]:
+        raise InputError(f"{file}: unknown {what} {', '.join(map(repr, unknown))}; there are {', '.join(allowed)}")
+
+
+def write_sections(sections: Sections, out: Path) -> None:
+    """Writes ``OUT/config/SECTION.yaml``, each whole or not at all, unless it says the same already.
+
+    Raises:
+        InputError: There is finished work that was made with other settings.
+    """
+    changed = {name: section for name, section in sections.items() if _there(out, name) != section}
+    differences = [text for name, section in changed.items() for text in _differences(out, name, section)]
+    if differences:
+        raise InputError(
+            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
+            "choose another --out or delete the folders with that work"
+        )
+    (out / "config").mkdir(exist_ok=True)
+    for name, section in changed.items():
+        temporary = out / "config" / f".{name}.yaml"
+        temporary.write_text(yaml.safe_dump(dict(section), sort_keys=False), encoding="utf-8")
+        temporary.replace(out / "config" / f"{name}.yaml")
+
+
+def _there(out: Path, name: str) -> dict[str, Any] | None:
+    """A section as an earlier run wrote it, or None."""
+    file = out / "config" / f"{name}.yaml"
+    return read_yaml(file) if file.is_file() else None
+
+
+def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str]:
+    """The settings of a section that differ and that finished work depends on: not those for workers or devices."""
+    there = _there(out, name)
+    if there is None:  # the stages compare what they find
+        return
+    notes = sorted(note for pattern in WORK[name] for note in out.glob(f"{pattern}/meta.json"))
+    recorded = {setting for note in notes for setting in read_json(note).get("config", {})}
+    for setting in dict.fromkeys([*there, *asked]):
+        if setting in recorded and there.get(setting) != asked.get(setting):
+            yield f"{name}.{setting} {_said(there.get(setting))} there, {_said(asked.get(setting))} asked"
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value, default=str)

@@ -1,0 +1,155 @@
+"""The command ``pseudolabel``: what it writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustering.__main__ import COMMANDS
+from clustering.commands.pseudolabel import pseudolabel
+from clustering.review.decisions import labels_hash
+from eval.clusters import scores
+from facerec.pipeline.command_line import run
+from facerec.pipeline.embeddings import save_embeddings
+
+
+def command(*arguments: object) -> int:
+    return run("clustering", COMMANDS, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def mixed(tmp_path, blobs) -> tuple[Path, np.ndarray]:
+    """A folder with embeddings, and clusters of them in which every third identity is with its neighbour."""
+    embeddings, truth = blobs(identities=18, faces=12, dimension=32, spread=0.55)
+    np.save(tmp_path / "clusters.npy", np.where(truth % 3 == 2, truth - 1, truth))
+    np.save(tmp_path / "truth.npy", truth)
+    save_embeddings(tmp_path, embeddings, labels=truth)
+    return tmp_path, truth
+
+
+def test_default_rules_mend_clusters_and_nothing_that_is_whole(mixed):
+    folder, truth = mixed
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder / "embeddings.npy",
+                      truth=folder / "truth.npy")  # fmt: skip
+    labels, summary = np.load(out / "labels.npy"), json.loads((out / "summary.json").read_text())
+    used = labels >= 0
+    assert used.mean() > 0.9
+    assert scores(truth[used], labels[used])["purity"] > 0.99
+    assert [record["rule"] for record in summary["rules"]] == ["split", "merge", "outliers", "min_size"]
+    assert summary["rules"][0]["purity"][0] == pytest.approx(2 / 3)
+    assert summary["weights"] == "similarity"
+    weights = np.load(out / "weights.npy")
+    assert weights.dtype == np.float32
+    assert weights[used].mean() > 0.9
+    assert np.all(weights[~used] == 0)
+    whole = pseudolabel(folder / "truth.npy", folder / "whole", embeddings=folder / "embeddings.npy",
+                        calibration=folder)  # fmt: skip
+    kept = np.load(whole / "labels.npy")
+    np.testing.assert_array_equal(kept[kept >= 0], truth[kept >= 0])
+    assert np.mean(kept >= 0) > 0.9
+
+
+def test_what_a_person_decided_comes_before_the_rules(mixed):
+    folder, truth = mixed
+    clusters = np.load(folder / "clusters.npy")
+    (folder / "decisions.json").write_text(json.dumps({
+        "clustering": labels_hash(clusters),
+        "decisions": [{"action": "keep", "cluster": 1}, {"action": "drop", "cluster": 0}],
+    }))  # fmt: skip
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder / "embeddings.npy",
+                      decisions=folder / "decisions.json")  # fmt: skip
+    labels, weights = np.load(out / "labels.npy"), np.load(out / "weights.npy")
+    assert np.all(labels[truth == 0] == -1)
+    assert len(np.unique(labels[clusters == 1])) == 1  # two identities, but kept
+    np.testing.assert_array_equal(weights[clusters == 1], 1)
+    assert labels[clusters == 1][0] not in labels[clusters != 1]
+    others = (truth > 2) & (labels >= 0)
+    assert scores(truth[others], labels[others])["purity"] > 0.99
+    np.save(folder / "others.npy", clusters[::-1])
+    assert command("pseudolabel", "--clusters", folder / "others.npy", "--decisions", folder / "decisions.json",
+                   "--out", folder / "none") == 2  # fmt: skip
+
+
+def test_rules_can_be_chosen_and_left_out(mixed):
+    folder, truth = mixed
+    np.save(folder / "confidence.npy", np.linspace(0, 1, len(truth), dtype=np.float32))
+    assert command("pseudolabel", "--clusters", folder / "clusters.npy", "--embeddings", folder, "--rules", "[split]",
+                   "--out", folder / "one") == 0  # fmt: skip
+    assert [x["rule"] for x in json.loads((folder / "one" / "summary.json").read_text())["rules"]] == [
+        "split",
+        "min_size",
+    ]
+    assert command("pseudolabel", "--clusters", folder / "clusters.npy", "--embeddings", folder, "--rules", "[]",
+                   "--duplicates", 0.999, "--max-size", 12, "--out", folder / "none") == 0  # fmt: skip
+    labels = np.load(folder / "none" / "labels.npy")
+    np.testing.assert_array_equal(labels >= 0, truth % 3 == 0)
+
+
+def test_weak_embeddings_lose_no_more_than_stated(tmp_path, blobs):
+    embeddings, truth = blobs(identities=30, faces=10, dimension=16, spread=1.2)
+    save_embeddings(tmp_path, embeddings, labels=truth)
+    for name, options, most in (("calibrated", {"calibration": tmp_path}, 0.3), ("estimated", {}, 0.5)):
+        out = pseudolabel(tmp_path / "labels.npy", tmp_path / name, rules=["outliers"], embeddings=tmp_path, **options)
+        records = json.loads((out / "summary.json").read_text())["rules"]
+        assert 0 < records[0]["dropped"] <= (most + 0.1) * len(truth)  # the mean moves between its two passes
+
+
+def test_summary_of_sizes_by_hand(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([4, 4, -1, 0, 2, 2, 2, 9]))
+    out = pseudolabel(tmp_path / "labels.npy", tmp_path / "out", min_size=2)
+    summary = json.loads((out / "summary.json").read_text())
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), [0, 0, -1, -1, 1, 1, 1, -1])
+    assert summary["dropped"] == {"unassigned": 1, "min_size": 2}
+    assert (summary["used"], summary["clusters"], summary["weights"]) == (5, 2, "confidence")
+    assert (summary["sizes"]["0"], summary["sizes"]["1"]) == (2, 3)
+
+
+def test_min_confidence_drops_before_sizes_count(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 1, 1]))
+    np.save(tmp_path / "confidence.npy", np.array([0.9, 0.4, 0.8, 0.5], np.float32))
+    out = pseudolabel(tmp_path, tmp_path / "out", min_confidence=0.5)
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), [-1, -1, 0, 0])
+
+
+BAD = [
+    ("--min-size 0", "min_size is 0"),
+    ("--max-size 1", "max_size is 1; it must be a number from 2"),
+    ("--min-confidence 2", "min_confidence is 2.0; it must be a number from 0 to 1"),
+    ("--rules [split]", "split: nothing to measure on; give the faces' embeddings with --embeddings"),
+    ("--duplicates 0.98", "--duplicates: nothing to measure on"),
+    ("--labelled {e}", "--labelled: nothing to measure on"),
+    ("--embeddings {e} --rules [divide]", "a rule is 'divide'; it must be one of split, merge, outliers"),
+    ("--embeddings {e} --overlap forget", "overlap is 'forget'; it must be one of drop, merge, keep"),
+    ("--embeddings {e} --false-match 5", "false_match is 5.0"),
+    ("--embeddings {t}/few.npy", "3 embeddings for 216 faces"),
+    ("--embeddings {t}/nan.npy", "NaN or infinite values"),
+    ("--embeddings {e} --knn {t}/none", "no such file"),
+    (
+        "--embeddings {e} --calibration {e}/embeddings.npy",
+        "no labels.npy beside the embeddings",
+    ),
+    ("--embeddings {e} --calibration {t}/narrow", "embeddings of length 2, the clustered ones of 32"),
+    ("--embeddings {e} --calibration {t}/one", "1 labelled people; at least 2 are needed"),
+    ("--truth {t}/few_labels.npy", "3 labels for 216 rows"),
+    ("--min-size 400", "no cluster of at least 400 faces is left; the largest had 24"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, tmp_path, capsys):
+    folder, truth = mixed
+    np.save(folder / "few.npy", np.eye(3, 32, dtype=np.float32))
+    np.save(folder / "few_labels.npy", np.arange(3))
+    np.save(folder / "nan.npy", np.full((len(truth), 2), np.nan, np.float32))
+    for name, size, labels in [("narrow", 2, [0, 1]), ("one", 32, [4, 4])]:
+        (folder / name).mkdir()
+        save_embeddings(folder / name, np.eye(2, size, dtype=np.float32), labels=np.array(labels))
+    words = [word.format(e=folder, t=folder) for word in options.split()]
+    assert command("pseudolabel", "--clusters", folder / "clusters.npy", "--out", folder / "bad", *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert not (folder / "bad").exists()
+    assert not (folder / "bad.partial").exists()

@@ -1,0 +1,31 @@
+"""Arrays and embedding sets as users give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustering.graph.knn_graph import KnnGraph
+from clustering.pseudolabels.inputs import known_people
+from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.files import InputError
+
+HERE = Path("labelled")
+
+
+@pytest.mark.parametrize("as_set", [True, False])
+def test_known_people_are_readable_faces_of_known_identity(as_set):
+    embeddings, labels = np.eye(5, dtype=np.float32), np.array([7, 7, -1, 3, 9])
+    embeddings[1] = 0
+    faces = EmbeddingSet(embeddings, None, labels, HERE) if as_set else (3 * embeddings, labels)
+    found = known_people("labelled", faces, KnnGraph.build(np.eye(5, dtype=np.float32), 1), 3)
+    np.testing.assert_array_equal(found.labels, [7, 3, 9])
+    np.testing.assert_array_equal(found.embeddings, embeddings[[0, 3, 4]])
+
+
+def test_refuses_no_people():
+    faces = np.eye(3, dtype=np.float32)
+    with pytest.raises(InputError, match="labelled: 0 labelled people; at least 3 are needed"):
+        known_people("x", EmbeddingSet(faces, None, np.full(3, -1), HERE), KnnGraph.build(faces, 1), 3)

@@ -1,0 +1,33 @@
+"""Two identities in one cluster are parted, and one identity is kept whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.graph.knn_graph import KnnGraph
+from clustering.pseudolabels.evidence import Evidence
+from clustering.pseudolabels.split import modes, split
+from eval.clusters import scores
+from facerec.pipeline.files import InputError
+
+
+def test_modes_settle_in_one_of_two_identities():
+    embeddings = np.repeat(np.eye(2, dtype=np.float32), [6, 4], axis=0)
+    found = modes(embeddings, np.zeros(10, np.int64))
+    assert found[:6].min() > 0.99
+    assert found[6:].max() < 0.2
+
+
+def test_split_parts_two_identities_and_keeps_one_whole(blobs):
+    embeddings, truth = blobs(identities=4, faces=12, spread=0.5)
+    evidence = Evidence(np.ones(48, np.float32), KnnGraph.build(embeddings, 10))
+    mixed = np.array([0, 0, 1, 2])[truth]
+    found = split(mixed, evidence, 0.6)
+    assert scores(truth, found)["bcubed_f"] == 1
+    np.testing.assert_array_equal(split(truth, evidence, 0.6), truth)
+
+
+def test_rules_without_a_graph_say_what_is_missing():
+    with pytest.raises(InputError, match="no embeddings; give --embeddings"):
+        split(np.zeros(3, np.int64), Evidence(np.ones(3, np.float32)), 0.5)

@@ -1,0 +1,228 @@
+"""The Python API: what somebody meets who imports `clustering`."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import logging
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clustering
+from clustering.backends.registry import BACKENDS, backend
+from clustering.commands.assign import assign
+from clustering.commands.cluster import cluster
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.tuning import Tuning
+from eval.clusters import scores
+from facerec.pipeline.files import InputError
+
+ROOT = Path(clustering.__file__).parent
+
+
+def angles(*degrees: float) -> np.ndarray:
+    """Float64 [n, 2]: unit vectors."""
+    return np.stack([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))], axis=1)
+
+
+def test_clusters_by_hand():
+    """Cosines: .985 at 10 degrees, .087 at 85."""
+    X = angles(0, 10, 95, 105, 200)
+    clusterer = clustering.Dbscan(min_similarity=0.9)
+    np.testing.assert_array_equal(clusterer.fit_predict(X), [0, 0, 1, 1, -1])
+    np.testing.assert_array_equal(clusterer.labels_, [0, 0, 1, 1, -1])
+    np.testing.assert_array_equal(clusterer.confidence_, np.array([1, 1, 1, 1, 0], np.float32))
+    np.testing.assert_array_equal(clusterer.hierarchy_.cut(0), clusterer.labels_)
+    np.testing.assert_array_equal(clusterer.predict(angles(5, 100, 300, 301, 150)), [0, 1, 2, 2, -1])
+    assert clusterer.labels_.dtype == np.int64
+
+
+def test_the_packaged_model_finds_people_of_another_recogniser(real):
+    X, truth = real("lfw112")
+    clusterer = clustering.HiLander.from_pretrained()
+    labels = clusterer.fit_predict(X)
+    assert scores(truth, labels)["pairwise_f"] > 0.9
+    levels = [clusterer.hierarchy_.cut(level).max() + 1 for level in range(len(clusterer.hierarchy_.levels))]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[-1] == labels.max() + 1 < levels[0] < len(X)
+    np.testing.assert_array_equal(clusterer.hierarchy_.cut(len(levels) - 1), labels)
+    assert 0.5 < clusterer.confidence_.mean() <= 1
+
+
+def test_without_arguments_it_is_the_packaged_model(blobs):
+    default, packaged = clustering.HiLander(), clustering.HiLander.from_pretrained()
+    plain, expected = ({k: v for k, v in each.get_params().items() if k != "model"} for each in (default, packaged))
+    assert plain == expected
+    X, _ = blobs(spread=0.8)
+    np.testing.assert_array_equal(default.fit_predict(X), packaged.fit_predict(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X.astype(np.float64),
+        lambda X: np.asfortranarray(X),
+        lambda X: 20 * X,
+        lambda X: X * np.geomspace(1e-9, 1e9, len(X))[:, None],
+        lambda X: X.tolist(),
+        lambda X: np.repeat(X, 2, axis=0)[::2],
+        lambda X: KnnGraph.build(X, 10),
+    ],
+    ids=["float64", "fortran", "longer", "all lengths", "lists", "strided", "graph"],
+)
+def test_arrays_of_any_type_length_and_order(change, blobs):
+    X, _ = blobs(spread=0.8)
+    expected = clustering.HiLander().fit_predict(X)
+    np.testing.assert_array_equal(clustering.HiLander().fit_predict(change(X)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, np.int8, np.uint8])
+def test_coarse_types_keep_the_clusters(dtype, blobs):
+    X, truth = blobs(identities=5, spread=0.1)
+    X = X + 1 if dtype == np.uint8 else X
+    found = clustering.HacAverage(0.98 if dtype == np.uint8 else 0.8).fit_predict((100 * X).astype(dtype))
+    np.testing.assert_array_equal(found, truth)
+
+
+def test_a_read_only_memory_map_stays_one_and_as_it_is(blobs, tmp_path):
+    X, truth = blobs(identities=5, spread=0.1)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    clusterer = clustering.Finch(0.7).fit(mapped)
+    np.testing.assert_array_equal(clusterer.labels_, truth)
+    assert np.shares_memory(clusterer.embeddings_, mapped)
+    np.testing.assert_array_equal(mapped, X)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_fewer_faces_than_neighbours(n):
+    X = angles(*np.linspace(0, 4, n))
+    for each in (clustering.Dbscan(min_samples=1), clustering.HiLander(), clustering.KMeans(), clustering.HacSingle()):
+        np.testing.assert_array_equal(each.fit_predict(X), 0)
+
+
+def test_a_zero_row_is_a_face_that_could_not_be_read():
+    X = angles(0, 1, 90, 91)
+    X[1] = 0
+    np.testing.assert_array_equal(clustering.Components(0.9).fit_predict(X), [0, -1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1, 0], [0, np.nan]], "embeddings: row 1 has NaN or infinite values"),
+        ([[1, 0], [0, 1], [-np.inf, 0]], "embeddings: row 2 has NaN or infinite values"),
+        ([1.0, 2.0], r"embeddings: float64 of shape \[2\]; expected numbers \[n, d\]"),
+        (np.zeros((0, 4)), r"embeddings: float64 of shape \[0, 4\]; expected at least one face"),
+        ([["a", "b"]], "embeddings: <U1 of shape"),
+    ],
+)
+def test_refused_arrays(X, message):
+    with pytest.raises(InputError, match=message):
+        clustering.Dbscan().fit(X)
+    with pytest.raises(InputError, match=message):
+        clustering.Dbscan().fit(angles(0, 1)).predict(X)
+    with pytest.raises(InputError, match=message):
+        clustering.KMeans.learn(X, np.zeros(len(X), int))
+
+
+def test_predict_needs_clusters_and_embeddings_of_their_length():
+    with pytest.raises(InputError, match="Dbscan has no clusters yet; call fit first"):
+        clustering.Dbscan().predict(angles(0))
+    with pytest.raises(InputError, match="embeddings of length 3, those that were fitted of 2"):
+        clustering.Dbscan().fit(angles(0, 1)).predict(np.eye(3))
+
+
+def test_the_commands_do_the_same(blobs, tmp_path):
+    X, _ = blobs(identities=20, spread=0.7)
+    np.save(tmp_path / "old.npy", X[::2])
+    np.save(tmp_path / "new.npy", X[1::2])
+    out = cluster("hilander", tmp_path / "old.npy", tmp_path / "clusters")
+    clusterer = clustering.load("hilander")
+    np.testing.assert_array_equal(clusterer.fit_predict(X[::2]), np.load(out / "labels.npy"))
+    np.testing.assert_array_equal(clusterer.confidence_, np.load(out / "confidence.npy"))
+    added = assign(out, tmp_path / "old.npy", tmp_path / "new.npy", tmp_path / "added")
+    np.testing.assert_array_equal(clusterer.predict(X[1::2]), np.load(added / "labels.npy"))
+
+
+def test_what_the_backend_warns_of_is_logged(monkeypatch, caplog, blobs):
+    monkeypatch.setattr("clustering.backends.hilander.hilander.mixed", lambda *_: True)
+    with caplog.at_level(logging.WARNING, "clustering"):
+        clustering.HiLander().fit(blobs()[0])
+    assert "the largest clusters are mixtures of people" in caplog.text
+
+
+def test_tuned_saved_and_loaded(blobs, tmp_path):
+    X, y = blobs(identities=14, faces=10, spread=0.5)
+    best = clustering.tune("dbscan", 3 * X, np.where(y == 0, -1, y), trials=9, seed=0)
+    assert isinstance(best, clustering.Dbscan)
+    assert isinstance(best.tuning_, Tuning)
+    rows = best.tuning_.trials
+    assert len(rows) == 9
+    assert best.tuning_.best["score"] >= 0.99 * max(row["score"] for row in rows) > rows[0]["score"]
+    best.save_pretrained(tmp_path / "a" / "tuned")
+    loaded = clustering.Dbscan.from_pretrained(str(tmp_path / "a" / "tuned"))
+    assert loaded.get_params() == best.get_params() == clustering.load("dbscan", tmp_path / "a/tuned").get_params()
+    with pytest.raises(InputError, match="not a model of finch; its first line must be 'backend: finch'"):
+        clustering.Finch.from_pretrained(tmp_path / "a" / "tuned")
+
+
+def test_networks_learn_from_arrays(blobs, tmp_path):
+    X, y = blobs(identities=6)
+    learned = clustering.GcnV.learn(X, y, seed=0, epochs=6, k=6)
+    labels = learned.fit_predict(X)
+    assert scores(y, labels)["bcubed_f"] > 0.6
+    learned.save_pretrained(tmp_path)
+    np.testing.assert_array_equal(clustering.GcnV.from_pretrained(tmp_path).fit_predict(X), labels)
+    with pytest.raises(InputError, match="gcn_v needs a model trained on labelled faces"):
+        clustering.GcnV.from_pretrained()
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 1], r"identities are int64 of shape \[2\] for 4 faces"),
+        ([0.0, 0, 1, 1], "identities are float64"),
+        ([-1] * 4, "no face that is readable and of known identity"),
+    ],
+)
+def test_refused_identities(y, message):
+    with pytest.raises(InputError, match=message):
+        clustering.KMeans.learn(np.eye(4), np.array(y))
+
+
+def test_what_is_learned_leaves_out_faces_of_unknown_identity():
+    assert clustering.KMeans.learn(np.eye(5), np.array([0, 0, 0, 1, -1])).faces_per_cluster == 2
+
+
+def test_names_are_all_there_and_found_by_help():
+    there = [name for name in clustering.__all__ if name != "PseudoLabeller" or pseudo_labeller()]
+    assert {backend(name) for name in BACKENDS} <= {getattr(clustering, name) for name in there}
+    assert set(clustering.__all__) <= set(dir(clustering))
+    text = pydoc.plain(pydoc.render_doc(clustering)) if pseudo_labeller() else clustering.__doc__
+    assert [name for name in there if name not in text] == []
+    with pytest.raises(AttributeError, match="module 'clustering' has no attribute 'HiLandr'; it has Aro, Components"):
+        _ = clustering.HiLandr
+
+
+def pseudo_labeller() -> bool:
+    return importlib.util.find_spec("clustering.pseudolabels.pseudo_labeller") is not None
+
+
+def test_type_checkers_see_the_same_names():
+    (block,) = (node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If))
+    named = {alias.asname for node in block.body for alias in node.names}
+    assert named | {"PseudoLabeller"} == set(clustering.__all__)
+    assert (ROOT / "py.typed").exists()
+
+
+def test_the_import_takes_nothing_with_it():
+    heavy = ["torch", "faiss", "sklearn", "matplotlib", "scipy", "numpy"]
+    code = f"import sys, clustering; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,195 @@
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from eval.metrics import fnir as module
+from eval.metrics import identification
+from eval.metrics.fnir import cmc_curve, fnir_at_fpir, iet_curve, search
+from facerec.pipeline.files import InputError
+
+SUBJECTS = np.array([10, 20, 30])
+RATES = st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5, 0.9, 1.0])
+
+
+def searched(scores, subjects, enrolled=SUBJECTS):
+    """A search whose score matrix is `scores`: the gallery is the identity matrix."""
+    return search(np.asarray(scores, float), np.asarray(subjects), np.eye(len(enrolled)), enrolled)
+
+
+def slow_fnir(scores, subjects, enrolled, fpir):
+    """Misses of the mated probes, by the definition, for the smallest threshold that is allowed."""
+    nonmated = [max(row) for row, subject in zip(scores, subjects, strict=True) if subject not in enrolled]
+    for above in [-np.inf, *sorted(nonmated)]:
+        if sum(score > above for score in nonmated) / len(nonmated) <= fpir:
+            break
+    missed = mated = 0
+    for row, subject in zip(scores, subjects, strict=True):
+        if subject in enrolled:
+            mate = list(enrolled).index(subject)
+            first = all(row[mate] > other for j, other in enumerate(row) if j != mate)
+            missed += not (first and row[mate] > above)
+            mated += 1
+    return missed / mated
+
+
+@st.composite
+def galleries(draw):
+    n = draw(st.integers(2, 15))
+    scores = draw(arrays(np.int64, (n, 3), elements=st.integers(-4, 4)))
+    subjects = [*draw(st.lists(st.sampled_from([5, 10, 20, 30, 99]), min_size=n - 2, max_size=n - 2)), 10, 99]
+    return scores, np.array(subjects)
+
+
+def test_by_hand():
+    scores = [
+        [0.9, 0.1, 0.0],  # mate 10 first with .9
+        [0.6, 0.5, 0.1],  # mate 20 second
+        [0.2, 0.7, 0.7],  # mate 30 ties with 20: second
+        [0.4, 0.1, 0.1],  # mate 10 first, with only .4
+        [0.3, 0.4, 0.1],  # not enrolled: at most .4
+        [0.8, 0.2, 0.1],  # not enrolled: at most .8
+    ]
+    found = searched(scores, [10, 20, 30, 10, 77, 88])
+    assert found.ranks.tolist() == [1, 2, 2, 1]
+    assert found.found_up_to(1) == 0.5
+    assert found.highest == pytest.approx([0.4, 0.8])
+    assert fnir_at_fpir(found, 1.0).rejected == 2  # ranks alone
+    point = fnir_at_fpir(found, 0.5)  # one may pass: just above .4
+    assert (point.accepted, point.rejected, point.supported) == (1, 3, True)
+    point = fnir_at_fpir(found, 0.1)  # above .8
+    assert (point.accepted, point.rejected, point.supported) == (0, 3, False)
+    assert [row[1:] for row in cmc_curve([found])] == [[0.5, 0.5], [1.0, 1.0], [1.0, 1.0]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(galleries(), RATES)
+def test_agrees_with_oracle(gallery, fpir):
+    scores, subjects = gallery
+    found = searched(scores, subjects)
+    assert fnir_at_fpir(found, fpir).rejected / len(found.ranks) == slow_fnir(scores, subjects, SUBJECTS, fpir)
+
+
+@settings(max_examples=40, deadline=None)
+@given(galleries(), RATES, st.randoms())
+def test_order_and_increasing_maps_do_not_matter(gallery, fpir, random):
+    scores, subjects = gallery
+    order = list(range(len(subjects)))
+    random.shuffle(order)
+    expected = fnir_at_fpir(searched(scores, subjects), fpir)
+    assert fnir_at_fpir(searched(scores[order], subjects[order]), fpir) == expected
+    mapped = fnir_at_fpir(searched(scores**3 + 2 * scores - 7, subjects), fpir)
+    assert (mapped.accepted, mapped.rejected) == (expected.accepted, expected.rejected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(galleries(), RATES, RATES)
+def test_more_false_positives_never_cost_mated_probes(gallery, one, other):
+    found = searched(*gallery)
+    assert fnir_at_fpir(found, min(one, other)).rejected >= fnir_at_fpir(found, max(one, other)).rejected
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    rng = np.random.default_rng(0)
+    probes, gallery = rng.standard_normal((200, 6)), rng.standard_normal((30, 6))
+    subjects = rng.integers(0, 60, 200)
+    whole = search(probes, subjects, gallery, np.arange(30))
+    monkeypatch.setattr(module, "PROBES_PER_BLOCK", 17)
+    monkeypatch.setattr(module, "SUBJECTS_PER_BLOCK", 7)
+    parts = search(probes, subjects, gallery, np.arange(30))
+    for name in ("mate_scores", "ranks", "highest"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_iet_curve_has_each_gallery_and_their_mean():
+    rng = np.random.default_rng(0)
+    searches = {name: searched(rng.random((80, 3)), rng.choice([10, 20, 99], 80)) for name in ("G1", "G2")}
+    curve = iet_curve(list(searches.values()))
+    assert curve[-1][0] == 1
+    for fpir, first, second, mean in curve:
+        assert first == fnir_at_fpir(searches["G1"], fpir).rejected / len(searches["G1"].ranks)
+        assert mean == pytest.approx((first + second) / 2)
+
+
+def unit(*rows):
+    return np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+# Two galleries of two people. Probe 1 is its mate, 2 is nearer to 1, 3 is its mate, 4 lies between 3 and 4, a tie.
+PROBES, WHO = np.array([[1.0, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]), [1, 2, 3, 4]
+GALLERIES = (np.eye(4)[:2], [1, 2]), (np.eye(4)[2:], [3, 4])
+
+
+def test_figures_of_arrays_by_hand():
+    """In each gallery one probe is found and one has rank 2; strangers score 0."""
+    found = identification(PROBES, WHO, *GALLERIES, fpirs=(0.5, 0.1))
+    assert found.fnir == {0.5: 0.5, 0.1: 0.5}
+    assert (found.rank(1), found.rank(2)) == (0.5, 1)
+    assert [point.threshold for point in found.points[0.1]] == pytest.approx([0, 0], abs=1e-6)
+    assert [point.accepted for point in found.points[0.1]] == [0, 0]  # both strangers tie at 0: none may pass
+    alone = identification(PROBES, WHO, GALLERIES[0], fpirs=(0.1,))
+    assert alone.fnir == {0.1: 0.5}
+
+
+def test_a_stranger_who_scores_high_costs_mated_probes():
+    """The stranger's .96 passes at FPIR 1 of 1; at 0 the threshold lies above it, and the mate's .8 is missed."""
+    probes, gallery = unit([0.8, 0.6], [0.96, 0.28], [0, 1.0]), (unit([1.0, 0], [0, 1.0]), [1, 2])
+    found = identification(probes, [1, 9, 2], gallery, fpirs=(0.0, 1.0))
+    assert found.fnir == {0.0: 0.5, 1.0: 0.0}
+    assert found.points[0.0][0].threshold == pytest.approx(0.96, abs=1e-6)
+
+
+def test_rows_of_one_subject_are_pooled():
+    """The sum of (1, 0) and (0, 1) at unit length: cosine .71 with either; the other subject has .6 with the probe."""
+    gallery = [[1.0, 0], [0.6, -0.8], [0, 1.0]], [5, 6, 5]
+    found = identification([[1.0, 0], [0, -1.0]], [5, 7], gallery, fpirs=(1.0,))
+    assert found.searches[0].mate_scores == pytest.approx(0.5**0.5)
+    assert found.searches[0].subjects == 2
+    assert found.rank(1) == 1
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_any_float_type_length_and_memory_order_will_do(kind):
+    rng = np.random.default_rng(0)
+    probes, subjects = rng.integers(-8, 8, (40, 6)) + 0.5, rng.integers(0, 12, 40)
+    gallery = rng.integers(-8, 8, (8, 6)) + 0.5, np.arange(8)
+    expected = identification(unit(*probes), subjects, (unit(*gallery[0]), gallery[1]))
+    others = np.asfortranarray(probes.astype(kind)), (gallery[0].astype(kind) * 2, gallery[1].astype(np.int32))
+    others[0].flags.writeable = False
+    found = identification(others[0], subjects, others[1])
+    assert found.fnir == expected.fnir
+    np.testing.assert_array_equal(found.searches[0].ranks, expected.searches[0].ranks)
+    np.testing.assert_allclose(found.searches[0].highest, expected.searches[0].highest, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("features", "subjects", "galleries", "message"),
+    [
+        (PROBES, WHO, (), "no gallery; give at least one"),
+        ([[1, np.nan]], [1], GALLERIES, "probes: row 0 has NaN or infinite values"),
+        (PROBES, WHO, (GALLERIES[0], ([[np.inf, 0]], [3])), "gallery 2: row 0 has NaN"),
+        (PROBES, WHO[:3], GALLERIES, r"probes: 4 rows, but subjects are int64 with shape \[3\]"),
+        (PROBES, [0.5, 1, 2, 3], GALLERIES, "probes: 4 rows, but subjects are float64"),
+        (PROBES[0], [1], GALLERIES, r"probes: float64 with shape \[4\]; expected numbers \[n, d\]"),
+        (PROBES, [1, 1, 2, 2], GALLERIES[:1], "gallery 1: no non-mated probe"),
+        (PROBES, [7, 7, 8, 9], GALLERIES[:1], "gallery 1: no mated probe"),
+        (PROBES[:, :2], WHO, GALLERIES, "gallery 1: rows of 4 numbers, but the probes have 2"),
+    ],
+)
+def test_features_that_cannot_be_used_are_refused(features, subjects, galleries, message):
+    with pytest.raises(InputError, match=message):
+        identification(features, subjects, *galleries)
+
+
+def test_rates_beyond_one_are_refused():
+    with pytest.raises(InputError, match=r"FPIR 2.0; a rate is in"):
+        identification(PROBES, WHO, *GALLERIES, fpirs=(2,))
+
+
+def test_examples_run():
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

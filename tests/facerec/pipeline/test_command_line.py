@@ -1,0 +1,117 @@
+"""What a program says when the operating system or a person ends it."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerec.pipeline.command_line import MOST_LETTERS, run
+from facerec.pipeline.files import InputError, new_array, write_table
+
+raised: list[BaseException] = []
+
+
+def fail(name: str = "") -> None:
+    """Raises what the test says."""
+    raise raised[-1]
+
+
+@pytest.fixture
+def ended(capsys):
+    """Runs a command that raises; status and what was said."""
+
+    def call(error: BaseException) -> tuple[int, str]:
+        raised.append(error)
+        status = run("prog", {"fail": f"{__name__}:fail"}, ["fail"])
+        return status, capsys.readouterr().err
+
+    sys.modules[__name__] = sys.modules.get(__name__) or sys.modules["test_command_line"]
+    return call
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "x: No space left on device; free some, and the same command goes on"),
+        (errno.EACCES, "x: Permission denied; check who may read and write there"),
+        (errno.EROFS, "x: Read-only file system; choose another --out"),
+        (errno.ENAMETOOLONG, "x: File name too long; give a shorter name"),
+        (errno.ELOOP, "x: Too many levels of symbolic links; a link leads to itself"),
+        (errno.ENOENT, "x: No such file or directory"),
+    ],
+)
+def test_errors_of_the_system_are_one_line(ended, number, text):
+    assert ended(OSError(number, os.strerror(number), "x")) == (2, f"prog: error: {text}\n")
+
+
+def test_long_texts_are_cut_in_the_middle(ended):
+    status, said = ended(InputError("begin " + "x" * 1000 + " end"))
+    assert status == 2
+    assert said.startswith("prog: error: begin x")
+    assert said.endswith("x end\n")
+    assert len(said) <= len("prog: error: \n") + MOST_LETTERS
+
+
+def test_a_name_that_an_output_cannot_hold(ended):
+    status, said = ended(UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"))
+    assert status == 2
+    assert "caf\\udce9': a name that is not UTF-8, which this output cannot hold; rename the file" in said
+
+
+def test_a_person_who_stops_it_gets_one_line(ended):
+    assert ended(KeyboardInterrupt()) == (130, "prog: stopped; the same command goes on\n")
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+from facerec.pipeline.command_line import run
+from facerec.pipeline.stage import stage
+
+@stage("toy wait")
+def wait(out: Path):
+    print("working", flush=True)
+    time.sleep(60)
+
+sys.exit(run("prog", {"wait": "__main__:wait"}, ["wait", "--out", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_stage_with_one_line_and_nothing_half_done(tmp_path, number, status):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"working\n"
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == status
+    assert said == b"prog: stopped; the same command goes on\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_arrays_have_their_room(tmp_path, monkeypatch):
+    array = new_array(tmp_path / "a.npy", np.float32, (1000, 8))
+    assert array.shape == (1000, 8)
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 32_000
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InputError, match="too little room for 0 MiB; free some, or choose another --out"):
+        new_array(tmp_path / "b.npy", np.float32, (1000, 8))
+    assert not (tmp_path / "b.npy").exists()
+
+
+def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path):
+    write_table(tmp_path / "t.csv", ["a"], [["=1+1"], ["+x"], ["-x"], ["@x"], [-1.5], ["plain"]])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["a", "'=1+1", "'+x", "'-x", "'@x", "-1.5", "plain"]

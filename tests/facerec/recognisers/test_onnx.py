@@ -1,0 +1,139 @@
+"""Recognisers in ONNX as other toolkits write them, each built here, and doubts about what they are given."""
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from facerec.pipeline.files import InputError
+from facerec.recognisers.first_look import doubts_about
+from facerec.recognisers.onnx import OnnxRecogniser
+from facerec.recognisers.onnx_graph import InputSettings
+from facerec.recognisers.recogniser import Recogniser
+from facerec.stores.open import open_store
+
+SIZE = 8
+WEIGHTS = np.random.default_rng(0).standard_normal((3 * SIZE * SIZE, 5)).astype(np.float32)
+FACES = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def network(path, before=(), kind=TensorProto.FLOAT, norm=False, constants_as_nodes=False):
+    """Faces, then (operator, constant) one after another, then a product with `WEIGHTS`."""
+    nodes, tensors, current = [], [], "data"
+    if kind != TensorProto.FLOAT:
+        nodes.append(helper.make_node("Cast", [current], ["cast"], name="x0", to=TensorProto.FLOAT))
+        current = "cast"
+    for number, (operator, value) in enumerate(before):
+        tensor = numpy_helper.from_array(np.array(value, np.float32), f"c{number}")
+        if constants_as_nodes:
+            nodes.append(helper.make_node("Constant", [], [f"c{number}"], value=tensor))
+        else:
+            tensors.append(tensor)
+        nodes.append(helper.make_node(operator, [current, f"c{number}"], [f"v{number}"], name=f"layer_{number}"))
+        current = f"v{number}"
+    tensors.append(numpy_helper.from_array(WEIGHTS, "w"))
+    nodes += [helper.make_node("Flatten", [current], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
+    outputs = [helper.make_tensor_value_info("e", TensorProto.FLOAT, ["n", 5])]
+    if norm:
+        nodes.append(helper.make_node("ReduceL2", ["e"], ["norm"], axes=[1], keepdims=1))
+        outputs.insert(0, helper.make_tensor_value_info("norm", TensorProto.FLOAT, ["n", 1]))
+    shape = ["n", 3, SIZE, SIZE]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("data", kind, shape)], outputs, tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def expected(faces, mean, std):
+    images = (faces.transpose(0, 3, 1, 2).astype(np.float64) - mean) / std
+    return images.reshape(len(faces), -1) @ WEIGHTS
+
+
+@pytest.mark.parametrize("constants_as_nodes", [False, True])
+@pytest.mark.parametrize(
+    ("before", "mean", "std"),
+    [
+        ((), 127.5, 127.5),
+        ([("Sub", 127.5), ("Mul", 1 / 128)], 127.5, 128),
+        ([("Sub", 127.5), ("Div", 128.0)], 127.5, 128),
+        ([("Mul", 1 / 128), ("Add", -1.0)], 128, 128),
+        ([("Mul", 2.0)], 127.5, 127.5 / 2),
+    ],
+)
+def test_normalisation_is_told_by_operators_whatever_their_names(tmp_path, before, mean, std, constants_as_nodes):
+    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", before, constants_as_nodes=constants_as_nodes))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, mean, std), rtol=1e-4, atol=1e-3)
+    assert (recogniser.input_size, recogniser.embedding_size) == (SIZE, 5)
+
+
+def test_mean_std_and_order_of_channels_as_given(tmp_path):
+    settings = InputSettings(mean=100.0, std=50.0, channels="bgr")
+    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx"), settings=settings)
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES[..., ::-1], 100, 50), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean", "std", "tolerance"), [(TensorProto.FLOAT16, 127.5, 127.5, 0.1), (TensorProto.UINT8, 0, 1, 0.1)]
+)
+def test_inputs_of_other_types(tmp_path, kind, mean, std, tolerance):
+    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", kind=kind))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, mean, std), rtol=1e-2, atol=tolerance)
+
+
+def test_an_embedding_and_its_norm(tmp_path):
+    path = network(tmp_path / "m.onnx", norm=True)
+    np.testing.assert_allclose(OnnxRecogniser(path)(FACES), expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
+    lengths = OnnxRecogniser(path, settings=InputSettings(output="norm"))(FACES)
+    np.testing.assert_allclose(lengths[:, 0], np.linalg.norm(expected(FACES, 127.5, 127.5), axis=1), rtol=1e-4)
+    with pytest.raises(InputError, match="no output 'fc1'; it has norm, e"):
+        OnnxRecogniser(path, settings=InputSettings(output="fc1"))
+
+
+def test_inputs_that_no_recogniser_has(tmp_path):
+    with pytest.raises(InputError, match=r"takes tensor.double.; a recogniser takes tensor.float."):
+        OnnxRecogniser(network(tmp_path / "m.onnx", kind=TensorProto.DOUBLE))
+
+
+class Fixed:
+    """A network whose embeddings are all alike, as those of one that is given a wrong input are."""
+
+    input_size, embedding_size = SIZE, 4
+
+    def __call__(self, faces):
+        return np.tile(np.float32([1, 2, 3, 4]), (len(faces), 1))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    def write(sizes):
+        random = np.random.default_rng(0)
+        for number, (height, width) in enumerate(sizes):
+            pattern = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / f"{number:03d}.png"), cv2.resize(pattern, (width, height)))
+        return open_store(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def recogniser(tmp_path_factory):
+    return Recogniser(OnnxRecogniser(network(tmp_path_factory.mktemp("onnx") / "m.onnx")))
+
+
+def test_crops_raise_no_doubts(pictures, recogniser):
+    assert list(doubts_about(pictures([(40, 40)] * 30), recogniser)) == []
+
+
+def test_whole_photographs_are_said(pictures, recogniser):
+    (doubt,) = doubts_about(pictures([(90, 67)] * 20 + [(40, 40)] * 10), recogniser)
+    assert doubt.startswith("20 of 30 pictures looked at are far from square (e.g. 67x90), as whole photographs are")
+
+
+def test_many_sizes_are_said(pictures, recogniser):
+    (doubt,) = doubts_about(pictures([(40 + number, 40 + number) for number in range(20)]), recogniser)
+    assert "20 pictures looked at have 20 sizes" in doubt
+
+
+def test_a_recogniser_that_tells_nothing_apart_is_said(pictures):
+    (doubt,) = doubts_about(pictures([(40, 40)] * 30), Recogniser(Fixed()))
+    assert doubt.startswith("two views of one picture (cosine 1.000) are no more alike than two pictures (1.000)")

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import torch
+
+import facerec
+from facerec.backbones import build
+from facerec.commands.embed import embed
+from facerec.commands.export import export
+from facerec.pipeline.files import InputError
+from facerec.recognisers.model_folder import save_model
+from facerec.stores.pixels import resized
+
+CONFIG = {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 16}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    model = tmp_path_factory.mktemp("recogniser") / "model"
+    model.mkdir()
+    torch.manual_seed(0)
+    network = build("mobilefacenet", 16, 32, 0.125)
+    network(torch.randn(16, 3, 32, 32))
+    save_model(model, network, CONFIG)
+    return model
+
+
+@pytest.fixture(scope="module", params=["folder", "onnx"])
+def model(request, folder):
+    return folder if request.param == "folder" else export(model=folder, out=folder.parent / "onnx") / "model.onnx"
+
+
+def pictures(*sizes):
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in sizes]
+
+
+def test_embed_gives_what_the_command_gives(tmp_path, make_faces, model):
+    faces = make_faces(tmp_path / "faces", identities=2, each=3)
+    store = facerec.open_store(faces)
+    for flip in (True, False):
+        out = embed(model=model, faces=faces, out=tmp_path / str(flip), flip=flip, batch_size=4, workers=0)
+        recogniser = facerec.Recogniser.from_pretrained(str(model), device="cpu")
+        found = recogniser.embed([store.read(row) for row in range(len(store))], flip=flip, batch_size=4)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, np.load(out / "embeddings.npy"))
+
+
+def test_sizes_and_lengths(model):
+    recogniser = facerec.Recogniser.from_pretrained(model)
+    assert (recogniser.input_size, recogniser.embedding_size) == (32, 16)
+    mixed = pictures((32, 32), (50, 40), (200, 120), (7, 9))
+    found = recogniser.embed(mixed)
+    assert found.shape == (4, 16)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    same = np.stack([resized(picture, 32) for picture in mixed])
+    np.testing.assert_allclose(recogniser.embed(same), found, atol=1e-6)
+    np.testing.assert_allclose(recogniser.embed(same, batch_size=3), found, atol=1e-6)
+    assert recogniser.embed([]).shape == (0, 16)
+
+
+def test_flip_is_the_sum_with_the_mirrored_face(model):
+    recogniser = facerec.Recogniser.from_pretrained(model)
+    faces = np.stack(pictures((32, 32), (32, 32)))
+    one, mirrored = (recogniser.unnormalised(x, flip=False) for x in (faces, faces[:, :, ::-1]))
+    assert abs(one - mirrored).max() > 1e-4
+    np.testing.assert_allclose(recogniser.unnormalised(faces), one + mirrored, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(recogniser.embed(faces), recogniser.embed(faces[:, :, ::-1]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (pictures((32, 32))[0], "one picture of shape .32, 32, 3.; give a list"),
+        (np.zeros((2, 32, 32, 3), np.float32), r"float32 \[32, 32, 3\] in row 0; expected uint8 RGB"),
+        (np.zeros((2, 32, 32), np.uint8), "one picture of shape .2, 32, 32.; give a list"),
+        ([*pictures((32, 32)), np.zeros((32, 32), np.uint8)], r"uint8 \[32, 32\] in row 1; expected"),
+        (np.zeros((1, 3, 32, 32), np.uint8), r"uint8 \[3, 32, 32\] in row 0; expected"),
+        (np.zeros((1, 0, 32, 3), np.uint8), r"uint8 \[0, 32, 3\] in row 0; expected"),
+    ],
+)
+def test_what_is_no_picture_is_refused(folder, images, message):
+    with pytest.raises(InputError, match=f"images: {message}"):
+        facerec.Recogniser.from_pretrained(folder).embed(images)
+
+
+def test_what_is_no_recogniser_is_refused(folder, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"not onnx")
+    for path, message in (
+        (tmp_path / "nowhere", "nowhere: no such model; give a folder made by facerec train, or an .onnx file"),
+        (tmp_path / "bad.onnx", "bad.onnx: not a readable ONNX network"),
+        (tmp_path, "config.yaml: no such file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            facerec.Recogniser.from_pretrained(path)
+    with pytest.raises(InputError, match="--device tpu; choose one of auto, cpu, cuda"):
+        facerec.Recogniser.from_pretrained(folder, device="tpu")
+    with pytest.raises(InputError, match="batch_size 0; at least 1"):
+        facerec.Recogniser.from_pretrained(folder).embed(pictures((32, 32)), batch_size=0)

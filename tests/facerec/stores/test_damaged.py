@@ -1,0 +1,118 @@
+"""Pictures that are damaged, entries that are no pictures, and names that no list can hold."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from facerec.commands.split import split
+from facerec.pipeline.files import InputError, load_keys, read_lines, write_lines
+from facerec.stores.open import open_store
+from facerec.stores.pixels import decode
+from facerec.stores.store import UnreadableFace
+
+
+@pytest.fixture(scope="module")
+def jpeg() -> bytes:
+    """A noisy picture of 112 x 112 pixels."""
+    pattern = np.random.default_rng(0).integers(0, 256, (14, 14, 3), dtype=np.uint8)
+    return cv2.imencode(".jpg", cv2.resize(pattern, (112, 112)))[1].tobytes()
+
+
+def write(path, content: bytes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_undamaged_pictures_are_what_opencv_makes_of_them(jpeg):
+    grey = cv2.imencode(".jpg", np.arange(64, dtype=np.uint8).reshape(8, 8))[1].tobytes()
+    for encoded in (jpeg, grey, cv2.imencode(".png", np.full((5, 7, 3), 9, np.uint8))[1].tobytes()):
+        expected = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+        np.testing.assert_array_equal(decode(encoded), expected)
+
+
+def test_a_jpeg_that_is_damaged_anywhere_is_no_face(jpeg):
+    half, middle = len(jpeg) // 2, len(jpeg) // 2 - 100
+    damaged = {
+        "second half zero": jpeg[:half] + bytes(len(jpeg) - half),
+        "cut": jpeg[:half],
+        "no end": jpeg[:-2],
+        "a hole": jpeg[:middle] + bytes(200) + jpeg[middle + 200 :],
+        "foreign bytes": jpeg[:middle] + b"\xff\xd9" * 100 + jpeg[middle + 200 :],
+    }
+    for name, encoded in damaged.items():
+        with pytest.raises(ValueError, match=r"\w"):
+            pytest.fail(f"{name}: {decode(encoded).shape}")
+
+
+def test_photographs_are_turned_as_their_exif_says():
+    picture = np.zeros((20, 40, 3), np.uint8)
+    picture[:, :20] = 255
+    plain = cv2.imencode(".jpg", picture)[1].tobytes()
+    turned = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)
+    exif = b"Exif\0\0" + turned
+    encoded = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
+    assert decode(plain).shape == (20, 40, 3)
+    assert decode(encoded).shape == (40, 20, 3)
+
+
+def test_more_pixels_than_the_bound_are_refused_before_they_are_decoded():
+    for suffix in (".png", ".jpg", ".bmp", ".webp"):
+        encoded = cv2.imencode(suffix, np.zeros((30, 40, 3), np.uint8))[1].tobytes()
+        assert decode(encoded, most_pixels=1200).shape == (30, 40, 3)
+        with pytest.raises(ValueError, match="40x30 pixels, more than"):
+            decode(encoded, most_pixels=1199)
+
+
+def test_entries_that_are_no_readable_files_are_unreadable_faces(tmp_path, jpeg):
+    write(tmp_path / "a" / "1.jpg", jpeg)
+    os.mkfifo(tmp_path / "a" / "2.jpg")
+    for name, target in (("3.jpg", tmp_path / "nowhere"), ("4.jpg", "/dev/zero"), ("5.jpg", tmp_path / "a" / "5.jpg")):
+        (tmp_path / "a" / name).symlink_to(target)
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    store = open_store(tmp_path)
+    assert store.keys == [f"a/{number}.jpg" for number in range(1, 6)]
+    assert store.read(0).shape == (112, 112, 3)
+    for row, reason in enumerate(("not a regular file", "No such file", "not a regular file", "Too many levels"), 1):
+        with pytest.raises(UnreadableFace, match=reason):
+            store.read(row)
+
+
+def test_files_left_out_are_counted_and_said(tmp_path, jpeg, caplog):
+    caplog.set_level("INFO")
+    for name in ("a.jpg", "b.jfif", "c.JPE", "d.heic", "e.txt", "f", "._a.jpg", ".DS_Store", "Thumbs.db"):
+        write(tmp_path / name, jpeg)
+    assert open_store(tmp_path).keys == ["a.jpg", "b.jfif", "c.JPE"]
+    assert "3 of 6 files are pictures; left out by their suffix: 1 .heic, 1 .txt, 1 no suffix" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["line\nfeed.jpg", "carriage\rreturn.jpg", "tab\tulator.jpg"])
+def test_names_that_no_list_can_hold_are_refused(tmp_path, jpeg, name):
+    write(tmp_path / name, jpeg)
+    with pytest.raises(InputError, match="has a tab or an end of line in it; rename the file"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["line\u2028separator", "form\x0cfeed", "next\x85line", os.fsdecode(b"caf\xe9"), "\ufeff"]
+)
+def test_other_names_survive_lists_and_splits(tmp_path, jpeg, name):
+    for person in "ab":
+        write(tmp_path / "faces" / person / f"{name}.jpg", jpeg)
+    out = split(tmp_path / "faces", tmp_path / "split", labelled=1)
+    for part in ("labelled", "unlabelled"):
+        store = open_store(out / part)
+        assert store.keys[0].endswith(f"{name}.jpg")
+        assert store.read(0).shape == (112, 112, 3)
+    write_lines(tmp_path / "keys.txt", [name, "second"])
+    assert load_keys(tmp_path / "keys.txt", 2)[1] == "second"
+
+
+def test_byte_order_marks_and_ends_of_lines_of_other_systems(tmp_path, jpeg):
+    write(tmp_path / "a.jpg", jpeg)
+    (tmp_path / "faces.tsv").write_bytes(b"\xef\xbb\xbfa.jpg\tx\r\na.jpeg\ty\r\n")
+    store = open_store(tmp_path / "faces.tsv")
+    assert store.keys == ["a.jpg", "a.jpeg"]
+    assert store.identities == ["x", "y"]
+    assert read_lines(tmp_path / "faces.tsv")[0] == "a.jpg\tx"

@@ -1,0 +1,121 @@
+"""A recipe's YAML: what is refused, and which file of it each command reads."""
+
+from pathlib import Path
+
+import pseudolabel
+import pytest
+import recipe
+import yaml
+
+from facerec.pipeline.files import InputError, write_json
+
+from .conftest import RECIPES, through_the_door
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    return config
+
+
+def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
+    config = written(tmp_path, 'recipe: {backends: [a, b], teacher: "x y.onnx"}\ntrain: {steps: 3}\n')
+    settings, sections = recipe.load_recipe(config)
+    recipe.write_sections(sections, tmp_path)
+    assert yaml.safe_load((tmp_path / "config" / "train.yaml").read_text()) == {"steps": 3}
+    assert yaml.safe_load((tmp_path / "config" / "knn.yaml").read_text()) == {}
+    assert settings == recipe.Settings(
+        corpus="synth", teacher="x y.onnx", tune_on="labelled", test_faces="", protocol="",
+        backends=["a", "b"], jobs=1, mode="joint", overlap="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trian: {}", "unknown section 'trian'"),
+        ("recipe: {techer: x}", "unknown setting of recipe 'techer'"),
+        ("- 1", "expected sections"),
+        ("a: [", "recipe: error:"),
+        ("train: 3", "section train is 3; expected settings"),
+        ('recipe: {jobs: "x[$(touch P)]=1"}', 'jobs of section recipe is "x[$(touch P)]=1"; expected a whole number'),
+        ("recipe: {jobs: 0}", "jobs of section recipe is 0; expected a whole number from 1"),
+        ("recipe: {jobs: true}", "jobs of section recipe is true"),
+        ("recipe: {teacher: }", "teacher of section recipe is null; expected text"),
+        ("recipe: {mode: both}", "expected one of joint, two-heads, pseudo, finetune"),
+        ("recipe: {overlap: join}", "expected one of '', drop, merge, keep"),
+        ("recipe: {corpus: train}", "expected one of synth, split"),
+        ("recipe: {tune_on: [labelled]}", "expected one of labelled, validation"),
+        ("recipe: {backends: hilander}", "expected a list of backends"),
+        ("recipe: {backends: [../a]}", "expected a list of backends"),
+    ],
+)
+def test_wrong_recipes_are_refused_in_one_line(call, tmp_path, monkeypatch, text, message):
+    config = written(tmp_path, text)
+    monkeypatch.chdir(tmp_path)
+    status, log = call(pseudolabel.main, "--config", config, "--out", tmp_path / "out")
+    assert status == 2
+    assert message in log
+    assert log.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_other_settings_are_written_until_work_depends_on_them(tmp_path):
+    def write(text: str) -> None:
+        recipe.write_sections(recipe.load_recipe(written(tmp_path, text))[1], tmp_path)
+
+    write("knn: {k: 10, device: cpu}")
+    write("knn: {k: 8, device: cpu}")
+    (tmp_path / "knn").mkdir()
+    write_json(tmp_path / "knn" / "meta.json", {"config": {"k": 8}})
+    write("knn: {k: 8, device: cuda}")
+    for text, message in (
+        ("knn: {k: 6}", "knn.k 8 there, 6 asked"),
+        ("train: {steps: 1}", "knn.k 8 there, null asked"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write(text)
+    assert yaml.safe_load((tmp_path / "config" / "knn.yaml").read_text()) == {"k": 8, "device": "cuda"}
+    assert yaml.safe_load((tmp_path / "config" / "train.yaml").read_text()) == {}
+
+
+@pytest.mark.parametrize("config", sorted((RECIPES / "conf").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_recipes_open_with_purpose_command_cost_and_result(config):
+    lines = config.read_text().splitlines()
+    for word in ("# Purpose:", "# Command:", "# Cost:", "# Result:"):
+        assert any(line.startswith(word) for line in lines), word
+    recipe.load_recipe(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stage", "11"], "--stage 11 is not one of 1 to 10"),
+        (["--mode", "both"], "--mode both is not one of joint, two-heads, pseudo, finetune"),
+        (["--overlap", "join"], "--overlap join is not one of drop, merge, keep"),
+        (["--out"], "--out needs a value"),
+        (["--colour", "red"], "unknown option --colour"),
+        (["--jobs", "0"], "--jobs 0 is not a number"),
+        (["--backends", "a,,b"], "--backends a,,b is not a list of names"),
+    ],
+)
+def test_wrong_options_of_the_recipe(call, arguments, message):
+    status, log = call(pseudolabel.main, *arguments)
+    assert status == 2
+    assert message in log
+    assert log.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("run_pseudolabel.sh", "--stop-stage M"), ("run_rounds.sh", "--patience P")]
+)
+def test_the_doors_hand_on_options_status_and_output(name, option):
+    done = through_the_door(name, "--help")
+    assert done.returncode == 0
+    assert f"recipes/{name} [--config FILE]" in done.stdout
+    assert option in done.stdout
+    assert done.stderr == ""
+    wrong = through_the_door(name, "--jobs", "2", "--colour", "dark red")
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"{name}: error: unknown option --colour (see --help)\n"
+    assert wrong.stdout == ""
