@@ -34,6 +34,7 @@ def cluster(
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
+            Without a model components, dbscan, hac_single and hdbscan tighten their thresholds likewise.
         knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
             chooses by itself.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.embeddings import readable_rows
 
-SAMPLE = 512
+SAMPLE, LARGE_SAMPLE = 512, 2048
 ONE_DEVIATION, TWO_DEVIATIONS = 0.1587, 0.0228
 LEAST_SPREAD = 0.02
 USUAL = 0.034
@@ -43,18 +43,18 @@ class CorpusScale:
 
     @classmethod
     def of(cls, graph: KnnGraph) -> CorpusScale:
-        """Measures a corpus on the pairs of `SAMPLE` faces and on every face's nearest neighbour.
+        """Measures a corpus on the pairs of some faces and on every face's nearest neighbour.
 
         Almost all pairs are of different people. So location and spread are the median and the distance from there
         down to the quantile that is one standard deviation lower in a normal distribution. With few people genuine
         pairs raise the median. Then two lower quantiles stand for both, if they put strangers more than one standard
         deviation below the median.
 
-        Up to a location of `TOLERATED` nothing counts as common. Beyond, strangers get the corrected cosine `USUAL`,
-        that of the recognisers that the packaged Hi-LANDER was trained on. But faces of one person are alike, too.
-        Their nearest neighbours stand out less: on real faces by 1.4 standard deviations (1.9 at most from 40 faces
-        on), against 2 to 7 with 200 faces of different people. Below `DISTINCT`, and in very small corpora, nothing
-        is corrected.
+        Up to a location of `TOLERATED` nothing counts as common. Beyond, `LARGE_SAMPLE` faces are measured, and
+        strangers get the corrected cosine `USUAL`, that of the recognisers that the packaged Hi-LANDER was trained
+        on. But faces of one person are alike, too. Their nearest neighbours stand out less: on real faces by 1.4
+        standard deviations (1.9 at most from 40 faces on), against 2 to 7 with 200 faces of different people. Below
+        `DISTINCT`, and in very small corpora, nothing is corrected.
 
         Args:
             graph: Of n faces.
@@ -62,19 +62,18 @@ class CorpusScale:
         Returns:
             The default scale where there are fewer than three faces.
         """
-        faces = sample(graph.embeddings)
+        faces = sample(graph.embeddings, SAMPLE)
         if len(faces) < FEWEST:
             return cls()
-        cosines = (faces @ faces.T)[~np.tri(len(faces), dtype=bool)]  # of all pairs
-        far, lower, median = (float(x) for x in np.quantile(cosines, [TWO_DEVIATIONS, ONE_DEVIATION, 0.5]))
-        strangers, deviation = min(2 * lower - far, median), lower - far
-        location = strangers if median - strangers > deviation else median
+        location, lower, strangers, deviation = levels_of_chance(faces)
         if strangers <= TOLERATED:
             return cls(min(location, HIGHEST), max(location - lower, LEAST_SPREAD))
-        nearest = float(np.median(graph.similarities[graph.valid[:, 0], 0]))
-        if len(faces) < FEWEST_CORRECTED or nearest - strangers < DISTINCT * deviation:
-            return cls(min(median, HIGHEST), max(median - lower, LEAST_SPREAD), alike=True)
-        common = min((strangers - USUAL) / (1 - USUAL), MOST)
+        location, lower, strangers, deviation = levels_of_chance(sample(graph.embeddings, LARGE_SAMPLE))
+        nearest = graph.similarities[graph.valid[:, 0], 0]
+        few = len(faces) < FEWEST_CORRECTED or not len(nearest)
+        if few or np.median(nearest) - strangers < DISTINCT * deviation:
+            return cls(min(location, HIGHEST), max(location - lower, LEAST_SPREAD), alike=True)
+        common = min(max(strangers - USUAL, 0.0) / (1 - USUAL), MOST)
         return cls(location, max(location - lower, LEAST_SPREAD * (1 - common)), common)
 
     def corrected(self, cosines: np.ndarray) -> np.ndarray:
@@ -101,8 +100,20 @@ class CorpusScale:
         return KnnGraph(graph.embeddings, graph.neighbors, similarities)
 
 
-def sample(embeddings: np.ndarray) -> np.ndarray:
-    """At most `SAMPLE` readable rows, chosen by digits of their own values: the same ones in any order of the rows."""
+def levels_of_chance(faces: np.ndarray) -> tuple[float, float, float, float]:
+    """Location, the quantile one deviation lower, and location and deviation of strangers by the lower tail.
+
+    Args:
+        faces: float32 [m, d], at least two, unit rows.
+    """
+    cosines = (faces @ faces.T)[~np.tri(len(faces), dtype=bool)]  # of all pairs
+    far, lower, median = (float(x) for x in np.quantile(cosines, [TWO_DEVIATIONS, ONE_DEVIATION, 0.5]))
+    strangers, deviation = min(2 * lower - far, median), lower - far
+    return strangers if median - strangers > deviation else median, lower, strangers, deviation
+
+
+def sample(embeddings: np.ndarray, most: int) -> np.ndarray:
+    """At most so many readable rows, chosen by digits of their own values: the same ones in any order of the rows."""
     digits = np.where(readable_rows(embeddings), embeddings[:, 0].astype(np.float64) * 1e4 % 1, np.inf)
-    rows = np.argsort(digits, kind="stable")[: min(SAMPLE, np.count_nonzero(np.isfinite(digits)))]
+    rows = np.argsort(digits, kind="stable")[: min(most, np.count_nonzero(np.isfinite(digits)))]
     return np.asarray(embeddings[rows])

@@ -32,13 +32,13 @@ def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
     largest, alone = int(sizes.max()), 1 - int(sizes[sizes > 1].sum()) / faces
     if scale.alike and largest > HEAP * faces:
         return (
-            f"one cluster holds {largest:,} of {faces:,} faces, and all faces are alike (median cosine "
-            f"{scale.location:.2f}): right for one person; if they are of many people, {TUNE}"
+            f"one cluster holds {largest:,} of {faces:,} faces, and all faces are alike: right for one person; "
+            f"if they are of many people, {TUNE}"
         )
     if largest > HEAP * faces:
         return f"one cluster holds {largest:,} of {faces:,} faces: unless one person has most of them, {TUNE}"
     if alone > MOSTLY_ALONE:
         return f"{alone:.0%} of the faces are alone or unassigned: unless most people have one face, {TUNE}"
     if mixed(graph, labels, tolerated=0):
-        return f"the largest clusters are mixtures of people: cut the hierarchy lower (see cut), or {TUNE}"
+        return f"the largest clusters are mixtures of people: take a stricter threshold or a lower level, or {TUNE}"
     return ""
