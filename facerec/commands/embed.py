@@ -20,6 +20,7 @@ from facerec.recognisers.first_look import doubts_about
 from facerec.recognisers.onnx_graph import InputSettings
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
+from facerec.stores.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -75,17 +76,19 @@ def embed(
     seconds = time.perf_counter() - started
     if not processes.is_main():
         return {}
+    speed = min(len(blocks) * batch_size, len(store)) / seconds
+    return {**_finish(out, store, begun), "dimension": recogniser.embedding_size, "faces_per_second": round(speed, 1)}
+
+
+def _finish(out: Path, store: Store, begun: EmbeddingFiles) -> dict[str, float]:
+    """Writes what stands beside the embeddings; gives the number of faces, and of those that were skipped."""
     skipped = begun.end()
     if len(skipped) == len(store):
         _, key, reason = skipped[0]
-        raise InputError(f"{faces}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
+        raise InputError(f"{store.path}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
     write_lines(out / "keys.txt", store.keys)
     labels = store.labels
     if labels is not None:
         np.save(out / "labels.npy", labels)
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
-    speed = min(len(blocks) * batch_size, len(store)) / seconds
-    return {
-        "faces": len(store), "skipped": len(skipped), "dimension": recogniser.embedding_size,
-        "faces_per_second": round(speed, 1),
-    }  # fmt: skip
+    return {"faces": len(store), "skipped": len(skipped)}
