@@ -66,6 +66,8 @@ class Workplace:
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
+        for unfinished in self.folder.glob(".tmp*"):  # of safetensors, left by a kill while it wrote
+            unfinished.unlink()
         return self.folder
 
     def _is_noted(self) -> bool:

@@ -367,3 +367,11 @@ def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp
     for name in ("size", "least"):
         with pytest.raises(InputError, match=f"--{name}: 0 does not conform to restriction v>0"):
             bounded(tmp_path / "other", **{name: 0})
+
+
+def test_what_a_kill_while_writing_left_is_gone_when_the_work_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        resume(tmp_path / "out", steps=2)
+    (tmp_path / "out.partial" / ".tmpAbC123").write_text("half a checkpoint")
+    resume(tmp_path / "out", steps=2)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["meta.json", "steps.txt"]
