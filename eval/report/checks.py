@@ -13,8 +13,9 @@ FPIRS = ("1e-1", "1e-2")
 
 def is_report(metrics: Mapping[str, Any], counts: Mapping[str, Any]) -> bool:
     """Whether this is ``metrics.json`` of ``eval ijb`` and its counts."""
-    points, galleries = counts.get("verification"), counts.get("identification")
-    rates = [metrics.get(name) for name in ("fnmr_at_fmr", "fnir_at_fpir")]
+    points: Any = counts.get("verification")
+    galleries: Any = counts.get("identification")
+    rates: list[Any] = [metrics.get(name) for name in ("fnmr_at_fmr", "fnir_at_fpir")]
     few = metrics.get("few_errors", [])
     if not all(isinstance(part, dict) for part in (points, galleries, *rates, metrics.get("intervals", {}))):
         return False
