@@ -4,6 +4,7 @@ The commands come from the programs' own lists and their paths from the annotati
 name but what a path is a path of.
 """
 
+import functools
 import importlib
 import inspect
 import json
@@ -50,6 +51,7 @@ FACES = [("a0", 70, 1), ("a1", 70, 2), ("b0", 9, 3), ("c0", 12, 4), ("d0", 5, 5)
          ("pc", 55, 8), ("pd", 33, 9)]  # fmt: skip
 
 
+@functools.cache
 def signature(command: str) -> inspect.Signature:
     module, _, name = TARGETS[command].partition(":")
     return inspect.signature(getattr(importlib.import_module(module), name), eval_str=True)
@@ -276,13 +278,12 @@ SITUATIONS: dict[str, Callable[[Path, Path], object]] = {
     "pipe": lambda good, bad: os.mkfifo(bad),
     "pipes inside": pipes,
     "truncated": lambda good, bad: copied(good, bad, halve),
-    "empty files": lambda good, bad: copied(good, bad, lambda file: os.truncate(file, 0)),
     "a huge label": lambda good, bad: copied(good, bad, add_huge_label),
     "folders for files": lambda good, bad: copied(good, bad, lambda file: (file.unlink(), file.mkdir())),
 }
-USABLE = {("eval compare", "recipe"): ("empty", "file", "truncated", "empty files")}
+USABLE = {("eval compare", "recipe"): ("empty", "file", "truncated")}
 """Where a file of any contents is right."""
-MAY_DO = ("truncated", "empty files", "pipes inside", "folders for files", "a huge label")
+MAY_DO = ("truncated", "pipes inside", "folders for files", "a huge label")
 """Where a command may do with what is left, as `store`, which does not look into pictures."""
 
 
