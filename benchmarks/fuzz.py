@@ -12,6 +12,7 @@ the same for the same seed. The status is 1 if any failed.
 import argparse
 import logging
 import multiprocessing
+import os
 import random
 import re
 import resource
@@ -198,6 +199,8 @@ def _tries(name: str, work: Path, seed: int, first: int, pipe: Connection) -> No
     reader.make(good)
     reader.read(good)  # what is not damaged can be read; and libraries are there before memory is limited
     logging.disable()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what decoders print
+    os.dup2(2, 1)
     ran: list[str] = []
     sys.addaudithook(lambda event, _: ran.append(event) if event in FORBIDDEN else None)
     _limit_memory()

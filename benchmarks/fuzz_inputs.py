@@ -122,11 +122,21 @@ def make_report(folder: Path) -> None:
 
 
 def read_report(folder: Path) -> None:
-    from eval.commands.compare import compare
+    _compare(folder / "report")
+
+
+def _compare(folder: Path) -> None:
+    from eval.report.comparison import tabulate
+    from eval.report.page import page
+    from eval.report.runs import load_runs
+    from eval.report.tables import write_tables
 
     out = folder.with_name("compared")
-    shutil.rmtree(out, ignore_errors=True)
-    compare([folder / "report"], out)
+    out.mkdir(exist_ok=True)
+    table = tabulate(load_runs([folder]))
+    write_tables(table, out)
+    page(table, {"det": "", "iet": ""}, None, "title")
+    shutil.rmtree(out)
 
 
 def make_scores(folder: Path) -> None:
@@ -140,11 +150,7 @@ def make_scores(folder: Path) -> None:
 
 
 def read_scores(folder: Path) -> None:
-    from eval.commands.compare import compare
-
-    out = folder.with_name("compared")
-    shutil.rmtree(out, ignore_errors=True)
-    compare([folder], out)
+    _compare(folder)
 
 
 def make_notes(folder: Path) -> None:

@@ -4,6 +4,7 @@ The commands come from the programs' own lists and their paths from the annotati
 name but what a path is a path of.
 """
 
+import functools
 import importlib
 import inspect
 import json
@@ -50,6 +51,7 @@ FACES = [("a0", 70, 1), ("a1", 70, 2), ("b0", 9, 3), ("c0", 12, 4), ("d0", 5, 5)
          ("pc", 55, 8), ("pd", 33, 9)]  # fmt: skip
 
 
+@functools.cache
 def signature(command: str) -> inspect.Signature:
     module, _, name = TARGETS[command].partition(":")
     return inspect.signature(getattr(importlib.import_module(module), name), eval_str=True)
@@ -249,6 +251,13 @@ def add_mark(file: Path) -> None:
         file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
 
 
+def add_huge_label(file: Path) -> None:
+    if file.name == "labels.npy":
+        labels = np.load(file)
+        labels[0] = 2**40
+        np.save(file, labels)
+
+
 def pipes(good: Path, bad: Path) -> Path:
     """A pipe for every file that there is: nobody writes into it."""
     names = [path.relative_to(good) for path in good.rglob("*") if path.is_file()] if good.is_dir() else [Path()]
@@ -269,12 +278,12 @@ SITUATIONS: dict[str, Callable[[Path, Path], object]] = {
     "pipe": lambda good, bad: os.mkfifo(bad),
     "pipes inside": pipes,
     "truncated": lambda good, bad: copied(good, bad, halve),
-    "empty files": lambda good, bad: copied(good, bad, lambda file: os.truncate(file, 0)),
+    "a huge label": lambda good, bad: copied(good, bad, add_huge_label),
     "folders for files": lambda good, bad: copied(good, bad, lambda file: (file.unlink(), file.mkdir())),
 }
-USABLE = {("eval compare", "recipe"): ("empty", "file", "truncated", "empty files")}
+USABLE = {("eval compare", "recipe"): ("empty", "file", "truncated")}
 """Where a file of any contents is right."""
-MAY_DO = ("truncated", "empty files", "pipes inside", "folders for files")
+MAY_DO = ("truncated", "pipes inside", "folders for files", "a huge label")
 """Where a command may do with what is left, as `store`, which does not look into pictures."""
 
 
@@ -309,6 +318,8 @@ class as_nobody:  # noqa: N801 (a context)
 def test_inputs(tmp_path, inputs, call, command, name):
     wrong = []
     for number, (situation, make) in enumerate(SITUATIONS.items()):
+        if situation in USABLE.get((command, name), ()) or (situation == "a huge label" and command in NOT_RUN):
+            continue
         out = tmp_path / f"out {number}"
         given = arguments(command, inputs, out, name)
         out.mkdir()
@@ -322,8 +333,7 @@ def test_inputs(tmp_path, inputs, call, command, name):
                 called = call(command, given)
         else:
             called = call(command, given)
-        usable = situation in USABLE.get((command, name), ()) or situation in MAY_DO
-        if found := None if usable and called.status == 0 else complaint(called):
+        if found := None if situation in MAY_DO and called.status == 0 else complaint(called):
             wrong.append(f"{situation}: {found}")
         elif called.status != 0 and (left := sorted(path.name for path in out.iterdir())):
             wrong.append(f"{situation}: left {left}")

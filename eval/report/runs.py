@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from eval.report.checks import SAME_TEST, is_meta, is_number, is_report
 from facerec.pipeline.files import InputError, load_array, read_json
 
 BOUNDS = ("labelled", "supervised")
 STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
 SCORES = {"pairwise_f", "bcubed_f", "nmi", "purity", "clusters", "identities", "assigned"}
-SAME_TEST = ("faces", "templates", "genuine_pairs", "impostor_pairs", "probes")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
     metrics = read_json(report / "metrics.json")
     counts = metrics.get("counts") if isinstance(metrics, dict) else None
-    if not isinstance(counts, dict) or not {*SAME_TEST, "verification", "identification"} <= counts.keys():
+    if not isinstance(counts, dict) or not is_report(metrics, counts):
         raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
     bare = report == folder
     sheet = folder / "sheet.png"
@@ -127,13 +127,17 @@ def _read_scores(path: Path) -> dict[str, float] | None:
     if not path.exists():
         return None
     scores = read_json(path)
-    if not isinstance(scores, dict) or SCORES - scores.keys():
+    if not isinstance(scores, dict) or not all(is_number(scores.get(name)) for name in SCORES):
         raise InputError(f"{path}: not written by `python -m eval clusters`")
     return scores
 
 
 def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    return {name: read_json(path / "meta.json") for name, path in folders.items() if (path / "meta.json").exists()}
+    metas = {name: read_json(path / "meta.json") for name, path in folders.items() if (path / "meta.json").exists()}
+    for name, meta in metas.items():
+        if not is_meta(meta):
+            raise InputError(f"{folders[name] / 'meta.json'}: not what a finished command writes; run it again")
+    return metas
 
 
 def _read_intervals(report: Path, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -159,5 +163,5 @@ def _read_curve(path: Path, columns: Sequence[str]) -> list[Any]:
         return [tuple(map(float, line)) for line in lines if "" not in line]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a curve with columns {' and '.join(columns)} ({error!r})") from None

@@ -55,6 +55,7 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
             raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
         raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
     if not isinstance(array, np.ndarray):
+        array.close()
         raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
     if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
         wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)

@@ -92,7 +92,8 @@ class InputFiles:
             return
 
     def _of_stores(self, file: Path) -> Iterator[str]:
-        for line in _of_list(file) if self.depth else ():
+        lines = {os.path.realpath(file.parent / line): line for line in _of_list(file)} if self.depth else {}
+        for line in lines.values():
             inner = InputFiles(file.parent / line, self.without, self.depth - 1)
             yield from (os.path.relpath(path, file.parent) for path, _ in inner.entries.values())
 

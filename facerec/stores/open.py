@@ -13,8 +13,8 @@ from facerec.stores.shards import open_shards
 from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
 from facerec.stores.union import ORDER, UnionStore
 
-MOST_LISTS = 4
-"""Lists of stores in each other. The fingerprint of an input follows as many."""
+MOST_LISTS, MOST_STORES = 4, 100_000
+"""Lists of stores in each other, of which the fingerprint of an input follows as many; and stores in all of them."""
 
 
 def open_store(path: str | Path) -> Store:
@@ -45,13 +45,14 @@ def open_store(path: str | Path) -> Store:
     )
 
 
-def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionStore:
+def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: list[int] | None = None) -> UnionStore:
     """Opens the stores of a list.
 
     Args:
         path: The union's, for messages.
         file: The list.
         inside: The lists that this one stands in.
+        opened: How many stores they have together, as the one item of a list, which this one adds to.
 
     Raises:
         InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in
@@ -67,7 +68,14 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{file}: {twice!r} stands there more than once; give one of them another name, after a tab")
-    stores = [_open_part(file.parent / fields[0], inside) for fields in lines]
+    opened = [0] if opened is None else opened
+    opened[0] += len(lines)
+    if opened[0] > MOST_STORES:
+        raise InputError(f"{inside[0]}: more than {MOST_STORES:,} stores with those of the lists in it; name fewer")
+    try:
+        stores = [_open_part(file.parent / fields[0], inside, opened) for fields in lines]
+    except OSError as error:
+        raise InputError(f"{file}: {str(error.filename)[:80]}: {error.strerror}") from None
     order = None
     if (file.parent / ORDER).exists():
         order = np.asarray(load_array(file.parent / ORDER, kind="iu", ndim=1), np.int64)
@@ -77,10 +85,10 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = ()) -> UnionSt
     return UnionStore(path, stores, names, order)
 
 
-def _open_part(path: Path, inside: tuple[Path, ...]) -> Store:
+def _open_part(path: Path, inside: tuple[Path, ...], opened: list[int]) -> Store:
     file = path if path.name == STORES else path / STORES
     if not file.is_file():
         return open_store(path)
     if file.resolve() in inside:
         raise InputError(f"{inside[-1]}: {path} leads back to {file}; a list of stores cannot have itself in it")
-    return open_union(path, file, inside)
+    return open_union(path, file, inside, opened)

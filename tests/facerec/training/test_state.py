@@ -1,4 +1,5 @@
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -172,3 +173,13 @@ def test_weights_to_begin_with_are_those_of_a_model_of_the_same_network(tmp_path
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
     with pytest.raises(InputError, match="width 0.125 there; give --width 0.125"):
         load_weights(tmp_path / "model", other, CONFIG | {"width": 0.25})
+
+
+@pytest.mark.parametrize("progress", ["[1]", "3", '"x"', '{"step": "x"}', "[" * 100_000, '{"step": 3}', "{}"])
+def test_progress_of_another_type_is_refused(tmp_path, progress):
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    file = tmp_path / "state.safetensors"
+    safetensors.torch.save_file({"model.weight": torch.ones(2, 4)}, file, metadata={"progress": progress})
+    with pytest.raises(InputError, match=r"state\.safetensors: "):
+        load_states(file, model, optimizer, False)
