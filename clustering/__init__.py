@@ -19,8 +19,9 @@ backends work on and return. `PseudoLabeller` makes labels and weights for train
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from facerec.pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
     from clustering.backends.aro import Aro as Aro
@@ -71,15 +72,4 @@ _HOMES = {
     "tune": "learning.tuning",
 }
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    """Imports what is asked for, so that `import clustering` takes no time and no torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(import_module(f"{__name__}.{module}"), attribute or name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -32,7 +32,7 @@ class Clustering:
             sense; 0 for unassigned faces, 1 for all others where the backend has no opinion.
         levels: The hierarchy, finest first: named arrays a level (always ``labels`` of the n faces), or nothing.
         notes: What the backend found out about these faces and the summary should say.
-        warning: What whoever uses the clusters should be told, in one line; or nothing.
+        warning: What the user should be told, in one line; or nothing.
     """
 
     labels: np.ndarray

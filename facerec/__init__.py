@@ -9,32 +9,23 @@ The names below are imported when they are first used, as PyTorch and OpenCV tak
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from facerec.pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from facerec.alignment.crop import align_face
-    from facerec.alignment.detector import Detector
-    from facerec.pipeline.files import InputError
-    from facerec.recognisers.recogniser import Recogniser
-    from facerec.stores.open import open_store
+    from facerec.alignment.crop import align_face as align_face
+    from facerec.alignment.detector import Detector as Detector
+    from facerec.pipeline.files import InputError as InputError
+    from facerec.recognisers.recogniser import Recogniser as Recogniser
+    from facerec.stores.open import open_store as open_store
 
-__all__ = ["Detector", "InputError", "Recogniser", "align_face", "open_store"]
-
-_MODULES = {
-    "Detector": "facerec.alignment.detector",
-    "InputError": "facerec.pipeline.files",
-    "Recogniser": "facerec.recognisers.recogniser",
-    "align_face": "facerec.alignment.crop",
-    "open_store": "facerec.stores.open",
+_HOMES = {
+    "Detector": "alignment.detector",
+    "InputError": "pipeline.files",
+    "Recogniser": "recognisers.recogniser",
+    "align_face": "alignment.crop",
+    "open_store": "stores.open",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -23,13 +23,14 @@ def tune(
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 
-    Each trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces: all, a
-    heavy-tailed share of them, and simulated ones with hundreds of faces per identity or with many more identities, so
-    that what is chosen holds beyond the labelled set's own distribution, and none of them falls apart. Of the trials
-    that are nearly as good as the best, one of the strictest is chosen. The first trial is the default; half of the
-    others are of all kinds, a quarter are near the best so far, and a quarter near what would be chosen by then. A
-    backend that learns is trained on half the identities, scored on the rest, and trained again on all in the same way,
-    takes the chosen settings; how far its confidence can be trusted is measured on the rest, too.
+    A trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces: all of them, a
+    heavy-tailed share, and simulated ones with larger or many more identities. So what is chosen holds for corpora of
+    other shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen. The first trial is
+    the default. Half of the others are spread over all settings. A quarter is near the best trial so far, and a quarter
+    near the one that would be chosen by then.
+
+    A backend that learns is trained on half the identities and scored on the rest. With the chosen settings it is
+    trained again on all. How far its confidence can be trusted is measured on the rest, too.
 
     Args:
         backend: The backend, see cluster.

@@ -85,11 +85,11 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Of the trials that are nearly as good as the best, the one than which three quarters have no higher precision.
+    """Of the trials that are nearly as good as the best, the one at the upper quartile of precision.
 
-    Unlabelled faces are of more people than labelled ones, so that strangers are joined there at thresholds that part
-    all people here. The score falls slowly towards stricter settings and at once towards looser ones; the strictest of
-    all may be strict by chance.
+    Unlabelled faces are of more people than labelled ones. So strangers are joined there at thresholds that separate
+    all people here. The score falls slowly towards stricter settings and at once towards looser ones. The strictest
+    trial of all may be an outlier.
     """
     least = CHOICE.near_best * best_of(results)["score"]
     near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])

@@ -13,30 +13,23 @@ Example:
     1.0
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from facerec.pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from eval.clusters.agreement import scores
-    from eval.clusters.calibration import calibration_error, in_majority, reliability
-    from eval.clusters.identities import details
+    from eval.clusters.agreement import scores as scores
+    from eval.clusters.calibration import calibration_error as calibration_error
+    from eval.clusters.calibration import in_majority as in_majority
+    from eval.clusters.calibration import reliability as reliability
+    from eval.clusters.identities import details as details
 
-__all__ = ["calibration_error", "details", "in_majority", "reliability", "scores"]
-_MODULES = {
+_HOMES = {
     "scores": "agreement",
     "details": "identities",
     "in_majority": "calibration",
     "reliability": "calibration",
     "calibration_error": "calibration",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Imports what is asked for, and nothing before."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -15,22 +15,16 @@ Example:
     {0.25: 0.3333333333333333}
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from facerec.pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from eval.metrics.fnir import Identification, identification
-    from eval.metrics.fnmr import Verification, verification
+    from eval.metrics.fnir import Identification as Identification
+    from eval.metrics.fnir import identification as identification
+    from eval.metrics.fnmr import Verification as Verification
+    from eval.metrics.fnmr import verification as verification
 
-__all__ = ["Identification", "Verification", "identification", "verification"]
-
-
-def __getattr__(name: str) -> Any:
-    """Imports what is asked for, and nothing before."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'fnmr' if name.lower() == 'verification' else 'fnir'}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+_HOMES = {"Identification": "fnir", "Verification": "fnmr", "identification": "fnir", "verification": "fnmr"}
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
