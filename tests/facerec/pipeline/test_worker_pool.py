@@ -1,8 +1,14 @@
+import importlib
 import os
+import sys
 
 import pytest
 
 from facerec.pipeline.worker_pool import spread
+
+# Worker processes import what they work on by its name, so it lies in a module on the path.
+TOY = '''
+import os
 
 
 class Multiplied:
@@ -10,31 +16,39 @@ class Multiplied:
 
     pickled = 0
 
-    def __init__(self, factor: int):
+    def __init__(self, factor):
         self.factor = factor
 
     def __reduce__(self):
         Multiplied.pickled += 1
         return Multiplied, (self.factor,)
 
-    def __call__(self, item: int) -> tuple[int, int, str]:
+    def __call__(self, item):
         return item * self.factor, os.getpid(), os.environ.get("TOY_PREPARED", "no")
 
 
-def prepare() -> None:
+def prepare():
     os.environ["TOY_PREPARED"] = "yes"
+'''
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    (tmp_path / "toy_of_the_worker_pool.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("toy_of_the_worker_pool")
+    monkeypatch.delitem(sys.modules, "toy_of_the_worker_pool")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_results_are_in_order(workers):
-    Multiplied.pickled = 0
-    done = list(spread(Multiplied(3), range(20), workers, prepare))
+def test_results_are_in_order(toy, workers):
+    done = list(spread(toy.Multiplied(3), range(20), workers, toy.prepare))
     assert [number for number, _, _ in done] == [3 * item for item in range(20)]
     processes = {process for _, process, _ in done}
     assert (os.getpid() in processes) == (workers == 1)
     assert {prepared for _, _, prepared in done} == {"no" if workers == 1 else "yes"}
-    assert Multiplied.pickled == (0 if workers == 1 else workers)
+    assert toy.Multiplied.pickled == (0 if workers == 1 else workers)
 
 
-def test_one_item_needs_no_process():
-    assert list(spread(Multiplied(3), [5], 4)) == [(15, os.getpid(), "no")]
+def test_one_item_needs_no_process(toy):
+    assert list(spread(toy.Multiplied(3), [5], 4)) == [(15, os.getpid(), "no")]
