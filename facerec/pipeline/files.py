@@ -34,6 +34,14 @@ def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
         yield array[start : start + rows]
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or leads to one; not if it is a link to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     """Maps a .npy file read-only, never unpickling.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, is_folder
 
 MOST_BYTES = 16 << 30
 HASH_BLOCK = 1 << 22
@@ -107,7 +107,7 @@ class InputFiles:
                     name = prefix + entry.name
                     if name in NOT_COUNTED or entry.name.endswith(".partial"):
                         continue
-                    if not _is_folder(entry):
+                    if not is_folder(entry):
                         yield name, Path(entry.path)
                     elif (real := os.path.realpath(entry.path)) not in left_out | seen:
                         if entry.is_symlink():
@@ -138,13 +138,6 @@ def _of_network(file: Path) -> Iterator[str]:
     for tensor in graph.initializer:
         if uses_external_data(tensor):
             yield from (item.value for item in tensor.external_data if item.key == "location")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from facerec.pipeline.files import InputError, read_lines, write_lines
+from facerec.pipeline.files import InputError, is_folder, read_lines, write_lines
 from facerec.stores.store import LIST, SUFFIXES, Store
 
 logger = logging.getLogger(__name__)
@@ -77,19 +77,12 @@ def _files(root: Path) -> Iterator[str]:
             for entry in entries:
                 if entry.name.startswith("._") or entry.name in NO_FILES:
                     continue
-                if not _is_folder(entry):
+                if not is_folder(entry):
                     yield prefix + entry.name
                 elif not entry.is_symlink() or (real := os.path.realpath(entry.path)) not in seen:
                     if entry.is_symlink():
                         seen.add(real)
                     pending.append((f"{prefix}{entry.name}/", entry.path))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def open_list(path: Path) -> FileStore:
