@@ -37,8 +37,9 @@ def load_weights(folder: Path, model: nn.Module) -> None:
                 "take both files from the same training"
             )
     if any(tensor.is_meta for tensor in model.parameters()):
-        model.to_empty(device="cpu")
-    model.load_state_dict(state)
+        model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    else:
+        model.load_state_dict(state)
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise InputError(f"{file}: NaN or infinite weights; train the model again")
 
