@@ -28,7 +28,7 @@ def test_learned_backends_learn_and_cluster_on_a_gpu(blobs, tmp_path, backend):
     first = clusterer.fit_predict(new)
     assert scores(truth, first)["bcubed_f"] > 0.8
     clusterer.save_pretrained(tmp_path / "model")
-    again = load(tmp_path / "model").fit_predict(new)
+    again = load(backend, tmp_path / "model").fit_predict(new)
     assert scores(first, again)["bcubed_f"] > 0.99
 
 

@@ -29,8 +29,9 @@ def cosines(a, b):
 
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.9999), ("bf16", 0.995)])
 def test_training_and_embedding_are_those_of_the_cpu(faces, tmp_path, precision, least):
+    slow = SMALL | {"learning_rate": 1e-4}  # Adam makes whole steps of gradients that rounding turns around
     models = {
-        device: train(faces=faces, out=tmp_path / device, device=device, precision=precision, steps=4, **SMALL)
+        device: train(faces=faces, out=tmp_path / device, device=device, precision=precision, steps=2, **slow)
         for device in ("cpu", "cuda")
     }
     for model in models.values():
