@@ -20,7 +20,11 @@ from facerec.pipeline.stage import stage
 logger = logging.getLogger(__name__)
 
 
-@stage("clustering cluster", resumable=True, distributed=True)
+@stage(
+    "clustering cluster", resumable=True, distributed=True,
+    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face, {largest:,} faces in the largest".format_map,
+    then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+)
 def cluster(
     backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:
@@ -56,9 +60,12 @@ def cluster(
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)
+    sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+        "alone": int(np.count_nonzero(sizes == 1)),
+        "largest": int(sizes.max(initial=0)),
         **clustering.notes,
     }

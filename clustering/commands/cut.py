@@ -16,7 +16,10 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering cut")
+@stage(
+    "clustering cut",
+    found="{faces:,} faces in {clusters:,} clusters on level {level}".format_map,
+)
 def cut(
     clusters: Path, level: int, out: Path, embeddings: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:

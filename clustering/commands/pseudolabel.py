@@ -44,7 +44,11 @@ class Files:
     truth: Path | None = None
 
 
-@stage("clustering pseudolabel")
+@stage(
+    "clustering pseudolabel",
+    found="{used:,} of {faces:,} faces have a pseudo-label, of {clusters:,} clusters".format_map,
+    then="python -m facerec train --faces LABELLED --unlabelled FACES --pseudo-labels {out} --out STUDENT",
+)
 @flattened
 def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: Files) -> Mapping[str, Any]:
     """Makes pseudo-labels of clusters: mends them, drops what is doubtful, numbers the rest from 0.

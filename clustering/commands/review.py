@@ -23,7 +23,11 @@ from facerec.pipeline.stage import stage
 logger = logging.getLogger(__name__)
 
 
-@stage("clustering review")
+@stage(
+    "clustering review",
+    found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
+    then="open {out}/review.html; then python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO",
+)
 def review(
     clusters: Path,
     embeddings: Path,

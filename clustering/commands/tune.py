@@ -11,7 +11,11 @@ from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering tune")
+@stage(
+    "clustering tune",
+    found="score {score:.3f} (by default {default_score:.3f}) after {trials} trials".format_map,
+    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def tune(
     backend: str,
     embeddings: Path,

@@ -16,7 +16,11 @@ from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
 
 
-@stage("eval compare")
+@stage(
+    "eval compare",
+    found="{summary}".format_map,
+    then="open {out}/report.html",
+)
 def compare(
     runs: list[Path],
     out: Path,

@@ -24,7 +24,17 @@ Norm = Literal["removed", "kept"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
 
 
-@stage("eval ijb")
+def headline(results: Mapping[str, Any]) -> str:
+    """The lowest FMR that the protocol has enough impostor pairs for, and its FNMR, in words."""
+    known = [(rate, error) for rate, error in results["fnmr_at_fmr"].items() if error is not None]
+    return "FNMR {1:.2%} at FMR {0}".format(*known[-1]) if known else "no FNMR can be given"
+
+
+@stage(
+    "eval ijb",
+    found=headline,
+    then="python -m eval compare --runs {out} OTHER --out COMPARISON",
+)
 def ijb(
     protocol: Path,
     embeddings: Path,

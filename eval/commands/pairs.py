@@ -20,7 +20,10 @@ from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
 
-@stage("eval pairs")
+@stage(
+    "eval pairs",
+    found=headline,
+)
 def pairs(
     pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: int = 0, compatibility: bool = False
 ) -> Mapping[str, Any]:
