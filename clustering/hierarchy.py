@@ -117,8 +117,24 @@ def _climb(number: int, level: Mapping[str, np.ndarray], places: np.ndarray, nod
     return way
 
 
+def _check_nested(folder: Path, labels: np.ndarray, below: np.ndarray) -> None:
+    """Refuses a level that is not made of the clusters of the level below: it is of other faces."""
+    below = consecutive(below) if below.max() >= len(below) else below
+    inside = np.full(below.max() + 2, -1, np.int64)  # the last is of faces in no cluster
+    inside[below] = labels
+    apart = np.flatnonzero(inside[below] != labels)
+    if apart.size:
+        face = apart[0]
+        raise InputError(
+            f"{folder}: face {face} is in cluster {labels[face]}, others of its cluster {below[face]} on the level "
+            "below are not; the levels are not of one clustering; cluster again"
+        )
+
+
 def _load_level(folder: Path, rows: int, below: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
     level = {"labels": load_labels(folder, rows)}
+    if below is not None:
+        _check_nested(folder, level["labels"], below["labels"])
     level |= {
         name: load_array(folder / f"{name}.npy", kind, ndim=1)
         for name, kind in KINDS.items()
