@@ -67,7 +67,7 @@ def align(
         size: Side of a crop in pixels, a multiple of 112 or of 128 (the same face with a wider border).
         jpeg_quality: 1 to 100 for JPEG; without it PNG, whose pixels are those that were cut out.
         workers: Processes, each with one thread.
-        max_pixels: Height times width; a larger photograph is skipped. It is refused by its header, before it is decoded.
+        max_pixels: Height times width; a larger photograph is skipped before it is decoded.
     """
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
     _check(sizes, size, jpeg_quality)

@@ -62,7 +62,7 @@ def embed(
         std: By which they are divided then; by default 127.5, or 1 for such a network.
         channels: Order of the channels that a network in ONNX wants.
         output: Name of the output of a network in ONNX that is the embedding, where it has several.
-        max_pixels: Height times width; a larger picture is skipped, by its header, before it is decoded.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     place = choose_device(device)
     store = open_store(faces, max_pixels)

@@ -32,7 +32,7 @@ def sheet(
         clusters: How many, a third of each size.
         columns: Most faces of a cluster.
         seed: Draws clusters and faces.
-        max_pixels: Height times width; a larger picture is skipped, by its header, before it is decoded.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the sheet is a picture; give --out a name ending in .png")

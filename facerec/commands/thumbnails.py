@@ -30,7 +30,7 @@ def thumbnails(
             is bytes offsets[i] to offsets[i + 1]. A face that cannot be read has none.
         size: Pixels on a side, a multiple of 16.
         workers: Threads.
-        max_pixels: Height times width; a larger picture is skipped, by its header, before it is decoded.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     store = open_store(faces, max_pixels)
     lengths = write_thumbnails(store, out / "images.bin", size, workers)

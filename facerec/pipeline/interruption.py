@@ -29,7 +29,7 @@ def end_at_once(program: str) -> None:
         os.write(2, f"{stopped(program)}\n".encode())
         os._exit(128 + number)
 
-    _set({number: end for number in SIGNALS})
+    _set(dict.fromkeys(SIGNALS, end))
 
 
 @contextmanager

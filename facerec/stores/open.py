@@ -23,8 +23,7 @@ def open_store(path: str | Path, max_pixels: int = MOST_PIXELS) -> Store:
 
     Args:
         path: The store.
-        max_pixels: Height times width; a larger picture cannot be read; it is refused by its header, before it is
-            decoded.
+        max_pixels: Height times width; a larger picture cannot be read.
 
     Raises:
         InputError: Nothing there, no faces, repeated keys, an unreadable list or index, a tar file cut short.
