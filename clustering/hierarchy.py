@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from clustering.partition import consecutive
 from facerec.pipeline.files import InputError, load_array, load_labels
+
+logger = logging.getLogger(__name__)
 
 KINDS = {"peaks": "iu", "densities": "f", "parents": "iu", "linkage": "f"}
 """The arrays of a level beside its labels, where the backend saves them, and the kinds of their values."""
@@ -41,11 +44,22 @@ class Hierarchy:
             raise InputError(f"{folder}: no levels; make a hierarchy with cluster --backend hilander, lander or finch")
         if names != [f"{number:02d}" for number in range(len(names))]:
             raise InputError(f"{folder}: levels {', '.join(names)}; expected 00 and so on without a gap")
-        rows = len(load_labels(clusters))
+        labels = load_labels(clusters)
+        rows = len(labels)
         levels: list[dict[str, np.ndarray]] = []
         for name in names:
             levels.append(_load_level(folder / name, rows, levels[-1] if levels else None))
-        return cls(levels, str(clusters))
+        found = cls(levels, str(clusters))
+        if not found.has(labels):
+            logger.warning("%s: labels.npy is none of its levels; are they of the same faces?", clusters)
+        return found
+
+    def has(self, labels: np.ndarray) -> bool:
+        """Whether a level has these clusters, whatever their numbers."""
+        if any(np.array_equal(level["labels"], labels) for level in self.levels):
+            return True
+        wanted = consecutive(labels)
+        return any(np.array_equal(consecutive(level["labels"]), wanted) for level in self.levels)
 
     def table(self) -> list[dict[str, Any]]:
         """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.

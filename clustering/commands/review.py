@@ -81,13 +81,12 @@ def _levels(clusters: Path, hierarchy: Path | None, labels: np.ndarray) -> list[
     """The labels of each level, finest first; none if there is no hierarchy."""
     if hierarchy is None and not (clusters / "levels").is_dir():
         return []
-    levels = [np.asarray(level["labels"]) for level in Hierarchy.load(hierarchy or clusters).levels]
+    found = Hierarchy.load(hierarchy or clusters)
+    levels = [np.asarray(level["labels"]) for level in found.levels]
     if len(levels[0]) != len(labels):
         raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {len(labels)} in {clusters}")
-    if not any(np.array_equal(consecutive(level), consecutive(labels)) for level in levels):
-        logger.warning(
-            "%s: no level of %s has these clusters; is it of the same faces?", clusters, hierarchy or clusters
-        )
+    if hierarchy is not None and not found.has(labels):
+        logger.warning("%s: no level of %s; is this hierarchy of the same faces?", clusters, hierarchy)
     return levels
 
 

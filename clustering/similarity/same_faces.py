@@ -48,10 +48,23 @@ def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
     """
     if clusters.is_dir() and (clusters / FILE).exists():
         _check_cosines(clusters, faces)
-    elif (share := share_of_likelier_pairs(labels, faces)) is not None and share < LEAST_SHARE:
+    else:
+        say_if_unlike(clusters, labels, faces)
+
+
+def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None:
+    """Says if faces of one label are no more alike than faces of two.
+
+    Args:
+        origin: Of the labels, for the message.
+        labels: int64 [n], clusters or identities, -1 for none.
+        faces: The n faces.
+    """
+    share = share_of_likelier_pairs(labels, faces)
+    if share is not None and share < LEAST_SHARE:
         logger.warning(
-            "%s: faces of one cluster are no more alike than faces of two (%.0f %% of draws, by chance 50); are these "
-            "clusters of %s, in its order?", clusters, 100 * share, faces.path,
+            "%s: faces of one label are no more alike than faces of two (%.0f %% of draws, by chance 50); are these "
+            "the labels of %s, in its order?", origin, 100 * share, faces.path,
         )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def test_of_bare_labels_what_shows_is_said(folders, caplog):
         assert caplog.messages == []
         check_faces(file, labels, load_embeddings(folder / "reordered"))
     (said,) = caplog.messages
-    assert "no more alike than faces of two" in said
+    assert "faces of one label are no more alike than faces of two" in said
     assert "reordered, in its order?" in said
 
 

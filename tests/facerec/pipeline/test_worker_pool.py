@@ -64,9 +64,7 @@ def test_one_item_needs_no_process(toy):
 
 
 def test_a_worker_that_ends_is_one_line(toy):
-    with pytest.raises(
-        InputError, match="--workers 2: they cannot work here .one of them has ended.; memory"
-    ):
+    with pytest.raises(InputError, match="--workers 2: they cannot work here .one of them has ended.; memory"):
         list(spread(toy.end, range(4), 2))
 
 
