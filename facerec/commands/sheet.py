@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError, check_target, load_labels
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
@@ -19,7 +20,7 @@ def sheet(
     truth: Path | None = None,
     clusters: PositiveInt = 9,
     columns: PositiveInt = 12,
-    seed: int = 0,
+    seed: Seed = 0,
     max_pixels: PositiveInt = MOST_PIXELS,
 ) -> None:
     """Draws some clusters, large, middling and small, a row of faces each, into a PNG file.

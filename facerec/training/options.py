@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from facerec.backbones import build
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.recognisers.model_folder import load_weights
 from facerec.stores.pixels import MOST_PIXELS
@@ -180,7 +181,7 @@ class Run:
     precision: str = "auto"
     compile: bool = False
     shared_statistics: bool = True
-    seed: int = 0
+    seed: Seed = 0
     workers: int = 2
     device: str = "auto"
     checkpoint_steps: int = 200
