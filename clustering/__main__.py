@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "knn": "clustering.commands.knn:knn",
@@ -23,4 +23,7 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
+    end_at_once("python -m clustering")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
     sys.exit(run("python -m clustering", COMMANDS))

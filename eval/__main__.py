@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "clusters": "eval.commands.clusters:clusters",
@@ -15,4 +15,7 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
+    end_at_once("python -m eval")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
     sys.exit(run("python -m eval", COMMANDS))

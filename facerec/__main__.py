@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "synth": "facerec.commands.synth:synth",
@@ -22,4 +22,7 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
+    end_at_once("python -m facerec")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
     sys.exit(run("python -m facerec", COMMANDS))

@@ -38,6 +38,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from door import Door, locked, refusing_input
+from known_settings import refuse_unknown_settings
 from recipe import BACKEND, Mode, Overlap, Settings, load_recipe, write_sections
 from workers import Command, Workers, command
 
@@ -226,10 +227,11 @@ def main(arguments: Sequence[str]) -> None:
     """
     with refusing_input():
         run = read_options(arguments)
+        sections = load_recipe(Path(run.config))[1]
+        workers = Workers(run.settings.jobs)
+        workers.call(refuse_unknown_settings, Path(run.config), sections, run.settings.corpus)
         with locked(run.out):
-            sections = load_recipe(Path(run.config))[1]
             write_sections(sections, run.out)
-            workers = Workers(run.settings.jobs)
             for number, (title, commands_of) in enumerate(STAGES.items(), 1):
                 if run.first <= number <= run.last:
                     print(f"== stage {number}: {title}", file=sys.stderr)

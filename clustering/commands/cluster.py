@@ -13,6 +13,7 @@ import numpy as np
 from clustering.backends.registry import load_clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.similarity.doubts import doubts
+from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
@@ -34,7 +35,7 @@ def cluster(
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
-        out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
@@ -56,6 +57,7 @@ def cluster(
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
     clustering.save(out)
+    save_cosines(faces.embeddings, out)
     clusterer.save_pretrained(out)
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):

@@ -9,6 +9,7 @@ from typing import Any
 
 from clustering.graph.build import MIN_RECALL, RECALL, make_graph
 from clustering.graph.knn_graph import DEFAULT_K
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -32,7 +33,7 @@ def knn(
     index: str = "auto",
     recall: float = RECALL,
     min_recall: float = MIN_RECALL,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Mapping[str, Any]:
     """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
 

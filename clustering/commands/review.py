@@ -16,6 +16,7 @@ from clustering.partition import consecutive, load_confidence
 from clustering.review.page import write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import confidence_by_model
+from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
@@ -58,7 +59,10 @@ def review(
     if knn is not None:
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
     _check(clusters, labels, faces, pictures)
-    levels = _levels(clusters, hierarchy, len(labels))
+    check_faces(clusters, labels, faces)
+    levels = _levels(clusters, hierarchy, labels)
+    if hierarchy is not None:
+        check_faces(hierarchy, levels[0], faces)
     confidence = _confidence(clusters, labels, faces, knn, out)
     found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
@@ -77,13 +81,16 @@ def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Th
         )
 
 
-def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarray]:
+def _levels(clusters: Path, hierarchy: Path | None, labels: np.ndarray) -> list[np.ndarray]:
     """The labels of each level, finest first; none if there is no hierarchy."""
     if hierarchy is None and not (clusters / "levels").is_dir():
         return []
-    levels = [np.asarray(level["labels"]) for level in Hierarchy.load(hierarchy or clusters).levels]
-    if len(levels[0]) != rows:
-        raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {rows} in {clusters}")
+    found = Hierarchy.load(hierarchy or clusters)
+    levels = [np.asarray(level["labels"]) for level in found.levels]
+    if len(levels[0]) != len(labels):
+        raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {len(labels)} in {clusters}")
+    if hierarchy is not None and not found.has(labels):
+        logger.warning("%s: no level of %s; is this hierarchy of the same faces?", clusters, hierarchy)
     return levels
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
@@ -25,7 +26,7 @@ def train(
     embeddings: Path,
     out: Path,
     labels: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     settings: dict[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.

@@ -8,6 +8,7 @@ from typing import Any
 
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.stage import stage
 
 
@@ -23,7 +24,7 @@ def tune(
     labels: Path | None = None,
     trials: int = 40,
     trainings: list[dict[str, Any]] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 

@@ -17,6 +17,7 @@ from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 
@@ -40,7 +41,7 @@ def ijb(
     embeddings: Path,
     out: Path,
     bootstrap: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
     norm: Norm = "removed",
     detector_scores: Path | None = None,
     compatibility: bool = False,

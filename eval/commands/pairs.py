@@ -14,6 +14,7 @@ from eval.metrics.pair_scores import PairScores, row_cosines
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.pair_accuracy import decide
@@ -25,7 +26,7 @@ from facerec.pipeline.stage import stage
     found=headline,
 )
 def pairs(
-    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: int = 0, compatibility: bool = False
+    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: Seed = 0, compatibility: bool = False
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on a list of pairs: 10-fold accuracy, FNMR@FMR, EER, AUC.
 

@@ -10,9 +10,7 @@ import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jsonargparse
@@ -20,6 +18,7 @@ import yaml
 from jsonargparse._loaders_dumpers import yaml_load
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 
 MOST_LETTERS = 300
 REMEDIES = {
@@ -57,45 +56,24 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     functions: Any = {name: _import(commands[name]) for name in wanted}
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     try:
-        with _termination_as_exception():
+        with signals_as_exceptions():
             jsonargparse.auto_cli(functions, args=arguments, prog=program, as_positional=False, parser_class=_Parser)
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (InputError, OSError, UnicodeEncodeError) as error:
-        print(_complaint(program, _text(error)), file=sys.stderr)
+        print(complaint(program, said(error)), file=sys.stderr)
         return 2
     except Terminated:
-        print(f"{program}: stopped; the same command goes on", file=sys.stderr)
+        print(stopped(program), file=sys.stderr)
         return 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        print(f"{program}: stopped; the same command goes on", file=sys.stderr)
+        print(stopped(program), file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 
 
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM)."""
-
-
-@contextmanager
-def _termination_as_exception() -> Iterator[None]:
-    """Lets SIGTERM unwind the stack, so that workers are ended and notes are kept; in the main thread alone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _text(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What an error of an input or of the system says."""
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
@@ -104,7 +82,7 @@ def _text(error: Exception) -> str:
     return str(error)
 
 
-def _complaint(program: str, text: str) -> str:
+def complaint(program: str, text: str) -> str:
     """One line of at most `MOST_LETTERS` letters."""
     text = " ".join(f"{program}: error: {text}".split()).encode("utf-8", "backslashreplace").decode()
     half = MOST_LETTERS // 2
@@ -137,7 +115,7 @@ class _Parser(jsonargparse.ArgumentParser):
             message = re.sub(r"a typing\.Literal\[([^]]*)\]", r"one of \1", message)
         if message.startswith(MISSING):
             message = MISSING + re.sub(r"(?:\w+\.)?(\w+)", _as_given, message.removeprefix(MISSING))
-        print(_complaint(self.prog, f"{message} (see --help)"), file=sys.stderr)
+        print(complaint(self.prog, f"{message} (see --help)"), file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -372,6 +372,7 @@ def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp
 def test_what_a_kill_while_writing_left_is_gone_when_the_work_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         resume(tmp_path / "out", steps=2)
-    (tmp_path / "out.partial" / ".tmpAbC123").write_text("half a checkpoint")
+    for name in (".tmpAbC123", "unread_0.json.partial"):
+        (tmp_path / "out.partial" / name).write_text("half of it")
     resume(tmp_path / "out", steps=2)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["meta.json", "steps.txt"]
