@@ -26,4 +26,4 @@ if __name__ == "__main__":
     end_at_once("python -m clustering")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m clustering", COMMANDS))
+    sys.exit(run("python -m clustering", COMMANDS, about="Embeddings in, clusters and pseudo-labels out."))

@@ -18,4 +18,4 @@ if __name__ == "__main__":
     end_at_once("python -m eval")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m eval", COMMANDS))
+    sys.exit(run("python -m eval", COMMANDS, about="Embeddings or clusters in, figures and reports out."))

@@ -25,4 +25,4 @@ if __name__ == "__main__":
     end_at_once("python -m facerec")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m facerec", COMMANDS))
+    sys.exit(run("python -m facerec", COMMANDS, about="Faces in, embeddings out: alignment, training, extraction."))

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 @stage(
-    "clustering cluster", resumable=True, distributed=True,
+    "clustering cluster",
+    resumable=True,
+    distributed=True,
     found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face, {largest:,} faces in the largest".format_map,
     then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
 )

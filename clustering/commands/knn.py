@@ -22,7 +22,9 @@ def _found(results: Mapping[str, Any]) -> str:
 
 
 @stage(
-    "clustering knn", resumable=True, distributed=True,
+    "clustering knn",
+    resumable=True,
+    distributed=True,
     found=_found,
     then="python -m clustering cluster --backend hilander --embeddings EMBEDDINGS --knn {out} --out CLUSTERS",
 )

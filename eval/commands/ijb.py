@@ -15,6 +15,7 @@ from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
+from eval.report.headline import headline
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from facerec.pipeline.arguments import Seed
@@ -23,12 +24,6 @@ from facerec.pipeline.stage import stage
 
 Norm = Literal["removed", "kept"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
-
-
-def headline(results: Mapping[str, Any]) -> str:
-    """The lowest FMR that the protocol has enough impostor pairs for, and its FNMR, in words."""
-    known = [(rate, error) for rate, error in results["fnmr_at_fmr"].items() if error is not None]
-    return "FNMR {1:.2%} at FMR {0}".format(*known[-1]) if known else "no FNMR can be given"
 
 
 @stage(

@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 @stage(
-    "facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True,
+    "facerec embed",
+    resumable=True,
+    incidental=("batch_size", "workers", "device"),
+    distributed=True,
     found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
@@ -17,7 +19,8 @@ def _found(results: Mapping[str, Any]) -> str:
 
 
 @stage(
-    "facerec synth", incidental=["workers"],
+    "facerec synth",
+    incidental=["workers"],
     found=_found,
     then="python -m facerec train --faces {out}/labelled --out MODEL",
 )

@@ -19,7 +19,8 @@ Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 
 
 @stage(
-    "facerec thumbnails", incidental=("workers",),
+    "facerec thumbnails",
+    incidental=("workers",),
     found="{faces:,} faces, {unreadable:,} of them unreadable".format_map,
     then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails {out} --out REVIEW",
 )

@@ -13,7 +13,10 @@ from facerec.training.trainer import Trainer
 
 
 @stage(
-    "facerec train", resumable=True, distributed=True, incidental=("workers", "device", "checkpoint_steps", "validation_steps", "compile"),
+    "facerec train",
+    resumable=True,
+    distributed=True,
+    incidental=("workers", "device", "checkpoint_steps", "validation_steps", "compile"),
     found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} in the last batches".format_map,
     then="python -m facerec embed --model {out} --faces FACES --out EMBEDDINGS",
 )

@@ -32,8 +32,12 @@ Results = Mapping[str, Any] | None
 
 
 def stage(
-    command: str, resumable: bool = False, incidental: Sequence[str] = (), distributed: bool = False,
-    found: Callable[[Mapping[str, Any]], str] | None = None, then: str = "",
+    command: str,
+    resumable: bool = False,
+    incidental: Sequence[str] = (),
+    distributed: bool = False,
+    found: Callable[[Mapping[str, Any]], str] | None = None,
+    then: str = "",
 ) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
     """Makes a function with a parameter ``out: Path`` a stage.
 
@@ -95,7 +99,9 @@ def output_folder(out: Path) -> Path:
     return resolved if out.is_symlink() or ".." in out.parts else out
 
 
-def _make(run: Callable[[Path], Results], workplace: Workplace, found: Callable[[Mapping[str, Any]], str] | None) -> None:
+def _make(
+    run: Callable[[Path], Results], workplace: Workplace, found: Callable[[Mapping[str, Any]], str] | None
+) -> None:
     """Does the work, unless it is done already, and writes ``meta.json``."""
     out, work = workplace.out, workplace.work
     while not is_done(out, work) and not workplace.claim():
