@@ -18,7 +18,10 @@ from facerec.pipeline.stage import stage
 
 @stage(
     "clustering assign",
-    found="{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,}, {unassigned:,} stay alone".format_map,
+    found=(
+        "{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,} new ones, "
+        "{unassigned:,} are unassigned"
+    ).format_map,
 )
 def assign(
     clusters: Path,

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
     "clustering cluster",
     resumable=True,
     distributed=True,
-    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face, {largest:,} faces in the largest".format_map,
+    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face; the largest has {largest:,}".format_map,
     then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
 )
 def cluster(

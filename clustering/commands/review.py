@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 @stage(
     "clustering review",
     found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
-    then="open {out}/review.html; then python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO",
+    then=(
+        "open {out}/review.html, then "
+        "python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO"
+    ),
 )
 def review(
     clusters: Path,

@@ -12,12 +12,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
+from facerec.pipeline.progress import progress
 
 ASSETS = Path(__file__).parent / "assets"
 PAGE_FILES = ("review.html", "review.css", "clusters.js", "decisions.js", "cards.js", "review.js")
@@ -123,5 +123,5 @@ def _write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
 
     sheets = list(enumerate(blocks(rows, COLUMNS * COLUMNS)))
     with ThreadPoolExecutor(2) as pool:
-        for _ in tqdm(pool.map(write, sheets), "sheets", len(sheets), unit=" sheets", disable=None):
+        for _ in progress(pool.map(write, sheets), "sheets", "sheets", len(sheets)):
             pass

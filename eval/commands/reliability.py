@@ -18,7 +18,10 @@ HEADER = ("lowest", "highest", "faces", "confidence", "right")
 
 @stage(
     "eval reliability",
-    found="mean confidence {confidence:.3f}, {right:.3f} right; expected calibration error {expected_calibration_error:.3f}".format_map,
+    found=(
+        "mean confidence {confidence:.3f}, share of right faces {right:.3f}; "
+        "expected calibration error {expected_calibration_error:.3f}"
+    ).format_map,
 )
 def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -> Mapping[str, Any]:
     """Compares the confidence of clustered faces with how often they have their cluster's majority identity.

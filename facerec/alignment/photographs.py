@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from facerec.alignment.crop import choose_face
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
+from facerec.pipeline.progress import progress
 from facerec.pipeline.stage import Results
 from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
@@ -74,8 +74,8 @@ def align_photographs(job: Job, workers: int) -> Results:
     blocks = range(-(-len(job.store) // BLOCK))
     notes = [_note_file(job.out, block) for block in blocks]
     pending = [block for block in blocks if not notes[block].exists()]
-    with tqdm(total=len(job.store), desc="align", unit=" photographs", disable=None) as bar:
-        bar.update(len(job.store) - sum(len(block_rows(job.store, block)) for block in pending))
+    done_before = len(job.store) - sum(len(block_rows(job.store, block)) for block in pending)
+    with progress(None, "align", "photographs", len(job.store), done_before) as bar:
         for done in spread(aligner, pending, workers):
             bar.update(done)
     results = _collect(job.store, job.out, notes)

@@ -17,7 +17,7 @@ from facerec.training.trainer import Trainer
     resumable=True,
     distributed=True,
     incidental=("workers", "device", "checkpoint_steps", "validation_steps", "compile"),
-    found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} in the last batches".format_map,
+    found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} at the end".format_map,
     then="python -m facerec embed --model {out} --faces FACES --out EMBEDDINGS",
 )
 @flattened

@@ -26,6 +26,10 @@ BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ff
 MISSING, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "
 KINDS = {Path: "PATH", str: "TEXT", bool: "{true,false}", int: "INT", float: "NUMBER"}
 
+IN_WORDS = {
+    "INT": "a whole number", "NUMBER": "a number", "PATH": "a path", "TEXT": "text", "YAML": "YAML: {name: value, ...}",
+}  # fmt: skip
+
 
 def call(program: str, name: str, function: Callable[..., Any], words: Sequence[str]) -> Any:
     """Calls a command with the options of a command line, and gives what it returns."""
@@ -112,8 +116,8 @@ def _underscored(argument: str) -> str:
 class _Parser(jsonargparse.ArgumentParser):
     """A parser that names options as they are given, and complains in one line."""
 
-    def format_help(self) -> str:
-        text = super().format_help().replace(" [options]", "", 1)
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        text = super().format_help(formatter).replace(" [options]", "", 1)
         return re.sub(r"(?<![\w-])--[a-z]\w*", lambda option: option[0].replace("_", "-"), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -132,10 +136,12 @@ class _Parser(jsonargparse.ArgumentParser):
         """What a value should have been: our own words, or the kinds that its option takes."""
         text = str(cause.__cause__ or cause)
         value = re.search(r"Got value: (.*)", text, re.DOTALL)
-        if value is None or ("Expected a" not in text and "any of the" not in text):
+        if value is None or not re.search(r"Expected (a|one) |any of the", text):
             return text
         kinds = next((kind_of(action) for action in self._actions if action.dest.rpartition(".")[2] == name), "")
-        return f"{value[1]}; expected {kinds or 'another value'}"
+        kind, several, _ = kinds.partition(" [")
+        wanted = f"one of {kind[1:-1].replace(',', ', ')}" if kind[:1] == "{" else IN_WORDS.get(kind, "another value")
+        return f"{value[1]}; expected {wanted}{', one or several' if several else ''}"
 
     def _unknown(self, words: str) -> str:
         """What words there is no place for may have meant."""
@@ -149,8 +155,16 @@ class _Parser(jsonargparse.ArgumentParser):
 class _Help(jsonargparse.DefaultHelpFormatter):
     """Help with kinds of values by short names: ``--k INT``, ``--out PATH``."""
 
-    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
-        return kind_of(action) or super()._get_default_metavar_for_optional(action)
+    def _metavar_formatter(self, action: argparse.Action, default: str) -> Callable[[int], tuple[str, ...]]:
+        kind = kind_of(action)
+        return (lambda number: (kind,) * number) if kind else super()._metavar_formatter(action, default)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = [name for name in action.option_strings if not name.endswith("+")]  # jsonargparse's way to append
+        if not names:
+            return super()._format_action_invocation(action)
+        values = "" if action.nargs == 0 else " " + self._format_args(action, action.dest.upper())
+        return ", ".join(names) + values
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -170,11 +184,12 @@ def _kind(kind: Any) -> str:
     if _choices(kind):
         return max((_kind(part) for part in parts), key=lambda text: ("..." in text, len(text)))
     if origin is list:
-        return f"{_kind(parts[0])} [...]"
+        one = _kind(parts[0])
+        return one if one == "YAML" else f"{one} [{one} ...]"
     if origin is Literal:
         return "{" + ",".join(map(str, parts)) + "}"
     if origin is dict:
-        return "{NAME: VALUE}"
+        return "YAML"
     return next((name for base, name in KINDS.items() if isinstance(kind, type) and issubclass(kind, base)), "")
 
 

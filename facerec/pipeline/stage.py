@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 Results = Mapping[str, Any] | None
+InWords = Callable[[Mapping[str, Any]], str]
 
 
 def stage(
@@ -36,7 +37,7 @@ def stage(
     resumable: bool = False,
     incidental: Sequence[str] = (),
     distributed: bool = False,
-    found: Callable[[Mapping[str, Any]], str] | None = None,
+    found: InWords | None = None,
     then: str = "",
 ) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
     """Makes a function with a parameter ``out: Path`` a stage.

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from facerec.devices.collectives import setup, union_over_ranks
 from facerec.devices.device import autocast, choose_device, prepare_worker
@@ -19,6 +18,7 @@ from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
 from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
 from facerec.recognisers.model_folder import save_model
 from facerec.training.coarse_classes import read_levels
@@ -140,7 +140,7 @@ class Trainer:
             self._schedule.clip,
         )  # fmt: skip
 
-    def _batches(self, first: int) -> tqdm:
+    def _batches(self, first: int) -> Any:
         """The batches from a step on, with a progress bar in the main process."""
         batches = Batches(
             self.faces, self._order, self._network.input_size, self._run.seed, rank(), world_size(),
@@ -148,8 +148,7 @@ class Trainer:
         )  # fmt: skip
         steps = range(first, self.total)
         loader = read_ahead(batches, steps, self._run.workers, pinned=self.device.type == "cuda")
-        hidden = None if is_main() else True
-        return tqdm(loader, "train", self.total, initial=first, unit="step", disable=hidden)
+        return progress(loader, "train", "steps", self.total, first, hidden=not is_main())
 
     def _prepare_step(self, step: int) -> float:
         """Sets the learning rate, which it returns, and seeds what a backbone may draw, on every rank otherwise."""
