@@ -1,5 +1,6 @@
 """``python -m clustering``: embeddings in, pseudo-labels out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 """``python -m eval``: embeddings in, numbers out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 """``python -m facerec``: faces in, embeddings out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys

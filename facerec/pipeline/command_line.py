@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from facerec.pipeline import completion
 from facerec.pipeline.complaint import complaint, said
 from facerec.pipeline.files import InputError
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
@@ -42,6 +43,8 @@ def run(
     # made training several times slower. It has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if completion.ASKED in os.environ:
+        completion.complete(commands, _import)
     if not words or words[0] in HELP or words[0] == "--version":
         print(version(program) if words[:1] == ["--version"] else overview(program, about, commands))
         return 0 if words else 2
