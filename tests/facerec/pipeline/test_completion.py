@@ -14,7 +14,7 @@ from facerec.pipeline.completion import options_of
     [
         ("python -m eval co", ["compare"]),
         ("python -m eval pairs --com", ["--compatibility"]),
-        ("python -m eval ijb --norm ", ["unit", "kept"]),
+        ("python -m eval ijb --norm ", ["removed", "kept"]),
     ],
 )
 def test_the_shell_is_told_commands_options_and_choices(line, expected, tmp_path):
