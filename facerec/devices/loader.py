@@ -23,13 +23,14 @@ def read_ahead(dataset: Dataset[Any], items: Sequence[int], workers: int, pinned
     Args:
         dataset: Gives an item by its number, with arrays, which come as tensors.
         items: The numbers.
-        workers: Processes that read; 0 reads in this process.
+        workers: Processes that read, no more than there are items; 0 reads in this process.
         pinned: Whether the tensors lie in memory that a CUDA device reads by itself.
 
     Raises:
         InputError: Workers cannot start or have ended; they cannot hand over what they have read; or too many files
             are open.
     """
+    workers = min(workers, len(items))
     loader: DataLoader[Any] = DataLoader(
         dataset, batch_size=None, sampler=items, num_workers=workers, worker_init_fn=_begin, pin_memory=pinned
     )
