@@ -27,6 +27,8 @@ REMEDIES = {
     errno.ENAMETOOLONG: "; give a shorter name", errno.ELOOP: "; a link leads to itself",
     errno.ENOTDIR: "; a file stands where a folder should be", errno.EMFILE: "; raise the limit, see ulimit -n",
 }  # fmt: skip
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "size calculation overflowed")
+"""Of PyTorch, which has no other sign of it on a CPU."""
 SHIFT = 0x10FF00 - 0xDC00
 BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ffff]")
 """Bytes in a name as Python has them (``surrogateescape``), and as letters for private use, which YAML takes."""
@@ -61,7 +63,9 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (InputError, OSError, UnicodeEncodeError) as error:
+    except (InputError, OSError, UnicodeEncodeError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
         print(complaint(program, said(error)), file=sys.stderr)
         return 2
     except Terminated:
@@ -77,6 +81,8 @@ def said(error: Exception) -> str:
     """What an error of an input or of the system says."""
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return f"too little memory ({(str(error) or 'no more said').splitlines()[0][:120]}); lower sizes and numbers"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
     return str(error)
