@@ -51,7 +51,8 @@ def read_ahead(dataset: Dataset[Any], items: Sequence[int], workers: int, pinned
             raise
         with contextlib.suppress(Exception):  # else it ends its workers when it is collected, and complains
             iterator._shutdown_workers()
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:100]
+        known = error.strerror if isinstance(error, OSError) else None
+        reason = known or (str(error).strip() or type(error).__name__).splitlines()[-1][:100]
         raise InputError(
             f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
             "too few; give fewer, 0 reads without them"
