@@ -121,18 +121,22 @@ number = int(sys.argv[1])
 end_at_once("prog")
 with signals_as_exceptions():
     try:
-        os.kill(os.getpid(), number)
+        exec("os.kill(os.getpid(), number)")
     except BaseException as error:
         print(type(error).__name__, flush=True)
+if sys.argv[2:]:
+    sys.exit(128 + number)
 os.kill(os.getpid(), number)
 """
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "name"), [(signal.SIGINT, 130, "KeyboardInterrupt"), (signal.SIGTERM, 143, "Terminated")]
+    ("number", "status", "name"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
 )
 def test_signals_before_and_after_the_work_end_it_at_once(number, status, name):
     words = [sys.executable, "-c", EARLY, str(int(number))]
+    caught = subprocess.run([*words, "caught"], capture_output=True, text=True, check=False)
+    assert (caught.returncode, caught.stdout, caught.stderr) == (status, f"{name}\n", "")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
         status, f"{name}\n", "prog: stopped; the same command goes on\n"
