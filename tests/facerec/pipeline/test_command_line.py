@@ -133,11 +133,12 @@ os.kill(os.getpid(), number)
 @pytest.mark.parametrize(
     ("number", "status", "name"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
 )
-def test_signals_before_and_after_the_work_end_it_at_once(number, status, name):
-    words = [sys.executable, "-c", EARLY, str(int(number))]
-    caught = subprocess.run([*words, "caught"], capture_output=True, text=True, check=False)
+def test_signals_before_and_after_the_work_end_it_at_once(tmp_path, number, status, name):
+    (tmp_path / "early.py").write_text(EARLY)
+    words = [sys.executable, "-m", "early", str(int(number))]  # with -c Python forgets what it saw in exec
+    caught = subprocess.run([*words, "caught"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (caught.returncode, caught.stdout, caught.stderr) == (status, f"{name}\n", "")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (
         status, f"{name}\n", "prog: stopped; the same command goes on\n"
     )  # fmt: skip
