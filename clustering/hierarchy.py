@@ -15,7 +15,7 @@ from facerec.pipeline.files import InputError, load_array, load_labels
 
 logger = logging.getLogger(__name__)
 
-KINDS = {"peaks": "iu", "densities": "f", "parents": "iu", "linkage": "f"}
+KINDS = {"parents": "iu", "peaks": "iu", "densities": "f", "linkage": "f"}
 """The arrays of a level beside its labels, where the backend saves them, and the kinds of their values."""
 
 
@@ -100,8 +100,11 @@ class Hierarchy:
         rows = len(self.levels[0]["labels"])
         if not 0 <= face < rows:
             raise InputError(f"face is {face}; {self.origin} has rows 0 to {rows - 1}")
-        if any("parents" not in level for level in self.levels):
-            raise InputError(f"{self.origin}: the levels have no parents.npy; trace needs those of hilander or lander")
+        for name in KINDS:
+            if any(name not in level for level in self.levels):
+                raise InputError(
+                    f"{self.origin}: the levels have no {name}.npy; trace needs those of hilander or lander"
+                )
         if self.levels[0]["labels"][face] < 0:
             raise InputError(f"{self.origin}: face {face} is in no cluster; it could not be read")
         way: list[dict[str, Any]] = []

@@ -99,7 +99,7 @@ class Workers:
         Raises:
             SystemExit: It ended with another status than 0.
         """
-        process = FORKED.Process(target=function, args=arguments, name=function.__name__)
+        process = FORKED.Process(target=function, args=arguments, name="the check of the settings")
         _begin(process)
         if status := _status(process):
             raise SystemExit(status)

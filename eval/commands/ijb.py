@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve
 from eval.metrics.fnmr import det_curve
 from eval.protocols.evaluation import evaluate
@@ -19,7 +20,7 @@ from eval.report.headline import headline
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from facerec.pipeline.arguments import Seed
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import write_json
 from facerec.pipeline.stage import stage
 
 Norm = Literal["removed", "kept"]
@@ -57,8 +58,7 @@ def ijb(
             *_name_5pts_score.txt.
         compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
     """
-    if bootstrap < 0:
-        raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
+    check_samples(bootstrap)
     files = load_protocol(protocol)
     templates = pool_protocol(files, embeddings, norm, detector_scores)
     evaluation = evaluate(files, templates, [float(f) for f in FPIRS])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
@@ -17,7 +18,7 @@ from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import write_json
 from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
@@ -41,8 +42,7 @@ def pairs(
         seed: Draws them.
         compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
     """
-    if bootstrap < 0:
-        raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
+    check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings)
     first, second = match_pairs(listed, embedded)
     cosines = row_cosines(embedded.embeddings, first, second)

@@ -45,4 +45,4 @@ def sheet(
     identity = None if truth is None else load_labels(truth, len(store))
     if cluster.max() < 0:
         raise InputError(f"{labels}: every face is unassigned (-1); there is no cluster to draw")
-    write_png(out, draw_clusters(store, cluster, identity, clusters, columns, seed))
+    write_png(out, draw_clusters(store, cluster, identity, clusters, min(columns, len(store)), seed))

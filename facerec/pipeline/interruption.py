@@ -17,6 +17,14 @@ class Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to end (SIGINT).
+
+    Of KeyboardInterrupt itself Python remembers that it went through the ``exec`` of a string, as there are many in
+    imports, and then ends by the signal though the exception was caught.
+    """
+
+
 def stopped(program: str) -> str:
     """What a program says when it was stopped."""
     return f"{program}: stopped; the same command goes on"
@@ -42,7 +50,10 @@ def signals_as_exceptions() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
-    before = _set({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate})
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted
+
+    before = _set({signal.SIGINT: interrupt, signal.SIGTERM: terminate})
     try:
         yield
     finally:

@@ -19,6 +19,9 @@ from facerec.recognisers.model_folder import load_weights
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.training.optimizer import SCHEDULES, schedule_factor
 
+MOST_FACES = 1 << 20
+"""In a batch."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -123,6 +126,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise InputError(f"--batch-size {self.batch_size}; batch normalisation needs at least 2 faces")
+        if self.batch_size > MOST_FACES:
+            raise InputError(f"--batch-size {self.batch_size}; at most {MOST_FACES:,}")
         if self.learning_rate <= 0:
             raise InputError(f"--learning-rate {self.learning_rate}; it must be positive")
         if not 0 <= self.warmup < 1:

@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import itertools
 import pickle
 import resource
@@ -96,6 +97,7 @@ def few_open_files() -> Callable[[int], contextlib.AbstractContextManager[None]]
 
     @contextlib.contextmanager
     def limited(more: int):
+        gc.collect()  # closes files that nobody uses any more
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         used = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
         limit = next(itertools.islice((n for n in itertools.count() if n not in used), more, None))

@@ -54,7 +54,7 @@ def test_errors_of_the_system_are_one_line():
         list(read_ahead(Squares(), [1, 15], 0))
 
 
-@pytest.mark.parametrize("more", [0, 2, 4, 6, 9])
+@pytest.mark.parametrize("more", [2, 11])
 def test_too_few_open_files_are_one_line(few_open_files, more):
     with few_open_files(more), pytest.raises(InputError, match=CANNOT):
         list(read_ahead(Squares(), [1, 2], 1))
