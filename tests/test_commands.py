@@ -123,6 +123,7 @@ def network(folder: Path) -> Path:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Paths by the parameter's name, or by command and name where commands differ."""
     from clustering.commands.cluster import cluster
+    from clustering.commands.export import export
     from clustering.commands.knn import knn
     from clustering.review.decisions import labels_hash
     from eval.commands.ijb import ijb
@@ -158,6 +159,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (root / "set.bin").write_bytes(pickle.dumps((images, [bool(pair[2]) for pair in pairs])))
     (root / "weights.pth").write_bytes(b"no weights")
     (root / "detector.onnx").write_bytes(b"no network")
+    exported = export(found, root / "exported", faces=faces)
     report = ijb(protocol(root / "protocol"), root / "few", root / "ijb")
     return {
         "root": root, "faces": faces, "photographs": faces, "unlabelled": faces, "embeddings": root / "embeddings",
@@ -169,7 +171,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "model": root / "settings", "facerec embed model": network(root / "network"), "init": root / "network",
         "facerec export model": root / "network", "pseudo_labels": root / "pseudo", "validation": root / "set.bin",
         "file": root / "set.bin", "thumbnails": thumbnails(faces, root / "thumbnails"), "weights": root / "weights.pth",
-        "detector": root / "detector.onnx", "facerec join embeddings": [root / "embeddings", root / "embeddings"],
+        "detector": root / "detector.onnx", "previous": exported,
+        "table": exported / "faces.csv", "facerec join embeddings": [root / "embeddings", root / "embeddings"],
     }  # fmt: skip
 
 

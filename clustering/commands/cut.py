@@ -12,7 +12,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, load_keys, write_lines
 from facerec.pipeline.stage import stage
 
 
@@ -40,6 +40,8 @@ def cut(
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
+    if (clusters / "keys.txt").exists():
+        write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
 
 

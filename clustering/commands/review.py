@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clustering.backends.registry import PRETRAINED
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.partition import consecutive, load_confidence
 from clustering.review.page import write_page
 from clustering.review.thumbnails import Thumbnails
-from clustering.similarity.model_confidence import confidence_by_model
+from clustering.similarity.model_confidence import own_or_estimated
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
-
-logger = logging.getLogger(__name__)
 
 
 @stage("clustering review")
@@ -55,7 +50,7 @@ def review(
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
-    confidence = _confidence(clusters, labels, faces, knn, out)
+    confidence = own_or_estimated(clusters, labels, faces, knn, out)
     found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
 
@@ -81,12 +76,3 @@ def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarra
     if len(levels[0]) != rows:
         raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {rows} in {clusters}")
     return levels
-
-
-def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path) -> np.ndarray:
-    """The clustering's own confidence; if it has no opinion, the estimate by the packaged model's function."""
-    confidence = load_confidence(clusters, len(labels))
-    if confidence is not None and np.any(confidence[labels >= 0] < 1):
-        return confidence
-    logger.info("%s: no confidence of its own; estimating it", clusters)
-    return confidence_by_model(PRETRAINED["hilander"], consecutive(labels), faces, knn, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import importlib.metadata
+import keyword
 import logging
 import os
 import re
@@ -31,6 +32,7 @@ REMEDIES = {
 SHIFT = 0x10FF00 - 0xDC00
 BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ffff]")
 """Bytes in a name as Python has them (``surrogateescape``), and as letters for private use, which YAML takes."""
+REPEATED = ("--set",)
 MISSING = "the following arguments are required: "
 
 
@@ -142,13 +144,20 @@ class _Parser(jsonargparse.ArgumentParser):
 
 
 def _as_given(key: re.Match[str]) -> str:
-    return "--" + key[1].replace("_", "-")
+    return "--" + key[1].rstrip("_").replace("_", "-")
 
 
 def _underscored(argument: str) -> str:
-    """``--min-size=3`` as ``--min_size=3``: both spellings of an option are accepted."""
+    """``--min-size=3`` as ``--min_size=3``: both spellings of an option are accepted.
+
+    A name that Python keeps for itself has ``_`` behind it there: ``--as`` is ``--as_``. One of `REPEATED` adds to what
+    was given before.
+    """
+    if not argument.startswith("--"):
+        return argument
     name, equals, value = argument.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else argument
+    name = name.replace("-", "_").replace("__", "--", 1)
+    return name + ("_" if keyword.iskeyword(name[2:]) else "+" if name in REPEATED else "") + equals + value
 
 
 def _import(target: str) -> Callable[..., Any]:

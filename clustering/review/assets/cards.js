@@ -60,6 +60,7 @@ const named = (place) => button(`#${names[place]}`, () => openCluster(place), "l
 function badges(place) {
   const name = names[place], found = [];
   const add = (kind, text) => found.push(el("span", `badge ${kind}`, text));
+  if (called(name)) add("called", called(name));
   if (status(name)) add(status(name), status(name) === "keep" ? "kept" : "dropped");
   if (partsOf(name).length) add("split", `${many(partsOf(name).length, "part")} split off`);
   if (out(name).length) add("out", `${many(out(name).length, "face")} out`);

@@ -142,9 +142,14 @@ function drawCloser() {
     node.prepend(el("kbd", "", key));
     return node;
   };
-  $("closer-actions").replaceChildren(act("k", "Keep"), act("d", "Drop"), act("s", out(name).length ? "Split off the marked faces" : "Split into these parts"),
+  const who = el("input");
+  Object.assign(who, { id: "closer-name", placeholder: "name", maxLength: 100, size: 16, value: called(name) });
+  who.setAttribute("aria-label", "Who this is");
+  // Later: a click that ends the typing must still find its button, which a redraw replaces.
+  who.addEventListener("change", () => setTimeout(() => call(place, who.value), 250));
+  $("closer-actions").replaceChildren(who, act("k", "Keep"), act("d", "Drop"), act("s", out(name).length ? "Split off the marked faces" : "Split into these parts"),
     act("Esc", "Close"));
-  $("closer-actions").children[2].disabled = !out(name).length && closer.level < 0;
+  $("closer-actions").children[3].disabled = !out(name).length && closer.level < 0;
   $("closer-side").replaceChildren(...hierarchy(place), ...closest(place));
   drawFaces(place);
 }

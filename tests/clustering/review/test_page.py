@@ -393,6 +393,22 @@ def test_one_cluster_closer(case, opened, tmp_path):
     assert content == [{"action": "split", "cluster": 5, "parts": [np.flatnonzero(case.people == 5).tolist()]}]
 
 
+def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
+    page = opened(case.page)
+    press(page, "Enter")
+    page.fill("#closer-name", "  ../Anna/\u0007Übel ")
+    page.click("#closer-actions button:has-text('Keep')")
+    page.wait_for_selector("dialog", state="hidden")
+    page.wait_for_selector(".badge.called")
+    content = saved(page, tmp_path / "decisions.json")["decisions"]
+    assert content == [{"action": "keep", "cluster": 1}, {"action": "name", "cluster": 1, "name": "Anna Übel"}]
+    press(page, "u u")
+    page.set_input_files("#load", tmp_path / "decisions.json")
+    page.wait_for_selector(".badge.called")
+    assert saved(page, tmp_path / "again.json")["decisions"] == content
+    load_decisions(tmp_path / "again.json", case.labels)
+
+
 def test_hierarchy_above(case, opened, tmp_path):
     np.save(tmp_path / "labels.npy", case.labels)
     page = opened(
