@@ -17,26 +17,15 @@ def counted_verification(pairs: AllPairs, rates: Sequence[float]) -> Verificatio
 
     Thresholds are multiples of 1 / GRID; one step above 1 where no cosine may match.
     """
-    points = {rate: counted_point(pairs, rate) for rate in rates}
     genuine, impostor = pairs.genuine_counts, pairs.impostor_counts
+    points = dict(zip(rates, _points(pairs, rates), strict=True))
     return Verification(points, _equal_error(pairs), _area(pairs), int(genuine.sum()), int(impostor.sum()))
-
-
-def counted_point(pairs: AllPairs, rate: float) -> OperatingPoint:
-    """The smallest threshold at which at most `rate` of the impostor pairs match."""
-    passing = _at_or_above(pairs.impostor_counts)
-    total = int(passing[0])
-    place = int(np.argmax(passing <= allowed(total, rate)))
-    positives = int(pairs.genuine_counts.sum())
-    rejected = int(pairs.genuine_counts[:place].sum())
-    return OperatingPoint((place - GRID) / GRID, int(passing[place]), rejected, positives, allowed(total, rate) >= 1)
 
 
 def counted_det(pairs: AllPairs) -> list[tuple[float, float, float]]:
     """(FMR, FNMR, threshold) at log-spaced rates."""
     rates = curve_rates(int(pairs.impostor_counts.sum())).tolist()
-    points = [counted_point(pairs, rate) for rate in rates]
-    return [(rate, point.error, point.threshold) for rate, point in zip(rates, points, strict=True)]
+    return [(rate, each.error, each.threshold) for rate, each in zip(rates, _points(pairs, rates), strict=True)]
 
 
 def share_matching(pairs: AllPairs, threshold: float) -> tuple[int, int]:
@@ -60,6 +49,20 @@ def score_histogram(pairs: AllPairs, bins: int = 200) -> list[tuple[float, float
         ((edges[row] - GRID) / GRID, (edges[row + 1] - GRID) / GRID, int(genuine[row]), int(impostor[row]))
         for row in rows
     ]
+
+
+def _points(pairs: AllPairs, rates: Sequence[float]) -> list[OperatingPoint]:
+    """At each rate the smallest threshold at which at most so many of the impostor pairs match."""
+    passing = _at_or_above(pairs.impostor_counts)
+    missed = _at_or_above(pairs.genuine_counts)[0] - _at_or_above(pairs.genuine_counts)
+    total, positives = int(passing[0]), int(missed[-1])
+    points = []
+    for rate in rates:
+        count = allowed(total, rate)
+        place = len(passing) - int(np.searchsorted(passing[::-1], count, side="right"))
+        threshold = (place - GRID) / GRID
+        points.append(OperatingPoint(threshold, int(passing[place]), int(missed[place]), positives, count >= 1))
+    return points
 
 
 def _at_or_above(counts: np.ndarray) -> np.ndarray:

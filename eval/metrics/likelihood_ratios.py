@@ -102,13 +102,17 @@ def cross_validated(scores: LabelledScores, fit: Callable[[np.ndarray, np.ndarra
         fold: int [subjects], the fold of each subject.
     """
     own, (one, two) = fold[scores.genuine_subjects], (fold[side] for side in scores.impostor_subjects)
-    found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    genuine, impostor = np.full(len(own), np.nan), np.full(len(one), np.nan)
     for index in range(int(fold.max()) + 1):
         training = scores.genuine[own != index], scores.impostor[(one != index) & (two != index)]
         if not all(map(len, training)):
             return float("nan")
         ratio = fit(*training)
-        for kept, test in zip(found, (own == index, (one == index) & (two == index)), strict=True):
-            kept.append(ratio((scores.genuine if kept is found[0] else scores.impostor)[test]))
-    genuine, impostor = (np.concatenate(each) for each in found)
+        for ratios, values, test in (
+            (genuine, scores.genuine, own == index),
+            (impostor, scores.impostor, (one == index) & (two == index)),
+        ):
+            if test.any():
+                ratios[test] = ratio(values[test])
+    genuine, impostor = genuine[~np.isnan(genuine)], impostor[~np.isnan(impostor)]
     return cllr(genuine, impostor) if len(genuine) and len(impostor) else float("nan")

@@ -16,7 +16,7 @@ from eval.metrics.fnir import cmc_curve, iet_curve
 from eval.report.curves import write_det, write_iet
 from eval.report.intervals import Intervals
 from eval.report.page import render
-from eval.report.plots import as_svg, plot_det, plot_iet
+from eval.report.plots import as_svg
 from eval.report.set_figures import GALLERIES
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
 from eval.report.set_tables import face_name, write_discard, write_groups, write_worst
@@ -54,9 +54,9 @@ def write_report(report: SetReport, out: Path) -> None:
     evaluation, limits = report.evaluation, report.intervals
     searches = evaluation.identification.searches
     write_json(out / "metrics.json", report.metrics)
-    det, iet, histogram = counted_det(evaluation.pairs), iet_curve(searches), score_histogram(evaluation.pairs)
-    write_det(out, det, limits.det if limits else None)
-    write_iet(out, iet, GALLERIES, limits.iet if limits else None)
+    histogram = score_histogram(evaluation.pairs)
+    det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
+    iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
     write_table(out / "cmc.csv", ["rank", *GALLERIES, "mean"], cmc_curve(searches))
     write_table(out / "scores.csv", ["lowest", "highest", "genuine_pairs", "impostor_pairs"], histogram)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
@@ -65,7 +65,8 @@ def write_report(report: SetReport, out: Path) -> None:
         write_discard(out / "discard.csv", report.discard)
     if "groups" in report.metrics:
         write_groups(out / "groups.csv", report.metrics["groups"])
-    plots = _plots(report, out, det, iet, histogram)
+    figures = {"det": det, "iet": iet, **_figures(report, histogram)}
+    plots = {name: as_svg(figure, name) for name, figure in figures.items()}
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
 
@@ -84,27 +85,16 @@ def headline(metrics: dict[str, Any]) -> str:
     return text + (". Fewer than ten false matches: the threshold is uncertain." if found["few_errors"] else ".")
 
 
-def _plots(
-    report: SetReport, out: Path, det: Sequence[Any], iet: Sequence[Any], histogram: Sequence[Any]
-) -> dict[str, str]:
-    """Every plot as SVG; writes their PNG files."""
-    bands = report.intervals
-    limits = [_band(bands.det if bands else {}), _band(bands.iet if bands else {})]
+def _figures(report: SetReport, histogram: Sequence[tuple[float, float, int, int]]) -> dict[str, Any]:
+    """The plots that only the page has."""
     figures = {
-        "scores": plot_scores(histogram, report.metrics["threshold"]["value"], out / "scores.png"),
-        "det": plot_det({"": [point[:2] for point in det]}, out / "det.png", {"": limits[0]}),
-        "iet": plot_iet({"": [(point[0], point[-1]) for point in iet]}, out / "iet.png", {"": limits[1]}),
-        "ratios": plot_ratios(report.ratios, out / "calibration.png"),
+        "scores": plot_scores(histogram, report.metrics["threshold"]["value"]),
+        "ratios": plot_ratios(report.ratios),
     }
     if report.discard:
-        pairs, threshold = report.evaluation.pairs.genuine, report.evaluation.point.threshold
-        best = perfect_discard(pairs.score < threshold)
-        figures["discard"] = plot_discard(report.discard, best, out / "discard.png")
-    return {name: as_svg(figure, name) for name, figure in figures.items()}
-
-
-def _band(limits: dict[float, tuple[float, float] | None]) -> list[tuple[float, ...]]:
-    return [(rate, *ends) for rate, ends in sorted(limits.items()) if ends]
+        failed = report.evaluation.pairs.genuine.score < report.evaluation.point.threshold
+        figures["discard"] = plot_discard(report.discard, perfect_discard(failed))
+    return figures
 
 
 def _page(report: SetReport, plots: dict[str, str]) -> str:

@@ -140,8 +140,7 @@ def _rate(name: str, rate: Rate, best: float | None) -> Mapping[str, Any]:
         name: _number(rate.value), f"{name}_errors": rate.errors, f"{name}_pairs": rate.pairs,
         f"{name}_few_errors": rate.errors < FEW,
     }  # fmt: skip
-    if rate.samples.size:
-        entry[f"{name}_interval"] = interval(rate.samples)
+    entry[f"{name}_interval"] = interval(rate.samples)
     if best is not None:
         entry[f"{name}_ratio"] = _number(rate.value / best) if best else None
     return entry

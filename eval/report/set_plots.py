@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from eval.report.plots import GREY, INK, PALETTE, SETTINGS
 HIGHEST_SHARE = 0.5
 
 
-def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float, path: Path) -> Any:
+def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float) -> Any:
     """Draws the share of genuine and of impostor pairs in each bin of scores, and the threshold; returns the figure.
 
     Args:
         table: Of `score_histogram`.
         threshold: Scores at or above it match.
-        path: The PNG file.
     """
 
     def draw(axes: Any) -> None:
@@ -32,10 +30,10 @@ def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float
         axes.set(xlabel="cosine", ylabel="share of pairs", ylim=(0, None))
         axes.legend(frameon=False)
 
-    return _drawn(draw, "scores of all pairs", path)
+    return _drawn(draw, "scores of all pairs")
 
 
-def plot_discard(curves: Mapping[str, DiscardCurve], perfect: DiscardCurve, path: Path) -> Any:
+def plot_discard(curves: Mapping[str, DiscardCurve], perfect: DiscardCurve) -> Any:
     """Draws FNMR over the share of genuine pairs that is left out, of each quality, and of a perfect one."""
 
     def draw(axes: Any) -> None:
@@ -49,10 +47,10 @@ def plot_discard(curves: Mapping[str, DiscardCurve], perfect: DiscardCurve, path
         axes.set_ylim(0, None)
         axes.legend(frameon=False)
 
-    return _drawn(draw, "error versus discard", path)
+    return _drawn(draw, "error versus discard")
 
 
-def plot_ratios(table: Sequence[tuple[float, float, float]], path: Path) -> Any:
+def plot_ratios(table: Sequence[tuple[float, float, float]]) -> Any:
     """Draws the LLR of each score by both maps."""
 
     def draw(axes: Any) -> None:
@@ -64,18 +62,18 @@ def plot_ratios(table: Sequence[tuple[float, float, float]], path: Path) -> Any:
         axes.set(xlabel="cosine", ylabel="log10 likelihood ratio", ylim=(-largest, largest))
         axes.legend(frameon=False)
 
-    return _drawn(draw, "scores to likelihood ratios", path)
+    return _drawn(draw, "scores to likelihood ratios")
 
 
-def _drawn(draw: Any, title: str, path: Path) -> Any:
+def _drawn(draw: Any, title: str) -> Any:
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+        figure = Figure(figsize=(5.6, 4.4))
+        figure.subplots_adjust(left=0.14, right=0.97, bottom=0.12, top=0.92)
         axes = figure.add_subplot()
         draw(axes)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        figure.savefig(path, dpi=200, metadata={"Software": None})
     return figure
