@@ -39,6 +39,7 @@ PLAIN = {"backend": "components", "labelled": 2, "level": 0, "face": 0, "trials"
 BY_COMMAND = {
     "facerec embed": {"workers": 0}, "facerec train": {"steps": 1, "workers": 0}, "facerec sheet": {"out": "sheet.png"},
     "clustering train": {"backend": "lander"}, "clustering pretrain": {"corpora": 1, "epochs": 1},
+    "eval folder": {"bootstrap": 0, "worst": 1},
 }  # fmt: skip
 NOT_RUN = (
     "facerec synth", "facerec align", "facerec train", "clustering train", "clustering pretrain", "clustering import",
@@ -142,6 +143,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     save_embeddings(root / "few", rows[: len(FACES)], [f"{name}.jpg" for name, _, _ in FACES])
     np.save(root / "labels.npy", truth)
     np.save(root / "detector_scores.npy", np.ones(len(FACES)))
+    (root / "quality.csv").write_text("key,quality\n" + "".join(f"{key},{len(key)}\n" for key in keys))
+    (root / "attributes.csv").write_text("identity,sex\nperson0,f\nperson1,m\nperson2,f\nperson3,m\n")
     (root / "settings").mkdir()
     (root / "settings" / "config.yaml").write_text("backend: components\n")
     graph = knn(root / "embeddings", root / "knn", k=10)
@@ -171,8 +174,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "model": root / "settings", "facerec embed model": network(root / "network"), "init": root / "network",
         "facerec export model": root / "network", "pseudo_labels": root / "pseudo", "validation": root / "set.bin",
         "file": root / "set.bin", "thumbnails": thumbnails(faces, root / "thumbnails"), "weights": root / "weights.pth",
-        "detector": root / "detector.onnx", "previous": exported,
-        "table": exported / "faces.csv", "facerec join embeddings": [root / "embeddings", root / "embeddings"],
+        "sessions": root / "labels.npy", "quality": root / "quality.csv", "attributes": root / "attributes.csv",
+        "detector": root / "detector.onnx", "previous": exported, "table": exported / "faces.csv",
+        "facerec join embeddings": [root / "embeddings", root / "embeddings"],
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from eval.report.comparison import COLUMNS, Table
 from eval.report.runs import Run, command_line
@@ -22,13 +23,10 @@ def page(table: Table, plots: Mapping[str, str], configuration: str | None, titl
         configuration: Text of the recipe, if any.
         title: The heading.
     """
-    from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         title=title,
         summary=summary(table),
         gap_note=gap_note(table),
@@ -53,6 +51,16 @@ def page(table: Table, plots: Mapping[str, str], configuration: str | None, titl
         },
         versions=_versions(table.runs),
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """A page from a template beside this file; what it is given is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(**content)
 
 
 def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:
