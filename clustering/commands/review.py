@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def review(
 ) -> Mapping[str, Any]:
     """Writes a page to look through clusters, keep, split, merge and drop them: open OUT/review.html in a browser.
 
-    What it saves, decisions.json, is applied by `pseudolabel --decisions`.
+    What it saves, decisions.json, is applied by `pseudolabel --decisions` and `export --decisions`.
 
     Args:
         clusters: Folder made by cluster or cut, or a .npy file of labels.
@@ -51,8 +52,16 @@ def review(
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures)
+    commands = _commands(clusters, embeddings)
+    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures, commands)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _commands(clusters: Path, embeddings: Path) -> list[str]:
+    """What applies decisions to these clusters."""
+    made = {"pseudolabel": "pseudo", "export": "people"}
+    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
+    return [shlex.join(["python", "-m", "clustering", name, *inputs, "--out", out]) for name, out in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:

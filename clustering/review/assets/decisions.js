@@ -191,6 +191,7 @@ function save() {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  $("saved").hidden = false;
 }
 
 async function load(file) {

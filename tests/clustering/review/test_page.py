@@ -290,7 +290,7 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
     page.keyboard.press("d")  # 1
     page.locator('.card > .sheet .face[data-at="12"]').click()  # selects cluster 5 and takes a face out
     press(page, "s k k")  # into a cluster of its own; keeps 2 and 0
-    assert page.locator(".card > .about .badge").all_text_contents()[:2] == ["dropped", "1 part split off"]
+    assert page.locator(".card .badge").all_text_contents()[:2] == ["dropped", "1 part split off"]
     press(page, "m")  # 3 with 4, which is closest
     content = saved(page, tmp_path / "decisions.json")
     assert content["decisions"] == [
@@ -414,7 +414,7 @@ def test_hierarchy_above(case, opened, tmp_path):
     page = opened(
         review(tmp_path / "labels.npy", case.embeddings, case.thumbs, tmp_path / "page", hierarchy=case.whole)
     )
-    page.fill("#goto", "3")
+    page.fill("#find", "3")
     page.keyboard.press("Enter")
     assert "joins 1 more on level 2" in page.locator('.card[aria-selected="true"]').text_content()
     page.keyboard.press("Enter")
