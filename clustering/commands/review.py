@@ -59,9 +59,9 @@ def review(
 
 def _commands(clusters: Path, embeddings: Path) -> list[str]:
     """What applies decisions to these clusters."""
-    made = {"pseudolabel": "pseudo", "export": "people"}
+    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
     inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
-    return [shlex.join(["python", "-m", "clustering", name, *inputs, "--out", out]) for name, out in made.items()]
+    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:

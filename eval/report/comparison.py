@@ -88,14 +88,14 @@ class Table:
         return next((row[key] for run, row in zip(self.runs, self.values, strict=True) if run.name == name), None)
 
     def is_best(self, index: int, column: Column) -> bool:
-        """Whether a run is the best backend (of two or more) in a column."""
+        """Whether a run is the best backend in a column in which backends differ."""
         rivals = [
             column.better * number
             for run, row in zip(self.runs, self.values, strict=True)
             if run.is_backend and (number := row[column.key]) is not None
         ]
         number = self.values[index][column.key]
-        if not (column.better and self.runs[index].is_backend and number is not None and len(rivals) > 1):
+        if not (column.better and self.runs[index].is_backend and number is not None and len(set(rivals)) > 1):
             return False
         return column.better * number == max(rivals)
 

@@ -103,9 +103,16 @@ def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
         if rows and kind != "same"
     ]
     if same := groups["same"]:
-        parts.append(f"{_all(same, ranked)} {_verb(same, 'does', 'do')} not differ significantly from {name}")
+        none = len(same) == len(ranked) > 1
+        subject = (
+            f"none of the {len(same)} backends differs"
+            if none
+            else f"{_listed(same)} {_verb(same, 'does', 'do')} not differ"
+        )
+        parts.append(f"{subject} significantly from {name}")
     text = "; ".join([parts[0], *(part.replace(name, "it") for part in parts[1:])])
-    return f"{text[0].upper() if text.startswith(('all', 'both')) else text[0]}{text[1:]}."
+    is_word = text.startswith(("all ", "both ", "none of "))
+    return f"{text[0].upper() if is_word else text[0]}{text[1:]}."
 
 
 def _gap(table: Table, ranked: Sequence[str]) -> str:
@@ -130,7 +137,7 @@ def _agreement(table: Table, ranked: Sequence[str]) -> str:
     clusterer = max(scores, key=lambda name: scores[name])
     text = f"{clusterer} has the most accurate clusters (BCubed F {scores[clusterer]:.3f}"
     best = ranked[0]
-    return f"{text})." if best == clusterer or best not in scores else f"{text}; {best} {scores[best]:.3f})."
+    return f"{text})." if best == clusterer or best not in scores else f"{text}; {best}: {scores[best]:.3f})."
 
 
 def _differs(table: Table, one: str, other: str) -> bool | None:

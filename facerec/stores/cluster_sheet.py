@@ -48,7 +48,7 @@ def draw_clusters(
     for number, lines in enumerate(texts):
         for line, text in enumerate(lines):
             place = (2, GAP + number * (TILE + GAP) + 28 + 20 * line)
-            cv2.putText(cover, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.46, 255, 1, cv2.LINE_AA)
+            cv2.putText(cover, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1, cv2.LINE_AA)
     return np.dstack([sheet, cover])
 
 
@@ -81,7 +81,8 @@ def _commonest(identities: np.ndarray) -> tuple[int, str]:
     known = identities[identities >= 0]
     names, counts = np.unique(known, return_counts=True)
     common = int(names[counts.argmax()]) if known.size else -1
-    return common, f"{np.mean(identities == common):.0%} one person"
+    share = np.mean(identities == common)
+    return common, "one person" if share == 1 else f"{share:.0%} one person"
 
 
 def _tile(store: Store, row: int, framed: bool) -> np.ndarray:

@@ -5,9 +5,9 @@
 
 // In pixels, as review.css has them: a line of faces, a line of few large ones, what is around a card's lines with its
 // buttons, a caption, and on a narrow screen the text above the faces.
-const LINES = 3, LINE = 59, LARGE = 87, AROUND = 76, CAPTION = 25, ABOVE = 54;
+const LINES = 3, LINE = 59, LARGE = 87, AROUND = 76, CAPTION = 25, ABOVE = { one: 54, two: 30 };
 const narrow = window.matchMedia("(max-width: 45rem)");
-const around = () => AROUND + (narrow.matches ? ABOVE : 0);
+const around = (sides) => AROUND + (narrow.matches ? ABOVE[sides] : 0);
 const list = new Rows($("pane"));
 const across = { main: 1, side: 1 };
 let view = "clusters", items = [], selected = 0;
@@ -15,7 +15,7 @@ let found = null;  // what was looked for: positions of faces and places of thei
 
 const VIEWS = {
   clusters: {
-    all: () => Array.from(sizes.keys()), draw: clusterCard, height: (place) => around() + LINE * clusterLines(place), decided: (place) => isDecided(names[place]),
+    all: () => Array.from(sizes.keys()), draw: clusterCard, height: (place) => around("one") + LINE * clusterLines(place), decided: (place) => isDecided(names[place]),
     empty: "No cluster is left.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["k", "keep"], ["d", "drop"], ["s", "split"], ["← →", "another candidate"],
       ["m", "merge with it"], ["u", "undo"], ["click", "a face out"]],
@@ -27,7 +27,7 @@ const VIEWS = {
     },
   },
   pairs: {
-    all: () => Array.from(pairs.similarity.keys()), draw: pairCard, height: (pair) => around() + CAPTION + LINE * pairLines(pair),
+    all: () => Array.from(pairs.similarity.keys()), draw: pairCard, height: (pair) => around("two") + CAPTION + LINE * pairLines(pair),
     decided: (pair) => decided.has(pairKey(names[pairs.places[2 * pair]], names[pairs.places[2 * pair + 1]])),
     empty: "No pair of clusters is left.",
     help: [["↑ ↓", "move"], ["Enter", "open the left one"], ["m", "merge: one person"], ["k", "keep apart: two people"], ["u", "undo"],
@@ -39,7 +39,7 @@ const VIEWS = {
     },
   },
   merges: {
-    all: () => Array.from(merges.similarity.keys()), draw: mergeCard, height: (at) => around() + CAPTION + LINE * mergeLines(at),
+    all: () => Array.from(merges.similarity.keys()), draw: mergeCard, height: (at) => around("two") + CAPTION + LINE * mergeLines(at),
     decided: (at) => Boolean(mergeKind(at)),
     empty: REVIEW.levels.length ? "No merge is left." : "This clustering has no levels below it, so there are no merges to look at.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["s", "split: the right part is somebody else"], ["k", "keep together"], ["d", "drop"],

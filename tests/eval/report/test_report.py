@@ -231,7 +231,7 @@ def test_summary_says_what_the_numbers_say():
     assert summary(tabulate(FOUR)) == " ".join(said)
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
-    assert "gamma has the most accurate clusters (BCubed F 0.950; beta 0.900)." in other
+    assert "gamma has the most accurate clusters (BCubed F 0.950; beta: 0.900)." in other
     assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: fully supervised 10.00 %."
 
 
@@ -271,6 +271,8 @@ def test_the_headline_names_a_winner_only_where_there_is_one():
     assert of("labelled", "c", "d")[1] == (
         "c is significantly better than labelled only (40.00 %); d does not differ significantly from it."
     )
+    runs["e"] = noisy("e", 0.3998, shared, 8)
+    assert of("labelled", "d", "e")[1] == "None of the 2 backends differs significantly from labelled only (40.00 %)."
     runs["supervised"] = noisy("supervised", 0.3995, shared, 9)
     assert of("labelled", "a", "b", "supervised")[3].startswith("The bounds do not differ significantly")
 
