@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "clustering.commands.trace:trace",
     "import": "clustering.commands.import_reference:import_reference",
     "review": "clustering.commands.review:review",
+    "export": "clustering.commands.export:export",
     "pseudolabel": "clustering.commands.pseudolabel:pseudolabel",
 }
 

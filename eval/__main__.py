@@ -12,6 +12,7 @@ COMMANDS = {
     "reliability": "eval.commands.reliability:reliability_report",
     "ijb": "eval.commands.ijb:ijb",
     "pairs": "eval.commands.pairs:pairs",
+    "folder": "eval.commands.folder:folder",
     "compare": "eval.commands.compare:compare",
 }
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "facerec.commands.export:export",
     "sheet": "facerec.commands.sheet:sheet",
     "thumbnails": "facerec.commands.thumbnails:thumbnails",
+    "pictures": "facerec.commands.pictures:pictures",
     "bin": "facerec.commands.bin:unpack",
 }
 

@@ -15,6 +15,7 @@ from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
@@ -37,7 +38,7 @@ def cluster(
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
-        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
@@ -61,6 +62,8 @@ def cluster(
     clustering.save(out)
     save_cosines(faces.embeddings, out)
     clusterer.save_pretrained(out)
+    if faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)

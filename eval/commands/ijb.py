@@ -17,6 +17,7 @@ from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
 from eval.report.headline import headline
+from eval.report.histogram import write_scores
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from facerec.pipeline.arguments import Seed
@@ -50,7 +51,8 @@ def ijb(
             match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv, or those of the release, *_11_G1_G2_matches.csv and
             the galleries and probes as above.
         embeddings: Embedding folder, or a .npy file; faces match by keys.txt, or without it line by line.
-        out: Folder for metrics.json, det.csv, iet.csv, cmc.csv and the plots; with --bootstrap also bootstrap.npy.
+        out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv and the plots; with --bootstrap also
+            bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
         seed: Draws them. Runs are compared in pairs (`eval compare`) if this and the number agree.
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
@@ -74,6 +76,7 @@ def ijb(
         np.save(out / "bootstrap.npy", intervals.samples, allow_pickle=False)
     if compatibility:
         metrics["compatibility"] = script_figures(files, templates, evaluation.pairs, metrics["template"])
+    write_scores(out, evaluation.scores)
     write_json(out / "metrics.json", metrics)
     write_det(out, det, intervals.det if intervals else None)
     write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from eval.metrics.fnir import cmc_curve
 from eval.protocols.evaluation import Evaluation
@@ -12,8 +13,8 @@ from eval.report.plots import plot_det, plot_iet
 from facerec.pipeline.files import write_table
 
 
-def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Limits | None = None) -> None:
-    """Writes det.csv and det.png.
+def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Limits | None = None) -> Any:
+    """Writes det.csv and det.png; returns the figure.
 
     Args:
         out: The folder.
@@ -23,11 +24,11 @@ def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Li
     names = [] if limits is None else ["fnmr_low", "fnmr_high"]
     rows = [[*point, 1 - point[1], *_ends(limits, point[0])] for point in curve]
     write_table(out / "det.csv", ["fmr", "fnmr", "threshold", "tar", *names], rows)
-    plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
+    return plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
 
 
-def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> None:
-    """Writes iet.csv and iet.png.
+def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> Any:
+    """Writes iet.csv and iet.png; returns the figure.
 
     Args:
         out: The folder.
@@ -38,7 +39,7 @@ def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[s
     names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
     rows = [[*point, *_ends(limits, point[0])] for point in curve]
     write_table(out / "iet.csv", ["fpir", *(f"fnir_{name}" for name in galleries), "fnir_mean", *names], rows)
-    plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
+    return plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
 
 
 def write_cmc(out: Path, evaluation: Evaluation) -> None:

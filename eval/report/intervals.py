@@ -70,7 +70,7 @@ def resample(
     drawn = draw(int(subject.max()) + 1, samples, seed)
     pairs, whole, det = _resample_pairs(evaluation.scores, sides, curves[0], drawn)
     searches = dict(zip(evaluation.galleries, evaluation.identification.searches, strict=True))
-    probes, iet = _resample_searches(searches, evaluation.subject[evaluation.probes], curves[1], drawn)
+    probes, iet = resample_searches(searches, evaluation.subject[evaluation.probes], curves[1], drawn)
     columns = {**pairs, **probes, **whole}
     return Intervals(list(columns), np.stack(list(columns.values()), axis=1), det, iet)
 
@@ -89,7 +89,7 @@ def _resample_pairs(
     return named, {"eer": eer, "auc": auc}, {rate: interval(row) for rate, row in zip(rates, rows, strict=True)}
 
 
-def _resample_searches(
+def resample_searches(
     searches: Mapping[str, Search], subject: np.ndarray, curve: Sequence[float], drawn: np.ndarray
 ) -> tuple[dict[str, np.ndarray], Limits]:
     """Samples of FNIR and of the ranks by name, and the intervals of the IET curve."""

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def run(
     program: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None, about: str = "",
-    hints: bool = True,
+    hints: bool = True, more_help: str = "",
 ) -> int:  # fmt: skip
     """Runs one of a program's commands from the shell.
 
@@ -31,6 +31,7 @@ def run(
         arguments: Defaults to the process's own.
         about: What the program is for, for its help.
         hints: Whether the command that usually follows is shown at the end.
+        more_help: ``"module:function"`` of what the help of a command has at its end, a text made of the arguments.
 
     Returns:
         The exit status: 0, or 2 after one line on stderr for unusable input.
@@ -53,7 +54,10 @@ def run(
         return 2
     try:
         with signals_as_exceptions():
-            _call(program, words, commands, hints)
+            more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
+            out, then = _call(program, words, commands, more)
+            if hints and then and out is not None:
+                logger.info("next: %s", then.format(out=out))
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -71,15 +75,12 @@ def run(
     return 0
 
 
-def _call(program: str, words: Sequence[str], commands: Mapping[str, str], hints: bool) -> None:
-    """Calls the command that the first word names with the others."""
+def _call(program: str, words: Sequence[str], commands: Mapping[str, str], more: str) -> tuple[Any, str]:
+    """Calls the command that the first word names; what it returns, and the command that usually follows."""
     from facerec.pipeline.parser import call  # it takes a while, which the programs' own help can do without
 
     function = _import(commands[words[0]])
-    out = call(program, words[0], function, words[1:])
-    then = getattr(function, "then", "")
-    if hints and then and out is not None:
-        logger.info("next: %s", then.format(out=out))
+    return call(program, words[0], function, words[1:], more), getattr(function, "then", "")
 
 
 def _import(target: str) -> Callable[..., Any]:

@@ -35,6 +35,6 @@ def options_of(function: Callable[..., Any]) -> dict[str, tuple[Any, ...] | None
     """A command's options with dashes, and the values of those that take one of a few."""
     kinds = typing.get_type_hints(function)
     return {
-        f"--{name.replace('_', '-')}": typing.get_args(kind) if typing.get_origin(kind) is Literal else None
+        "--" + name.rstrip("_").replace("_", "-"): typing.get_args(kind) if typing.get_origin(kind) is Literal else None
         for name, kind in ((name, kinds.get(name)) for name in inspect.signature(function).parameters)
     }

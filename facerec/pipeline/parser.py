@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import keyword
 import re
 import sys
 import types
@@ -31,8 +32,20 @@ IN_WORDS = {
 }  # fmt: skip
 
 
-def call(program: str, name: str, function: Callable[..., Any], words: Sequence[str]) -> Any:
-    """Calls a command with the options of a command line, and gives what it returns."""
+def call(program: str, name: str, function: Callable[..., Any], words: Sequence[str], more: str = "") -> Any:
+    """Calls a command with the options of a command line.
+
+    Args:
+        program: Its name, for messages.
+        name: Of the command.
+        function: The command.
+        words: Its options.
+        more: What its help has at the end.
+
+    Returns:
+        What the function returns.
+    """
+    _Parser.more = more
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     words = [name, *listed([_underscored(word) for word in words], function)]
     return jsonargparse.auto_cli(
@@ -42,16 +55,21 @@ def call(program: str, name: str, function: Callable[..., Any], words: Sequence[
 
 
 def listed(words: Sequence[str], function: Callable[..., Any]) -> list[str]:
-    """Words in which ``--runs A B`` and ``--runs A,B`` are ``--runs ["A", "B"]`` where an option takes a list."""
+    """Words in which an option that takes a list has it as YAML.
+
+    It is given as ``--runs A B``, ``--runs A,B`` or ``--runs A --runs B``.
+    """
     lists = {f"--{name}" for name, kind in _hints(function) if _takes_a_list(kind)}
-    made: list[str] = []
+    made, found = list[str](), dict[str, list[str]]()
     for option, values in _groups(words):
         if option not in lists or not values or values[0].lstrip().startswith(("[", "{")):
             made += [option, *values] if option else values
-            continue
-        parts = values if len(values) > 1 or Path(values[0]).exists() else values[0].split(",")
-        text = "[" + ", ".join(_scalar(part) for part in parts) + "]"
-        made += [option, text if len(parts) > 1 or not _takes_one(function, option) else parts[0]]
+        else:
+            whole = len(values) > 1 or Path(values[0]).exists()
+            found.setdefault(option, []).extend(values if whole else values[0].split(","))
+    for option, parts in found.items():
+        one = len(parts) == 1 and _takes_one(function, option)
+        made += [option, parts[0] if one else "[" + ", ".join(map(_scalar, parts)) + "]"]
     return made
 
 
@@ -93,10 +111,13 @@ def _scalar(text: str) -> str:
 
 
 def _load(text: str) -> Any:
-    """What an option's text stands for in YAML, which knows no bytes that are not UTF-8: they are put back behind."""
-    if not BYTES.search(text):
-        return yaml_load(text)
-    return _restored(yaml_load(BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)))
+    """What an option's text or a file of options stands for in YAML; `as_letters` is undone behind."""
+    return _restored(yaml_load(as_letters(text)))
+
+
+def as_letters(text: str) -> str:
+    """Text with letters for private use in place of bytes that are not UTF-8, which YAML does not know."""
+    return BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)
 
 
 def _restored(value: Any) -> Any:
@@ -108,17 +129,26 @@ def _restored(value: Any) -> Any:
 
 
 def _underscored(argument: str) -> str:
-    """``--min-size=3`` as ``--min_size=3``: both spellings of an option are accepted."""
-    name, equals, value = argument.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else argument
+    """``--min-size=3`` as ``--min_size=3``, and ``--as`` as ``--as_``, since Python keeps that name for itself."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    name = name.replace("-", "_")
+    return f"--{name}{'_' if keyword.iskeyword(name) else ''}{equals}{value}"
 
 
 class _Parser(jsonargparse.ArgumentParser):
-    """A parser that names options as they are given, and complains in one line."""
+    """A parser that names options as they are given, and complains in one line.
+
+    Attributes:
+        more: What its help has at the end.
+    """
+
+    more = ""
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         text = super().format_help(formatter).replace(" [options]", "", 1)
-        return re.sub(r"(?<![\w-])--[a-z]\w*", lambda option: option[0].replace("_", "-"), text)
+        return re.sub(r"(?<![\w-])--[a-z]\w*", lambda option: _dashed(option[0]), text) + self.more
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         # jsonargparse's exceptions have no fields: the name of the option stands in the text alone.
@@ -198,4 +228,4 @@ def _as_given(key: re.Match[str]) -> str:
 
 
 def _dashed(text: str) -> str:
-    return text.replace("_", "-")
+    return re.sub(r"_(?=\w)", "-", text).rstrip("_")
