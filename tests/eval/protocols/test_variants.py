@@ -8,6 +8,7 @@ import pytest
 from eval.commands.ijb import ijb
 from eval.protocols.open import load_protocol
 from eval.protocols.tables import read_table
+from eval.report.runs import load_runs
 from facerec.pipeline.files import InputError, write_lines
 
 
@@ -95,6 +96,8 @@ def test_without_galleries_it_is_verification_alone(protocol, noisy, tmp_path):
         assert metrics[name] == expected[name]
     assert not {"fnir_at_fpir", "rank1"} & {*metrics, *metrics["intervals"]}
     assert "insightface_ijb_1n" not in metrics["compatibility"]
+    with pytest.raises(InputError, match="no FNIR, as of 1:1 alone or a closed set"):
+        load_runs([tmp_path / "pairs"])
     names = {path.name for path in (tmp_path / "pairs").iterdir()}
     assert names == {"metrics.json", "det.csv", "det.png", "bootstrap.npy", "meta.json"}
 
