@@ -30,8 +30,8 @@ class WorstPair:
         kind: ``false match`` or ``false non-match``.
         score: Of the pair.
         units: Positions of both.
-        own: Mean cosine of either with the other units of its own person; NaN if there is none.
-        other: Mean cosine of either with the units of the other's person; NaN for a false non-match.
+        own: Mean cosine of each with the other units of its own person; NaN if there is none.
+        other: Mean cosine of each with the units of the other's person; NaN for a false non-match.
         pairs: How many pairs of these two people are false matches, or of this person false non-matches.
         reading: What it looks like.
     """
@@ -116,7 +116,7 @@ def _read_matches(
 ) -> np.ndarray:
     """Which of `MATCH_READINGS`.
 
-    A face is near a person if its mean cosine with that person's faces is a match, and fits nobody if its mean cosine
+    A face is near a person if its mean cosine with that person's faces is a match. It fits nobody if its mean cosine
     with its own person's other faces is below half the threshold.
     """
     near = [side >= threshold for side in other]
