@@ -52,7 +52,7 @@ def test_lfw_s_development_lists_and_lists_without_first_line(tmp_path):
     impostor = [f"Ann\t{i}\tBob\t{i}" for i in range(1, 21)]
     dev = load_pair_list(written(tmp_path, "\n".join(["20", *genuine, *impostor]), "pairsDevTest.txt"))
     bare = load_pair_list(written(tmp_path, "\n".join([*genuine, *impostor]), "bare.txt"))
-    kaggle = "name,imagenum1,imagenum2,\n" + "\n".join(
+    kaggle = "name,imagenum1,imagenum2,Unnamed: 3\n" + "\n".join(
         ",".join([*line.split("\t"), ""][:4]) for line in genuine + impostor
     )
     csv = load_pair_list(written(tmp_path, kaggle, "pairs.csv"))
