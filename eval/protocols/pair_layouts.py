@@ -24,8 +24,10 @@ LABELS = {
     "1": True, "0": False, "-1": False, "+1": True, "1.0": True, "0.0": False, "true": True, "false": False,
     "yes": True, "no": False, "same": True, "different": False, "diff": False,
 }  # fmt: skip
-HEADINGS = ("name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
-            "right", "fold", "class", "target", "id", "person", "unnamed", "pair")  # fmt: skip
+HEADINGS = (
+    "name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
+    "right", "fold", "class", "target", "id", "person", "unnamed", "pair",
+)  # fmt: skip
 Lines = Sequence[tuple[int, list[str]]]
 
 
