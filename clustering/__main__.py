@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from clustering.backends.describe import help_of_backend
 from facerec.pipeline.command_line import run
 
 COMMANDS = {
@@ -24,4 +25,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m clustering", COMMANDS))
+    sys.exit(run("python -m clustering", COMMANDS, more_help=help_of_backend))

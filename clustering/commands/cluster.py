@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.similarity.doubts import doubts
@@ -23,13 +24,18 @@ logger = logging.getLogger(__name__)
 
 @stage("clustering cluster", resumable=True, distributed=True)
 def cluster(
-    backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
+    backend: str,
+    embeddings: Path,
+    out: Path,
+    model: Path | None = None,
+    knn: Path | None = None,
+    set: list[str] | None = None,  # noqa: A002 (an option's name)
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
-            hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
         out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
@@ -38,8 +44,10 @@ def cluster(
             Without a model components, dbscan, hac_single and hdbscan tighten their thresholds likewise.
         knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
             chooses by itself.
+        set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
+            A threshold that is set is not tightened.
     """
-    clusterer = load_clusterer(backend, model)
+    clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy")
