@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from clustering.backends.describe import help_of_backend
 from facerec.pipeline.command_line import run
 
 COMMANDS = {
@@ -12,6 +11,7 @@ COMMANDS = {
     "plan": "clustering.commands.plan:plan",
     "train": "clustering.commands.train:train",
     "pretrain": "clustering.commands.pretrain:pretrain",
+    "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
     "assign": "clustering.commands.assign:assign",
@@ -25,4 +25,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m clustering", COMMANDS, more_help=help_of_backend))
+    sys.exit(run("python -m clustering", COMMANDS, more_help="clustering.backends.describe:help_of_backend"))

@@ -12,7 +12,8 @@ import numpy as np
 
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
-from clustering.graph.build import load_graph, make_graph, neighbors_wanted
+from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
+from clustering.graph.copies import Copies
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import write_lines
@@ -32,6 +33,8 @@ def cluster(
     set: list[str] | None = None,  # noqa: A002 (an option's name)
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
+
+    Faces that are nearly the same picture (copies) count as one, and are in one cluster.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
@@ -54,21 +57,29 @@ def cluster(
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    copies = Copies.of(graph)
+    if copies.count:
+        logger.info("%s; they count once, in a graph without them", copies.say())
+        graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
     clustering = clusterer.cluster(graph) if works else None
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
+    labels = clustering.labels
+    if copies.count:
+        clustering = clustering.expanded(copies)
     clustering.save(out)
     clusterer.save_pretrained(out)
     if faces.keys is not None:
         write_lines(out / "keys.txt", faces.keys)
     shutil.rmtree(made, ignore_errors=True)
-    for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
+    for said in filter(None, (clustering.warning, doubts(graph, labels))):
         logger.warning("%s", said)
     return {
         "faces": len(faces),
+        "copies": copies.count,
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         **clustering.notes,

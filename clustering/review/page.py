@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def write_page(
     confidence: np.ndarray,
     levels: Sequence[np.ndarray],
     pictures: Thumbnails,
+    proposed: Sequence[Mapping[str, Any]] = (),
 ) -> Arrangement:
     """Writes the page into an existing folder: review.html is opened in a browser.
 
@@ -48,13 +49,14 @@ def write_page(
         confidence: float32 [n] in [0, 1], see `arrange`.
         levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
         pictures: Of the n faces.
+        proposed: Decisions that the page has when it is first opened, see `clustering.review.decisions`.
 
     Returns:
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
     content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, **page_content(embeddings, clusters, levels)}  # fmt: skip
+               "keys": KEYS, "proposed": list(proposed), **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, out / name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")

@@ -40,7 +40,7 @@ def run(
     program: str,
     commands: Mapping[str, str],
     arguments: Sequence[str] | None = None,
-    more_help: Callable[[Sequence[str]], str] | None = None,
+    more_help: str = "",
 ) -> int:
     """Runs one of a program's commands from the shell.
 
@@ -48,7 +48,7 @@ def run(
         program: Its name, for messages.
         commands: Command name to ``"module:function"``; only the module of the command in question is imported.
         arguments: Defaults to the process's own.
-        more_help: What the help of a command has at its end, of the arguments.
+        more_help: ``"module:function"`` of what the help of a command has at its end, a text made of the arguments.
 
     Returns:
         The exit status: 0, or 2 after one line on stderr for unusable input.
@@ -64,7 +64,7 @@ def run(
     wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
     functions: Any = {name: _import(commands[name]) for name in wanted}
     wants_help = not {"-h", "--help"}.isdisjoint(arguments)
-    _Parser.more = more_help(arguments) if more_help and wants_help else ""
+    _Parser.more = _import(more_help)(arguments) if more_help and wants_help else ""
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     try:
         with _termination_as_exception():

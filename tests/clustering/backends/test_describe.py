@@ -32,8 +32,9 @@ def test_the_text_of_a_backend():
 
 
 def test_help_of_a_backend_from_the_shell(capsys):
+    target = "clustering.backends.describe:help_of_backend"
     with pytest.raises(SystemExit) as ended:
-        run("clustering", COMMANDS, ["cluster", "--backend", "finch", "--help"], more_help=help_of_backend)
+        run("clustering", COMMANDS, ["cluster", "--backend", "finch", "--help"], more_help=target)
     assert ended.value.code == 0
     assert "settings of finch" in capsys.readouterr().out
 
