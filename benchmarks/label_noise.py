@@ -4,9 +4,9 @@
 
 Each set is an archive with ``embeddings`` and ``labels``, of people with two faces or more. A share of the faces
 becomes strays, half of them of another person in the set (``strays of others``), half of people who are not
-(``strays of nobody``: each one face of people who are taken out); or a share of the people are merged in pairs under
-one label, or have their faces cut at random under two labels. Precision, recall and F1 are of faces, of labels and of
-pairs of labels. ``mixed`` has all three kinds at once, each with a third of the share.
+(``strays of nobody``: all faces of some people, each under a label that is drawn); or a share of the people are merged
+in pairs under one label, or have their faces cut at random under two labels. Precision, recall and F1 are of faces, of
+labels and of pairs of labels. ``all kinds`` has all of them at once, each with a third of the share.
 """
 
 import argparse
@@ -52,9 +52,7 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    print(
-        f"{'set':10} {'planted':18} {'share':>5}  {'found':8} {'precision':>9} {'recall':>7} {'F1':>6} {'seconds':>8}"
-    )
+    print(f"{'set':10} {'planted':18} {'share':>5}  {'found':8} {'precision':>9} {'recall':>7} {'F1':>6} {'sec.':>8}")
     for name in arguments.sets.split(","):
         path = SETS.get(name, Path(name))
         if not path.exists():
@@ -63,15 +61,11 @@ def main() -> None:
         embeddings, people = read(path)
         for kind in arguments.kinds.split(","):
             for share in map(float, arguments.noise.split(",")):
-                rows = [
-                    row for seed in range(arguments.seeds) for row in measured(embeddings, people, kind, share, seed)
-                ]
-                for found in dict.fromkeys(row[0] for row in rows):
-                    figures = np.mean([row[1:] for row in rows if row[0] == found], axis=0)
-                    print(
-                        f"{name:10} {kind:18} {share:5.0%}  {found:8} "
-                        + "{:9.3f} {:7.3f} {:6.3f} {:8.1f}".format(*figures)
-                    )
+                runs = [measured(embeddings, people, kind, share, seed) for seed in range(arguments.seeds)]
+                for found in runs[0]:
+                    precision, recall, f1, seconds = np.mean([run[found] for run in runs], axis=0)
+                    start = f"{name:10} {kind:18} {share:5.0%}  {found:8}"
+                    print(f"{start} {precision:9.3f} {recall:7.3f} {f1:6.3f} {seconds:8.1f}", flush=True)
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -126,31 +120,26 @@ def plant(embeddings: np.ndarray, people: np.ndarray, kind: str, share: float, s
     if kind in ("split", "all kinds"):
         chosen, order = order[: round(part * count)], order[round(part * count) :]
         parts, _ = halves(np.where(np.isin(people, chosen), people, -1), seed)
-        labels = np.where(parts % 2 == 1, count + people, labels)
-        labels = np.where(parts < 0, np.where(np.isin(people, chosen), people, labels), labels)
+        labels = np.where((parts >= 0) & (parts % 2 == 1), count + people, labels)
         split = {(int(each), int(count + each)) for each in chosen}
-    stray, kept = np.zeros(len(people), bool), np.ones(len(people), bool)
+    stray = np.zeros(len(people), bool)
     if "strays" in kind or kind == "all kinds":
         both = kind in ("strays", "all kinds")
         wanted = part * len(people) / (2 if both else 1)
         if kind != "strays of others":
-            lone = order[: min(round(wanted), len(order) // 3)]
-            outside = np.isin(people, lone)
-            one = np.flatnonzero(outside)[np.unique(people[outside], return_index=True)[1]]
-            stray[one], kept = True, ~outside
-            kept[one] = True
-            if len(lone) < round(wanted):
-                print(f"  ({len(lone)} strays of nobody instead of {round(wanted)}: there are no more people)")
+            sizes = np.bincount(people)[order]
+            lone = order[: np.searchsorted(np.cumsum(sizes), wanted) + 1]
+            stray = np.isin(people, lone)
         if kind != "strays of nobody":
-            stray[generator.choice(np.flatnonzero(kept & ~stray), round(wanted), replace=False)] = True
+            stray[generator.choice(np.flatnonzero(~stray), round(wanted), replace=False)] = True
         rows = np.flatnonzero(stray)
-        pool = np.flatnonzero(kept & ~stray)
+        pool = np.flatnonzero(~stray)
         drawn = labels[generator.choice(pool, len(rows))]
         again = people[rows] == drawn
         drawn[again] = labels[generator.choice(pool, int(again.sum()))]
         stray[rows[people[rows] == drawn]] = False
         labels[rows] = drawn
-    return Planted(embeddings[kept], labels[kept], people[kept], stray[kept], merged, split)
+    return Planted(embeddings, labels, people, stray, merged, split)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 STEPS = 100
 LEAST = 1e-4
-REGULARISATION = 1.0
+REGULARISATION = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Classes:
         if min(totals) <= 0:
             return cls(None, len(examples))
         model = make_pipeline(
-            PolynomialFeatures(2, include_bias=False), StandardScaler(), LogisticRegression(C=REGULARISATION)
+            PolynomialFeatures(2, include_bias=False),
+            StandardScaler(),
+            LogisticRegression(C=REGULARISATION, max_iter=1000),
         )
         shares = np.concatenate([each / total for each, total in zip(weights, totals, strict=True)])
         sample_weight = shares * sum(map(len, examples)) / len(examples)

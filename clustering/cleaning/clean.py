@@ -20,7 +20,7 @@ MOST_PEOPLE = 3
 class Cleaned:
     """What was found in labels, and labels without it.
 
-    Labels are numbered here from 0 in the order in which they first appear; `names` has what they are called.
+    Labels are numbered here from 0 in ascending order; `names` has what they are called.
 
     Attributes:
         given: int64 [n], the labels; -1 for unknown or unreadable faces.
@@ -91,9 +91,8 @@ def clean(embeddings: np.ndarray, labels: np.ndarray, least: float = 0.5, seed: 
         seed: Of the examples that are made.
     """
     usable = np.where(readable_rows(embeddings), labels, -1)
-    given = consecutive(usable)
-    names = np.zeros(int(given.max(initial=-1)) + 1, np.int64)
-    names[given[given >= 0]] = usable[given >= 0]
+    given = np.full(len(usable), -1, np.int64)
+    names, given[usable >= 0] = np.unique(usable[usable >= 0], return_inverse=True)
     weights = np.ones(len(given), np.float32)
     for _ in range(PASSES):
         parted, mixed = _part(embeddings, given, weights, least, seed)

@@ -8,6 +8,7 @@ import numpy as np
 
 from clustering.cleaning.classes import Classes
 from clustering.cleaning.parts import Groups, two_parts
+from clustering.cleaning.strays import first_weights
 from clustering.partition import consecutive
 from clustering.similarity.centres import nearest
 
@@ -15,6 +16,10 @@ NEIGHBOURS = 3
 TURNS = 3
 FEWEST = 2
 """Faces of a part that can be a person's."""
+UNLIKE, PAIRS = 0.005, 20_000
+FLOOR = 0.25
+STRANGERS = 0.95
+"""Share of made mixtures whose parts are less alike than those of a label that is taken for one person's at first."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
 
     Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with
     another, parted in the same way. One of two is its nearest, the other drawn. Examples of one person are the labels
-    themselves, weighted by the probability of being one, in `TURNS` turns. Labels with a part of fewer than `FEWEST`
+    themselves, weighted by the probability of being one, in `TURNS` turns, in the first of which they are those whose
+    parts are more alike than nearly all of the made ones. Labels with a part of fewer than `FEWEST`
     faces are one person's.
 
     Args:
@@ -129,13 +135,34 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
         return Mixtures(probability, part)
     joined = _joined(embeddings, labels, weights, seed)
     made = np.concatenate([_parted(embeddings, each, weights)[2] for each in joined])
-    alone = np.ones(len(found))
+    alone = (features[:, 1] > np.quantile(made[:, 1], STRANGERS)).astype(np.float64)
     for _ in range(TURNS):
         judge = Classes.fit([features, made], [alone, np.ones(len(made))])
         posterior = judge.posterior(features)
         alone = posterior[:, 0]
-    probability[found] = posterior[:, 1]
+    probability[found] = np.where(_coherent(embeddings, labels, part)[found], posterior[:, 1], 0)
     return Mixtures(probability, part)
+
+
+def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Bool [labels]: whether the faces in the middle of either part are alike; strays together are not.
+
+    Faces near the part's mode count most. Their mean cosine must be one that few pairs of strangers have.
+    """
+    count = int(labels.max()) + 1
+    both = np.where(labels >= 0, 2 * labels + part, -1)
+    middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, both)
+    within = Groups.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
+    return np.asarray(np.nan_to_num(within, nan=-1.0).min(axis=1) >= strangers_cosine(embeddings, labels))
+
+
+def strangers_cosine(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """The cosine that all but `UNLIKE` of pairs of faces with different labels stay below."""
+    rows = np.flatnonzero(labels >= 0)
+    left, right = np.random.default_rng(0).choice(rows, (2, PAIRS))
+    apart = labels[left] != labels[right]
+    cosines = np.einsum("pd,pd->p", embeddings[left[apart]], embeddings[right[apart]])
+    return float(np.quantile(cosines, 1 - UNLIKE)) if len(cosines) else 1.0
 
 
 def _parted(

@@ -52,7 +52,7 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
     for turn in range(ROUNDS):
         views = _Views.of(embeddings, labels, right, rows, drawn)
         if turn == 0:
-            low = np.quantile(views.drawn[:, 0], STRANGERS)
+            low = np.quantile(views.drawn[:, 0], STRANGERS) if views.usable.any() else 1.0
             weight = ((views.own[:, 0] > views.own[:, 1]) & (views.own[:, 0] > low)).astype(np.float64)
         else:
             weight = right[rows].astype(np.float64)
@@ -93,8 +93,7 @@ class _Views:
 
     Attributes:
         own: float64 [r, 3]: g, o, 1 / (m + 1) as they are.
-        drawn: float64 [r, 3]: of the face under another label, first column its cosine with that label.
-        elsewhere: float64 [r, 3]: the same with its own label among the others.
+        elsewhere: float64 [r, 3]: of the face under the drawn label, with its own label among the others.
         nobody: float64 [r, 3]: the same without it.
         other: int64 [r]: the nearest other label.
         several: Bool [r]: whether the label has other faces.
@@ -110,6 +109,7 @@ class _Views:
 
     @property
     def drawn(self) -> np.ndarray:
+        """Float64 [m, 3]: the usable rows of `nobody`."""
         return self.nobody[self.usable]
 
     @classmethod
