@@ -14,6 +14,7 @@ COMMANDS = {
     "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
+    "compare": "clustering.commands.compare:compare",
     "assign": "clustering.commands.assign:assign",
     "levels": "clustering.commands.levels:levels",
     "cut": "clustering.commands.cut:cut",
