@@ -18,6 +18,8 @@ FEWEST = 2
 """Faces of a part that can be a person's."""
 UNLIKE, PAIRS = 0.005, 20_000
 FLOOR = 0.25
+APART = 0.6
+"""Share of a label's faces in one part, less that of the other label's, from which the parts tell both apart."""
 STRANGERS = 0.95
 """Share of made mixtures whose parts are less alike than those of a label that is taken for one person's at first."""
 
@@ -134,7 +136,9 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
     if count < 2 or not len(found):
         return Mixtures(probability, part)
     joined = _joined(embeddings, labels, weights, seed)
-    made = np.concatenate([_parted(embeddings, each, weights)[2] for each in joined])
+    made = np.concatenate([_told_apart(embeddings, labels, each, weights) for each in joined] or [np.zeros((0, 5))])
+    if not len(made):
+        return Mixtures(probability, part)
     alone = (features[:, 1] > np.quantile(made[:, 1], STRANGERS)).astype(np.float64)
     for _ in range(TURNS):
         judge = Classes.fit([features, made], [alone, np.ones(len(made))])
@@ -179,9 +183,31 @@ def _parted(
     return part, found, groups.features(2 * found, 2 * found + 1)
 
 
+def _told_apart(embeddings: np.ndarray, labels: np.ndarray, joined: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The features of joined labels whose two parts are, by and large, the two labels.
+
+    Others say nothing about two people: one of them has too few faces to be parted off.
+    """
+    part, found, features = _parted(embeddings, joined, weights)
+    first = np.full(int(joined.max()) + 1, -1)
+    rows = np.flatnonzero(joined >= 0)
+    first[joined[rows[::-1]]] = labels[rows[::-1]]
+    left = labels[rows] == first[joined[rows]]
+    shares = [
+        np.bincount(joined[rows], side * part[rows], len(first))
+        / np.maximum(np.bincount(joined[rows], side, len(first)), 1)
+        for side in (left, ~left)
+    ]
+    return features[(np.abs(shares[0] - shares[1]) >= APART)[found]]
+
+
 def _joined(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Labels in pairs: those that are each other's nearest, and some drawn at random; int64 [n] each."""
+    """Labels of `FEWEST` faces or more in pairs: some that are alike, and some drawn at random; int64 [n] each."""
+    enough = np.bincount(labels[(labels >= 0) & (weights > 0.5)], minlength=int(labels.max(initial=-1)) + 1) >= FEWEST
+    labels = np.append(np.where(enough, np.cumsum(enough) - 1, -1), -1)[labels]
     count = int(labels.max(initial=-1)) + 1
+    if count < 2:
+        return []
     order = np.random.default_rng(seed).permutation(count)
     drawn = np.full(count, -1)
     drawn[order[0 : 2 * (count // 2) : 2]] = drawn[order[1 : 2 * (count // 2) : 2]] = np.arange(count // 2)

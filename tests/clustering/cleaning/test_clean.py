@@ -98,3 +98,11 @@ def test_real_faces_with_planted_strays(real):
     labels[strays] = (labels[strays] + random.integers(1, 100, len(strays))) % 100
     found, planted = clean(embeddings, labels).is_stray, labels != truth
     assert 2 * (found & planted).sum() / (found.sum() + planted.sum()) > 0.9
+
+
+def test_many_people_of_one_face_make_no_mixtures_of_the_others(people, blobs):
+    alone, _ = blobs(identities=240, faces=1, dimension=32, spread=0.8, seed=2)
+    embeddings, labels = np.concatenate([people[0], alone]), np.append(people[1], 60 + np.arange(240))
+    found = clean(embeddings, labels)
+    assert len(found.mixed_labels) <= 1
+    assert found.is_stray.sum() <= 6
