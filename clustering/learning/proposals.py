@@ -23,7 +23,7 @@ class Choice:
         near_best: Score, as a share of the best, of the trials to choose from. The 1 % is about what the choice of the
             validation faces makes of a score.
         strictness: Place of the chosen one among those, in order of precision: 0 the loosest, 1 the strictest. Of .5,
-            .75 and 1 it lost least on three other corpora, see recipes/RESULTS.md.
+            .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
     """
 
     reach: Share = 0.1
