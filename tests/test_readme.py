@@ -56,7 +56,7 @@ def test_commands_and_their_options_exist(page, line):
 def test_every_command_of_the_readme_is_tested():
     others = [line for block in blocks(README, "sh") for line in block.splitlines() if line not in lines(README)]
     assert [line for line in others if not line.startswith(INSTALLS)] == [job_line()]
-    assert len(lines(README)) == 7
+    assert len(lines(README)) == 6
     assert {"demo", "test", "docs", "tables"} <= set(
         re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     )
@@ -86,7 +86,7 @@ def test_photographs_to_people(data, tmp_path, monkeypatch, capsys):
         Path("photos", photograph.name).symlink_to(photograph)
     Path("detector.onnx").symlink_to(data / "weights" / "scrfd_2.5g_bnkps.onnx")
     Path("recogniser.onnx").symlink_to(data / "weights" / "mobilefacenet_ms1m_128d.onnx")
-    for line in lines(README)[3:]:
+    for line in lines(README)[2:]:
         in_shell(line, capsys)
     faces = len(np.load("people/labels.npy"))
     assert faces >= 4

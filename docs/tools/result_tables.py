@@ -84,13 +84,18 @@ def gap(results: Mapping[str, Any], row: Mapping[str, Any], key: str) -> str:
     """Share of the gap between the bounds that a row closes: of the means, and from the least to the most of a seed."""
     if row["row"] in (LOWER, UPPER):
         return "0" if row["row"] == LOWER else "100"
-    bounds = {each["row"]: each[key] for each in results["rows"]}
+    bounds = {each["row"]: seeds(each[key]) for each in results["rows"]}
     shares = [
         100 * (low - value) / (low - high)
-        for low, value, high in zip(bounds[LOWER], row[key], bounds[UPPER], strict=True)
+        for low, value, high in zip(bounds[LOWER], seeds(row[key]), bounds[UPPER], strict=True)
     ]
-    low, value, high = (sum(each) / len(each) for each in (bounds[LOWER], row[key], bounds[UPPER]))
+    low, value, high = (sum(each) / len(each) for each in (bounds[LOWER], seeds(row[key]), bounds[UPPER]))
     return f"{100 * (low - value) / (low - high):.0f} ({min(shares):.0f} to {max(shares):.0f})"
+
+
+def seeds(values: Any) -> Sequence[float]:
+    """The values of the seeds, which a mapping has beside their mean."""
+    return values["values"] if isinstance(values, Mapping) else values
 
 
 def gap_of(name: str, backend: str) -> str:
