@@ -14,7 +14,7 @@ ROUNDS ?= 10
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
 
-test: lint docs ## all tests, against the installed package
+test: lint ## all tests, against the installed package
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint ## tests of what differs from BASE, in under a minute where that is little

@@ -20,7 +20,7 @@ from clustering import Hierarchy, HiLander
 from clustering.learning.simulated import corpus
 from facerec.pipeline.embeddings import normalize
 
-PEOPLE, FACES = 18, 16
+PEOPLE, FACES = 9, 24
 
 
 def some_faces(file: Path | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def draw(hierarchy: Hierarchy, places: np.ndarray, people: np.ndarray, out: Path
         people: int64 [n], identities, for the colours.
         out: The picture.
     """
-    figure, panels = plt.subplots(1, len(hierarchy.levels), figsize=(4 * len(hierarchy.levels), 4.4), squeeze=False)
+    figure, panels = plt.subplots(1, len(hierarchy.levels), figsize=(5 * len(hierarchy.levels), 5.2), squeeze=False)
     below = np.arange(len(people))  # the node that each face belongs to, by its face
     for number, (panel, level) in enumerate(zip(panels[0], hierarchy.levels, strict=True)):
         nodes = np.arange(len(people)) if number == 0 else hierarchy.levels[number - 1]["peaks"]
@@ -53,28 +53,28 @@ def draw(hierarchy: Hierarchy, places: np.ndarray, people: np.ndarray, out: Path
         sizes = np.array([np.count_nonzero(below == node) for node in nodes])
         points = np.array([where[int(node)] for node in nodes])
         lines = [(where[int(node)], where[int(up)]) for node, up in zip(nodes, level["parents"], strict=True)]
-        panel.add_collection(LineCollection(lines, colors="0.6", linewidths=0.7, zorder=1))
-        panel.scatter(*points.T, s=8 + 6 * sizes, c=people[nodes], cmap="tab20", zorder=2)
+        panel.add_collection(LineCollection(lines, colors="0.35", linewidths=0.8, zorder=1))
+        panel.scatter(*points.T, s=14 + 5 * sizes, c=people[nodes], cmap="tab10", zorder=2)
         peaks = np.isin(nodes, level["peaks"])
-        panel.scatter(*points[peaks].T, s=30 + 9 * sizes[peaks], facecolors="none", edgecolors="black", zorder=3)
+        panel.scatter(*points[peaks].T, s=34 + 6 * sizes[peaks], facecolors="none", edgecolors="black", zorder=3)
         panel.set_title(f"level {number}: {len(nodes)} nodes, {len(level['peaks'])} clusters", fontsize=10)
         panel.set_axis_off()
         below = level["peaks"][level["labels"]]
     figure.tight_layout()
-    figure.savefig(out, dpi=110)
+    figure.savefig(out, dpi=90)
 
 
 def main() -> None:
     """Clusters and draws."""
     parser = argparse.ArgumentParser(description="Draws a climb of Hi-LANDER level by level.")
     parser.add_argument("--embeddings", type=Path, help=".npz with embeddings [n, d] and labels [n]")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/climb.png"))
     options = parser.parse_args()
     X, people = some_faces(options.embeddings, options.seed)
     clusterer = HiLander.from_pretrained()
     clusterer.fit(X)
-    places = TSNE(metric="cosine", init="random", random_state=options.seed, perplexity=15).fit_transform(X)
+    places = TSNE(metric="cosine", init="random", random_state=options.seed, perplexity=60).fit_transform(X)
     draw(clusterer.hierarchy_, places, people, options.out)
 
 

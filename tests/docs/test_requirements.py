@@ -3,11 +3,10 @@
 import ast
 import re
 import sys
-import tomllib
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
