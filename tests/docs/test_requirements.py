@@ -1,6 +1,5 @@
 """The requirement files without CUDA libraries name what the packages import."""
 
-import ast
 import re
 import sys
 from pathlib import Path
@@ -16,22 +15,23 @@ NAMES = {
     "PIL": "pillow",
     "faiss": "faiss-cpu",
 }
-OPTIONAL = {"dgl", "igraph", "infomap"}
-"""Imported where they are used; one line says what to install."""
-BROUGHT = {"docstring_parser": "jsonargparse", "typing_extensions": "torch"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = [line for name, lines in PROJECT["optional-dependencies"].items() if name != "dev" for line in lines]
+BROUGHT = {"docstring_parser": "jsonargparse", "typing_extensions": "torch", "markupsafe": "jinja2"}
 """What other requirements bring."""
 
 
 def imported(folders: list[str]) -> set[str]:
     """Names of the modules from outside that the files of some folders import."""
     own = {"facerec", "clustering", "eval"}
-    trees = [
-        ast.parse(file.read_text(encoding="utf-8")) for folder in folders for file in (ROOT / folder).rglob("*.py")
-    ]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    names = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    return {name.partition(".")[0] for name in names} - own - set(sys.stdlib_module_names)
+    text = "\n".join(file.read_text(encoding="utf-8") for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    pattern = r"^ *(?:import (\w+)(?:\.\w+)*(?: as \w+)?|from (\w+)[\w.]* import .*)$"
+    names = re.findall(pattern, text, re.MULTILINE)
+    return {one or other for one, other in names} - own - set(sys.stdlib_module_names)
+
+
+def name_of(line: str) -> str:
+    return re.split(r"[^\w-]", line, maxsplit=1)[0]
 
 
 def required(file: str) -> set[str]:
@@ -39,8 +39,8 @@ def required(file: str) -> set[str]:
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         if line.startswith("-r "):
             found |= required(line[3:])
-        elif name := re.match(r"[\w-]+", line):
-            found.add(name[0])
+        elif not line.startswith("#"):
+            found.add(name_of(line))
     return found
 
 
@@ -52,12 +52,12 @@ def required(file: str) -> set[str]:
     ],
 )
 def test_they_name_what_is_imported(file, folders):
-    wanted = {BROUGHT.get(name, NAMES.get(name, name)) for name in imported(folders) - OPTIONAL}
+    optional = {"dgl"} | {name_of(line) for line in EXTRAS}
+    wanted = {BROUGHT.get(name, NAMES.get(name, name)) for name in imported(folders)} - optional
     assert "numpy" in wanted
     assert wanted <= required(file)
 
 
 def test_they_differ_from_the_project_in_what_needs_cuda_alone():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    names = {re.match(r"[\w-]+", line)[0] for line in project}
-    assert names - required("requirements-cpu.txt") == {"faiss-gpu", "dgl"}
+    project = {name_of(line) for line in PROJECT["dependencies"]}
+    assert project - required("requirements-cpu.txt") == {"faiss-gpu", "dgl"}
