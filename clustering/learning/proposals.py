@@ -37,8 +37,8 @@ CHOICE = Choice()
 def candidates(
     clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """The clusterer's own settings, then half over the declared ranges, a quarter around the best so far, and a quarter
-    around the strict one so far, with its choices from lists.
+    """The clusterer's own settings first. Of the others half are drawn over the declared ranges, and a quarter each
+    around the best and around the strict one so far, with that one's choices from lists.
 
     Args:
         clusterer: With its declared ranges.
