@@ -9,13 +9,16 @@ DEMO ?= runs/demo
 BASE ?= HEAD
 ROUNDS ?= 10
 
-.PHONY: demo test check fuzz lint docs tables bench env clean
+.PHONY: demo test test-cuda check fuzz lint docs tables bench env clean
 
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
 
 test: lint ## all tests, against the installed package
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-cuda: env ## what can run on a GPU, beside the CPU
+	FACEREC_CUDA=1 $(BIN)/pytest tests/facerec/test_cuda.py tests/clustering/test_cuda.py
 
 check: lint ## tests of what differs from BASE, in under a minute where that is little
 	$(BIN)/pytest -q $$($(BIN)/python tests/changed.py $(BASE))
