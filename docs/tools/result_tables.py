@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (
-    "README.md",
-    "recipes/RESULTS.md",
-    "docs/reference/model-card.md",
-    "docs/index.md",
-    "docs/explanation/scale.md",
-)
+PLACE_MARK = "<!-- table "
 PLACE = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 LOWER, UPPER = "labelled only", "fully supervised"
 MISSING = ""
+
+
+def pages() -> list[str]:
+    """README.md and the pages that have a place for a table, relative to the repository."""
+    found = [ROOT / "README.md", ROOT / "recipes" / "RESULTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [path.relative_to(ROOT).as_posix() for path in found if PLACE_MARK in path.read_text(encoding="utf-8")]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 where a page differs")
     check = parser.parse_args().check
     differ = []
-    for name in PAGES:
+    for name in pages():
         path = ROOT / name
         before = path.read_text(encoding="utf-8")
         after = filled(before)

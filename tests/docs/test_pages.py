@@ -71,7 +71,7 @@ def test_the_readme_fits():
     assert len(re.findall(r"\d[\d.,]*", prose)) <= 12
 
 
-@pytest.mark.parametrize("page", result_tables.PAGES)
+@pytest.mark.parametrize("page", result_tables.pages())
 def test_tables_are_those_of_the_results(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert result_tables.filled(text) == text, "run make tables"
@@ -83,7 +83,7 @@ def test_results_say_where_they_come_from(file):
     assert {"command", "commit", "seeds", "source", "unit", "columns", "rows"} <= results.keys()
     source, _, anchor = results["source"].partition("#")
     assert not anchor or anchor in anchors(ROOT / source)
-    used = [page for page in result_tables.PAGES if f"<!-- table {file.stem} -->" in (ROOT / page).read_text()]
+    used = [page for page in result_tables.pages() if f"<!-- table {file.stem} -->" in (ROOT / page).read_text()]
     assert used
 
 
