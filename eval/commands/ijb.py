@@ -49,8 +49,7 @@ def ijb(
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
-        compatibility: Also give the figures of widely used scripts, by their definitions: see
-            docs/reference/published-figures.md.
+        compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
     """
     if bootstrap < 0:
         raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")

@@ -34,7 +34,7 @@ def pairs(
         bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
             none.
         seed: Draws them.
-        compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
+        compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
     """
     if bootstrap < 0:
         raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")

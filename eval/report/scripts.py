@@ -28,7 +28,7 @@ def script_figures(
     enrolled = positions(templates.ids, np.concatenate([part.template for part in galleries]))
     probes = positions(templates.ids, files.probes.template)
     return {
-        "note": "figures of widely used scripts, by their definitions; see docs/reference/published-figures.md",
+        "note": "figures of widely used scripts, by their definitions; see docs/compatibility.md",
         "insightface_ijb_11": {"tar_at_nearest_far": nearest_tar(scores[genuine], scores[~genuine])},
         "insightface_ijb_1n": flattened_recall(
             templates.features[probes],
