@@ -52,8 +52,8 @@ def section(program: str, name: str, function: Callable[..., Any]) -> str:
 
 
 def option(parameter: inspect.Parameter) -> str:
-    """The option of a parameter, as it is given in the shell."""
-    return "--" + parameter.name.replace("_", "-")
+    """The option of a parameter, as it is given in the shell; ``as_`` is a parameter for ``--as``."""
+    return "--" + parameter.name.rstrip("_").replace("_", "-")
 
 
 def default(parameter: inspect.Parameter) -> str:

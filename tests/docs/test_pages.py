@@ -104,7 +104,7 @@ def test_command_pages_have_every_option(program):
     for command, target in importlib.import_module(f"{program}.__main__").COMMANDS.items():
         section = text.split(f"\n## {command}\n")[1].split("\n## ")[0]
         module, _, function = target.partition(":")
-        for parameter in inspect.signature(getattr(importlib.import_module(module), function)).parameters:
+        for parameter in inspect.signature(getattr(importlib.import_module(module), function)).parameters.values():
             assert re.search(
-                rf"^\| `--{parameter.replace('_', '-')}` \| [^|]*[^| ]+[^|]* \| .* \| \S", section, re.MULTILINE
+                rf"^\| `{command_pages.option(parameter)}` \| [^|]*[^| ]+[^|]* \| .* \| \S", section, re.MULTILINE
             )
