@@ -108,3 +108,14 @@ def test_command_pages_have_every_option(program):
             assert re.search(
                 rf"^\| `{command_pages.option(parameter)}` \| [^|]*[^| ]+[^|]* \| .* \| \S", section, re.MULTILINE
             )
+
+
+def test_one_version_everywhere():
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    for file, text in [
+        ("README.md", f"This is version {version}."),
+        ("CITATION.cff", f"\nversion: {version}\n"),
+        ("CHANGELOG.md", f"\n## {version}\n"),
+        ("docs/reference/model-card.md", f"version {version} "),
+    ]:
+        assert text in (ROOT / file).read_text(encoding="utf-8"), file
