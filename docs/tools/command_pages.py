@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -17,7 +18,14 @@ PROGRAMS = {
     "clustering": "embeddings to pseudo-labels",
     "eval": "embeddings to figures",
 }
-TYPES: dict[Any, str] = {Path: "PATH", bool: "true or false", int: "INTEGER", float: "NUMBER", str: "TEXT"}
+TYPES: dict[Any, str] = {
+    Path: "PATH",
+    bool: "true or false",
+    int: "INTEGER",
+    float: "NUMBER",
+    str: "TEXT",
+    dict: "MAPPING",
+}
 
 
 def commands(program: str) -> dict[str, Callable[..., Any]]:
@@ -60,6 +68,8 @@ def default(parameter: inspect.Parameter) -> str:
     """A parameter's default as a table shows it."""
     if parameter.default is inspect.Parameter.empty:
         return "required"
+    if isinstance(parameter.default, bool):
+        return f"`{str(parameter.default).lower()}`"
     return "" if parameter.default is None else f"`{parameter.default}`"
 
 
@@ -75,7 +85,8 @@ def type_name(annotation: Any) -> str:
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}"
     if getattr(annotation, "__module__", "") == "jsonargparse.typing":
-        return f"{type_name(annotation.__bases__[-1])} {getattr(annotation, '_expression', '')}".strip()
+        bounds = re.sub(r"v([<>=]+)", r"\1 ", getattr(annotation, "_expression", ""))
+        return f"{type_name(annotation.__bases__[-1])} {bounds}".strip()
     return TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

@@ -8,6 +8,7 @@ import command_pages
 import notebook_pages
 import pytest
 import site_hooks
+from jsonargparse.typing import OpenUnitInterval
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +49,13 @@ def test_a_notebook_becomes_a_page():
 
 @pytest.mark.parametrize(
     ("annotation", "shown"),
-    [(Path | None, "PATH"), (list[Path], "list of PATH"), (int, "INTEGER"), (bool, "true or false")],
+    [
+        (OpenUnitInterval, "NUMBER > 0 and < 1"),
+        (Path | None, "PATH"),
+        (list[Path], "list of PATH"),
+        (int, "INTEGER"),
+        (bool, "true or false"),
+    ],
 )
 def test_types_are_named_as_users_know_them(annotation, shown):
     assert command_pages.type_name(annotation) == shown
