@@ -45,7 +45,14 @@ def without_figures(text: str) -> list[str]:
     return [re.sub(r"[\d.,]+", "0", word) for word in text.split()]
 
 
-LINES = [(page, line) for page in PAGES for line in lines(page)]
+def indented(page: Path) -> list[str]:
+    found = re.findall(
+        r"^    (python -m (?:facerec|clustering|eval) .*(?:\\\n.*)*)$", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return [line.replace("\\\n", " ") for line in found]
+
+
+LINES = [(page, line) for page in PAGES for line in [*lines(page), *indented(page)]]
 
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{page.stem}-{line[10:40]}" for page, line in LINES])
