@@ -1,10 +1,11 @@
 """``python -m clustering``: embeddings in, pseudo-labels out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "knn": "clustering.commands.knn:knn",
@@ -19,8 +20,12 @@ COMMANDS = {
     "trace": "clustering.commands.trace:trace",
     "import": "clustering.commands.import_reference:import_reference",
     "review": "clustering.commands.review:review",
+    "export": "clustering.commands.export:export",
     "pseudolabel": "clustering.commands.pseudolabel:pseudolabel",
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m clustering", COMMANDS))
+    end_at_once("python -m clustering")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
+    sys.exit(run("python -m clustering", COMMANDS, about="Embeddings in, clusters and pseudo-labels out."))

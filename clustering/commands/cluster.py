@@ -13,14 +13,22 @@ import numpy as np
 from clustering.backends.registry import load_clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.similarity.doubts import doubts
+from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 
 
-@stage("clustering cluster", resumable=True, distributed=True)
+@stage(
+    "clustering cluster",
+    resumable=True,
+    distributed=True,
+    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face; the largest has {largest:,}".format_map,
+    then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+)
 def cluster(
     backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:
@@ -30,7 +38,7 @@ def cluster(
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
-        out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
@@ -52,13 +60,19 @@ def cluster(
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
     clustering.save(out)
+    save_cosines(faces.embeddings, out)
     clusterer.save_pretrained(out)
+    if faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)
+    sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+        "alone": int(np.count_nonzero(sizes == 1)),
+        "largest": int(sizes.max(initial=0)),
         **clustering.notes,
     }

@@ -12,15 +12,24 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
+from facerec.pipeline.progress import progress
 
 ASSETS = Path(__file__).parent / "assets"
-PAGE_FILES = ("review.html", "review.css", "clusters.js", "decisions.js", "cards.js", "review.js")
+PAGE_FILES = (
+    "review.html",
+    "review.css",
+    "clusters.js",
+    "decisions.js",
+    "cards.js",
+    "closer.js",
+    "search.js",
+    "review.js",
+)
 KEYS = 4096
 """Names of faces in one script."""
 PAIRS = 5000
@@ -37,6 +46,7 @@ def write_page(
     confidence: np.ndarray,
     levels: Sequence[np.ndarray],
     pictures: Thumbnails,
+    commands: Sequence[str] = (),
 ) -> Arrangement:
     """Writes the page into an existing folder: review.html is opened in a browser.
 
@@ -48,13 +58,14 @@ def write_page(
         confidence: float32 [n] in [0, 1], see `arrange`.
         levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
         pictures: Of the n faces.
+        commands: What can be done with the decisions, as the page shows it.
 
     Returns:
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
     content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, **page_content(embeddings, clusters, levels)}  # fmt: skip
+               "keys": KEYS, "commands": list(commands), **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, out / name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
@@ -66,7 +77,7 @@ def write_page(
 def page_content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:
     """What the page knows, arrays packed."""
     near = candidates(clusters)
-    pairs, similarity = duplicates(near)
+    pairs, similarity = duplicates(near, clusters.sizes)
     divisions = [parts(clusters, level) for level in levels]
     doubtful = merges(embeddings, clusters, divisions)
     return {
@@ -123,5 +134,5 @@ def _write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
 
     sheets = list(enumerate(blocks(rows, COLUMNS * COLUMNS)))
     with ThreadPoolExecutor(2) as pool:
-        for _ in tqdm(pool.map(write, sheets), "sheets", len(sheets), unit=" sheets", disable=None):
+        for _ in progress(pool.map(write, sheets), "sheets", "sheets", len(sheets)):
             pass

@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import trange
 
 from clustering.backends.hilander.climb import Features, climb, pseudo_density
 from clustering.backends.hilander.encoders import EdgeBatch, Encoder, node_features
@@ -23,6 +22,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
 from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
+from facerec.pipeline.progress import progress
 
 TRUE_EDGE = 0.5
 TRUE_SHARE = 0.4
@@ -192,7 +192,7 @@ def optimise(model: LinkageModel, graphs: list[TrainingGraph], epochs: int, lear
     random = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(graphs))
-    for _ in trange(epochs, desc="Hi-LANDER", unit="epoch", disable=None):
+    for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
         for number in random.permutation(len(graphs)):
             optimizer.zero_grad()
             graph, rows = graphs[number], None
