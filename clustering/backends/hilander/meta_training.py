@@ -99,10 +99,10 @@ def train_linkage_model(
 ) -> LinkageModel:
     """Learns to link from labelled faces.
 
-    The graphs are those of several `versions` of the faces. On the levels that true edges make, as in the paper, a
-    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So
-    only the first `TRUE_SHARE` of the epochs is on those levels and the rest on levels that the model has made by then,
-    at several thresholds; a node's true identity is its majority's.
+    The graphs are those of several `versions` of the faces. The paper's levels are made with the true edges. There a
+    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So only
+    the first `TRUE_SHARE` of the epochs uses those levels. The others use levels that the model makes, at several
+    thresholds. A node's true identity is its majority's.
 
     Args:
         embeddings: float32 [n, d], all readable.
