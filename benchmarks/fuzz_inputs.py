@@ -62,6 +62,86 @@ def read_embeddings(folder: Path) -> None:
     load_labelled(folder, None)
 
 
+def write_npz(file: Path) -> None:
+    np.savez(file, embeddings=rows()[0], labels=rows()[1], files=np.array([f"{row}.png" for row in range(ROWS)]))
+
+
+def write_h5(file: Path) -> None:
+    import h5py
+
+    with h5py.File(file, "w") as opened:
+        opened["set/features"], opened["set/labels"] = rows()
+        opened["set/files"] = [f"{row}.png" for row in range(ROWS)]
+
+
+def write_pt(file: Path) -> None:
+    import torch
+
+    torch.save({"features": torch.tensor(rows()[0]), "labels": torch.tensor(rows()[1])}, file)
+
+
+def write_raw(file: Path) -> None:
+    rows()[0].tofile(file)
+    file.with_suffix(".meta").write_text("".join(f"{label}\n" for label in rows()[1]))
+
+
+def write_csv(file: Path) -> None:
+    head = ",".join(["file", "label", *(f"f{column}" for column in range(DIMENSION))])
+    lines = [f"{row}.png,{rows()[1][row]}," + ",".join(map(str, rows()[0][row])) for row in range(ROWS)]
+    file.write_text("\n".join([head, *lines]) + "\n")
+
+
+def write_lists(file: Path) -> None:
+    text = "".join(f'"{vector.tolist()}";p{label}\n' for vector, label in zip(*rows(), strict=True))
+    file.write_text(f"embedding;person\n{text}")
+
+
+def write_parquet(file: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [f"{row}.png" for row in range(ROWS)]
+    pq.write_table(pa.table({"file": names, "embedding": rows()[0].tolist(), "label": rows()[1]}), file)
+
+
+def embedding_file(name: str, write: Callable[[Path], object]) -> Reader:
+    """A reader of one file of embeddings, of its labels, and as a file with a named part."""
+
+    def read(folder: Path) -> None:
+        from facerec.pipeline.embeddings import load_embeddings
+        from facerec.pipeline.files import load_labels
+
+        load_labels(folder / name)
+        load_embeddings(folder / name, unreadable="skip")
+
+    return Reader(lambda folder: write(folder / name), read)
+
+
+def make_label_files(folder: Path) -> None:
+    (folder / "numbers.meta").write_text("".join(f"{label}\n" for label in rows()[1]))
+    (folder / "names.txt").write_text("".join(f"person {label}\n" for label in rows()[1]))
+    (folder / "column.csv").write_text("file,identity\n" + "".join(f"{row}.png,p{row % 3}\n" for row in range(ROWS)))
+
+
+def read_label_files(folder: Path) -> None:
+    from facerec.pipeline.files import load_labels
+
+    for name in ("numbers.meta", "names.txt", "column.csv"):
+        load_labels(folder / name)
+
+
+def make_reference_knn(folder: Path) -> None:
+    order = np.argsort(-(rows()[0] @ rows()[0].T), axis=1)[:, :4]
+    distances = 1 - np.take_along_axis(rows()[0] @ rows()[0].T, order, axis=1)
+    np.savez_compressed(folder / "knn.npz", data=np.stack([order, distances], axis=1))
+
+
+def read_reference_knn(folder: Path) -> None:
+    from clustering.graph.knn_graph import KnnGraph
+
+    KnnGraph.load(folder / "knn.npz", rows()[0])
+
+
 def make_knn(folder: Path) -> None:
     from clustering.graph.knn_graph import KnnGraph
 
@@ -219,6 +299,65 @@ def make_records(folder: Path) -> None:
     (folder / "property").write_text("3,32,32\n")
 
 
+def make_records_alone(folder: Path) -> None:
+    make_records(folder)
+    (folder / "train.idx").unlink()
+    lines = "".join(f"{key}\t{key % 3}.0\tp{key % 3}/{key}.jpg\n" for key in range(9))
+    (folder / "train.lst").write_text(lines)
+
+
+def make_tars(folder: Path) -> None:
+    import io
+    import tarfile
+
+    for shard in range(2):
+        with tarfile.open(folder / f"faces-{shard}.tar", "w") as tar:
+            for row in range(3 * shard, 3 * shard + 3):
+                for suffix, content in (("cls", b"%d" % (row % 3)), ("png", encoded(row, ".png"))):
+                    member = tarfile.TarInfo(f"{row:06d}.{suffix}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+
+
+def make_tables(folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": encoded(row, ".png"), "path": f"{row}.png"} for row in range(6)], kind)
+    features = {"label": {"names": ["ann", "bob", "eve"], "_type": "ClassLabel"}}
+    note = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"image": images, "label": [row % 3 for row in range(6)]}).replace_schema_metadata(note)
+    pq.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=2)
+
+
+def make_zip(folder: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(folder / "faces.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for row in range(6):
+            archive.writestr(f"p{row % 3}/{row}.png", encoded(row, ".png"))
+
+
+def make_lists(folder: Path) -> None:
+    (folder / "kept").mkdir()
+    for row in range(6):
+        (folder / "kept" / f"kept{row}.png").write_bytes(encoded(row, ".png"))
+    names = [f"kept/kept{row}.png" for row in range(6)]
+    (folder / "faces.csv").write_text("path,identity\n" + "".join(f"{name},p{len(name)}\n" for name in names))
+    (folder / "faces.lst").write_text("".join(f"{row}\t{row % 3}.0\t{name}\n" for row, name in enumerate(names)))
+
+
+def store_file(name: str) -> Callable[[Path], None]:
+    """Reads a store that is one file of a folder."""
+    return lambda folder: read_store(folder / name)
+
+
+def read_lists(folder: Path) -> None:
+    read_store(folder / "faces.csv")
+    read_store(folder / "faces.lst")
+
+
 def read_store(folder: Path) -> None:
     from facerec.stores.open import open_store
     from facerec.stores.store import UnreadableFace
@@ -236,6 +375,11 @@ def read_store(folder: Path) -> None:
 def make_bin(folder: Path) -> None:
     images = [encoded(number, ".jpg") for number in range(8)]
     (folder / "set.bin").write_bytes(pickle.dumps((images, [True, False, True, False])))
+
+
+def make_old_bin(folder: Path) -> None:
+    images = [np.frombuffer(encoded(number, ".jpg"), np.uint8) for number in range(8)]
+    (folder / "set.bin").write_bytes(pickle.dumps((images, np.array([True, False, True, False])), 0))
 
 
 def read_bin(folder: Path) -> None:
@@ -300,6 +444,21 @@ def read_onnx(folder: Path) -> None:
     from facerec.recognisers.recogniser import Recogniser
 
     Recogniser.from_pretrained(folder / "model.onnx", "cpu").embed([picture(0)])
+
+
+def make_exported(folder: Path) -> None:
+    from facerec.recognisers.onnx_weights import note_network
+
+    make_onnx(folder)
+    note_network(
+        folder / "model.onnx", {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 8}
+    )
+
+
+def read_exported(folder: Path) -> None:
+    from facerec.recognisers.onnx_weights import load_exported
+
+    load_exported(folder / "model.onnx")
 
 
 def make_model(folder: Path) -> None:
@@ -397,6 +556,17 @@ def read_state(folder: Path) -> None:
 
 READERS = {
     "embeddings": Reader(make_embeddings, read_embeddings),
+    "npz": embedding_file("x.npz", write_npz),
+    "h5": embedding_file("x.h5", write_h5),
+    "pt": embedding_file("x.pt", write_pt),
+    "pickle": embedding_file("x.pkl", lambda file: file.write_bytes(pickle.dumps(rows()))),
+    "old pickle": embedding_file("x.pkl", lambda file: file.write_bytes(pickle.dumps(rows(), 0))),
+    "raw floats": embedding_file("x.bin", write_raw),
+    "csv": embedding_file("x.csv", write_csv),
+    "csv of lists": embedding_file("x.csv", write_lists),
+    "vectors": embedding_file("x.parquet", write_parquet),
+    "labels": Reader(make_label_files, read_label_files),
+    "reference knn": Reader(make_reference_knn, read_reference_knn),
     "knn": Reader(make_knn, read_knn),
     "levels": Reader(make_levels, read_levels),
     "decisions": Reader(make_decisions, read_decisions),
@@ -409,7 +579,14 @@ READERS = {
     "stores": Reader(make_union, read_store),
     "parquet": Reader(make_shards, read_store),
     "rec": Reader(make_records, read_store),
+    "rec alone": Reader(make_records_alone, read_store),
+    "tars": Reader(make_tars, read_store),
+    "tables": Reader(make_tables, read_store),
+    "zip": Reader(make_zip, store_file("faces.zip")),
+    "lists": Reader(make_lists, read_lists),
     "bin": Reader(make_bin, read_bin),
+    "old bin": Reader(make_old_bin, read_bin),
+    "exported": Reader(make_exported, read_exported),
     "protocol": Reader(make_protocol, read_protocol),
     "pairs": Reader(make_pairs, read_pairs),
     "onnx": Reader(make_onnx, read_onnx),

@@ -14,7 +14,7 @@ from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -26,7 +26,8 @@ class Files:
 
     Attributes:
         embeddings: The embeddings that were clustered. With them clusters are mended by the rules.
-        knn: Folder made by knn from the same embeddings; without it the graph is built here.
+        knn: Folder made by knn from the same embeddings, or learn-to-cluster's .npz; without it the graph is built
+            here.
         calibration: Labelled faces on which the thresholds of the rules are measured (embeddings with labels.npy),
             best of people whom the recogniser has not seen. Without them thresholds are estimated from the clusters.
         labelled: Embeddings with labels.npy of the labelled faces, by the same recogniser. Unlabelled faces of the
@@ -34,6 +35,8 @@ class Files:
         decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
             Clusters that were kept stay as they are, with weight 1.
         truth: True identities, for the report alone: what each rule did to purity.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
 
     embeddings: Path | None = None
@@ -42,6 +45,7 @@ class Files:
     labelled: Path | None = None
     decisions: Path | None = None
     truth: Path | None = None
+    unreadable: Unreadable = "refuse"
 
 
 @stage("clustering pseudolabel")
@@ -63,9 +67,14 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         labels, kept = apply_decisions(labels, decisions), kept_faces(labels, decisions)
     graph = None
     if files.embeddings is not None:
-        graph = graph_of(load_embeddings(files.embeddings, rows=len(labels)), files.knn, LINKS.neighbors, out)
+        faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
+        graph = graph_of(faces, files.knn, LINKS.neighbors, out)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
-    people = {path: load_embeddings(path) for path in (files.calibration, files.labelled) if path is not None}
+    people = {
+        path: load_embeddings(path, unreadable=files.unreadable)
+        for path in (files.calibration, files.labelled)
+        if path is not None
+    }
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
     y, w = labeller.fit_transform(graph, labels, confidence, calibration, labelled, kept, truth)
     if not labeller.summary_["used"]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facerec.pipeline.embeddings import load_embeddings, readable_rows, unit_rows
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 
 HELD_BACK = 0.5
@@ -72,16 +72,17 @@ def labelled(X: Any, y: Any) -> LabelledFaces:
     return LabelledFaces(faces, known) if len(rows) == len(faces) else LabelledFaces(faces[rows], known[rows])
 
 
-def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:
+def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable = "refuse") -> LabelledFaces:
     """Reads faces with their identities, and leaves out those that are unreadable or unknown.
 
     Raises:
         InputError: No labels, of another length, or fewer than two identities with two faces or more.
     """
-    faces = load_embeddings(embeddings)
-    known = faces.labels if labels is None else load_labels(labels, len(faces))
+    given = None if labels is None else load_labels(labels)
+    faces = load_embeddings(embeddings, rows=None if given is None else len(given), unreadable=unreadable)
+    known = faces.labels if given is None else given
     if known is None:
-        raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
+        raise InputError(f"{embeddings}: no labels beside the embeddings or in them; give the identities as --labels")
     rows = np.flatnonzero((known >= 0) & faces.readable)
     repeated = np.count_nonzero(np.unique(known[rows], return_counts=True)[1] > 1)
     if repeated < 2:

@@ -17,6 +17,7 @@ from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
+from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 
@@ -34,6 +35,7 @@ def ijb(
     norm: Norm = "removed",
     detector_scores: Path | None = None,
     compatibility: bool = False,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on an IJB-B or IJB-C protocol: 1:1 FNMR@FMR, 1:N FNIR@FPIR, ranks, curves.
 
@@ -42,7 +44,8 @@ def ijb(
             *_1N_gallery_G2.csv, *_1N_probe_mixed.csv; or, in NIST's layout, enroll_templates.csv, verif_templates.csv,
             match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv, or those of the release, *_11_G1_G2_matches.csv and
             the galleries and probes as above.
-        embeddings: Embedding folder, or a .npy file; faces match by keys.txt, or without it line by line.
+        embeddings: Embedding folder, or a file of embeddings (see clustering knn); faces match by keys.txt or by the
+            names in the file, or without them line by line.
         out: Folder for metrics.json, det.csv, iet.csv, cmc.csv and the plots; with --bootstrap also bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
         seed: Draws them. Runs are compared in pairs (`eval compare`) if this and the number agree.
@@ -50,11 +53,13 @@ def ijb(
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
         compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     if bootstrap < 0:
         raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
     files = load_protocol(protocol)
-    templates = pool_protocol(files, embeddings, norm, detector_scores)
+    templates = pool_protocol(files, embeddings, norm, detector_scores, unreadable)
     evaluation = evaluate(files, templates, [float(f) for f in FPIRS])
     det = det_curve(evaluation.scores.genuine, evaluation.scores.impostor)
     iet = iet_curve(evaluation.identification.searches)

@@ -14,7 +14,7 @@ from eval.metrics.pair_scores import PairScores, row_cosines
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
@@ -22,23 +22,31 @@ from facerec.pipeline.stage import stage
 
 @stage("eval pairs")
 def pairs(
-    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: int = 0, compatibility: bool = False
+    pairs: Path,
+    embeddings: Path,
+    out: Path,
+    bootstrap: int = 0,
+    seed: int = 0,
+    compatibility: bool = False,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on a list of pairs: 10-fold accuracy, FNMR@FMR, EER, AUC.
 
     Args:
         pairs: LFW's pairs.txt; or a .tsv file with two names, 1 (one person) or 0, and if there is a fourth column the
             fold; or a folder with pairs.tsv, as `facerec bin` writes.
-        embeddings: Embedding folder with keys.txt; faces match by name.
+        embeddings: Embedding folder with keys.txt, or a file of embeddings with names; faces match by name.
         out: Folder for metrics.json, det.csv and det.png.
         bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
             none.
         seed: Draws them.
         compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     if bootstrap < 0:
         raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
-    listed, embedded = load_pair_list(pairs), load_embeddings(embeddings)
+    listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)
     first, second = match_pairs(listed, embedded)
     cosines = row_cosines(embedded.embeddings, first, second)
     scores = PairScores.of(cosines, listed.same)

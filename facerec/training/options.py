@@ -56,7 +56,8 @@ class Network:
     """A backbone, and the weights that it begins with.
 
     Attributes:
-        init: A model of the same backbone whose weights training begins with.
+        init: A model of the same backbone whose weights training begins with: a folder that train made, arcface_torch's
+            backbone.pth, or a model.onnx that export made.
         backbone: mobilefacenet, iresnet18 to iresnet200, or vit_tiny to vit_large; facerec backbones lists them all.
         width: Multiplies the channels of mobilefacenet.
         input_size: Height and width to which faces are brought, in pixels.
