@@ -78,18 +78,18 @@ def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable 
     Raises:
         InputError: No labels, of another length, or fewer than two identities with two faces or more.
     """
-    given = None if labels is None else load_labels(labels)
-    faces = load_embeddings(embeddings, rows=None if given is None else len(given), unreadable=unreadable)
-    known = faces.labels if given is None else given
+    rows = len(load_labels(labels)) if labels is not None and embeddings.suffix == ".bin" else None  # gives its shape
+    faces = load_embeddings(embeddings, rows=rows, unreadable=unreadable)
+    known = faces.labels if labels is None else load_labels(labels, len(faces))
     if known is None:
-        raise InputError(f"{embeddings}: no labels beside the embeddings or in them; give the identities as --labels")
-    rows = np.flatnonzero((known >= 0) & faces.readable)
-    repeated = np.count_nonzero(np.unique(known[rows], return_counts=True)[1] > 1)
+        raise InputError(f"{embeddings}: no labels.npy beside the embeddings, and no labels in them; give --labels")
+    usable = np.flatnonzero((known >= 0) & faces.readable)
+    repeated = np.count_nonzero(np.unique(known[usable], return_counts=True)[1] > 1)
     if repeated < 2:
         raise InputError(
             f"{labels or embeddings}: {repeated} identities with two faces or more; at least two are needed"
         )
-    return LabelledFaces(np.ascontiguousarray(faces.embeddings[rows]), known[rows])
+    return LabelledFaces(np.ascontiguousarray(faces.embeddings[usable]), known[usable])
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

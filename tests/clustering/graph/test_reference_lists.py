@@ -27,7 +27,8 @@ def test_its_lists_are_our_graph(tmp_path):
     assert found.neighbors.dtype == np.int32
     np.testing.assert_array_equal(KnnGraph.load(tmp_path / "faiss_k_5.npz:data", X).neighbors, expected.neighbors)
     np.save(tmp_path / "x.npy", X)
-    out = cluster("components", tmp_path / "x.npy", tmp_path / "out", knn=tmp_path / "faiss_k_5.npz")
+    np.savez(tmp_path / "all.npz", reference(40))
+    out = cluster("components", tmp_path / "x.npy", tmp_path / "out", knn=tmp_path / "all.npz")
     ours = cluster("components", tmp_path / "x.npy", tmp_path / "ours")
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.load(ours / "labels.npy"))
 
