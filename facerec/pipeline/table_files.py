@@ -35,7 +35,7 @@ def parquet_entries(file: Path) -> dict[str, Entry]:
     with readable(file, "Parquet"):
         table = pq.read_table(file)
         table.validate(full=True)
-    return _entries(table, file)
+        return _entries(table, file)
 
 
 def csv_entries(file: Path) -> dict[str, Entry]:
@@ -58,9 +58,9 @@ def csv_entries(file: Path) -> dict[str, Entry]:
             csv.ParseOptions(delimiter=delimiter, newlines_in_values=not unnamed),
             csv.ConvertOptions(strings_can_be_null=False),
         )
-    if unnamed:
-        _check_unnamed(table, file)
-    return _entries(table, file)
+        if unnamed:
+            _check_unnamed(table, file)
+        return _entries(table, file)  # names that are not UTF-8 are found here
 
 
 def _check_unnamed(table: pa.Table, file: Path) -> None:

@@ -84,7 +84,8 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
     for number, file in enumerate(tqdm(files, "index", unit=" tar files", leave=False, disable=None)):
         try:
             with tarfile.open(file, "r:") as tar:
-                for member in tar:
+                while member := tar.next():
+                    tar.members.clear()  # else it keeps all that it has seen
                     sample, suffix = _split(member.name)
                     if not member.isreg():
                         continue

@@ -164,14 +164,11 @@ def test_other_files_are_refused(tmp_path, reference, capsys, content, message):
         Recogniser.from_pretrained(tmp_path / "no.pth")
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "width"), [("mobilefacenet", 32, 0.125), ("iresnet18", 32, 1.0), ("vit_tiny", 36, 1.0)]
-)
-def test_training_begins_with_our_own_export(tmp_path, name, size, width):
+def test_training_begins_with_our_own_export(tmp_path):
     torch.manual_seed(0)
-    options = {"backbone": name, "input_size": size, "embedding_size": DIMENSION, "width": width}
+    options = {"backbone": "mobilefacenet", "input_size": 32, "embedding_size": DIMENSION, "width": 0.125}
     network = Network(**options).build()
-    network(torch.randn(4, 3, size, size))  # statistics of its own
+    network(torch.randn(4, 3, 32, 32))  # statistics of its own
     (tmp_path / "model").mkdir()
     save_model(tmp_path / "model", network, options)
     exported = export(tmp_path / "model", tmp_path / "onnx") / "model.onnx"
