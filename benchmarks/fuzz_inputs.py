@@ -3,143 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+import fuzz_embeddings
+import fuzz_stores
 import numpy as np
-
-ROWS, DIMENSION = 12, 8
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of the project.
-
-    Attributes:
-        make: Writes what it reads into an empty folder.
-        read: Reads that folder.
-    """
-
-    make: Callable[[Path], object]
-    read: Callable[[Path], object]
-
-
-def picture(number: int) -> np.ndarray:
-    """A blurred random picture, uint8 [32, 32, 3]."""
-    pattern = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return cv2.resize(pattern, (32, 32))
-
-
-def encoded(number: int, suffix: str) -> bytes:
-    """The file of a picture."""
-    return bytes(cv2.imencode(suffix, picture(number))[1])
-
-
-def rows() -> tuple[np.ndarray, np.ndarray]:
-    """Unit rows, float32 [12, 8], of three identities, int64 [12]."""
-    from facerec.pipeline.embeddings import normalize
-
-    truth = np.repeat(np.arange(3), 4)
-    noise = np.random.default_rng(0).normal(size=(ROWS, DIMENSION))
-    return normalize(np.eye(3, DIMENSION)[truth] + 0.1 * noise), truth
-
-
-def make_embeddings(folder: Path) -> None:
-    from facerec.pipeline.embeddings import save_embeddings
-
-    save_embeddings(folder, rows()[0], [f"{row}.png" for row in range(ROWS)], rows()[1])
-
-
-def read_embeddings(folder: Path) -> None:
-    from clustering.learning.labelled_faces import load_labelled
-    from facerec.pipeline.embeddings import load_embeddings
-
-    load_embeddings(folder)
-    load_labelled(folder, None)
-
-
-def write_npz(file: Path) -> None:
-    np.savez(file, embeddings=rows()[0], labels=rows()[1], files=np.array([f"{row}.png" for row in range(ROWS)]))
-
-
-def write_h5(file: Path) -> None:
-    import h5py
-
-    with h5py.File(file, "w") as opened:
-        opened["set/features"], opened["set/labels"] = rows()
-        opened["set/files"] = [f"{row}.png" for row in range(ROWS)]
-
-
-def write_pt(file: Path) -> None:
-    import torch
-
-    torch.save({"features": torch.tensor(rows()[0]), "labels": torch.tensor(rows()[1])}, file)
-
-
-def write_raw(file: Path) -> None:
-    rows()[0].tofile(file)
-    file.with_suffix(".meta").write_text("".join(f"{label}\n" for label in rows()[1]))
-
-
-def write_csv(file: Path) -> None:
-    head = ",".join(["file", "label", *(f"f{column}" for column in range(DIMENSION))])
-    lines = [f"{row}.png,{rows()[1][row]}," + ",".join(map(str, rows()[0][row])) for row in range(ROWS)]
-    file.write_text("\n".join([head, *lines]) + "\n")
-
-
-def write_lists(file: Path) -> None:
-    text = "".join(f'"{vector.tolist()}";p{label}\n' for vector, label in zip(*rows(), strict=True))
-    file.write_text(f"embedding;person\n{text}")
-
-
-def write_parquet(file: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = [f"{row}.png" for row in range(ROWS)]
-    pq.write_table(pa.table({"file": names, "embedding": rows()[0].tolist(), "label": rows()[1]}), file)
-
-
-def embedding_file(name: str, write: Callable[[Path], object]) -> Reader:
-    """A reader of one file of embeddings, of its labels, and as a file with a named part."""
-
-    def read(folder: Path) -> None:
-        from facerec.pipeline.embeddings import load_embeddings
-        from facerec.pipeline.files import load_labels
-
-        load_labels(folder / name)
-        load_embeddings(folder / name, unreadable="skip")
-
-    return Reader(lambda folder: write(folder / name), read)
-
-
-def make_label_files(folder: Path) -> None:
-    (folder / "numbers.meta").write_text("".join(f"{label}\n" for label in rows()[1]))
-    (folder / "names.txt").write_text("".join(f"person {label}\n" for label in rows()[1]))
-    (folder / "column.csv").write_text("file,identity\n" + "".join(f"{row}.png,p{row % 3}\n" for row in range(ROWS)))
-
-
-def read_label_files(folder: Path) -> None:
-    from facerec.pipeline.files import load_labels
-
-    for name in ("numbers.meta", "names.txt", "column.csv"):
-        load_labels(folder / name)
-
-
-def make_reference_knn(folder: Path) -> None:
-    order = np.argsort(-(rows()[0] @ rows()[0].T), axis=1)[:, :4]
-    distances = 1 - np.take_along_axis(rows()[0] @ rows()[0].T, order, axis=1)
-    np.savez_compressed(folder / "knn.npz", data=np.stack([order, distances], axis=1))
-
-
-def read_reference_knn(folder: Path) -> None:
-    from clustering.graph.knn_graph import KnnGraph
-
-    KnnGraph.load(folder / "knn.npz", rows()[0])
+from fuzz_basics import Reader, picture, rows
+from fuzz_stores import make_faces
 
 
 def make_knn(folder: Path) -> None:
@@ -248,149 +119,6 @@ def read_notes(folder: Path) -> None:
     from facerec.commands.split import split
 
     split(folder / "faces", folder / "out", 1)
-
-
-def make_faces(folder: Path, suffix: str = ".png") -> None:
-    for number in range(6):
-        (folder / f"person{number % 3}").mkdir(parents=True, exist_ok=True)
-        (folder / f"person{number % 3}" / f"{number}{suffix}").write_bytes(encoded(number, suffix))
-
-
-def make_list(folder: Path) -> None:
-    make_faces(folder / "kept")
-    for file in (folder / "kept").rglob("*.png"):
-        file.rename(file.with_name(f"kept{file.name}"))
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
-    (folder / "faces.tsv").write_text("".join(f"{name}\t{name.split('/')[1]}\n" for name in names))
-
-
-def make_union(folder: Path) -> None:
-    for name in ("one", "two"):
-        make_faces(folder / name)
-    for file in folder.rglob("*.png"):
-        file.rename(file.with_name(f"kept{file.name}"))
-    (folder / "stores.txt").write_text("one\tfirst\ntwo\n")
-    np.save(folder / "order.npy", np.arange(12)[::-1])
-
-
-def make_shards(folder: Path) -> None:
-    from facerec.commands.store import store
-
-    make_faces(folder / "faces")
-    store(folder / "faces", folder / "shards")
-    shutil.rmtree(folder / "faces")
-    for file in (folder / "shards").iterdir():
-        file.rename(folder / file.name)
-    (folder / "shards").rmdir()
-    (folder / "meta.json").unlink()
-
-
-def make_records(folder: Path) -> None:
-    import struct
-
-    content, lines = b"", []
-    for key in range(6):
-        image = encoded(key, ".jpg")
-        payload = struct.pack("<IfQQ", 0, float(key % 3), key, 0) + image
-        lines.append(f"{key}\t{len(content)}\n")
-        content += struct.pack("<II", 0xCED7230A, len(payload)) + payload + bytes(-len(payload) % 4)
-    (folder / "train.rec").write_bytes(content)
-    (folder / "train.idx").write_text("".join(lines))
-    (folder / "property").write_text("3,32,32\n")
-
-
-def make_records_alone(folder: Path) -> None:
-    make_records(folder)
-    (folder / "train.idx").unlink()
-    lines = "".join(f"{key}\t{key % 3}.0\tp{key % 3}/{key}.jpg\n" for key in range(9))
-    (folder / "train.lst").write_text(lines)
-
-
-def make_tars(folder: Path) -> None:
-    import io
-    import tarfile
-
-    for shard in range(2):
-        with tarfile.open(folder / f"faces-{shard}.tar", "w") as tar:
-            for row in range(3 * shard, 3 * shard + 3):
-                for suffix, content in (("cls", b"%d" % (row % 3)), ("png", encoded(row, ".png"))):
-                    member = tarfile.TarInfo(f"{row:06d}.{suffix}")
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
-
-
-def make_tables(folder: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    images = pa.array([{"bytes": encoded(row, ".png"), "path": f"{row}.png"} for row in range(6)], kind)
-    features = {"label": {"names": ["ann", "bob", "eve"], "_type": "ClassLabel"}}
-    note = {"huggingface": json.dumps({"info": {"features": features}})}
-    table = pa.table({"image": images, "label": [row % 3 for row in range(6)]}).replace_schema_metadata(note)
-    pq.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=2)
-
-
-def make_zip(folder: Path) -> None:
-    import zipfile
-
-    with zipfile.ZipFile(folder / "faces.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for row in range(6):
-            archive.writestr(f"p{row % 3}/{row}.png", encoded(row, ".png"))
-
-
-def make_lists(folder: Path) -> None:
-    (folder / "kept").mkdir()
-    for row in range(6):
-        (folder / "kept" / f"kept{row}.png").write_bytes(encoded(row, ".png"))
-    names = [f"kept/kept{row}.png" for row in range(6)]
-    (folder / "faces.csv").write_text("path,identity\n" + "".join(f"{name},p{len(name)}\n" for name in names))
-    (folder / "faces.lst").write_text("".join(f"{row}\t{row % 3}.0\t{name}\n" for row, name in enumerate(names)))
-
-
-def store_file(name: str) -> Callable[[Path], None]:
-    """Reads a store that is one file of a folder."""
-    return lambda folder: read_store(folder / name)
-
-
-def read_lists(folder: Path) -> None:
-    read_store(folder / "faces.csv")
-    read_store(folder / "faces.lst")
-
-
-def read_store(folder: Path) -> None:
-    from facerec.stores.open import open_store
-    from facerec.stores.store import UnreadableFace
-
-    store = open_store(folder)
-    assert len(store.keys) == len(store)
-    store.labels  # noqa: B018 (read)
-    for row in range(min(len(store), 50)):
-        try:
-            store.read(row)
-        except UnreadableFace:
-            continue
-
-
-def make_bin(folder: Path) -> None:
-    images = [encoded(number, ".jpg") for number in range(8)]
-    (folder / "set.bin").write_bytes(pickle.dumps((images, [True, False, True, False])))
-
-
-def make_old_bin(folder: Path) -> None:
-    images = [np.frombuffer(encoded(number, ".jpg"), np.uint8) for number in range(8)]
-    (folder / "set.bin").write_bytes(pickle.dumps((images, np.array([True, False, True, False])), 0))
-
-
-def read_bin(folder: Path) -> None:
-    from facerec.stores.verification_bin import read_bin
-
-    read_bin(folder / "set.bin")
-
-
-def make_pictures(folder: Path) -> None:
-    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tif"):
-        (folder / f"face{suffix}").write_bytes(encoded(0, suffix))
 
 
 def make_protocol(folder: Path) -> None:
@@ -512,26 +240,6 @@ def read_reference(folder: Path) -> None:
     read_state(folder / "weights.pth")
 
 
-def make_thumbnails(folder: Path) -> None:
-    from facerec.commands.thumbnails import thumbnails
-
-    make_faces(folder / "faces")
-    made = thumbnails(folder / "faces", folder / "made", size=16)
-    shutil.rmtree(folder / "faces")
-    for file in made.iterdir():
-        file.rename(folder / file.name)
-    made.rmdir()
-    (folder / "meta.json").unlink()
-
-
-def read_thumbnails(folder: Path) -> None:
-    from clustering.review.thumbnails import Thumbnails
-
-    pictures = Thumbnails.load(folder)
-    for row in range(len(pictures)):
-        pictures.read(row)
-
-
 def _training() -> tuple[object, object]:
     import torch
 
@@ -555,37 +263,14 @@ def read_state(folder: Path) -> None:
 
 
 READERS = {
-    "embeddings": Reader(make_embeddings, read_embeddings),
-    "npz": embedding_file("x.npz", write_npz),
-    "h5": embedding_file("x.h5", write_h5),
-    "pt": embedding_file("x.pt", write_pt),
-    "pickle": embedding_file("x.pkl", lambda file: file.write_bytes(pickle.dumps(rows()))),
-    "old pickle": embedding_file("x.pkl", lambda file: file.write_bytes(pickle.dumps(rows(), 0))),
-    "raw floats": embedding_file("x.bin", write_raw),
-    "csv": embedding_file("x.csv", write_csv),
-    "csv of lists": embedding_file("x.csv", write_lists),
-    "vectors": embedding_file("x.parquet", write_parquet),
-    "labels": Reader(make_label_files, read_label_files),
-    "reference knn": Reader(make_reference_knn, read_reference_knn),
+    **fuzz_embeddings.READERS,
+    **fuzz_stores.READERS,
     "knn": Reader(make_knn, read_knn),
     "levels": Reader(make_levels, read_levels),
     "decisions": Reader(make_decisions, read_decisions),
     "report": Reader(make_report, read_report),
     "scores": Reader(make_scores, read_scores),
     "meta": Reader(make_notes, read_notes),
-    "folder": Reader(make_faces, read_store),
-    "pictures": Reader(make_pictures, read_store),
-    "list": Reader(make_list, read_store),
-    "stores": Reader(make_union, read_store),
-    "parquet": Reader(make_shards, read_store),
-    "rec": Reader(make_records, read_store),
-    "rec alone": Reader(make_records_alone, read_store),
-    "tars": Reader(make_tars, read_store),
-    "tables": Reader(make_tables, read_store),
-    "zip": Reader(make_zip, store_file("faces.zip")),
-    "lists": Reader(make_lists, read_lists),
-    "bin": Reader(make_bin, read_bin),
-    "old bin": Reader(make_old_bin, read_bin),
     "exported": Reader(make_exported, read_exported),
     "protocol": Reader(make_protocol, read_protocol),
     "pairs": Reader(make_pairs, read_pairs),
@@ -594,6 +279,5 @@ READERS = {
     "clusterer": Reader(make_clusterer, read_clusterer),
     "settings": Reader(make_settings, read_settings),
     "reference": Reader(make_reference, read_reference),
-    "thumbnails": Reader(make_thumbnails, read_thumbnails),
     "state": Reader(make_state, read_state),
 }

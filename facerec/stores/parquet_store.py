@@ -21,6 +21,7 @@ import pyarrow.types as types
 from facerec.pipeline.entries import KEYS, LABELS
 from facerec.pipeline.files import InputError
 from facerec.pipeline.reading import readable
+from facerec.stores.recordio import SUFFIX_OF
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store, padded
 
@@ -115,10 +116,22 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
             counts += [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
             names += _paths(opened, column)
             people += _identities(opened)
+            if not len(names) == len(people) == sum(counts):
+                raise ValueError(f"columns of {len(names)} and {len(people)} rows, where it says {sum(counts)}")
     if column is None or not names:
         raise InputError(f"{path}: no rows in it")
     logger.info("%s: %d pictures; training reads them faster from facerec store's shards", path, len(names))
-    return ParquetStore(path, _keys(names), padded(people), column, groups, np.cumsum(counts))
+    suffix = _suffix(*groups[0], column) if None in names else ".jpg"
+    return ParquetStore(path, _keys(names, suffix), padded(people), column, groups, np.cumsum(counts))
+
+
+def _suffix(file: str, group: int, column: str) -> str:
+    """That of the format of the first picture."""
+    try:
+        first = _pictures(file, group, column)[0].as_py() or b""
+    except (OSError, IndexError):
+        first = b""
+    return SUFFIX_OF.get(first[:1], ".jpg")
 
 
 def _picture_column(schema: pa.Schema) -> str | None:
@@ -174,9 +187,9 @@ def _names_of(schema: pa.Schema, column: str) -> list[str] | None:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def _keys(names: list[str | None]) -> list[str]:
-    """The paths of the pictures where each has its own, else numbers."""
+def _keys(names: list[str | None], suffix: str) -> list[str]:
+    """The paths of the pictures where each has its own, else numbers with the suffix of their path, or this one."""
     if None not in names and len(set(names)) == len(names):
         return [str(name) for name in names]
-    suffixes = [os.path.splitext(name or "")[1].lower() for name in names]  # noqa: PTH122 (any name)
-    return [f"{row:09d}{suffix if suffix in SUFFIXES else '.jpg'}" for row, suffix in enumerate(suffixes)]
+    found = [os.path.splitext(name or "")[1].lower() for name in names]  # noqa: PTH122 (any name)
+    return [f"{row:09d}{one if one in SUFFIXES else suffix}" for row, one in enumerate(found)]

@@ -85,7 +85,7 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
         try:
             with tarfile.open(file, "r:") as tar:
                 while member := tar.next():
-                    tar.members.clear()  # else it keeps all that it has seen
+                    tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
                     sample, suffix = _split(member.name)
                     if not member.isreg():
                         continue

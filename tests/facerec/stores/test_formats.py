@@ -209,7 +209,7 @@ def test_names_of_classes_and_other_columns(tmp_path):
     hugging_face(tmp_path / "x.parquet", range(6), names, paths=False)
     found = open_store(tmp_path / "x.parquet")
     assert found.identities[2:4] == ["person 03"] * 2
-    assert found.keys[1] == "000000001.jpg"
+    assert found.keys[1] == "000000001.png"
     assert_faces(found)
     people = [f"p{person:02d}" for person in PEOPLE]
     pd.DataFrame({"image": PICTURES, "identity": people}).to_parquet(tmp_path / "y.parquet")
