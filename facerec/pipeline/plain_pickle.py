@@ -31,7 +31,7 @@ PLAIN = PUTS | {
 NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 MODULES = {
     "_reconstruct": NUMPY, "ndarray": NUMPY, "dtype": NUMPY, "scalar": NUMPY, "_frombuffer": NUMPY,
-    "encode": ("_codecs",),
+    "encode": ("_codecs",), "bytes": ("builtins", "__builtin__"),
 }  # fmt: skip
 CODINGS = {"latin1": "latin1", "latin-1": "latin1"}
 OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
@@ -183,6 +183,7 @@ class _Unpickler(pickle.Unpickler):
             "scalar": Array.of,
             "_frombuffer": lambda content, kind, shape, order: Array.of(kind, content, shape, order),
             "encode": lambda text, coding: self._counted(text.encode(CODINGS[coding])),
+            "bytes": lambda: b"",  # so old protocols write bytes of length 0
         }
         return _Call(calls[name]) if name in calls else name
 

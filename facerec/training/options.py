@@ -24,7 +24,8 @@ class TrainingData:
 
     Attributes:
         faces: Labelled faces.
-        labels: Their classes, int64 [n] as .npy, -1 = not used; by default the identities of the store.
+        labels: Their classes: .npy, a number or name a line, or FILE.csv:COLUMN; -1 = not used. By default the
+            identities of the store.
         unlabelled: Further faces, whose classes are kept apart from those of the labelled ones.
         pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy and
             same_as.npy, which names the pseudo classes that are one of the labelled classes.

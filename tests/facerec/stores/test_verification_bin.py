@@ -85,7 +85,7 @@ def test_pairs_and_images_as_arrays_or_tuples(tmp_path, images, same, protocol):
 
 def test_python_2_in_protocol_0(tmp_path):
     """Its strings are STRING, with any byte above 127 as it is or escaped."""
-    texts = "".join(f"S{image!r}\n"[:1] + repr(image)[1:] + "\np1\na" for image in IMAGES)
+    texts = "".join(f"S{repr(image)[1:]}\np1\na" for image in IMAGES)
     raw = b"(lp0\n" + texts.encode("latin1").replace(b"\\xff", b"\xff") + b"(lp2\nI01\naI00\naI01\na"
     assert read_bin(written(tmp_path, b"(" + raw + b"tp3\n.")) == (IMAGES, SAME)
 
