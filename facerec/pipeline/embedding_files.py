@@ -6,6 +6,7 @@
 .pt, .pth             what ``torch.save`` wrote: a tensor, a dictionary, or features and labels
 .pkl, .pickle         arrays: one, a dictionary, or Hi-LANDER's ``(features, labels)``; nothing is run
 .parquet, .csv, .tsv  a column of vectors, or numbered columns; labels and file names in others
+.txt                  as ``numpy.savetxt`` writes them
 .bin                  learn-to-cluster's raw float32, mapped; ``FILE.bin:256`` gives the dimension
 ====================  ===================================================================================
 """
@@ -27,7 +28,7 @@ from facerec.pipeline.table_files import csv_entries, parquet_entries
 READERS: Mapping[str, Callable[[Path], dict[str, Entry]]] = {
     ".npz": npz_entries, ".h5": h5_entries, ".hdf5": h5_entries, ".pt": torch_entries, ".pth": torch_entries,
     ".pkl": pickle_entries, ".pickle": pickle_entries, ".parquet": parquet_entries, ".csv": csv_entries,
-    ".tsv": csv_entries,
+    ".tsv": csv_entries, ".txt": csv_entries,
 }  # fmt: skip
 """By suffix; each gives what a file holds, by name."""
 

@@ -1,4 +1,4 @@
-"""Tables with embeddings: .csv, .tsv and .parquet, with a column of vectors or a column for each number."""
+"""Tables with embeddings: .csv, .tsv, .txt and .parquet, with a column of vectors or a column for each number."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parquet_entries(file: Path) -> dict[str, Entry]:
 
 
 def csv_entries(file: Path) -> dict[str, Entry]:
-    """The columns of a text table with commas, semicolons or tabs, with or without a line of names.
+    """The columns of a text table with commas, semicolons, tabs or, in a .txt, spaces; with or without a line of names.
 
     Raises:
         InputError: Missing, or no such table.
@@ -49,7 +49,8 @@ def csv_entries(file: Path) -> dict[str, Entry]:
 
     with file.open(encoding="utf-8-sig", errors="replace") as text:
         first = text.readline(1 << 20).rstrip("\r\n")
-    delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
+    marks = DELIMITERS + (" " if file.suffix.lower() == ".txt" else "")
+    delimiter = next((mark for mark in marks if mark in first), ",")
     unnamed = not _are_names([field.strip('" ') for field in first.split(delimiter)])
     with readable(file, "a table of text", "expected lines of as many fields each"):
         table = csv.read_csv(

@@ -95,6 +95,7 @@ def test_what_its_own_writer_made_is_read(tmp_path, name):
         ("big_endian.pkl", lambda file: file.write_bytes(pickle.dumps(X.astype(">f8"), 3))),
         ("plain.csv", lambda file: np.savetxt(file, X, delimiter=",")),
         ("plain.tsv", lambda file: np.savetxt(file, X, delimiter="\t")),
+        ("plain.txt", lambda file: np.savetxt(file, X)),
         ("a:b.npy", lambda file: np.save(file, X)),
     ],
 )
@@ -206,6 +207,7 @@ class Evil:
         ("x.csv", lambda file: file.write_text("a,b\n0.5,1\n0.25\n"), "not readable as a table of text"),
         ("x.csv", lambda file: file.write_text(""), "not readable as a table of text"),
         ("x.csv", lambda file: file.write_text("a,a\n0.5,1\n"), "several columns have one name"),
+        ("x.csv", lambda file: file.write_bytes(b"\xff,b\n0.5,1\n"), "not readable as a table of text"),
         ("x.csv", lambda file: file.write_text('e\n"[0.5, 1]"\n"[0.5]"\n'), "lists of 1 to 2 numbers in column e"),
         ("x.csv", lambda file: file.write_text('e\n"[0.5 ... 1]"\n'), "lists of numbers in column e"),
         ("x.parquet", lambda file: pq.write_table(pa.table({"e": [[1.0], None]}), file), "in column e"),
