@@ -4,6 +4,9 @@ from pathlib import Path
 # One thread a process, that sleeps while it waits: two workers share two cores. Before anything imports NumPy.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 os.environ |= {"OMP_WAIT_POLICY": "PASSIVE"}
+# The tests compare bits, which is a promise for the CPU alone; `make test-cuda` shows GPUs to some of them.
+if os.environ.get("FACEREC_CUDA") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import hypothesis
 import pytest
@@ -39,3 +42,14 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real faces at {folder}; set FACEREC_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def gpu() -> None:
+    """A GPU that this run may use; a skip without it."""
+    if os.environ.get("FACEREC_CUDA") != "1":
+        pytest.skip("the tests use the CPU; make test-cuda uses the GPU")
+    import torch  # slow to import, and not needed by most tests
+
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no CUDA device")

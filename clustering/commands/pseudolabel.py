@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from clustering.graph.build import graph_of
+from clustering.graph.copies import COPY, Copies
 from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
+from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,11 @@ class Files:
     unreadable: Unreadable = "refuse"
 
 
-@stage("clustering pseudolabel")
+@stage(
+    "clustering pseudolabel",
+    found="{used:,} of {faces:,} faces have a pseudo-label, of {clusters:,} clusters".format_map,
+    then="python -m facerec train --faces LABELLED --unlabelled FACES --pseudo-labels {out} --out STUDENT",
+)
 @flattened
 def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: Files) -> Mapping[str, Any]:
     """Makes pseudo-labels of clusters: mends them, drops what is doubtful, numbers the rest from 0.
@@ -62,19 +71,27 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels, kept = load_labels(clusters), None
     confidence = load_confidence(clusters, len(labels))
+    faces = None if files.embeddings is None else load_embeddings(files.embeddings, None, len(labels), files.unreadable)
+    if faces is not None:
+        check_faces(clusters, labels, faces)
     if files.decisions is not None:
         decisions = load_decisions(files.decisions, labels)
         labels, kept = apply_decisions(labels, decisions), kept_faces(labels, decisions)
-    graph = None
-    if files.embeddings is not None:
-        faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
+    graph = copies = None
+    if faces is not None:
         graph = graph_of(faces, files.knn, LINKS.neighbors, out)
+        copies = Copies.of(graph)
+        if copies.count and labeller.duplicates is None:
+            logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     people = {
         path: load_embeddings(path, unreadable=files.unreadable)
         for path in (files.calibration, files.labelled)
         if path is not None
     }
+    if faces is not None:
+        for known in people.values():
+            check_recogniser(faces, known)
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
     y, w = labeller.fit_transform(graph, labels, confidence, calibration, labelled, kept, truth)
     if not labeller.summary_["used"]:
@@ -87,8 +104,9 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     np.save(out / "weights.npy", w, allow_pickle=False)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
-    write_json(out / "summary.json", labeller.summary_)
-    return labeller.summary_
+    summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
+    write_json(out / "summary.json", summary)
+    return summary
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:

@@ -8,25 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
+from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import write_json
 from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
 
-@stage("eval pairs")
+@stage(
+    "eval pairs",
+    found=headline,
+)
 def pairs(
     pairs: Path,
     embeddings: Path,
     out: Path,
     bootstrap: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
     compatibility: bool = False,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
@@ -44,8 +50,7 @@ def pairs(
         unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
             read.
     """
-    if bootstrap < 0:
-        raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
+    check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)
     first, second = match_pairs(listed, embedded)
     cosines = row_cosines(embedded.embeddings, first, second)

@@ -10,9 +10,9 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def find_records(file: Path) -> tuple[np.ndarray, np.ndarray]:
     check_file(file)
     words = file.stat().st_size // WORD
     found = [np.empty(0, np.int64)]
-    for start in tqdm(range(0, words - 1, BLOCK_WORDS), "index", unit=" blocks", leave=False, disable=None):
+    for start in progress(range(0, words - 1, BLOCK_WORDS), "index", "blocks"):
         count = min(BLOCK_WORDS + 1, words - start)  # a word more, for the length behind the last magic
         block = np.memmap(file, "<u4", "r", start * WORD, (count,))
         places = np.flatnonzero(block[:-1] == MAGIC)

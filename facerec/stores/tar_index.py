@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
 from facerec.stores.shards import ShardStore, open_shards, write_index
 from facerec.stores.store import SUFFIXES, padded
 
@@ -81,7 +81,7 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
     """File, offset, length, key and identity of each face."""
     faces: list[tuple[int, int, int, str, str]] = []  # the last is the sample
     said: dict[tuple[int, str], str] = {}
-    for number, file in enumerate(tqdm(files, "index", unit=" tar files", leave=False, disable=None)):
+    for number, file in enumerate(progress(files, "index", "tar files")):
         try:
             with tarfile.open(file, "r:") as tar:
                 while member := tar.next():
