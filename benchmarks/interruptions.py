@@ -55,7 +55,7 @@ def cases(given: Path) -> dict[str, list[str]]:
         "facerec join": ["--embeddings", f"[{many}, {many}]"],
         "facerec synth": ["--labelled", "4", "--validation", "4", "--unlabelled", "4", "--test", "4", "--size", "48"],
         "facerec train": ["--faces", faces, "--backbone", "mobilefacenet", "--width", "0.125", "--input-size", "32",
-                          "--embedding-size", "16", "--batch-size", "32", "--steps", "60", "--checkpoint-steps", "7"],
+                          "--embedding-size", "16", "--batch-size", "32", "--steps", "40", "--checkpoint-steps", "7"],
         "facerec align": ["--photographs", str(given / "photographs"), "--detection-size", "320", "--detector",
                           str(DATA / "weights" / "scrfd_2.5g_bnkps.onnx")],
         "clustering knn": ["--embeddings", many],
@@ -95,7 +95,7 @@ class Found:
 
     Attributes:
         stops: How often a signal stopped it.
-        late: How often it had ended before the signal.
+        late: How often it had ended before the signal, or Python had not yet begun.
         early: Stops before its work had begun.
         wrong: What did not hold.
     """
@@ -166,6 +166,9 @@ def chain(
         if status in (0, -number) and out.exists():
             found.late += 1
             shutil.rmtree(out)
+            continue
+        if early and status == -number != -signal.SIGKILL and not said:  # Python itself had not yet begun
+            found.late += 1
             continue
         found.stops[number] += 1
         found.early += early
