@@ -1,5 +1,6 @@
 """``python -m clustering``: embeddings in, pseudo-labels out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
@@ -11,14 +12,17 @@ COMMANDS = {
     "plan": "clustering.commands.plan:plan",
     "train": "clustering.commands.train:train",
     "pretrain": "clustering.commands.pretrain:pretrain",
+    "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
+    "compare": "clustering.commands.compare:compare",
     "assign": "clustering.commands.assign:assign",
     "levels": "clustering.commands.levels:levels",
     "cut": "clustering.commands.cut:cut",
     "trace": "clustering.commands.trace:trace",
     "import": "clustering.commands.import_reference:import_reference",
     "review": "clustering.commands.review:review",
+    "export": "clustering.commands.export:export",
     "pseudolabel": "clustering.commands.pseudolabel:pseudolabel",
 }
 
@@ -26,4 +30,6 @@ if __name__ == "__main__":
     end_at_once("python -m clustering")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m clustering", COMMANDS))
+    about = "Embeddings in, clusters and pseudo-labels out."
+    more = "clustering.backends.describe:help_of_backend"
+    sys.exit(run("python -m clustering", COMMANDS, about=about, more_help=more))

@@ -1,5 +1,6 @@
 """``python -m facerec``: faces in, embeddings out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
@@ -18,6 +19,7 @@ COMMANDS = {
     "export": "facerec.commands.export:export",
     "sheet": "facerec.commands.sheet:sheet",
     "thumbnails": "facerec.commands.thumbnails:thumbnails",
+    "pictures": "facerec.commands.pictures:pictures",
     "bin": "facerec.commands.bin:unpack",
 }
 
@@ -25,4 +27,4 @@ if __name__ == "__main__":
     end_at_once("python -m facerec")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m facerec", COMMANDS))
+    sys.exit(run("python -m facerec", COMMANDS, about="Faces in, embeddings out: alignment, training, extraction."))

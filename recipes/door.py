@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from facerec.pipeline.command_line import complaint, said
+from facerec.pipeline.complaint import complaint, said
 from facerec.pipeline.files import InputError
 
 NEVER_EMPTY = ("--config", "--out", "--stage", "--stop-stage")

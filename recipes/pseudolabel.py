@@ -39,6 +39,7 @@ from pathlib import Path
 
 from door import Door, locked, refusing_input
 from known_settings import refuse_unknown_settings
+from outcome import outcome
 from recipe import BACKEND, Mode, Overlap, Settings, load_recipe, write_sections
 from workers import Command, Workers, command
 
@@ -237,7 +238,7 @@ def main(arguments: Sequence[str]) -> None:
                     print(f"== stage {number}: {title}", file=sys.stderr)
                     workers.run(commands_of(run))
     if run.last == len(STAGES):
-        print(f"Open {run.out}/report/report.html", file=sys.stderr)
+        print(outcome(run.out / "report"), file=sys.stderr)
 
 
 def read_options(arguments: Sequence[str]) -> Run:

@@ -133,7 +133,7 @@ def _begin(process: BaseProcess) -> None:
 def _work(program: str, words: Command) -> None:
     """Runs one command in this process, which ends with its status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
-    sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words))
+    sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))
 
 
 def _status(process: BaseProcess) -> int:

@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec.pipeline.command_line import MOST_LETTERS, run
+from facerec.pipeline.command_line import run
+from facerec.pipeline.complaint import MOST_LETTERS
 
 PROGRAMS = ("facerec", "clustering", "eval")
 TARGETS = {
@@ -38,7 +39,9 @@ COMPANIONS = ("embeddings", "faces")
 PLAIN = {"backend": "components", "labelled": 2, "level": 0, "face": 0, "trials": 1, "workers": 1, "k": 3}
 BY_COMMAND = {
     "facerec embed": {"workers": 0}, "facerec train": {"steps": 1, "workers": 0}, "facerec sheet": {"out": "sheet.png"},
+    "clustering compare": {"backends": ["components", "dbscan"]},
     "clustering train": {"backend": "lander"}, "clustering pretrain": {"corpora": 1, "epochs": 1},
+    "eval folder": {"bootstrap": 0, "worst": 1},
 }  # fmt: skip
 NOT_RUN = (
     "facerec synth", "facerec align", "facerec train", "clustering train", "clustering pretrain", "clustering import",
@@ -123,6 +126,7 @@ def network(folder: Path) -> Path:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Paths by the parameter's name, or by command and name where commands differ."""
     from clustering.commands.cluster import cluster
+    from clustering.commands.export import export
     from clustering.commands.knn import knn
     from clustering.review.decisions import labels_hash
     from eval.commands.ijb import ijb
@@ -141,6 +145,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     save_embeddings(root / "few", rows[: len(FACES)], [f"{name}.jpg" for name, _, _ in FACES])
     np.save(root / "labels.npy", truth)
     np.save(root / "detector_scores.npy", np.ones(len(FACES)))
+    (root / "quality.csv").write_text("key,quality\n" + "".join(f"{key},{len(key)}\n" for key in keys))
+    (root / "attributes.csv").write_text("identity,sex\nperson0,f\nperson1,m\nperson2,f\nperson3,m\n")
     (root / "settings").mkdir()
     (root / "settings" / "config.yaml").write_text("backend: components\n")
     graph = knn(root / "embeddings", root / "knn", k=10)
@@ -158,6 +164,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (root / "set.bin").write_bytes(pickle.dumps((images, [bool(pair[2]) for pair in pairs])))
     (root / "weights.pth").write_bytes(b"no weights")
     (root / "detector.onnx").write_bytes(b"no network")
+    exported = export(found, root / "exported", faces=faces)
     report = ijb(protocol(root / "protocol"), root / "few", root / "ijb")
     return {
         "root": root, "faces": faces, "photographs": faces, "unlabelled": faces, "embeddings": root / "embeddings",
@@ -169,7 +176,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "model": root / "settings", "facerec embed model": network(root / "network"), "init": root / "network",
         "facerec export model": root / "network", "pseudo_labels": root / "pseudo", "validation": root / "set.bin",
         "file": root / "set.bin", "thumbnails": thumbnails(faces, root / "thumbnails"), "weights": root / "weights.pth",
-        "detector": root / "detector.onnx", "facerec join embeddings": [root / "embeddings", root / "embeddings"],
+        "sessions": root / "labels.npy", "quality": root / "quality.csv", "attributes": root / "attributes.csv",
+        "detector": root / "detector.onnx", "previous": exported, "table": exported / "faces.csv",
+        "facerec join embeddings": [root / "embeddings", root / "embeddings"],
     }  # fmt: skip
 
 

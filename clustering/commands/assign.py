@@ -16,7 +16,13 @@ from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering assign")
+@stage(
+    "clustering assign",
+    found=(
+        "{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,} new ones, "
+        "{unassigned:,} are unassigned"
+    ).format_map,
+)
 def assign(
     clusters: Path,
     embeddings: Path,

@@ -14,11 +14,14 @@ from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, load_keys, write_lines
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering cut")
+@stage(
+    "clustering cut",
+    found="{faces:,} faces in {clusters:,} clusters on level {level}".format_map,
+)
 def cut(
     clusters: Path, level: int, out: Path, embeddings: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:
@@ -45,6 +48,8 @@ def cut(
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
     if (clusters / FILE).is_file():
         shutil.copyfile(clusters / FILE, out / FILE)
+    if (clusters / "keys.txt").exists():
+        write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
 
 

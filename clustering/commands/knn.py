@@ -16,7 +16,18 @@ from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering knn", resumable=True, distributed=True)
+def _found(results: Mapping[str, Any]) -> str:
+    k = results["k"]
+    return f"{k} neighbours of {results['readable']:,} faces, {results['index']}, recall {results[f'recall@{k}']:.3f}"
+
+
+@stage(
+    "clustering knn",
+    resumable=True,
+    distributed=True,
+    found=_found,
+    then="python -m clustering cluster --backend hilander --embeddings EMBEDDINGS --knn {out} --out CLUSTERS",
+)
 def knn(
     embeddings: Path,
     out: Path,

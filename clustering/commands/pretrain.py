@@ -27,7 +27,11 @@ VALIDATION_CORPORA = 9
 CONCESSION = 0.02
 
 
-@stage("clustering pretrain")
+@stage(
+    "clustering pretrain",
+    found="p_tau {p_tau}".format_map,
+    then="python -m clustering cluster --backend hilander --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: Seed = 0) -> dict[str, Any]:
     """Trains Hi-LANDER on simulated embeddings alone.
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clustering.backends.registry import PRETRAINED
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.partition import consecutive, load_confidence
-from clustering.review.page import write_page
+from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
-from clustering.similarity.model_confidence import confidence_by_model
+from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
@@ -24,7 +23,14 @@ from facerec.pipeline.stage import stage
 logger = logging.getLogger(__name__)
 
 
-@stage("clustering review")
+@stage(
+    "clustering review",
+    found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
+    then=(
+        "open {out}/review.html, then "
+        "python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO"
+    ),
+)
 def review(
     clusters: Path,
     embeddings: Path,
@@ -36,7 +42,7 @@ def review(
 ) -> Mapping[str, Any]:
     """Writes a page to look through clusters, keep, split, merge and drop them: open OUT/review.html in a browser.
 
-    What it saves, decisions.json, is applied by `pseudolabel --decisions`.
+    What it saves, decisions.json, is applied by `pseudolabel --decisions` and `export --decisions`.
 
     Args:
         clusters: Folder made by cluster or cut, or a .npy file of labels.
@@ -59,9 +65,17 @@ def review(
     levels = _levels(clusters, hierarchy, labels)
     if hierarchy is not None:
         check_faces(hierarchy, levels[0], faces)
-    confidence = _confidence(clusters, labels, faces, knn, out)
-    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures)
+    confidence = own_or_estimated(clusters, labels, faces, knn, out)
+    commands = _commands(clusters, embeddings)
+    found = write_page(out, Frame(title, commands), faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _commands(clusters: Path, embeddings: Path) -> list[str]:
+    """What applies decisions to these clusters."""
+    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
+    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
+    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:
@@ -88,12 +102,3 @@ def _levels(clusters: Path, hierarchy: Path | None, labels: np.ndarray) -> list[
     if hierarchy is not None and not found.has(labels):
         logger.warning("%s: no level of %s; is this hierarchy of the same faces?", clusters, hierarchy)
     return levels
-
-
-def _confidence(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path) -> np.ndarray:
-    """The clustering's own confidence; if it has no opinion, the estimate by the packaged model's function."""
-    confidence = load_confidence(clusters, len(labels))
-    if confidence is not None and np.any(confidence[labels >= 0] < 1):
-        return confidence
-    logger.info("%s: no confidence of its own; estimating it", clusters)
-    return confidence_by_model(PRETRAINED["hilander"], consecutive(labels), faces, knn, out)

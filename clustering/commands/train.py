@@ -16,7 +16,11 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering train")
+@stage(
+    "clustering train",
+    found="trained on {faces:,} faces of {identities:,} identities".format_map,
+    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def train(
     backend: str,
     embeddings: Path,

@@ -12,7 +12,11 @@ from facerec.pipeline.arguments import Seed
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering tune")
+@stage(
+    "clustering tune",
+    found="score {score:.3f} (by default {default_score:.3f}) after {trials} trials".format_map,
+    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def tune(
     backend: str,
     embeddings: Path,

@@ -9,6 +9,7 @@ Each decision is one of `ACTIONS` and speaks of those labels, whatever the other
     {"action": "apart", "clusters": [5, 7]}                       they are not; changes nothing, forbids their merge
     {"action": "split", "cluster": 8, "parts": [[90, 91], [95]]}  each part (rows) is somebody else, the rest stays
     {"action": "exclude_faces", "cluster": 3, "faces": [17]}      these rows do not belong to it, nor anywhere else
+    {"action": "name", "cluster": 3, "name": "Anna"}              who it is; changes nothing
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ ACTIONS = {
     "apart": {"clusters"},
     "split": {"cluster", "parts"},
     "exclude_faces": {"cluster", "faces"},
+    "name": {"cluster", "name"},
 }
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Decisions:
         apart: Groups of clusters of which no two are one person.
         split: For a cluster the rows of each part that leaves it, int64.
         exclude: For a cluster the rows that are to be in none, int64.
+        name: For a cluster who it is. Clusters of one name are one person's, though not merged.
     """
 
     keep: set[int] = field(default_factory=set)
@@ -54,6 +58,7 @@ class Decisions:
     apart: list[list[int]] = field(default_factory=list)
     split: dict[int, list[np.ndarray]] = field(default_factory=dict)
     exclude: dict[int, np.ndarray] = field(default_factory=dict)
+    name: dict[int, str] = field(default_factory=dict)
 
 
 def labels_hash(labels: np.ndarray) -> str:
@@ -152,8 +157,31 @@ def _add(decisions: Decisions, item: Any, labels: np.ndarray, sizes: np.ndarray)
         decisions.split[cluster] = _parts(item["parts"], cluster, labels, sizes)
     elif action == "exclude_faces":
         decisions.exclude[cluster] = _rows(item["faces"], cluster, labels)
+    elif action == "name":
+        decisions.name[cluster] = checked_name(item["name"])
     else:
         getattr(decisions, action).add(cluster)
+
+
+def names_of(labels: np.ndarray, decisions: Decisions) -> dict[int, str]:
+    """The names of clusters as `apply_decisions` numbers them; dropped clusters have none."""
+    numbers = merged(int(labels.max(initial=-1)) + 1, decisions.merge)
+    return {int(numbers[each]): name for each, name in decisions.name.items() if each not in decisions.drop}
+
+
+def checked_name(name: Any) -> str:
+    """A name that can be one of a folder.
+
+    Raises:
+        InputError: No text, too long, not printable, with a slash, or with a dot at its beginning.
+    """
+    fits = isinstance(name, str) and name.isprintable() and 1 <= len(name) <= LONGEST_NAME and name == name.strip()
+    if not fits or name.startswith(".") or set(name) & set("/\\"):
+        raise InputError(
+            f"a name is {str(name)[:40]!r}; expected up to {LONGEST_NAME} printable characters without slashes, "
+            "that do not begin with a dot"
+        )
+    return str(name)
 
 
 def _parts(parts: Any, cluster: int, labels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
@@ -205,6 +233,10 @@ def _check(path: Path, decisions: Decisions, labels: np.ndarray, sizes: np.ndarr
         if both and {one, other} in CONTRADICTIONS:
             raise InputError(f"{path}: {one} and {other} of cluster {min(both)}; decide for one of them")
     groups = merged(len(sizes), decisions.merge)
+    named: dict[int, str] = {}
+    for cluster, name in decisions.name.items():
+        if (other := named.setdefault(int(groups[cluster]), name)) != name:
+            raise InputError(f"{path}: merged clusters have two names, {other!r} and {name!r}; take one back")
     for apart in decisions.apart:
         for a, b in combinations(apart, 2):
             if groups[a] == groups[b]:

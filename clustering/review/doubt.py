@@ -19,7 +19,7 @@ CANDIDATES = 4
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Clusters, the most doubtful first, and their faces, the worst first.
+    """Clusters, those with most faces expected wrong first, and their faces, the worst first.
 
     Attributes:
         names: int64 [c]: the clusters' labels.
@@ -80,7 +80,7 @@ class Merges(NamedTuple):
 
 
 def arrange(embeddings: np.ndarray, labels: np.ndarray, confidence: np.ndarray) -> Arrangement:
-    """Orders clusters by mean confidence, those of equal confidence by cohesion, and their faces by fit.
+    """Orders clusters by the faces expected wrong, size * (1 - mean confidence), then by cohesion; their faces by fit.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
@@ -96,7 +96,7 @@ def arrange(embeddings: np.ndarray, labels: np.ndarray, confidence: np.ndarray) 
     sums = cluster_sums(embeddings, numbers)
     cohesion = mean_pair_cosine(sums, sizes)
     mean = np.bincount(own, confidence[assigned]) / sizes
-    order = np.lexsort((cohesion, mean))
+    order = np.lexsort((cohesion, -sizes * (1 - mean)))
     place = np.argsort(order)
     rows = assigned[np.lexsort((fit[assigned], place[own]))]
     names = np.empty(len(sizes), np.int64)
@@ -120,14 +120,23 @@ def candidates(clusters: Arrangement, k: int = CANDIDATES) -> Candidates:
     return Candidates(near, np.where(near < 0, 0, similarity))
 
 
-def duplicates(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of clusters that may be the same person, the likeliest first.
+def duplicates(found: Candidates, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of clusters that may be the same person, the likeliest first; no pairs of single faces.
+
+    Two faces that no cluster took are no likely duplicates, and there are many of them.
+
+    Args:
+        found: The nearest clusters of each.
+        sizes: int64 [c]: their faces.
 
     Returns:
         int64 [p, 2] places, the lower first, every pair once; float64 [p] similarity, descending.
     """
     places, column = np.nonzero(found.places >= 0)
-    pairs = np.sort(np.stack([places, found.places[places, column]], axis=1), axis=1)
+    other = found.places[places, column]
+    several = (sizes[places] > 1) | (sizes[other] > 1)
+    places, column, other = places[several], column[several], other[several]
+    pairs = np.sort(np.stack([places, other], axis=1), axis=1)
     pairs, first = np.unique(pairs, axis=0, return_index=True)
     similarity = found.similarity[places, column][first]
     order = np.argsort(-similarity, kind="stable")

@@ -5,22 +5,32 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
+from facerec.pipeline.progress import progress
 
 ASSETS = Path(__file__).parent / "assets"
-PAGE_FILES = ("review.html", "review.css", "clusters.js", "decisions.js", "cards.js", "review.js")
+PAGE_FILES = (
+    "review.html",
+    "review.css",
+    "clusters.js",
+    "decisions.js",
+    "cards.js",
+    "closer.js",
+    "search.js",
+    "review.js",
+)
 KEYS = 4096
 """Names of faces in one script."""
 PAIRS = 5000
@@ -29,9 +39,24 @@ QUALITY = 85
 """Of the sheets' JPEG files."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a page has beside clusters.
+
+    Attributes:
+        title: Its frame.
+        commands: What can be done with the decisions, as the page shows it.
+        proposed: Decisions that the page has when it is first opened, see `clustering.review.decisions`.
+    """
+
+    title: str
+    commands: Sequence[str] = ()
+    proposed: Sequence[Mapping[str, Any]] = ()
+
+
 def write_page(
     out: Path,
-    title: str,
+    frame: Frame,
     embeddings: np.ndarray,
     labels: np.ndarray,
     confidence: np.ndarray,
@@ -42,7 +67,7 @@ def write_page(
 
     Args:
         out: The folder.
-        title: The page's heading.
+        frame: What it has beside clusters.
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
         confidence: float32 [n] in [0, 1], see `arrange`.
@@ -53,8 +78,9 @@ def write_page(
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
-    content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, **page_content(embeddings, clusters, levels)}  # fmt: skip
+    content = {"title": frame.title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
+               **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, out / name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
@@ -66,7 +92,7 @@ def write_page(
 def page_content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:
     """What the page knows, arrays packed."""
     near = candidates(clusters)
-    pairs, similarity = duplicates(near)
+    pairs, similarity = duplicates(near, clusters.sizes)
     divisions = [parts(clusters, level) for level in levels]
     doubtful = merges(embeddings, clusters, divisions)
     return {
@@ -123,5 +149,5 @@ def _write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
 
     sheets = list(enumerate(blocks(rows, COLUMNS * COLUMNS)))
     with ThreadPoolExecutor(2) as pool:
-        for _ in tqdm(pool.map(write, sheets), "sheets", len(sheets), unit=" sheets", disable=None):
+        for _ in progress(pool.map(write, sheets), "sheets", "sheets", len(sheets)):
             pass

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
+from clustering.clusterer import PRETRAINED
 from clustering.graph.build import graph_of
+from clustering.partition import consecutive, load_confidence
 from clustering.similarity.confidence import Confidence
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError, read_yaml
+
+logger = logging.getLogger(__name__)
 
 
 def confidence_by_model(
@@ -37,3 +42,22 @@ def confidence_by_model(
     function = Confidence.of_settings(file, settings["confidence"])
     k = int(settings["k"])
     return function.of_faces(graph_of(faces, knn, k, out).narrowed(k), labels)
+
+
+def own_or_estimated(
+    clusters: Path, labels: np.ndarray, faces: EmbeddingSet, knn: Path | None, out: Path
+) -> np.ndarray:
+    """The clustering's own confidence, float [n]; if it has no opinion, the estimate by the packaged model's function.
+
+    Args:
+        clusters: Folder or file of the clustering.
+        labels: int64 [n], its clusters; -1 for unassigned.
+        faces: See `confidence_by_model`, like the others.
+        knn: Or None.
+        out: An existing folder.
+    """
+    confidence = load_confidence(clusters, len(labels))
+    if confidence is not None and np.any(confidence[labels >= 0] < 1):
+        return confidence
+    logger.info("%s: no confidence of its own; estimating it", clusters)
+    return confidence_by_model(PRETRAINED["hilander"], consecutive(labels), faces, knn, out)

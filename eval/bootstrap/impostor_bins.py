@@ -125,7 +125,7 @@ def bin_pairs(scores: np.ndarray, first: np.ndarray, second: np.ndarray, lowest:
     first, second = first[order], second[order]
     passing = np.zeros((len(edges), drawn.shape[1]))
     for index, (start, end) in enumerate(itertools.pairwise(edges)):
-        passing[index + 1] = passing[index] + _drawn_pairs(first[start:end], second[start:end], drawn)
+        passing[index + 1] = passing[index] + drawn_pairs(first[start:end], second[start:end], drawn)
     return Bins(scores[order], first, second, edges, lowest, drawn, passing)
 
 
@@ -141,7 +141,7 @@ def running(weights: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _drawn_pairs(first: np.ndarray, second: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def drawn_pairs(first: np.ndarray, second: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """How many pairs there are in each sample, float64 [samples]."""
     from scipy.sparse import csr_matrix
 

@@ -40,6 +40,12 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     }
 
 
+def sizes(truth: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
+    """How many identities and clusters have each size, see `size_histogram`; faces of unknown identity are left out."""
+    known = np.asarray(truth) >= 0
+    return size_histogram(contingency(np.asarray(truth)[known], np.asarray(predicted)[known]))
+
+
 def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
     """For each identity how often it is split and how many others it is merged with, int64 [identities] each.
 

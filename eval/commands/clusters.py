@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eval.clusters import scores
+from eval.clusters.identities import details, sizes
 from facerec.pipeline.files import InputError, load_labels, write_json
 
 
@@ -14,7 +15,7 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
     Args:
         truth: Identities: a .npy file of integers, or a folder with labels.npy; -1 leaves a face out.
         predicted: Clusters: a clustering folder or a .npy file of integers; -1 is a cluster of one face.
-        json: Also write the figures into this file.
+        json: Also write the figures, and the sizes true and found, into this file.
         detail: Also write sizes true and found, splits, merges and the worst clusters into this file.
     """
     for name, file in [("json", json), ("detail", detail)]:
@@ -31,10 +32,8 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
         raise InputError(f"{truth}: every identity is -1 (unknown); nothing to score")
     figures = scores(identities, labels)
     if json is not None:
-        write_json(json, figures)
+        write_json(json, {**figures, "sizes": sizes(identities, labels)})
     if detail is not None:
-        from eval.clusters.identities import details
-
         write_json(detail, details(identities, labels))
     print(format_scores(figures))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from eval.report.comparison import tabulate
 from eval.report.page import page
-from eval.report.plots import as_svg, plot_det, plot_iet
+from eval.report.page_plots import curve_plots
 from eval.report.runs import load_runs
 from eval.report.summary import summary
 from eval.report.tables import write_tables
@@ -16,7 +16,11 @@ from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
 
 
-@stage("eval compare")
+@stage(
+    "eval compare",
+    found="{summary}".format_map,
+    then="open {out}/report.html",
+)
 def compare(
     runs: list[Path],
     out: Path,
@@ -26,8 +30,8 @@ def compare(
     """Puts runs into one table, one set of plots and one page, report.html.
 
     Args:
-        runs: Folders, one a row, as '[a,b]': of a recipe (with ijb, clusters, clusters.json, pseudo.json, sheet.png) or
-            bare reports of `eval ijb`. Rows named labelled and supervised are the bounds.
+        runs: Folders, one a row, as '[a,b]': of a recipe (with ijb, clusters, clusters.json, pseudo.json, sheet.png,
+            review) or bare reports of `eval ijb`. Rows named labelled and supervised are the bounds.
         out: Folder for report.html, comparison.csv, comparison.md, comparison.tex, det.png, iet.png, metrics.json; if
             the runs have bootstrap samples also intervals.csv and differences.csv.
         recipe: A configuration that the page shows as it is.
@@ -36,12 +40,6 @@ def compare(
     table = tabulate(load_runs(runs))
     configuration = read_text(recipe) if recipe else None
     write_tables(table, out)
-    det, iet, det_bands, iet_bands = (
-        {run.name: getattr(run, name) for run in table.runs} for name in ("det", "iet", "det_band", "iet_band")
-    )
-    plots = {
-        "det": as_svg(plot_det(det, out / "det.png", det_bands), "det"),
-        "iet": as_svg(plot_iet(iet, out / "iet.png", iet_bands), "iet"),
-    }
-    (out / "report.html").write_text(page(table, plots, configuration, title), encoding="utf-8")
+    curves = curve_plots(table.runs, out)
+    (out / "report.html").write_text(page(table, curves, out, configuration, title), encoding="utf-8")
     return {"summary": summary(table)}

@@ -14,6 +14,7 @@ from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
+from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import load_embeddings
@@ -22,7 +23,10 @@ from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
 
-@stage("eval pairs")
+@stage(
+    "eval pairs",
+    found=headline,
+)
 def pairs(
     pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: Seed = 0, compatibility: bool = False
 ) -> Mapping[str, Any]:

@@ -6,22 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.protocols.ids import id_text
+from eval.protocols.names import find_rows
 from eval.protocols.protocol import Faces, Pairs, Protocol, positions
 from facerec.pipeline.files import InputError
 
 
-def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path) -> np.ndarray:
-    """The embedding row of each face of the protocol, int64 [n].
+def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, refuse: bool = True) -> np.ndarray:
+    """The embedding row of each face of the protocol, int64 [n]; -1 where there is none and that is not refused.
 
-    By name where there are keys (a leading ``img/`` on either side does not matter, further embeddings neither);
-    otherwise row i is line i.
+    By name where there are keys (`eval.protocols.names`; further embeddings do not matter); otherwise row i is line i.
+
+    Args:
+        faces: Of the protocol.
+        keys: Of the embeddings.
+        rows: Number of embeddings.
+        source: Where they come from, for messages.
+        refuse: Whether a face without embedding is an error. It is if none has one.
 
     Raises:
         InputError: A face without embedding, a key that is there twice, or another number of rows than of lines.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if keys is None:
         if not faces.by_line:
             raise InputError(f"{source}: no keys.txt; in this layout faces match by name, so that it is needed")
@@ -31,32 +36,20 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path) -
                 "without keys row i is line i, so both must have the same length"
             )
         return np.arange(rows)
-    known = pa.array(key.removeprefix("img/") for key in keys)
-    if len(known.unique()) != len(known):
-        values, counts = np.unique(known.to_numpy(zero_copy_only=False), return_counts=True)
-        raise InputError(f"{source}: key {values[counts > 1][0]!r} occurs twice in keys.txt; faces match by key")
-    rows_of = pc.index_in(pc.replace_substring_regex(faces.names, "^img/", ""), value_set=known)
-    missing = np.flatnonzero(rows_of.is_null().to_numpy(zero_copy_only=False))
-    if missing.size:
+    rows_of = find_rows(faces.names, keys, source)
+    missing = np.flatnonzero(rows_of < 0)
+    if missing.size and (refuse or missing.size == len(rows_of)):
+        advice = "; --missing count counts them as failures" if missing.size < len(rows_of) else ""
         raise InputError(
             f"{faces.where(int(missing[0]))}: face {faces.names[int(missing[0])].as_py()!r} has no embedding in "
-            f"{source} ({missing.size} of {len(faces.names)} faces are missing there)"
+            f"{source} ({missing.size} of {len(faces.names)} faces are missing there{advice})"
         )
-    return rows_of.to_numpy().astype(np.int64)
+    return rows_of
 
 
 def pair_positions(pairs: Pairs, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of the pairs as positions in the sorted template ids, int32 [p].
-
-    Raises:
-        InputError: A template that has no faces.
-    """
-    first, second = (positions(templates, side) for side in (pairs.first, pairs.second))
-    if min(first.min(), second.min()) < 0:
-        row = int(np.flatnonzero((first < 0) | (second < 0))[0])
-        template = pairs.first[row] if first[row] < 0 else pairs.second[row]
-        raise InputError(f"{pairs.where(row)}: template {template} has no faces in the protocol")
-    return first, second
+    """Both sides of the pairs as positions in the sorted template ids, which hold them all, int32 [p]."""
+    return positions(templates, pairs.first), positions(templates, pairs.second)
 
 
 def subjects_of(protocol: Protocol, templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -77,9 +70,9 @@ def subjects_of(protocol: Protocol, templates: np.ndarray, first: np.ndarray, se
     from scipy.sparse.csgraph import connected_components
 
     pairs = protocol.pairs
-    listed = (*protocol.galleries.values(), protocol.probes)
-    at = np.concatenate([positions(templates, part.template) for part in listed])
-    ids, subject = np.unique(np.concatenate([part.subject for part in listed]), return_inverse=True)
+    listed, nothing = protocol.searched, np.empty(0, np.int64)
+    at = np.concatenate([nothing, *(positions(templates, part.template) for part in listed)]).astype(np.int64)
+    ids, subject = np.unique(np.concatenate([nothing, *(part.subject for part in listed)]), return_inverse=True)
     known = np.full(len(templates), -1)
     known[at] = subject
     rows = np.flatnonzero(pairs.genuine)
@@ -99,6 +92,7 @@ def _refuse_label(pairs: Pairs, rows: np.ndarray, label: str, said: str) -> None
     if rows.size:
         row = int(rows[0])
         raise InputError(
-            f"{pairs.where(row)}: templates {pairs.first[row]} and {pairs.second[row]} are labelled {label}, but by "
-            f"the galleries, the probes and the other genuine pairs they are of {said} ({rows.size} such pairs)"
+            f"{pairs.where(row)}: templates {id_text(pairs.first[row])} and {id_text(pairs.second[row])} are labelled "
+            f"{label}, but by the galleries, the probes and the other genuine pairs they are of {said} "
+            f"({rows.size} such pairs)"
         )

@@ -1,11 +1,19 @@
-"""Tables of a protocol: read by pyarrow, and when it refuses one, read again slowly to say which line is wrong."""
+"""Tables of a protocol: read by pyarrow, and when it refuses one, read again slowly to say which line is wrong.
+
+Files differ: a byte order mark, tabs or semicolons for commas, headers in small letters, numbers as ``12.0``, words for
+ids. All are read alike.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.protocols.ids import as_ids, whole_number
 from facerec.pipeline.files import InputError, check_file
+
+TRUE, FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "-1", "false", "False", "FALSE")
 
 
 def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header: bool = False) -> Any:
@@ -13,9 +21,11 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
 
     Args:
         path: The file.
-        columns: Name to ``int64``, ``float64``, ``bool`` (1 for a genuine pair, 0 for an impostor pair) or ``string``.
-        delimiter: One character between fields; if a comma, fields may stand in double quotes.
-        header: Whether the first line names the columns, which are then found by name, in any order.
+        columns: Name to ``int64``, ``id`` (int64; words become numbers, see `eval.protocols.ids`), ``float64``,
+            ``bool`` (1 for a genuine pair, 0 for an impostor pair) or ``string``.
+        delimiter: One character between fields; a tab where the first line has tabs. If a comma, fields may stand in
+            double quotes, and semicolons may stand in its place.
+        header: Whether the first line names the columns, which are then found by name, in any order and case.
 
     Returns:
         A pyarrow table of these columns.
@@ -23,36 +33,58 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
     Raises:
         InputError: A missing, empty or malformed file, naming the line.
     """
-    import pyarrow as pa
-    from pyarrow import csv
-
     check_file(path)
-    names = list(columns)
-    try:
-        table = csv.read_csv(
-            path,
-            csv.ReadOptions(column_names=None if header else names),
-            csv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == "," else False),
-            csv.ConvertOptions(
-                column_types={name: pa.type_for_alias(kind) for name, kind in columns.items()},
-                include_columns=names,
-                null_values=[],
-                true_values=["1"],
-                false_values=["0"],
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise InputError(_diagnose(path, columns, delimiter, header) or f"{path}: {error}") from None
+    layout = _Layout.of(path, columns, delimiter, header)
+    table, refusal = _read(path, layout, "int64")
+    if table is None and any(kind in ("int64", "id") for kind in columns.values()):
+        table, refusal = _read(path, layout, "string")
+    if table is None:
+        raise InputError(_diagnose(path, layout) or f"{path}: {refusal or 'not a readable table'}")
     if not len(table):
-        raise InputError(f"{path}: no lines; expected {' '.join(names)}")
+        raise InputError(f"{path}: no lines; expected {' '.join(columns)}")
     return table
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """How a file is written.
+
+    Attributes:
+        columns: Of `read_table`.
+        delimiter: Between fields.
+        names: The name of each field of a line; of the columns that are wanted, as `columns` has it.
+        header: Whether the first line has them.
+        blank: Empty lines above the first.
+    """
+
+    columns: dict[str, str]
+    delimiter: str
+    names: list[str]
+    header: bool
+    blank: int
+
+    @classmethod
+    def of(cls, path: Path, columns: dict[str, str], delimiter: str, header: bool) -> _Layout:
+        blank, first = _first_line(path)
+        delimiter = _delimiter(first, delimiter)
+        if not header:
+            return cls(columns, delimiter, list(columns), False, blank)
+        wanted = {name.upper(): name for name in columns}
+        names = [wanted.pop(name.upper(), name) for name in _cells(first, delimiter)]
+        if wanted:
+            raise InputError(
+                f"{path}: no column {' and '.join(wanted.values())}; the header is {first.strip()[:120]!r}"
+                if first
+                else f"{path}: no lines; expected {' '.join(columns)}"
+            )
+        return cls(columns, delimiter, names, True, blank)
+
+
 def header_of(path: Path) -> list[str]:
-    """The names in the first line that is not blank; none for an empty file."""
+    """The names in the first line that is not blank, in capitals; none for an empty file."""
     check_file(path)
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return next((line.strip().split(",") for line in file if line.strip()), [])
+    first = _first_line(path)[1]
+    return [name.upper() for name in _cells(first, _delimiter(first, ","))] if first else []
 
 
 def line_of(path: Path, row: int) -> int:
@@ -65,37 +97,77 @@ def line_of(path: Path, row: int) -> int:
         return next((number for index, number in enumerate(filled) if index == row), row + 1)
 
 
-def _diagnose(path: Path, columns: dict[str, str], delimiter: str, header: bool) -> str | None:
+def _first_line(path: Path) -> tuple[int, str]:
+    """The number of blank lines above the first that is not blank, and this one; 0 and nothing for an empty file."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        filled = ((number, line.rstrip("\r\n")) for number, line in enumerate(file) if line.strip())
+        return next(filled, (0, ""))
+
+
+def _delimiter(first: str, usual: str) -> str:
+    others = ("\t", ";") if usual == "," else ("\t",)
+    return next((other for other in others if other in first and usual not in first), usual)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(delimiter)]
+
+
+def _read(path: Path, layout: _Layout, numbers: str) -> tuple[Any, str]:
+    """The table, or None and why not; whole numbers read as such, or as text that is then looked at."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    kinds = {name: numbers if kind in ("int64", "id") else kind for name, kind in layout.columns.items()}
+    skipped = layout.blank + layout.header
+    options = csv.ReadOptions(column_names=layout.names, skip_rows=skipped)
+    try:
+        table = csv.read_csv(
+            path,
+            options,
+            csv.ParseOptions(delimiter=layout.delimiter, quote_char='"' if layout.delimiter in ",;" else False),
+            csv.ConvertOptions(
+                column_types={name: pa.type_for_alias(kind) for name, kind in kinds.items()},
+                include_columns=list(layout.columns),
+                null_values=[],
+                true_values=list(TRUE),
+                false_values=list(FALSE),
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        return None, " ".join(str(error).split())
+    if numbers == "string" and len(table):
+        for index, (name, kind) in enumerate(layout.columns.items()):
+            if kind in ("int64", "id"):
+                values = as_ids(table[name], words=kind == "id")
+                if values is None:
+                    return None, ""
+                table = table.set_column(index, name, pa.array(values))
+    return table, ""
+
+
+def _diagnose(path: Path, layout: _Layout) -> str | None:
     """What is wrong with a file that pyarrow refused: the slow way, to say where."""
-    wanted = list(columns)
-    names = wanted
-    with path.open(encoding="utf-8", errors="replace") as file:
+    names, empty = layout.names, True
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         filled = ((number, text.rstrip("\r\n")) for number, text in enumerate(file, 1) if text.strip())
-        if header:
-            names = next(filled, (0, ""))[1].split(delimiter)
-            if absent := [name for name in wanted if name not in names]:
-                return f"{path}: no column {' and '.join(absent)}; the header is {delimiter.join(names)!r}"
-        empty = True
+        if layout.header:
+            next(filled, None)
         for number, text in filled:
             empty = False
-            fields = text.split(delimiter)
+            fields = text.split(layout.delimiter)
             if len(fields) != len(names):
-                wants = f"expected {len(names)}: {delimiter.join(names)}"
+                wants = f"expected {len(names)}: {layout.delimiter.join(names)}"
                 return f"{path} line {number}: {len(fields)} fields in {text!r}; {wants}"
             for name, field in zip(names, fields, strict=True):
-                kind = columns.get(name)
-                if kind == "int64" and not _is_int64(field):
+                kind = layout.columns.get(name)
+                if kind in ("int64", "id") and whole_number(field) is None:
                     return f"{path} line {number}: {name} is {field!r}; expected a whole number"
-                if kind == "bool" and field not in ("0", "1"):
+                if kind == "bool" and field not in (*TRUE, *FALSE):
                     return f"{path} line {number}: {name} {field}; expected 1 (genuine) or 0 (impostor)"
                 if kind == "float64" and not _is_float(field):
                     return f"{path} line {number}: {name} is {field!r}; expected a number"
-    return f"{path}: no lines; expected {' '.join(wanted)}" if empty else None
-
-
-def _is_int64(text: str) -> bool:
-    digits = text.strip().removeprefix("-")
-    return digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < 2**63
+    return f"{path}: no lines; expected {' '.join(layout.columns)}" if empty else None
 
 
 def _is_float(text: str) -> bool:

@@ -70,19 +70,32 @@ class Table:
     fmr: str
     values: list[dict[str, float | None]]
 
+    @property
+    def columns(self) -> list[Column]:
+        """The columns in which at least one run has a number."""
+        return [column for column in COLUMNS if any(row[column.key] is not None for row in self.values)]
+
+    def run(self, name: str) -> Run:
+        """The run of that name."""
+        return next(run for run in self.runs if run.name == name)
+
+    def fnmr(self, name: str) -> float:
+        """The FNMR of a run at the FMR of the gap."""
+        return float(self.run(name).metrics["fnmr_at_fmr"][self.fmr])
+
     def value(self, name: str, key: str) -> float | None:
         """The number of a run in a column, None if the run or the number is not there."""
         return next((row[key] for run, row in zip(self.runs, self.values, strict=True) if run.name == name), None)
 
     def is_best(self, index: int, column: Column) -> bool:
-        """Whether a run is the best backend (of two or more) in a column."""
+        """Whether a run is the best backend in a column in which backends differ."""
         rivals = [
             column.better * number
             for run, row in zip(self.runs, self.values, strict=True)
             if run.is_backend and (number := row[column.key]) is not None
         ]
         number = self.values[index][column.key]
-        if not (column.better and self.runs[index].is_backend and number is not None and len(rivals) > 1):
+        if not (column.better and self.runs[index].is_backend and number is not None and len(set(rivals)) > 1):
             return False
         return column.better * number == max(rivals)
 

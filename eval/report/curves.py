@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from eval.metrics.fnir import cmc_curve
-from eval.protocols.evaluation import Evaluation
+from eval.metrics.fnir import Search, cmc_curve
 from eval.report.intervals import Limits
 from eval.report.plots import plot_det, plot_iet
 from facerec.pipeline.files import write_table
 
 
-def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Limits | None = None) -> None:
-    """Writes det.csv and det.png.
+def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Limits | None = None) -> Any:
+    """Writes det.csv and det.png; returns the figure.
 
     Args:
         out: The folder.
@@ -23,11 +23,11 @@ def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Li
     names = [] if limits is None else ["fnmr_low", "fnmr_high"]
     rows = [[*point, 1 - point[1], *_ends(limits, point[0])] for point in curve]
     write_table(out / "det.csv", ["fmr", "fnmr", "threshold", "tar", *names], rows)
-    plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
+    return plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
 
 
-def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> None:
-    """Writes iet.csv and iet.png.
+def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> Any:
+    """Writes iet.csv and iet.png; returns the figure.
 
     Args:
         out: The folder.
@@ -38,13 +38,12 @@ def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[s
     names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
     rows = [[*point, *_ends(limits, point[0])] for point in curve]
     write_table(out / "iet.csv", ["fpir", *(f"fnir_{name}" for name in galleries), "fnir_mean", *names], rows)
-    plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
+    return plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
 
 
-def write_cmc(out: Path, evaluation: Evaluation) -> None:
+def write_cmc(out: Path, searches: Sequence[Search], galleries: Sequence[str]) -> None:
     """Writes cmc.csv."""
-    searches = evaluation.identification.searches
-    write_table(out / "cmc.csv", ["rank", *evaluation.galleries, "mean"], cmc_curve(searches))
+    write_table(out / "cmc.csv", ["rank", *galleries, "mean"], cmc_curve(searches))
 
 
 def _ends(limits: Limits | None, rate: float) -> Sequence[float | str]:

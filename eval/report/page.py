@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import base64
+import os.path
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-from eval.report.comparison import COLUMNS, Table
+from eval.report.comparison import Table
+from eval.report.hover import SCRIPT, content_policy, embedded
+from eval.report.page_plots import Shown, score_plots, size_plots
 from eval.report.runs import Run, command_line
-from eval.report.summary import against_best, gap_note, points, summary, verdict
+from eval.report.summary import against_best, findings, gap_note, points, verdict
 from eval.report.tables import markdown
 
 
-def page(table: Table, plots: Mapping[str, str], configuration: str | None, title: str) -> str:
-    """The report as one HTML file without outside references.
+def page(table: Table, curves: Mapping[str, Shown], out: Path, configuration: str | None, title: str) -> str:
+    """The report as one HTML file. It loads nothing; links lead to the rows' review pages.
 
     Args:
         table: The runs.
-        plots: ``det`` and ``iet`` as SVG.
+        curves: ``det`` and ``iet``.
+        out: The folder that the page goes into, for links.
         configuration: Text of the recipe, if any.
         title: The heading.
     """
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
+    cells = [_cells(table, index) for index in range(len(table.runs))]
+    return render(
+        "report.html",
         title=title,
-        summary=summary(table),
+        findings=findings(table),
         gap_note=gap_note(table),
-        groups=[(name, len(list(columns))) for name, columns in groupby(COLUMNS, key=lambda column: column.group)],
-        columns=COLUMNS,
-        rows=[(run, _cells(table, index)) for index, run in enumerate(table.runs)],
-        daggers=any("†" in text for index in range(len(table.runs)) for text, _, _ in _cells(table, index)),
+        groups=[(name, len(list(some))) for name, some in groupby(table.columns, key=lambda column: column.group)],
+        columns=table.columns,
+        keys={column.key.partition("@")[0] for column in table.columns},
+        rows=list(zip(table.runs, cells, strict=True)),
+        daggers=any("†" in text for row in cells for text, _, _ in row),
         few="‡" in markdown(table),
         compared=[
             (each, points(each.value), f"{points(each.low)} to {points(each.high)}", verdict(each))
@@ -45,8 +48,11 @@ def page(table: Table, plots: Mapping[str, str], configuration: str | None, titl
         bands=any(run.det_band for run in table.runs),
         counts=table.runs[0].metrics["counts"],
         runs=table.runs,
-        plots={name: Markup(svg) for name, svg in plots.items()},
+        curves=curves,
+        scores=score_plots(table),
+        sizes=size_plots(table.runs),
         pictures=[(run, _data_url(run.sheet)) for run in table.runs if run.sheet],
+        reviews=[(run.name, _link(run.review, out)) for run in table.runs if run.review],
         configuration=configuration,
         commands={
             run.name: [(meta, command_line(meta, name)) for name, meta in run.metas.items()] for run in table.runs
@@ -55,17 +61,41 @@ def page(table: Table, plots: Mapping[str, str], configuration: str | None, titl
     )
 
 
+def render(template: str, **content: Any) -> str:
+    """A page from a template beside this file; what it is given is escaped.
+
+    The template may use ``policy`` (`content_policy`) and ``script`` for plots whose values are shown on hover, with
+    ``embedded`` to write these values.
+    """
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {
+        "policy": content_policy(), "script": Markup(SCRIPT), "embedded": lambda values: Markup(embedded(values))
+    }  # fmt: skip
+    return environment.get_template(template).render(**content)
+
+
 def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:
     """Text, whether it is the best, whether a group of columns begins here."""
-    starts = [at == 0 or COLUMNS[at - 1].group != column.group for at, column in enumerate(COLUMNS)]
+    columns = table.columns
+    starts = [at == 0 or columns[at - 1].group != column.group for at, column in enumerate(columns)]
     return [
         (table.text(index, column), table.is_best(index, column), start)
-        for column, start in zip(COLUMNS, starts, strict=True)
+        for column, start in zip(columns, starts, strict=True)
     ]
 
 
 def _data_url(picture: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
+def _link(target: Path, folder: Path) -> str:
+    """A relative link from a page in a folder to a file."""
+    return quote(Path(os.path.relpath(target.absolute(), folder.absolute())).as_posix())
 
 
 def _versions(runs: list[Run]) -> dict[str, str]:

@@ -22,6 +22,10 @@ BACKENDS = (
     "lgcn", "gcnv", "gcne", "lander", "l2c", "hacaverage", "hacsingle",
 )  # fmt: skip
 """Whose style is fixed by their position here; other names get one by a hash."""
+SETTINGS = {
+    "font.size": 10, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
+    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif",
+}  # fmt: skip
 LOWEST_RATE = 1e-3
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 Bands = Mapping[str, Sequence[tuple[float, ...]]]
@@ -86,11 +90,7 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings = {
-        "font.size": 10, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
-        "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif",
-    }  # fmt: skip
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(5.6, 4.4))
         figure.subplots_adjust(left=0.14, right=0.97, bottom=0.12, top=0.92)
         axes = figure.add_subplot()
@@ -104,7 +104,7 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         shown = [name for name in styles(list(curves)) if curves[name]]
-        if shown:
+        if any(shown):  # a single curve without a name needs no legend
             legend = axes.legend(
                 axes.get_lines(), map(str, range(len(shown))), frameon=False, loc="lower left", handlelength=2.6
             )

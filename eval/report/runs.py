@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.checks import SAME_TEST, is_meta, is_number, is_report
+from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_search
+from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from facerec.pipeline.files import InputError, load_array, read_json
 
 BOUNDS = ("labelled", "supervised")
@@ -35,6 +36,10 @@ class Run:
         samples: Figure to its bootstrap samples, float64 [samples]; empty if there are none.
         det_band: Points (FMR, lowest FNMR, highest), where there are intervals.
         iet_band: Points (FPIR, lowest mean FNIR, highest).
+        thresholds: FMR to the threshold at it, for the points of ``det``.
+        scores: Rows of scores.csv (lowest score, highest, genuine pairs, impostor pairs); empty if there is none.
+        sizes: Rows of size from, to, identities, clusters; empty if clusters.json has none.
+        review: The review page of its clusters, or None.
     """
 
     name: str
@@ -48,6 +53,10 @@ class Run:
     samples: dict[str, np.ndarray] = field(default_factory=dict)
     det_band: list[tuple[float, ...]] = field(default_factory=list)
     iet_band: list[tuple[float, ...]] = field(default_factory=list)
+    thresholds: dict[float, float] = field(default_factory=dict)
+    scores: list[Any] = field(default_factory=list)
+    sizes: list[list[int]] = field(default_factory=list)
+    review: Path | None = None
 
     @property
     def is_backend(self) -> bool:
@@ -86,19 +95,29 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
     metrics = read_json(report / "metrics.json")
     counts = metrics.get("counts") if isinstance(metrics, dict) else None
+    if isinstance(counts, dict) and lacks_search(metrics):
+        raise InputError(
+            f"{report / 'metrics.json'}: no FNIR, as of 1:1 alone or a closed set; runs are compared by 1:1 and 1:N"
+        )
     if not isinstance(counts, dict) or not is_report(metrics, counts):
         raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
     bare = report == folder
-    sheet = folder / "sheet.png"
+    sheet, review = folder / "sheet.png", folder / "review" / "review.html"
+    det = _read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
+    scores, clusters = report / "scores.csv", _read_scores(folder / "clusters.json")
     return Run(
         name=folder.absolute().name,
         metrics=metrics,
-        det=_read_curve(report / "det.csv", ["fmr", "fnmr"]),
+        det=[point[:2] for point in det],
         iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
-        clusters=_read_scores(folder / "clusters.json"),
+        clusters=clusters,
         pseudo=_read_scores(folder / "pseudo.json"),
         metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
+        thresholds={fmr: threshold for fmr, _, threshold in det},
+        scores=_read_curve(scores, BIN_COLUMNS) if scores.is_file() else [],
+        sizes=_sizes(folder / "clusters.json", clusters or {}),
+        review=review if review.is_file() else None,
         **_read_intervals(report, metrics),
     )
 
@@ -130,6 +149,14 @@ def _read_scores(path: Path) -> dict[str, float] | None:
     if not isinstance(scores, dict) or not all(is_number(scores.get(name)) for name in SCORES):
         raise InputError(f"{path}: not written by `python -m eval clusters`")
     return scores
+
+
+def _sizes(path: Path, scores: Mapping[str, Any]) -> list[list[int]]:
+    rows = scores.get("sizes", [])
+    are_rows = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+    if not are_rows or any([type(number) for number in row] != [int] * 4 for row in rows):
+        raise InputError(f"{path}: 'sizes' is not as `python -m eval clusters` writes it; score the clusters again")
+    return rows
 
 
 def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:

@@ -25,12 +25,12 @@ def write_tables(table: Table, out: Path) -> None:
 
 
 def markdown(table: Table) -> str:
-    """The table for a README; percentages where the heading says so, the best backend's figures in bold."""
-    headings = ["row", *(column.title for column in COLUMNS)]
-    lines = [headings, ["---", *["---:"] * len(COLUMNS)]]
+    """The table for a README, without empty columns; the best backend's figures in bold, rates in per cent."""
+    headings = ["row", *(column.title for column in table.columns)]
+    lines = [headings, ["---", *["---:"] * len(table.columns)]]
     for index, run in enumerate(table.runs):
-        texts = [table.text(index, column) for column in COLUMNS]
-        best = [table.is_best(index, column) for column in COLUMNS]
+        texts = [table.text(index, column) for column in table.columns]
+        best = [table.is_best(index, column) for column in table.columns]
         lines.append(
             [_plain(run.name), *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))]
         )
@@ -42,15 +42,15 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """The table for a paper (needs the package booktabs), the best backend's figures in bold."""
-    lines = [" & ".join(["row", *(_escaped(column.title) for column in COLUMNS)])]
+    """The table for a paper (needs the package booktabs), without empty columns, the best backend's figures in bold."""
+    lines = [" & ".join(["row", *(_escaped(column.title) for column in table.columns)])]
     for index, run in enumerate(table.runs):
-        cells = [_escaped(table.text(index, column)) for column in COLUMNS]
-        best = [table.is_best(index, column) for column in COLUMNS]
+        cells = [_escaped(table.text(index, column)) for column in table.columns]
+        best = [table.is_best(index, column) for column in table.columns]
         cells = [rf"\textbf{{{cell}}}" if bold else cell for cell, bold in zip(cells, best, strict=True)]
         lines.append(" & ".join([_escaped(run.name), *cells]))
     body = " \\\\\n".join(lines[1:])
-    columns = "l" + "r" * len(COLUMNS)
+    columns = "l" + "r" * len(table.columns)
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{lines[0]} \\\\\n\\midrule\n{body} \\\\\n"
         "\\bottomrule\n\\end{tabular}\n"

@@ -26,7 +26,14 @@ from facerec.stores.store import Store
 logger = logging.getLogger(__name__)
 
 
-@stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
+@stage(
+    "facerec embed",
+    resumable=True,
+    incidental=("batch_size", "workers", "device"),
+    distributed=True,
+    found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
+    then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
+)
 def embed(
     model: Path,
     faces: Path,

@@ -12,7 +12,11 @@ from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 
 
-@stage("facerec split")
+@stage(
+    "facerec split",
+    found="{labelled_faces:,} faces stay labelled, {unlabelled_faces:,} do not; {identities:,} identities".format_map,
+    then="python -m facerec train --faces {out}/labelled --out MODEL",
+)
 def split(faces: Path, out: Path, labelled: int, seed: Seed = 0) -> dict[str, int]:
     """Splits a labelled face store by identity into a labelled and an unlabelled one.
 

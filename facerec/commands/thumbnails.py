@@ -18,7 +18,12 @@ from facerec.stores.thumbnails import write_thumbnails
 Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 
 
-@stage("facerec thumbnails", incidental=("workers",))
+@stage(
+    "facerec thumbnails",
+    incidental=("workers",),
+    found="{faces:,} faces, {unreadable:,} of them unreadable".format_map,
+    then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails {out} --out REVIEW",
+)
 def thumbnails(
     faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2, max_pixels: PositiveInt = MOST_PIXELS
 ) -> Mapping[str, int]:

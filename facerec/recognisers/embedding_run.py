@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from facerec.devices.device import prepare_worker
 from facerec.devices.loader import read_ahead
 from facerec.pipeline import ranks as processes
 from facerec.pipeline.files import new_array, read_json, write_json
+from facerec.pipeline.progress import progress
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
@@ -45,10 +45,8 @@ def embed_blocks(
     blocks = blocks[processes.rank() :: processes.world_size()]
     loader = read_ahead(faces, blocks.tolist(), workers)
     prepare_worker()
-    with tqdm(
-        total=min(len(blocks) * faces.batch_size, len(faces.store)), desc="embed", unit=" faces",
-        disable=None if processes.is_main() else True,
-    ) as bar:  # fmt: skip
+    total = min(len(blocks) * faces.batch_size, len(faces.store))
+    with progress(None, "embed", "faces", total, hidden=not processes.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
                 begun.put(rows.numpy(), recogniser.unnormalised(images.numpy(), flip))

@@ -12,9 +12,10 @@ from facerec.pipeline.files import check_target
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
 
-TILE, GAP, FRAME, LEFT = 64, 4, 3, 92
-PAPER, INK, STRANGER, MISSING = 255, (60, 60, 60), (213, 94, 0), 225
-"""Colours, RGB or grey; the frame is vermilion of the Okabe-Ito palette, told apart also by the colour-blind."""
+TILE, GAP, FRAME, LEFT = 64, 4, 3, 132
+INK, STRANGER, MISSING = 122, (213, 94, 0), 225
+"""Colours, RGB or grey. The ink reads on white and on dark paper. The frame is vermilion of the Okabe-Ito palette, told
+apart also by the colour-blind."""
 
 
 def draw_clusters(
@@ -31,7 +32,7 @@ def draw_clusters(
         seed: Draws clusters and faces.
 
     Returns:
-        uint8 RGB [height, width, 3].
+        uint8 RGBA [height, width, 4]; the paper is transparent.
     """
     generator = np.random.default_rng(seed)
     rows, texts = [], []
@@ -41,12 +42,14 @@ def draw_clusters(
         common, share = (None, "") if truth is None else _commonest(truth[members])
         rows.append([_tile(store, row, truth is not None and truth[row] != common) for row in shown])
         texts.append([f"{len(members)} faces", share])
-    sheet = contact_sheet(rows, columns, TILE, PAPER, GAP, LEFT)
+    sheet = contact_sheet(rows, columns, TILE, INK, GAP, LEFT)
+    opaque = np.full((TILE, TILE, 3), 255, np.uint8)
+    cover = contact_sheet([[opaque] * len(row) for row in rows], columns, TILE, 0, GAP, LEFT)[..., 0].copy()
     for number, lines in enumerate(texts):
         for line, text in enumerate(lines):
-            place = (4, GAP + number * (TILE + GAP) + 30 + 16 * line)
-            cv2.putText(sheet[:, :LEFT], text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, INK, 1, cv2.LINE_AA)
-    return sheet
+            place = (2, GAP + number * (TILE + GAP) + 28 + 20 * line)
+            cv2.putText(cover, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1, cv2.LINE_AA)
+    return np.dstack([sheet, cover])
 
 
 def choose(cluster: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -78,7 +81,8 @@ def _commonest(identities: np.ndarray) -> tuple[int, str]:
     known = identities[identities >= 0]
     names, counts = np.unique(known, return_counts=True)
     common = int(names[counts.argmax()]) if known.size else -1
-    return common, f"{np.mean(identities == common):.0%} one person"
+    share = np.mean(identities == common)
+    return common, "one person" if share == 1 else f"{share:.0%} one person"
 
 
 def _tile(store: Store, row: int, framed: bool) -> np.ndarray:
@@ -92,10 +96,10 @@ def _tile(store: Store, row: int, framed: bool) -> np.ndarray:
 
 
 def write_png(out: Path, picture: np.ndarray) -> None:
-    """Writes uint8 RGB [height, width, 3] through a temporary file, so that the file is whole or absent."""
+    """Writes uint8 RGBA [height, width, 4] through a temporary file, so that the file is whole or absent."""
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))[1]
     temporary = out.with_name(out.name + ".partial")
     temporary.write_bytes(encoded.tobytes())
     temporary.replace(out)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from facerec.devices.collectives import setup, union_over_ranks
 from facerec.devices.device import autocast, choose_device, prepare_worker
@@ -19,13 +18,14 @@ from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
 from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
 from facerec.recognisers.model_folder import save_model
 from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
 from facerec.training.monitor import Monitor
 from facerec.training.optimizer import RowAdamW, weight_groups
-from facerec.training.options import Network, Run, Schedule, TrainingData
+from facerec.training.options import Network, Run, Schedule, TrainingData, config_of
 from facerec.training.pair_validation import read_pairs, validate
 from facerec.training.samplers import choose_sampler
 from facerec.training.state import load_states, remove_states, save_states
@@ -72,6 +72,8 @@ class Trainer:
         schedule: Schedule | None = None, run: Run | None = None,
     ):  # fmt: skip
         self._network, self._schedule, self._run = network or Network(), schedule or Schedule(), run or Run()
+        loss = loss or LossOptions()
+        self._options = (data, self._network, self._schedule, loss, self._run)
         self._schedule.check_parts(world_size())
         self.faces = gather(data)
         self._order = choose_sampler(
@@ -81,7 +83,7 @@ class Trainer:
         self.device = choose_device(self._run.device)
         self._context = autocast(self.device, self._run.precision)
         self._pairs = read_pairs(self._run.validation_files) if is_main() else []
-        self._make_model(loss or LossOptions())
+        self._make_model(loss)
         self._optimizer = RowAdamW(
             weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
         )
@@ -140,7 +142,7 @@ class Trainer:
             self._schedule.clip,
         )  # fmt: skip
 
-    def _batches(self, first: int) -> tqdm:
+    def _batches(self, first: int) -> Any:
         """The batches from a step on, with a progress bar in the main process."""
         batches = Batches(
             self.faces, self._order, self._network.input_size, self._run.seed, rank(), world_size(),
@@ -148,8 +150,7 @@ class Trainer:
         )  # fmt: skip
         steps = range(first, self.total)
         loader = read_ahead(batches, steps, self._run.workers, pinned=self.device.type == "cuda")
-        hidden = None if is_main() else True
-        return tqdm(loader, "train", self.total, initial=first, unit="step", disable=hidden)
+        return progress(loader, "train", "steps", self.total, first, hidden=not is_main())
 
     def _prepare_step(self, step: int) -> float:
         """Sets the learning rate, which it returns, and seeds what a backbone may draw, on every rank otherwise."""
@@ -183,10 +184,10 @@ class Trainer:
         if not is_main():
             return
         about = {
-            "classes": self.faces.classes, "faces": len(self.faces), "steps": self.total, "seed": self._run.seed,
+            "normalization": "RGB, (value - 127.5) / 127.5", "classes": self.faces.classes, "faces": len(self.faces),
+            "steps": self.total,
         }  # fmt: skip
-        config = {**self._network.config(), "normalization": "RGB, (value - 127.5) / 127.5", **about}
-        save_model(out, self.backbone, config)
+        save_model(out, self.backbone, config_of(*self._options), about)
         save_file({"centres": centres}, out / "head.safetensors")
         write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
         remove_states(out / STATE)

@@ -32,6 +32,7 @@ function marks(place) {
   const marked = new Map();
   for (const part of partsOf(names[place])) for (const row of part) marked.set(row, " part");
   for (const row of out(names[place])) marked.set(row, " out");
+  for (const at of foundIn(place)) marked.set(rows[at], `${marked.get(rows[at]) || ""} found`);
   return marked;
 }
 
@@ -45,8 +46,12 @@ function sheet(place, list, room) {
 }
 
 const first = (place, room) => Array.from({ length: Math.min(sizes[place], room + 1) }, (_, at) => starts[place] + at);
-const worst = (place, room) => sheetOf(place, first(place, room), room);
+const worst = (place, room) => sheetOf(place, foundFirst(place, first(place, room)), room);
 const typical = (place, room) => sheetOf(place, first(place, room).map((at) => 2 * starts[place] + sizes[place] - 1 - at), room);
+
+// The faces that were looked for come before the others.
+const foundIn = (place) => (found ? [...found.positions].filter((at) => atOrBelow(starts, at) === place) : []);
+const foundFirst = (place, list) => [...new Set([...foundIn(place), ...list])].slice(0, list.length);
 
 function sheetOf(place, list, room) {
   const node = sheet(place, list, room);
@@ -60,6 +65,7 @@ const named = (place) => button(`#${names[place]}`, () => openCluster(place), "l
 function badges(place) {
   const name = names[place], found = [];
   const add = (kind, text) => found.push(el("span", `badge ${kind}`, text));
+  if (called(name)) add("called", called(name));
   if (status(name)) add(status(name), status(name) === "keep" ? "kept" : "dropped");
   if (partsOf(name).length) add("split", `${many(partsOf(name).length, "part")} split off`);
   if (out(name).length) add("out", `${many(out(name).length, "face")} out`);
@@ -77,7 +83,31 @@ function figures(place) {
     el("p", "head", named(place), many(sizes[place], "face")),
     el("div", "meter", meter),
     el("p", "", `${Math.floor(100 * confidence[place])} % sure`, sizes[place] > 1 ? `, alike ${points(cohesion[place])}` : ""),
+    ...(wrong(place) >= 0.05 ? [el("p", "", `about ${many(rounded(wrong(place)), "face")} wrong`)] : []),
   ];
+}
+
+// The faces of a cluster that are expected to be somebody else's.
+const wrong = (place) => sizes[place] * (1 - confidence[place]);
+const rounded = (value) => (value < 9.95 ? Math.round(10 * value) / 10 : Math.round(value));
+
+// What a key does, as a button of a card; it acts on that card.
+function action(index, key, text, { isOn = false, isOff = false } = {}) {
+  const node = button(text, () => { select(index); press(key); }, `act ${key}`);
+  node.title = `key ${key}`;
+  node.setAttribute("aria-pressed", String(isOn));
+  node.disabled = isOff;
+  return node;
+}
+
+// Who a cluster is. Later: a click that ends the typing must still find its button, which a redraw replaces.
+function nameField(place) {
+  const node = el("input", "who");
+  Object.assign(node, { type: "text", placeholder: "name", maxLength: 100, size: 14, value: called(names[place]), autocomplete: "off" });
+  node.setAttribute("list", "people");
+  node.setAttribute("aria-label", `Who #${names[place]} is`);
+  node.addEventListener("change", () => setTimeout(() => call(place, node.value), 250));
+  return node;
 }
 
 function levelNote(place) {
@@ -114,18 +144,24 @@ const mergeLines = (at) => linesFor(Math.max(merges.sizes[at], sizes[merges.plac
 
 function clusterCard(place, index) {
   const lines = clusterLines(place);
-  const about = el("div", "about", ...figures(place), ...levelNote(place), el("div", "badges", ...badges(place)));
-  const found = candidate(place), side = el("div", "side");
-  if (found) {
+  const about = el("div", "about", ...figures(place), ...levelNote(place));
+  const nearest = candidate(place), side = el("div", "side"), name = names[place];
+  if (nearest) {
     side.append(
-      el("div", "name", "closest", named(found.place), `alike ${points(found.similarity)}`,
+      el("div", "name", "closest", named(nearest.place), `alike ${points(nearest.similarity)}`,
         el("span", "turn", button("‹", () => turnBy(place, -1)), button("›", () => turnBy(place, 1)))),
-      typical(found.place, across.side * lines),
+      typical(nearest.place, across.side * lines),
     );
   }
+  const canSplit = out(name).length || dividing(place) >= 0;
+  const actions = el("div", "actions",
+    action(index, "k", "Keep", { isOn: status(name) === "keep" }), action(index, "d", "Drop", { isOn: status(name) === "drop" }),
+    action(index, "s", "Split", { isOn: partsOf(name).length > 0, isOff: !canSplit }), action(index, "Enter", "Open"), nameField(place),
+    el("div", "badges", ...badges(place)),
+    ...(nearest ? [action(index, "m", `Merge with #${names[nearest.place]}`, { isOn: decided.get(pairKey(name, names[nearest.place])) === "merge" })] : []));
   const faces = worst(place, across.main * lines);
   if (sizes[place] * LARGE <= across.main * LINE) faces.classList.add("few");
-  return card(kindOf(names[place]), index, [about, faces, side]);
+  return card(kindOf(name), index, [about, faces, side, actions]);
 }
 
 function sideOf(place, caption, faces) {
@@ -137,10 +173,12 @@ function pairCard(pair, index) {
   const kind = decided.get(pairKey(names[a], names[b])) || "";
   const about = el("div", "about",
     el("p", "figure", `alike ${points(pairs.similarity[pair])}`),
-    el("p", "", `within ${inside(a)} · ${inside(b)}`),
+    el("p", "", `within ${inside(a)} · ${inside(b)}`));
+  const actions = el("div", "actions",
+    action(index, "m", "One person", { isOn: kind === "merge" }), action(index, "k", "Two people", { isOn: kind === "apart" }),
     el("div", "badges", ...(kind ? [el("span", `badge ${kind}`, kind === "merge" ? "one person" : "two people")] : [])));
   const half = (place) => sideOf(place, many(sizes[place], "face"), typical(place, across.main * pairLines(pair)));
-  return card(kind, index, [about, half(a), half(b)], "two");
+  return card(kind, index, [about, half(a), half(b), actions], "two");
 }
 
 function mergeCard(at, index) {
@@ -150,12 +188,16 @@ function mergeCard(at, index) {
   const kind = mergeKind(at), room = across.main * mergeLines(at);
   const about = el("div", "about",
     el("p", "figure", named(place), ` alike ${points(merges.similarity[at])}`),
-    el("p", "", `within ${inside(place)} · level ${merges.level[at]}`),
+    el("p", "", `within ${inside(place)} · level ${merges.level[at]}`));
+  const actions = el("div", "actions",
+    action(index, "s", "Split: the right part is somebody else", { isOn: isSplitOff(at) }),
+    action(index, "k", "Keep together", { isOn: kind === "keep" }), action(index, "d", "Drop", { isOn: kind === "drop" }),
     el("div", "badges", ...badges(place)));
   return card(kind, index, [
     about,
     el("div", "side", el("div", "name", many(rest.length, "face")), sheet(place, rest, room)),
     el("div", "side", el("div", "name", `joined by ${many(own.length, "face")}`), sheet(place, own, room)),
+    actions,
   ], "two");
 }
 

@@ -2,7 +2,7 @@
 "use strict";
 
 // One flat map, so that every change can be undone and stored alike. Keys: "status:NAME" (keep or drop),
-// "out:NAME" (rows), "parts:NAME" (lists of rows), "pair:LOWER-HIGHER" (merge or apart).
+// "out:NAME" (rows), "parts:NAME" (lists of rows), "called:NAME" (who it is), "pair:LOWER-HIGHER" (merge or apart).
 const STORED = `review:${REVIEW.clustering}`;
 const decided = new Map();
 const undone = [];
@@ -15,7 +15,8 @@ const status = (name) => decided.get(`status:${name}`);
 const out = (name) => decided.get(`out:${name}`) || [];
 const partsOf = (name) => decided.get(`parts:${name}`) || [];
 const others = (name, kind) => [...(bonds[kind].get(name) || [])];
-const isDecided = (name) => decided.has(`status:${name}`) || decided.has(`parts:${name}`) || decided.has(`out:${name}`) ||
+const called = (name) => decided.get(`called:${name}`) || "";
+const isDecided = (name) => decided.has(`status:${name}`) || decided.has(`called:${name}`) || decided.has(`parts:${name}`) || decided.has(`out:${name}`) ||
   bonds.merge.has(name);
 
 function change(changes) {
@@ -51,12 +52,17 @@ function store() {
   }
 }
 
+// What this browser has kept; at the first visit what the page proposes.
 function restore() {
+  const found = [];
   try {
-    for (const [key, value] of JSON.parse(localStorage.getItem(STORED) || "[]")) decided.set(key, value);
+    const kept = localStorage.getItem(STORED);
+    if (kept !== null) for (const entry of JSON.parse(kept)) found.push(entry);
+    else for (const item of REVIEW.proposed) found.push(...loaded(item));
   } catch {
-    decided.clear();
+    found.length = 0;
   }
+  if (found.length) put(found);
 }
 
 function undo() {
@@ -83,6 +89,12 @@ function drop(place) {
   const name = names[place];
   if (status(name) === "drop") return change([[`status:${name}`, undefined]]);
   return change([[`status:${name}`, "drop"], [`parts:${name}`, undefined], [`out:${name}`, undefined], ...unmerged(name)]);
+}
+
+// Who a cluster is: a name that can be one of a folder; an empty one takes it back.
+function call(place, text) {
+  const name = text.replace(/[\p{C}/\\]+/gu, " ").trim().replace(/^\.+/, "").trim().slice(0, 100).trim();
+  change([[`called:${names[place]}`, name || undefined]]);
 }
 
 // Makes faces clusters of their own: lists of positions.
@@ -171,6 +183,7 @@ function saved() {
   for (const cluster of named("status:")) decisions.push({ action: status(cluster), cluster });
   for (const cluster of named("parts:")) decisions.push({ action: "split", cluster, parts: partsOf(cluster).map((part) => [...part].sort(order)) });
   for (const cluster of named("out:")) decisions.push({ action: "exclude_faces", cluster, faces: [...out(cluster)].sort(order) });
+  for (const cluster of named("called:")) decisions.push({ action: "name", cluster, name: called(cluster) });
   for (const [key, action] of decided) if (key.startsWith("pair:")) decisions.push({ action, clusters: ends(key) });
   return { clustering: REVIEW.clustering, decisions };
 }
@@ -183,6 +196,7 @@ function save() {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  $("saved").hidden = false;
 }
 
 async function load(file) {
@@ -204,6 +218,7 @@ function loaded(item) {
   const numbers = (list) => { if (!list.every(Number.isInteger)) throw new Error("not rows"); return list; };
   if (item.action === "keep" || item.action === "drop") return [[`status:${known(item.cluster)}`, item.action]];
   if (item.action === "split") return [[`parts:${known(item.cluster)}`, item.parts.map(numbers)]];
+  if (item.action === "name") return [[`called:${known(item.cluster)}`, String(item.name)]];
   if (item.action === "exclude_faces") return [[`out:${known(item.cluster)}`, numbers(item.faces)]];
   if (item.action !== "merge" && item.action !== "apart") throw new Error("unknown action");
   const group = item.clusters.map(known);

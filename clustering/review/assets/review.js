@@ -1,17 +1,21 @@
-// The three views, one cluster closer, keys and clicks.
+// The three views, keys and clicks.
 "use strict";
 
 // ---------------------------------------------------------------- the three views
 
-// In pixels, as review.css has them: a line of faces, a line of few large ones, what is around a card's lines, a caption.
-const LINES = 3, LINE = 59, LARGE = 87, AROUND = 40, CAPTION = 25;
+// In pixels, as review.css has them: a line of faces, a line of few large ones, what is around a card's lines with its
+// buttons, a caption, and on a narrow screen the text above the faces.
+const LINES = 3, LINE = 59, LARGE = 87, AROUND = 76, CAPTION = 25, ABOVE = { one: 54, two: 30 };
+const narrow = window.matchMedia("(max-width: 45rem)");
+const around = (sides) => AROUND + (narrow.matches ? ABOVE[sides] : 0);
 const list = new Rows($("pane"));
 const across = { main: 1, side: 1 };
 let view = "clusters", items = [], selected = 0;
+let found = null;  // what was looked for: positions of faces and places of their clusters
 
 const VIEWS = {
   clusters: {
-    all: () => Array.from(sizes.keys()), draw: clusterCard, height: (place) => AROUND + LINE * clusterLines(place), decided: (place) => isDecided(names[place]),
+    all: () => Array.from(sizes.keys()), draw: clusterCard, height: (place) => around("one") + LINE * clusterLines(place), decided: (place) => isDecided(names[place]),
     empty: "No cluster is left.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["k", "keep"], ["d", "drop"], ["s", "split"], ["← →", "another candidate"],
       ["m", "merge with it"], ["u", "undo"], ["click", "a face out"]],
@@ -23,7 +27,7 @@ const VIEWS = {
     },
   },
   pairs: {
-    all: () => Array.from(pairs.similarity.keys()), draw: pairCard, height: (pair) => AROUND + CAPTION + LINE * pairLines(pair),
+    all: () => Array.from(pairs.similarity.keys()), draw: pairCard, height: (pair) => around("two") + CAPTION + LINE * pairLines(pair),
     decided: (pair) => decided.has(pairKey(names[pairs.places[2 * pair]], names[pairs.places[2 * pair + 1]])),
     empty: "No pair of clusters is left.",
     help: [["↑ ↓", "move"], ["Enter", "open the left one"], ["m", "merge: one person"], ["k", "keep apart: two people"], ["u", "undo"],
@@ -35,7 +39,7 @@ const VIEWS = {
     },
   },
   merges: {
-    all: () => Array.from(merges.similarity.keys()), draw: mergeCard, height: (at) => AROUND + CAPTION + LINE * mergeLines(at),
+    all: () => Array.from(merges.similarity.keys()), draw: mergeCard, height: (at) => around("two") + CAPTION + LINE * mergeLines(at),
     decided: (at) => Boolean(mergeKind(at)),
     empty: REVIEW.levels.length ? "No merge is left." : "This clustering has no levels below it, so there are no merges to look at.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["s", "split: the right part is somebody else"], ["k", "keep together"], ["d", "drop"],
@@ -49,8 +53,8 @@ const VIEWS = {
 };
 
 const ORDERS = {
-  doubt: null,
-  wrong: (place) => -sizes[place] * (1 - confidence[place]),
+  wrong: null,
+  doubt: (place) => confidence[place],
   near: (place) => -(near.count ? near.similarity[place * near.count] : 0),
   size: (place) => -sizes[place],
 };
@@ -75,7 +79,7 @@ function measure() {
 function choose(name, place = -1) {
   view = name;
   const { all, decided: done } = VIEWS[view];
-  items = all();
+  items = view === "clusters" && found ? all().filter((place) => found.places.has(place)) : all();
   const order = view === "clusters" && ORDERS[$("order").value];
   if (order) {
     const keys = Float64Array.from(items, order);
@@ -108,6 +112,8 @@ function redraw() {
   }
   $("progress").textContent = `${seen.size.toLocaleString("en")} of ${many(sizes.length, "cluster")} decided`;
   $("undo").disabled = !undone.length;
+  const people = new Set([...decided.entries()].filter(([key]) => key.startsWith("called:")).map(([, name]) => name));
+  $("people").replaceChildren(...[...people].sort().map((name) => Object.assign(el("option"), { value: name })));
 }
 
 function select(index) {
@@ -116,99 +122,6 @@ function select(index) {
   list.reveal(selected);
   for (const node of $("pane").querySelectorAll(".card")) node.setAttribute("aria-selected", String(Number(node.dataset.index) === selected));
 }
-
-// ---------------------------------------------------------------- one cluster, closer
-
-const closer = { place: 0, level: -1, list: new Rows($("closer-pane")) };
-
-function openCluster(place) {
-  Object.assign(closer, { place, level: dividing(place) });
-  if (!$("closer").open) {
-    $("closer").showModal();
-    $("closer").append($("toast"));
-  }
-  $("closer-pane").scrollTop = 0;
-  drawCloser();
-  $("closer-pane").focus();
-}
-
-function drawCloser() {
-  const { place } = closer, name = names[place];
-  $("closer-title").textContent = `#${name}`;
-  $("closer-facts").replaceChildren(
-    `${many(sizes[place], "face")}, ${Math.floor(100 * confidence[place])} % sure, alike ${points(cohesion[place])} `, ...badges(place));
-  const act = (key, text) => {
-    const node = button(text, () => press(key));
-    node.prepend(el("kbd", "", key));
-    return node;
-  };
-  $("closer-actions").replaceChildren(act("k", "Keep"), act("d", "Drop"), act("s", out(name).length ? "Split off the marked faces" : "Split into these parts"),
-    act("Esc", "Close"));
-  $("closer-actions").children[2].disabled = !out(name).length && closer.level < 0;
-  $("closer-side").replaceChildren(...hierarchy(place), ...closest(place));
-  drawFaces(place);
-}
-
-function drawFaces(place) {
-  const groups = closer.level < 0 ? [positions(place)] : divided(place, closer.level);
-  const across = Math.max(1, Math.floor(($("closer-pane").clientWidth - 36 + 3) / 83));
-  const lines = [], marked = marks(place);
-  for (const [number, group] of groups.entries()) {
-    if (groups.length > 1) lines.push(`Part ${number + 1} · ${many(group.length, "face")}`);
-    for (let at = 0; at < group.length; at += across) lines.push(group.slice(at, at + across));
-  }
-  closer.list.show(lines.length, (index) => (typeof lines[index] === "string" ? 44 : 83), (index) => (typeof lines[index] === "string"
-    ? el("div", "strip title", lines[index])
-    : el("div", "strip", ...lines[index].map((at) => face(at, marked)))));
-}
-
-// The levels, coarsest first: what joins this cluster above, what it is made of below.
-function hierarchy(place) {
-  const lines = [];
-  let here = null, top = 0;
-  for (let level = levels.length - 1; level >= 0; level--) {
-    const above = joinedAbove(place, level), count = levels[level].count[place];
-    if (above.length) {
-      const shown = above.slice(0, 12).flatMap((other) => [named(other), " "]);
-      lines.push(el("li", "", `level ${level}: with `, ...shown, above.length > 12 ? `and ${above.length - 12} more` : ""));
-    } else if (count > 1) {
-      const show = button(`${count} parts`, () => { closer.level = closer.level === level ? -1 : level; drawCloser(); });
-      show.setAttribute("aria-pressed", String(closer.level === level));
-      lines.push(el("li", "", `level ${level}: `, show));
-    } else if (here) {
-      here.textContent = `levels ${top} to ${level}: this cluster`;
-    } else {
-      top = level;
-      here = el("li", "here", `level ${level}: this cluster`);
-      lines.push(here);
-    }
-  }
-  return lines.length ? [el("section", "", el("h3", "", "Hierarchy"), el("ol", "", ...lines))] : [];
-}
-
-function closest(place) {
-  const chosen = candidate(place);
-  const entries = candidates(place).map(({ place: other, similarity }) => {
-    const key = pairKey(names[place], names[other]);
-    const node = el("div", "near",
-      el("div", "name", named(other), `${many(sizes[other], "face")}, alike ${points(similarity)}`,
-        button(decided.get(key) === "merge" ? "merged" : "Merge", () => merge(place, other))),
-      typical(other, 12));
-    node.setAttribute("aria-selected", String(chosen.place === other));
-    return node;
-  });
-  return entries.length ? [el("section", "", el("h3", "", "Closest clusters", el("kbd", "", "← →"), el("kbd", "", "m")), ...entries)] : [];
-}
-
-const CLOSER = {
-  Esc: () => $("closer").close(),
-  k: (place) => { keep(place); $("closer").close(); return true; },
-  d: (place) => { drop(place); $("closer").close(); return true; },
-  s: (place) => void splitCluster(place, closer.level),
-  m: (place) => void (candidate(place) && merge(place, candidate(place).place)),
-  ArrowLeft: (place) => turnBy(place, -1),
-  ArrowRight: (place) => turnBy(place, 1),
-};
 
 // ---------------------------------------------------------------- keys, clicks, names
 
@@ -254,28 +167,6 @@ for (const pane of [$("pane"), $("closer-pane"), $("closer-side")]) {
   });
 }
 
-const known = new Map();  // number of a script of keys: its keys, or the faces that wait for them
-
-function label(node) {
-  const at = Number(node.dataset.at), number = Math.floor(at / REVIEW.keys), keys = known.get(number);
-  if (keys && !(keys instanceof Set)) {
-    node.title = `${keys[at % REVIEW.keys]}\nface ${rows[at]}, fit ${points(fit[at])}`;
-  } else if (keys) {
-    keys.add(node);
-  } else {
-    known.set(number, new Set([node]));
-    const script = document.createElement("script");
-    script.src = `keys/${String(number).padStart(5, "0")}.js`;
-    document.head.append(script);
-  }
-}
-
-REVIEW.named = (number, keys) => {
-  const waiting = known.get(number);
-  known.set(number, keys);
-  waiting.forEach(label);
-};
-
 let fading = 0;
 function toast(text) {
   $("toast").textContent = text;
@@ -300,12 +191,11 @@ $("save").addEventListener("click", save);
 $("load").addEventListener("change", async () => { if ($("load").files.length) await load($("load").files[0]); $("load").value = ""; });
 $("order").addEventListener("change", () => { choose(view); $("pane").focus(); });
 $("open").addEventListener("change", () => choose(view));
-$("goto").addEventListener("change", () => {
-  const place = placeOf.get(Number($("goto").value.replace("#", "").trim() || NaN));
-  if (place === undefined) return toast("No such cluster.");
-  choose("clusters", place);
-  return $("pane").focus();
-});
+$("find").addEventListener("change", async () => { await find($("find").value.trim()); $("pane").focus(); });
+$("found").addEventListener("click", () => { asked++; clearSearch(); $("pane").focus(); });
+$("commands").replaceChildren(...REVIEW.commands.map((text) => el("pre", "", text)));
+$("saved-close").addEventListener("click", () => { $("saved").hidden = true; $("pane").focus(); });
+narrow.addEventListener("change", () => choose(view));
 $("closer").addEventListener("close", () => { document.body.append($("toast")); $("pane").focus(); redraw(); });
 new ResizeObserver(() => { measure(); refill(); if ($("closer").open) drawCloser(); }).observe($("pane"));
 window.addEventListener("pagehide", () => { if (storing) store(); });

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.review.decisions import Decisions, apply_decisions, kept_faces, labels_hash, load_decisions
+from clustering.review.decisions import Decisions, apply_decisions, kept_faces, labels_hash, load_decisions, names_of
 from facerec.pipeline.files import InputError
 
 LABELS = np.array([0, 0, 1, 1, 1, 2, 2, -1, 3, 5, 5, 5])  # no cluster 4
@@ -53,6 +53,16 @@ def test_labels_stay_as_they_are(tmp_path):
     drop = load_decisions(write(tmp_path / "d.json", [{"action": "drop", "cluster": 0}]), labels)
     assert apply_decisions(labels, drop)[0] == -1
     assert labels[0] == 0
+
+
+def test_names_go_with_what_becomes_of_clusters(tmp_path):
+    decisions = [
+        {"action": "name", "cluster": 5, "name": "Anna"}, {"action": "merge", "clusters": [5, 3]},
+        {"action": "name", "cluster": 1, "name": "Ben"}, {"action": "drop", "cluster": 1},
+        {"action": "name", "cluster": 0, "name": "Carla"},
+    ]  # fmt: skip
+    found = load_decisions(write(tmp_path / "d.json", decisions), LABELS)
+    assert names_of(LABELS, found) == {3: "Anna", 0: "Carla"}
 
 
 def test_kept_faces(tmp_path):
@@ -153,6 +163,20 @@ BAD = [
     (
         [{"action": "split", "cluster": 1, "parts": [[2]]}, {"action": "exclude_faces", "cluster": 1, "faces": [2]}],
         "face 2 is excluded and in a part of cluster 1",
+    ),
+    ([{"action": "name", "cluster": 1, "name": "a/b"}], "a name is 'a/b'; expected up to 100 printable"),
+    ([{"action": "name", "cluster": 1, "name": ".."}], "that do not begin with a dot"),
+    ([{"action": "name", "cluster": 1, "name": 7}], "a name is '7'"),
+    ([{"action": "name", "cluster": 1, "name": "a\n"}], "a name is "),
+    ([{"action": "name", "cluster": 1, "name": " a"}], "a name is ' a'"),
+    ([{"action": "name", "cluster": 1, "name": "x" * 101}], "expected up to 100"),
+    (
+        [
+            {"action": "merge", "clusters": [1, 2]},
+            {"action": "name", "cluster": 1, "name": "Anna"},
+            {"action": "name", "cluster": 2, "name": "Ben"},
+        ],
+        "merged clusters have two names, 'Anna' and 'Ben'",
     ),
     (
         [

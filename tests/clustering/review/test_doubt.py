@@ -22,11 +22,11 @@ def mean_cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean([[x @ y for y in b] for x in a]))
 
 
-def test_clusters_by_confidence_and_faces_by_fit(case):
+def test_clusters_by_faces_expected_wrong_and_faces_by_fit(case):
     embeddings, labels, confidence = case
     found = arrange(embeddings, labels, confidence)
     assert sorted(found.names.tolist()) == sorted(set(labels.tolist()) - {-1})
-    assert np.all(np.diff(found.confidence) >= 0)
+    assert np.all(np.diff(found.sizes * (1 - found.confidence)) <= 1e-9)  # most faces expected wrong first
     assert sorted(found.rows.tolist()) == np.flatnonzero(labels >= 0).tolist()
     np.testing.assert_array_equal(labels[found.rows], np.repeat(found.names, found.sizes))
     start = 0
@@ -62,7 +62,7 @@ def test_candidates_and_duplicates_are_mean_cosines(case):
         for other, similarity in zip(near.places[place], near.similarity[place], strict=True):
             wanted = mean_cosine(embeddings[labels == name], embeddings[labels == found.names[other]])
             assert similarity == pytest.approx(wanted, abs=1e-5)
-    pairs, similarity = duplicates(near)
+    pairs, similarity = duplicates(near, found.sizes)
     assert np.all(np.diff(similarity) <= 0)
     wanted = {tuple(sorted((place, other))) for place, row in enumerate(near.places.tolist()) for other in row}
     assert set(map(tuple, pairs.tolist())) == wanted
@@ -73,9 +73,16 @@ def test_one_cluster_has_no_candidates():
     found = arrange(np.eye(3, dtype=np.float32), np.zeros(3, np.int64), np.ones(3, np.float32))
     near = candidates(found)
     assert near.places.shape == (1, 0)
-    assert len(duplicates(near)[0]) == 0
+    assert len(duplicates(near, found.sizes)[0]) == 0
     missing = Candidates(np.array([[1, -1], [0, -1]]), np.array([[0.5, 0], [0.5, 0]]))
-    assert duplicates(missing)[0].tolist() == [[0, 1]]
+    assert duplicates(missing, np.array([1, 2]))[0].tolist() == [[0, 1]]
+
+
+def test_two_faces_alone_are_no_duplicates():
+    near = Candidates(np.array([[1, 2], [0, 2], [1, 0]]), np.array([[0.9, 0.5], [0.9, 0.4], [0.4, 0.5]]))
+    pairs, similarity = duplicates(near, np.array([1, 1, 3]))
+    assert pairs.tolist() == [[0, 2], [1, 2]]
+    assert similarity.tolist() == [0.5, 0.4]
 
 
 def test_parts_the_largest_first():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -290,7 +291,7 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
     page.keyboard.press("d")  # 1
     page.locator('.card > .sheet .face[data-at="12"]').click()  # selects cluster 5 and takes a face out
     press(page, "s k k")  # into a cluster of its own; keeps 2 and 0
-    assert page.locator(".card > .about .badge").all_text_contents()[:2] == ["dropped", "1 part split off"]
+    assert page.locator(".card .badge").all_text_contents()[:2] == ["dropped", "1 part split off"]
     press(page, "m")  # 3 with 4, which is closest
     content = saved(page, tmp_path / "decisions.json")
     assert content["decisions"] == [
@@ -393,12 +394,99 @@ def test_one_cluster_closer(case, opened, tmp_path):
     assert content == [{"action": "split", "cluster": 5, "parts": [np.flatnonzero(case.people == 5).tolist()]}]
 
 
+def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
+    page = opened(case.page)
+    press(page, "Enter")
+    page.fill("#closer-name", "  ../Anna/\u0007Übel ")
+    page.click("#closer-actions button:has-text('Keep')")
+    page.wait_for_selector("dialog", state="hidden")
+    page.wait_for_selector(".badge.called")
+    content = saved(page, tmp_path / "decisions.json")["decisions"]
+    assert content == [{"action": "keep", "cluster": 1}, {"action": "name", "cluster": 1, "name": "Anna Übel"}]
+    press(page, "u u")
+    page.set_input_files("#load", tmp_path / "decisions.json")
+    page.wait_for_selector(".badge.called")
+    assert saved(page, tmp_path / "again.json")["decisions"] == content
+    load_decisions(tmp_path / "again.json", case.labels)
+
+
+def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path):
+    page = opened(case.page)
+    assert "about 8.4 faces wrong" in page.locator("#pane .row").first.text_content()  # 12 faces, 30 % sure
+    rows = page.locator("#pane .card")
+    rows.nth(1).locator("text=Drop").click()  # cluster 5, then on to the next
+    rows.nth(2).locator("input.who").fill("Bo")
+    rows.nth(2).locator("text=Keep").click()
+    page.wait_for_selector(".badge.called")
+    assert rows.nth(0).locator("text=Split").is_disabled()
+    assert page.locator("#people option").evaluate_all("nodes => nodes.map(node => node.value)") == ["Bo"]
+    assert not page.locator("#saved").is_visible()
+    content = saved(page, tmp_path / "decisions.json")["decisions"]
+    assert content == [
+        {"action": "keep", "cluster": 2},
+        {"action": "drop", "cluster": 5},
+        {"action": "name", "cluster": 2, "name": "Bo"},
+    ]
+    commands = page.locator("#commands pre").all_text_contents()
+    paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
+    assert commands == [
+        f"python -m clustering pseudolabel {paths} --out pseudo",
+        f"python -m clustering export {paths} --as csv --out people",
+    ]  # fmt: skip
+    arguments = shlex.split(commands[1].replace("decisions.json", str(tmp_path / "decisions.json")))
+    assert run("clustering", COMMANDS, [*arguments[3:-1], str(tmp_path / "people")]) == 0
+    assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
+
+
+def test_files_and_names_are_found(case, opened):
+    page = opened(case.page)
+    row = int(np.flatnonzero(case.labels == 4)[-1])  # more than there are clusters
+    page.fill("#find", f"{row:03d} ")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#found:visible")
+    assert page.text_content("#found") == "✕ 1 file in 1 cluster"
+    assert shown(page) == ["#4"]
+    first = page.locator(".card > .sheet .face").first
+    assert ints(data_of(case.page)["rows"])[int(first.get_attribute("data-at"))] == row
+    assert page.locator(".card > .sheet .face.found").count() == 1
+    page.click("#found")
+    assert len(shown(page)) > 1
+    assert page.locator(".face.found").count() == 0
+    page.locator("#pane .card").first.locator("input.who").fill("Zoë")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".badge.called")
+    page.fill("#find", "zoë")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#found:visible")
+    assert shown(page) == ["#1"]
+    page.fill("#find", "nobody")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.getElementById('toast').textContent.includes('has \"nobody\"')")
+
+
+def test_a_phone_shows_the_faces_of_a_cluster(case, opened):
+    page = opened(case.page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_selector(".card > .side", state="hidden")
+    card = page.locator("#pane .card").first
+    box, face = card.bounding_box(), card.locator("> .sheet .face").first.bounding_box()
+    assert box["width"] > 360
+    assert face["width"] == 56
+    assert page.locator("#pane .row").first.locator(".card > .sheet .face").count() == 12  # on two lines
+    keep = card.locator("text=Keep").bounding_box()
+    assert keep["y"] + keep["height"] <= box["y"] + box["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    card.locator("text=Open").click()
+    page.wait_for_selector("dialog .face")
+    assert page.locator("dialog").bounding_box()["width"] == 390
+
+
 def test_hierarchy_above(case, opened, tmp_path):
     np.save(tmp_path / "labels.npy", case.labels)
     page = opened(
         review(tmp_path / "labels.npy", case.embeddings, case.thumbs, tmp_path / "page", hierarchy=case.whole)
     )
-    page.fill("#goto", "3")
+    page.fill("#find", "3")
     page.keyboard.press("Enter")
     assert "joins 1 more on level 2" in page.locator('.card[aria-selected="true"]').text_content()
     page.keyboard.press("Enter")

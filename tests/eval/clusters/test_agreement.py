@@ -125,6 +125,7 @@ def test_command_prints_a_table_and_writes_json(tmp_path, capsys):
     np.save(tmp_path / "clusters" / "labels.npy", np.array([0, 0, 0, 1, 1]))
     clusters(tmp_path / "truth.npy", tmp_path / "clusters", tmp_path / "new" / "scores.json")
     written = json.loads((tmp_path / "new" / "scores.json").read_text())
+    assert written.pop("sizes") == [[1, 1, 0, 1], [2, 2, 2, 0], [3, 4, 0, 1]]
     assert written.keys() == KEYS
     assert written["pairwise_f"] == pytest.approx(0.4)
     printed = capsys.readouterr().out

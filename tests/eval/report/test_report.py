@@ -1,5 +1,7 @@
+import base64
 import csv
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -10,13 +12,14 @@ import pytest
 from matplotlib.colors import to_hex
 
 from eval.clusters import scores
+from eval.clusters.identities import sizes
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
 from eval.report.paired import difference, why_not_comparable
 from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
 from eval.report.runs import Run, command_line, load_runs
-from eval.report.summary import summary
+from eval.report.summary import findings, summary
 from eval.report.tables import latex, markdown
 from facerec.pipeline.files import InputError, write_json
 
@@ -75,7 +78,7 @@ def finished(tiny, tmp_path_factory):
         ijb(protocol=tiny / "protocol", embeddings=folder / "test.npy", out=folder / "ijb")
         if name not in BOUNDS:
             truth, predicted = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 2, -1], 3)
-            write_json(folder / "clusters.json", scores(truth, predicted))
+            write_json(folder / "clusters.json", {**scores(truth, predicted), "sizes": sizes(truth, predicted)})
             write_json(folder / "pseudo.json", scores(truth, np.where(predicted == 2, -1, predicted)))
             meta = {"command": "clustering cluster", "config": {"k": 5}, "inputs": {}, "versions": {"sundial": "1.2.3"}}
             (folder / "clusters").mkdir()
@@ -122,14 +125,43 @@ def test_report_is_whole_and_stands_alone(rows, tmp_path):
     assert links.open == []
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in links.fetched)
     assert sum(link.startswith("data:") for link in links.fetched) == 2
-    assert not re.search(r"url\((?!#)|@import|<script", page)
+    assert not re.search(r"url\((?!#)|@import", page)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in page  # no other script can run
     assert "Rows &amp; columns" in page
     assert "k: 5 # &lt;b&gt;five&lt;/b&gt;" in page
     assert "python -m clustering cluster --k 5 --out clusters" in page
     assert "sundial&nbsp;1.2.3" in page
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 2 + 4 + 2  # curves, scores of four rows, sizes of two clusterings
+    assert page.count('<script type="application/json">') == 8
     for name in ("det.png", "iet.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_page_shows_what_the_runs_have(rows, tmp_path):
+    (rows[1] / "review").mkdir()
+    (rows[1] / "review" / "review.html").touch()
+    (rows[2] / "ijb" / "scores.csv").unlink()
+    out = compare(runs=rows, out=tmp_path / "of rows" / "report")
+    page = (out / "report.html").read_text()
+    (link,) = re.findall(r'<a href="([^"]*)">review page of alpha</a>', page)
+    assert (out / link).resolve() == (rows[1] / "review" / "review.html").resolve()
+    det, iet, *small = [json.loads(text) for text in re.findall(r'"application/json">(.*?)</script>', page)]
+    assert [[each["name"] for each in plot["series"]] for plot in small] == [["genuine", "impostor"]] * 3 + [
+        ["identities", "clusters"]
+    ] * 2
+    run = load_runs(rows)[1]
+    (series,) = [each for each in det["series"] if each["name"] == "alpha"]
+    for (fmr, fnmr), threshold in zip(run.det, run.thresholds.values(), strict=True):
+        place = det["heads"].index(f"FMR {fmr:.4g}")
+        assert series["texts"][place] == f"{100 * fnmr:.2f} %, threshold {threshold:.3f}"
+    assert {len(each["ys"]) for each in det["series"]} == {len(det["xs"])} == {len(det["heads"])}
+    assert iet["heads"][0].startswith("FPIR ")
+    assert [each["texts"] for each in small[-1]["series"]] == [["0", "0", "3"], ["0", "0", "3"]]  # 1, 2, 3 to 4 faces
+    alone = tabulate(load_runs([rows[0] / "ijb"]))
+    assert {column.group for column in alone.columns} == {"1:1 FNMR at FMR", "1:N FNIR at FPIR", "1:N"}
+    assert "purity" not in markdown(alone)
 
 
 def test_tables_hold_the_figures_of_the_runs(rows, tmp_path):
@@ -187,25 +219,62 @@ def test_the_best_backend_is_bold_and_the_bounds_never_are():
 
 
 def test_summary_says_what_the_numbers_say():
-    text = summary(tabulate(FOUR))
-    assert "Of 2 backends, beta makes the best pseudo-labels: FNMR 25.00 % at FMR 1e-4" in text
-    assert "against 40.00 % with the labelled faces alone and 20.00 % with every true label: 75 % of the gap" in text
-    assert "The next, alpha, rejects 50 more of the 1,000 genuine pairs. Its significance is unknown" in text
-    assert "Its clusters are also the truest (BCubed F 0.900)." in text
-    rng = np.random.default_rng(0)
-    shared, own = 0.05 * rng.standard_normal(500), 0.001 * rng.standard_normal((2, 500))
-    beta = resampled(FOUR[2], 0.25 + shared + own[0])
-    close = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 + shared + own[1])]))
-    assert re.search(
-        r"gamma, rejects 10 more of the 1,000 genuine pairs, \+0.7\d to \+1.2\d points \(paired boot", close
-    )
-    assert "95 %): significant." in close
-    unsure = summary(tabulate([FOUR[0], beta, resampled(made_up("gamma", 0.26, 0.5), 0.26 - shared)]))
-    assert "95 %): not significant." in unsure
+    said = findings(tabulate(FOUR))
+    assert said == [
+        "beta has the lowest FNMR at FMR 1e-4, 25.00 %; the next, alpha, has 30.00 %. Whether they differ "
+        "significantly is unknown: alpha has no bootstrap samples (python -m eval ijb --bootstrap 1000).",
+        "Labelled only has an FNMR of 40.00 %.",
+        "Fully supervised has an FNMR of 20.00 %.",
+        "The backends close 50 to 75 % of the gap between labelled only and fully supervised.",
+        "beta has the most accurate clusters (BCubed F 0.900).",
+    ]
+    assert summary(tabulate(FOUR)) == " ".join(said)
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
-    assert "The truest clusters are those of gamma (BCubed F 0.950 against 0.900)." in other
-    assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: supervised 10.00 %."
+    assert "gamma has the most accurate clusters (BCubed F 0.950; beta: 0.900)." in other
+    assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: fully supervised 10.00 %."
+
+
+def noisy(name, fnmr, shared, seed):
+    """A run whose FNMR goes up and down with that of others on the same subjects, and a little on its own."""
+    return resampled(made_up(name, fnmr, 0.5), fnmr + shared + 0.004 * np.random.default_rng(seed).standard_normal(500))
+
+
+def test_the_headline_names_a_winner_only_where_there_is_one():
+    shared = 0.05 * np.random.default_rng(0).standard_normal(500)
+    runs = {
+        name: noisy(name, fnmr, shared, seed)
+        for seed, (name, fnmr) in enumerate(
+            {"labelled": 0.4, "a": 0.25, "b": 0.252, "c": 0.3, "d": 0.401, "supervised": 0.2}.items()
+        )
+    }
+
+    def of(*names):
+        return findings(tabulate([runs[name] for name in names]))
+
+    assert of("a", "c")[0] == (
+        "a makes the best pseudo-labels. a has the lowest FNMR at FMR 1e-4, 25.00 %, significantly lower than "
+        "c (30.00 %)."
+    )
+    assert of("a", "b")[0] == (
+        "There is no winner: the 2 backends cannot be told apart. Their FNMR is 25.00 to 25.20 % at FMR 1e-4."
+    )
+    assert of("a", "b", "c")[0] == (
+        "There is no single winner: a has the lowest FNMR at FMR 1e-4, 25.00 %, but b (25.20 %) does not differ "
+        "significantly from it. c is significantly worse."
+    )
+    assert of("labelled", "a", "b", "supervised")[1:4] == [
+        "Both backends are significantly better than labelled only (40.00 %).",
+        "Both backends are significantly worse than fully supervised (20.00 %).",
+        "The backends close 74 to 75 % of the gap between labelled only and fully supervised.",
+    ]
+    assert of("labelled", "c", "d")[1] == (
+        "c is significantly better than labelled only (40.00 %); d does not differ significantly from it."
+    )
+    runs["e"] = noisy("e", 0.3998, shared, 8)
+    assert of("labelled", "d", "e")[1] == "None of the 2 backends differs significantly from labelled only (40.00 %)."
+    runs["supervised"] = noisy("supervised", 0.3995, shared, 9)
+    assert of("labelled", "a", "b", "supervised")[3].startswith("The bounds do not differ significantly")
 
 
 def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
@@ -228,7 +297,7 @@ def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
         fnir = runs["alpha"].metrics["fnir_at_fpir_per_gallery"][gallery]["1e-2"]
         assert values["alpha", f"fnir@1e-2/{gallery}"] == fnir
     page, text = (out / "report.html").read_text(), (out / "comparison.md").read_text()
-    assert "Against the best backend, " in page
+    assert "the backend with the lowest FNMR</h2>" in page
     assert "| 95 % interval | p | verdict |" in text
     np.save(rows[0] / "ijb" / "bootstrap.npy", np.zeros((1, 2)))
     with pytest.raises(InputError, match=r"bootstrap.npy: shape \[1, 2\]; metrics.json says \d+ figures"):
@@ -268,9 +337,15 @@ def test_paired_differences_by_hand():
 
 
 def test_the_table_for_a_paper():
-    text = latex(tabulate([FOUR[0], made_up("gcn_v", 0.3, 0.8), FOUR[2]]))
-    lines = text.splitlines()
-    assert lines[0] == r"\begin{tabular}{l" + "r" * len(COLUMNS) + "}"
+    table = tabulate([FOUR[0], made_up("gcn_v", 0.3, 0.8), FOUR[2]])
+    lines = latex(table).splitlines()
+    assert [column.key for column in COLUMNS if column not in table.columns] == [
+        "clusters",
+        "identities",
+        "faces_used",
+        "gap_recovered",
+    ]
+    assert lines[0] == r"\begin{tabular}{l" + "r" * len(table.columns) + "}"
     assert lines[2].startswith(r"row & Clusters Fp & ")
     assert r"1:1 FNMR@1e-2 \%" in lines[2]
     assert lines[5].startswith(r"gcn\_v & 0.800 &")

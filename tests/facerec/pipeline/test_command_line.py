@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec.pipeline.command_line import MOST_LETTERS, run
+from facerec.pipeline.command_line import run
+from facerec.pipeline.complaint import MOST_LETTERS
 from facerec.pipeline.files import InputError, new_array, write_table
 
 raised: list[BaseException] = []

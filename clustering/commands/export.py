@@ -1,0 +1,126 @@
+"""The command ``export``: clusters as people, in folders and tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.partition import consecutive, load_confidence
+from clustering.people.export import Pictures, photographs_of, put_pictures
+from clustering.people.owners import Earlier, People
+from clustering.people.tables import CHANGES, Export, read_earlier
+from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
+from clustering.settings import check_number, check_whole
+from clustering.similarity.model_confidence import own_or_estimated
+from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
+from facerec.pipeline.options import flattened
+from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Which faces are set apart.
+
+    Attributes:
+        min_confidence: A face of lower confidence is doubtful.
+        min_size: Least faces of a cluster that is a person; faces of smaller ones are nobody's.
+    """
+
+    min_confidence: float = 0.5
+    min_size: int = 2
+
+    def __post_init__(self) -> None:
+        check_number("min_confidence", self.min_confidence, 0, 1)
+        check_whole("min_size", self.min_size, 1)
+
+
+@stage("clustering export")
+@flattened
+def export(
+    clusters: Path,
+    out: Path,
+    pictures: Pictures,
+    doubt: Doubt,
+    embeddings: Path | None = None,
+    decisions: Path | None = None,
+    previous: Path | None = None,
+) -> Mapping[str, Any]:
+    """Makes people of clusters: folders of their pictures, or tables.
+
+    OUT has ``faces.csv`` (key, person, cluster, confidence, doubtful, file, photograph) and ``people.csv``, whatever
+    else is asked for.
+
+    Args:
+        clusters: Folder made by cluster, or a .npy file of labels.
+        out: Folder to make: people/NAME, doubtful/NAME and nobody with the pictures; faces.csv, people.csv,
+            changes.csv (with --previous).
+        pictures: See there.
+        doubt: See there.
+        embeddings: What was clustered. It has the names of the faces (keys.txt) where the clusters have none, and
+            serves to estimate a confidence where the backend has none.
+        decisions: decisions.json of review, about exactly these clusters: its names, merges, splits and all others.
+        previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
+            changes.csv lists each face that has another owner since.
+    """
+    pictures.check()
+    labels, keys, confidence = _read(clusters, embeddings, out)
+    made = Decisions() if decisions is None else load_decisions(decisions, labels)
+    names, labels = names_of(labels, made), apply_decisions(labels, made)
+    earlier = None if previous is None else read_earlier(previous)
+    if earlier is not None:
+        names = earlier.carried(keys, labels, names)
+    people = People.of(labels, names, doubt.min_size)
+    doubtful = (confidence < doubt.min_confidence) & (people.person >= 0)
+    found = Export(keys, labels, people, confidence, doubtful, photographs_of(pictures, keys))
+    files, missing = put_pictures(found, pictures, out)
+    found.write(out, files)
+    results = {
+        "faces": len(keys), "people": len(people.names), "named": int(people.given.sum()),
+        "doubtful": int(doubtful.sum()), "nobody": int((people.person < 0).sum()), "missing": missing,
+    }  # fmt: skip
+    results |= {} if earlier is None else _changes(earlier, keys, people, out)
+    logger.info("%s", _summary(results))
+    return results
+
+
+def _read(clusters: Path, embeddings: Path | None, out: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Labels, keys and confidence."""
+    labels = load_labels(clusters)
+    labels = labels if labels.max() < len(labels) else consecutive(labels)
+    confidence, keys = load_confidence(clusters, len(labels)), None
+    if embeddings is not None:
+        faces = load_embeddings(embeddings, rows=len(labels))
+        keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
+    if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():
+        keys = load_keys(clusters / "keys.txt", len(labels))
+    if keys is None:
+        raise InputError(f"{clusters}: no keys.txt with the faces' names; give the --embeddings that have one")
+    if len(set(keys)) < len(keys):
+        raise InputError(f"{embeddings or clusters}: keys.txt has a name twice; the faces cannot be told apart")
+    if confidence is None or np.all(confidence[labels >= 0] == 1):
+        logger.warning("%s: no confidence of its own, so no face is doubtful; --embeddings estimates it", clusters)
+    return labels, keys, np.ones(len(labels), np.float32) if confidence is None else confidence
+
+
+def _changes(earlier: Earlier, keys: list[str], people: People, out: Path) -> dict[str, Any]:
+    rows, lost = earlier.changes(keys, people), earlier.lost(people)
+    write_table(out / CHANGES, ("key", "before", "after"), rows)
+    if lost:
+        logger.warning("%d name(s) of the earlier export have no cluster now: %s", len(lost), ", ".join(lost)[:150])
+    return {"changes": len(rows), "lost_names": lost}
+
+
+def _summary(results: Mapping[str, Any]) -> str:
+    text = "{people:,} people ({named:,} with a name) of {faces:,} faces; {doubtful:,} doubtful, {nobody:,} nobody's"
+    text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
+    text += "; {missing:,} pictures not found" if results["missing"] else ""
+    advice = "" if results["named"] else "; names: give --decisions of a review page"
+    return text.format(**results) + advice

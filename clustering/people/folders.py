@@ -1,0 +1,123 @@
+"""People in folders: where each picture goes, copies and links."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from clustering.people.tables import Export
+from facerec.pipeline.files import InputError
+
+SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
+PROBED = 100
+
+
+def folders_of(export: Export) -> list[str]:
+    """The folder of each face: ``people/NAME``, ``doubtful/NAME`` or ``nobody``."""
+    owners = export.people.owners()
+    return [
+        f"{DOUBTFUL if doubt else SURE}/{name}" if name else NOBODY
+        for name, doubt in zip(owners, export.doubtful.tolist(), strict=True)
+    ]
+
+
+def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """A name of its own for each picture in its folder.
+
+    It is the file's name; where two in a folder have the same, the whole path with ``_`` for ``/``, and where that
+    does not tell them apart either, the row before it.
+
+    Args:
+        folders: Of each picture.
+        sources: The path of each.
+    """
+    names = [source.rpartition("/")[2] for source in sources]
+    paths = ["_".join(part for part in source.split("/") if part not in ("", ".", "..")) for source in sources]
+    rows = [f"{row}_{path}" for row, path in enumerate(paths)]
+    for better in (paths, rows):
+        counts = Counter(zip(folders, names, strict=True))
+        names = [
+            name if counts[folder, name] == 1 else other
+            for folder, name, other in zip(folders, names, better, strict=True)
+        ]
+    return [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
+
+
+def photograph_places(export: Export) -> tuple[list[str], list[str]]:
+    """Whole photographs in the folders of everybody on them.
+
+    A photograph is in a person's ``people`` folder once if one of their faces on it is not doubtful.
+
+    Returns:
+        The place of each face's photograph; and the photographs, which stand in the faces' order.
+    """
+    assert export.photographs is not None
+    owners = export.people.owners()
+    pairs = list(zip(owners, export.photographs, strict=True))
+    sure = {pair for pair, doubt in zip(pairs, export.doubtful.tolist(), strict=True) if not doubt}
+    folders = [f"{SURE if pair in sure else DOUBTFUL}/{pair[0]}" if pair[0] else NOBODY for pair in pairs]
+    targets = list(zip(folders, export.photographs, strict=True))
+    found = list(dict.fromkeys(targets))
+    place = dict(zip(found, places(*zip(*found, strict=True)), strict=True))
+    return [place[target] for target in targets], export.photographs
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies a picture with its time."""
+    shutil.copy2(source, target)
+
+
+def link(source: Path, target: Path) -> None:
+    """Makes a relative link to a picture."""
+    target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
+
+
+def put(
+    root: Path, sources: Sequence[str], out: Path, targets: Sequence[str], action: Callable[[Path, Path], None]
+) -> np.ndarray:
+    """Copies or links pictures.
+
+    Args:
+        root: The folder that the sources are relative to.
+        sources: Of each picture.
+        out: An existing folder.
+        targets: Below it, of each picture; one that occurs twice is made once.
+        action: `copy` or `link`.
+
+    Returns:
+        Bool [n]: whether the source is there.
+
+    Raises:
+        InputError: None of the first is there.
+    """
+    check_sources(root, sources)
+    found, made = np.zeros(len(sources), bool), set()
+    pairs = zip(sources, targets, strict=True)
+    for row, (source, target) in enumerate(tqdm(pairs, "pictures", len(sources), unit=" faces", disable=None)):
+        found[row] = (root / source).is_file()
+        if found[row] and target not in made:
+            made.add(target)
+            (out / target).parent.mkdir(parents=True, exist_ok=True)
+            action(root / source, out / target)
+    return found
+
+
+def check_sources(root: Path, sources: Sequence[str]) -> None:
+    """Refuses a folder without the first of these files.
+
+    Raises:
+        InputError: It is no folder; or none of the first is there.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; --faces is the folder or list of pictures that was embedded")
+    if not any((root / source).is_file() for source in sources[:PROBED]):
+        raise InputError(
+            f"{root}: has none of the first {min(PROBED, len(sources))} files, e.g. {sources[0][:80]}; of records and "
+            "shards --as csv, then python -m facerec pictures"
+        )

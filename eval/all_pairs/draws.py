@@ -1,0 +1,48 @@
+"""Galleries and probes drawn from a labelled set: an open-set search as IJB-C has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.all_pairs.units import Units
+from eval.metrics.fnir import Identification, identification
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which units are enrolled and which are searched; positions of units.
+
+    Attributes:
+        galleries: One unit of each enrolled subject; two galleries of different subjects.
+        probes: All other units.
+    """
+
+    galleries: tuple[np.ndarray, np.ndarray]
+    probes: np.ndarray
+
+
+def draw_galleries(units: Units, seed: int) -> Draw:
+    """Enrols one unit of each subject that has two: half of these subjects in one gallery, half in the other.
+
+    A subject with one unit is enrolled nowhere: its unit is a non-mated probe in both.
+
+    Args:
+        units: The units; at least two subjects have two.
+        seed: Draws the units, and the halves.
+    """
+    generator = np.random.default_rng(seed)
+    several = np.flatnonzero(units.sizes > 1)
+    first = np.searchsorted(units.subject, several)
+    enrolled = first + generator.integers(0, units.sizes[several])
+    order = generator.permutation(len(several))
+    halves = [np.sort(enrolled[part]) for part in np.array_split(order, 2)]
+    return Draw((halves[0], halves[1]), np.setdiff1d(np.arange(len(units)), enrolled))
+
+
+def search_drawn(units: Units, draw: Draw, rates: list[float]) -> Identification:
+    """Searches the probes in both galleries."""
+    subject = units.subject.astype(np.int64)
+    galleries = [(units.features[rows], subject[rows]) for rows in draw.galleries]
+    return identification(units.features[draw.probes], subject[draw.probes], *galleries, fpirs=rates)

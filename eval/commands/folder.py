@@ -1,0 +1,156 @@
+"""The command ``folder``: labelled faces to the threshold to use, error rates of all pairs, and the worst pairs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
+
+from eval.all_pairs.columns import as_codes, read_columns, read_numbers, read_sessions
+from eval.all_pairs.evaluation import SetEvaluation, evaluate_set
+from eval.all_pairs.units import make_units
+from eval.all_pairs.worst import worst_matches, worst_misses
+from eval.report.figures import FMRS, FPIRS
+from eval.report.set_figures import set_figures, set_intervals
+from eval.report.set_page import SetReport, headline, write_report
+from eval.report.set_parts import calibration_entry, discard_entry, group_entries
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError, load_array, load_labels
+from facerec.pipeline.stage import stage
+from facerec.pipeline.thumbnails import Thumbnails
+
+logger = logging.getLogger(__name__)
+
+QUALITIES = ("quality", "score", "norm")
+
+
+@stage("eval folder")
+def folder(
+    embeddings: Path,
+    out: Path,
+    labels: Path | None = None,
+    fmr: OpenUnitInterval = 1e-4,
+    sessions: Path | None = None,
+    quality: Path | None = None,
+    attributes: Path | None = None,
+    thumbnails: Path | None = None,
+    bootstrap: NonNegativeInt = 200,
+    seed: int = 0,
+    worst: NonNegativeInt = 48,
+) -> Mapping[str, Any]:
+    """Evaluates a recogniser on your own labelled faces: the threshold to use, error rates of all pairs, worst pairs.
+
+    Compares every face with every other. Also draws two galleries and searches the other faces in them. Open
+    OUT/report.html in a browser.
+
+    Args:
+        embeddings: Embedding folder, as `facerec embed` makes it from a folder of folders of a person each; or a .npy
+            file.
+        out: Folder for report.html, metrics.json, pairs.csv (the worst pairs), det.csv, iet.csv, cmc.csv, scores.csv,
+            calibration.csv, the plots; with quality discard.csv, with attributes groups.csv.
+        labels: The person of each face: a .npy file of integers, -1 where unknown. Without it labels.npy of the
+            embeddings.
+        fmr: The false match rate that you want. The threshold to use has at most this rate on these faces.
+        sessions: The session of each face: a .npy file of integers, or a CSV file with columns key and session. Then
+            the faces of a person in one session are pooled to a template, and templates are compared.
+        quality: The quality of each face, more is better: a .npy file, or a CSV file with columns key and quality, or
+            faces.csv of `facerec align` (the detector's scores). norms.npy beside the embeddings is used anyway.
+        attributes: A CSV file with a column key (a face) or identity (a person), and a column for each attribute, as
+            sex or age class. Error rates of each group at the threshold.
+        thumbnails: Folder made by `facerec thumbnails` from the same faces. Shows the worst pairs.
+        bootstrap: How many times subjects are drawn for 95 % intervals; 0 for none.
+        seed: Draws galleries, probes and subjects.
+        worst: How many false matches and how many false non-matches to list.
+    """
+    faces = load_embeddings(embeddings)
+    people = _labels(faces, labels)
+    session = read_sessions(sessions, faces, people) if sessions else None
+    qualities = _qualities(faces, people, quality)
+    columns = read_columns(attributes, faces, people) if attributes else {}
+    pictures = _pictures(faces, thumbnails) if thumbnails else None
+
+    units = make_units(faces.embeddings, people, session, labels or embeddings)
+    evaluation = evaluate_set(units, float(fmr), ([float(f) for f in FMRS], [float(f) for f in FPIRS]), bootstrap, seed)
+    report = SetReport(evaluation, set_figures(evaluation, _counts(faces, people, units.unit_of)), faces.keys, pictures)
+    if bootstrap:
+        _add_intervals(report, seed, out)
+    for name, values in qualities.items():
+        entry, report.discard[name] = discard_entry(evaluation, values)
+        report.metrics.setdefault("discard", {})[name] = entry
+    for name, cells in columns.items():
+        report.metrics.setdefault("groups", {})[name] = group_entries(evaluation, *as_codes(cells), name)
+    report.metrics["calibration"], report.ratios = calibration_entry(evaluation, seed)
+    report.worst += worst_matches(evaluation.pairs, units, evaluation.point.threshold, worst)
+    report.worst += worst_misses(evaluation.pairs, units, evaluation.point.threshold, worst)
+    write_report(report, out)
+    _say(report)
+    return {name: report.metrics[name] for name in ("threshold", "fnmr_at_fmr", "fnir_at_fpir")}
+
+
+def _say(report: SetReport) -> None:
+    """What was found, and what to do next."""
+    logger.info("%s", headline(report.metrics))
+    suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
+    if suspects:
+        logger.warning(
+            "%d of the worst %d pairs look like errors of labels; look at them in report.html, correct the labels and "
+            "evaluate again", suspects, len(report.worst),
+        )  # fmt: skip
+    else:
+        logger.info("open report.html for the curves and the worst pairs")
+
+
+def _labels(faces: EmbeddingSet, labels: Path | None) -> np.ndarray:
+    """The label of each face, int64 [n]."""
+    if labels is not None:
+        return load_labels(labels, len(faces))
+    if faces.labels is None:
+        raise InputError(f"{faces.path}: no labels.npy; give --labels, or embed a folder with a folder a person")
+    return faces.labels
+
+
+def _qualities(faces: EmbeddingSet, people: np.ndarray, quality: Path | None) -> dict[str, np.ndarray]:
+    """The name of each measure of quality, and a number for each face."""
+    found = {}
+    if quality is not None:
+        found["quality"] = read_numbers(quality, faces, people, QUALITIES)
+    norms = faces.path / "norms.npy"
+    if faces.path.is_dir() and norms.exists():
+        found["norm"] = np.asarray(load_array(norms, kind="f", ndim=1), np.float64)
+        if len(found["norm"]) != len(faces) or not np.isfinite(found["norm"]).all():
+            raise InputError(f"{norms}: {len(found['norm'])} values for {len(faces)} faces; expected a length for each")
+    return found
+
+
+def _pictures(faces: EmbeddingSet, path: Path) -> Thumbnails:
+    pictures = Thumbnails.load(path)
+    if len(pictures) != len(faces) or (faces.keys is not None and faces.keys != pictures.keys):
+        raise InputError(
+            f"{path}: {len(pictures)} pictures, not of the {len(faces)} faces in {faces.path}, or in another order; "
+            "make thumbnails of the faces that were embedded"
+        )
+    return pictures
+
+
+def _counts(faces: EmbeddingSet, people: np.ndarray, unit_of: np.ndarray) -> dict[str, int]:
+    used = unit_of >= 0
+    return {
+        "faces": int(np.count_nonzero(used)),
+        "unlabelled_faces": int(np.count_nonzero(people < 0)),
+        "faces_without_session": int(np.count_nonzero((people >= 0) & ~used)),
+        "unreadable_faces": int(np.count_nonzero(used & ~faces.readable)),
+    }
+
+
+def _add_intervals(report: SetReport, seed: int, out: Path) -> None:
+    """Adds the intervals to the report, and writes bootstrap.npy."""
+    evaluation: SetEvaluation = report.evaluation
+    found, of_threshold = set_intervals(evaluation, *evaluation.resampled())
+    report.intervals = found
+    report.metrics["threshold"] |= of_threshold
+    report.metrics["intervals"] = found.entries(report.metrics, seed)
+    np.save(out / "bootstrap.npy", found.samples, allow_pickle=False)

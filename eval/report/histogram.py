@@ -1,0 +1,41 @@
+"""How the scores of genuine and impostor pairs are distributed: scores.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eval.metrics.pair_scores import PairScores
+from facerec.pipeline.files import write_table
+
+BINS = 200
+COLUMNS = ("lowest", "highest", "genuine_pairs", "impostor_pairs")
+Bins = list[tuple[float, float, int, int]]
+
+
+def score_bins(scores: PairScores, bins: int = BINS) -> Bins:
+    """Counts scores in equally wide bins between -1 and 1; empty bins at both ends are left out.
+
+    Args:
+        scores: Of pairs; cosines.
+        bins: How many.
+
+    Returns:
+        (lowest score, highest, genuine pairs, impostor pairs) each. The highest score belongs to the next bin.
+    """
+    edges = np.linspace(-1, 1, bins + 1)
+    inner = edges[1:-1].astype(np.float32)
+    counts = [
+        np.diff(np.searchsorted(side, inner), prepend=0, append=len(side)) for side in (scores.genuine, scores.impostor)
+    ]
+    filled = np.flatnonzero(counts[0] + counts[1])
+    return [
+        (round(float(edges[b]), 6), round(float(edges[b + 1]), 6), int(counts[0][b]), int(counts[1][b]))
+        for b in range(filled[0], filled[-1] + 1)
+    ]
+
+
+def write_scores(out: Path, scores: PairScores) -> None:
+    """Writes scores.csv into a folder."""
+    write_table(out / "scores.csv", list(COLUMNS), score_bins(scores))

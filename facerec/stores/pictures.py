@@ -1,0 +1,95 @@
+"""Faces of a store as files of their own."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from facerec.pipeline.files import InputError, read_lines
+from facerec.stores.store import SUFFIXES, Store
+
+MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
+OTHER = ".tif"
+FORMULAS = ("'=", "'+", "'-", "'@")
+"""What `facerec.pipeline.files.write_table` writes of texts that a spreadsheet would take for formulas."""
+
+
+def read_places(table: Path | None, store: Store) -> dict[str, str]:
+    """Where the picture of each face is to be, by key.
+
+    Args:
+        table: CSV with the columns ``key`` and ``file``; a face without a file is left out. None for all faces under
+            their keys.
+        store: Whose faces.
+
+    Raises:
+        InputError: Not such a table; a key that the store has not; a place that leads elsewhere, or that two share.
+    """
+    if table is None:
+        return {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
+    reader = csv.DictReader(f"{line}\n" for line in read_lines(table))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{table}: not readable as CSV ({error})") from None
+    if not {"key", "file"} <= set(reader.fieldnames or ()):
+        raise InputError(f"{table}: no columns key and file; give faces.csv of clustering export --as csv")
+    pairs = [(_armed(row["key"]), _armed(row["file"] or "")) for row in rows]
+    places = {key: place for key, place in pairs if place}
+    if not places:
+        raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
+    if strange := sorted(set(places) - set(store.keys)):
+        raise InputError(f"{table}: {strange[0][:80]!r} is no face of {store.path}, nor are {len(strange) - 1} others")
+    for place in places.values():
+        if place.startswith("/") or ".." in place.split("/"):
+            raise InputError(f"{table}: the place {place[:80]!r} leads out of the folder")
+    if len(set(places.values())) < len(places):
+        raise InputError(f"{table}: two faces have one place; give each its own")
+    return places
+
+
+def _armed(text: str) -> str:
+    return text[1:] if text.startswith(FORMULAS) else text
+
+
+def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[int, list[tuple[str, str]]]:
+    """Writes image files as the store has them.
+
+    Args:
+        store: The faces.
+        places: Below `out`, by key.
+        out: An existing folder.
+
+    Returns:
+        How many were written; and key and reason of each that could not be read.
+
+    Raises:
+        InputError: None could be read.
+    """
+    written, skipped = 0, []
+    for row, key in enumerate(tqdm(store.keys, "pictures", unit=" faces", disable=None)):
+        if key not in places:
+            continue
+        try:
+            content = store.encoded(row)
+        except (OSError, ValueError) as error:
+            number = getattr(error, "errno", None)
+            skipped.append((key, os.strerror(number) if number else str(error)))
+            continue
+        place = places[key] if places[key].lower().endswith(SUFFIXES) else places[key] + suffix_of(content)
+        target = out / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        written += 1
+    if not written:
+        raise InputError(f"{store.path}: none of the {len(places)} faces can be read, e.g. {skipped[0][0][:80]}")
+    return written, skipped
+
+
+def suffix_of(content: bytes) -> str:
+    """The suffix of an image file, by how it begins."""
+    return next((suffix for magic, suffix in MAGIC.items() if content.startswith(magic)), OTHER)

@@ -1,0 +1,165 @@
+"""export as a command: folders, links, tables and lists of people; names that survive another clustering."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustering.__main__ import COMMANDS
+from clustering.commands.export import export
+from clustering.review.decisions import labels_hash
+from facerec.pipeline.command_line import run
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError, write_lines, write_table
+from facerec.stores.open import open_store
+
+LABELS = np.array([0, 0, 0, 1, 1, -1])
+CONFIDENCE = np.array([0.9, 0.8, 0.2, 0.9, 0.9, 0], np.float32)
+KEYS = ["a/1.jpg", "b/1.jpg", "a/2.jpg", "a/3.jpg", "-4.jpg", "a/5.jpg"]
+
+
+@pytest.fixture
+def clusters(tmp_path) -> Path:
+    for key in KEYS:
+        (tmp_path / "faces" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "faces" / key).write_bytes(key.encode())
+    return write_clusters(tmp_path / "clusters", LABELS)
+
+
+def write_clusters(folder: Path, labels: np.ndarray) -> Path:
+    folder.mkdir()
+    np.save(folder / "labels.npy", labels)
+    np.save(folder / "confidence.npy", CONFIDENCE)
+    write_lines(folder / "keys.txt", KEYS)
+    return folder
+
+
+def decide(path: Path, labels: np.ndarray, *decisions: dict) -> Path:
+    path.write_text(json.dumps({"clustering": labels_hash(labels), "decisions": list(decisions)}))
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def pictures(out: Path) -> list[str]:
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*.jpg"))
+
+
+NAMED = {"action": "name", "cluster": 0, "name": "Anna Übel"}
+EXPECTED = [
+    "doubtful/Anna Übel/2.jpg", "nobody/5.jpg", "people/Anna Übel/a_1.jpg", "people/Anna Übel/b_1.jpg",
+    "people/person_0001/-4.jpg", "people/person_0001/3.jpg",
+]  # fmt: skip
+
+
+def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog):
+    named = decide(tmp_path / "d.json", LABELS, NAMED)
+    with caplog.at_level("INFO"):
+        out = export(clusters, tmp_path / "out", faces=tmp_path / "faces", decisions=named)
+    assert pictures(out) == EXPECTED
+    assert (out / EXPECTED[0]).read_bytes() == b"a/2.jpg"
+    assert "2 people (1 with a name) of 6 faces; 1 doubtful, 1 nobody's" in caplog.text
+    assert rows(out / "people.csv") == [
+        {"person": "Anna Übel", "named": "yes", "cluster": "0", "faces": "3", "doubtful": "1", "photographs": ""},
+        {"person": "person_0001", "named": "", "cluster": "1", "faces": "2", "doubtful": "0", "photographs": ""},
+    ]
+    found = rows(out / "faces.csv")
+    assert found[2] == {
+        "key": "a/2.jpg", "person": "Anna Übel", "cluster": "0", "confidence": "0.2000", "doubtful": "yes",
+        "file": "doubtful/Anna Übel/2.jpg", "photograph": "",
+    }  # fmt: skip
+    assert found[4]["key"] == "'-4.jpg"
+
+
+def test_links_table_and_list_from_the_shell(tmp_path, clusters):
+    def command(name: str, form: str, *options: object) -> Path:
+        words = ["export", "--clusters", clusters, "--as", form, "--out", tmp_path / name, *options]
+        assert run("clustering", COMMANDS, [str(word) for word in words]) == 0
+        return tmp_path / name
+
+    linked = command("linked", "symlinks", "--faces", tmp_path / "faces")
+    picture = linked / "people" / "person_0001" / "a_1.jpg"
+    assert (picture.is_symlink(), picture.read_bytes()) == (True, b"a/1.jpg")
+    table = command("table", "csv")
+    assert not pictures(table)
+    assert [row["file"] for row in rows(table / "faces.csv")] == [row["file"] for row in rows(linked / "faces.csv")]
+    store = open_store(command("listed", "identities", "--faces", tmp_path / "faces"))
+    assert store.identities == ["person_0001"] * 2 + ["person_0002"] * 2
+    assert store.encoded(3) == b"-4.jpg"
+
+
+def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clusters, caplog):
+    both = decide(tmp_path / "d.json", LABELS, NAMED, {"action": "name", "cluster": 1, "name": "Ben"})
+    first = export(clusters, tmp_path / "first", faces=tmp_path / "faces", decisions=both)
+    again = write_clusters(tmp_path / "again", np.array([1, 1, 0, -1, 0, 0]))
+    second = export(again, tmp_path / "second", faces=tmp_path / "faces", previous=first)
+    assert [row["person"] for row in rows(second / "faces.csv")] == ["Anna Übel"] * 2 + ["Ben", "", "Ben", "Ben"]
+    assert [tuple(row.values()) for row in rows(second / "changes.csv")] == [
+        ("a/2.jpg", "Anna Übel", "Ben"), ("a/3.jpg", "Ben", ""), ("a/5.jpg", "", "Ben"),
+    ]  # fmt: skip
+    whole = write_clusters(tmp_path / "whole", np.zeros(6, np.int64))
+    third = export(whole, tmp_path / "third", faces=tmp_path / "faces", previous=second)
+    assert {row["person"] for row in rows(third / "faces.csv")} == {"Ben"}
+    assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
+
+
+def test_whole_photographs_of_a_person(tmp_path, clusters):
+    origin = ["party.jpg", "party.jpg", "trip/x.jpg", "party.jpg", "trip/x.jpg", "alone.jpg"]
+    write_table(tmp_path / "faces" / "faces.csv", ("crop", "photograph"), zip(KEYS, origin, strict=True))
+    for name in origin:
+        (tmp_path / "album" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "album" / name).write_bytes(name.encode())
+    out = export(clusters, tmp_path / "out", faces=tmp_path / "faces", photographs=tmp_path / "album")
+    assert pictures(out) == [
+        "doubtful/person_0001/x.jpg", "nobody/alone.jpg", "people/person_0001/party.jpg",
+        "people/person_0002/party.jpg", "people/person_0002/x.jpg",
+    ]  # fmt: skip
+    assert [row["photographs"] for row in rows(out / "people.csv")] == ["2", "2"]
+    assert [row["photograph"] for row in rows(out / "faces.csv")] == origin
+
+
+def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_path, blobs, caplog):
+    embeddings, labels = blobs(identities=4, faces=6)
+    mixed = labels.copy()
+    mixed[0] = 1
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", embeddings, [f"{row}.jpg" for row in range(24)])
+    np.save(tmp_path / "labels.npy", mixed)
+    with pytest.raises(InputError, match="no keys.txt with the faces' names; give the --embeddings"):
+        export(tmp_path / "labels.npy", tmp_path / "none", as_="csv")
+    out = export(tmp_path / "labels.npy", tmp_path / "out", as_="csv", embeddings=tmp_path / "emb")
+    assert [row["key"] for row in rows(out / "faces.csv") if row["doubtful"]] == ["0.jpg"]
+    (tmp_path / "bare").mkdir()
+    np.save(tmp_path / "bare" / "labels.npy", mixed)
+    write_lines(tmp_path / "bare" / "keys.txt", [f"{row}.jpg" for row in range(24)])
+    out = export(tmp_path / "bare", tmp_path / "sure", as_="csv")
+    assert not any(row["doubtful"] for row in rows(out / "faces.csv"))
+    assert "no confidence of its own, so no face is doubtful" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--as folders without --faces"),
+        ({"as_": "csv", "photographs": "."}, "--as csv without --faces"),
+        ({"as_": "csv", "photographs": ".", "faces": "faces"}, "--photographs with --as csv"),
+        ({"photographs": ".", "faces": "faces"}, "faces.csv: no such file; --photographs needs --faces that align"),
+        ({"faces": "clusters"}, "has none of the first 6 files, e.g. a/1.jpg"),
+        ({"faces": "faces", "min_confidence": 2}, "min_confidence is 2"),
+        ({"faces": "faces", "previous": "faces"}, "people.csv: no such file"),
+    ],
+)
+def test_unusable_input_is_refused(tmp_path, clusters, options, message):
+    options = {
+        name: tmp_path / value if isinstance(value, str) and name != "as_" else value for name, value in options.items()
+    }
+    with pytest.raises(InputError, match=message):
+        export(clusters, tmp_path / "out", **options)
+    assert not (tmp_path / "out.partial").exists()

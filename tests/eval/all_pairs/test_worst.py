@@ -1,0 +1,67 @@
+import numpy as np
+
+from eval.all_pairs.scores import all_pairs
+from eval.all_pairs.units import make_units
+from eval.all_pairs.worst import worst_matches, worst_misses
+
+
+def directions(*angles):
+    return np.array([[np.cos(np.deg2rad(a)), np.sin(np.deg2rad(a))] for a in angles], np.float32)
+
+
+def test_errors_of_labels_are_found_and_come_first():
+    """Person 0 at 0 to 4 degrees; 1 at 90; 2 again at 2 (one person under two labels); 3 at 180 with a face at 91."""
+    embeddings = directions(0, 2, 4, 90, 93, 86, 1, 3, 2.5, 180, 178, 182, 91)
+    labels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3])
+    units = make_units(embeddings, labels, None, "x")
+    pairs = all_pairs(units)
+    matches = worst_matches(pairs, units, 0.5, 9)
+    assert [(found.reading, found.pairs) for found in matches] == [
+        ("one person under two labels?", 9), ("second face belongs to the first person?", 3),
+    ]  # fmt: skip
+    assert [units.labels[units.subject[position]] for position in matches[1].units] == [1, 3]
+    assert units.face[matches[1].units[1]] == 12
+    expected = np.cos(np.deg2rad([91 - 180, 91 - 178, 91 - 182])).mean()
+    np.testing.assert_allclose(matches[1].own[1], expected, atol=1e-6)
+    np.testing.assert_allclose(matches[1].other[1], np.cos(np.deg2rad([1, 2, 5])).mean(), atol=1e-6)
+
+    misses = worst_misses(pairs, units, 0.5, 9)
+    assert [found.reading for found in misses] == ["second face is not of this person?"]  # once, not three times
+    assert units.face[misses[0].units[1]] == 12
+    assert misses[0].pairs == 3
+    assert misses[0].score == min(pairs.genuine.score)
+
+
+def test_other_readings():
+    """A face that fits nobody; a person of two faces; a face that could not be read; a hard pair; look-alikes."""
+    embeddings = directions(0, 60, 55, 150, 200, 260, 310, 0)
+    embeddings[7] = 0
+    labels = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    units = make_units(embeddings, labels, None, "x")
+    pairs = all_pairs(units)
+    found = {found.reading: found for found in worst_misses(pairs, units, 0.6, 9)}
+    assert set(found) == {"the only pair of this person", "a face could not be read"}
+    assert found["a face could not be read"].score == 0
+    assert [each.reading for each in worst_matches(pairs, units, 0.9, 9)] == [
+        "a face that fits no person: a poor picture?"  # at 55 degrees, its person's other face at 150
+    ]
+    twins = make_units(directions(0, 60, 65, 125), np.array([0, 0, 1, 1]), None, "x")
+    assert [each.reading for each in worst_matches(all_pairs(twins), twins, 0.9, 9)] == ["look-alikes"]
+    fan = make_units(directions(0, 40, 80, 200, 201), np.array([0, 0, 0, 1, 1]), None, "x")
+    assert [each.reading for each in worst_misses(all_pairs(fan), fan, 0.4, 9)] == [
+        "hard pair: both fit the person's other faces"
+    ]
+    assert worst_matches(pairs, units, 0.9, 0) == []
+
+
+def test_one_person_is_listed_once_with_another():
+    generator = np.random.default_rng(0)
+    embeddings = generator.normal(size=(60, 3)).astype(np.float32)
+    units = make_units(embeddings, np.arange(60) % 5, None, "x")
+    matches = worst_matches(all_pairs(units), units, 0.5, 100)
+    people = [tuple(units.subject[list(found.units)].tolist()) for found in matches]
+    assert len(set(people)) == len(people) == 10
+    for reading in {found.reading for found in matches}:
+        scores = [found.score for found in matches if found.reading == reading]
+        assert scores == sorted(scores, reverse=True)
+    assert len(worst_matches(all_pairs(units), units, 0.5, 3)) == 3

@@ -1,0 +1,30 @@
+"""Scores in bins, by hand."""
+
+import numpy as np
+import pytest
+
+from eval.metrics.pair_scores import PairScores
+from eval.report.histogram import score_bins
+from eval.report.small_plots import plot_scores
+
+
+def test_scores_are_counted_in_bins_without_empty_ends():
+    scores = np.float32([-0.25, 0.1, 0.5, 0.9, 1.0000001, 0.5])
+    found = score_bins(PairScores.of(scores, np.array([False, False, False, True, True, True])), bins=8)
+    assert found == [
+        (-0.25, 0.0, 0, 1),  # -0.25 belongs to the bin that begins with it
+        (0.0, 0.25, 0, 1),
+        (0.25, 0.5, 0, 0),
+        (0.5, 0.75, 1, 1),
+        (0.75, 1.0, 2, 0),  # what rounding put above 1, too
+    ]
+
+
+def test_a_plot_has_its_values_where_it_has_its_bars():
+    svg, values = plot_scores([(0.0, 0.5, 1, 3), (0.5, 1.0, 3, 1)], threshold=0.5, limits=(0, 1), highest=0.75)
+    assert values["heads"] == ["cosine 0 to 0.5", "cosine 0.5 to 1"]
+    assert values["xs"] == [108, 244]  # the middles of both halves of 40 to 312
+    genuine, impostor = values["series"]
+    assert genuine["texts"] == ["25.00 % (1 pairs)", "75.00 % (3 pairs)"]
+    assert genuine["ys"] == impostor["ys"][::-1] == [pytest.approx(152 - 138 / 3), 14]
+    assert "M176.0 14V152" in svg  # the threshold, in the middle
