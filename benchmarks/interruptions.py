@@ -4,8 +4,8 @@
 
 Each command runs once undisturbed. Then for each signal it is stopped `--stops` times one after the other, and runs to
 its end. KILL and TERM go to the command's own process, INT to it and its workers, as Ctrl-C in a terminal does. A
-quarter of the moments is spread uniformly over the time before OUT.partial is there, but for the 0.2 s in which Python
-itself starts; the others over the time of the work. All of these must hold:
+quarter of the moments lies before OUT.partial is there, after the 0.2 s in which Python itself starts. The others lie
+in the time of the work. All of these must hold:
 
 - INT ends with status 130, TERM with 143, both with one line; within 60 s;
 - 15 s later no process of the command is left;
