@@ -79,7 +79,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     config = read_yaml(folder / CONFIG)
     for name, kind in BUILD_OPTIONS.items():
-        if not isinstance(config.get(name), kind):  # type: ignore[arg-type]
+        if isinstance(config.get(name), bool) or not isinstance(config.get(name), kind):  # type: ignore[arg-type]
             raise InputError(f"{folder / CONFIG}: {name} is {config.get(name)!r}; not the model of a face recogniser")
     if not (config["input_size"] <= 4096 and config["embedding_size"] <= 1 << 16):
         raise InputError(f"{folder / CONFIG}: input_size or embedding_size is larger than any recogniser's")
