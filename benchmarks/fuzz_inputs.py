@@ -280,13 +280,44 @@ def make_pairs(folder: Path) -> None:
     (folder / "pairs.tsv").write_text("".join(f"{one}\t{two}\t{same}\n" for one, two, same in pairs))
     lines = "".join(f"ann\t{n}\t{n + 1}\n" * 2 + f"ann\t{n}\tbob\t{n}\n" * 2 for n in range(1, 4))
     (folder / "pairs.txt").write_text(f"3\t2\n{lines}")
+    (folder / "two.txt").write_text("".join(f"{one} {same}\n{two} {same}\n" for one, two, same in pairs))
+    (folder / "cfp" / "Split" / "FP" / "01").mkdir(parents=True)
+    for name in ("F", "P"):
+        (folder / "cfp" / f"Pair_list_{name}.txt").write_text("".join(f"{n} ../{n:03d}/{n}.jpg\n" for n in range(1, 9)))
+    for name, step in (("same", 0), ("diff", 1)):
+        lines = "".join(f"{n},{n + step}\n" for n in range(1, 7))
+        (folder / "cfp" / "Split" / "FP" / "01" / f"{name}.txt").write_text(lines * 3)
 
 
 def read_pairs(folder: Path) -> None:
     from eval.protocols.pair_list import load_pair_list
 
     load_pair_list(folder)
-    load_pair_list(folder / "pairs.txt")
+    for name in ("pairs.txt", "two.txt", "cfp/Split/FP"):
+        load_pair_list(folder / name)
+
+
+def make_face_tables(folder: Path) -> None:
+    keys = [f"{number}.png" for number in range(9)]
+    (folder / "sessions.csv").write_text("key,session\n" + "".join(f"{key},a\n" for key in keys))
+    (folder / "quality.csv").write_text("crop,score\n" + "".join(f"{key},0.5\n" for key in keys))
+    points = " ".join(map(str, range(10)))
+    (folder / "landmarks.txt").write_text("".join(f"{key} {points} 0.9\n" for key in keys))
+    header = "TEMPLATE_ID,FILENAME,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT\n"
+    (folder / "boxes.csv").write_text(header + "".join(f"1,{key},2,3,40,50\n" for key in keys))
+
+
+def read_face_tables(folder: Path) -> None:
+    from eval.all_pairs.columns import read_numbers, read_sessions
+    from facerec.alignment.known_faces import read_boxes, read_landmarks
+    from facerec.pipeline.embeddings import EmbeddingSet
+
+    labels = np.arange(9) // 3
+    faces = EmbeddingSet(rows()[0][:9], [f"{number}.png" for number in range(9)], labels, folder)
+    read_sessions(folder / "sessions.csv", faces, labels)
+    read_numbers(folder / "quality.csv", faces, labels, ("score",))
+    read_landmarks(folder / "landmarks.txt")
+    read_boxes(folder / "boxes.csv")
 
 
 def make_onnx(folder: Path) -> None:
@@ -412,6 +443,7 @@ READERS = {
     "bin": Reader(make_bin, read_bin),
     "protocol": Reader(make_protocol, read_protocol),
     "pairs": Reader(make_pairs, read_pairs),
+    "face tables": Reader(make_face_tables, read_face_tables),
     "onnx": Reader(make_onnx, read_onnx),
     "model": Reader(make_model, read_model),
     "clusterer": Reader(make_clusterer, read_clusterer),

@@ -2,6 +2,7 @@
 
     metrics     1:1 (`fnmr`: FNMR at FMR, EER, AUC), 1:N (`fnir`: FNIR at FPIR, ranks), templates
     clusters    pairwise F, BCubed F, NMI, identities found, calibration of a confidence
+    all_pairs   every pair of a labelled set of faces, of any size
     protocols   IJB-B, IJB-C and lists of pairs, read from disk; all their comparisons
     bootstrap   samples of every figure, by drawing subjects
     report      metrics.json, curves, tables, plots and the page that compares runs

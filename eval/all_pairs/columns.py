@@ -121,9 +121,12 @@ def _keys(path: Path, faces: EmbeddingSet) -> list[str]:
 
 
 def _people(faces: EmbeddingSet, labels: np.ndarray, known: dict[str, list[str]]) -> list[str]:
-    """The name of each face's person: its folder where the table has some of these, else its label."""
+    """The name of each face's person: its folder, whole or the last alone, where the table has it; else its label."""
     folders = [key.removeprefix("img/").rpartition("/")[0] for key in faces.keys or []]
-    return folders if any(folder in known for folder in folders if folder) else list(map(str, labels.tolist()))
+    for names in (folders, [folder.rpartition("/")[2] for folder in folders]):
+        if any(name in known for name in names if name):
+            return names
+    return list(map(str, labels.tolist()))
 
 
 def _number(cell: str) -> float:

@@ -1,7 +1,7 @@
 """Bootstrap over subjects of the figures of all pairs (see `eval.bootstrap.resampling`), however many they are.
 
-Where every impostor pair is held, each sample's figure is exactly that of the definition. Else a rate that the held
-pairs cover (`SPARE` times) has the exact counts of the highest pairs, over the number of all drawn pairs, which follows
+Where every impostor pair is held, each sample's figure is exactly that of the definition. Else low rates, which the
+held pairs cover `SPARE` times, are exact as well: their counts over the number of all drawn pairs. That number follows
 from the subjects' sizes. Higher rates, EER and AUC are those of the evenly drawn sample of impostor pairs.
 """
 

@@ -14,7 +14,7 @@ CANDIDATES = 20
 """Pairs that are looked at for one that is shown."""
 MATCH_READINGS = (
     "one person under two labels?", "first face belongs to the second person?",
-    "second face belongs to the first person?", "look-alikes",
+    "second face belongs to the first person?", "a face that fits no person: a poor picture?", "look-alikes",
 )  # fmt: skip
 MISS_READINGS = (
     "first face is not of this person?", "second face is not of this person?", "neither fits the person's other faces",
@@ -30,8 +30,8 @@ class WorstPair:
         kind: ``false match`` or ``false non-match``.
         score: Of the pair.
         units: Positions of both.
-        own: Mean cosine of either with the other units of its own person; NaN if there is none.
-        other: Mean cosine of either with the units of the other's person; NaN for a false non-match.
+        own: Mean cosine of each with the other units of its own person; NaN if there is none.
+        other: Mean cosine of each with the units of the other's person; NaN for a false non-match.
         pairs: How many pairs of these two people are false matches, or of this person false non-matches.
         reading: What it looks like.
     """
@@ -114,10 +114,15 @@ def _listed(found: _Found, words: tuple[str, ...], count: int) -> list[WorstPair
 def _read_matches(
     own: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> np.ndarray:
-    """Which of `MATCH_READINGS`: a face is near a person if its mean cosine with that person's faces is a match."""
+    """Which of `MATCH_READINGS`.
+
+    A face is near a person if its mean cosine with that person's faces is a match. It fits nobody if its mean cosine
+    with its own person's other faces is below half the threshold.
+    """
     near = [side >= threshold for side in other]
     nearer = [near[side] & ~(own[side] >= other[side]) for side in (0, 1)]
-    return np.select([near[0] & near[1], nearer[0], nearer[1]], [0, 1, 2], 3)
+    astray = (own[0] < threshold / 2) | (own[1] < threshold / 2)
+    return np.select([near[0] & near[1], nearer[0], nearer[1], astray], [0, 1, 2, 3], 4)
 
 
 def _read_misses(units: Units, chosen: ScoredPairs, own: tuple[np.ndarray, np.ndarray], threshold: float) -> np.ndarray:

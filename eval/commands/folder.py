@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from eval.all_pairs.units import make_units
 from eval.all_pairs.worst import worst_matches, worst_misses
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
-from eval.report.set_page import SetReport, write_report
+from eval.report.set_page import SetReport, headline, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import Thumbnails
+
+logger = logging.getLogger(__name__)
 
 QUALITIES = ("quality", "score", "norm")
 
@@ -84,7 +87,21 @@ def folder(
     report.worst += worst_matches(evaluation.pairs, units, evaluation.point.threshold, worst)
     report.worst += worst_misses(evaluation.pairs, units, evaluation.point.threshold, worst)
     write_report(report, out)
+    _say(report)
     return {name: report.metrics[name] for name in ("threshold", "fnmr_at_fmr", "fnir_at_fpir")}
+
+
+def _say(report: SetReport) -> None:
+    """What was found, and what to do next."""
+    logger.info("%s", headline(report.metrics))
+    suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
+    if suspects:
+        logger.warning(
+            "%d of the worst %d pairs look like errors of labels; look at them in report.html, correct the labels and "
+            "evaluate again", suspects, len(report.worst),
+        )  # fmt: skip
+    else:
+        logger.info("open report.html for the curves and the worst pairs")
 
 
 def _labels(faces: EmbeddingSet, labels: Path | None) -> np.ndarray:

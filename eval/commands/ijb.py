@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.metrics.fnir import iet_curve
 from eval.metrics.fnmr import det_curve
-from eval.protocols.evaluation import evaluate
+from eval.protocols.evaluation import evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
@@ -22,6 +22,7 @@ from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 
 Norm = Literal["removed", "kept"]
+Missing = Literal["count", "exclude"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
 
 
@@ -35,6 +36,7 @@ def ijb(
     norm: Norm = "removed",
     detector_scores: Path | None = None,
     compatibility: bool = False,
+    missing: Missing | None = None,
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on an IJB-B or IJB-C protocol: 1:1 FNMR@FMR, 1:N FNIR@FPIR, ranks, curves.
 
@@ -42,8 +44,9 @@ def ijb(
         protocol: Folder of protocol files: *_face_tid_mid.txt, *_template_pair_label.txt, *_1N_gallery_G1.csv,
             *_1N_gallery_G2.csv, *_1N_probe_mixed.csv; or, in NIST's layout, enroll_templates.csv, verif_templates.csv,
             match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv, or those of the release, *_11_G1_G2_matches.csv and
-            the galleries and probes as above.
-        embeddings: Embedding folder, or a .npy file; faces match by keys.txt, or without it line by line.
+            the galleries and probes as above. One gallery will do; without galleries and probes it is 1:1 alone.
+        embeddings: Embedding folder, or a .npy file; faces match by keys.txt (a .png for a .jpg will do), or without
+            it line by line.
         out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv and the plots; with --bootstrap also
             bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
@@ -52,17 +55,29 @@ def ijb(
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
         compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
+        missing: Of faces without an embedding, which are an error otherwise: count them as faces that could not be
+            read, whose templates fail; or exclude the comparisons of templates without a readable face, and give the
+            figures with these as well.
     """
     if bootstrap < 0:
         raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
     files = load_protocol(protocol)
-    templates = pool_protocol(files, embeddings, norm, detector_scores)
-    evaluation = evaluate(files, templates, [float(f) for f in FPIRS])
+    templates = pool_protocol(files, embeddings, norm, detector_scores, refuse=missing is None)
+    fpirs = [float(f) for f in FPIRS]
+    counted = evaluate(files, templates, fpirs)
+    excluding = missing == "exclude" and templates.empty > 0
+    files = without_empty(files, templates) if excluding else files
+    evaluation = evaluate(files, templates, fpirs) if excluding else counted
     det = det_curve(evaluation.scores.genuine, evaluation.scores.impostor)
-    iet = iet_curve(evaluation.identification.searches)
+    searches = evaluation.identification.searches if evaluation.identification else ()
+    iet = iet_curve(searches) if evaluation.identification and evaluation.identification.points else []
 
     metrics = summarise(evaluation)
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
+    if missing is not None:
+        metrics["missing"] = missing
+    if excluding:
+        metrics["with_failures"] = {name: value for name, value in summarise(counted).items() if name in HEADLINES}
     intervals = None
     if bootstrap:
         intervals = resample(evaluation, bootstrap, seed, ([point[0] for point in det], [point[0] for point in iet]))
@@ -73,6 +88,8 @@ def ijb(
     write_scores(out, evaluation.scores)
     write_json(out / "metrics.json", metrics)
     write_det(out, det, intervals.det if intervals else None)
-    write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)
-    write_cmc(out, evaluation)
-    return {key: metrics[key] for key in HEADLINES}
+    if iet:
+        write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)
+    if searches:
+        write_cmc(out, searches, evaluation.galleries)
+    return {key: metrics[key] for key in HEADLINES if key in metrics}

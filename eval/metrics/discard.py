@@ -30,7 +30,11 @@ class DiscardCurve:
 
     def at(self, share: float) -> float:
         """EDC at a share in [0, 1]."""
-        return float(self.error[np.searchsorted(self.share, share, side="right") - 1])
+        return float(self.along(np.array([share]))[0])
+
+    def along(self, shares: np.ndarray) -> np.ndarray:
+        """EDC at shares [n]."""
+        return self.error[np.searchsorted(self.share, shares, side="right") - 1]
 
     def mean(self, highest: float) -> float:
         """The area under the curve from 0 to `highest`, over its width: a mean FNMR."""

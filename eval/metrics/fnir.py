@@ -94,11 +94,11 @@ def identification(
         subjects: int [p], who each probe is.
         *galleries: (features, subjects) each, float [t, d] and int [t]. Rows of one subject are
             pooled (`pool_subjects`).
-        fpirs: False positive identification rates, each in [0, 1].
+        fpirs: False positive identification rates, each in [0, 1]; none for ranks alone.
 
     Raises:
         InputError: NaN or infinite values (naming the row), lengths that differ, a rate that is not in [0, 1], no
-            gallery, or one in which no probe or every probe has a mate.
+            gallery, or one in which no probe has a mate, or with rates every probe.
 
     Example:
         >>> faces = np.eye(3)   # three people; only 7 and 8 are enrolled
@@ -118,7 +118,7 @@ def identification(
             raise InputError(f"gallery {number}: rows of {rows.shape[1]} numbers, but the probes have {width}")
         ids, pooled = pool_subjects(rows, enrolled)
         result = search(probes, wanted, pooled, ids)
-        if not len(result.ranks) or not len(result.highest):
+        if not len(result.ranks) or (rates and not len(result.highest)):
             kind = "mated" if not len(result.ranks) else "non-mated"
             raise InputError(f"gallery {number}: no {kind} probe; an open-set search needs both kinds")
         searches.append(result)

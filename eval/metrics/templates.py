@@ -76,6 +76,20 @@ def pool(
     return Templates(ids, features, readable_media, len(rows) - readable_faces, empty)
 
 
+def with_empty(templates: Templates, ids: np.ndarray, faces: int) -> Templates:
+    """The same with a zero feature for each further id.
+
+    Args:
+        templates: Pooled.
+        ids: int64 [t], rising, all that there are.
+        faces: Number of faces that have no embedding.
+    """
+    features = np.zeros((len(ids), templates.features.shape[1]))
+    features[np.searchsorted(ids, templates.ids)] = templates.features
+    empty = templates.empty + len(ids) - len(templates.ids)
+    return Templates(ids, features, templates.media, templates.unreadable_faces + faces, empty)
+
+
 def pool_subjects(features: np.ndarray, subject: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One feature a subject: the sum of its templates' features, at unit length.
 

@@ -1,34 +1,38 @@
-"""What every protocol has to fulfil, whatever its layout."""
+"""What every protocol has to fulfil, whatever its layout, and what is said about it."""
 
 from __future__ import annotations
 
+import itertools
+import logging
 from pathlib import Path
 
 import numpy as np
 
+from eval.protocols.ids import id_text
 from eval.protocols.protocol import Faces, Protocol, positions
 from facerec.pipeline.files import InputError
 
+logger = logging.getLogger(__name__)
+
 
 def check(protocol: Protocol) -> None:
-    """Refuses templates without faces, a face twice in a template, and a subject in two galleries."""
-    faces = protocol.faces
-    templates = np.unique(faces.template)
-    for listed in (*protocol.galleries.values(), protocol.probes):
-        unknown = np.flatnonzero(positions(templates, listed.template) < 0)
-        if unknown.size:
-            row = unknown[np.argmin(listed.row[unknown])]
-            raise InputError(f"{listed.where(row)}: template {listed.template[row]} has no faces in {faces.path.name}")
-    _check_repeats(faces)
-    for (name, one), (other, two) in [tuple(protocol.galleries.items())[:2]]:
+    """Refuses a face twice in a template; says what is unusual: templates without faces, a subject in two galleries."""
+    _check_repeats(protocol.faces)
+    _say_empty(protocol)
+    for (name, one), (other, two) in itertools.combinations(protocol.galleries.items(), 2):
         shared = np.flatnonzero(np.isin(two.subject, one.subject))
         if shared.size:
             subject = two.subject[shared[0]]
             index = int(np.flatnonzero(one.subject == subject)[0])
-            raise InputError(
-                f"{two.where(shared[0])}: subject {subject} is in gallery {other} here and in gallery {name} in "
-                f"{one.where(index)}; the galleries of a protocol share no subject"
-            )
+            logger.warning(
+                "%s: subject %s is in gallery %s here and in gallery %s in %s (%d such subjects); each gallery is "
+                "searched by itself", two.where(shared[0]), id_text(subject), other, name, one.where(index),
+                len(np.unique(two.subject[shared])),
+            )  # fmt: skip
+    if protocol.probes is None:
+        logger.info("%s: no galleries and no probes; 1:1 alone", protocol.faces.path)
+    elif len(protocol.galleries) == 1:
+        logger.info("%s: one gallery, %s", protocol.faces.path, next(iter(protocol.galleries)))
 
 
 def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
@@ -37,6 +41,28 @@ def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
     for value, name, missing in [(1, "genuine", count == 0), (0, "impostor", count == len(genuine))]:
         if missing:
             raise InputError(f"{path}: no {name} pair (label {value}) in {len(genuine)} lines; both kinds are needed")
+
+
+def _say_empty(protocol: Protocol) -> None:
+    """Says how many templates have no faces, and where the first one is."""
+    templates = np.unique(protocol.faces.template)
+    empty = protocol.templates[positions(templates, protocol.templates) < 0]
+    if not empty.size:
+        return
+    pairs = np.flatnonzero(np.isin(protocol.pairs.first, empty) | np.isin(protocol.pairs.second, empty))
+    if pairs.size:
+        row = int(pairs[0])
+        first, second = protocol.pairs.first[row], protocol.pairs.second[row]
+        place, template = protocol.pairs.where(row), first if np.isin(first, empty) else second
+    else:
+        listed = next(part for part in protocol.searched if np.isin(part.template, empty).any())
+        unknown = np.flatnonzero(np.isin(listed.template, empty))
+        index = unknown[np.argmin(listed.row[unknown])]
+        place, template = listed.where(index), listed.template[index]
+    logger.warning(
+        "%s: template %s has no faces in %s (%d such templates); they count as failures, --missing exclude leaves "
+        "them out", place, id_text(template), protocol.faces.path.name, len(empty),
+    )  # fmt: skip
 
 
 def _check_repeats(faces: Faces) -> None:
@@ -49,6 +75,6 @@ def _check_repeats(faces: Faces) -> None:
         index = int(np.flatnonzero(repeated)[0])
         one, two = sorted(map(int, order[index : index + 2]))
         raise InputError(
-            f"{faces.where(two)}: face {faces.names[two].as_py()!r} is in template {faces.template[two]} twice, here "
-            f"and in {faces.where(one)}; remove one of the lines"
+            f"{faces.where(two)}: face {faces.names[two].as_py()!r} is in template {id_text(faces.template[two])} "
+            f"twice, here and in {faces.where(one)}; remove one of the lines"
         )

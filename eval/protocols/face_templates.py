@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.templates import Templates, pool
+from eval.metrics.templates import Templates, pool, with_empty
 from eval.protocols.matching import match_faces
 from eval.protocols.protocol import Protocol
 from eval.protocols.tables import read_table
@@ -17,14 +17,17 @@ from facerec.pipeline.files import InputError, blocks, load_array, read_json
 POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 
 
-def pool_protocol(files: Protocol, embeddings: Path, norm: str, detector_scores: Path | None) -> Templates:
-    """The templates of a protocol.
+def pool_protocol(
+    files: Protocol, embeddings: Path, norm: str, detector_scores: Path | None, refuse: bool = True
+) -> Templates:
+    """All templates of a protocol, those without an embedding as well.
 
     Args:
         files: The protocol.
         embeddings: Embedding folder, or a .npy file.
         norm: ``removed`` or ``kept``: the length of a face's embedding.
         detector_scores: File of the faces' weights, see `load_scores`.
+        refuse: Whether a face without embedding is an error; otherwise it is as one that could not be read.
 
     Raises:
         InputError: Another `norm`, embeddings or scores that do not fit the faces, or no readable face at all.
@@ -34,11 +37,14 @@ def pool_protocol(files: Protocol, embeddings: Path, norm: str, detector_scores:
     weights = load_scores(detector_scores, len(files.faces.template)) if detector_scores else None
     embedded = load_embeddings(embeddings)
     vectors = embedded.embeddings
-    rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings)
+    rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings, refuse)
+    known = rows >= 0
+    rows, weights = rows[known], None if weights is None else weights[known]
     if norm == "kept":
         lengths = load_lengths(embeddings, len(vectors))[rows]
         weights = lengths if weights is None else weights * lengths
-    templates = pool(vectors, rows, files.faces.template, files.faces.media, weights)
+    pooled = pool(vectors, rows, files.faces.template[known], files.faces.media[known], weights)
+    templates = with_empty(pooled, files.templates, int(np.count_nonzero(~known)))
     if templates.empty == len(templates.ids):
         raise InputError(f"{embeddings}: every embedding of the protocol's faces is zero; nothing to compare")
     return templates

@@ -21,18 +21,19 @@ def is_meta(folder: Path) -> bool:
 def load_meta(folder: Path) -> Protocol:
     """Reads insightface's layout."""
     faces = load_faces(find(folder, FACES))
-    galleries = {}
-    for ends in GALLERIES.values():
+    pairs, galleries = load_pairs(find(folder, PAIRS)), {}
+    present = [ends for ends in GALLERIES.values() if has(folder, *ends)]
+    if not present and not has(folder, PROBES):
+        return Protocol("insightface", faces, pairs, {}, None)
+    for ends in present or GALLERIES.values():
         path = find(folder, *ends)
         galleries[path.stem[-2:]] = load_subjects(path)
-    return Protocol(
-        "insightface", faces, load_pairs(find(folder, PAIRS)), galleries, load_subjects(find(folder, PROBES))
-    )
+    return Protocol("insightface", faces, pairs, galleries, load_subjects(find(folder, PROBES)))
 
 
 def load_faces(path: Path) -> Faces:
     """Reads ``name template media`` lines."""
-    table = read_table(path, {"name": "string", "template": "int64", "media": "int64"})
+    table = read_table(path, {"name": "string", "template": "id", "media": "id"})
     return Faces(
         path,
         table["name"].combine_chunks(),
@@ -44,10 +45,15 @@ def load_faces(path: Path) -> Faces:
 
 def load_pairs(path: Path) -> Pairs:
     """Reads ``template template label`` lines; label 1 is a genuine pair, 0 an impostor pair."""
-    table = read_table(path, {"first": "int64", "second": "int64", "label": "bool"})
+    table = read_table(path, {"first": "id", "second": "id", "label": "bool"})
     genuine = table["label"].to_numpy()
     check_both_kinds(path, genuine)
     return Pairs(path, table["first"].to_numpy(), table["second"].to_numpy(), genuine)
+
+
+def has(folder: Path, *ends: str) -> bool:
+    """Whether a file of a folder has one of these ends."""
+    return any(path.name.endswith(ends) for path in folder.iterdir())
 
 
 def find(folder: Path, *ends: str) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.protocols.ids import id_text
 from eval.protocols.names import find_rows
 from eval.protocols.protocol import Faces, Pairs, Protocol, positions
 from facerec.pipeline.files import InputError
@@ -47,17 +48,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
 
 
 def pair_positions(pairs: Pairs, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of the pairs as positions in the sorted template ids, int32 [p].
-
-    Raises:
-        InputError: A template that has no faces.
-    """
-    first, second = (positions(templates, side) for side in (pairs.first, pairs.second))
-    if min(first.min(), second.min()) < 0:
-        row = int(np.flatnonzero((first < 0) | (second < 0))[0])
-        template = pairs.first[row] if first[row] < 0 else pairs.second[row]
-        raise InputError(f"{pairs.where(row)}: template {template} has no faces in the protocol")
-    return first, second
+    """Both sides of the pairs as positions in the sorted template ids, which hold them all, int32 [p]."""
+    return positions(templates, pairs.first), positions(templates, pairs.second)
 
 
 def subjects_of(protocol: Protocol, templates: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -78,9 +70,9 @@ def subjects_of(protocol: Protocol, templates: np.ndarray, first: np.ndarray, se
     from scipy.sparse.csgraph import connected_components
 
     pairs = protocol.pairs
-    listed = (*protocol.galleries.values(), protocol.probes)
-    at = np.concatenate([positions(templates, part.template) for part in listed])
-    ids, subject = np.unique(np.concatenate([part.subject for part in listed]), return_inverse=True)
+    listed, nothing = protocol.searched, np.empty(0, np.int64)
+    at = np.concatenate([nothing, *(positions(templates, part.template) for part in listed)]).astype(np.int64)
+    ids, subject = np.unique(np.concatenate([nothing, *(part.subject for part in listed)]), return_inverse=True)
     known = np.full(len(templates), -1)
     known[at] = subject
     rows = np.flatnonzero(pairs.genuine)
@@ -100,6 +92,7 @@ def _refuse_label(pairs: Pairs, rows: np.ndarray, label: str, said: str) -> None
     if rows.size:
         row = int(rows[0])
         raise InputError(
-            f"{pairs.where(row)}: templates {pairs.first[row]} and {pairs.second[row]} are labelled {label}, but by "
-            f"the galleries, the probes and the other genuine pairs they are of {said} ({rows.size} such pairs)"
+            f"{pairs.where(row)}: templates {id_text(pairs.first[row])} and {id_text(pairs.second[row])} are labelled "
+            f"{label}, but by the galleries, the probes and the other genuine pairs they are of {said} "
+            f"({rows.size} such pairs)"
         )

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eval.protocols.checks import check_both_kinds
+from eval.protocols.ids import id_text
 from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, load_subjects, positions
 from eval.protocols.tables import header_of, line_of, read_table
 from facerec.pipeline.files import InputError
@@ -63,12 +64,23 @@ def load_nist(folder: Path) -> Protocol:
     """
     names = TESTS if any(folder.rglob(TESTS.match)) else RELEASE
     sides = [load_subjects(_find(folder, name)) for name in names.sides]
-    first, second = (load_subjects(_find(folder, name)) for name in names.galleries)
-    probes = load_subjects(_find(folder, names.probes))
-    parts = [*sides, first, second, probes]
+    galleries, probes = _load_searched(folder, names)
+    parts = [*sides, *galleries.values(), *([probes] if probes else [])]
     faces = load_face_files(folder, [part.path for part in parts])
     pairs = load_match(_find(folder, names.match), _merge(parts))
-    return Protocol("nist", faces, pairs, {"G1": first, "G2": second}, probes)
+    return Protocol("nist", faces, pairs, galleries, probes)
+
+
+def _load_searched(folder: Path, names: Names) -> tuple[dict[str, Subjects], Subjects | None]:
+    """The galleries, of which one will do, and the probes; none where the folder has only 1:1."""
+    there = {name: any(folder.rglob(name)) for name in (*names.galleries, names.probes)}
+    if names.sides and not any(there.values()):
+        return {}, None
+    wanted = {label: name for label, name in zip(("G1", "G2"), names.galleries, strict=True) if there[name]}
+    if not wanted:
+        _find(folder, names.galleries[0])
+    galleries = {label: load_subjects(_find(folder, name)) for label, name in wanted.items()}
+    return galleries, load_subjects(_find(folder, names.probes))
 
 
 def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:
@@ -79,15 +91,15 @@ def load_match(path: Path, subjects: dict[str, np.ndarray]) -> Pairs:
         subjects: ``template`` (rising) and ``subject`` of all templates.
     """
     names = header_of(path)
-    bare = len(names) == 2 and all(name.strip().lstrip("-").isdigit() for name in names)
-    columns = read_table(path, dict.fromkeys(MATCH_COLUMNS, "int64"), ",", header=not bare)
+    bare = len(names) == 2 and not any("TEMPLATE" in name for name in names)
+    columns = read_table(path, dict.fromkeys(MATCH_COLUMNS, "id"), ",", header=not bare)
     first, second = (columns[name].to_numpy() for name in MATCH_COLUMNS)
     sides = [positions(subjects["template"], side) for side in (first, second)]
     for side, ids in zip(sides, (first, second), strict=True):
         if side.min() < 0:
             row = int(np.argmin(side))
             line = line_of(path, row + (not bare))
-            raise InputError(f"{path} line {line}: template {ids[row]} has no faces in the protocol")
+            raise InputError(f"{path} line {line}: template {id_text(ids[row])} has no faces in the protocol")
     genuine = subjects["subject"][sides[0]] == subjects["subject"][sides[1]]
     check_both_kinds(path, genuine)
     return Pairs(path, first, second, genuine, header=0 if bare else 1)
@@ -125,8 +137,9 @@ def _find(folder: Path, name: str) -> Path:
 
 def _read_faces(path: Path) -> Any:
     header = header_of(path)
-    columns = {"TEMPLATE_ID": "int64", "FILENAME": "string"}
-    columns |= {name: "int64" for name in ("MEDIA_ID", *BOX) if name in header}
+    columns = {"TEMPLATE_ID": "id", "FILENAME": "string"}
+    columns |= {"MEDIA_ID": "id"} if "MEDIA_ID" in header else {}
+    columns |= {name: "int64" for name in BOX if name in header}
     return read_table(path, columns, ",", header=True)
 
 
@@ -144,8 +157,8 @@ def _merge(parts: list[Subjects]) -> dict[str, np.ndarray]:
             for at in (one, other)
         ]
         raise InputError(
-            f"{places[1]}: template {template[other]} is of subject {subject[other]} here and of subject "
-            f"{subject[one]} in {places[0]}"
+            f"{places[1]}: template {id_text(template[other])} is of subject {id_text(subject[other])} here and of "
+            f"subject {id_text(subject[one])} in {places[0]}"
         )
     return {"template": ids, "subject": subject[first]}
 
@@ -197,6 +210,6 @@ def _check_same(paths: list[Path], template: np.ndarray, file: np.ndarray, name:
     if wrong.size:
         row = wrong[0]
         raise InputError(
-            f"{paths[file[row]]}: template {template[row]} has other faces than in {paths[first[row]]}; a template "
-            "is the same everywhere"
+            f"{paths[file[row]]}: template {id_text(template[row])} has other faces than in {paths[first[row]]}; a "
+            "template is the same everywhere"
         )

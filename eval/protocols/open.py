@@ -23,8 +23,7 @@ def load_protocol(folder: Path) -> Protocol:
 
     Raises:
         InputError: A file that is missing, there twice, empty or malformed (naming the line), a template with two
-            subjects, a gallery or probe template that has no faces, a face twice in a template, or a subject in
-            both galleries.
+            subjects, or a face twice in a template.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --protocol wants the folder of the protocol files")

@@ -1,6 +1,6 @@
 """The layouts of lists of pairs, told apart by their lines; fields are separated by tabs, commas or blanks.
 
-10 300                       LFW: folds and pairs of either kind in each (or the latter alone), then
+10 300                       LFW: folds, and pairs of each kind in a fold (or the latter alone); then
 Ann 1 2                      one person, two pictures
 Ann 1 Bob 3                  two people; without the first line each line is taken by its number of fields
 a.jpg b.jpg 1 [fold]         a table: the label third or first, as 1 0, 1 -1, true false or yes no; a header may be
@@ -24,7 +24,10 @@ LABELS = {
     "1": True, "0": False, "-1": False, "+1": True, "1.0": True, "0.0": False, "true": True, "false": False,
     "yes": True, "no": False, "same": True, "different": False, "diff": False,
 }  # fmt: skip
-HEADINGS = ("name", "image", "img", "file", "path", "label", "same", "first", "fold", "class", "target", "id", "person")
+HEADINGS = (
+    "name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
+    "right", "fold", "class", "target", "id", "person", "unnamed", "pair",
+)  # fmt: skip
 Lines = Sequence[tuple[int, list[str]]]
 
 

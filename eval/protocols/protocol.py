@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.protocols.ids import id_text
 from eval.protocols.tables import line_of, read_table
 from facerec.pipeline.files import InputError
 
@@ -85,13 +86,28 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything in a protocol folder; ``layout`` is ``insightface`` or ``nist``."""
+    """Everything in a protocol folder; ``layout`` is ``insightface`` or ``nist``.
+
+    A protocol of 1:1 alone has no galleries and no probes.
+    """
 
     layout: str
     faces: Faces
     pairs: Pairs
     galleries: dict[str, Subjects]
-    probes: Subjects
+    probes: Subjects | None
+
+    @property
+    def searched(self) -> list[Subjects]:
+        """The galleries and the probes; none in a protocol of 1:1 alone."""
+        return [*self.galleries.values(), *([self.probes] if self.probes else [])]
+
+    @property
+    def templates(self) -> np.ndarray:
+        """All template ids that any file has, rising, int64."""
+        ids = np.unique(self.faces.template)
+        named = [self.pairs.first, self.pairs.second, *(part.template for part in self.searched)]
+        return np.unique(np.concatenate([ids, *(side[positions(ids, side) < 0] for side in named)]))
 
 
 def load_subjects(path: Path) -> Subjects:
@@ -100,15 +116,16 @@ def load_subjects(path: Path) -> Subjects:
     Raises:
         InputError: A missing, empty or malformed file, or a template with two subjects.
     """
-    table = read_table(path, {"TEMPLATE_ID": "int64", "SUBJECT_ID": "int64"}, ",", header=True)
+    table = read_table(path, {"TEMPLATE_ID": "id", "SUBJECT_ID": "id"}, ",", header=True)
     lines, subject = table["TEMPLATE_ID"].to_numpy(), table["SUBJECT_ID"].to_numpy()
     template, first, inverse = np.unique(lines, return_index=True, return_inverse=True)
     differs = np.flatnonzero(subject != subject[first][inverse])
     if differs.size:
         row = differs[0]
+        one, two = id_text(subject[row]), id_text(subject[first][inverse][row])
         raise InputError(
-            f"{path} line {line_of(path, 1 + row)}: template {lines[row]} is of subject {subject[row]} here "
-            f"and of subject {subject[first][inverse][row]} in line {line_of(path, 1 + first[inverse[row]])}"
+            f"{path} line {line_of(path, 1 + row)}: template {id_text(lines[row])} is of subject {one} here and of "
+            f"subject {two} in line {line_of(path, 1 + first[inverse[row]])}"
         )
     return Subjects(path, template, subject[first], first)
 

@@ -11,6 +11,11 @@ SEARCHES = ("mated_probes", "nonmated_probes", "rank1_hits")
 FPIRS = ("1e-1", "1e-2")
 
 
+def lacks_search(metrics: Mapping[str, Any]) -> bool:
+    """Whether this is ``metrics.json`` of a protocol of 1:1 alone, or of a closed set."""
+    return "fnmr_at_fmr" in metrics and not metrics.get("fnir_at_fpir")
+
+
 def is_report(metrics: Mapping[str, Any], counts: Mapping[str, Any]) -> bool:
     """Whether this is ``metrics.json`` of ``eval ijb`` and its counts."""
     points: Any = counts.get("verification")

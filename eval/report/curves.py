@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.metrics.fnir import cmc_curve
-from eval.protocols.evaluation import Evaluation
+from eval.metrics.fnir import Search, cmc_curve
 from eval.report.intervals import Limits
 from eval.report.plots import plot_det, plot_iet
 from facerec.pipeline.files import write_table
@@ -42,10 +41,9 @@ def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[s
     return plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
 
 
-def write_cmc(out: Path, evaluation: Evaluation) -> None:
+def write_cmc(out: Path, searches: Sequence[Search], galleries: Sequence[str]) -> None:
     """Writes cmc.csv."""
-    searches = evaluation.identification.searches
-    write_table(out / "cmc.csv", ["rank", *evaluation.galleries, "mean"], cmc_curve(searches))
+    write_table(out / "cmc.csv", ["rank", *galleries, "mean"], cmc_curve(searches))
 
 
 def _ends(limits: Limits | None, rate: float) -> Sequence[float | str]:

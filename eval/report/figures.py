@@ -22,7 +22,8 @@ FEW = 10
 def summarise(evaluation: Evaluation) -> dict[str, Any]:
     """Figures as fractions, the counts behind each, and which of them rest on few errors."""
     one_to_one = verification_figures(evaluation.scores)
-    one_to_many = identification_figures(evaluation.identification, evaluation.galleries)
+    searched = evaluation.identification
+    one_to_many = identification_figures(searched, evaluation.galleries) if searched else {"counts": {}}
     counts = {**evaluation.counts, **one_to_one.pop("counts"), **one_to_many.pop("counts")}
     return {**one_to_one, **one_to_many, "few_errors": few_errors(counts), "counts": counts}
 
@@ -49,11 +50,12 @@ def verification_entries(figures: Verification, rates: Sequence[str]) -> dict[st
 
 
 def identification_figures(figures: Identification, galleries: Sequence[str]) -> dict[str, Any]:
-    """``fnir_at_fpir`` per gallery and averaged, ranks, and counts of 1:N."""
-    points = {name: {f: figures.points[float(f)][index] for f in FPIRS} for index, name in enumerate(galleries)}
+    """``fnir_at_fpir`` per gallery and averaged (empty for a closed set), ranks, and counts of 1:N."""
+    fpirs = FPIRS if figures.points else ()
+    points = {name: {f: figures.points[float(f)][index] for f in fpirs} for index, name in enumerate(galleries)}
     searches = zip(galleries, figures.searches, strict=True)
     return {
-        "fnir_at_fpir": {f: figures.fnir[float(f)] for f in FPIRS},
+        "fnir_at_fpir": {f: figures.fnir[float(f)] for f in fpirs},
         "fnir_at_fpir_per_gallery": {name: {f: point.error for f, point in of.items()} for name, of in points.items()},
         **{f"rank{k}": figures.rank(k) for k in RANKS},
         "counts": {"identification": {name: _search_counts(search, points[name]) for name, search in searches}},
@@ -64,7 +66,7 @@ def few_errors(counts: Mapping[str, Any]) -> list[str]:
     """The figures that rest on fewer than ten errors of either kind, by the names of `Intervals`."""
     names = [f"fnmr@{f}" for f, point in counts.get("verification", {}).items() if point["few_errors"]]
     for gallery, counted in counts.get("identification", {}).items():
-        names += [f"fnir@{f}/{gallery}" for f in FPIRS if counted[f]["few_errors"]]
+        names += [f"fnir@{f}/{gallery}" for f in FPIRS if f in counted and counted[f]["few_errors"]]
         names += [f"rank{k}/{gallery}" for k in RANKS if counted["mated_probes"] - counted[f"rank{k}_hits"] < FEW]
     return names
 

@@ -40,17 +40,25 @@ class Intervals:
 
     def entries(self, metrics: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """The intervals in the same structure as the figures of ``metrics.json``, and how they were made."""
-        galleries = metrics["fnir_at_fpir_per_gallery"]
+        rates = [name for name in ("fnmr_at_fmr", "fnir_at_fpir") if name in metrics]
+        galleries = metrics.get("fnir_at_fpir_per_gallery", {})
         return {
             "confidence": CONFIDENCE,
             "samples": len(self.samples),
             "seed": seed,
             "over": "subjects",
             "figures": self.names,
-            "fnmr_at_fmr": {f: self.of(f"fnmr@{f}") for f in metrics["fnmr_at_fmr"]},
-            "fnir_at_fpir": {f: self.of(f"fnir@{f}") for f in metrics["fnir_at_fpir"]},
-            "fnir_at_fpir_per_gallery": {g: {f: self.of(f"fnir@{f}/{g}") for f in of} for g, of in galleries.items()},
-            **{name: self.of(name) for name in ("rank1", "rank5", "rank10", "eer", "auc")},
+            **{name: {f: self.of(f"{name[:4]}@{f}") for f in metrics[name]} for name in rates},
+            **(
+                {
+                    "fnir_at_fpir_per_gallery": {
+                        g: {f: self.of(f"fnir@{f}/{g}") for f in of} for g, of in galleries.items()
+                    }
+                }
+                if galleries
+                else {}
+            ),
+            **{name: self.of(name) for name in ("rank1", "rank5", "rank10", "eer", "auc") if name in self.names},
         }
 
 
@@ -69,7 +77,8 @@ def resample(
     sides = subject[evaluation.pairs[0]], subject[evaluation.pairs[1]]
     drawn = draw(int(subject.max()) + 1, samples, seed)
     pairs, whole, det = _resample_pairs(evaluation.scores, sides, curves[0], drawn)
-    searches = dict(zip(evaluation.galleries, evaluation.identification.searches, strict=True))
+    searched = evaluation.identification.searches if evaluation.identification else ()
+    searches = dict(zip(evaluation.galleries, searched, strict=True))
     probes, iet = resample_searches(searches, evaluation.subject[evaluation.probes], curves[1], drawn)
     columns = {**pairs, **probes, **whole}
     return Intervals(list(columns), np.stack(list(columns.values()), axis=1), det, iet)
@@ -93,11 +102,14 @@ def resample_searches(
     searches: Mapping[str, Search], subject: np.ndarray, curve: Sequence[float], drawn: np.ndarray
 ) -> tuple[dict[str, np.ndarray], Limits]:
     """Samples of FNIR and of the ranks by name, and the intervals of the IET curve."""
-    rates = [*map(float, FPIRS), *(rate for rate in curve if rate <= HIGHEST_CURVE_RATE)]
-    fnirs = {name: fnir_samples(of, subject, rates, drawn) for name, of in searches.items()}
-    mean = np.mean(list(fnirs.values()), axis=0)
+    if not searches:
+        return {}, {}
+    fpirs = FPIRS if all(len(of.highest) for of in searches.values()) else ()  # a closed set has ranks alone
+    rates = [*map(float, fpirs), *(rate for rate in curve if rate <= HIGHEST_CURVE_RATE)]
+    fnirs = {name: fnir_samples(of, subject, rates, drawn) for name, of in searches.items()} if rates else {}
+    mean = np.mean(list(fnirs.values()), axis=0) if fnirs else np.empty((0, drawn.shape[1]))
     named: dict[str, np.ndarray] = {}
-    for index, f in enumerate(FPIRS):
+    for index, f in enumerate(fpirs):
         named |= {f"fnir@{f}": mean[index], **{f"fnir@{f}/{name}": rows[index] for name, rows in fnirs.items()}}
     for k in RANKS:
         shares = {name: rank_samples(of, subject, k, drawn) for name, of in searches.items()}

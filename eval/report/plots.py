@@ -104,7 +104,7 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         shown = [name for name in styles(list(curves)) if curves[name]]
-        if shown:
+        if any(shown):  # a single curve without a name needs no legend
             legend = axes.legend(
                 axes.get_lines(), map(str, range(len(shown))), frameon=False, loc="lower left", handlelength=2.6
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.checks import SAME_TEST, is_meta, is_number, is_report
+from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from facerec.pipeline.files import InputError, load_array, read_json
 
@@ -95,6 +95,10 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
     metrics = read_json(report / "metrics.json")
     counts = metrics.get("counts") if isinstance(metrics, dict) else None
+    if isinstance(counts, dict) and lacks_search(metrics):
+        raise InputError(
+            f"{report / 'metrics.json'}: no FNIR, as of 1:1 alone or a closed set; runs are compared by 1:1 and 1:N"
+        )
     if not isinstance(counts, dict) or not is_report(metrics, counts):
         raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
     bare = report == folder

@@ -24,17 +24,20 @@ def script_figures(
         options: How the templates were made, `template_options`.
     """
     scores, genuine = double_cosines(templates.features, *pairs), files.pairs.genuine
+    entry = {
+        "note": "figures of widely used scripts, by their definitions; see docs/compatibility.md",
+        "insightface_ijb_11": {"tar_at_nearest_far": nearest_tar(scores[genuine], scores[~genuine])},
+        "test_mode": script_flags(options["norm"], options["detector_scores"], options["flip"]),
+    }
+    if files.probes is None:
+        return entry
     galleries = list(files.galleries.values())
     enrolled = positions(templates.ids, np.concatenate([part.template for part in galleries]))
     probes = positions(templates.ids, files.probes.template)
-    return {
-        "note": "figures of widely used scripts, by their definitions; see docs/compatibility.md",
-        "insightface_ijb_11": {"tar_at_nearest_far": nearest_tar(scores[genuine], scores[~genuine])},
-        "insightface_ijb_1n": flattened_recall(
-            templates.features[probes],
-            files.probes.subject,
-            templates.features[enrolled],
-            np.concatenate([part.subject for part in galleries]),
-        ),
-        "test_mode": script_flags(options["norm"], options["detector_scores"], options["flip"]),
-    }
+    recall = flattened_recall(
+        templates.features[probes],
+        files.probes.subject,
+        templates.features[enrolled],
+        np.concatenate([part.subject for part in galleries]),
+    )
+    return {**entry, "insightface_ijb_1n": recall}

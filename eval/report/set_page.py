@@ -12,8 +12,8 @@ from eval.all_pairs.evaluation import SetEvaluation
 from eval.all_pairs.figures import counted_det, score_histogram
 from eval.all_pairs.worst import FALSE_MATCH, WorstPair
 from eval.metrics.discard import DiscardCurve, perfect_discard
-from eval.metrics.fnir import cmc_curve, iet_curve
-from eval.report.curves import write_det, write_iet
+from eval.metrics.fnir import iet_curve
+from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.intervals import Intervals
 from eval.report.page import render
 from eval.report.plots import as_svg
@@ -57,7 +57,7 @@ def write_report(report: SetReport, out: Path) -> None:
     histogram = score_histogram(evaluation.pairs)
     det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
     iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
-    write_table(out / "cmc.csv", ["rank", *GALLERIES, "mean"], cmc_curve(searches))
+    write_cmc(out, searches, GALLERIES)
     write_table(out / "scores.csv", ["lowest", "highest", "genuine_pairs", "impostor_pairs"], histogram)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
     write_worst(out / "pairs.csv", report.worst, evaluation.units, report.keys)

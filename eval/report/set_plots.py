@@ -10,7 +10,7 @@ import numpy as np
 from eval.metrics.discard import DiscardCurve
 from eval.report.plots import GREY, INK, PALETTE, SETTINGS
 
-HIGHEST_SHARE = 0.5
+HIGHEST_SHARE, SHOWN = 0.5, 501
 
 
 def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float) -> Any:
@@ -28,7 +28,7 @@ def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, linewidth=1.5, label=name)
         axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"threshold {threshold:.3f}")
         axes.set(xlabel="cosine", ylabel="share of pairs", ylim=(0, None))
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
 
     return _drawn(draw, "scores of all pairs")
 
@@ -37,15 +37,14 @@ def plot_discard(curves: Mapping[str, DiscardCurve], perfect: DiscardCurve) -> A
     """Draws FNMR over the share of genuine pairs that is left out, of each quality, and of a perfect one."""
 
     def draw(axes: Any) -> None:
-        rising = perfect.share <= HIGHEST_SHARE
-        axes.step(perfect.share[rising], perfect.error[rising], where="post", color=GREY, linewidth=1, label="perfect")
+        shares = np.linspace(0, HIGHEST_SHARE, SHOWN)
+        axes.step(shares, perfect.along(shares), where="post", color=GREY, linewidth=1, label="perfect")
         for colour, (name, curve) in zip(PALETTE, curves.items(), strict=False):
-            part = curve.share <= HIGHEST_SHARE
-            axes.step(curve.share[part], curve.error[part], where="post", color=colour, linewidth=1.8, label=name)
+            axes.step(shares, curve.along(shares), where="post", color=colour, linewidth=1.8, label=name)
         axes.axhline(perfect.error[0], color=GREY, linewidth=1, linestyle=(0, (1, 1)), label="at random")
         axes.set(xlabel="share of genuine pairs left out", ylabel="FNMR of the rest", xlim=(0, HIGHEST_SHARE))
         axes.set_ylim(0, None)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
 
     return _drawn(draw, "error versus discard")
 
@@ -60,7 +59,7 @@ def plot_ratios(table: Sequence[tuple[float, float, float]]) -> Any:
         axes.plot(score, isotonic / np.log(10), color=PALETTE[1], label="isotonic")
         largest = float(np.abs(isotonic).max() / np.log(10)) + 1
         axes.set(xlabel="cosine", ylabel="log10 likelihood ratio", ylim=(-largest, largest))
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper left")
 
     return _drawn(draw, "scores to likelihood ratios")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +16,18 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.alignment.crop import choose_face
+from facerec.alignment.known_faces import Known, KnownFace, best_overlap, photograph_key, window
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
-from facerec.pipeline.stage import Results
 from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
 from facerec.stores.store import LIST, Store, UnreadableFace
 
+logger = logging.getLogger(__name__)
+
 BLOCK = 32
 NOTES = ".progress"
 Choice = Literal["largest", "centre", "all"]
-NO_FACE = "no face found"
+NO_FACE, NOT_LISTED = "no face found", "not in the list"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 HEADER = (
     "crop", "photograph", "found", "score", "left", "top", "right", "bottom",
@@ -40,31 +43,37 @@ class Job:
         store: The photographs.
         names: Of each photograph's crops, the path without suffix.
         out: Where they go.
-        detector: The .onnx file.
+        detector: The .onnx file; None where all landmarks are known.
         faces: Which of several faces: a `Choice`.
         threshold: Lowest score of a face.
         sizes: Sides of the squares that photographs are fitted into, None for the detector's own.
         size: Side of a crop.
         jpeg_quality: Of the crops, or None for PNG.
+        known: The faces of each photograph where they are known before, or None.
     """
 
     store: Store
     names: list[str]
     out: Path
-    detector: Path
+    detector: Path | None
     faces: Choice
     threshold: float
     sizes: list[int] | None
     size: int
     jpeg_quality: int | None
+    known: Known | None = None
 
     def crop_file(self, row: int, face: int) -> str:
         """The name of a crop, from the number of the photograph and that of the face in it."""
         number = f".{face:03d}" if self.faces == "all" else ""
-        return f"{self.names[row]}{number}.{'png' if self.jpeg_quality is None else 'jpg'}"
+        return self.with_suffix(f"{self.names[row]}{number}")
+
+    def with_suffix(self, name: str) -> str:
+        """The file of a crop, from its name."""
+        return f"{name}.{'png' if self.jpeg_quality is None else 'jpg'}"
 
 
-def align_photographs(job: Job, workers: int) -> Results:
+def align_photographs(job: Job, workers: int) -> Mapping[str, int]:
     """Aligns all photographs of a job, except those that an interrupted run noted as finished, and writes the tables.
 
     Raises:
@@ -80,7 +89,23 @@ def align_photographs(job: Job, workers: int) -> Results:
             bar.update(done)
     results = _collect(job.store, job.out, notes)
     shutil.rmtree(job.out / NOTES)
+    _say(job, results)
     return results
+
+
+def _say(job: Job, results: Mapping[str, int]) -> None:
+    """Says what was left out."""
+    if results["faces_left_out"] and job.known is None:
+        logger.warning(
+            "%s: %d of %d photographs show several faces; of each one was kept (--faces %s) and %d faces were left "
+            "out. --faces all keeps them", job.store.path, results["several_faces"], results["photographs"], job.faces,
+            results["faces_left_out"],
+        )  # fmt: skip
+    if results["no_face"] or results["unreadable"]:
+        logger.warning(
+            "%s: no face in %d, %d cannot be read; see missing.csv", job.store.path, results["no_face"],
+            results["unreadable"],
+        )  # fmt: skip
 
 
 def crop_names(store: Store) -> list[str]:
@@ -109,7 +134,8 @@ class Aligner:
         from facerec.alignment.detector import Detector
 
         cv2.setNumThreads(1)
-        self.job, self.detector = job, Detector(job.detector, job.sizes, job.threshold)
+        self.job = job
+        self.detector = Detector(job.detector, job.sizes, job.threshold) if job.detector else None
 
     def __reduce__(self) -> tuple[type[Aligner], tuple[Job]]:
         return Aligner, (self.job,)
@@ -122,9 +148,12 @@ class Aligner:
         rows = block_rows(store, block)
         for row in rows:
             try:
-                found = self._align_photograph(row)
-                if not found:
-                    missing.append([store.keys[row], NO_FACE])
+                if self.job.known is not None:
+                    found, without = self._align_known(row)
+                    missing += without
+                else:
+                    found = self._align_photograph(row)
+                    missing += [] if found else [[store.keys[row], NO_FACE]]
                 faces += found
             except UnreadableFace as error:
                 missing.append([error.key, error.reason])
@@ -139,6 +168,7 @@ class Aligner:
         image = job.store.read(row)
         height, width = image.shape[:2]
         key = job.store.keys[row]
+        assert self.detector is not None
         try:
             scores, boxes, landmarks = self.detector(image)
             several = range(len(scores))
@@ -151,9 +181,53 @@ class Aligner:
         for face, crop in zip(chosen, crops, strict=True):
             file = job.crop_file(row, face)
             _write(job.out / file, crop, job.jpeg_quality)
-            places = [round(float(x), 2) for x in (*boxes[face], *landmarks[face].ravel())]
-            lines.append([file, key, len(scores), round(float(scores[face]), 4), *places])
+            lines.append([file, key, len(scores), *_places(scores[face], boxes[face], landmarks[face])])
         return lines
+
+    def _align_known(self, row: int) -> tuple[list[list[Any]], list[list[str]]]:
+        """Writes the crops of the faces that are known in a photograph; its rows of both tables."""
+        from facerec.alignment.crop import align_face
+
+        job, key = self.job, self.job.store.keys[row]
+        assert job.known is not None
+        listed = job.known.get(photograph_key(key), [])
+        if not listed:
+            return [], [[key, NOT_LISTED]]
+        image = job.store.read(row)
+        lines, missing = [], []
+        for face in listed:
+            found = self._find(image, key, face)
+            if found is None:
+                missing.append([key, f"no face found in the box {','.join(map(str, face.box or ()))}"])
+                continue
+            file = job.with_suffix(face.name)
+            _write(job.out / file, align_face(image, found[2], job.size), job.jpeg_quality)
+            lines.append([file, key, len(listed), *_places(*found)])
+        return lines, missing
+
+    def _find(self, image: np.ndarray, key: str, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
+        """Score, box (left, top, right, bottom) and landmarks of a face that is known."""
+        if face.landmarks is not None:
+            corners = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
+            return face.score, corners, face.landmarks
+        assert face.box is not None
+        assert self.detector is not None
+        rows, columns = window(face.box, *image.shape[:2])
+        part = np.ascontiguousarray(image[rows, columns])
+        try:
+            scores, boxes, landmarks = self.detector(part) if part.size else (np.empty(0), np.empty((0, 4)), None)
+        except cv2.error:
+            raise UnreadableFace(key, f"the box {face.box} has a shape that cannot be worked on") from None
+        shift = np.array([columns.start, rows.start], np.float32)
+        best = best_overlap(boxes + np.tile(shift, 2), face.box)
+        if best is None or landmarks is None:
+            return None
+        return float(scores[best]), boxes[best] + np.tile(shift, 2), landmarks[best] + shift
+
+
+def _places(score: float, box: np.ndarray, landmarks: np.ndarray) -> list[float]:
+    """Score, box and landmarks as ``faces.csv`` has them."""
+    return [round(float(score), 4), *(round(float(x), 2) for x in (*box, *landmarks.ravel()))]
 
 
 def _write(path: Path, crop: np.ndarray, quality: int | None) -> None:
@@ -162,7 +236,7 @@ def _write(path: Path, crop: np.ndarray, quality: int | None) -> None:
     path.write_bytes(cv2.imencode(path.suffix, crop[..., ::-1], options)[1].tobytes())
 
 
-def _collect(store: Store, out: Path, notes: Sequence[Path]) -> Results:
+def _collect(store: Store, out: Path, notes: Sequence[Path]) -> Mapping[str, int]:
     """Writes the tables from the notes of all blocks, which are in the photographs' order."""
     identities = dict(zip(store.keys, store.identities, strict=True))
     write_table(out / "faces.csv", HEADER, _noted(notes, "faces"))
@@ -173,12 +247,16 @@ def _collect(store: Store, out: Path, notes: Sequence[Path]) -> Results:
         key, reason = next(_noted(notes, "missing"))
         raise InputError(f"{store.path}: no face in any of its {len(store)} photographs, e.g. {key}: {reason}")
     reasons = Counter(reason for _, reason in _noted(notes, "missing"))
+    no_face = sum(count for reason, count in reasons.items() if reason.startswith(NO_FACE))
+    several = {face[1]: face[2] for face in _noted(notes, "faces") if face[2] > 1}
     return {
         "photographs": len(store),
         "faces": faces,
-        "several_faces": len({face[1] for face in _noted(notes, "faces") if face[2] > 1}),
-        "no_face": reasons[NO_FACE],
-        "unreadable": reasons.total() - reasons[NO_FACE],
+        "several_faces": len(several),
+        "faces_left_out": sum(several.values()) - sum(face[1] in several for face in _noted(notes, "faces")),
+        "no_face": no_face,
+        "unreadable": reasons.total() - no_face - reasons[NOT_LISTED],
+        **({"not_listed": reasons[NOT_LISTED]} if reasons[NOT_LISTED] else {}),
     }
 
 

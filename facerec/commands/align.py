@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
+from facerec.alignment.known_faces import Known, photograph_key, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import Results, stage
@@ -26,7 +27,8 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
         from facerec.alignment.detector import find_detector  # slow to import
 
         bound = inspect.signature(function).bind(*args, **kwargs)
-        bound.arguments["detector"] = find_detector(bound.arguments["detector"])
+        if bound.arguments.get("detector") is not None:
+            bound.arguments["detector"] = find_detector(bound.arguments["detector"])
         return function(*bound.args, **bound.kwargs)
 
     return wrapper
@@ -36,8 +38,10 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
 @stage("facerec align", resumable=True, incidental=["workers"])
 def align(
     photographs: Path,
-    detector: Path,
     out: Path,
+    detector: Path | None = None,
+    landmarks: Path | None = None,
+    boxes: Path | None = None,
     faces: Choice = "largest",
     threshold: OpenUnitInterval = 0.5,
     detection_size: int | list[int] | None = None,
@@ -47,15 +51,21 @@ def align(
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
 
+    Faces that a list has are cut out as it says, and named as it names them; photographs that it has not are left out.
+
     ``faces.tsv`` is the store. Row i of ``faces.csv`` has crop, photograph, score, box and landmarks of its face i.
     ``missing.csv`` lists photographs without a face or that cannot be read, and why. What was done before an
     interruption is kept. The files are the same whatever the number of workers.
 
     Args:
         photographs: A folder of photographs, or any face store.
-        detector: A detector with five landmarks in ONNX (SCRFD, RetinaFace), or the name of one in
-            ``~/.insightface/models``, e.g. buffalo_l.
         out: Folder for the crops.
+        detector: A detector with five landmarks in ONNX (SCRFD, RetinaFace), or the name of one in
+            ``~/.insightface/models``, e.g. buffalo_l. Only --landmarks does without.
+        landmarks: Insightface's list for IJB-B and IJB-C, *_name_5pts_score.txt: a picture (of loose_crop), five
+            landmarks and a score a line.
+        boxes: A NIST protocol, a folder or a CSV file with columns TEMPLATE_ID, FILENAME, FACE_X, FACE_Y, FACE_WIDTH,
+            FACE_HEIGHT. The detector looks for landmarks in each box.
         faces: Of several faces in a photograph: largest; centre (area less twice the squared distance from the centre);
             or all, numbered ``.000``, ``.001`` from the highest score down.
         threshold: Lowest detection score of a face.
@@ -70,9 +80,27 @@ def align(
     _check(sizes, size, jpeg_quality)
     if photographs.resolve() in out.resolve().parents:
         raise InputError(f"{out.parent}: --out lies in --photographs {photographs}; crops would count as photographs")
+    known = _known(detector, landmarks, boxes)
     store = open_store(photographs)
-    job = Job(store, crop_names(store), out, detector, faces, threshold, sizes, size, jpeg_quality)
+    if known is not None and not any(photograph_key(key) in known for key in store.keys):
+        raise InputError(
+            f"{landmarks or boxes}: none of its {len(known)} pictures, e.g. {next(iter(known))}, is in {photographs}"
+        )
+    names = crop_names(store) if known is None else []
+    searching = detector if landmarks is None else None
+    job = Job(store, names, out, searching, faces, threshold, sizes, size, jpeg_quality, known)
     return align_photographs(job, workers)
+
+
+def _known(detector: Path | None, landmarks: Path | None, boxes: Path | None) -> Known | None:
+    """The faces of a list, if there is one."""
+    if landmarks is not None and boxes is not None:
+        raise InputError("--landmarks and --boxes; give one of them")
+    if landmarks is not None:
+        return read_landmarks(landmarks)
+    if detector is None:
+        raise InputError("no --detector; give one, e.g. buffalo_l, or the landmarks of all faces by --landmarks")
+    return read_boxes(boxes) if boxes is not None else None
 
 
 def _check(sizes: list[int] | None, size: int, quality: int | None) -> None:

@@ -23,6 +23,8 @@ def test_lines_match_by_face_by_person_or_by_row(tmp_path):
     assert read_columns(by_key, FACES, LABELS) == {"sex": ["", "f", "m", ""]}
     by_person = written(tmp_path, "identity\tsex\nann\tf\nbob\tm\n")
     assert read_columns(by_person, FACES, LABELS) == {"sex": ["f", "f", "m", "m"]}
+    deeper = EmbeddingSet(FACES.embeddings, [f"train/{key}" for key in KEYS], LABELS, Path("faces"))
+    assert read_columns(by_person, deeper, LABELS) == {"sex": ["f", "f", "m", "m"]}
     by_label = written(tmp_path, "label,sex\n0,f\n1,m\n")
     assert read_columns(by_label, BARE, LABELS) == {"sex": ["f", "f", "m", ""]}
     assert read_columns(written(tmp_path, "sex\nf\nf\nm\nm\n"), BARE, LABELS) == {"sex": ["f", "f", "m", "m"]}

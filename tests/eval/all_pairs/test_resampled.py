@@ -1,14 +1,17 @@
 """Samples of the figures against the definition on resampled sets."""
 
 import numpy as np
+import pytest
 
 from eval.all_pairs import scores as module
 from eval.all_pairs.draws import draw_galleries, search_drawn
+from eval.all_pairs.evaluation import evaluate_set
 from eval.all_pairs.resampled import impostors_drawn, resample_pairs, resample_rates
 from eval.all_pairs.scores import GRID, all_pairs
 from eval.all_pairs.units import make_units
 from eval.bootstrap.resampling import draw
 from eval.metrics import verification
+from facerec.pipeline.files import InputError
 
 PEOPLE = 12
 
@@ -74,3 +77,12 @@ def test_galleries_enrol_each_person_once():
     assert [len(search.highest) for search in searched.searches] == [31, 31]
     assert [rows.tolist() for rows in draw_galleries(units, 3).galleries] == [rows.tolist() for rows in found.galleries]
     assert draw_galleries(units, 4).galleries[0].tolist() != found.galleries[0].tolist()
+
+
+def test_a_rate_whose_matches_cannot_be_held_is_refused(monkeypatch):
+    monkeypatch.setattr("eval.all_pairs.evaluation.HELD", 100)
+    monkeypatch.setattr("eval.all_pairs.evaluation.MOST_HELD", 200)
+    units = make_units(*labelled(), None, "x")
+    with pytest.raises(InputError, match=r"--fmr 0.1 of 2,376 impostor pairs: 309 pairs to hold; at most 200, .*0.06"):
+        evaluate_set(units, 0.1, ([0.1], [0.1]), 0, 0)
+    assert evaluate_set(units, 0.05, ([0.1], [0.1]), 0, 0).point.accepted == 118

@@ -33,7 +33,7 @@ def test_errors_of_labels_are_found_and_come_first():
 
 
 def test_other_readings():
-    """Look-alikes at one end only; a person of two faces; a face that could not be read; a hard pair."""
+    """A face that fits nobody; a person of two faces; a face that could not be read; a hard pair; look-alikes."""
     embeddings = directions(0, 60, 55, 150, 200, 260, 310, 0)
     embeddings[7] = 0
     labels = np.array([0, 0, 1, 1, 2, 2, 3, 3])
@@ -42,7 +42,11 @@ def test_other_readings():
     found = {found.reading: found for found in worst_misses(pairs, units, 0.6, 9)}
     assert set(found) == {"the only pair of this person", "a face could not be read"}
     assert found["a face could not be read"].score == 0
-    assert [each.reading for each in worst_matches(pairs, units, 0.9, 9)] == ["look-alikes"]
+    assert [each.reading for each in worst_matches(pairs, units, 0.9, 9)] == [
+        "a face that fits no person: a poor picture?"  # at 55 degrees, its person's other face at 150
+    ]
+    twins = make_units(directions(0, 60, 65, 125), np.array([0, 0, 1, 1]), None, "x")
+    assert [each.reading for each in worst_matches(all_pairs(twins), twins, 0.9, 9)] == ["look-alikes"]
     fan = make_units(directions(0, 40, 80, 200, 201), np.array([0, 0, 0, 1, 1]), None, "x")
     assert [each.reading for each in worst_misses(all_pairs(fan), fan, 0.4, 9)] == [
         "hard pair: both fit the person's other faces"
@@ -57,6 +61,7 @@ def test_one_person_is_listed_once_with_another():
     matches = worst_matches(all_pairs(units), units, 0.5, 100)
     people = [tuple(units.subject[list(found.units)].tolist()) for found in matches]
     assert len(set(people)) == len(people) == 10
-    scores = [found.score for found in matches if found.reading == "look-alikes"]
-    assert scores == sorted(scores, reverse=True)
+    for reading in {found.reading for found in matches}:
+        scores = [found.score for found in matches if found.reading == reading]
+        assert scores == sorted(scores, reverse=True)
     assert len(worst_matches(all_pairs(units), units, 0.5, 3)) == 3

@@ -128,7 +128,7 @@ def test_the_page_shows_pictures(faces, tmp_path):
         run(faces, tmp_path / "other", thumbnails=pictures)
 
 
-def test_the_worst_pairs_are_listed(faces, tmp_path):
+def test_the_worst_pairs_are_listed(faces, tmp_path, caplog):
     labels = np.load(faces / "labels.npy")
     labels[0] = 5  # a face of p0 under p5
     np.save(faces / "labels.npy", labels)
@@ -137,6 +137,7 @@ def test_the_worst_pairs_are_listed(faces, tmp_path):
     assert [row["kind"] for row in rows] == ["false match"] * 3 + ["false non-match"] * 3
     assert {"p0/0.png"} < {rows[0]["first"], rows[0]["second"], rows[3]["first"], rows[3]["second"]}
     assert "belongs to" in rows[0]["reading"]
+    assert "of the worst 6 pairs look like errors of labels" in caplog.text
     page = (tmp_path / "out" / "report.html").read_text()
     assert "For FMR 0.05 use the threshold" in page
     assert page.count("<figure>") >= 6 + 4

@@ -165,3 +165,33 @@ def test_missing_files_and_keys_are_named(nist, embeddings, tmp_path):
     (nist / "test4" / "probes.csv").rename(nist / "test4" / "probe.csv")
     with pytest.raises(InputError, match="expected one probes.csv in it or below it, found none"):
         load_protocol(nist)
+
+
+def test_one_gallery_or_none_will_do(nist):
+    whole = load_protocol(nist)
+    (nist / "test4" / "gallery_G1.csv").unlink()
+    one = load_protocol(nist)
+    assert list(one.galleries) == ["G2"]
+    np.testing.assert_array_equal(one.galleries["G2"].template, whole.galleries["G2"].template)
+    (nist / "test4" / "gallery_G2.csv").unlink()
+    with pytest.raises(InputError, match=r"expected one gallery_G1.csv in it or below it, found none"):
+        load_protocol(nist)
+    (nist / "test4" / "probes.csv").unlink()
+    pairs = load_protocol(nist)
+    assert (pairs.galleries, pairs.probes, pairs.searched) == ({}, None, [])
+    np.testing.assert_array_equal(pairs.pairs.genuine, whole.pairs.genuine)
+
+
+def test_other_headers_delimiters_and_ids_are_read(nist):
+    whole = load_protocol(nist)
+    for path in nist.rglob("*.csv"):
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        head = ["\ufeff" + lines[0][0].lower(), *map(str.lower, lines[0][1:])]
+        rows = [[f"{cell}.0" if cell.isdigit() else cell for cell in line] for line in lines[1:]]
+        path.write_text("".join("\t".join(line) + "\n" for line in [head, *rows]), encoding="utf-8")
+    other = load_protocol(nist)
+    assert other.faces.names.to_pylist() == whole.faces.names.to_pylist()
+    for one, two in ((other.faces, whole.faces), (other.probes, whole.probes)):
+        np.testing.assert_array_equal(one.template, two.template)
+    np.testing.assert_array_equal(other.pairs.first, whole.pairs.first)
+    np.testing.assert_array_equal(other.faces.media, whole.faces.media)

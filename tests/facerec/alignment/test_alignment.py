@@ -131,7 +131,14 @@ def test_crops_are_insightface_s_to_the_pixel(tmp_path: Path, photographs: Path,
     source, store, table = open_store(photographs), open_store(out), rows(out / "faces.csv")
     assert store.keys == [key.replace(".jpg", ".png") for key in source.keys] == [row["crop"] for row in table]
     assert store.identities == ["person0", "person0", "person1", "person1"]
-    assert results(out) == {"photographs": 4, "faces": 4, "several_faces": 0, "no_face": 0, "unreadable": 0}
+    assert results(out) == {
+        "photographs": 4,
+        "faces": 4,
+        "several_faces": 0,
+        "faces_left_out": 0,
+        "no_face": 0,
+        "unreadable": 0,
+    }
     for number, row in enumerate(table):
         picture = cv2.imread(str(photographs / row["photograph"]))
         found, landmarks = theirs.detect(picture, max_num=1, metric="max")
@@ -146,7 +153,7 @@ def crop_of(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         return norm_crop(picture, landmarks)
 
 
-def test_which_of_several_faces(tmp_path: Path, crowd: Path, detector: Path, theirs):
+def test_which_of_several_faces(tmp_path: Path, crowd: Path, detector: Path, theirs, caplog):
     one = {
         rule: align(photographs=crowd, detector=detector, out=tmp_path / rule, faces=rule, workers=1)
         for rule in ("largest", "centre")
@@ -156,12 +163,22 @@ def test_which_of_several_faces(tmp_path: Path, crowd: Path, detector: Path, the
         (row,) = rows(one[rule] / "faces.csv")
         assert (row["crop"], row["found"]) == ("two.png", "2")
         np.testing.assert_allclose(box(row), theirs.detect(picture, max_num=1, metric=metric)[0][0, :4], atol=0.006)
-        assert results(one[rule])["several_faces"] == 1
+        assert (results(one[rule])["several_faces"], results(one[rule])["faces_left_out"]) == (1, 1)
+        assert (
+            f"1 of 1 photographs show several faces; of each one was kept (--faces {rule}) and 1 faces" in caplog.text
+        )
     everyone = align(photographs=crowd, detector=detector, out=tmp_path / "all", faces="all", workers=1)
     table = rows(everyone / "faces.csv")
     assert open_store(everyone).keys == [row["crop"] for row in table] == ["two.000.png", "two.001.png"]
     assert float(table[0]["score"]) >= float(table[1]["score"])
-    assert results(everyone) == {"photographs": 1, "faces": 2, "several_faces": 1, "no_face": 0, "unreadable": 0}
+    assert results(everyone) == {
+        "photographs": 1,
+        "faces": 2,
+        "several_faces": 1,
+        "faces_left_out": 0,
+        "no_face": 0,
+        "unreadable": 0,
+    }
     ones = {(out / "two.png").read_bytes() for out in one.values()}
     assert {(everyone / row["crop"]).read_bytes() for row in table} == ones
     assert len(ones) == 2
@@ -199,7 +216,14 @@ def test_photographs_of_every_kind(tmp_path: Path, wild: list[Path], detector: P
     assert (out / "alpha.png").read_bytes() == (out / "colour.png").read_bytes() == (out / "deep.png").read_bytes()
     large, usual = (cv2.imread(str(out / name)).astype(float) for name in ("huge.png", "colour.png"))
     assert abs(large - usual).mean() < 6
-    assert results(out) == {"photographs": 11, "faces": 5, "several_faces": 0, "no_face": 2, "unreadable": 4}
+    assert results(out) == {
+        "photographs": 11,
+        "faces": 5,
+        "several_faces": 0,
+        "faces_left_out": 0,
+        "no_face": 2,
+        "unreadable": 4,
+    }
 
 
 def test_jpeg_and_size(tmp_path: Path, photographs: Path, detector: Path):

@@ -1,0 +1,172 @@
+"""Faces that are known before alignment: landmarks of insightface's IJB lists, or boxes of a NIST protocol.
+
+    name x1 y1 ... x5 y5 score                              *_name_5pts_score.txt, a picture a line
+    TEMPLATE_ID,FILENAME,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT,...    CSV files of a protocol, a face a line
+
+A crop has the name by which the protocol knows its face: the picture's, or FILENAME#x,y,width,height where the protocol
+has several boxes in a picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facerec.pipeline.files import InputError, read_lines
+
+LANDMARK_FIELDS = 12
+BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
+MARGIN = 0.5
+LEAST_OVERLAP = 0.2
+
+
+@dataclass(frozen=True)
+class KnownFace:
+    """A face in a photograph.
+
+    Attributes:
+        name: Of its crop, without suffix.
+        landmarks: float32 [5, 2], x and y of the eyes, the nose and the corners of the mouth; or None.
+        box: x, y, width and height in pixels, in which the landmarks are to be found; or None.
+        score: Of the detector that found the landmarks, or nan.
+    """
+
+    name: str
+    landmarks: np.ndarray | None
+    box: tuple[int, int, int, int] | None
+    score: float = math.nan
+
+
+Known = Mapping[str, list[KnownFace]]
+"""The faces of each photograph, by its key without a leading ``img/``."""
+
+
+def read_landmarks(path: Path) -> Known:
+    """Reads insightface's list.
+
+    Raises:
+        InputError: Missing, empty or malformed, naming the line; a name twice.
+    """
+    names, faces = [], []
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        fields = line.split()
+        values = _floats(fields[1:])
+        if len(fields) != LANDMARK_FIELDS or values is None:
+            raise InputError(f"{path} line {number}: {line[:80]!r}; expected a name, ten coordinates and a score")
+        names.append(fields[0])
+        faces.append((np.array(values[:10], np.float32).reshape(5, 2), values[10]))
+    if not names:
+        raise InputError(f"{path}: no lines; expected a name, ten coordinates and a score a line")
+    stems = _stems(path, names)
+    return {
+        photograph_key(name): [KnownFace(stem, points, None, score)]
+        for name, stem, (points, score) in zip(names, stems, faces, strict=True)
+    }
+
+
+def read_boxes(path: Path) -> Known:
+    """Reads the boxes of a protocol: a CSV file, or all that a folder has with columns TEMPLATE_ID, FILENAME and BOX.
+
+    Raises:
+        InputError: No such file, or a malformed line.
+    """
+    files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
+    boxes: dict[str, set[tuple[int, int, int, int]]] = {}
+    for file in files:
+        for name, box in _boxes_of(file, path.is_dir()):
+            boxes.setdefault(name, set()).add(box)
+    if not boxes:
+        raise InputError(f"{path}: no CSV file with columns TEMPLATE_ID, FILENAME and {', '.join(BOX)}")
+    stems = dict(zip(boxes, _stems(path, list(boxes)), strict=True))
+    return {
+        photograph_key(name): [
+            KnownFace(stems[name] if len(found) == 1 else f"{name}#{','.join(map(str, box))}", None, box)
+            for box in sorted(found)
+        ]
+        for name, found in boxes.items()
+    }
+
+
+def photograph_key(name: str) -> str:
+    """The name by which a photograph of a list and one of a store are the same."""
+    return name.removeprefix("img/")
+
+
+def window(box: tuple[int, int, int, int], height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a photograph in which the face of a box is looked for: the box and a margin around it."""
+    left, top, across, down = box
+    rows = slice(max(0, int(top - MARGIN * down)), min(height, int(top + (1 + MARGIN) * down) + 1))
+    columns = slice(max(0, int(left - MARGIN * across)), min(width, int(left + (1 + MARGIN) * across) + 1))
+    return rows, columns
+
+
+def best_overlap(boxes: np.ndarray, box: tuple[int, int, int, int]) -> int | None:
+    """Which of some detections is the face of a box: that of the largest intersection over union.
+
+    Args:
+        boxes: float [n, 4], left, top, right, bottom.
+        box: x, y, width, height.
+
+    Returns:
+        None if no detection overlaps by `LEAST_OVERLAP`.
+    """
+    if not len(boxes):
+        return None
+    left, top, across, down = box
+    sides = np.minimum(boxes[:, 2:], [left + across, top + down]) - np.maximum(boxes[:, :2], [left, top])
+    common = np.prod(np.maximum(sides, 0), axis=1)
+    overlap = common / (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + across * down - common)
+    best = int(np.argmax(overlap))
+    return best if overlap[best] >= LEAST_OVERLAP else None
+
+
+def _stems(path: Path, names: list[str]) -> list[str]:
+    """Names without suffix; with it where two would be the same."""
+    paths = ["/".join(part for part in name.split("/") if part not in ("", ".", "..")) for name in names]
+    stems = [os.path.splitext(name)[0] for name in paths]  # noqa: PTH122 (of many)
+    counts = Counter(stems)
+    found = [stem if counts[stem] == 1 else name for stem, name in zip(stems, paths, strict=True)]
+    name, times = Counter(found).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"{path}: {name} stands there {times} times; a picture has one line")
+    return found
+
+
+def _boxes_of(file: Path, optional: bool) -> Iterable[tuple[str, tuple[int, int, int, int]]]:
+    """Name and box of each line of a CSV file; nothing from one without these columns if that is allowed."""
+    lines = read_lines(file)
+    first = lines[0] if lines else ""
+    delimiter = next((each for each in ("\t", ";") if each in first and "," not in first), ",")
+    header = [name.strip().upper() for name in first.split(delimiter)]
+    if absent := [name for name in ("TEMPLATE_ID", "FILENAME", *BOX) if name not in header]:
+        if optional:
+            return
+        raise InputError(f"{file}: no column {' and '.join(absent)}; the header is {first[:120]!r}")
+    at = [header.index(name) for name in ("FILENAME", *BOX)]
+    try:
+        for number, fields in enumerate(csv.reader(lines[1:], delimiter=delimiter), 2):
+            if not fields:
+                continue
+            box = _floats([fields[place] for place in at[1:]]) if len(fields) == len(header) else None
+            if box is None or min(box[2:]) <= 0 or any(value != int(value) for value in box):
+                raise InputError(f"{file} line {number}: {','.join(fields)[:80]!r}; expected a box of whole pixels")
+            yield fields[at[0]], (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+    except csv.Error as error:
+        raise InputError(f"{file}: not readable as CSV ({error})") from None
+
+
+def _floats(fields: list[str]) -> list[float] | None:
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, values)) else None

@@ -1,0 +1,118 @@
+"""The same pairs in every layout."""
+
+import numpy as np
+import pytest
+
+from eval.protocols.pair_list import load_pair_list, match_pairs
+from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.files import InputError
+
+PAIRS = [(f"a{i}.jpg", f"b{i}.jpg", i % 2) for i in range(24)]
+
+
+def written(tmp_path, text, name="pairs.txt"):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+LAYOUTS = {
+    "tabs": "".join(f"{a}\t{b}\t{same}\n" for a, b, same in PAIRS),
+    "blanks": "".join(f"{a} {b} {same}\n" for a, b, same in PAIRS),
+    "csv": "".join(f"{a},{b},{same}\n" for a, b, same in PAIRS),
+    "csv with a header": "image1,image2,label\n" + "".join(f"{a},{b},{same}\n" for a, b, same in PAIRS),
+    "true or false": "".join(f"{a} {b} {bool(same)}\n" for a, b, same in PAIRS),
+    "1 or -1": "".join(f"{a} {b} {2 * same - 1}\n" for a, b, same in PAIRS),
+    "label first": "".join(f"{same} {a} {b}\n" for a, b, same in PAIRS),
+    "two lines": "".join(f"{a} {same}\n{b} {same}\n" for a, b, same in PAIRS),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_same_pairs_in_every_layout(tmp_path, name):
+    listed = load_pair_list(written(tmp_path, LAYOUTS[name]))
+    assert list(zip(listed.first, listed.second, listed.same.tolist(), strict=True)) == [
+        (a, b, bool(same)) for a, b, same in PAIRS
+    ]
+    assert np.bincount(listed.fold).tolist() in ([3, 3, 3, 3, 2, 2, 2, 2, 2, 2], [4, 4, *[2] * 8])
+    assert not listed.known
+
+
+def test_calfw_has_the_folds_of_genuine_pairs(tmp_path):
+    lines = [f"G_{i}.jpg {i // 2 + 1}" for i in range(40)] + [f"I_{i}.jpg 0" for i in range(40)]
+    listed = load_pair_list(written(tmp_path, "\n".join(lines)))
+    assert listed.fold[:20].tolist() == [*range(20)]
+    assert listed.same.tolist() == [True] * 20 + [False] * 20
+    assert set(listed.fold[20:].tolist()) == set(range(10))
+
+
+def test_lfw_s_development_lists_and_lists_without_first_line(tmp_path):
+    """One number and no folds: ten are made, a tenth of either kind each."""
+    genuine = [f"Ann\t{i}\t{i + 1}" for i in range(1, 21)]
+    impostor = [f"Ann\t{i}\tBob\t{i}" for i in range(1, 21)]
+    dev = load_pair_list(written(tmp_path, "\n".join(["20", *genuine, *impostor]), "pairsDevTest.txt"))
+    bare = load_pair_list(written(tmp_path, "\n".join([*genuine, *impostor]), "bare.txt"))
+    kaggle = "name,imagenum1,imagenum2,Unnamed: 3\n" + "\n".join(
+        ",".join([*line.split("\t"), ""][:4]) for line in genuine + impostor
+    )
+    csv = load_pair_list(written(tmp_path, kaggle, "pairs.csv"))
+    for listed in (dev, bare, csv):
+        assert (listed.first[0], listed.second[0]) == ("Ann/Ann_0001", "Ann/Ann_0002")
+        assert (listed.first[20], listed.second[20]) == ("Ann/Ann_0001", "Bob/Bob_0001")
+        assert listed.fold.tolist() == np.repeat(range(10), 2).tolist() * 2
+        assert listed.same.tolist() == [True] * 20 + [False] * 20
+        assert listed.known
+
+
+@pytest.fixture
+def cfp(tmp_path):
+    protocol = tmp_path / "Protocol"
+    frontal = [f"{4 * p + i + 1} ../Data/Images/{p:03d}/frontal/{i:02d}.jpg" for p in range(3) for i in range(4)]
+    written(protocol, "\n".join(frontal), "Pair_list_F.txt")
+    written(protocol, "\n".join(line.replace("frontal", "profile") for line in frontal), "Pair_list_P.txt")
+    for fold in ("01", "02"):
+        for kind in ("FF", "FP"):
+            written(protocol, "1,2\n5,6\n", f"Split/{kind}/{fold}/same.txt")
+            written(protocol, "1,6\n9,2\n", f"Split/{kind}/{fold}/diff.txt")
+    return protocol
+
+
+def test_cfp(cfp):
+    listed = load_pair_list(cfp / "Split" / "FP")
+    assert listed.first[:3] == ["000/frontal/00.jpg", "001/frontal/00.jpg", "000/frontal/00.jpg"]
+    assert listed.second[:3] == ["000/profile/01.jpg", "001/profile/01.jpg", "001/profile/01.jpg"]
+    assert listed.same.tolist() == [True, True, False, False] * 2
+    assert listed.fold.tolist() == [0] * 4 + [1] * 4
+    assert listed.subjects[:4].tolist() == [[0, 0], [1, 1], [0, 1], [2, 0]]
+    assert load_pair_list(cfp / "Split" / "FF").second[0] == "000/frontal/01.jpg"
+    with pytest.raises(InputError, match="give its folder Split/FF or Split/FP"):
+        load_pair_list(cfp)
+    (cfp / "Split" / "FP" / "02" / "same.txt").write_text("1,2\n1,99\n")
+    with pytest.raises(InputError, match=r"02/same.txt line 2: '1,99'; expected two numbers of pictures"):
+        load_pair_list(cfp / "Split" / "FP")
+
+
+def test_faces_match_by_name_then_without_suffix_then_by_file(tmp_path):
+    listed = load_pair_list(written(tmp_path, LAYOUTS["blanks"]))
+    keys = [f"x/{name[:-4]}.png" for pair in PAIRS for name in pair[:2]]
+    embedded = EmbeddingSet(np.zeros((48, 2), np.float32), keys, None, tmp_path)
+    first, second = match_pairs(listed, embedded)
+    assert first.tolist() == [*range(0, 48, 2)]
+    assert second.tolist() == [*range(1, 48, 2)]
+    twice = EmbeddingSet(np.zeros((49, 2), np.float32), [*keys, "y/a3.png"], None, tmp_path)
+    with pytest.raises(InputError, match="key 'a3' occurs twice"):
+        match_pairs(listed, twice)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.jpg 1\nb.jpg 1\nc.jpg 0\n", "3 lines; two lines make a pair"),
+        ("a.jpg 1\nb.jpg 0\n", "line 2: 'b.jpg 0' after 'a.jpg 1'; expected a name and the same number"),
+        ("a.jpg b.jpg 1\nc.jpg d.jpg maybe\n", "line 2: 'maybe'; expected 1 .one person. or 0"),
+        ("a.jpg b.jpg c.jpg\n", "line 1: 'a.jpg b.jpg c.jpg'; expected the number of folds"),
+    ],
+)
+def test_bad_lists_are_refused(tmp_path, text, message):
+    with pytest.raises(InputError, match=f"pairs.txt.*{message}"):
+        load_pair_list(written(tmp_path, text))

@@ -1,0 +1,159 @@
+"""Crops by landmarks and boxes that are known, named so that `eval ijb` finds them."""
+
+import csv
+import json
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from insightface.utils.face_align import arcface_dst, norm_crop
+
+from eval.commands.ijb import ijb
+from eval.protocols.open import load_protocol
+from facerec.alignment.known_faces import best_overlap, read_boxes, read_landmarks, window
+from facerec.commands.align import align
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError, write_lines
+from facerec.stores.open import open_store
+
+HEADER = "SUBJECT_ID,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT,FILENAME,TEMPLATE_ID\n"
+
+
+@pytest.fixture
+def loose(tmp_path):
+    """Eleven pictures 1.jpg to 11.jpg with landmarks, as insightface's loose_crop has them."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "loose_crop").mkdir()
+    lines = []
+    for number in range(1, 12):
+        picture = cv2.resize(generator.integers(0, 256, (9, 9, 3), dtype=np.uint8), (160, 150))
+        cv2.imwrite(str(tmp_path / "loose_crop" / f"{number}.jpg"), picture)
+        points = arcface_dst + generator.normal(10, 2, (5, 2))
+        lines.append(f"{number}.jpg {' '.join(f'{x:.4f}' for x in points.ravel())} 0.9{number}")
+    write_lines(tmp_path / "tiny_name_5pts_score.txt", lines)
+    return tmp_path
+
+
+def test_crops_by_landmarks_are_those_of_insightface(loose):
+    out = align(loose / "loose_crop", loose / "crops", landmarks=loose / "tiny_name_5pts_score.txt", workers=1)
+    fields = (loose / "tiny_name_5pts_score.txt").read_text().splitlines()[3].split()
+    picture = cv2.imread(str(loose / "loose_crop" / "4.jpg"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of scikit-image, about insightface
+        expected = norm_crop(picture, np.float32(fields[1:11]).reshape(5, 2))
+    np.testing.assert_array_equal(cv2.imread(str(out / "4.png")), expected)
+    with (out / "faces.csv").open(newline="") as file:
+        rows = {row["crop"]: row for row in csv.DictReader(file)}
+    assert (float(rows["4.png"]["score"]), float(rows["4.png"]["nose_x"])) == (0.94, round(float(fields[5]), 2))
+
+
+def test_align_embed_and_ijb_go_together_with_all_defaults(loose):
+    """The keys of the crops are names of the protocol, but for the suffix."""
+    (loose / "protocol").mkdir()
+    templates = [70, 70, 70, 9, 31, 12, 5, 40, 2, 55, 33]
+    faces = "".join(f"{row}.jpg {template} {row}\n" for row, template in enumerate(templates, 1))
+    for name, text in [
+        ("face_tid_mid.txt", faces),
+        ("template_pair_label.txt", "70 40 1\n9 2 1\n12 55 1\n5 33 1\n70 2 0\n9 40 0\n12 33 0\n5 55 0\n31 55 0\n"),
+    ]:
+        (loose / "protocol" / f"tiny_{name}").write_text(text)
+    crops = align(loose / "loose_crop", loose / "crops", landmarks=loose / "tiny_name_5pts_score.txt", workers=1)
+    keys = open_store(crops).keys
+    assert sorted(keys) == sorted(f"{row}.png" for row in range(1, 12))
+    people = dict(zip(range(1, 12), [0, 0, 0, 1, 1, 2, 3, 0, 1, 2, 3], strict=True))
+    (loose / "embeddings").mkdir()
+    rows = np.eye(4, dtype=np.float32)[[people[int(key.removesuffix(".png"))] for key in keys]]
+    save_embeddings(loose / "embeddings", rows, keys)
+    ijb(loose / "protocol", loose / "embeddings", loose / "report")
+    assert json.loads((loose / "report" / "metrics.json").read_text())["fnmr_at_fmr"]["1e-1"] == 0
+
+
+def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
+    """img/c0.jpg has two boxes, frames/a1.png one in two files; a file without templates is not looked at."""
+    nist = tmp_path / "nist"
+    nist.mkdir()
+    one = "1,0,0,9,9,frames/a1.png,70\n3,0.0,0,9.0,9,img/c0.jpg,12\n4,20,0,9,9,img/c0.jpg,5\n"
+    for name, text in [
+        ("enroll_templates.csv", HEADER + one),
+        ("verif_templates.csv", HEADER.lower() + "1,0,0,9,9,frames/a1.png,71\n4,3,4,5,6,img/d.jpg,6\n"),
+        ("other.csv", "SUBJECT_ID,FILENAME,FACE_X\n1,x,3\n"),
+        ("match.csv", "ENROLL_TEMPLATE_ID,VERIF_TEMPLATE_ID\n70,71\n12,6\n5,6\n"),
+    ]:
+        (nist / name).write_text(text)
+    known = read_boxes(nist)
+    names = {photograph: [face.name for face in faces] for photograph, faces in known.items()}
+    assert names == {
+        "frames/a1.png": ["frames/a1"],
+        "c0.jpg": ["img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9"],
+        "d.jpg": ["img/d"],
+    }
+    assert [face.box for face in known["d.jpg"]] == [(3, 4, 5, 6)]
+    wanted = set(load_protocol(nist).faces.names.to_pylist())
+    assert wanted == {"frames/a1.png", "img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9", "img/d.jpg"}
+
+
+def test_each_box_gets_the_face_in_it(data, tmp_path):
+    """Two people on one photograph: the boxes of their faces, shifted and widened as a protocol's are."""
+    photographs = sorted((data / "wild").glob("*.jpg"))[:2]
+    pictures = [cv2.resize(cv2.imread(str(path)), (400, 400)) for path in photographs]
+    (tmp_path / "media" / "img").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "media" / "img" / "two.png"), np.concatenate(pictures, axis=1))
+    detector = data / "weights" / "scrfd_2.5g_bnkps.onnx"
+    every = align(tmp_path / "media", tmp_path / "all", detector, faces="all", workers=1)
+    with (every / "faces.csv").open(newline="") as file:
+        found = [[float(row[side]) for side in ("left", "top", "right", "bottom")] for row in csv.DictReader(file)]
+    assert len(found) == 2
+    boxes = [[int(a - 8), int(b - 8), int(c - a + 16), int(d - b + 16)] for a, b, c, d in found]
+    lines = [f"{row},{','.join(map(str, box))},img/two.png,{row}" for row, box in enumerate(boxes)]
+    lines.append("9,0,0,20,20,img/two.png,9")
+    write_lines(tmp_path / "boxes.csv", [HEADER.strip(), *lines])
+    out = align(tmp_path / "media", tmp_path / "known", detector, boxes=tmp_path / "boxes.csv", workers=1)
+    with (out / "faces.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["crop"] for row in rows] == [f"img/two.png#{','.join(map(str, box))}.png" for box in sorted(boxes)]
+    again = sorted([float(row[side]) for side in ("left", "top", "right", "bottom")] for row in rows)
+    np.testing.assert_allclose(again, sorted(found), atol=15)
+    assert "no face found in the box 0,0,20,20" in (out / "missing.csv").read_text()
+
+
+def test_overlaps_and_windows_by_hand():
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [90, 90, 99, 99]], float)
+    assert best_overlap(boxes, (6, 0, 10, 10)) == 1  # 90 of 110 against 40 of 160
+    assert best_overlap(boxes, (40, 40, 10, 10)) is None
+    assert best_overlap(np.empty((0, 4)), (0, 0, 9, 9)) is None
+    assert window((10, 20, 8, 4), 100, 15) == (slice(18, 27), slice(6, 15))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no lines; expected a name, ten coordinates"),
+        ("1.jpg 1 2 3\n", "line 1: '1.jpg 1 2 3'; expected a name, ten"),
+        ("1.jpg 1 2 3 4 5 6 7 8 9 x 1\n", "line 1: "),
+        ("1.jpg 1 2 3 4 5 6 7 8 9 0 1\n" * 2, "1.jpg stands there 2 times"),
+        ("99.jpg 1 2 3 4 5 6 7 8 9 0 1\n", "none of its 1 pictures, e.g. 99.jpg, is in"),
+    ],
+)
+def test_bad_lists_are_refused(loose, text, message):
+    (loose / "tiny_name_5pts_score.txt").write_text(text)
+    with pytest.raises(InputError, match=f"tiny_name_5pts_score.txt.*{message}"):
+        align(loose / "loose_crop", loose / "crops", landmarks=loose / "tiny_name_5pts_score.txt", workers=1)
+    assert not (loose / "crops").exists()
+
+
+def test_options_that_do_not_go_together(loose, tmp_path):
+    with pytest.raises(InputError, match="no --detector; give one"):
+        align(loose / "loose_crop", loose / "crops")
+    listed = loose / "tiny_name_5pts_score.txt"
+    with pytest.raises(InputError, match="--landmarks and --boxes; give one of them"):
+        align(loose / "loose_crop", loose / "crops", landmarks=listed, boxes=listed)
+    (tmp_path / "b.csv").write_text("TEMPLATE_ID,FILENAME\n1,x\n")
+    with pytest.raises(InputError, match="no column FACE_X and FACE_Y"):
+        read_boxes(tmp_path / "b.csv")
+    with pytest.raises(InputError, match="no CSV file with columns TEMPLATE_ID"):
+        read_boxes(tmp_path)
+    (tmp_path / "b.csv").write_text(HEADER + "1,0,0,0,9,x,1\n")
+    with pytest.raises(InputError, match="line 2: .*expected a box of whole pixels"):
+        read_boxes(tmp_path / "b.csv")
+    assert read_landmarks(listed)["3.jpg"][0].name == "3"
