@@ -11,8 +11,10 @@ COMMANDS = {
     "plan": "clustering.commands.plan:plan",
     "train": "clustering.commands.train:train",
     "pretrain": "clustering.commands.pretrain:pretrain",
+    "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
+    "compare": "clustering.commands.compare:compare",
     "assign": "clustering.commands.assign:assign",
     "levels": "clustering.commands.levels:levels",
     "cut": "clustering.commands.cut:cut",
@@ -24,4 +26,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m clustering", COMMANDS))
+    sys.exit(run("python -m clustering", COMMANDS, more_help="clustering.backends.describe:help_of_backend"))

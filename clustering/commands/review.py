@@ -11,7 +11,7 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.review.page import write_page
+from clustering.review.page import Context, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
@@ -52,8 +52,8 @@ def review(
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    commands = _commands(clusters, embeddings)
-    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures, commands)
+    context = Context(title, _commands(clusters, embeddings))
+    found = write_page(out, context, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
 
 

@@ -36,13 +36,19 @@ REPEATED = ("--set",)
 MISSING = "the following arguments are required: "
 
 
-def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
+def run(
+    program: str,
+    commands: Mapping[str, str],
+    arguments: Sequence[str] | None = None,
+    more_help: str = "",
+) -> int:
     """Runs one of a program's commands from the shell.
 
     Args:
         program: Its name, for messages.
         commands: Command name to ``"module:function"``; only the module of the command in question is imported.
         arguments: Defaults to the process's own.
+        more_help: ``"module:function"`` of what the help of a command has at its end, a text made of the arguments.
 
     Returns:
         The exit status: 0, or 2 after one line on stderr for unusable input.
@@ -57,6 +63,8 @@ def run(program: str, commands: Mapping[str, str], arguments: Sequence[str] | No
     arguments = [_underscored(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     wanted = [arguments[0]] if arguments and arguments[0] in commands else list(commands)
     functions: Any = {name: _import(commands[name]) for name in wanted}
+    wants_help = not {"-h", "--help"}.isdisjoint(arguments)
+    _Parser.more = _import(more_help)(arguments) if more_help and wants_help else ""
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     try:
         with _termination_as_exception():
@@ -114,10 +122,13 @@ def _complaint(program: str, text: str) -> str:
 
 
 def _load(text: str) -> Any:
-    """What an option's text stands for in YAML, which knows no bytes that are not UTF-8: they are put back behind."""
-    if not BYTES.search(text):
-        return yaml_load(text)
-    return _restored(yaml_load(BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)))
+    """What an option's text or a file of options stands for in YAML; `as_letters` is undone behind."""
+    return _restored(yaml_load(as_letters(text)))
+
+
+def as_letters(text: str) -> str:
+    """Text with letters for private use in place of bytes that are not UTF-8, which YAML does not know."""
+    return BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)
 
 
 def _restored(value: Any) -> Any:
@@ -129,7 +140,17 @@ def _restored(value: Any) -> Any:
 
 
 class _Parser(jsonargparse.ArgumentParser):
-    """An argument parser whose complaint is one line that names options as they are given."""
+    """An argument parser whose complaint is one line that names options as they are given.
+
+    Attributes:
+        more: What its help has at the end.
+    """
+
+    more = ""
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help, with options as they are given."""
+        return re.sub(r"(--[a-z]+)_(?=[ ,\]])", r"\1", super().format_help(*args, **kwargs)) + self.more
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         # jsonargparse's exceptions have no fields: the name of the option stands in the text alone.

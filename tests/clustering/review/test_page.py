@@ -430,8 +430,9 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
     commands = page.locator("#commands pre").all_text_contents()
     paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
     assert commands == [
-        f"python -m clustering pseudolabel {paths} --out pseudo", f"python -m clustering export {paths} --as csv --out people"
-    ]  # fmt: skip
+        f"python -m clustering pseudolabel {paths} --out pseudo",
+        f"python -m clustering export {paths} --as csv --out people",
+    ]
     arguments = shlex.split(commands[1].replace("decisions.json", str(tmp_path / "decisions.json")))
     assert run("clustering", COMMANDS, [*arguments[3:-1], str(tmp_path / "people")]) == 0
     assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
