@@ -207,19 +207,6 @@ def test_a_picture_in_the_middle_that_is_damaged(case, tmp_path):
 # ---------------------------------------------------------------- the page in a browser
 
 
-@pytest.fixture(scope="session")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="the review page is tested with playwright")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip(f"no browser on PATH ({', '.join(names)}); the review page is not tested")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=PATIENCE)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(browser):
     """Opens a page's folder from disk; at the end nothing must have gone wrong on it."""
