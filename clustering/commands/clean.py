@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,8 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
+COMMAND = "python -m clustering clean --embeddings EMBEDDINGS --labels LABELS --decisions decisions.json --out cleaned"
+"""What carries out the decisions that are saved on the page."""
 
 
 @stage("clustering clean")
@@ -68,19 +69,11 @@ def clean(
     write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
     if pictures is not None:
         (out / "page").mkdir()
-        context = Context(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)
+        context = Context(f"Label errors of {embeddings.name}", [COMMAND], proposed)
         write_page(out / "page", context, faces.embeddings, known, found.confidence(), [], pictures)
     results = _results(found)
     logger.info("%s", _summary(results, pictures is not None))
     return results
-
-
-def _command(embeddings: Path, labels: Path | None) -> str:
-    """What carries out the decisions that are saved on the page."""
-    inputs = ["--embeddings", str(embeddings), *([] if labels is None else ["--labels", str(labels)])]
-    return shlex.join(
-        ["python", "-m", "clustering", "clean", *inputs, "--decisions", "decisions.json", "--out", "cleaned"]
-    )
 
 
 def _read(embeddings: Path, labels: Path | None) -> tuple[EmbeddingSet, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,13 @@ from clustering.similarity.model_confidence import own_or_estimated
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
+
+INPUTS = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
+COMMANDS = (
+    f"python -m clustering pseudolabel {INPUTS} --out pseudo",
+    f"python -m clustering export {INPUTS} --as csv --out people",
+)
+"""What uses the decisions. Without paths, so that the same inputs make the same page wherever they are."""
 
 
 @stage("clustering review")
@@ -52,16 +58,9 @@ def review(
     _check(clusters, labels, faces, pictures)
     levels = _levels(clusters, hierarchy, len(labels))
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    context = Context(title, _commands(clusters, embeddings))
+    context = Context(title, COMMANDS)
     found = write_page(out, context, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
-
-
-def _commands(clusters: Path, embeddings: Path) -> list[str]:
-    """What applies decisions to these clusters."""
-    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
-    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
-    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:
