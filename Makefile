@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.yaml')
+NO_MKDOCS_2_WARNING := 1
+export NO_MKDOCS_2_WARNING
 DEMO ?= runs/demo
 BASE ?= HEAD
 ROUNDS ?= 10
 
-.PHONY: demo test test-cuda check fuzz lint bench env clean
+.PHONY: demo test test-cuda check fuzz lint docs tables bench env clean
 
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
@@ -28,6 +30,12 @@ lint: env ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: env ## the documentation as a site, runs/site/index.html; a warning is an error
+	$(BIN)/mkdocs build --quiet --strict
+
+tables: env ## the tables of README.md and the pages, from results/*.json
+	$(BIN)/python docs/tools/result_tables.py
 
 bench: env ## what was measured, measured again
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

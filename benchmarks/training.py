@@ -39,6 +39,7 @@ from facerec.backbones.costs import costs
 from facerec.backbones.prelu import PReLU
 from facerec.commands.store import store
 from facerec.devices.device import autocast, to_input
+from facerec.devices.loader import read_ahead
 from facerec.losses.heads import MarginHead
 from facerec.losses.margins import MarginLoss
 from facerec.stores.open import open_store
@@ -48,7 +49,6 @@ from facerec.training.dataset import Batches
 from facerec.training.optimizer import weight_groups
 from facerec.training.samplers import choose_sampler
 from facerec.training.step import Learner
-from facerec.training.trainer import loader_of
 from facerec.training.training_set import combine_stores
 
 SIZE, CLASSES, STEPS = 112, 1000, 20
@@ -147,7 +147,7 @@ def trainings(name: str, folder: Path, faces: int, repeats: int) -> Ways:
     optimizer = torch.optim.AdamW(weight_groups(nn.ModuleList([network, head]), 0.0), 1e-3)
     learner = Learner(network, head, optimizer, CPU, autocast(CPU, "fp32"))
     order = choose_sampler("random", known.label, known.store, BATCH[name], seed=0)
-    batches = iter(loader_of(Batches(known, order, SIZE, seed=0), range(1 + STEPS * (1 + repeats)), 1, CPU))
+    batches = read_ahead(Batches(known, order, SIZE, seed=0), range(1 + STEPS * (1 + repeats)), 1)
     kept = next(batches)[:3]
 
     def from_memory() -> None:

@@ -1,10 +1,11 @@
 """``python -m clustering``: embeddings in, pseudo-labels out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "knn": "clustering.commands.knn:knn",
@@ -26,4 +27,9 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m clustering", COMMANDS, more_help="clustering.backends.describe:help_of_backend"))
+    end_at_once("python -m clustering")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
+    about = "Embeddings in, clusters and pseudo-labels out."
+    more = "clustering.backends.describe:help_of_backend"
+    sys.exit(run("python -m clustering", COMMANDS, about=about, more_help=more))

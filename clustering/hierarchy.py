@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 from clustering.partition import consecutive
 from facerec.pipeline.files import InputError, load_array, load_labels
 
-KINDS = {"peaks": "iu", "densities": "f", "parents": "iu", "linkage": "f"}
+logger = logging.getLogger(__name__)
+
+KINDS = {"parents": "iu", "peaks": "iu", "densities": "f", "linkage": "f"}
 """The arrays of a level beside its labels, where the backend saves them, and the kinds of their values."""
 
 
@@ -41,11 +44,22 @@ class Hierarchy:
             raise InputError(f"{folder}: no levels; make a hierarchy with cluster --backend hilander, lander or finch")
         if names != [f"{number:02d}" for number in range(len(names))]:
             raise InputError(f"{folder}: levels {', '.join(names)}; expected 00 and so on without a gap")
-        rows = len(load_labels(clusters))
+        labels = load_labels(clusters)
+        rows = len(labels)
         levels: list[dict[str, np.ndarray]] = []
         for name in names:
             levels.append(_load_level(folder / name, rows, levels[-1] if levels else None))
-        return cls(levels, str(clusters))
+        found = cls(levels, str(clusters))
+        if not found.has(labels):
+            logger.warning("%s: labels.npy is none of its levels; are they of the same faces?", clusters)
+        return found
+
+    def has(self, labels: np.ndarray) -> bool:
+        """Whether a level has these clusters, whatever their numbers."""
+        if any(np.array_equal(level["labels"], labels) for level in self.levels):
+            return True
+        wanted = consecutive(labels)
+        return any(np.array_equal(consecutive(level["labels"]), wanted) for level in self.levels)
 
     def table(self) -> list[dict[str, Any]]:
         """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.
@@ -86,8 +100,11 @@ class Hierarchy:
         rows = len(self.levels[0]["labels"])
         if not 0 <= face < rows:
             raise InputError(f"face is {face}; {self.origin} has rows 0 to {rows - 1}")
-        if any("parents" not in level for level in self.levels):
-            raise InputError(f"{self.origin}: the levels have no parents.npy; trace needs those of hilander or lander")
+        for name in KINDS:
+            if any(name not in level for level in self.levels):
+                raise InputError(
+                    f"{self.origin}: the levels have no {name}.npy; trace needs those of hilander or lander"
+                )
         if self.levels[0]["labels"][face] < 0:
             raise InputError(f"{self.origin}: face {face} is in no cluster; it could not be read")
         way: list[dict[str, Any]] = []
@@ -117,8 +134,24 @@ def _climb(number: int, level: Mapping[str, np.ndarray], places: np.ndarray, nod
     return way
 
 
+def _check_nested(folder: Path, labels: np.ndarray, below: np.ndarray) -> None:
+    """Refuses a level that is not made of the clusters of the level below: it is of other faces."""
+    below = consecutive(below) if below.max() >= len(below) else below
+    inside = np.full(below.max() + 2, -1, np.int64)  # the last is of faces in no cluster
+    inside[below] = labels
+    apart = np.flatnonzero(inside[below] != labels)
+    if apart.size:
+        face = apart[0]
+        raise InputError(
+            f"{folder}: face {face} is in cluster {labels[face]}, others of its cluster {below[face]} on the level "
+            "below are not; the levels are not of one clustering; cluster again"
+        )
+
+
 def _load_level(folder: Path, rows: int, below: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
     level = {"labels": load_labels(folder, rows)}
+    if below is not None:
+        _check_nested(folder, level["labels"], below["labels"])
     level |= {
         name: load_array(folder / f"{name}.npy", kind, ndim=1)
         for name, kind in KINDS.items()

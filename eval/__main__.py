@@ -1,10 +1,11 @@
 """``python -m eval``: embeddings in, numbers out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "clusters": "eval.commands.clusters:clusters",
@@ -16,4 +17,7 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m eval", COMMANDS))
+    end_at_once("python -m eval")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
+    sys.exit(run("python -m eval", COMMANDS, about="Embeddings or clusters in, figures and reports out."))

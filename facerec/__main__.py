@@ -1,10 +1,11 @@
 """``python -m facerec``: faces in, embeddings out."""
 
+# PYTHON_ARGCOMPLETE_OK
 from __future__ import annotations
 
 import sys
 
-from facerec.pipeline.command_line import run
+from facerec.pipeline.interruption import end_at_once
 
 COMMANDS = {
     "synth": "facerec.commands.synth:synth",
@@ -23,4 +24,7 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run("python -m facerec", COMMANDS))
+    end_at_once("python -m facerec")
+    from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
+
+    sys.exit(run("python -m facerec", COMMANDS, about="Faces in, embeddings out: alignment, training, extraction."))

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from facerec.pipeline.complaint import complaint, said
 from facerec.pipeline.files import InputError
 
 NEVER_EMPTY = ("--config", "--out", "--stage", "--stop-stage")
@@ -67,11 +68,11 @@ class Door:
 
 @contextlib.contextmanager
 def refusing_input() -> Iterator[None]:
-    """Turns an `InputError` into one line on stderr and status 2."""
+    """Turns an `InputError`, or an error of the system, into one line on stderr and status 2."""
     try:
         yield
-    except InputError as error:
-        print(f"recipe: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        print(complaint("recipe", said(error)), file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -38,6 +38,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from door import Door, locked, refusing_input
+from known_settings import refuse_unknown_settings
+from outcome import outcome
 from recipe import BACKEND, Mode, Overlap, Settings, load_recipe, write_sections
 from workers import Command, Workers, command
 
@@ -226,16 +228,17 @@ def main(arguments: Sequence[str]) -> None:
     """
     with refusing_input():
         run = read_options(arguments)
+        sections = load_recipe(Path(run.config))[1]
+        workers = Workers(run.settings.jobs)
+        workers.call(refuse_unknown_settings, Path(run.config), sections, run.settings.corpus)
         with locked(run.out):
-            sections = load_recipe(Path(run.config))[1]
             write_sections(sections, run.out)
-            workers = Workers(run.settings.jobs)
             for number, (title, commands_of) in enumerate(STAGES.items(), 1):
                 if run.first <= number <= run.last:
                     print(f"== stage {number}: {title}", file=sys.stderr)
                     workers.run(commands_of(run))
     if run.last == len(STAGES):
-        print(f"Open {run.out}/report/report.html", file=sys.stderr)
+        print(outcome(run.out / "report"), file=sys.stderr)
 
 
 def read_options(arguments: Sequence[str]) -> Run:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pseudolabel
 from door import Door, locked, refusing_input
+from outcome import outcome
 from recipe import BACKEND
 from validation import write_choice, write_pairs
 from workers import Workers, command
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
             need_validation_faces(rounds)
         done = run_rounds(rounds)
         compare(rounds, done)
-    print(f"Open {rounds.out}/report/report.html", file=sys.stderr)
+    print(outcome(rounds.out / "report"), file=sys.stderr)
 
 
 def run_rounds(rounds: Rounds) -> int:

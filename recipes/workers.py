@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,6 +20,7 @@ from clustering.__main__ import COMMANDS as CLUSTERING
 from eval.__main__ import COMMANDS as EVAL
 from facerec.__main__ import COMMANDS as FACEREC
 from facerec.pipeline import command_line
+from facerec.pipeline.files import InputError
 
 Command = Sequence[str]
 PROGRAMS: Mapping[str, Mapping[str, str]] = {
@@ -92,6 +93,17 @@ class Workers:
         if any(statuses):
             raise SystemExit(next(filter(None, statuses)))
 
+    def call(self, function: Callable[..., None], *arguments: object) -> None:
+        """Calls a function in a process that has all commands imported.
+
+        Raises:
+            SystemExit: It ended with another status than 0.
+        """
+        process = FORKED.Process(target=function, args=arguments, name="the check of the settings")
+        _begin(process)
+        if status := _status(process):
+            raise SystemExit(status)
+
 
 def _start(chain: Iterator[Command], running: dict[int, tuple[BaseProcess, Iterator[Command]]]) -> None:
     """Starts the next command of a chain, if there is one."""
@@ -99,14 +111,29 @@ def _start(chain: Iterator[Command], running: dict[int, tuple[BaseProcess, Itera
     if words is not None:
         context = SPAWNED if tuple(words[:2]) == MEASURED else FORKED
         process = context.Process(target=_work, args=(words[0], words[1:]), name=" ".join(words[:2]))
-        process.start()
+        _begin(process)
         running[process.sentinel] = process, chain
+
+
+def _begin(process: BaseProcess) -> None:
+    """Starts a process.
+
+    Raises:
+        InputError: The system has no room for it.
+    """
+    try:
+        process.start()
+    except (OSError, EOFError) as error:
+        raise InputError(
+            f"{process.name}: no process can be started ({error or type(error).__name__}); memory, /dev/shm or open "
+            "files (ulimit -n) may be too few"
+        ) from None
 
 
 def _work(program: str, words: Command) -> None:
     """Runs one command in this process, which ends with its status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
-    sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words))
+    sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))
 
 
 def _status(process: BaseProcess) -> int:

@@ -1,7 +1,7 @@
 """Prints the test files of what differs from a commit: python tests/changed.py [COMMIT].
 
 Of a changed file of a package those in the folder of the same name below tests/, or in the nearest one above it; and
-the changed tests themselves.
+the changed tests themselves. Of a page, a notebook or a file of results those of the documentation.
 """
 
 import subprocess
@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ALWAYS = "tests/test_import_rule.py"
+PAGES = {"tests/docs", "tests/test_readme.py"}
 
 
 def tests_of(file: str) -> set[str]:
@@ -17,6 +18,8 @@ def tests_of(file: str) -> set[str]:
     path = Path(file)
     if path.parts[0] == "tests":
         return {file} if path.name.startswith("test_") and (ROOT / path).exists() else set()
+    if path.suffix in (".md", ".ipynb") or path.parts[0] in ("docs", "results"):
+        return PAGES
     if path.suffix != ".py":
         return set()
     folder = next((p for p in (Path("tests") / path).parents if (ROOT / p).is_dir()), Path("tests"))

@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec.pipeline.command_line import MOST_LETTERS, run
+from facerec.pipeline.command_line import run
+from facerec.pipeline.complaint import MOST_LETTERS
 
 PROGRAMS = ("facerec", "clustering", "eval")
 TARGETS = {

@@ -22,8 +22,8 @@ DUPLICATE = 1 - 1e-6
 class Aro(Clusterer):
     """Approximate rank-order clustering (Otto, Wang and Jain, TPAMI 2018).
 
-    Faces are alike if they share their nearest neighbours. Pairs of which one lists the other, at a rank-order
-    distance of `max_distance` or less, are joined, and clusters are what is so connected.
+    Faces are alike if they share their nearest neighbours. A face is joined with a listed neighbour if their rank-order
+    distance is at most `max_distance`. Clusters are the connected components.
 
     Attributes:
         max_distance: Bound of the distance of `rank_order`.
@@ -47,10 +47,14 @@ class Aro(Clusterer):
 def rank_order(graph: KnnGraph) -> np.ndarray:
     """The rank-order distance of every edge (a, b), float32 [n, k]; infinite where there is no neighbour.
 
-    ``D(a, b) = (d(a, b) + d(b, a)) / min(O_a(b), O_b(a))``, equation 3, where O_a(b) is b's place in a's list (a itself
-    is in place 0; k + 1 if it is not listed), and d(a, b), equation 4, counts the faces of a's list up to place
-    min(O_a(b), k) that are not in b's list. Duplicates are at distance 0: where they are more than a list holds, ranks
-    among them say nothing.
+    Equation 3, with two terms:
+
+        D(a, b) = (d(a, b) + d(b, a)) / min(O_a(b), O_b(a))
+
+    - O_a(b) is b's place in a's list. a itself is in place 0; a face that is not listed is in place k + 1.
+    - d(a, b), equation 4, counts the faces of a's list up to place min(O_a(b), k) that are not in b's list.
+
+    Duplicates are at distance 0. If they are more than a list holds, ranks among them say nothing.
     """
     n, k = graph.neighbors.shape
     a, column = np.nonzero(graph.valid)

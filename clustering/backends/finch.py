@@ -21,11 +21,10 @@ class Finch(Clusterer):
     """FINCH (Sarfraz et al., CVPR 2019) with a rule that picks clusters from its partitions.
 
     Every face is linked to its first neighbour, components become their mean, and so on until one cluster is left.
-    FINCH leaves open which of these nested partitions to take, and on faces none of them is good: some people have
-    one face, others hundreds. So each branch is cut on its own: a face's cluster is the coarsest of those around it
-    whose faces have a mean cosine of at least `min_similarity` with each other, or the face alone if none has. A bound
-    on the similarity within clusters carries over to a corpus with other numbers of faces per identity; a number of
-    clusters or of faces per cluster doesn't.
+    FINCH leaves open which of these nested partitions to take. On faces none of them is good, because some people have
+    one face and others hundreds. So each branch is cut on its own. A face's cluster is the coarsest one around it
+    whose mean pairwise cosine is at least `min_similarity`, or the face alone. Such a bound carries over to a corpus
+    with other numbers of faces per identity. A number of clusters does not.
 
     Attributes:
         min_similarity: The bound, a corrected cosine, see `CorpusScale`.
@@ -67,10 +66,10 @@ def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def partitions(graph: KnnGraph) -> list[np.ndarray]:
     """All partitions that first neighbours make, finest first: int64 [n] each, -1 for unreadable faces.
 
-    Every cluster has a first neighbour, however far, so merging needs an end. Clusters whose means are farther apart
-    than faces joined at first can be are not joined: faces are joined to their first neighbour, or through a shared
-    one, so the bound is twice the largest angle between a face and its first neighbour. (The authors' package ends at
-    the largest distance that occurs between faces so joined; at the topmost partitions the two may differ.)
+    Every cluster has a first neighbour, however far, so merging needs an end. Clusters are not joined if the angle
+    between their means is above twice the largest angle between a face and its first neighbour. Faces joined at first
+    are never farther apart: they are first neighbours or share one. The authors' package ends at the largest distance
+    that occurs between such faces, so the topmost partitions may differ.
     """
     labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
     angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))

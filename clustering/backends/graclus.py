@@ -24,11 +24,14 @@ TINY = 1e-30
 class Graclus(Clusterer):
     """Graclus (Dhillon, Guan and Kulis, TPAMI 2007), the variant for the normalised cut.
 
-    Coarsening: nodes are matched by the heaviest edge, ``w_ij (1 / d_i + 1 / d_j)``, all mutual best pairs at once,
-    until as many nodes are left as clusters are wanted; these are the first clusters. Refinement: on the way back to
-    the faces, every level's nodes move to the neighbouring cluster nearest in the kernel whose K-means objective is the
-    normalised cut, many at once, as long as the cut falls. The paper starts from spectral or region-growing clusters
-    of a coarsest graph of a few nodes per cluster, and moves nodes along chains, too; this does neither.
+    Coarsening: nodes are matched by the heaviest edge, ``w_ij (1 / d_i + 1 / d_j)``, all mutual best pairs at once. It
+    ends when as many nodes are left as clusters are wanted. These are the first clusters.
+
+    Refinement: on the way back to the faces, nodes move to the nearest neighbouring cluster, many at once, as long as
+    the cut falls. "Nearest" is by the kernel whose K-means objective is the normalised cut.
+
+    The paper starts from spectral or region-growing clusters of a graph with a few nodes per cluster. It also moves
+    nodes along chains. This does neither.
 
     The number of clusters is ``n / faces_per_cluster``, measured by `learn`, but no fewer than the graph has
     components.
@@ -156,9 +159,10 @@ def refine(weights: csr_matrix, labels: np.ndarray, sweeps: int) -> np.ndarray:
 def nearest_clusters(weights: csr_matrix, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of the clusters that a node has edges to, its own among them.
 
-    With the kernel ``K = s D^-1 + D^-1 W D^-1`` and node weights d_i, the squared distance of node i to the mean of
-    cluster c is, up to terms of i alone, ``links(c, c) / degree(c)^2 - 2 links(i, c) / (d_i degree(c))`` (equation 4 of
-    the paper, with table 2's weights for the normalised cut) for s = 0.
+    Equation 4 of the paper, with table 2's weights d_i for the normalised cut and the kernel ``K = D^-1 W D^-1``. The
+    squared distance of node i to the mean of cluster c is, up to terms of i alone:
+
+        links(c, c) / degree(c)^2 - 2 links(i, c) / (d_i degree(c))
 
     Returns:
         int64 [n], and float64 [n]: how much nearer it is than the own cluster, times the node's weight.

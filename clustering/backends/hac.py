@@ -28,9 +28,9 @@ DUPLICATE = 1 - 1e-6
 class HacSingle(Clusterer):
     """Single linkage: two clusters are as similar as the most similar of their faces.
 
-    The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. A pair
-    of them is missing from the kNN graph only if either end has k neighbours as similar, so only such faces are
-    compared with each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is the kNN graph's.
+    The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. The kNN graph
+    misses such a pair only if both ends have k neighbours at least as similar. So only such faces are compared with
+    each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is that of the kNN graph.
 
     Attributes:
         min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.
@@ -89,10 +89,10 @@ class HacAverage(Clusterer):
     """Average linkage (UPGMA): two clusters are as similar as their faces are on average.
 
     The mean cosine between the faces of two clusters is the product of their mean vectors, so no distance matrix is
-    needed. In each round all pairs of clusters that are each other's nearest are merged. Average linkage is
-    reducible (a merged cluster is no nearer to a third than its nearer part was), so this gives the same tree as
-    merging the best pair at a time, and a cluster whose nearest is below `min_similarity` is finished. The time
-    grows with the square of the faces; more than `AVERAGE_LIMIT` are refused.
+    needed. In each round all pairs of clusters that are each other's nearest are merged. Average linkage is reducible:
+    a merged cluster is no nearer to a third than its nearer part was. So this gives the same tree as merging the best
+    pair at a time, and a cluster whose nearest is below `min_similarity` is finished. The time grows with the square of
+    the faces; more than `AVERAGE_LIMIT` are refused.
 
     Attributes:
         min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.

@@ -27,8 +27,8 @@ CLOSEST = 1e-6
 class Hdbscan(Clusterer):
     """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
 
-    The spanning tree of the mutual reachability distances is that of the kNN graph, which has n k edges in place of
-    n^2; its components are joined at the greatest distance there is. From the tree on it is scikit-learn's.
+    The spanning tree of the mutual reachability distances is taken from the kNN graph, which has n k edges instead of
+    n^2. Components of that graph are joined at the greatest possible distance. scikit-learn does the rest.
 
     Attributes:
         min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.

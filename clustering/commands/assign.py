@@ -10,12 +10,19 @@ import numpy as np
 
 from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number, check_whole
+from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering assign")
+@stage(
+    "clustering assign",
+    found=(
+        "{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,} new ones, "
+        "{unassigned:,} are unassigned"
+    ).format_map,
+)
 def assign(
     clusters: Path,
     embeddings: Path,
@@ -31,7 +38,7 @@ def assign(
         embeddings: The embeddings that were clustered.
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
-            them; -1 = unassigned), confidence.npy, summary.json.
+            them; -1 = unassigned), confidence.npy, cosines.npy, summary.json.
         similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
             most of the old faces, each taken out and looked at as new, would be put where they are.
         min_size: Least faces that found a cluster.
@@ -46,8 +53,11 @@ def assign(
             f"{new}: embeddings of length {faces.embeddings.shape[1]}, those of {embeddings} of "
             f"{old.embeddings.shape[1]}; embed both with the same model"
         )
+    check_faces(clusters, labels, old)
+    check_recogniser(old, faces)
     found, confidence, summary = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
     np.save(out / "labels.npy", found, allow_pickle=False)
     np.save(out / "confidence.npy", confidence, allow_pickle=False)
+    save_cosines(faces.embeddings, out)
     write_json(out / "summary.json", summary)
     return summary

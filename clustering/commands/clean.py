@@ -13,7 +13,7 @@ from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
 from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
-from clustering.review.page import Context, write_page
+from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.settings import check_number
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
@@ -69,8 +69,8 @@ def clean(
     write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
     if pictures is not None:
         (out / "page").mkdir()
-        context = Context(f"Label errors of {embeddings.name}", [COMMAND], proposed)
-        write_page(out / "page", context, faces.embeddings, known, found.confidence(), [], pictures)
+        frame = Frame(f"Label errors of {embeddings.name}", [COMMAND], proposed)
+        write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
     results = _results(found)
     logger.info("%s", _summary(results, pictures is not None))
     return results

@@ -15,6 +15,7 @@ from clustering.backends.registry import load_clusterer
 from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
 from clustering.similarity.doubts import doubts
+from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -23,7 +24,13 @@ from facerec.pipeline.stage import stage
 logger = logging.getLogger(__name__)
 
 
-@stage("clustering cluster", resumable=True, distributed=True)
+@stage(
+    "clustering cluster",
+    resumable=True,
+    distributed=True,
+    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face; the largest has {largest:,}".format_map,
+    then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+)
 def cluster(
     backend: str,
     embeddings: Path,
@@ -40,7 +47,7 @@ def cluster(
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
-        out: Folder to make: labels.npy, confidence.npy, levels/, config.yaml, keys.txt.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
@@ -71,16 +78,20 @@ def cluster(
     if copies.count:
         clustering = clustering.expanded(copies)
     clustering.save(out)
+    save_cosines(faces.embeddings, out)
     clusterer.save_pretrained(out)
     if faces.keys is not None:
         write_lines(out / "keys.txt", faces.keys)
     shutil.rmtree(made, ignore_errors=True)
     for said in filter(None, (clustering.warning, doubts(graph, labels))):
         logger.warning("%s", said)
+    sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
         "copies": copies.count,
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+        "alone": int(np.count_nonzero(sizes == 1)),
+        "largest": int(sizes.max(initial=0)),
         **clustering.notes,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import numpy as np
 from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
+from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_keys, write_lines
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering cut")
+@stage(
+    "clustering cut",
+    found="{faces:,} faces in {clusters:,} clusters on level {level}".format_map,
+)
 def cut(
     clusters: Path, level: int, out: Path, embeddings: Path | None = None, knn: Path | None = None
 ) -> Mapping[str, Any]:
@@ -28,7 +33,7 @@ def cut(
     Args:
         clusters: Folder made by cluster with a hierarchical backend.
         level: Number of the level, 0 is the finest.
-        out: Folder to make: labels.npy, confidence.npy.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy.
         embeddings: What was clustered: folder with embeddings.npy, or such a file.
         knn: Its graph, a folder made by knn; without it the graph is built here.
     """
@@ -37,9 +42,12 @@ def cut(
         confidence = _carried(clusters, labels)
     else:
         faces = load_embeddings(embeddings, rows=len(labels))
+        check_faces(clusters, labels, faces)
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
+    if (clusters / FILE).is_file():
+        shutil.copyfile(clusters / FILE, out / FILE)
     if (clusters / "keys.txt").exists():
         write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}

@@ -14,7 +14,11 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering import")
+@stage(
+    "clustering import",
+    found="encoder {encoder}, {hidden} hidden units, for embeddings of {dimension} dimensions".format_map,
+    then="python -m clustering cluster --backend hilander --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def import_reference(
     weights: Path, out: Path, k: int = 9, p_tau: float = 0.8, features: Features = "reference"
 ) -> Mapping[str, Any]:

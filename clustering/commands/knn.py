@@ -9,13 +9,25 @@ from typing import Any
 
 from clustering.graph.build import MIN_RECALL, RECALL, make_graph
 from clustering.graph.knn_graph import DEFAULT_K
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering knn", resumable=True, distributed=True)
+def _found(results: Mapping[str, Any]) -> str:
+    k = results["k"]
+    return f"{k} neighbours of {results['readable']:,} faces, {results['index']}, recall {results[f'recall@{k}']:.3f}"
+
+
+@stage(
+    "clustering knn",
+    resumable=True,
+    distributed=True,
+    found=_found,
+    then="python -m clustering cluster --backend hilander --embeddings EMBEDDINGS --knn {out} --out CLUSTERS",
+)
 def knn(
     embeddings: Path,
     out: Path,
@@ -23,7 +35,7 @@ def knn(
     index: str = "auto",
     recall: float = RECALL,
     min_recall: float = MIN_RECALL,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Mapping[str, Any]:
     """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
 

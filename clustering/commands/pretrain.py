@@ -18,6 +18,7 @@ from clustering.learning.calibration import fit, sample
 from clustering.learning.simulated import recognisers
 from clustering.similarity.confidence import Confidence
 from eval.clusters import scores
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
@@ -26,8 +27,12 @@ VALIDATION_CORPORA = 9
 CONCESSION = 0.02
 
 
-@stage("clustering pretrain")
-def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: int = 0) -> dict[str, Any]:
+@stage(
+    "clustering pretrain",
+    found="p_tau {p_tau}".format_map,
+    then="python -m clustering cluster --backend hilander --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
+def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: Seed = 0) -> dict[str, Any]:
     """Trains Hi-LANDER on simulated embeddings alone.
 
     The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and

@@ -16,6 +16,7 @@ from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
+from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
@@ -48,7 +49,11 @@ class Files:
     truth: Path | None = None
 
 
-@stage("clustering pseudolabel")
+@stage(
+    "clustering pseudolabel",
+    found="{used:,} of {faces:,} faces have a pseudo-label, of {clusters:,} clusters".format_map,
+    then="python -m facerec train --faces LABELLED --unlabelled FACES --pseudo-labels {out} --out STUDENT",
+)
 @flattened
 def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: Files) -> Mapping[str, Any]:
     """Makes pseudo-labels of clusters: mends them, drops what is doubtful, numbers the rest from 0.
@@ -62,17 +67,23 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels, kept = load_labels(clusters), None
     confidence = load_confidence(clusters, len(labels))
+    faces = None if files.embeddings is None else load_embeddings(files.embeddings, rows=len(labels))
+    if faces is not None:
+        check_faces(clusters, labels, faces)
     if files.decisions is not None:
         decisions = load_decisions(files.decisions, labels)
         labels, kept = apply_decisions(labels, decisions), kept_faces(labels, decisions)
     graph = copies = None
-    if files.embeddings is not None:
-        graph = graph_of(load_embeddings(files.embeddings, rows=len(labels)), files.knn, LINKS.neighbors, out)
+    if faces is not None:
+        graph = graph_of(faces, files.knn, LINKS.neighbors, out)
         copies = Copies.of(graph)
         if copies.count and labeller.duplicates is None:
             logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     people = {path: load_embeddings(path) for path in (files.calibration, files.labelled) if path is not None}
+    if faces is not None:
+        for known in people.values():
+            check_recogniser(faces, known)
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
     y, w = labeller.fit_transform(graph, labels, confidence, calibration, labelled, kept, truth)
     if not labeller.summary_["used"]:

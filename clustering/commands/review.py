@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.review.page import Context, write_page
+from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
+from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
+logger = logging.getLogger(__name__)
 INPUTS = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
 COMMANDS = (
     f"python -m clustering pseudolabel {INPUTS} --out pseudo",
@@ -25,7 +28,14 @@ COMMANDS = (
 """What uses the decisions. Without paths, so that the same inputs make the same page wherever they are."""
 
 
-@stage("clustering review")
+@stage(
+    "clustering review",
+    found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
+    then=(
+        "open {out}/review.html, then "
+        "python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO"
+    ),
+)
 def review(
     clusters: Path,
     embeddings: Path,
@@ -56,10 +66,13 @@ def review(
     if knn is not None:
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
     _check(clusters, labels, faces, pictures)
-    levels = _levels(clusters, hierarchy, len(labels))
+    check_faces(clusters, labels, faces)
+    levels = _levels(clusters, hierarchy, labels)
+    if hierarchy is not None:
+        check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    context = Context(title, COMMANDS)
-    found = write_page(out, context, faces.embeddings, labels, confidence, levels, pictures)
+    frame = Frame(title, COMMANDS)
+    found = write_page(out, frame, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
 
 
@@ -76,11 +89,14 @@ def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Th
         )
 
 
-def _levels(clusters: Path, hierarchy: Path | None, rows: int) -> list[np.ndarray]:
+def _levels(clusters: Path, hierarchy: Path | None, labels: np.ndarray) -> list[np.ndarray]:
     """The labels of each level, finest first; none if there is no hierarchy."""
     if hierarchy is None and not (clusters / "levels").is_dir():
         return []
-    levels = [np.asarray(level["labels"]) for level in Hierarchy.load(hierarchy or clusters).levels]
-    if len(levels[0]) != rows:
-        raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {rows} in {clusters}")
+    found = Hierarchy.load(hierarchy or clusters)
+    levels = [np.asarray(level["labels"]) for level in found.levels]
+    if len(levels[0]) != len(labels):
+        raise InputError(f"{hierarchy}: a hierarchy of {len(levels[0])} faces, but {len(labels)} in {clusters}")
+    if hierarchy is not None and not found.has(labels):
+        logger.warning("%s: no level of %s; is this hierarchy of the same faces?", clusters, hierarchy)
     return levels

@@ -11,17 +11,22 @@ import numpy as np
 from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering train")
+@stage(
+    "clustering train",
+    found="trained on {faces:,} faces of {identities:,} identities".format_map,
+    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def train(
     backend: str,
     embeddings: Path,
     out: Path,
     labels: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     settings: dict[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.

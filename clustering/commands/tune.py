@@ -8,10 +8,15 @@ from typing import Any
 
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering tune")
+@stage(
+    "clustering tune",
+    found="score {score:.3f} (by default {default_score:.3f}) after {trials} trials".format_map,
+    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+)
 def tune(
     backend: str,
     embeddings: Path,
@@ -19,7 +24,7 @@ def tune(
     labels: Path | None = None,
     trials: int = 40,
     trainings: list[dict[str, Any]] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from facerec.pipeline.files import new_array, read_json, write_json
+from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
 
 BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
@@ -53,10 +53,8 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
         finished.mkdir(parents=True, exist_ok=True)
         work = prepare()
         done = len(blocks) - len(left)
-        for block in tqdm(
-            left[rank() :: world_size()], name, -(-len(left) // world_size()) + done, initial=done, unit="block",
-            disable=None if is_main() else True,
-        ):  # fmt: skip
+        own, total = left[rank() :: world_size()], -(-len(left) // world_size()) + done
+        for block in progress(own, name, "blocks", total, done, hidden=not is_main()):
             for file, found in zip(files, work(np.arange(block.start, block.stop)), strict=True):
                 _write(file, block.start, found)
             _mark(finished, block).touch()

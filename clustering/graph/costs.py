@@ -57,7 +57,7 @@ class Costs:
 
     @classmethod
     def of(cls, index: str, faces: int, dimension: int, k: int, processes: int = 1) -> Costs:
-        """Of the kNN graph; see docs/scale.md for where the figures come from.
+        """Of the kNN graph; see docs/lab/scale.md for where the figures come from.
 
         Args:
             index: ``exact`` or ``ivf``.

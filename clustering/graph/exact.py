@@ -8,9 +8,9 @@ from typing import Any
 
 import faiss
 import numpy as np
-from tqdm import tqdm
 
 from facerec.pipeline.files import blocks
+from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import local_rank, world_size
 
 QUERY_ROWS = 16_384
@@ -44,7 +44,7 @@ def search(
         return neighbors, similarities
     index = gpu_index(embeddings, among) if index is None else index
     starts = range(0, len(queries), QUERY_ROWS)
-    for start in tqdm(starts, desc="kNN", unit="block", disable=True if len(starts) < 4 else None):
+    for start in progress(starts, "kNN", "blocks", hidden=len(starts) < 4):
         rows = queries[start : start + QUERY_ROWS]
         ids, cosines = nearest(take(embeddings, rows), embeddings, among, min(k + 1, len(among)), index)
         order = _order(cosines, ids, rows)[:, :k]

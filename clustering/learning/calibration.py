@@ -60,10 +60,9 @@ class Calibration:
 
 
 def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibration:
-    """Measures how sure one can be of a clusterer's clusters, on faces of identities that it has not learned from.
+    """Measures how reliable a clusterer's clusters are, on faces of identities that it has not learned from.
 
-    The faces are taken in all their `versions`, each of which counts alike: what is fitted has to hold for corpora of
-    other shapes, too.
+    All `versions` of the faces count alike, so that the fit also holds for corpora of other shapes.
 
     Args:
         clusterer: With the hyper-parameters that it will be used with.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clustering.similarity.same_faces import say_if_unlike
 from facerec.pipeline.embeddings import load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 
@@ -82,6 +83,7 @@ def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:
     known = faces.labels if labels is None else load_labels(labels, len(faces))
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
+    say_if_unlike(labels or embeddings, known, faces)
     rows = np.flatnonzero((known >= 0) & faces.readable)
     repeated = np.count_nonzero(np.unique(known[rows], return_counts=True)[1] > 1)
     if repeated < 2:

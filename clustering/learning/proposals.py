@@ -23,7 +23,7 @@ class Choice:
         near_best: Score, as a share of the best, of the trials to choose from. The 1 % is about what the choice of the
             validation faces makes of a score.
         strictness: Place of the chosen one among those, in order of precision: 0 the loosest, 1 the strictest. Of .5,
-            .75 and 1 it lost least on three other corpora, see recipes/RESULTS.md.
+            .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
     """
 
     reach: Share = 0.1
@@ -37,8 +37,8 @@ CHOICE = Choice()
 def candidates(
     clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """The clusterer's own settings, then half over the declared ranges, a quarter around the best so far, and a quarter
-    around the strict one so far, with its choices from lists.
+    """The clusterer's own settings first. Of the others half are drawn over the declared ranges, and a quarter each
+    around the best and around the strict one so far, with that one's choices from lists.
 
     Args:
         clusterer: With its declared ranges.

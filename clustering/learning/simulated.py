@@ -30,10 +30,10 @@ def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:
 def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
     """Identities around their centres, as an imagined recogniser embeds them.
 
-    Drawn for the recogniser: the embedding's dimension, how many directions it really uses, how near all faces are
-    to one mean, how similar two faces of an identity typically are, and how much that differs between identities and
-    between faces. A share of a face's residual is that of one of its identity's few looks (an age, a beard), so that
-    identities have clusters within.
+    Drawn for the recogniser: the embedding's dimension, the number of directions that it really uses, how near all
+    faces are to one mean, and how similar two faces of an identity are. That similarity varies between identities and
+    between faces. Part of a face's residual belongs to one of its identity's few looks (an age, a beard), so identities
+    have clusters within.
 
     Args:
         shape: ``tail``, 500 identities with a heavy tail of faces; ``crowd``, 3,000 with one to eight faces;

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import hmean
-from tqdm import tqdm
 
 from clustering.backends.registry import backend as class_of
 from clustering.clusterer import Clusterer, TwoStep
@@ -20,6 +19,7 @@ from clustering.learning.proposals import candidates, strict
 from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.progress import progress
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     results: list[dict[str, Any]] = []
     estimates: dict[str, dict[int, np.ndarray]] = {each.name: {} for each in validation}
     total = trials if clusterer.search_space else 1
-    for settings in tqdm(candidates(clusterer, total, seed, results), "tuning", total, unit="trial", disable=None):
+    for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
         row: dict[str, Any] = dict(settings)
         trial = clusterer.with_settings(**settings)
         found = {

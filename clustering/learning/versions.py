@@ -1,10 +1,10 @@
 """Versions of a labelled set with other numbers of identities and of faces per identity.
 
 What is chosen or learned on one set of faces has to hold on others, so it is chosen and learned on several. Some are
-subsets of the faces. Others have more identities or more faces per identity than there are, and these are simulated:
-a face is its identity's centre plus a residual. New centres are random combinations of real centres with their mean and
-covariance, and as often alike; residuals are real ones, for new identities mirrored, lest those with residuals of the
-same real identity be alike in them, which no strangers are.
+subsets of the faces. Others have more identities or more faces per identity than there are, and these are simulated: a
+face is its identity's centre plus a residual. New centres are random combinations of real centres. They have their
+mean, their covariance, and as many lookalikes. Residuals are real ones. For new identities they are mirrored, so that
+identities with residuals of one real person are no more alike than strangers.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ def transplanted(
 ) -> np.ndarray:  # fmt: skip
     """Faces around other centres, each with the cosine to its centre that a real face has to its own.
 
-    What is left of a real face is at right angles to its own centre. It is mirrored in the principal axes of all such
-    residuals, in each of them with a chance of a half, alike for all faces of a new identity: their spread is kept, and
-    the likeness of an identity's faces, but two identities with the same residuals are no more alike than any two.
-    Without this the nearest stranger of a face made from 100 people of celeba299 is at a cosine of 0.51, among as many
-    real ones at 0.42 (with it 0.42), and a threshold chosen on such faces is too strict.
+    What is left of a real face is at right angles to its own centre. For each new identity it is mirrored, with
+    probability 1/2 each, in the principal axes of all such residuals. This keeps the spread of residuals and the
+    likeness within an identity. Two identities with residuals of one real person are then no more alike than any two.
+    Without mirrors a threshold chosen on such faces is too strict: made from 100 people of celeba299, a face has its
+    nearest stranger at a cosine of 0.51. Among as many real people it is 0.42, and with mirrors 0.42, too.
 
     Args:
         faces: float32 [n, d], real faces.
@@ -181,8 +181,8 @@ def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.n
 def expected_likeness(centres: np.ndarray, count: int) -> float:
     """What `likeness` is likely to be among so many centres, by how it grows with their number.
 
-    The largest of n Gaussian values grows as the square root of log n, and so, about, does this on real faces: one face
-    each of 400 people of LFW is at 0.35, which leads to 0.44 for all 5,749, and 0.43 is true.
+    The largest of n Gaussian values grows as the square root of log n. On real faces this does so, too, approximately.
+    One face each of 400 people of LFW gives 0.35, from which 0.44 follows for all 5,749; the true value is 0.43.
     """
     sizes = [len(centres) // part for part in (8, 4, 2) if len(centres) // part > 1] + [len(centres)]
     found = [likeness(centres, size) for size in sizes]

@@ -19,7 +19,7 @@ class LinkSettings:
     Attributes:
         neighbors: First neighbours of a face that count. As many as the graph has by default (`DEFAULT_K`), so that
             the graph of a backend serves. They are too few for identities of hundreds of faces without structure
-            inside, which `split` takes pieces off (docs/pseudolabels.md).
+            inside, which `split` takes pieces off (docs/lab/pseudo-labels.md).
         share: Least share of edges across, as a part of what chance gives. Chosen with the rules on the validation
             people of the rendered corpus and on celeba299; benchmarks/pseudolabels.py measures all rules on LFW.
     """

@@ -22,7 +22,8 @@ class ThresholdSettings:
 
     Attributes:
         merge_rate: The false match rate of `merge` as a share of that of the other rules: a wrong merge ruins two
-            clusters. Chosen on the validation people of the rendered corpus and on celeba299 (docs/pseudolabels.md).
+            clusters. Chosen on the validation people of the rendered corpus and on celeba299, see
+            docs/lab/pseudo-labels.md.
         most_lost: Share of the right faces of a calibration that `split` and `outliers` may cost. With a weak
             recogniser a small false match rate would cost most of them. Set by judgement, not measured.
         most_lost_of_clusters: The same without a calibration. It is larger because clusters with wrong faces in them

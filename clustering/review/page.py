@@ -13,12 +13,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
+from facerec.pipeline.progress import progress
 
 ASSETS = Path(__file__).parent / "assets"
 PAGE_FILES = (
@@ -40,8 +40,8 @@ QUALITY = 85
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a page is about.
+class Frame:
+    """What a page has beside clusters.
 
     Attributes:
         title: Its heading.
@@ -56,7 +56,7 @@ class Context:
 
 def write_page(
     out: Path,
-    context: Context,
+    frame: Frame,
     embeddings: np.ndarray,
     labels: np.ndarray,
     confidence: np.ndarray,
@@ -67,7 +67,7 @@ def write_page(
 
     Args:
         out: The folder.
-        context: What it is about.
+        frame: What it has beside clusters.
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
         confidence: float32 [n] in [0, 1], see `arrange`.
@@ -78,8 +78,8 @@ def write_page(
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
-    content = {"title": context.title, "clustering": labels_hash(labels), "thumbnail": pictures.size,
-               "columns": COLUMNS, "keys": KEYS, "commands": list(context.commands), "proposed": list(context.proposed),
+    content = {"title": frame.title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, out / name)
@@ -149,5 +149,5 @@ def _write_sheets(folder: Path, pictures: Thumbnails, rows: np.ndarray) -> None:
 
     sheets = list(enumerate(blocks(rows, COLUMNS * COLUMNS)))
     with ThreadPoolExecutor(2) as pool:
-        for _ in tqdm(pool.map(write, sheets), "sheets", len(sheets), unit=" sheets", disable=None):
+        for _ in progress(pool.map(write, sheets), "sheets", "sheets", len(sheets)):
             pass

@@ -15,10 +15,22 @@ import numpy as np
 
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
 from eval.metrics.fnir import Search
+from facerec.pipeline.files import InputError
 
+MOST_SAMPLES = 1_000_000
 SPARE = 1.3
 CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
 CONFIDENCE = 0.95
+
+
+def check_samples(samples: int) -> None:
+    """Refuses a number of samples that is none, or that no machine draws.
+
+    Raises:
+        InputError: Below 0 or above `MOST_SAMPLES`.
+    """
+    if not 0 <= samples <= MOST_SAMPLES:
+        raise InputError(f"--bootstrap {samples}; a number of samples up to {MOST_SAMPLES:,}, or 0 for no intervals")
 
 
 def draw(subjects: int, samples: int, seed: int) -> np.ndarray:

@@ -61,6 +61,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np
         return np.zeros((0, 5))
     order = np.argsort(confidence, kind="stable")
     values, hits = np.asarray(confidence, dtype=np.float64)[order], np.asarray(right, dtype=np.float64)[order]
+    bins = min(bins, len(values))
     starts = np.unique(np.searchsorted(values, values[np.arange(bins) * len(values) // bins]))
     faces = np.diff(np.append(starts, len(values)))
     means = [np.add.reduceat(column, starts) / faces for column in (values, hits)]

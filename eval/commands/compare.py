@@ -17,7 +17,11 @@ from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import Thumbnails
 
 
-@stage("eval compare")
+@stage(
+    "eval compare",
+    found="{summary}".format_map,
+    then="open {out}/report.html",
+)
 def compare(
     runs: list[Path],
     out: Path,

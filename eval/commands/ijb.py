@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve
 from eval.metrics.fnmr import det_curve
 from eval.protocols.evaluation import evaluate, without_empty
@@ -15,11 +16,13 @@ from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
+from eval.report.headline import headline
 from eval.report.histogram import write_scores
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.arguments import Seed
+from facerec.pipeline.files import write_json
 from facerec.pipeline.stage import stage
 
 Norm = Literal["removed", "kept"]
@@ -27,13 +30,17 @@ Missing = Literal["count", "exclude"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
 
 
-@stage("eval ijb")
+@stage(
+    "eval ijb",
+    found=headline,
+    then="python -m eval compare --runs {out} OTHER --out COMPARISON",
+)
 def ijb(
     protocol: Path,
     embeddings: Path,
     out: Path,
     bootstrap: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
     norm: Norm = "removed",
     detector_scores: Path | None = None,
     compatibility: bool = False,
@@ -60,8 +67,7 @@ def ijb(
             read, whose templates fail; or exclude the comparisons of templates without a readable face, and give the
             figures with these as well.
     """
-    if bootstrap < 0:
-        raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
+    check_samples(bootstrap)
     files = load_protocol(protocol)
     templates = pool_protocol(files, embeddings, norm, detector_scores, refuse=missing is None)
     fpirs = [float(f) for f in FPIRS]

@@ -8,21 +8,27 @@ from typing import Any
 
 import numpy as np
 
+from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
+from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import write_json
 from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
 
-@stage("eval pairs")
+@stage(
+    "eval pairs",
+    found=headline,
+)
 def pairs(
-    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: int = 0, compatibility: bool = False
+    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: Seed = 0, compatibility: bool = False
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on a list of pairs: 10-fold accuracy, FNMR@FMR, EER, AUC.
 
@@ -36,8 +42,7 @@ def pairs(
         seed: Draws them.
         compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
     """
-    if bootstrap < 0:
-        raise InputError(f"--bootstrap {bootstrap}; a number of samples, or 0 for no intervals")
+    check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings)
     first, second = match_pairs(listed, embedded)
     cosines = row_cosines(embedded.embeddings, first, second)

@@ -16,7 +16,13 @@ from facerec.pipeline.stage import stage
 HEADER = ("lowest", "highest", "faces", "confidence", "right")
 
 
-@stage("eval reliability")
+@stage(
+    "eval reliability",
+    found=(
+        "mean confidence {confidence:.3f}, share of right faces {right:.3f}; "
+        "expected calibration error {expected_calibration_error:.3f}"
+    ).format_map,
+)
 def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -> Mapping[str, Any]:
     """Compares the confidence of clustered faces with how often they have their cluster's majority identity.
 

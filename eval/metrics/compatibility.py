@@ -1,6 +1,6 @@
 """The figures of widely used scripts, by their definitions, for comparison with published tables and for nothing else.
 
-docs/compatibility.md explains every difference from our definitions with an example. Sources: insightface,
+docs/reference/published-figures.md explains every difference with an example. Sources: insightface,
 ``recognition/_evaluation_/ijb/ijb_11.py`` and ``ijb_1n.py``, and ``recognition/arcface_torch/eval/verification.py``.
 """
 

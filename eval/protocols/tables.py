@@ -88,10 +88,13 @@ def header_of(path: Path) -> list[str]:
 
 
 def line_of(path: Path, row: int) -> int:
-    """The line of a file, from 1, that holds its row (from 0; a header is row 0), blank lines not counted."""
-    with path.open("rb") as file:
+    """The line of a file, from 1, that holds its row (from 0; a header is row 0), blank lines not counted.
+
+    Lines end as pyarrow takes them, also with a carriage return alone.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
         filled = (number for number, line in enumerate(file, 1) if line.strip())
-        return next(number for index, number in enumerate(filled) if index == row)
+        return next((number for index, number in enumerate(filled) if index == row), row + 1)
 
 
 def _first_line(path: Path) -> tuple[int, str]:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from facerec.alignment.crop import choose_face
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, photograph_key, window
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
+from facerec.pipeline.progress import progress
 from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
 from facerec.stores.store import LIST, Store, UnreadableFace
@@ -83,8 +83,8 @@ def align_photographs(job: Job, workers: int) -> Mapping[str, int]:
     blocks = range(-(-len(job.store) // BLOCK))
     notes = [_note_file(job.out, block) for block in blocks]
     pending = [block for block in blocks if not notes[block].exists()]
-    with tqdm(total=len(job.store), desc="align", unit=" photographs", disable=None) as bar:
-        bar.update(len(job.store) - sum(len(block_rows(job.store, block)) for block in pending))
+    done_before = len(job.store) - sum(len(block_rows(job.store, block)) for block in pending)
+    with progress(None, "align", "photographs", len(job.store), done_before) as bar:
         for done in spread(aligner, pending, workers):
             bar.update(done)
     results = _collect(job.store, job.out, notes)

@@ -15,6 +15,7 @@ from facerec.alignment.photographs import Choice, Job, align_photographs, crop_n
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
+from facerec.stores.pixels import MOST_PIXELS
 
 P = ParamSpec("P")
 
@@ -35,7 +36,13 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
 
 
 @_by_name
-@stage("facerec align", resumable=True, incidental=["workers"])
+@stage(
+    "facerec align",
+    resumable=True,
+    incidental=["workers"],
+    found="{faces:,} faces of {photographs:,} photographs".format_map,
+    then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
+)
 def align(
     photographs: Path,
     out: Path,
@@ -48,6 +55,7 @@ def align(
     size: int = 112,
     jpeg_quality: int | None = None,
     workers: PositiveInt = 2,
+    max_pixels: PositiveInt = MOST_PIXELS,
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
 
@@ -75,13 +83,14 @@ def align(
         size: Side of a crop in pixels, a multiple of 112 or of 128 (the same face with a wider border).
         jpeg_quality: 1 to 100 for JPEG; without it PNG, whose pixels are those that were cut out.
         workers: Processes, each with one thread.
+        max_pixels: Height times width; a larger photograph is skipped before it is decoded.
     """
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
     _check(sizes, size, jpeg_quality)
     if photographs.resolve() in out.resolve().parents:
         raise InputError(f"{out.parent}: --out lies in --photographs {photographs}; crops would count as photographs")
     known = _known(detector, landmarks, boxes)
-    store = open_store(photographs)
+    store = open_store(photographs, max_pixels)
     if known is not None and not any(photograph_key(key) in known for key in store.keys):
         raise InputError(
             f"{landmarks or boxes}: none of its {len(known)} pictures, e.g. {next(iter(known))}, is in {photographs}"

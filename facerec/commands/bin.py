@@ -11,7 +11,11 @@ from facerec.stores.verification_bin import read_bin
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp"}
 
 
-@stage("facerec bin")
+@stage(
+    "facerec bin",
+    found="{images:,} faces, {pairs:,} pairs, {genuine:,} of them genuine".format_map,
+    then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
+)
 def unpack(file: Path, out: Path) -> Results:
     """Unpacks a verification set of insightface (.bin) into a face store with pairs.tsv, running none of its code.
 

@@ -20,12 +20,20 @@ from facerec.recognisers.first_look import doubts_about
 from facerec.recognisers.onnx_graph import InputSettings
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
+from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-@stage("facerec embed", resumable=True, incidental=("batch_size", "workers", "device"), distributed=True)
+@stage(
+    "facerec embed",
+    resumable=True,
+    incidental=("batch_size", "workers", "device"),
+    distributed=True,
+    found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
+    then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
+)
 def embed(
     model: Path,
     faces: Path,
@@ -40,6 +48,7 @@ def embed(
     std: PositiveFloat | None = None,
     channels: Literal["rgb", "bgr"] = "rgb",
     output: str | None = None,
+    max_pixels: PositiveInt = MOST_PIXELS,
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
 
@@ -60,9 +69,10 @@ def embed(
         std: By which they are divided then; by default 127.5, or 1 for such a network.
         channels: Order of the channels that a network in ONNX wants.
         output: Name of the output of a network in ONNX that is the embedding, where it has several.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     place = choose_device(device)
-    store = open_store(faces)
+    store = open_store(faces, max_pixels)
     settings = InputSettings(mean, std, channels, output)
     recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision, settings)
     if processes.is_main():

@@ -17,7 +17,11 @@ from facerec.recognisers.onnx import OPSET, OnnxRecogniser, write_onnx
 ONNX = "model.onnx"
 
 
-@stage("facerec export")
+@stage(
+    "facerec export",
+    found="takes {input_size} x {input_size} pixels, gives {embedding_size} dimensions".format_map,
+    then="python -m facerec embed --model {out}/model.onnx --faces FACES --out EMBEDDINGS",
+)
 def export(model: Path, out: Path) -> dict[str, Any]:
     """Exports a model as ONNX: OUT/model.onnx.
 

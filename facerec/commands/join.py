@@ -13,7 +13,11 @@ from facerec.pipeline.stage import stage
 from facerec.recognisers.committee import agreed, write_side_by_side
 
 
-@stage("facerec join")
+@stage(
+    "facerec join",
+    found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
+    then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
+)
 def concatenate(embeddings: list[Path], out: Path, dtype: Literal["float32", "float16"] = "float32") -> dict[str, int]:
     """Puts several recognisers' embeddings of the same faces side by side, as one recogniser's.
 

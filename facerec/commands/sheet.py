@@ -6,9 +6,11 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError, check_target, load_labels
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
+from facerec.stores.pixels import MOST_PIXELS
 
 
 def sheet(
@@ -18,7 +20,8 @@ def sheet(
     truth: Path | None = None,
     clusters: PositiveInt = 9,
     columns: PositiveInt = 12,
-    seed: int = 0,
+    seed: Seed = 0,
+    max_pixels: PositiveInt = MOST_PIXELS,
 ) -> None:
     """Draws some clusters, large, middling and small, a row of faces each, into a PNG file.
 
@@ -30,15 +33,16 @@ def sheet(
         clusters: How many, a third of each size.
         columns: Most faces of a cluster.
         seed: Draws clusters and faces.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the sheet is a picture; give --out a name ending in .png")
     check_target(out)
     if out.exists():
         return
-    store = open_store(faces)
+    store = open_store(faces, max_pixels)
     cluster = load_labels(labels, len(store))
     identity = None if truth is None else load_labels(truth, len(store))
     if cluster.max() < 0:
         raise InputError(f"{labels}: every face is unassigned (-1); there is no cluster to draw")
-    write_png(out, draw_clusters(store, cluster, identity, clusters, columns, seed))
+    write_png(out, draw_clusters(store, cluster, identity, clusters, min(columns, len(store)), seed))

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 
 
-@stage("facerec split")
-def split(faces: Path, out: Path, labelled: int, seed: int = 0) -> dict[str, int]:
+@stage(
+    "facerec split",
+    found="{labelled_faces:,} faces stay labelled, {unlabelled_faces:,} do not; {identities:,} identities".format_map,
+    then="python -m facerec train --faces {out}/labelled --out MODEL",
+)
+def split(faces: Path, out: Path, labelled: int, seed: Seed = 0) -> dict[str, int]:
     """Splits a labelled face store by identity into a labelled and an unlabelled one.
 
     Args:

@@ -12,7 +12,11 @@ from facerec.stores.shards import write_index, write_shards
 from facerec.stores.store import INDEX
 
 
-@stage("facerec store")
+@stage(
+    "facerec store",
+    found="{faces:,} faces in {shards} shards".format_map,
+    then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
+)
 def store(faces: Path, out: Path, shard_megabytes: PositiveInt = 256) -> dict[str, int]:
     """Packs a face store into tar shards, in the layout of WebDataset, with an index for random access.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
@@ -12,7 +14,16 @@ from facerec.rendering.composition import Composition
 from facerec.rendering.corpus import render_corpus
 
 
-@stage("facerec synth", incidental=["workers"])
+def _found(results: Mapping[str, Any]) -> str:
+    return ", ".join(f"{number:,} {part} faces" for part, number in results["faces"].items())
+
+
+@stage(
+    "facerec synth",
+    incidental=["workers"],
+    found=_found,
+    then="python -m facerec train --faces {out}/labelled --out MODEL",
+)
 @flattened
 def synth(out: Path, composition: Composition, workers: PositiveInt = 2) -> Results:
     """Renders a corpus of faces: labelled, unlabelled and test identities, no identity in two of them.

@@ -12,13 +12,21 @@ from jsonargparse.typing import PositiveInt
 from facerec.pipeline.files import InputError, write_lines
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
+from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.thumbnails import write_thumbnails
 
 Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 
 
-@stage("facerec thumbnails", incidental=("workers",))
-def thumbnails(faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2) -> Mapping[str, int]:
+@stage(
+    "facerec thumbnails",
+    incidental=("workers",),
+    found="{faces:,} faces, {unreadable:,} of them unreadable".format_map,
+    then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails {out} --out REVIEW",
+)
+def thumbnails(
+    faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2, max_pixels: PositiveInt = MOST_PIXELS
+) -> Mapping[str, int]:
     """Makes a small picture of every face, in the order of the rows, for `clustering review`.
 
     Args:
@@ -27,8 +35,9 @@ def thumbnails(faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2
             is bytes offsets[i] to offsets[i + 1]. A face that cannot be read has none.
         size: Pixels on a side, a multiple of 16.
         workers: Threads.
+        max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
-    store = open_store(faces)
+    store = open_store(faces, max_pixels)
     lengths = write_thumbnails(store, out / "images.bin", size, workers)
     if not lengths.any():
         raise InputError(f"{faces}: none of the {len(store)} faces can be read")

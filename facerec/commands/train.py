@@ -12,7 +12,14 @@ from facerec.training.options import INCIDENTAL, Network, Run, Schedule, Trainin
 from facerec.training.trainer import Trainer
 
 
-@stage("facerec train", resumable=True, distributed=True, incidental=INCIDENTAL)
+@stage(
+    "facerec train",
+    resumable=True,
+    distributed=True,
+    incidental=INCIDENTAL,
+    found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} at the end".format_map,
+    then="python -m facerec embed --model {out} --faces FACES --out EMBEDDINGS",
+)
 @flattened
 def train(
     out: Path, data: TrainingData, network: Network, schedule: Schedule, loss: LossOptions, run: Run

@@ -126,8 +126,8 @@ class ProxyHead(Head):
 class TwoHeads(Head):
     """Two heads over one backbone: the classes of one do not compete with those of the other.
 
-    The loss is that of the heads, each with the weight of its faces: Σ_h W_h ℓ_h / Σ_h W_h, where W_h is the sum of the
-    weights of the faces of head h. For a mean over faces this is the weighted mean over all of them.
+    The loss is Σ_h W_h ℓ_h / Σ_h W_h, where ℓ_h is the loss of head h and W_h the sum of the weights of its faces. If
+    ℓ_h are means over faces, this is the weighted mean over all faces.
 
     Args:
         first: Of the labelled classes, which come first.

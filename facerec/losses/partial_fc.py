@@ -1,9 +1,9 @@
 """Partial FC: class centres sharded over ranks, of which a sample takes part in each step.
 
 An et al. 2022, "Killing Two Birds with One Stone: Efficient and Robust Training of Face Recognition CNNs by Partial
-FC". Each rank holds a contiguous range of the classes. The softmax is over all of them: embeddings are gathered, each
-rank computes the logits of its range, then the largest logits and the sums of exponentials are reduced over ranks. At
-rate 1 the loss and its gradients are those of `facerec.losses.heads.MarginHead`.
+FC". Each rank holds a contiguous range of the classes. The softmax is over all classes. Embeddings are gathered
+and each rank computes the logits of its range. Then the largest logits and the sums of exponentials are reduced over
+ranks. At rate 1 the loss and its gradients are those of `facerec.losses.heads.MarginHead`.
 
 In training, under ``torchrun`` after `facerec.devices.collectives.setup`, or alone:
 

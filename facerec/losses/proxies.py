@@ -15,9 +15,13 @@ ITERATIONS = 20  # of k-means
 def proxy_nca(cosines: Tensor, labels: Tensor, scale: float = 18.0) -> Tensor:
     """Proxy-NCA of Movshovitz-Attias et al. 2017, "No Fuss Distance Metric Learning using Proxies".
 
-    As first published, the denominator has the other proxies alone: -log(exp(-d_y / T) / Σ_{j ≠ y} exp(-d_j / T)) with
-    squared distances d = 2 - 2 cos θ of unit vectors. The temperature T is that of ProxyNCA++ (Teh et al. 2020), which
-    also puts the true proxy into the denominator; with it, the loss is the softmax without margin.
+    As first published, the denominator has the other proxies alone. With squared distances d = 2 - 2 cos θ of unit
+    vectors and a temperature T the loss is
+
+        -log(exp(-d_y / T) / Σ_{j ≠ y} exp(-d_j / T))
+
+    T is that of ProxyNCA++ (Teh et al. 2020), which also puts the true proxy into the denominator. That is the softmax
+    without margin.
 
     Args:
         cosines: [n, classes], of embeddings to proxies; at least two classes.

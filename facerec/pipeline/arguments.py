@@ -6,9 +6,17 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse.typing import restricted_number_type
 
 from facerec.pipeline.files import InputError
+
+if TYPE_CHECKING:
+    Seed = int
+else:
+    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
+"""What NumPy and PyTorch both take."""
 
 
 def typed_arguments(

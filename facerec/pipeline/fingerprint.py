@@ -53,6 +53,8 @@ class InputFiles:
         for name, file in list(found.items()):
             if _refers(name or self.path.name):
                 found |= {f"{name} -> {other}": path for other, path in self._referred(file)}
+        if self.path.is_file():  # of a folder they are part already
+            found |= {f" -> {file.suffix or file.name}": file for file in _beside(self.path) if file.is_file()}
         return {name: (found[name], _status(found[name])) for name in sorted(found)}
 
     @cached_property
@@ -113,6 +115,13 @@ class InputFiles:
                         if entry.is_symlink():
                             seen.add(real)  # a loop of links is followed once
                         pending.append((f"{name}/", Path(entry.path)))
+
+
+def _beside(file: Path) -> list[Path]:
+    """The files that a store is read from together with the one that names it."""
+    if file.name == "stores.txt":
+        return [file.with_name("order.npy")]
+    return [file.with_suffix(".idx"), file.with_suffix(".lst"), file.with_name("property")] * (file.suffix == ".rec")
 
 
 def _refers(name: str) -> bool:

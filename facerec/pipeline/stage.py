@@ -29,10 +29,16 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 Results = Mapping[str, Any] | None
+InWords = Callable[[Mapping[str, Any]], str]
 
 
 def stage(
-    command: str, resumable: bool = False, incidental: Sequence[str] = (), distributed: bool = False
+    command: str,
+    resumable: bool = False,
+    incidental: Sequence[str] = (),
+    distributed: bool = False,
+    found: InWords | None = None,
+    then: str = "",
 ) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
     """Makes a function with a parameter ``out: Path`` a stage.
 
@@ -47,6 +53,8 @@ def stage(
             owns the folder. The others get the same `out` and return when the first has finished; only the first
             should write into it. The function waits for all with `facerec.pipeline.ranks.init_group` before it first
             looks into `out`.
+        found: Puts the results into words, which are logged at the end: ``"{faces:,} faces".format_map``.
+        then: The command that usually follows, with ``{out}`` for the folder; `command_line.run` shows it.
     """
 
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:
@@ -68,9 +76,10 @@ def stage(
             if distributed and not is_main():
                 _help(run, out, work)
             else:
-                _make(run, Workplace(out, work, resumable))
+                _make(run, Workplace(out, work, resumable), found)
             return out
 
+        wrapper.then = then  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
@@ -91,7 +100,9 @@ def output_folder(out: Path) -> Path:
     return resolved if out.is_symlink() or ".." in out.parts else out
 
 
-def _make(run: Callable[[Path], Results], workplace: Workplace) -> None:
+def _make(
+    run: Callable[[Path], Results], workplace: Workplace, found: Callable[[Mapping[str, Any]], str] | None
+) -> None:
     """Does the work, unless it is done already, and writes ``meta.json``."""
     out, work = workplace.out, workplace.work
     while not is_done(out, work) and not workplace.claim():
@@ -111,7 +122,8 @@ def _make(run: Callable[[Path], Results], workplace: Workplace) -> None:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_json(folder / "meta.json", {**work, **about})
-    logger.info("%s: done in %.1f s", out, time.perf_counter() - started)
+    said = f"{found(results)}; " if found and results else ""
+    logger.info("%s: %sdone in %.1f s", out, said, time.perf_counter() - started)
 
 
 def _help(run: Callable[[Path], Results], out: Path, work: Mapping[str, Any]) -> None:

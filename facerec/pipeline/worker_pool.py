@@ -8,7 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from facerec.pipeline.files import InputError
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -27,10 +30,28 @@ def spread(
 
     Yields:
         What `work` returns.
+
+    Raises:
+        InputError: Workers cannot start or have ended.
     """
     if workers == 1 or len(items) < 2:
         yield from map(work, items)
         return
+    try:
+        yield from _in_processes(work, items, workers, prepare)
+    except (BrokenProcessPool, OSError) as error:
+        if isinstance(error, OSError) and error.__cause__ is not None:  # of the work, in a worker
+            raise
+        reason = error.strerror if isinstance(error, OSError) else "one of them has ended"
+        raise InputError(
+            f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
+            "too few; give fewer, 1 works without them"
+        ) from error
+
+
+def _in_processes(
+    work: Callable[[Item], Done], items: Sequence[Item], workers: int, prepare: Callable[[], None] | None
+) -> Iterator[Done]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_Worker.begin, initargs=(work, prepare)) as pool:
         try:

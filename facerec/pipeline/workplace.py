@@ -66,8 +66,9 @@ class Workplace:
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
-        for unfinished in self.folder.glob(".tmp*"):  # of safetensors, left by a kill while it wrote
-            unfinished.unlink()
+        for pattern in (".tmp*", "*.partial"):  # left by a kill while safetensors or `write_json` wrote
+            for unfinished in self.folder.glob(pattern):
+                unfinished.unlink()
         return self.folder
 
     def _is_noted(self) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array
+from facerec.pipeline.progress import progress
 
 
 def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype) -> list[tuple[int, int]]:
@@ -27,7 +27,7 @@ def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype
     shape = (len(sets[0]), sum(one.embeddings.shape[1] for one in sets))
     joined = new_array(file, dtype, shape)
     lacking: list[tuple[int, int]] = []
-    for start in tqdm(range(0, len(joined), BLOCK_ROWS), desc="join", unit=" blocks", disable=None):
+    for start in progress(range(0, len(joined), BLOCK_ROWS), "join", "blocks"):
         rows = slice(start, start + BLOCK_ROWS)
         parts = [one.embeddings[rows] for one in sets]
         there = np.stack([readable_rows(part) for part in parts])

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from torch.utils.data import Dataset
 
 from facerec.devices.device import prepare_worker
+from facerec.devices.loader import read_ahead
 from facerec.pipeline import ranks as processes
 from facerec.pipeline.files import new_array, read_json, write_json
+from facerec.pipeline.progress import progress
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
@@ -39,17 +40,13 @@ def embed_blocks(
         workers: Processes that read faces; 0 reads in this process.
 
     Raises:
-        InputError: The recogniser gives NaN or infinite values.
+        InputError: The recogniser gives NaN or infinite values, or as of `read_ahead`.
     """
     blocks = blocks[processes.rank() :: processes.world_size()]
-    loader = DataLoader(
-        faces, batch_size=None, sampler=blocks.tolist(), num_workers=workers, worker_init_fn=prepare_worker
-    )
+    loader = read_ahead(faces, blocks.tolist(), workers)
     prepare_worker()
-    with tqdm(
-        total=min(len(blocks) * faces.batch_size, len(faces.store)), desc="embed", unit=" faces",
-        disable=None if processes.is_main() else True,
-    ) as bar:  # fmt: skip
+    total = min(len(blocks) * faces.batch_size, len(faces.store))
+    with progress(None, "embed", "faces", total, hidden=not processes.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
                 begun.put(rows.numpy(), recogniser.unnormalised(images.numpy(), flip))

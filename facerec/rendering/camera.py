@@ -105,8 +105,8 @@ def excess(radii: np.ndarray, points: tuple[np.ndarray, np.ndarray, np.ndarray])
 def cast(radii: np.ndarray, fine: Rays, coarse: Rays) -> np.ndarray:
     """Depth at which each ray first meets the surface, float32 [h, w]; NaN where it misses.
 
-    A march over coarse rays brackets the crossing (or the closest approach); within the brackets of a ray's
-    neighbourhood a short march over the fine rays and two secant steps find it.
+    A march over coarse rays brackets the crossing, or the closest approach. Within the brackets of a ray's
+    neighbourhood, a short march over the fine rays and two secant steps find it.
     """
     steps = np.linspace(NEAR, FAR, COARSE_STEPS, dtype=np.float32)[:, None, None]
     gaps = excess(radii, coarse.at(steps))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.rendering.ijb_files import ProtocolFace, plan_media
 
@@ -48,7 +49,7 @@ class Composition:
     faces_per_identity: float = 12.0
     size: int = 112
     difficulty: float = 1.0
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():

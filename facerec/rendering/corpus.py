@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from facerec.pipeline.contact_sheet import contact_sheet
+from facerec.pipeline.progress import progress
 from facerec.pipeline.stage import Results
 from facerec.pipeline.worker_pool import spread
 from facerec.rendering.composition import (
@@ -125,9 +125,9 @@ def _draw_sheet(folder: Path, file: Path, size: int) -> None:
 def take(sittings: Sequence[Sitting], workers: int) -> None:
     """Takes all photographs, with a progress bar."""
     total = sum(len(sitting.paths) for sitting in sittings)
-    with tqdm(total=total, unit="face", disable=None) as progress:
+    with progress(None, "render", "faces", total) as bar:
         for done in spread(photograph, sittings, workers, prepare=_prepare_worker):
-            progress.update(done)
+            bar.update(done)
 
 
 def _prepare_worker() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from facerec.pipeline.files import InputError, load_array, read_lines
 from facerec.stores.folder import open_folder, open_list
+from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.recordio import open_recordio
 from facerec.stores.shards import open_shards
 from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
@@ -17,13 +18,22 @@ MOST_LISTS, MOST_STORES = 4, 100_000
 """Lists of stores in each other, of which the fingerprint of an input follows as many; and stores in all of them."""
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | Path, max_pixels: int = MOST_PIXELS) -> Store:
     """Opens a face store of any kind.
+
+    Args:
+        path: The store.
+        max_pixels: Height times width; a larger picture cannot be read.
 
     Raises:
         InputError: Nothing there, no faces, repeated keys, an unreadable list or index, a tar file cut short.
     """
-    path = Path(path)
+    store = _open(Path(path))
+    store.max_pixels = max_pixels
+    return store
+
+
+def _open(path: Path) -> Store:
     if path.is_dir():
         if (path / INDEX).exists():
             return open_shards(path, path / INDEX)
@@ -88,7 +98,7 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: li
 def _open_part(path: Path, inside: tuple[Path, ...], opened: list[int]) -> Store:
     file = path if path.name == STORES else path / STORES
     if not file.is_file():
-        return open_store(path)
+        return _open(path)
     if file.resolve() in inside:
         raise InputError(f"{inside[-1]}: {path} leads back to {file}; a list of stores cannot have itself in it")
     return open_union(path, file, inside, opened)

@@ -68,7 +68,7 @@ def _size(encoded: bytes) -> tuple[int, int]:
 
 def _check_pixels(height: int, width: int, most: int) -> None:
     if height * width > most:
-        raise ValueError(f"{width}x{height} pixels, more than {most:.0e}")
+        raise ValueError(f"{width}x{height} pixels, more than {most}; see --max-pixels")
 
 
 def _decode_by_opencv(encoded: bytes) -> np.ndarray:

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
-from tqdm import tqdm
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
 from facerec.stores.recordio_list import check_property, read_names
 from facerec.stores.shards import ShardStore
 from facerec.stores.store import SUFFIXES
@@ -162,7 +162,7 @@ def _read_records(file: Path, index: Path, keys: np.ndarray, offsets: np.ndarray
         raise InputError(f"{file}: {size} bytes, but {index.name} refers to {offsets.max()}; copy both again")
     records = np.empty(len(keys), RECORD)
     records["key"] = keys
-    for start in tqdm(range(0, len(order), BLOCK_RECORDS), "records", unit=" blocks", leave=False, disable=None):
+    for start in progress(range(0, len(order), BLOCK_RECORDS), "records", "blocks"):
         rows = order[start : start + BLOCK_RECORDS]
         _parse(file, records, rows, offsets[rows], ends[start : start + BLOCK_RECORDS])
     damaged = np.flatnonzero(~records["whole"])

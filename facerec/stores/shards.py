@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.progress import progress
 from facerec.stores.store import INDEX, Store
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
@@ -71,7 +71,7 @@ def write_shards(source: Store, out: Path, limit: int) -> Iterator[tuple[str, in
     shards = 0
     tar = None
     try:
-        for row in tqdm(range(len(source)), "pack", unit=" faces", disable=None):
+        for row in progress(range(len(source)), "pack", "faces"):
             if tar is None or tar.offset >= limit:
                 if tar is not None:
                     tar.close()

@@ -8,6 +8,7 @@ insightface's ``train.rec`` with ``train.idx`` (`facerec.stores.recordio`), or `
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.files import InputError
-from facerec.stores.pixels import decode
+from facerec.stores.pixels import MOST_PIXELS, decode
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
 
 
@@ -44,7 +46,10 @@ class Store:
         path: Where it was opened.
         keys: The name of each face, unique.
         identities: The name of each face's identity, None where unknown.
+        max_pixels: Height times width; a larger picture cannot be read.
     """
+
+    max_pixels: int = MOST_PIXELS
 
     def __init__(self, path: Path, keys: Sequence[str], identities: Sequence[str | None]):
         self.path, self.keys, self.identities = path, list(keys), list(identities)
@@ -90,12 +95,15 @@ class Store:
         """A face as uint8 RGB [height, width, 3].
 
         Raises:
-            UnreadableFace: No such file, or not an image, or a damaged one.
+            OSError: Of this process, as too many open files: that says nothing about the face.
+            UnreadableFace: No such file, or not an image, a damaged one, or one of more than `max_pixels`.
         """
         key = self.keys[row]
         try:
-            return decode(self.encoded(row))
+            return decode(self.encoded(row), self.max_pixels)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in OF_THE_PROCESS:
+                raise
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise UnreadableFace(key, " ".join(reason.split())) from None
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from facerec.pipeline.progress import progress
 from facerec.stores.store import Store, UnreadableFace
 
 BLOCK = 4096
@@ -30,7 +30,7 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
     """
     lengths = np.zeros(len(store), np.int64)
     small = partial(thumbnail, store, size=size)
-    starts = tqdm(range(0, len(store), BLOCK), "thumbnails", unit=" blocks", disable=None)
+    starts = progress(range(0, len(store), BLOCK), "thumbnails", "blocks")
     with file.open("wb") as opened, ThreadPoolExecutor(workers) as pool:
         for start in starts:
             rows = range(start, min(start + BLOCK, len(store)))

@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from facerec.devices.device import to_input
 from facerec.losses.head import Outcome
@@ -35,10 +35,10 @@ class Monitor:
         first: The step that training begins with, from 0.
         total: Number of steps.
         batch_size: Faces a step.
-        bar: The progress bar.
+        bar: The progress, see `facerec.pipeline.progress`.
     """
 
-    def __init__(self, folder: Path, first: int, total: int, batch_size: int, bar: tqdm):
+    def __init__(self, folder: Path, first: int, total: int, batch_size: int, bar: Any):
         self.writer = SummaryWriter(str(folder), purge_step=first) if is_main() else None
         self.total, self.batch_size, self.bar = total, batch_size, bar
         self.last: dict[str, float] = {}

@@ -13,11 +13,15 @@ from typing import Any
 from torch import nn
 
 from facerec.backbones import build
-from facerec.pipeline.command_line import as_letters
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
+from facerec.pipeline.letters import as_letters
 from facerec.recognisers.model_folder import load_weights
+from facerec.stores.pixels import MOST_PIXELS
 from facerec.training.optimizer import SCHEDULES, schedule_factor
 
+MOST_FACES = 1 << 20
+"""In a batch."""
 INCIDENTAL = ("workers", "device", "checkpoint_steps", "validation_steps", "compile")
 """Options that do not change the model."""
 
@@ -34,9 +38,10 @@ class TrainingData:
             same_as.npy, which names the pseudo classes that are one of the labelled classes.
         pseudo_share: Share of each batch that is of `unlabelled`; by default as it comes.
         sampler: random (every face once a pass) or balanced (every class equally often).
+        max_pixels: Height times width; a larger picture is skipped.
 
     Raises:
-        InputError: One of a pair without the other, or no faces.
+        InputError: One of a pair without the other, no faces, or no pixels.
     """
 
     faces: Path | None = None
@@ -45,6 +50,7 @@ class TrainingData:
     pseudo_labels: Path | None = None
     pseudo_share: float | None = None
     sampler: str = "random"
+    max_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
         if (self.unlabelled is None) != (self.pseudo_labels is None):
@@ -53,6 +59,8 @@ class TrainingData:
             raise InputError(f"--labels {self.labels} without --faces; say which faces they belong to")
         if self.faces is None and self.unlabelled is None:
             raise InputError("no faces to train on; give --faces, or --unlabelled with --pseudo-labels, or all of them")
+        if self.max_pixels < 1:
+            raise InputError(f"--max-pixels {self.max_pixels}; at least 1")
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise InputError(f"--batch-size {self.batch_size}; batch normalisation needs at least 2 faces")
+        if self.batch_size > MOST_FACES:
+            raise InputError(f"--batch-size {self.batch_size}; at most {MOST_FACES:,}")
         if self.learning_rate <= 0:
             raise InputError(f"--learning-rate {self.learning_rate}; it must be positive")
         if not 0 <= self.warmup < 1:
@@ -179,7 +189,7 @@ class Run:
     precision: str = "auto"
     compile: bool = False
     shared_statistics: bool = True
-    seed: int = 0
+    seed: Seed = 0
     workers: int = 2
     device: str = "auto"
     checkpoint_steps: int = 200

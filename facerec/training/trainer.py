@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from facerec.devices.collectives import setup, union_over_ranks
 from facerec.devices.device import autocast, choose_device, prepare_worker
+from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
 from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
 from facerec.recognisers.model_folder import save_model
 from facerec.training.coarse_classes import read_levels
@@ -142,15 +142,15 @@ class Trainer:
             self._schedule.clip,
         )  # fmt: skip
 
-    def _batches(self, first: int) -> tqdm:
+    def _batches(self, first: int) -> Any:
         """The batches from a step on, with a progress bar in the main process."""
         batches = Batches(
             self.faces, self._order, self._network.input_size, self._run.seed, rank(), world_size(),
             self._schedule.accumulate,
         )  # fmt: skip
-        loader = loader_of(batches, range(first, self.total), self._run.workers, self.device)
-        hidden = None if is_main() else True
-        return tqdm(loader, "train", self.total, initial=first, unit="step", disable=hidden)
+        steps = range(first, self.total)
+        loader = read_ahead(batches, steps, self._run.workers, pinned=self.device.type == "cuda")
+        return progress(loader, "train", "steps", self.total, first, hidden=not is_main())
 
     def _prepare_step(self, step: int) -> float:
         """Sets the learning rate, which it returns, and seeds what a backbone may draw, on every rank otherwise."""
@@ -213,11 +213,3 @@ def checked_faces(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
         _, _, key, reason = unread[0]
         raise InputError(f"none of {len(unread)} faces in a row can be read, e.g. {key}: {reason}")
     return [(store, row, key, reason) for store, row, key, reason in unread]
-
-
-def loader_of(batches: Batches, steps: range, workers: int, device: torch.device) -> DataLoader:
-    """Reads the batches of some steps, in their order, in other processes if there are workers."""
-    return DataLoader(
-        batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=prepare_worker,
-        pin_memory=device.type == "cuda",
-    )  # fmt: skip

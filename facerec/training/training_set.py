@@ -100,7 +100,7 @@ def gather(data: TrainingData) -> TrainingSet:
     parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
     same_as = None
     if data.faces is not None:
-        store = open_store(data.faces)
+        store = open_store(data.faces, data.max_pixels)
         known = store.labels if data.labels is None else load_labels(data.labels, len(store))
         if known is None:
             raise InputError(
@@ -108,7 +108,7 @@ def gather(data: TrainingData) -> TrainingSet:
             )
         parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
     if data.unlabelled is not None and data.pseudo_labels is not None:
-        store = open_store(data.unlabelled)
+        store = open_store(data.unlabelled, data.max_pixels)
         pseudo = load_labels(data.pseudo_labels, len(store))
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
         same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None

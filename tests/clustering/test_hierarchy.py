@@ -301,6 +301,7 @@ def put(path: str, array: np.ndarray):
         ("trace --clusters {c} --face 0", put("levels/01/parents.npy", np.arange(3)), "3 values, expected"),
         ("trace --clusters {c} --face 0", put("levels/00/parents.npy", np.full(480, -1)), "not the rows of 480 faces"),
         ("trace --clusters {c} --face 0", remove("levels/00/parents.npy"), "the levels have no parents.npy"),
+        ("trace --clusters {c} --face 0", remove("levels/00/densities.npy"), "the levels have no densities.npy"),
         ("trace --clusters {c} --face 480", None, "face is 480; {c} has rows 0 to 479"),
         ("trace --clusters {c} --face 7", None, "face 7 is in no cluster; it could not be read"),
         ("cut --clusters {c} --level 50 --out {o}", None, "level is 50; {c} has levels 0 to"),

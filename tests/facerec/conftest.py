@@ -1,4 +1,8 @@
+import contextlib
+import gc
+import itertools
 import pickle
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,3 +89,22 @@ def make_bin() -> Callable[..., Path]:
         return file
 
     return make
+
+
+@pytest.fixture
+def few_open_files() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """A context in which only so many more files can be opened."""
+
+    @contextlib.contextmanager
+    def limited(more: int):
+        gc.collect()  # closes files that nobody uses any more
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+        limit = next(itertools.islice((n for n in itertools.count() if n not in used), more, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    return limited

@@ -238,3 +238,11 @@ def test_every_command_is_there_and_reads_its_section(tiny):
     read = {word for chains_of in pseudolabel.STAGES.values() for chain in chains_of(run) for words in chain
             for word in words if word.startswith("out/config/")}  # fmt: skip
     assert read == {f"out/config/{name}.yaml" for name in sections}
+
+
+def test_the_recipe_refuses_before_it_makes_a_folder(call, tmp_path):
+    (tmp_path / "c.yaml").write_text("recipe: {backends: [hilander]}\nijb: {boostrap: 3}\n")
+    status, log = call(pseudolabel.main, "--config", tmp_path / "c.yaml", "--out", tmp_path / "out")
+    assert (status, log.count("\n")) == (2, 1)
+    assert "c.yaml: section ijb: unknown setting 'boostrap'; did you mean bootstrap?" in log
+    assert not (tmp_path / "out").exists()

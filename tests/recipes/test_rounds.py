@@ -44,6 +44,7 @@ def stand_in(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "Workers", lambda jobs: stand_in)
     monkeypatch.setattr(program, "load_embeddings", lambda folder: folder)
     monkeypatch.setattr(program, "write_pairs", lambda faces, out: None)
+    monkeypatch.setattr(program, "outcome", str)
     return stand_in
 
 

@@ -50,9 +50,9 @@ class HiLander(Clusterer):
         early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
         levels: How many levels to climb at most; None until no edge is added.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
-        adaptive: Whether to raise p_tau, halving its distance to 1 up to `RAISES` times, while one of the largest
-            clusters is a mixture of people by `mixed`: for recognisers unlike those that p_tau was chosen with, and for
-            more people.
+        adaptive: Whether to raise p_tau while one of the largest clusters is a mixture of people by `mixed`. Each step
+            halves the distance of p_tau to 1, up to `RAISES` times. It helps with other recognisers and with more
+            people than p_tau was chosen on.
     """
 
     name: ClassVar[str] = "hilander"

@@ -88,12 +88,19 @@ def coherence(sums: np.ndarray, sizes: np.ndarray, scale: CorpusScale) -> np.nda
 def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
     """What can be said of an edge (i, j) whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
 
-    Its cosine a_ij; the mean cosine between the faces below i and those below j, as a_ij times the lengths of the
-    two means (exact for average features); the logarithms of the numbers of those faces, on which depends how
-    similar two averages must be; whether this is the lowest level, as a face that was left over there is less like
-    its own cluster than faces are that still have to find theirs; and the cosine in units of what chance gives in this
-    corpus, which tells one recogniser from another. Nothing is relative to other neighbours: such figures tell the
-    training set's cluster sizes. Missing neighbours get zeros.
+    With n_i faces below node i and c_i the length of their mean (`coherence`):
+
+    1. a_ij, the cosine of the nodes
+    2. a_ij c_i c_j, the mean cosine between the faces below i and those below j; exact for average features
+    3. log n_i
+    4. log n_j
+    5. 1 on the lowest level, else 0
+    6. (a_ij - median) CHANCE_SCALE / spread, with the median and spread of the corpus's cosines, see `CorpusScale`
+
+    Larger clusters need more similar averages, hence 3 and 4. A face left over on the lowest level is less like its
+    own cluster than one that still has to find its own, hence 5. Input 6 tells one recogniser from another. Nothing is
+    relative to other neighbours, because such figures depend on the training set's cluster sizes. Missing neighbours
+    get zeros.
 
     Args:
         level: Of n nodes.

@@ -1,9 +1,9 @@
 """A level's nearest neighbours: exact up to `MOST_NODES`, beyond that among those to which the level below links.
 
-Exact lists come from those of the level below where most nodes have stayed as they were. A search among all takes time
-quadratic in the nodes, so where these are many a cluster's neighbours are sought in the clusters that its nodes have
-neighbours in, or that have neighbours in it: linear. That misses most of the neighbours that are not alike and few of
-those that are, which are the ones that count.
+Exact lists are updated from those of the level below if most nodes stayed as they were. A search among all nodes takes
+quadratic time. With many nodes a cluster's neighbours are therefore sought among the clusters to which its nodes have
+edges, in either direction. This takes linear time. It misses many dissimilar neighbours and few similar ones, and only
+the similar ones count.
 """
 
 from __future__ import annotations

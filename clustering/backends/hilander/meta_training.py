@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import trange
 
 from clustering.backends.hilander.climb import Features, climb, pseudo_density
 from clustering.backends.hilander.encoders import EdgeBatch, Encoder, node_features
@@ -23,6 +22,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
 from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
+from facerec.pipeline.progress import progress
 
 TRUE_EDGE = 0.5
 TRUE_SHARE = 0.4
@@ -99,10 +99,10 @@ def train_linkage_model(
 ) -> LinkageModel:
     """Learns to link from labelled faces.
 
-    The graphs are those of several `versions` of the faces. On the levels that true edges make, as in the paper, a
-    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So
-    only the first `TRUE_SHARE` of the epochs is on those levels and the rest on levels that the model has made by then,
-    at several thresholds; a node's true identity is its majority's.
+    The graphs are those of several `versions` of the faces. The paper's levels are made with the true edges. There a
+    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So only
+    the first `TRUE_SHARE` of the epochs uses those levels. The others use levels that the model makes, at several
+    thresholds. A node's true identity is its majority's.
 
     Args:
         embeddings: float32 [n, d], all readable.
@@ -192,7 +192,7 @@ def optimise(model: LinkageModel, graphs: list[TrainingGraph], epochs: int, lear
     random = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(graphs))
-    for _ in trange(epochs, desc="Hi-LANDER", unit="epoch", disable=None):
+    for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
         for number in random.permutation(len(graphs)):
             optimizer.zero_grad()
             graph, rows = graphs[number], None

@@ -77,9 +77,9 @@ class ConfidenceAndConnectivity(Network):
 class GcnE(GraphNetwork):
     """GCN-V+E (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
-    GCN-V estimates the confidence; then, for each face, its surer neighbours are the nodes of a small graph, on which a
-    second network estimates which of them are of its identity. It is linked to the one most likely so.
-    Here that network sees the cosine beside the difference of the embeddings.
+    GCN-V estimates the confidence. A face's neighbours of higher confidence are the nodes of a small graph. On it a
+    second network estimates which of them are of the face's identity. The face is linked to the most likely one.
+    Here that network also sees the cosine, not only the difference of the embeddings.
 
     Attributes:
         p_tau: Least estimated probability of a link.

@@ -57,9 +57,9 @@ class ConfidenceNetwork(Network):
 class GcnV(GraphNetwork):
     """GCN-V (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
-    A vertex's confidence is high where its neighbours are similar and of its own identity; each face is linked to the
-    most similar neighbour that is surer than itself, and the trees are the clusters. Here the network sees the
-    mean cosine of the neighbours, too, and is trained on all `versions` of the labelled faces.
+    A vertex's confidence is high if its neighbours are similar and of its own identity. Each face is linked to the most
+    similar neighbour of higher confidence, and the trees are the clusters. Here the network also sees the mean cosine
+    of the neighbours, and it is trained on all `versions` of the labelled faces.
 
     Attributes:
         min_similarity: Least cosine of a link.

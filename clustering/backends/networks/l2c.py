@@ -82,11 +82,10 @@ class ClusteringNetwork(nn.Module):
 class L2c(Learned):
     """Learning to Cluster (Hsu, Lv and Kira, ICLR 2018), meta-trained on labelled faces.
 
-    The pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and pairs drawn at
-    random, and a clustering network is trained so that faces judged the same are likely in one cluster and others not.
-    Every cluster is an output of that network, and time and memory grow with faces times clusters: it is meant for
-    up to `MAX_CLUSTERS`, and refuses more. The number is ``n / faces_per_cluster``, measured by `learn`; some may stay
-    empty.
+    The pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and random pairs. A
+    clustering network is then trained so that faces judged the same are likely in one cluster, and others not. Every
+    cluster is an output of that network, so time and memory grow with faces times clusters. More than `MAX_CLUSTERS`
+    are refused. The number is ``n / faces_per_cluster``, measured by `learn`; some may stay empty.
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from tqdm import trange
 from typing_extensions import Self
 
 from clustering.backends.weights import default_device, load_weights
@@ -21,6 +20,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.settings import PositiveFloat, PositiveInt, check_settings, divided
 from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
 
 
 class Network(nn.Module):
@@ -106,7 +106,7 @@ def optimise(
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(losses))
     model.train()
-    for _ in trange(epochs, desc=name, unit="epoch", disable=None):
+    for _ in progress(range(epochs), name, "epochs"):
         for number in random.permutation(len(losses)):
             optimizer.zero_grad()
             losses[number]().backward()

@@ -79,9 +79,9 @@ class LinkNetwork(Network):
 class Lgcn(GraphNetwork):
     """L-GCN (Wang et al., CVPR 2019), meta-trained on labelled faces.
 
-    Each face is the pivot of a graph of its k neighbours and of theirs, with all features relative to its own; a graph
-    network estimates which of the k are of its identity. Links at `p_tau` or above make clusters; one of more than
-    `max_size` faces is cut at a threshold higher by `STEP`, again and again (the paper's pseudo label propagation).
+    Each face is the pivot of a graph of its k neighbours and of theirs, with all features relative to its own. A graph
+    network estimates which of the k are of its identity. Links at `p_tau` or above make clusters. A cluster of more
+    than `max_size` faces is cut at a threshold higher by `STEP`, repeatedly (the paper's pseudo label propagation).
     Here the network sees the cosine with the pivot, too, has fewer and narrower layers, and a plain mean for attention.
 
     Attributes:

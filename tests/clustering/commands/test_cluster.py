@@ -37,7 +37,7 @@ def test_makes_the_graph_that_knn_makes_and_removes_it(faces, tmp_path, backend)
     alone = cluster(backend, faces, tmp_path / "alone")
     assert contents(alone) == contents(cluster(backend, faces, tmp_path / "given", knn=knn(faces, tmp_path / "knn")))
     assert {"labels.npy", "confidence.npy", "config.yaml", "meta.json"} <= set(names(alone)) <= {
-        "labels.npy", "confidence.npy", "config.yaml", "meta.json", "levels", "model.safetensors",
+        "labels.npy", "confidence.npy", "cosines.npy", "config.yaml", "meta.json", "levels", "model.safetensors",
     }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_scores_that_differ_in_double_precision_alone_are_no_ties():
 
 
 def test_the_nearest_point_flatters():
-    """The example of docs/compatibility.md: at FAR 0.1 of 15 impostors one may pass; the nearest point lets two."""
+    """The example of docs/reference/published-figures.md: of 15 impostors one may pass, the nearest point lets two."""
     impostor = np.float32([0.9, 0.8, *np.linspace(0, 0.5, 13)])
     genuine = np.float32([0.95, 0.85, 0.7, 0.1])
     assert verification(genuine, impostor, [0.1]).fnmr == {0.1: 0.5}

@@ -374,7 +374,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(
         (["--photographs", photographs, "--detector", boxes], "a detector without landmarks"),
         (["--photographs", photographs, "--detector", odd], "not a readable ONNX network"),
         (["--photographs", photographs, "--detector", odd, "--detection-size", "128"], "made for 64x64 pixels"),
-        ([*good, "--faces", "nearest"], "--faces: Expected one of 'largest', 'centre', 'all'. Got value: nearest"),
+        ([*good, "--faces", "nearest"], "--faces: nearest; expected one of largest, centre, all"),
         ([*good, "--threshold", "0"], "--threshold: 0 does not conform to restriction v>0 and v<1"),
         ([*good, "--threshold", "1.5"], "--threshold: 1.5 does not conform to restriction v>0 and v<1"),
         ([*good, "--detection-size", "100"], "--detection-size [100]; multiples of 32"),

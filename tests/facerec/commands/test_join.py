@@ -91,7 +91,7 @@ def test_unusable_input_is_refused(tmp_path, sets, status_of, capsys):
         concatenate(embeddings=sets[:1], out=tmp_path / "o")
     options = ["--embeddings", f"[{sets[0]}, {sets[1]}]", "--out", tmp_path / "o", "--dtype", "int8"]
     assert status_of(COMMANDS, ["join", *options]) == 2
-    assert "--dtype: Expected one of 'float32', 'float16'. Got value: int8" in capsys.readouterr().err
+    assert "--dtype: int8; expected one of float32, float16" in capsys.readouterr().err
     np.save(tmp_path / "short.npy", np.load(sets[0] / "embeddings.npy")[:5])
     with pytest.raises(InputError, match="5 embeddings for 6 faces"):
         concatenate(embeddings=[*sets, tmp_path / "short.npy"], out=tmp_path / "o")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec.pipeline.command_line import MOST_LETTERS, run
+from facerec.pipeline.command_line import run
+from facerec.pipeline.complaint import MOST_LETTERS
 from facerec.pipeline.files import InputError, new_array, write_table
 
 raised: list[BaseException] = []
@@ -64,6 +65,22 @@ def test_a_name_that_an_output_cannot_hold(ended):
     assert "caf\\udce9': a name that is not UTF-8, which this output cannot hold; rename the file" in said
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError("Unable to allocate 38.6 TiB"), RuntimeError("[enforce] can't allocate memory: 1\nmore")]
+)
+def test_too_little_memory_is_one_line(ended, error):
+    status, said = ended(error)
+    assert status == 2
+    assert said.startswith("prog: error: too little memory (")
+    assert said.endswith("); lower sizes and numbers\n")
+    assert said.count("\n") == 1
+
+
+def test_other_runtime_errors_are_ours(ended):
+    with pytest.raises(RuntimeError, match="a mistake"):
+        ended(RuntimeError("a mistake"))
+
+
 def test_a_person_who_stops_it_gets_one_line(ended):
     assert ended(KeyboardInterrupt()) == (130, "prog: stopped; the same command goes on\n")
 
@@ -95,6 +112,37 @@ def test_signals_end_a_stage_with_one_line_and_nothing_half_done(tmp_path, numbe
     assert process.returncode == status
     assert said == b"prog: stopped; the same command goes on\n"
     assert list(tmp_path.iterdir()) == []
+
+
+EARLY = """
+import os, sys
+from facerec.pipeline.interruption import end_at_once, signals_as_exceptions
+
+number = int(sys.argv[1])
+end_at_once("prog")
+with signals_as_exceptions():
+    try:
+        exec("os.kill(os.getpid(), number)")
+    except BaseException as error:
+        print(type(error).__name__, flush=True)
+if sys.argv[2:]:
+    sys.exit(128 + number)
+os.kill(os.getpid(), number)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "name"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
+)
+def test_signals_before_and_after_the_work_end_it_at_once(tmp_path, number, status, name):
+    (tmp_path / "early.py").write_text(EARLY)
+    words = [sys.executable, "-m", "early", str(int(number))]  # with -c Python forgets what it saw in exec
+    caught = subprocess.run([*words, "caught"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (caught.returncode, caught.stdout, caught.stderr) == (status, f"{name}\n", "")
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        status, f"{name}\n", "prog: stopped; the same command goes on\n"
+    )  # fmt: skip
 
 
 def test_new_arrays_have_their_room(tmp_path, monkeypatch):

@@ -78,6 +78,21 @@ def test_a_moved_file_is_the_same_whatever_its_name(tmp_path):
     assert of(tmp_path / "two.npy")[1] != before
 
 
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [("train.rec", "train.idx"), ("train.rec", "train.lst"), ("train.rec", "property"), ("stores.txt", "order.npy")],
+)
+def test_what_is_read_beside_a_file_counts(tmp_path, name, beside):
+    (tmp_path / name).write_bytes(b"")
+    before = of(tmp_path / name)
+    for content in (b"one", b"two"):
+        (tmp_path / beside).write_bytes(content)
+        after = of(tmp_path / name)
+        assert after[0] != before[0]
+        assert after[1] != before[1]
+        before = after
+
+
 def test_every_byte_of_a_large_file_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HASH_BLOCK", 7)
     for position in (0, 50, 99):

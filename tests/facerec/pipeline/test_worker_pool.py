@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from facerec.pipeline.files import InputError
 from facerec.pipeline.worker_pool import spread
 
 # Worker processes import what they work on by its name, so it lies in a module on the path.
@@ -29,6 +30,14 @@ class Multiplied:
 
 def prepare():
     os.environ["TOY_PREPARED"] = "yes"
+
+
+def end(item):
+    os._exit(3)
+
+
+def find(item):
+    return open("/no/such/file")
 '''
 
 
@@ -52,3 +61,19 @@ def test_results_are_in_order(toy, workers):
 
 def test_one_item_needs_no_process(toy):
     assert list(spread(toy.Multiplied(3), [5], 4)) == [(15, os.getpid(), "no")]
+
+
+def test_a_worker_that_ends_is_one_line(toy):
+    with pytest.raises(InputError, match="--workers 2: they cannot work here .one of them has ended.; memory"):
+        list(spread(toy.end, range(4), 2))
+
+
+def test_errors_of_the_work_are_as_they_were(toy):
+    with pytest.raises(FileNotFoundError, match="/no/such/file"):
+        list(spread(toy.find, range(4), 2))
+
+
+def test_too_few_open_files_are_one_line(toy, few_open_files):
+    with few_open_files(3), pytest.raises(InputError, match="--workers 2: they cannot work here .Too many open files"):
+        list(spread(toy.Multiplied(3), range(4), 2))
+    assert len(list(spread(toy.Multiplied(3), range(4), 2))) == 4

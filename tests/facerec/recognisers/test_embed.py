@@ -257,11 +257,11 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         ),
         (
             ["--model", model, "--faces", faces, "--precision", "fp8"],
-            "--precision: Expected one of 'auto', 'fp32', 'bf16'. Got value: fp8",
+            "--precision: fp8; expected one of auto, fp32, bf16",
         ),
         (
             ["--model", model, "--faces", faces, "--dtype", "int8"],
-            "--dtype: Expected one of 'float32', 'float16'. Got value: int8",
+            "--dtype: int8; expected one of float32, float16",
         ),
     ]
     for arguments, text in cases:

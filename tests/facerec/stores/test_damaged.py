@@ -1,16 +1,24 @@
 """Pictures that are damaged, entries that are no pictures, and names that no list can hold."""
 
+import inspect
+import json
 import os
 
 import cv2
 import numpy as np
 import pytest
 
+from facerec.commands.align import align
+from facerec.commands.embed import embed
+from facerec.commands.sheet import sheet
 from facerec.commands.split import split
+from facerec.commands.thumbnails import thumbnails
+from facerec.commands.train import train
 from facerec.pipeline.files import InputError, load_keys, read_lines, write_lines
 from facerec.stores.open import open_store
 from facerec.stores.pixels import decode
 from facerec.stores.store import UnreadableFace
+from facerec.training.options import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,29 @@ def test_more_pixels_than_the_bound_are_refused_before_they_are_decoded():
         assert decode(encoded, most_pixels=1200).shape == (30, 40, 3)
         with pytest.raises(ValueError, match="40x30 pixels, more than"):
             decode(encoded, most_pixels=1199)
+
+
+def test_a_store_has_the_bound_and_so_have_the_stores_in_it(tmp_path):
+    encoded = cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1].tobytes()
+    write(tmp_path / "a" / "1.png", encoded)
+    (tmp_path / "stores.txt").write_text("a\n")
+    for path in (tmp_path / "a", tmp_path / "stores.txt"):
+        assert open_store(path).read(0).shape == open_store(path, max_pixels=1200).read(0).shape == (30, 40, 3)
+        with pytest.raises(UnreadableFace, match="1.png: 40x30 pixels, more than 1199; see --max-pixels"):
+            open_store(path, max_pixels=1199).read(0)
+
+
+def test_commands_that_decode_pictures_have_the_bound_as_an_option(tmp_path):
+    for number, side in enumerate((30, 40)):
+        write(
+            tmp_path / "faces" / f"{number}.png", cv2.imencode(".png", np.zeros((side, side, 3), np.uint8))[1].tobytes()
+        )
+    for command in (align, embed, sheet, thumbnails, train):
+        assert "max_pixels" in inspect.signature(command).parameters
+    about = json.loads((thumbnails(tmp_path / "faces", tmp_path / "out", max_pixels=1000) / "meta.json").read_text())
+    assert about["results"] == {"faces": 2, "unreadable": 1}
+    with pytest.raises(InputError, match="--max-pixels 0; at least 1"):
+        TrainingData(tmp_path / "faces", max_pixels=0)
 
 
 def test_entries_that_are_no_readable_files_are_unreadable_faces(tmp_path, jpeg):

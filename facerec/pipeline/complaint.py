@@ -1,0 +1,33 @@
+"""Errors of the input and of the operating system in one line."""
+
+from __future__ import annotations
+
+import errno
+
+MOST_LETTERS = 300
+REMEDIES = {
+    errno.ENOSPC: "; free some, and the same command goes on", errno.EDQUOT: "; free some, or choose another --out",
+    errno.EACCES: "; check who may read and write there", errno.EROFS: "; choose another --out",
+    errno.ENAMETOOLONG: "; give a shorter name", errno.ELOOP: "; a link leads to itself",
+    errno.ENOTDIR: "; a file stands where a folder should be", errno.EMFILE: "; raise the limit, see ulimit -n",
+}  # fmt: skip
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "size calculation overflowed")
+"""Of PyTorch, which has no other sign of it on a CPU."""
+
+
+def said(error: Exception) -> str:
+    """What an error of an input or of the system says."""
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return f"too little memory ({(str(error) or 'no more said').splitlines()[0][:120]}); lower sizes and numbers"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
+    return str(error)
+
+
+def complaint(program: str, text: str) -> str:
+    """One line of at most `MOST_LETTERS` letters."""
+    text = " ".join(f"{program}: error: {text}".split()).encode("utf-8", "backslashreplace").decode()
+    half = MOST_LETTERS // 2
+    return text if len(text) <= MOST_LETTERS else f"{text[:half]} ... {text[5 - half :]}"

@@ -1,0 +1,70 @@
+"""Whether the commands know the settings that a recipe's YAML gives them, asked before any of them runs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from door import refusing_input
+from recipe import Sections
+from workers import PROGRAMS
+
+from facerec.pipeline.files import InputError
+
+COMMANDS = {  # of each section; that of the section corpus is a setting
+    "train": "facerec train",
+    "embed": "facerec embed",
+    "knn": "clustering knn",
+    "tune": "clustering tune",
+    "cluster": "clustering cluster",
+    "pseudolabel": "clustering pseudolabel",
+    "ijb": "eval ijb",
+    "compare": "eval compare",
+}
+
+
+def refuse_unknown_settings(file: Path, sections: Sections, corpus: str) -> None:
+    """Ends the process with one line and status 2 where `check_settings` refuses."""
+    with refusing_input():
+        check_settings(file, sections, corpus)
+
+
+def check_settings(file: Path, sections: Sections, corpus: str) -> None:
+    """Checks names and types of all settings. What else a command wants of a value it says when it starts.
+
+    Args:
+        file: The YAML, for messages.
+        sections: The settings of each section.
+        corpus: The command of the section ``corpus``: synth or split.
+
+    Raises:
+        InputError: A setting that the section's command does not have, or a value of another type.
+    """
+    for name, section in sections.items():
+        program, _, command = (COMMANDS | {"corpus": f"facerec {corpus}"})[name].partition(" ")
+        if section:
+            _check_section(f"{file}: section {name}", section, program, command)
+
+
+def _check_section(where: str, section: Mapping[str, Any], program: str, command: str) -> None:
+    module, _, function = PROGRAMS[program][command].partition(":")
+    known = inspect.signature(getattr(importlib.import_module(module), function), eval_str=True).parameters
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    for name in section:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            remedy = f"did you mean {close[0]}?" if close else f"python -m {program} {command} --help lists them"
+            raise InputError(f"{where}: unknown setting {name!r}; {remedy}")
+        parser.add_argument(f"--{name}", type=known[name].annotation)
+    for name, value in section.items():
+        try:
+            parser.parse_object({name: value})
+        except (argparse.ArgumentError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{where}: {name} is {value!r}, which {command} does not take ({reason})") from None

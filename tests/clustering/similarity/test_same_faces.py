@@ -1,0 +1,146 @@
+"""Embeddings that are not those of the clusters: refused where that is known, doubted where it shows."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustering.commands.assign import assign
+from clustering.commands.cluster import cluster
+from clustering.commands.cut import cut
+from clustering.commands.pseudolabel import pseudolabel
+from clustering.hierarchy import Hierarchy
+from clustering.similarity.same_faces import (
+    PAIRS,
+    check_faces,
+    check_recogniser,
+    save_cosines,
+    share_of_likelier_pairs,
+)
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, save_embeddings
+from facerec.pipeline.files import InputError, write_json
+
+
+def faces_of(embeddings: np.ndarray, path: Path = Path("faces")) -> EmbeddingSet:
+    return EmbeddingSet(embeddings, None, None, path)
+
+
+@pytest.fixture
+def folders(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
+    """Embeddings, the same in other clothes, others of the same number, and clusters of the first."""
+    embeddings, labels = blobs(identities=20, faces=8, dimension=32, spread=0.5)
+    other = np.random.default_rng(0).permutation(len(labels))
+    for name, rows in (("faces", embeddings), ("reordered", embeddings[other])):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, rows)
+    np.save(tmp_path / "half.npy", (7 * embeddings).astype(np.float16))
+    np.save(tmp_path / "labels.npy", labels)
+    cluster("finch", tmp_path / "faces", tmp_path / "clusters")
+    return tmp_path, embeddings, labels
+
+
+def test_the_same_embeddings_are_known_in_any_file_type_and_length(folders):
+    folder, embeddings, _ = folders
+    labels = np.load(folder / "clusters" / "labels.npy")
+    noted = np.load(folder / "clusters" / "cosines.npy")
+    one, other = np.random.default_rng(0).integers(len(labels), size=(2, PAIRS))
+    np.testing.assert_allclose(noted, np.sum(embeddings[one] * embeddings[other], axis=1), atol=1e-6)
+    for name in ("faces", "faces/embeddings.npy", "half.npy"):
+        check_faces(folder / "clusters", labels, load_embeddings(folder / name))
+    turned = embeddings @ np.linalg.qr(np.random.default_rng(1).normal(size=(32, 32)))[0].astype(np.float32)
+    check_faces(folder / "clusters", labels, faces_of(turned))
+
+
+def test_other_embeddings_are_refused_by_every_command(folders):
+    folder, _, _ = folders
+    clusters, wrong = folder / "clusters", folder / "reordered"
+    for call in (
+        lambda out: pseudolabel(clusters, out, embeddings=wrong),
+        lambda out: assign(clusters, wrong, folder / "faces", out),
+        lambda out: cut(clusters, 0, out, embeddings=wrong),
+        lambda out: pseudolabel(cut(clusters, 0, folder / "cut"), out, embeddings=wrong),
+        lambda out: pseudolabel(
+            assign(clusters, folder / "faces", folder / "faces", folder / "assigned"), out, embeddings=wrong
+        ),
+    ):
+        with pytest.raises(
+            InputError, match=r"clusters of other embeddings than .*reordered \(rows \d+ and \d+"
+        ) as found:
+            call(folder / "out")
+        assert len(str(found.value)) < 500
+        assert not (folder / "out").exists()
+    pseudolabel(clusters, folder / "out", embeddings=folder / "faces")
+
+
+def test_damaged_cosines_are_refused(folders):
+    folder, embeddings, labels = folders
+    clusters = folder / "clusters"
+    for noted, message in ((np.ones(3, np.float32), "3 values, expected 256"), (np.full(PAIRS, np.nan), "nan there")):
+        np.save(clusters / "cosines.npy", noted)
+        with pytest.raises(InputError, match=message):
+            check_faces(clusters, labels, faces_of(embeddings))
+
+
+def test_of_bare_labels_what_shows_is_said(folders, caplog):
+    folder, embeddings, labels = folders
+    file = folder / "labels.npy"
+    with caplog.at_level(logging.WARNING):
+        check_faces(file, labels, faces_of(embeddings))
+        check_faces(file, np.full(len(labels), -1), faces_of(embeddings))
+        check_faces(file, np.arange(len(labels)), faces_of(embeddings))
+        assert caplog.messages == []
+        check_faces(file, labels, load_embeddings(folder / "reordered"))
+    (said,) = caplog.messages
+    assert "faces of one label are no more alike than faces of two" in said
+    assert "reordered, in its order?" in said
+
+
+def test_share_of_draws_by_hand():
+    """Two clusters at right angles: always; of equal rows: half; beside one's own opposite: in a quarter, by ties."""
+    axes = np.repeat(np.eye(2, dtype=np.float32), 30, axis=0)
+    labels = np.repeat([4, 9], 30)
+    assert share_of_likelier_pairs(labels, faces_of(axes)) == 1
+    assert share_of_likelier_pairs(labels, faces_of(np.ones_like(axes))) == 0.5
+    assert share_of_likelier_pairs(np.tile([0, 1], 30), faces_of(axes)) == pytest.approx(0.5, abs=0.15)
+    opposite = np.tile(np.float32([[1, 0], [-1, 0]]), (30, 1))
+    assert share_of_likelier_pairs(np.repeat(np.arange(30), 2), faces_of(opposite)) == pytest.approx(0.25, abs=0.1)
+    assert share_of_likelier_pairs(labels[:30], faces_of(axes[:30])) is None
+    assert share_of_likelier_pairs(np.full(60, -1), faces_of(axes)) is None
+
+
+def test_levels_of_other_faces_are_refused(folders):
+    folder, _, _ = folders
+    clusters = shutil.copytree(folder / "clusters", folder / "mixed")
+    Hierarchy.load(clusters)
+    file = clusters / "levels" / "01" / "labels.npy"
+    labels = np.load(file)
+    np.save(file, np.roll(labels, 3))
+    with pytest.raises(InputError, match=r"levels.01: face \d+ is in cluster \d+, others of its cluster"):
+        Hierarchy.load(clusters)
+
+
+def test_two_recognisers_are_said(tmp_path, caplog):
+    sets = []
+    for name, model in (("a", "1"), ("b", "2"), ("c", "1"), ("d", None)):
+        (tmp_path / name).mkdir()
+        if model is not None:
+            write_json(tmp_path / name / "meta.json", {"inputs": {"model": {"path": f"model{model}", "hash": model}}})
+        sets.append(faces_of(np.eye(2, dtype=np.float32), tmp_path / name))
+    write_json(tmp_path / "d" / "meta.json", ["no mapping"])
+    with caplog.at_level(logging.WARNING):
+        check_recogniser(sets[0], sets[2])
+        check_recogniser(sets[0], sets[3])
+        assert caplog.messages == []
+        check_recogniser(sets[0], sets[1])
+    assert "b: embedded by model2, but" in caplog.text
+    assert "by model1; if these are two recognisers" in caplog.text
+
+
+def test_zero_rows_and_few_rows(tmp_path):
+    rows = np.zeros((2, 4), np.float32)
+    save_cosines(rows, tmp_path)
+    check_faces(tmp_path, np.zeros(2, np.int64), faces_of(rows))

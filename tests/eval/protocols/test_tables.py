@@ -1,0 +1,15 @@
+"""Rows of a table and the lines that they stand on."""
+
+import pytest
+
+from eval.protocols.tables import line_of, read_table
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_rows_whatever_ends_them(tmp_path, end):
+    file = tmp_path / "table.txt"
+    file.write_bytes(end.join(["a 1", "", "b 2", "c 3", ""]).encode())
+    table = read_table(file, {"name": "string", "number": "int64"})
+    assert table["number"].to_pylist() == [1, 2, 3]
+    assert [line_of(file, row) for row in range(3)] == [1, 3, 4]
+    assert line_of(file, 7) == 8

@@ -1,0 +1,88 @@
+"""Options from signatures: lists, help, and what a wrong one may have meant."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from facerec.pipeline.overview import first_line, overview
+from facerec.pipeline.parser import call, listed
+
+
+def work(
+    runs: list[Path], names: list[str] | None = None, size: int | list[int] | None = None, k: int = 3,
+    kind: Literal["some", "all"] = "some", settings: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Works.
+
+    Args:
+        runs: Folders.
+        names: Words.
+        size: One or several.
+        k: Neighbours.
+        kind: Which.
+        settings: By name.
+    """
+    return locals()
+
+
+def given(*words: str) -> dict[str, Any]:
+    return call("prog", "work", work, words)
+
+
+def test_lists_are_words_or_one_word_with_commas_or_yaml(tmp_path):
+    for words in (["a", "b"], ["a,b"], ["[a, b]"], ['["a", "b"]']):
+        assert given("--runs", *words)["runs"] == [Path("a"), Path("b")]
+    assert given("--runs=a,b", "--k", "5") == given("--k", "5", "--runs", "a", "b")
+    assert given("--runs", "a", "--names", "x,y z")["names"] == ["x", "y z"]
+    (tmp_path / "a,b").mkdir()
+    assert given("--runs", str(tmp_path / "a,b"))["runs"] == [tmp_path / "a,b"]
+
+
+def test_one_value_stays_one_where_an_option_takes_both():
+    assert given("--runs", "a", "--size", "640")["size"] == 640
+    assert given("--runs", "a", "--size", "128", "640")["size"] == [128, 640]
+    assert given("--runs", "a", "--settings", "[{k: 3}]")["settings"] == [{"k": 3}]
+
+
+def test_other_options_are_left_alone():
+    assert listed(["--k", "3", "--kind", "a,b"], work) == ["--k", "3", "--kind", "a,b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--runs", "a", "--k", "x"], "--k: x; expected a whole number"),
+        (["--runs", "a", "--size", "x"], "--size: x; expected a whole number, one or several"),
+        (["--runs", "a", "--kind", "most"], "--kind: most; expected one of some, all"),
+        (["--runs", "a", "--nams", "b"], "there is no option --nams; did you mean --names?"),
+        (["--runs", "a", "--frob-nicate", "b"], "there is no option --frob-nicate (see --help)"),
+        (["--k", "3"], "the following arguments are required: --runs"),
+    ],
+)
+def test_complaints_are_in_the_user_s_words(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        given(*words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(("prog work: error: ", "prog: error: "))
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_help_names_kinds_and_defaults(capsys):
+    with pytest.raises(SystemExit):
+        given("--help")
+    said = capsys.readouterr().out
+    assert "--runs PATH [PATH ...]" in said
+    assert "--k INT" in said
+    assert "(default: 3)" in said
+    assert "{some,all}" in said
+    assert "class" not in said
+    assert "--runs+" not in said
+
+
+def test_the_overview_has_a_line_a_command():
+    said = overview("python -m x", "About.", {"knn": "clustering.commands.knn:knn", "nothing": "json:nothing"})
+    assert first_line("clustering.commands.knn:knn").startswith("Finds the k nearest neighbours")
+    assert "  knn      Finds the k nearest" in said
