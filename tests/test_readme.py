@@ -52,7 +52,9 @@ def without_figures(text: str) -> list[str]:
 
 def indented(page: Path) -> list[str]:
     found = re.findall(
-        r"^    (python -m (?:facerec|clustering|eval) (?:[^\\\n]|\\\n)*)$", page.read_text(encoding="utf-8"), re.MULTILINE
+        r"^    (python -m (?:facerec|clustering|eval) (?:[^\\\n]|\\\n)*)$",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     return [line.replace("\\\n", " ") for line in found]
 
