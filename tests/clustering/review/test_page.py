@@ -15,7 +15,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
-from clustering.review.page import KEYS
+from clustering.review.page import KEYS, write_page
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -378,6 +378,21 @@ def test_one_cluster_closer(case, opened, tmp_path):
     page.wait_for_selector("dialog", state="hidden")
     content = saved(page, tmp_path / "decisions.json")["decisions"]
     assert content == [{"action": "split", "cluster": 5, "parts": [np.flatnonzero(case.people == 5).tolist()]}]
+
+
+def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, opened, tmp_path):
+    proposed = [{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [3, 4]}]
+    embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
+    pictures = Thumbnails.load(case.thumbs)
+    write_page(tmp_path, "Errors", embeddings, case.labels, confidence, [], pictures, proposed)
+    page = opened(tmp_path)
+    assert page.text_content("#progress") == "3 of 6 clusters decided"
+    assert page.locator(".badge.merge").count() == 2
+    assert saved(page, tmp_path / "a.json")["decisions"] == proposed
+    press(page, "d")  # of 1: takes it back
+    page.close()
+    page = opened(tmp_path)
+    assert saved(page, tmp_path / "b.json")["decisions"] == proposed[1:]
 
 
 def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
