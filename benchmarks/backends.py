@@ -76,8 +76,8 @@ def main() -> None:
 
 
 def read_set(path: Path, truth: Path | None = None) -> LabelledFaces:
-    """The readable faces of known identity of an archive or a folder."""
-    if path.is_dir():
+    """The readable faces of known identity of an archive, a folder, or a .npy file with the identities beside it."""
+    if path.suffix != ".npz":
         return load_labelled(path, truth)
     with np.load(path, allow_pickle=False) as archive:
         return LabelledFaces(archive["embeddings"], archive["labels"])

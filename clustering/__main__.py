@@ -12,8 +12,10 @@ COMMANDS = {
     "plan": "clustering.commands.plan:plan",
     "train": "clustering.commands.train:train",
     "pretrain": "clustering.commands.pretrain:pretrain",
+    "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
+    "compare": "clustering.commands.compare:compare",
     "assign": "clustering.commands.assign:assign",
     "levels": "clustering.commands.levels:levels",
     "cut": "clustering.commands.cut:cut",
@@ -28,4 +30,6 @@ if __name__ == "__main__":
     end_at_once("python -m clustering")
     from facerec.pipeline.command_line import run  # it takes a while, in which signals may come
 
-    sys.exit(run("python -m clustering", COMMANDS, about="Embeddings in, clusters and pseudo-labels out."))
+    about = "Embeddings in, clusters and pseudo-labels out."
+    more = "clustering.backends.describe:help_of_backend"
+    sys.exit(run("python -m clustering", COMMANDS, about=about, more_help=more))

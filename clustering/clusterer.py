@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
+from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
@@ -54,6 +55,11 @@ class Clustering:
         labels = consecutive(labels)
         confidence = np.ones(len(labels)) if confidence is None else confidence
         return cls(labels, np.where(labels < 0, 0, confidence).astype(np.float32), levels, notes or {}, warning)
+
+    def expanded(self, copies: Copies) -> Clustering:
+        """The clustering of all faces, where this is one of their nodes."""
+        labels, confidence = self.labels[copies.node], self.confidence[copies.node]
+        return replace(self, labels=labels, confidence=confidence, levels=copies.expanded(self.levels))
 
     def save(self, folder: Path) -> None:
         """Writes labels.npy, confidence.npy and levels/<number>/<name>.npy into an existing folder."""
@@ -123,7 +129,7 @@ class Clusterer:
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces.
+        """Clusters faces. Copies count as one face, see `Copies`; those of a graph that is given do not.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
@@ -133,9 +139,14 @@ class Clusterer:
             InputError: Embeddings that cannot be used; NaN or infinite values, by row.
         """
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
-        found = self.cluster(graph)
-        for said in filter(None, (found.warning, doubts(graph, found.labels))):
+        copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
+        nodes = _graph_of(graph.embeddings[copies.first], self.k) if copies and copies.count else graph
+        found = self.cluster(nodes)
+        for said in filter(None, (found.warning, doubts(nodes, found.labels))):
             logger.warning("%s", said)
+        if copies and copies.count:
+            logger.info("%s; they count once", copies.say())
+            found = found.expanded(copies)
         self.labels_, self.confidence_ = found.labels, found.confidence
         self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]

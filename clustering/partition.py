@@ -45,11 +45,12 @@ def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
     return confidence
 
 
-def cluster_sums(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Float32 [clusters, d]: the sum of each cluster's embeddings; unassigned rows are left out."""
+def cluster_sums(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Float32 [clusters, d]: the (weighted) sum of each cluster's embeddings; unassigned rows are left out."""
     rows = np.flatnonzero(labels >= 0)
     clusters = int(labels.max(initial=-1)) + 1
-    membership = csr_matrix((np.ones(len(rows), np.float32), (labels[rows], rows)), (clusters, len(labels)))
+    weights = np.ones(len(rows), np.float32) if weights is None else weights[rows]
+    membership = csr_matrix((weights, (labels[rows], rows)), (clusters, len(labels)))
     return np.asarray(membership @ embeddings, dtype=np.float32)
 
 

@@ -39,6 +39,7 @@ COMPANIONS = ("embeddings", "faces")
 PLAIN = {"backend": "components", "labelled": 2, "level": 0, "face": 0, "trials": 1, "workers": 1, "k": 3}
 BY_COMMAND = {
     "facerec embed": {"workers": 0}, "facerec train": {"steps": 1, "workers": 0}, "facerec sheet": {"out": "sheet.png"},
+    "clustering compare": {"backends": ["components", "dbscan"]},
     "clustering train": {"backend": "lander"}, "clustering pretrain": {"corpora": 1, "epochs": 1},
     "eval folder": {"bootstrap": 0, "worst": 1},
 }  # fmt: skip

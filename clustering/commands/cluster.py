@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
-from clustering.graph.build import load_graph, make_graph, neighbors_wanted
+from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
+from clustering.graph.copies import Copies
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.embeddings import load_embeddings
@@ -30,13 +32,20 @@ logger = logging.getLogger(__name__)
     then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
 )
 def cluster(
-    backend: str, embeddings: Path, out: Path, model: Path | None = None, knn: Path | None = None
+    backend: str,
+    embeddings: Path,
+    out: Path,
+    model: Path | None = None,
+    knn: Path | None = None,
+    set: list[str] | None = None,  # noqa: A002 (an option's name)
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
+    Faces that are nearly the same picture (copies) count as one, and are in one cluster.
+
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
-            hilander, infomap, kmeans, l2c, lander, leiden, lgcn.
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
         embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
@@ -45,31 +54,41 @@ def cluster(
             Without a model components, dbscan, hac_single and hdbscan tighten their thresholds likewise.
         knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
             chooses by itself.
+        set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
+            A threshold that is set is not tightened.
     """
-    clusterer = load_clusterer(backend, model)
+    clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy")
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    copies = Copies.of(graph)
+    if copies.count:
+        logger.info("%s; they count once, in a graph without them", copies.say())
+        graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
     clustering = clusterer.cluster(graph) if works else None
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():
         return {}
     shutil.rmtree(out / "levels", ignore_errors=True)
+    labels = clustering.labels
+    if copies.count:
+        clustering = clustering.expanded(copies)
     clustering.save(out)
     save_cosines(faces.embeddings, out)
     clusterer.save_pretrained(out)
     if faces.keys is not None:
         write_lines(out / "keys.txt", faces.keys)
     shutil.rmtree(made, ignore_errors=True)
-    for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
+    for said in filter(None, (clustering.warning, doubts(graph, labels))):
         logger.warning("%s", said)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
+        "copies": copies.count,
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),

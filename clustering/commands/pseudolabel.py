@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.graph.build import graph_of
+from clustering.graph.copies import COPY, Copies
 from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
@@ -19,6 +21,8 @@ from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,12 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     if files.decisions is not None:
         decisions = load_decisions(files.decisions, labels)
         labels, kept = apply_decisions(labels, decisions), kept_faces(labels, decisions)
-    graph = None if faces is None else graph_of(faces, files.knn, LINKS.neighbors, out)
+    graph = copies = None
+    if faces is not None:
+        graph = graph_of(faces, files.knn, LINKS.neighbors, out)
+        copies = Copies.of(graph)
+        if copies.count and labeller.duplicates is None:
+            logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     people = {path: load_embeddings(path) for path in (files.calibration, files.labelled) if path is not None}
     if faces is not None:
@@ -87,8 +96,9 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     np.save(out / "weights.npy", w, allow_pickle=False)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
-    write_json(out / "summary.json", labeller.summary_)
-    return labeller.summary_
+    summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
+    write_json(out / "summary.json", summary)
+    return summary
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:

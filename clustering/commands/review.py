@@ -12,7 +12,7 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.review.page import write_page
+from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
@@ -67,7 +67,7 @@ def review(
         check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
     commands = _commands(clusters, embeddings)
-    found = write_page(out, title, faces.embeddings, labels, confidence, levels, pictures, commands)
+    found = write_page(out, Frame(title, commands), faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
 
 

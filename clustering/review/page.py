@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,34 +39,48 @@ QUALITY = 85
 """Of the sheets' JPEG files."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a page has beside clusters.
+
+    Attributes:
+        title: Its frame.
+        commands: What can be done with the decisions, as the page shows it.
+        proposed: Decisions that the page has when it is first opened, see `clustering.review.decisions`.
+    """
+
+    title: str
+    commands: Sequence[str] = ()
+    proposed: Sequence[Mapping[str, Any]] = ()
+
+
 def write_page(
     out: Path,
-    title: str,
+    frame: Frame,
     embeddings: np.ndarray,
     labels: np.ndarray,
     confidence: np.ndarray,
     levels: Sequence[np.ndarray],
     pictures: Thumbnails,
-    commands: Sequence[str] = (),
 ) -> Arrangement:
     """Writes the page into an existing folder: review.html is opened in a browser.
 
     Args:
         out: The folder.
-        title: The page's heading.
+        frame: What it has beside clusters.
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
         confidence: float32 [n] in [0, 1], see `arrange`.
         levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
         pictures: Of the n faces.
-        commands: What can be done with the decisions, as the page shows it.
 
     Returns:
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
-    content = {"title": title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, "commands": list(commands), **page_content(embeddings, clusters, levels)}  # fmt: skip
+    content = {"title": frame.title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
+               **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, out / name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")

@@ -8,7 +8,7 @@ from typing import Any
 from facerec.losses.choice import LossOptions
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
-from facerec.training.options import Network, Run, Schedule, TrainingData
+from facerec.training.options import INCIDENTAL, Network, Run, Schedule, TrainingData
 from facerec.training.trainer import Trainer
 
 
@@ -16,7 +16,7 @@ from facerec.training.trainer import Trainer
     "facerec train",
     resumable=True,
     distributed=True,
-    incidental=("workers", "device", "checkpoint_steps", "validation_steps", "compile"),
+    incidental=INCIDENTAL,
     found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} at the end".format_map,
     then="python -m facerec embed --model {out} --faces FACES --out EMBEDDINGS",
 )
@@ -25,6 +25,9 @@ def train(
     out: Path, data: TrainingData, network: Network, schedule: Schedule, loss: LossOptions, run: Run
 ) -> dict[str, Any]:
     """Trains a backbone; interrupted, it goes on where it was. Under torchrun, on several GPUs or machines.
+
+    The config.yaml of a model is a file for --config: with another --out it trains the same again, and each option
+    given beside it counts in its place.
 
     Args:
         out: Folder for the model.

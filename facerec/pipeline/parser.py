@@ -19,11 +19,9 @@ import yaml
 from jsonargparse._loaders_dumpers import yaml_load
 
 from facerec.pipeline.complaint import complaint
+from facerec.pipeline.letters import as_bytes, as_letters
 from facerec.pipeline.overview import perhaps
 
-SHIFT = 0x10FF00 - 0xDC00
-BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ffff]")
-"""Bytes in a name as Python has them (``surrogateescape``), and as letters for private use, which YAML takes."""
 MISSING, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "
 KINDS = {Path: "PATH", str: "TEXT", bool: "{true,false}", int: "INT", float: "NUMBER"}
 
@@ -111,21 +109,8 @@ def _scalar(text: str) -> str:
 
 
 def _load(text: str) -> Any:
-    """What an option's text or a file of options stands for in YAML; `as_letters` is undone behind."""
-    return _restored(yaml_load(as_letters(text)))
-
-
-def as_letters(text: str) -> str:
-    """Text with letters for private use in place of bytes that are not UTF-8, which YAML does not know."""
-    return BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_restored(item) for item in value]
-    if isinstance(value, dict):
-        return {_restored(key): _restored(item) for key, item in value.items()}
-    return SHIFTED.sub(lambda found: chr(ord(found[0]) - SHIFT), value) if isinstance(value, str) else value
+    """What an option's text or a file of options stands for in YAML."""
+    return as_bytes(yaml_load(as_letters(text)))
 
 
 def _underscored(argument: str) -> str:

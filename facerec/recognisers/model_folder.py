@@ -50,16 +50,21 @@ class FolderRecogniser:
             return self.network(images).float().cpu().numpy()
 
 
-def save_model(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:
+def save_model(
+    folder: Path, backbone: nn.Module, config: Mapping[str, Any], about: Mapping[str, Any] | None = None
+) -> None:
     """Writes a model folder.
 
     Args:
         folder: An existing folder.
         backbone: Made by `facerec.backbones.build`.
-        config: `BUILD_OPTIONS` as given to it, and whatever else a reader may want to know.
+        config: `BUILD_OPTIONS` as given to it, and the other options of its training.
+        about: What a reader may want to know, too; it becomes comments.
     """
     save_tensors(folder / MODEL, backbone.state_dict())
     write_yaml(folder / CONFIG, dict(config))
+    with (folder / CONFIG).open("a", encoding="utf-8") as file:
+        file.writelines(f"# {name}: {value}\n" for name, value in (about or {}).items())
 
 
 def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -6,7 +6,7 @@ The fields are the options of ``facerec train``, see `facerec.pipeline.options`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from torch import nn
 from facerec.backbones import build
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
+from facerec.pipeline.letters import as_letters
 from facerec.recognisers.model_folder import load_weights
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.training.optimizer import SCHEDULES, schedule_factor
 
 MOST_FACES = 1 << 20
 """In a batch."""
+INCIDENTAL = ("workers", "device", "checkpoint_steps", "validation_steps", "compile")
+"""Options that do not change the model."""
 
 
 @dataclass(frozen=True)
@@ -201,3 +204,23 @@ class Run:
     def validation_files(self) -> list[Path]:
         """The verification sets, of which there may be none."""
         return [self.validation] if isinstance(self.validation, Path) else self.validation or []
+
+
+def config_of(*options: Any) -> dict[str, Any]:
+    """Options as a file for ``facerec train --config`` has them: with it the same training can be done again.
+
+    Those that are `INCIDENTAL`, that were left out, or that others overrule are not in it. Paths are absolute.
+
+    Args:
+        *options: Dataclasses of this module and `facerec.losses.choice.LossOptions`.
+    """
+    values = {field.name: getattr(group, field.name) for group in options for field in fields(group)}
+    if values.get("steps") is not None:
+        values.pop("epochs", None)
+    return {name: _plain(x) for name, x in values.items() if x is not None and name not in INCIDENTAL}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return as_letters(str(value.absolute())) if isinstance(value, Path) else value

@@ -25,7 +25,7 @@ from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
 from facerec.training.monitor import Monitor
 from facerec.training.optimizer import RowAdamW, weight_groups
-from facerec.training.options import Network, Run, Schedule, TrainingData
+from facerec.training.options import Network, Run, Schedule, TrainingData, config_of
 from facerec.training.pair_validation import read_pairs, validate
 from facerec.training.samplers import choose_sampler
 from facerec.training.state import load_states, remove_states, save_states
@@ -72,6 +72,8 @@ class Trainer:
         schedule: Schedule | None = None, run: Run | None = None,
     ):  # fmt: skip
         self._network, self._schedule, self._run = network or Network(), schedule or Schedule(), run or Run()
+        loss = loss or LossOptions()
+        self._options = (data, self._network, self._schedule, loss, self._run)
         self._schedule.check_parts(world_size())
         self.faces = gather(data)
         self._order = choose_sampler(
@@ -81,7 +83,7 @@ class Trainer:
         self.device = choose_device(self._run.device)
         self._context = autocast(self.device, self._run.precision)
         self._pairs = read_pairs(self._run.validation_files) if is_main() else []
-        self._make_model(loss or LossOptions())
+        self._make_model(loss)
         self._optimizer = RowAdamW(
             weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
         )
@@ -182,10 +184,10 @@ class Trainer:
         if not is_main():
             return
         about = {
-            "classes": self.faces.classes, "faces": len(self.faces), "steps": self.total, "seed": self._run.seed,
+            "normalization": "RGB, (value - 127.5) / 127.5", "classes": self.faces.classes, "faces": len(self.faces),
+            "steps": self.total,
         }  # fmt: skip
-        config = {**self._network.config(), "normalization": "RGB, (value - 127.5) / 127.5", **about}
-        save_model(out, self.backbone, config)
+        save_model(out, self.backbone, config_of(*self._options), about)
         save_file({"centres": centres}, out / "head.safetensors")
         write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
         remove_states(out / STATE)

@@ -28,6 +28,8 @@ def test_of_a_folder_unreadable_faces_and_unknown_people_are_left_out(tmp_path):
     found = backends.read_set(tmp_path, tmp_path / "truth.npy")
     np.testing.assert_array_equal(found.embeddings, FACES[:4])
     np.testing.assert_array_equal(found.labels, LABELS[:4])
+    again = backends.read_set(tmp_path / "embeddings.npy", tmp_path / "truth.npy")
+    np.testing.assert_array_equal(again.labels, LABELS[:4])
 
 
 def test_without_data_it_says_so(tmp_path, capsys, monkeypatch):

@@ -52,12 +52,17 @@ function store() {
   }
 }
 
+// What this browser has kept; at the first visit what the page proposes.
 function restore() {
+  const found = [];
   try {
-    for (const [key, value] of JSON.parse(localStorage.getItem(STORED) || "[]")) decided.set(key, value);
+    const kept = localStorage.getItem(STORED);
+    if (kept !== null) for (const entry of JSON.parse(kept)) found.push(entry);
+    else for (const item of REVIEW.proposed) found.push(...loaded(item));
   } catch {
-    decided.clear();
+    found.length = 0;
   }
+  if (found.length) put(found);
 }
 
 function undo() {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clustering.__main__ import COMMANDS
 from clustering.clusterer import Clustering
 from clustering.commands.cluster import cluster
 from clustering.commands.knn import knn
@@ -12,8 +13,9 @@ from clustering.graph import costs as plan
 from clustering.graph.approximate import approximate
 from clustering.graph.build import graph_of
 from clustering.graph.knn_graph import KnnGraph
-from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.command_line import run
+from facerec.pipeline.embeddings import load_embeddings, save_embeddings
+from facerec.pipeline.files import InputError, read_yaml
 
 
 @pytest.fixture
@@ -92,3 +94,15 @@ def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeyp
     with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
         graph_of(embeddings, None, 10, tmp_path / "out")
     assert names(tmp_path / "out") == []
+
+
+def test_settings_and_names_go_along(tmp_path, blobs):
+    embeddings, labels = blobs(identities=4, faces=6)
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", embeddings, [f"{row}.jpg" for row in range(24)], labels)
+    words = ["cluster", "--backend", "dbscan", "--embeddings", tmp_path / "emb", "--out", tmp_path / "c",
+             "--set", "min_similarity=0.4", "--set", "[min_samples=3, k=5]"]  # fmt: skip
+    assert run("clustering", COMMANDS, [str(word) for word in words]) == 0
+    settings = read_yaml(tmp_path / "c" / "config.yaml")
+    assert settings == {"backend": "dbscan", "min_similarity": 0.4, "min_samples": 3, "k": 5, "adaptive": False}
+    assert (tmp_path / "c" / "keys.txt").read_bytes() == (tmp_path / "emb" / "keys.txt").read_bytes()

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from facerec.__main__ import COMMANDS
 from facerec.backbones import build
 from facerec.commands.train import train
 from facerec.devices.device import to_input
@@ -21,6 +22,7 @@ from facerec.losses.heads import MarginHead
 from facerec.losses.margins import MarginLoss
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_yaml
+from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
 from facerec.training import LossOptions, Network, Run, Schedule, Trainer, TrainingData
 from facerec.training.augment import Augmentation
@@ -59,7 +61,10 @@ def test_training_learns_and_writes_a_model(tmp_path, make_faces):
     assert results["classes"] == 4
     assert results["accuracy"] > 0.8
     config = read_yaml(out / "config.yaml")
-    assert (config["backbone"], config["width"], config["classes"], config["steps"]) == ("mobilefacenet", 0.125, 4, 40)
+    assert (config["backbone"], config["width"], config["faces"], config["steps"]) == (
+        "mobilefacenet", 0.125, str(faces), 40,
+    )  # fmt: skip
+    assert "\n# classes: 4\n# faces: 24\n# steps: 40\n" in (out / "config.yaml").read_text()
     assert load_file(out / "head.safetensors")["centres"].shape == (4, 16)
     assert (out / "skipped.csv").read_text() == "store,row,key,reason\n"
     assert not (out / "state.safetensors").exists()
@@ -87,6 +92,25 @@ def test_python_trains_what_the_command_does(tmp_path, make_faces):
     assert not trainer.backbone.training
     for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
         assert filecmp.cmp(command / name, out / name, shallow=False), name
+
+
+def test_the_config_of_a_model_trains_it_again(tmp_path, make_faces, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = Path(os.fsdecode(b"caf\xe9"))
+    make_faces(tmp_path / "f", identities=3, each=4).rename(odd)
+    first = train(
+        faces=odd, out=tmp_path / "first", epochs=2.0, loss="combined", margin=[1.0, 0.2, 0.1],
+        seed=3, **SMALL,
+    )  # fmt: skip
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    given = ["train", "--config", str(first / "config.yaml"), "--workers", "0", "--out"]
+    assert run("facerec", COMMANDS, [*given, str(tmp_path / "again")]) == 0
+    for name in ("model.safetensors", "config.yaml"):
+        assert filecmp.cmp(first / name, tmp_path / "again" / name, shallow=False), name
+    assert run("facerec", COMMANDS, [*given, str(tmp_path / "other"), "--seed", "4"]) == 0
+    assert Recogniser.from_pretrained(first).input_size == 32
+    assert read_yaml(tmp_path / "other" / "config.yaml")["seed"] == 4
 
 
 def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):

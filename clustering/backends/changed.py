@@ -1,0 +1,42 @@
+"""Settings of a backend from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from clustering.backends.describe import settings_of
+from clustering.clusterer import Clusterer
+from clustering.settings import check_names
+from facerec.pipeline.files import InputError
+
+
+def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
+    """A clusterer with other settings; one that is given is not adapted to the faces, unless ``adaptive`` is given.
+
+    Args:
+        clusterer: Any backend.
+        changes: ``NAME=VALUE``, the value in YAML; of two for one name the last counts.
+
+    Raises:
+        InputError: Not of that form, an unknown name, or a value that the backend refuses.
+    """
+    found = dict(map(_parsed, changes))
+    check_names("--set", clusterer.name, found, [each.name for each in settings_of(clusterer.name)])
+    if clusterer.search_space.keys() & found.keys() and "adaptive" in clusterer.get_params():
+        found = {"adaptive": False, **found}
+    return clusterer.with_settings(**found) if found else clusterer
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    name, equals, value = change.partition("=")
+    try:
+        return name.strip().replace("-", "_"), yaml.safe_load(value) if equals else _refused(change)
+    except yaml.YAMLError:
+        return _refused(change)
+
+
+def _refused(change: str) -> Any:
+    raise InputError(f"--set {change[:60]!r}: not a setting; expected NAME=VALUE, e.g. min_similarity=0.5")

@@ -1,0 +1,221 @@
+"""People under two labels, and labels with two people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustering.cleaning.classes import Classes
+from clustering.cleaning.parts import Groups, two_parts
+from clustering.cleaning.strays import first_weights
+from clustering.partition import consecutive
+from clustering.similarity.centres import nearest
+
+NEIGHBOURS = 3
+TURNS = 3
+FEWEST = 2
+"""Faces of a part that can be a person's."""
+UNLIKE, PAIRS = 0.005, 20_000
+FLOOR = 0.25
+APART = 0.6
+"""Share of a label's faces in one part, less that of the other label's, from which the parts tell both apart."""
+STRANGERS = 0.95
+"""Share of made mixtures whose parts are less alike than those of a label that is taken for one person's at first."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pairs of labels that may be one person, each once.
+
+    Attributes:
+        left: int64 [p], the lower label.
+        right: int64 [p].
+        probability: float64 [p], that they are one person.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    probability: np.ndarray
+
+
+def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Twins:
+    """Finds people under two labels, among each label and its `NEIGHBOURS` nearest ones.
+
+    Examples of one person under two labels are the halves of each label, cut at random. Examples of two people are the
+    pairs themselves, weighted by the probability that they are: it is found in `TURNS` turns, in the first of which
+    each label's nearest neighbours but one are two people. `Groups.features` says what is looked at.
+
+    Args:
+        embeddings: float32 [n, d].
+        labels: int64 [n], consecutive from 0; -1 for faces that are left out.
+        weights: float32 [n], how much each face counts.
+        seed: Of the halves.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    whole = Groups.of(embeddings, labels, weights, count)
+    left, right, rank = _pairs(whole.centres)
+    if not len(left):
+        return Twins(left, right, np.zeros(0))
+    pairs = whole.features(left, right)
+    parts, halved = halves(labels, seed)
+    cut = Groups.of(embeddings, parts, weights, 2 * count)
+    same = cut.features(2 * halved, 2 * halved + 1)
+    apart = (rank > 0).astype(np.float64) if np.any(rank > 0) else np.ones(len(left))
+    for _ in range(TURNS):
+        judge = Classes.fit([pairs, same], [apart, np.ones(len(same))])
+        posterior = judge.posterior(pairs)
+        apart = posterior[:, 0]
+    return Twins(left, right, posterior[:, 1])
+
+
+def _pairs(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each label with its nearest ones: both labels, int64 [p]; and how many are nearer to either."""
+    ids, _ = nearest(centres, centres, NEIGHBOURS + 1)
+    own = np.repeat(np.arange(len(centres)), ids.shape[1])
+    other = ids.ravel()
+    rank = np.tile(np.arange(ids.shape[1]), len(centres))
+    kept = own != other
+    own, other, rank = own[kept], other[kept], rank[kept] - 1
+    lower, higher = np.minimum(own, other), np.maximum(own, other)
+    order = np.lexsort((rank, higher, lower))
+    first = np.unique(np.stack([lower, higher])[:, order], axis=1, return_index=True)[1]
+    chosen = order[first]
+    return lower[chosen], higher[chosen], np.maximum(rank[chosen], 0)
+
+
+def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts each label of two faces or more in two, at random and at a random place.
+
+    Returns:
+        int64 [n], twice the label or one more, -1 for labels of one face; and int64, the labels that were cut.
+    """
+    generator = np.random.default_rng(seed)
+    sizes = np.bincount(labels[labels >= 0])
+    order = np.lexsort((generator.random(len(labels)), labels))
+    order = order[labels[order] >= 0]
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    cut = 1 + np.floor(generator.random(len(sizes)) * np.maximum(sizes - 1, 1)).astype(np.int64)
+    parts = np.full(len(labels), -1)
+    own = labels[order]
+    parts[order] = np.where(sizes[own] > 1, 2 * own + (place < cut[own]), -1)
+    return parts, np.flatnonzero(sizes > 1)
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Labels that may have two people's faces.
+
+    Attributes:
+        probability: float64 [labels], that it has.
+        part: int64 [n], 0 or 1: which of the two a face is of; -1 for faces without a label.
+    """
+
+    probability: np.ndarray
+    part: np.ndarray
+
+
+def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Mixtures:
+    """Finds labels with two people.
+
+    Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with
+    another, parted in the same way. One of two is its nearest, the other drawn. Examples of one person are the labels
+    themselves, weighted by the probability of being one, in `TURNS` turns, in the first of which they are those whose
+    parts are more alike than nearly all of the made ones. Labels with a part of fewer than `FEWEST`
+    faces are one person's.
+
+    Args:
+        embeddings: float32 [n, d].
+        labels: int64 [n], consecutive from 0; -1 for faces that are left out.
+        weights: float32 [n], how much each face counts.
+        seed: Of what is drawn.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    part, found, features = _parted(embeddings, labels, weights)
+    probability = np.zeros(count)
+    if count < 2 or not len(found):
+        return Mixtures(probability, part)
+    joined = _joined(embeddings, labels, weights, seed)
+    made = np.concatenate([_told_apart(embeddings, labels, each, weights) for each in joined] or [np.zeros((0, 5))])
+    if not len(made):
+        return Mixtures(probability, part)
+    alone = (features[:, 1] > np.quantile(made[:, 1], STRANGERS)).astype(np.float64)
+    for _ in range(TURNS):
+        judge = Classes.fit([features, made], [alone, np.ones(len(made))])
+        posterior = judge.posterior(features)
+        alone = posterior[:, 0]
+    probability[found] = np.where(_coherent(embeddings, labels, part)[found], posterior[:, 1], 0)
+    return Mixtures(probability, part)
+
+
+def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Bool [labels]: whether the faces in the middle of either part are alike; strays together are not.
+
+    Faces near the part's mode count most. Their mean cosine must be one that few pairs of strangers have.
+    """
+    count = int(labels.max()) + 1
+    both = np.where(labels >= 0, 2 * labels + part, -1)
+    middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, both)
+    within = Groups.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
+    return np.asarray(np.nan_to_num(within, nan=-1.0).min(axis=1) >= strangers_cosine(embeddings, labels))
+
+
+def strangers_cosine(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """The cosine that all but `UNLIKE` of pairs of faces with different labels stay below."""
+    rows = np.flatnonzero(labels >= 0)
+    left, right = np.random.default_rng(0).choice(rows, (2, PAIRS))
+    apart = labels[left] != labels[right]
+    cosines = np.einsum("pd,pd->p", embeddings[left[apart]], embeddings[right[apart]])
+    return float(np.quantile(cosines, 1 - UNLIKE)) if len(cosines) else 1.0
+
+
+def _parted(
+    embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The parts of the faces; the labels whose parts both have enough faces; and these parts' features."""
+    count = int(labels.max(initial=-1)) + 1
+    part = two_parts(embeddings, labels, weights)
+    both = np.where(labels >= 0, 2 * labels + part, -1)
+    counted = np.where(weights > 0.5, both, -1)
+    sizes = np.bincount(counted[counted >= 0], minlength=2 * count).reshape(-1, 2)
+    found = np.flatnonzero(sizes.min(axis=1) >= FEWEST)
+    groups = Groups.of(embeddings, both, weights, 2 * count)
+    return part, found, groups.features(2 * found, 2 * found + 1)
+
+
+def _told_apart(embeddings: np.ndarray, labels: np.ndarray, joined: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The features of joined labels whose two parts are, by and large, the two labels.
+
+    Others say nothing about two people: one of them has too few faces to be parted off.
+    """
+    part, found, features = _parted(embeddings, joined, weights)
+    first = np.full(int(joined.max()) + 1, -1)
+    rows = np.flatnonzero(joined >= 0)
+    first[joined[rows[::-1]]] = labels[rows[::-1]]
+    left = labels[rows] == first[joined[rows]]
+    shares = [
+        np.bincount(joined[rows], side * part[rows], len(first))
+        / np.maximum(np.bincount(joined[rows], side, len(first)), 1)
+        for side in (left, ~left)
+    ]
+    return features[(np.abs(shares[0] - shares[1]) >= APART)[found]]
+
+
+def _joined(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Labels of `FEWEST` faces or more in pairs: some that are alike, and some drawn at random; int64 [n] each."""
+    enough = np.bincount(labels[(labels >= 0) & (weights > 0.5)], minlength=int(labels.max(initial=-1)) + 1) >= FEWEST
+    labels = np.append(np.where(enough, np.cumsum(enough) - 1, -1), -1)[labels]
+    count = int(labels.max(initial=-1)) + 1
+    if count < 2:
+        return []
+    order = np.random.default_rng(seed).permutation(count)
+    drawn = np.full(count, -1)
+    drawn[order[0 : 2 * (count // 2) : 2]] = drawn[order[1 : 2 * (count // 2) : 2]] = np.arange(count // 2)
+    centres = Groups.of(embeddings, labels, weights, count).centres
+    ids, _ = nearest(centres, centres, 3)
+    third = ids[:, min(2, ids.shape[1] - 1)]
+    mutual = np.flatnonzero((third[third] == np.arange(count)) & (third > np.arange(count)))
+    alike = np.full(count, -1)
+    alike[mutual] = alike[third[mutual]] = np.arange(len(mutual))
+    numbers = [np.append(each, -1)[labels] for each in (drawn, alike)]
+    return [consecutive(each) for each in numbers if np.any(each >= 0)]

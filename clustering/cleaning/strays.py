@@ -1,0 +1,162 @@
+"""Strays: faces under the label of a person that they are not of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustering.cleaning.classes import Classes
+from clustering.partition import cluster_sums
+from clustering.similarity.centres import BLOCK, TINY, nearest
+from facerec.pipeline.files import blocks
+
+ROUNDS = 4
+STRANGERS = 0.95
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Which faces are strays.
+
+    Attributes:
+        probability: float64 [n]: that a face is not of its label's person; 0 for unknown faces and those alone.
+        other: int64 [n]: the other label that is nearest.
+        elsewhere: float64 [n]: the part of `probability` for a face of another labelled person; the rest is for one of
+            nobody in the set.
+    """
+
+    probability: np.ndarray
+    other: np.ndarray
+    elsewhere: np.ndarray
+
+
+def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Strays:
+    """Finds strays.
+
+    Of each face three figures count: its cosine g with the centre of its label's other faces, its highest cosine o with
+    another label's centre, and how many faces m make up the former. Examples of strays are made: the same face under
+    the label of another face that is drawn. There it is a stray of a person who is in the set, or of nobody if its own
+    label is left out of o. Examples of right faces are the faces themselves, weighted by the probability of being
+    right. Centres have the same weights. Both are found in `ROUNDS` turns. In the first turn right faces are those that
+    are nearer to their own label than to any other, and than most strangers are.
+
+    Args:
+        embeddings: float32 [n, d], unit or zero rows.
+        labels: int64 [n], consecutive from 0; -1 for unknown and unreadable faces.
+        seed: Of the labels drawn.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    drawn = labels[np.random.default_rng(seed).permutation(rows)]
+    right = first_weights(embeddings, labels)
+    for turn in range(ROUNDS):
+        views = _Views.of(embeddings, labels, right, rows, drawn)
+        if turn == 0:
+            low = np.quantile(views.drawn[:, 0], STRANGERS) if views.usable.any() else 1.0
+            weight = ((views.own[:, 0] > views.own[:, 1]) & (views.own[:, 0] > low)).astype(np.float64)
+        else:
+            weight = right[rows].astype(np.float64)
+        several, usable = views.several, views.usable
+        judge = Classes.fit(
+            [views.own[several], views.elsewhere[usable], views.nobody[usable]],
+            [weight[several], np.ones(usable.sum()), np.ones(usable.sum())],
+        )
+        posterior = np.tile([1.0, 0.0, 0.0], (len(rows), 1))
+        posterior[several] = judge.posterior(views.own[several])
+        right = np.zeros(len(labels), np.float32)
+        right[rows] = posterior[:, 0]
+    probability, elsewhere, other = np.zeros(len(labels)), np.zeros(len(labels)), np.full(len(labels), -1)
+    probability[rows], elsewhere[rows], other[rows] = 1 - posterior[:, 0], posterior[:, 1], views.other
+    return Strays(probability, other, elsewhere)
+
+
+def first_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int = 3) -> np.ndarray:
+    """Float32 [n]: how much each face counts in its label's centre before anything is known: more near the mode."""
+    known = labels >= 0
+    own, sizes = labels[known], np.maximum(np.bincount(labels[known]), 1)
+    weights = known.astype(np.float32)
+    for _ in range(steps):
+        sums = cluster_sums(embeddings, labels, weights)
+        cosines = _cosines(embeddings, np.flatnonzero(known), sums, own, weights)
+        mean = np.bincount(own, cosines) / sizes
+        nearer = np.maximum(cosines - mean[own], 0)
+        weights[known] = np.where((np.bincount(own, nearer) > 0)[own], nearer, 1)
+    most = np.zeros(len(sizes), np.float32)
+    np.maximum.at(most, own, weights[known])
+    weights[known] /= np.maximum(most[own], TINY)
+    return weights
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The figures of faces where they are, and of the same faces where they are strays.
+
+    Attributes:
+        own: float64 [r, 3]: g, o, 1 / (m + 1) as they are.
+        elsewhere: float64 [r, 3]: of the face under the drawn label, with its own label among the others.
+        nobody: float64 [r, 3]: the same without it.
+        other: int64 [r]: the nearest other label.
+        several: Bool [r]: whether the label has other faces.
+        usable: Bool [r]: whether the drawn label is another one.
+    """
+
+    own: np.ndarray
+    elsewhere: np.ndarray
+    nobody: np.ndarray
+    other: np.ndarray
+    several: np.ndarray
+    usable: np.ndarray
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """Float64 [m, 3]: the usable rows of `nobody`."""
+        return self.nobody[self.usable]
+
+    @classmethod
+    def of(
+        cls, embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, rows: np.ndarray, drawn: np.ndarray
+    ) -> _Views:
+        own = labels[rows]
+        sums = cluster_sums(embeddings, labels, weights)
+        mass = np.bincount(own, weights[rows], len(sums))
+        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), TINY)
+        ids, cosines = _three_nearest(embeddings[rows], centres)
+        g = _cosines(embeddings, rows, sums, own, weights)
+        here = _cosines(embeddings, rows, sums, drawn, None)
+        other, o = _best(ids, cosines, own[:, None])
+        _, o_without = _best(ids, cosines, np.stack([own, drawn], axis=1))
+        rest = 1 / (1 + np.maximum(mass[own] - weights[rows], 0))
+        there = 1 / (1 + mass[drawn])
+        return cls(
+            np.stack([g, o, rest], axis=1), np.stack([here, np.maximum(g, o_without), there], axis=1),
+            np.stack([here, o_without, there], axis=1), other, np.bincount(own)[own] > 1, drawn != own,
+        )  # fmt: skip
+
+
+def _three_nearest(faces: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest three labels, int64 and float32 [n, 3]; -1 and cosine -1 where there are fewer."""
+    ids, cosines = nearest(faces, centres, 3)
+    missing = ((0, 0), (0, 3 - ids.shape[1]))
+    return np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing, constant_values=-1)
+
+
+def _best(ids: np.ndarray, cosines: np.ndarray, without: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first label of each row that is none of some [n, j], and its cosine."""
+    allowed = (ids[:, :, None] != without[:, None, :]).all(axis=2)
+    place, every = allowed.argmax(axis=1), np.arange(len(ids))
+    return ids[every, place], cosines[every, place]
+
+
+def _cosines(
+    embeddings: np.ndarray, rows: np.ndarray, sums: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray:
+    """Float64 [r]: cosines of faces with the centres of labels [r]; without themselves if they have weights in them."""
+    found = np.zeros(len(rows))
+    for some in blocks(np.arange(len(rows)), BLOCK):
+        faces, centres = embeddings[rows[some]], sums[labels[some]]
+        if weights is not None:
+            centres = centres - weights[rows[some], None] * faces
+        lengths = np.linalg.norm(centres, axis=1)
+        dots = np.einsum("nd,nd->n", centres, faces)
+        found[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
+    return found

@@ -1,0 +1,114 @@
+"""The command ``clean``: label errors in a labelled set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from clustering.cleaning.clean import Cleaned
+from clustering.cleaning.clean import clean as find_errors
+from clustering.cleaning.findings import proposals, write_findings
+from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
+from clustering.review.page import Frame, write_page
+from clustering.review.thumbnails import Thumbnails
+from clustering.settings import check_number
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
+LARGEST = 1 << 30
+
+
+@stage("clustering clean")
+def clean(
+    embeddings: Path,
+    out: Path,
+    labels: Path | None = None,
+    thumbnails: Path | None = None,
+    decisions: Path | None = None,
+    min_probability: float = 0.5,
+    strays: Literal["drop", "move"] = "drop",
+    seed: int = 0,
+) -> Mapping[str, Any]:
+    """Finds label errors: strays, people merged under one label, and people under two labels.
+
+    Each is found with a probability; the shares of errors are estimated from the set itself.
+
+    Args:
+        embeddings: The labelled faces, best by a recogniser that was not trained on these labels.
+        out: Folder to make: labels.npy, cleaned (-1 = not to be used); confidence.npy of the given labels;
+            findings.csv; decisions.json, the same as proposals for a person; page/ (with --thumbnails).
+        labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
+        thumbnails: Folder made by python -m facerec thumbnails of the same faces. With it page/review.html shows the
+            given labels, the most doubtful first, with all that was found as decisions to look through.
+        decisions: decisions.json saved from the page, about exactly these labels. It is carried out, and nothing else
+            is looked for.
+        min_probability: From which an error is taken out.
+        strays: drop (label -1), or move those of a person in the set to that label.
+        seed: Of the examples that are made to learn from.
+    """
+    check_number("min_probability", min_probability, 0, 1)
+    faces, known = _read(embeddings, labels)
+    if decisions is not None:
+        cleaned = apply_decisions(known, load_decisions(decisions, known))
+        np.save(out / "labels.npy", cleaned, allow_pickle=False)
+        return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known))}
+    pictures = None if thumbnails is None else _pictures(thumbnails, faces)
+    found = find_errors(faces.embeddings, known, min_probability, seed)
+    np.save(out / "labels.npy", found.labels(move=strays == "move"), allow_pickle=False)
+    np.save(out / "confidence.npy", found.confidence(), allow_pickle=False)
+    write_findings(out / "findings.csv", found, faces.keys)
+    proposed = proposals(found)
+    write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
+    if pictures is not None:
+        (out / "page").mkdir()
+        title = f"Label errors of {embeddings.name}"
+        write_page(
+            out / "page", Frame(title, proposed=proposed), faces.embeddings, known, found.confidence(), [], pictures
+        )
+    results = _results(found)
+    logger.info("%s", _summary(results, pictures is not None))
+    return results
+
+
+def _read(embeddings: Path, labels: Path | None) -> tuple[EmbeddingSet, np.ndarray]:
+    faces = load_embeddings(embeddings)
+    known = faces.labels if labels is None else load_labels(labels, len(faces))
+    if known is None:
+        raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
+    people = len(np.unique(known[(known >= 0) & faces.readable]))
+    if people < 2:
+        raise InputError(f"{labels or embeddings}: {people} label(s) with readable faces; at least two are needed")
+    if known.max() >= LARGEST:
+        raise InputError(f"{labels or embeddings}: label {known.max()}; number labels from 0, below 2^30")
+    return faces, known
+
+
+def _pictures(thumbnails: Path, faces: EmbeddingSet) -> Thumbnails:
+    pictures = Thumbnails.load(thumbnails)
+    if len(pictures) != len(faces) or (faces.keys is not None and faces.keys != pictures.keys):
+        raise InputError(f"{thumbnails}: {len(pictures)} thumbnails, not of the {len(faces)} faces in {faces.path}")
+    return pictures
+
+
+def _results(found: Cleaned) -> dict[str, Any]:
+    elsewhere = found.is_stray & (found.strays.elsewhere >= found.strays.probability / 2)
+    return {
+        "faces": len(found.given), "labels": len(found.names), "strays": int(found.is_stray.sum()),
+        "strays_of_others": int(elsewhere.sum()), "merged_labels": len(found.mixed_labels),
+        "split_people": int(found.joined.sum()),
+    }  # fmt: skip
+
+
+def _summary(results: Mapping[str, Any], page: bool) -> str:
+    text = (
+        "{faces:,} faces under {labels:,} labels: {strays:,} strays ({strays_of_others:,} of people in the set), "
+        "{merged_labels:,} labels of several people, {split_people:,} pairs of labels of one person"
+    )
+    advice = "look through page/review.html" if page else "see findings.csv; --thumbnails makes a page to look at them"
+    return f"{text.format(**results)}; {advice}"

@@ -1,0 +1,118 @@
+"""The command ``compare``: backends side by side on one embedding set."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from clustering.backends.registry import BACKENDS, backend
+from clustering.comparison.page import write_comparison
+from clustering.comparison.runs import NEIGHBORS, Run, agreement, run_all
+from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
+from clustering.graph.copies import Copies
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces, load_labelled
+from facerec.pipeline.console import show_table
+from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.files import InputError, load_labels, write_json, write_lines, write_table
+from facerec.pipeline.stage import stage
+
+
+@stage("clustering compare")
+def compare(
+    embeddings: Path,
+    out: Path,
+    labels: Path | None = None,
+    backends: list[str] | None = None,
+    knn: Path | None = None,
+    tune_on: Path | None = None,
+    trials: PositiveInt = 20,
+    seed: int = 0,
+) -> Mapping[str, Any]:
+    """Clusters one embedding set with several backends: one table, how far they agree, and a page.
+
+    All have the same graph, in which copies (nearly the same picture) count once.
+
+    Args:
+        embeddings: Folder with embeddings.npy, or such a file.
+        out: Folder to make: comparison.csv, agreement.csv, comparison.html, settings.json; clusters/BACKEND with
+            labels.npy, for all other commands.
+        labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
+            the embedding folder, if there is one.
+        backends: Their names, as '[hilander, dbscan]'; by default all. One that cannot run is left out, with the
+            reason: backends that learn need --tune-on, leiden and infomap their libraries.
+        knn: Folder made by knn from the same embeddings, best with --k 40; without it the graph is built here.
+        tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
+        trials: Settings that the tuning tries.
+        seed: Of the tuning.
+    """
+    names = list(BACKENDS) if backends is None else backends
+    for name in names:
+        backend(name)
+    faces, truth, learning = _read(embeddings, labels, tune_on)
+    graph, copies = _graph(faces, knn, out / "graph")
+    runs, refused = run_all(names, graph, copies, learning, trials, seed)
+    shutil.rmtree(out / "graph", ignore_errors=True)
+    rows = {run.name: run.row(truth) for run in runs}
+    if truth is not None:
+        runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
+    about = f"{embeddings.name}: {len(faces):,} faces, {copies.count:,} of them copies; " + (
+        "default settings" if tune_on is None else f"tuned on {tune_on.name}, {trials} trials"
+    )
+    _write(out, about, runs, [rows[run.name] for run in runs], refused, faces.keys)
+    times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
+    show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
+    return {"faces": len(faces), "copies": copies.count, "seconds": times, "left_out": sorted(refused)}
+
+
+def _read(
+    embeddings: Path, labels: Path | None, tune_on: Path | None
+) -> tuple[EmbeddingSet, np.ndarray | None, LabelledFaces | None]:
+    """The faces, their identities, and the labelled faces."""
+    faces = load_embeddings(embeddings)
+    truth = faces.labels if labels is None else load_labels(labels, len(faces))
+    if truth is not None and truth.max() < 0:
+        raise InputError(f"{labels or embeddings}: every identity is -1 (unknown); there is nothing to score")
+    learning = None if tune_on is None else load_labelled(tune_on, None)
+    if learning is not None and learning.embeddings.shape[1] != faces.embeddings.shape[1]:
+        raise InputError(
+            f"{tune_on}: embeddings of length {learning.embeddings.shape[1]}, those of {embeddings} of "
+            f"{faces.embeddings.shape[1]}; embed both with the same model"
+        )
+    return faces, truth, learning
+
+
+def _graph(faces: EmbeddingSet, knn: Path | None, made: Path) -> tuple[KnnGraph, Copies]:
+    """The graph without copies, and which faces they are."""
+    if knn is None:
+        make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
+    graph = load_graph(faces, made if knn is None else knn, NEIGHBORS)
+    copies = Copies.of(graph)
+    return (graph_of_nodes(faces, copies, made / "nodes", NEIGHBORS) if copies.count else graph), copies
+
+
+def _write(
+    out: Path,
+    about: str,
+    runs: Sequence[Run],
+    rows: Sequence[Mapping[str, object]],
+    refused: Mapping[str, str],
+    keys: Sequence[str] | None,
+) -> None:
+    for run in runs:
+        folder = out / "clusters" / run.name
+        folder.mkdir(parents=True)
+        np.save(folder / "labels.npy", run.labels, allow_pickle=False)
+        if keys is not None:
+            write_lines(folder / "keys.txt", keys)
+    similarity = agreement(runs)
+    write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
+    lines = [[run.name, *line] for run, line in zip(runs, similarity.round(4).tolist(), strict=True)]
+    write_table(out / "agreement.csv", ["backend", *(run.name for run in runs)], lines)
+    write_json(out / "settings.json", {run.name: dict(run.settings) for run in runs})
+    write_comparison(out / "comparison.html", about, rows, similarity, refused)

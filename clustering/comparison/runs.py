@@ -1,0 +1,120 @@
+"""Several backends on one graph: their labels, figures and how far they agree."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+
+from clustering.backends.registry import load_clusterer
+from clustering.clusterer import Clusterer
+from clustering.graph.copies import Copies
+from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.tuning import tune
+from eval.clusters import scores
+from facerec.pipeline.files import InputError
+
+logger = logging.getLogger(__name__)
+NEIGHBORS = 40
+"""The most that any backend's `search_space` has."""
+SCORES = {
+    "Fp": "pairwise_f", "Fb": "bcubed_f", "NMI": "nmi", "precision": "pairwise_precision", "recall": "pairwise_recall",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a backend did.
+
+    Attributes:
+        name: Of the backend.
+        labels: int64 [n], its clusters; -1 for unassigned.
+        settings: That it had, without its network.
+        seconds: To cluster the graph; tuning took ``tuning_seconds``.
+        tuning_seconds: 0 if it was not tuned.
+    """
+
+    name: str
+    labels: np.ndarray
+    settings: Mapping[str, object]
+    seconds: float
+    tuning_seconds: float
+
+    def row(self, truth: np.ndarray | None) -> dict[str, object]:
+        """Its figures, with `scores` where the identities are known: int64 [n], -1 for unknown."""
+        sizes = np.bincount(self.labels[self.labels >= 0], minlength=1)
+        found: dict[str, object] = {"backend": self.name}
+        if truth is not None:
+            figures = scores(truth, self.labels)
+            found |= {name: round(float(figures[key]), 4) for name, key in SCORES.items()}
+        return found | {
+            "clusters": int(np.count_nonzero(sizes)), "largest": int(sizes.max()),
+            "alone": int(np.count_nonzero(self.labels < 0) + np.count_nonzero(sizes == 1)),
+        }  # fmt: skip
+
+
+def run_all(
+    names: Sequence[str], graph: KnnGraph, copies: Copies, tune_on: LabelledFaces | None, trials: int, seed: int
+) -> tuple[list[Run], dict[str, str]]:
+    """Clusters the faces with several backends.
+
+    Args:
+        names: Of the backends.
+        graph: Of the faces without copies, with `NEIGHBORS` neighbours.
+        copies: Which faces are one node of the graph.
+        tune_on: Labelled faces by the same recogniser, on which each is tuned; None for their defaults.
+        trials: Of the tuning.
+        seed: Of the tuning.
+
+    Returns:
+        The runs; and why a backend could not run, by its name.
+
+    Raises:
+        InputError: None could.
+    """
+    runs, refused = [], {}
+    for name in names:
+        try:
+            runs.append(_run(name, graph, copies, tune_on, trials, seed))
+        except InputError as error:
+            refused[name] = str(error)
+            logger.warning("%s: left out: %s", name, error)
+            continue
+        logger.info("%s: %d clusters in %.1f s", name, runs[-1].labels.max() + 1, runs[-1].seconds)
+    if not runs:
+        name, reason = next(iter(refused.items()))
+        raise InputError(f"none of the {len(names)} backends could run, e.g. {name}: {reason}")
+    return runs, refused
+
+
+def _run(name: str, graph: KnnGraph, copies: Copies, tune_on: LabelledFaces | None, trials: int, seed: int) -> Run:
+    started = time.perf_counter()
+    clusterer = load_clusterer(name) if tune_on is None else tune(name, *tune_on, trials, seed)
+    ready = time.perf_counter()
+    labels = clusterer.cluster(graph.narrowed(clusterer.k)).labels[copies.node]
+    seconds = time.perf_counter() - ready
+    return Run(name, labels, plain_settings(clusterer), seconds, ready - started if tune_on is not None else 0.0)
+
+
+def plain_settings(clusterer: Clusterer) -> dict[str, object]:
+    """Its settings that are plain values."""
+    values = clusterer.get_params().items()
+    return {name: value for name, value in values if isinstance(value, bool | int | float | str)}
+
+
+def agreement(runs: Sequence[Run]) -> np.ndarray:
+    """Float64 [runs, runs]: the adjusted Rand index of each pair (Hubert and Arabie 1985).
+
+    Unassigned faces are clusters of one.
+    """
+    found = np.eye(len(runs))
+    alone = [np.where(run.labels < 0, len(run.labels) + np.arange(len(run.labels)), run.labels) for run in runs]
+    for i in range(len(runs)):
+        for j in range(i):
+            found[i, j] = found[j, i] = adjusted_rand_score(alone[i], alone[j])
+    return found

@@ -1,0 +1,91 @@
+"""clean as a command: its files, its page, and a set that a person has looked through."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from clustering.commands.clean import clean
+from clustering.review.decisions import load_decisions
+from facerec.commands.thumbnails import thumbnails
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError, read_json
+
+
+@pytest.fixture
+def noisy(tmp_path, blobs):
+    """Labels 0 to 29: 0 and 1 are under 0, 2 is under 2 and 40; of 5 two faces are under 6."""
+    embeddings, people = blobs(identities=30, faces=8, dimension=32, spread=0.7)
+    labels = np.where(people == 1, 0, people)
+    labels[16:19], labels[40:42] = 40, 6
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", embeddings, [f"{row:03d}.png" for row in range(240)], labels)
+    return tmp_path / "emb"
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_it_writes(noisy, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        out = clean(noisy, tmp_path / "out", strays="move")
+    assert (
+        "240 faces under 30 labels: 2 strays (2 of people in the set), 1 labels of several people, 1 pairs"
+        in caplog.text
+    )
+    found = [row for row in rows(out / "findings.csv") if row["found"]]
+    assert [(row["kind"], row["label"], row["other"], row["faces"], row["row"]) for row in found[:2]] == [
+        ("merged", "0", "41", "8", ""), ("split", "2", "40", found[1]["faces"], ""),
+    ]  # fmt: skip
+    assert sorted((row["row"], row["key"], row["label"], row["other"]) for row in found[2:]) == [
+        ("40", "040.png", "6", "5"), ("41", "041.png", "6", "5"),
+    ]  # fmt: skip
+    labels = np.load(out / "labels.npy")
+    assert labels[40:42].tolist() == [5, 5]
+    assert len(set(labels[:8])) == len(set(labels[8:16])) == 1
+    assert labels[0] != labels[8]
+    assert set(labels[16:24]) == {labels[19]}
+    assert np.load(out / "confidence.npy")[40] < 0.5 < np.load(out / "confidence.npy")[100]
+
+
+def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
+    out = clean(noisy, tmp_path / "out")
+    known = np.load(noisy / "labels.npy")
+    found = load_decisions(out / "decisions.json", known)
+    assert (list(found.split), found.merge) == ([0], [[2, 40]])
+    assert {cluster: faces.tolist() for cluster, faces in found.exclude.items()} == {6: [40, 41]}
+    again = clean(noisy, tmp_path / "again", decisions=out / "decisions.json")
+    np.testing.assert_array_equal(np.load(again / "labels.npy"), np.load(out / "labels.npy"))
+
+
+def test_the_page_opens_with_the_proposals(noisy, tmp_path):
+    import cv2
+
+    (tmp_path / "faces").mkdir()
+    for row in range(240):
+        cv2.imwrite(str(tmp_path / "faces" / f"{row:03d}.png"), np.full((16, 16, 3), row, np.uint8))
+    small = thumbnails(tmp_path / "faces", tmp_path / "thumbs", size=16)
+    out = clean(noisy, tmp_path / "out", thumbnails=small)
+    text = (out / "page" / "data.js").read_text()
+    content = json.loads(text.removeprefix("window.REVIEW = ").rstrip().removesuffix(";"))
+    assert content["proposed"] == read_json(out / "decisions.json")["decisions"]
+    assert [item["action"] for item in content["proposed"]] == ["split", "exclude_faces", "merge"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(240, np.int64), "1 label\\(s\\) with readable faces; at least two are needed"),
+        (np.arange(240) + 2**31, "number labels from 0, below 2\\^30"),
+        (np.zeros(3, np.int64), "3 labels for 240 rows"),
+    ],
+)
+def test_unusable_labels_are_refused(noisy, tmp_path, labels, message):
+    np.save(tmp_path / "labels.npy", labels)
+    with pytest.raises(InputError, match=message):
+        clean(noisy, tmp_path / "out", labels=tmp_path / "labels.npy")

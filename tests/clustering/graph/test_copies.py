@@ -1,0 +1,116 @@
+"""Copies: which faces are one node, and how a clustering of nodes becomes one of faces."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from clustering.backends.registry import load_clusterer
+from clustering.clusterer import Clustering
+from clustering.commands.cluster import cluster
+from clustering.commands.pseudolabel import pseudolabel
+from clustering.graph.copies import Copies
+from clustering.graph.knn_graph import KnnGraph
+from clustering.hierarchy import Hierarchy
+from eval.clusters import scores
+from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import read_json
+
+
+@pytest.fixture
+def copied(blobs):
+    """Faces of 12 people, each with 15 copies, float16 ones and slightly changed ones among them, in mixed order."""
+    faces, people = blobs(identities=12, faces=10, dimension=32, spread=0.7)
+    random = np.random.default_rng(0)
+    embeddings, people = np.repeat(faces, 15, axis=0), np.repeat(people, 15)
+    embeddings[1::3] = embeddings[1::3].astype(np.float16)
+    embeddings[2::3] += 0.03 * normalize(random.normal(size=embeddings[2::3].shape))
+    order = random.permutation(len(people))
+    original = np.repeat(np.arange(len(faces)), 15)
+    return normalize(embeddings)[order], people[order], original[order]
+
+
+def test_copies_are_one_node(copied):
+    embeddings, _, original = copied
+    found = Copies.of(KnnGraph.build(embeddings, 10))
+    _, first, inverse = np.unique(original, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(found.first, np.sort(first))
+    np.testing.assert_array_equal(found.first[found.node], first[inverse])
+    assert found.count == 14 * 120
+    assert found.say() == "1,680 of 1,800 faces are copies (nearly the same picture) of 120 others"
+
+
+def test_other_pictures_and_unreadable_ones_are_no_copies(blobs):
+    embeddings, _ = blobs(identities=12, faces=10, spread=0.5)
+    embeddings[:4] = 0
+    found = Copies.of(KnnGraph.build(embeddings, 10))
+    assert found.count == 0
+    np.testing.assert_array_equal(found.node, np.arange(120))
+
+
+def test_where_all_faces_are_alike_only_equal_ones_are_copies():
+    random = np.random.default_rng(0)
+    embeddings = normalize(np.eye(16)[[0] * 200] + 0.001 * random.normal(size=(200, 16)))
+    assert Copies.of(KnnGraph.build(embeddings, 10)).count == 0
+    embeddings[100:] = embeddings[:100].astype(np.float16)
+    assert Copies.of(KnnGraph.build(normalize(embeddings), 10)).count == 100
+
+
+@pytest.mark.parametrize("backend", ["components", "hilander", "finch"])
+def test_copies_change_no_cluster(backend, copied, tmp_path, caplog):
+    embeddings, people, original = copied
+    np.save(tmp_path / "faces.npy", embeddings)
+    with caplog.at_level(logging.INFO):
+        out = cluster(backend, tmp_path / "faces.npy", tmp_path / "clusters")
+    assert "1,680 of 1,800 faces are copies (nearly the same picture) of 120 others; they count once" in caplog.text
+    assert read_json(out / "meta.json")["results"]["copies"] == 1680
+    labels = np.load(out / "labels.npy")
+    first = np.unique(original, return_index=True)[1]
+    nodes = np.sort(first)
+    alone = load_clusterer(backend).cluster(KnnGraph.build(embeddings[nodes], 10)).labels
+    np.testing.assert_array_equal(labels[nodes], alone)
+    np.testing.assert_array_equal(labels, labels[first[original]])
+    np.testing.assert_array_equal(load_clusterer(backend).fit_predict(embeddings), labels)
+    assert scores(people, labels)["pairwise_f"] == pytest.approx(scores(people[nodes], alone)["pairwise_f"], abs=0.02)
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) in (["levels"], [])
+
+
+def test_the_hierarchy_of_copies_can_be_read_and_traced(copied, tmp_path):
+    embeddings, _, original = copied
+    np.save(tmp_path / "faces.npy", embeddings)
+    found = Hierarchy.load(cluster("hilander", tmp_path / "faces.npy", tmp_path / "clusters"))
+    first = np.unique(original, return_index=True)[1]
+    copy = int(np.flatnonzero(first[original] != np.arange(len(original)))[0])
+    way = found.trace(copy)
+    assert (way[0]["node"], way[0]["next"], way[0]["linkage"]) == (copy, first[original[copy]], 1.0)
+    assert way[1:] == found.trace(int(first[original[copy]]))
+    np.testing.assert_array_equal(found.cut(len(found.levels) - 1), np.load(tmp_path / "clusters" / "labels.npy"))
+
+
+def test_expanded_by_hand():
+    copies = Copies(np.array([0, 1, 0, 2]), np.array([0, 1, 3]))
+    level = {
+        "labels": np.array([0, 0, 1]), "peaks": np.array([1, 2]), "densities": np.array([0.1, 0.2, 0.3], np.float32),
+        "parents": np.array([1, 1, 2]), "linkage": np.array([0.9, 0, 0], np.float32),
+    }  # fmt: skip
+    above = {"labels": np.array([0, 0, 0]), "peaks": np.array([1]), "parents": np.array([1, 1])}
+    found = Clustering.of(np.array([0, 0, 1]), np.array([0.5, 0.6, 0.7]), [level, above]).expanded(copies)
+    assert found.labels.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(found.confidence, np.array([0.5, 0.6, 0.5, 0.7], np.float32))
+    low, high = ({name: array.tolist() for name, array in level.items()} for level in found.levels)
+    assert (low["labels"], low["peaks"], low["parents"]) == ([0, 0, 0, 1], [1, 3], [1, 1, 0, 3])
+    np.testing.assert_allclose(low["linkage"], [0.9, 0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(low["densities"], [0.1, 0.2, 0.1, 0.3], atol=1e-6)
+    assert high == {"labels": [0, 0, 0, 0], "peaks": [1], "parents": [1, 1]}
+
+
+def test_pseudolabel_counts_them(copied, tmp_path, caplog):
+    embeddings, people, _ = copied
+    np.save(tmp_path / "faces.npy", embeddings)
+    np.save(tmp_path / "labels.npy", people)
+    with caplog.at_level(logging.INFO):
+        out = pseudolabel(tmp_path / "labels.npy", tmp_path / "out", embeddings=tmp_path / "faces.npy")
+    assert read_json(out / "summary.json")["copies"] == 1680
+    assert "of 120 others; --duplicates 0.998 keeps one of each" in caplog.text
