@@ -40,7 +40,7 @@ def pairs(
         bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
             none.
         seed: Draws them.
-        compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
+        compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
     """
     check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings)
