@@ -84,7 +84,7 @@ def test_embeddings_to_clusters(page, tmp_path, monkeypatch, capsys):
             printed, shown = "".join(in_shell(line, capsys) for line in text.splitlines() if line in lines(page)), ""
         else:
             shown = text
-        found = iter(map(without_figures, printed.splitlines()))
+        found = list(map(without_figures, printed.splitlines()))
         assert [line for line in shown.splitlines() if without_figures(line) not in found] == []
 
 
