@@ -64,7 +64,8 @@ def ijb(
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
-        compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
+        compatibility: Also give the figures of widely used scripts, by their definitions: see
+            docs/reference/published-figures.md.
         missing: Of faces without an embedding, which are an error otherwise: count them as faces that could not be
             read, whose templates fail; or exclude the comparisons of templates without a readable face, and give the
             figures with these as well.
