@@ -47,15 +47,23 @@ def signals_as_exceptions() -> Iterator[None]:
         yield
         return
 
+    seen: list[type[BaseException]] = []
+
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        seen.append(Terminated)
         raise Terminated
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        seen.append(Interrupted)
         raise Interrupted
 
     before = _set({signal.SIGINT: interrupt, signal.SIGTERM: terminate})
     try:
         yield
+    except Exception as error:
+        if seen:  # it was turned into another one, as Python does where a class is made
+            raise seen[0] from error
+        raise
     finally:
         _set(before)
 
