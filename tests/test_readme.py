@@ -26,7 +26,12 @@ def blocks(page: Path, kind: str) -> list[str]:
 
 
 def lines(page: Path) -> list[str]:
-    return [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("python -m ")]
+    return [
+        line
+        for block in blocks(page, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("python -m ")
+    ]
 
 
 def in_shell(line: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -60,7 +65,12 @@ def test_commands_and_their_options_exist(page, line):
 
 
 def test_every_command_of_the_readme_is_tested():
-    others = [line for block in blocks(README, "sh") for line in block.splitlines() if line not in lines(README)]
+    others = [
+        line
+        for block in blocks(README, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line not in lines(README)
+    ]
     assert [line for line in others if not line.startswith(INSTALLS)] == [job_line()]
     assert len(lines(README)) == 6
     assert {"demo", "test", "docs", "tables"} <= set(
@@ -105,7 +115,12 @@ def test_photographs_to_people(data, tmp_path, monkeypatch, capsys):
 
 
 def job_line() -> str:
-    return next(line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("recipes/"))
+    return next(
+        line
+        for block in blocks(README, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("recipes/")
+    )
 
 
 def test_the_job_is_called_as_its_own_tests_call_it():

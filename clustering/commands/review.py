@@ -16,7 +16,7 @@ from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
@@ -39,6 +39,7 @@ def review(
     hierarchy: Path | None = None,
     knn: Path | None = None,
     title: str = "Cluster review",
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Writes a page to look through clusters, keep, split, merge and drop them: open OUT/review.html in a browser.
 
@@ -46,7 +47,7 @@ def review(
 
     Args:
         clusters: Folder made by cluster or cut, or a .npy file of labels.
-        embeddings: What was clustered: folder with embeddings.npy, or such a file.
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces.
         out: Folder to make: review.html and what it shows.
         hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level. Without it
@@ -54,9 +55,11 @@ def review(
         knn: Graph of the embeddings, a folder made by knn. It serves to estimate the confidence of clusters of a
             backend without one. Without it the graph is built here.
         title: The page's heading.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     labels = load_labels(clusters)
-    faces = load_embeddings(embeddings, rows=len(labels))
+    faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     pictures = Thumbnails.load(thumbnails)
     if knn is not None:
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless

@@ -20,8 +20,8 @@ class Terminated(BaseException):
 class Interrupted(KeyboardInterrupt):
     """The process was asked to end (SIGINT).
 
-    Of KeyboardInterrupt itself Python remembers that it went through the ``exec`` of a string, as there are many in
-    imports, and then ends by the signal though the exception was caught.
+    Not KeyboardInterrupt itself: when that passes through the ``exec`` of a string, of which imports have many, Python
+    remembers it. At its end it then kills itself by the signal, though the exception was caught.
     """
 
 
