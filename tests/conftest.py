@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 # One thread a process, that sleeps while it waits: two workers share two cores. Before anything imports NumPy.
@@ -53,3 +54,17 @@ def gpu() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("PyTorch finds no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser without a window, shared by all tests of pages; a skip without one."""
+    api = pytest.importorskip("playwright.sync_api", reason="pages are tested with playwright")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next((found for found in map(shutil.which, names) if found), None)
+    if program is None:
+        pytest.skip(f"no browser on PATH ({', '.join(names)}); pages are not tested")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=60_000)
+        yield browser
+        browser.close()

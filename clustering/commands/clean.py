@@ -22,6 +22,8 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
+COMMAND = "python -m clustering clean --embeddings EMBEDDINGS --labels LABELS --decisions decisions.json --out cleaned"
+"""What carries out the decisions that are saved on the page."""
 
 
 @stage("clustering clean")
@@ -70,10 +72,8 @@ def clean(
     write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
     if pictures is not None:
         (out / "page").mkdir()
-        title = f"Label errors of {embeddings.name}"
-        write_page(
-            out / "page", Frame(title, proposed=proposed), faces.embeddings, known, found.confidence(), [], pictures
-        )
+        frame = Frame(f"Label errors of {embeddings.name}", [COMMAND], proposed)
+        write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
     results = _results(found)
     logger.info("%s", _summary(results, pictures is not None))
     return results

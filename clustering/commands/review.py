@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,12 @@ from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
+INPUTS = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
+COMMANDS = (
+    f"python -m clustering pseudolabel {INPUTS} --out pseudo",
+    f"python -m clustering export {INPUTS} --as csv --out people",
+)
+"""What uses the decisions. Without paths, so that the same inputs make the same page wherever they are."""
 
 
 @stage(
@@ -69,16 +74,9 @@ def review(
     if hierarchy is not None:
         check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    commands = _commands(clusters, embeddings)
-    found = write_page(out, Frame(title, commands), faces.embeddings, labels, confidence, levels, pictures)
+    frame = Frame(title, COMMANDS)
+    found = write_page(out, frame, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
-
-
-def _commands(clusters: Path, embeddings: Path) -> list[str]:
-    """What applies decisions to these clusters."""
-    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
-    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
-    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:

@@ -44,9 +44,9 @@ class Frame:
     """What a page has beside clusters.
 
     Attributes:
-        title: Its frame.
-        commands: What can be done with the decisions, as the page shows it.
-        proposed: Decisions that the page has when it is first opened, see `clustering.review.decisions`.
+        title: Its heading.
+        commands: What uses the decisions that are saved on it, for a shell.
+        proposed: Decisions that it has when it is first opened, see `clustering.review.decisions`.
     """
 
     title: str

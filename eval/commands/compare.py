@@ -14,6 +14,7 @@ from eval.report.summary import summary
 from eval.report.tables import write_tables
 from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
+from facerec.pipeline.thumbnails import Thumbnails
 
 
 @stage(
@@ -25,6 +26,7 @@ def compare(
     runs: list[Path],
     out: Path,
     recipe: Path | None = None,
+    thumbnails: Path | None = None,
     title: str = "Clustering backends as pseudo-labellers",
 ) -> Mapping[str, Any]:
     """Puts runs into one table, one set of plots and one page, report.html.
@@ -35,11 +37,14 @@ def compare(
         out: Folder for report.html, comparison.csv, comparison.md, comparison.tex, det.png, iet.png, metrics.json; if
             the runs have bootstrap samples also intervals.csv and differences.csv.
         recipe: A configuration that the page shows as it is.
+        thumbnails: Folder made by python -m facerec thumbnails of the test faces. With it the page shows the worst
+            pairs as pictures, without it by name.
         title: The page's heading.
     """
     table = tabulate(load_runs(runs))
     configuration = read_text(recipe) if recipe else None
+    pictures = None if thumbnails is None else Thumbnails.load(thumbnails)
     write_tables(table, out)
     curves = curve_plots(table.runs, out)
-    (out / "report.html").write_text(page(table, curves, out, configuration, title), encoding="utf-8")
+    (out / "report.html").write_text(page(table, curves, out, configuration, pictures, title), encoding="utf-8")
     return {"summary": summary(table)}

@@ -20,6 +20,7 @@ from eval.report.headline import headline
 from eval.report.histogram import write_scores
 from eval.report.intervals import resample
 from eval.report.scripts import script_figures
+from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import write_json
@@ -56,7 +57,7 @@ def ijb(
             the galleries and probes as above. One gallery will do; without galleries and probes it is 1:1 alone.
         embeddings: Embedding folder, or a file of embeddings (see clustering knn); faces match by keys.txt or by the
             names in the file (a .png for a .jpg will do), or without them line by line.
-        out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv and the plots; with --bootstrap
+        out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv, worst.csv and the plots; with --bootstrap
             also bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
         seed: Draws them. Runs are compared in pairs (`eval compare`) if this and the number agree.
@@ -97,6 +98,7 @@ def ijb(
     if compatibility:
         metrics["compatibility"] = script_figures(files, templates, evaluation.pairs, metrics["template"])
     write_scores(out, evaluation.scores)
+    write_worst(out, evaluation, files.faces, templates.ids)
     write_json(out / "metrics.json", metrics)
     write_det(out, det, intervals.det if intervals else None)
     if iet:

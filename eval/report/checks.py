@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SAME_TEST = ("faces", "templates", "genuine_pairs", "impostor_pairs", "probes")
-ERRORS = ("false_non_matches", "false_matches")
+ERRORS = ("false_non_matches", "false_matches", "threshold")
 SEARCHES = ("mated_probes", "nonmated_probes", "rank1_hits")
 FPIRS = ("1e-1", "1e-2")
 

@@ -83,6 +83,10 @@ class Table:
         """The FNMR of a run at the FMR of the gap."""
         return float(self.run(name).metrics["fnmr_at_fmr"][self.fmr])
 
+    def threshold(self, name: str) -> float:
+        """The threshold of a run at that FMR."""
+        return float(self.run(name).metrics["counts"]["verification"][self.fmr]["threshold"])
+
     def value(self, name: str, key: str) -> float | None:
         """The number of a run in a column, None if the run or the number is not there."""
         return next((row[key] for run, row in zip(self.runs, self.values, strict=True) if run.name == name), None)

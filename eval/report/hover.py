@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def of_curves(figure: Any, curves: Mapping[str, Sequence[tuple[float, ...]]], co
         ys: list[float | None] = [None] * len(rates)
         texts = [""] * len(rates)
         for rate, error, *threshold in (point for point in points if point[0] in place):
-            texts[place[rate]] = f"{100 * error:.2f} %" + "".join(f", threshold {t:.3f}" for t in threshold)
+            texts[place[rate]] = f"{100 * error:.2f} %" + "".join(
+                f", threshold {t:.3f}" for t in threshold if math.isfinite(t)
+            )
             if bottom <= error <= top:
                 ys[place[rate]] = round(height - float(axes.transData.transform((1, error))[1]) * to_svg, 1)
         series.append((name, colours[name], ys, texts))

@@ -16,9 +16,18 @@ from eval.report.page_plots import Shown, score_plots, size_plots
 from eval.report.runs import Run, command_line
 from eval.report.summary import against_best, findings, gap_note, points, verdict
 from eval.report.tables import markdown
+from eval.report.worst_pictures import shown_pairs
+from facerec.pipeline.thumbnails import Thumbnails
 
 
-def page(table: Table, curves: Mapping[str, Shown], out: Path, configuration: str | None, title: str) -> str:
+def page(
+    table: Table,
+    curves: Mapping[str, Shown],
+    out: Path,
+    configuration: str | None,
+    thumbnails: Thumbnails | None,
+    title: str,
+) -> str:
     """The report as one HTML file. It loads nothing; links lead to the rows' review pages.
 
     Args:
@@ -26,6 +35,7 @@ def page(table: Table, curves: Mapping[str, Shown], out: Path, configuration: st
         curves: ``det`` and ``iet``.
         out: The folder that the page goes into, for links.
         configuration: Text of the recipe, if any.
+        thumbnails: Of the test faces, if there are any.
         title: The heading.
     """
     cells = [_cells(table, index) for index in range(len(table.runs))]
@@ -51,6 +61,7 @@ def page(table: Table, curves: Mapping[str, Shown], out: Path, configuration: st
         curves=curves,
         scores=score_plots(table),
         sizes=size_plots(table.runs),
+        worst=shown_pairs(table, thumbnails),
         pictures=[(run, _data_url(run.sheet)) for run in table.runs if run.sheet],
         reviews=[(run.name, _link(run.review, out)) for run in table.runs if run.review],
         configuration=configuration,

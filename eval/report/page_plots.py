@@ -45,9 +45,9 @@ def score_plots(table: Table) -> list[Shown]:
     if not runs:
         return []
     limits = min(run.scores[0][0] for run in runs), max(run.scores[-1][1] for run in runs)
-    highest = max(_largest_share(run, column) for run in runs for column in (2, 3))
+    highest = max(_largest_share(run, column) for run in runs for column in (2, 3)) or 1.0
     return [
-        _shown(run.name, *plot_scores(run.scores, _threshold(run, table.fmr), limits, highest))
+        _shown(run.name, *plot_scores(run.scores, table.threshold(run.name), limits, highest))
         for run in runs
     ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def size_plots(runs: Sequence[Run]) -> list[Shown]:
     """Sizes of identities and clusters of each row that has clusters, on the same axes."""
     runs = [run for run in runs if run.sizes]
     colours = styles([run.name for run in runs])
-    highest = max((max(row[2:]) for run in runs for row in run.sizes), default=1)
+    highest = max((max(row[2:]) for run in runs for row in run.sizes), default=0) or 1
     return [_shown(run.name, *plot_sizes(run.sizes, colours[run.name][0], highest)) for run in runs]
 
 
@@ -64,10 +64,6 @@ def _shown(name: str, svg: str, values: Mapping[str, Any]) -> Shown:
     from markupsafe import Markup
 
     return Shown(name, Markup(svg), values)
-
-
-def _threshold(run: Run, fmr: str) -> float:
-    return float(run.metrics["counts"]["verification"][fmr].get("threshold", float("inf")))
 
 
 def _largest_share(run: Run, column: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 
 from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
+from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
 from facerec.pipeline.files import InputError, load_array, read_json
 
 BOUNDS = ("labelled", "supervised")
@@ -40,6 +42,7 @@ class Run:
         scores: Rows of scores.csv (lowest score, highest, genuine pairs, impostor pairs); empty if there is none.
         sizes: Rows of size from, to, identities, clusters; empty if clusters.json has none.
         review: The review page of its clusters, or None.
+        worst: Rows of worst.csv by their columns; empty if there is none.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Run:
     scores: list[Any] = field(default_factory=list)
     sizes: list[list[int]] = field(default_factory=list)
     review: Path | None = None
+    worst: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def is_backend(self) -> bool:
@@ -104,7 +108,7 @@ def load_run(folder: Path) -> Run:
     bare = report == folder
     sheet, review = folder / "sheet.png", folder / "review" / "review.html"
     det = _read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
-    scores, clusters = report / "scores.csv", _read_scores(folder / "clusters.json")
+    clusters = _read_scores(folder / "clusters.json")
     return Run(
         name=folder.absolute().name,
         metrics=metrics,
@@ -115,9 +119,10 @@ def load_run(folder: Path) -> Run:
         metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
         thresholds={fmr: threshold for fmr, _, threshold in det},
-        scores=_read_curve(scores, BIN_COLUMNS) if scores.is_file() else [],
+        scores=_read_bins(report / "scores.csv"),
         sizes=_sizes(folder / "clusters.json", clusters or {}),
         review=review if review.is_file() else None,
+        worst=_read_worst(report / "worst.csv"),
         **_read_intervals(report, metrics),
     )
 
@@ -180,6 +185,25 @@ def _read_intervals(report: Path, metrics: dict[str, Any]) -> dict[str, Any]:
         "det_band": _read_curve(report / "det.csv", ["fmr", "fnmr_low", "fnmr_high"]),
         "iet_band": _read_curve(report / "iet.csv", ["fpir", "fnir_mean_low", "fnir_mean_high"]),
     }
+
+
+def _read_bins(path: Path) -> list[tuple[float, float, int, int]]:
+    """The rows of scores.csv, if there is one."""
+    rows = _read_curve(path, BIN_COLUMNS) if path.is_file() else []
+    if not all(-2 < low < high < 2 and all(0 <= count < math.inf for count in counts) for low, high, *counts in rows):
+        raise InputError(f"{path}: not what `python -m eval ijb` writes; evaluate again")
+    return [(low, high, int(genuine), int(impostor)) for low, high, genuine, impostor in rows]
+
+
+def _read_worst(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{name: row[name] for name in WORST_COLUMNS} for row in rows if math.isfinite(float(row["score"]))]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not written by `python -m eval ijb` ({error!r}); evaluate again") from None
 
 
 def _read_curve(path: Path, columns: Sequence[str]) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
-from clustering.review.page import KEYS
+from clustering.review.page import KEYS, write_page
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -207,19 +206,6 @@ def test_a_picture_in_the_middle_that_is_damaged(case, tmp_path):
 # ---------------------------------------------------------------- the page in a browser
 
 
-@pytest.fixture(scope="session")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="the review page is tested with playwright")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next((found for found in map(shutil.which, names) if found), None)
-    if program is None:
-        pytest.skip(f"no browser on PATH ({', '.join(names)}); the review page is not tested")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=PATIENCE)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(browser):
     """Opens a page's folder from disk; at the end nothing must have gone wrong on it."""
@@ -394,6 +380,21 @@ def test_one_cluster_closer(case, opened, tmp_path):
     assert content == [{"action": "split", "cluster": 5, "parts": [np.flatnonzero(case.people == 5).tolist()]}]
 
 
+def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, opened, tmp_path):
+    proposed = [{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [3, 4]}]
+    embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
+    pictures = Thumbnails.load(case.thumbs)
+    write_page(tmp_path, "Errors", embeddings, case.labels, confidence, [], pictures, proposed)
+    page = opened(tmp_path)
+    assert page.text_content("#progress") == "3 of 6 clusters decided"
+    assert page.locator(".badge.merge").count() == 2
+    assert saved(page, tmp_path / "a.json")["decisions"] == proposed
+    press(page, "d")  # of 1: takes it back
+    page.close()
+    page = opened(tmp_path)
+    assert saved(page, tmp_path / "b.json")["decisions"] == proposed[1:]
+
+
 def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
     page = opened(case.page)
     press(page, "Enter")
@@ -428,13 +429,15 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
         {"action": "name", "cluster": 2, "name": "Bo"},
     ]
     commands = page.locator("#commands pre").all_text_contents()
-    paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
+    paths = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
     assert commands == [
         f"python -m clustering pseudolabel {paths} --out pseudo",
         f"python -m clustering export {paths} --as csv --out people",
-    ]  # fmt: skip
-    arguments = shlex.split(commands[1].replace("decisions.json", str(tmp_path / "decisions.json")))
-    assert run("clustering", COMMANDS, [*arguments[3:-1], str(tmp_path / "people")]) == 0
+    ]
+    real = {"CLUSTERS": case.clusters, "EMBEDDINGS": case.embeddings, "decisions.json": tmp_path / "decisions.json",
+            "people": tmp_path / "people"}  # fmt: skip
+    arguments = [str(real.get(word, word)) for word in commands[1].split()[3:]]
+    assert run("clustering", COMMANDS, arguments) == 0
     assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
 
 

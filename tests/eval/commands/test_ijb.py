@@ -37,7 +37,9 @@ def test_perfect_embeddings_make_no_errors(protocol, embeddings, tmp_path):
     first = counts["identification"]["G1"]
     assert [first[key] for key in ("subjects", "mated_probes", "nonmated_probes", "rank1_hits")] == [2, 2, 2, 2]
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"metrics.json", "det.csv", "iet.csv", "cmc.csv", "scores.csv", "det.png", "iet.png", "meta.json"}
+    assert names == {
+        "metrics.json", "det.csv", "iet.csv", "cmc.csv", "scores.csv", "worst.csv", "det.png", "iet.png", "meta.json",
+    }  # fmt: skip
 
 
 def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path):

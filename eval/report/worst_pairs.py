@@ -1,0 +1,69 @@
+"""The worst pairs of templates: impostors with the highest scores, genuine pairs with the lowest. worst.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eval.protocols.evaluation import Evaluation
+from eval.protocols.protocol import Faces
+from facerec.pipeline.files import write_table
+
+COUNT = 8
+CANDIDATES = 4096
+"""Pairs of either kind that are looked at: of two people, or of one person, only the worst is kept."""
+COLUMNS = ("kind", "score", "first_template", "second_template", "first_face", "second_face")
+IMPOSTOR, GENUINE = "impostor", "genuine"
+
+
+def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray, count: int = COUNT) -> None:
+    """Writes worst.csv: the impostor pairs of highest score, each two people once; the genuine ones of lowest score.
+
+    A template is shown by its first face in the protocol. Of each person only the worst genuine pair is taken.
+
+    Args:
+        out: The folder.
+        evaluation: The scores.
+        faces: Of the protocol.
+        ids: int64 [t], the templates' ids, rising.
+        count: Pairs of either kind.
+    """
+    first_face = _first_faces(faces, ids)
+    rows = []
+    for kind in (IMPOSTOR, GENUINE):
+        for pair in worst_pairs(evaluation, kind == GENUINE, count).tolist():
+            both = [int(side[pair]) for side in evaluation.pairs]
+            names = [str(faces.names[int(first_face[position])]) for position in both]
+            score = round(float(evaluation.scores.pairs[pair]), 6)
+            rows.append([kind, score, *(int(ids[position]) for position in both), *names])
+    write_table(out / "worst.csv", COLUMNS, rows)
+
+
+def worst_pairs(evaluation: Evaluation, genuine: bool, count: int) -> np.ndarray:
+    """Positions of the worst pairs of a kind, int64 [<= count], the worst first.
+
+    Args:
+        evaluation: The scores.
+        genuine: Genuine pairs of lowest score, each person once; else impostor pairs of highest score, each two people
+            once.
+        count: How many.
+    """
+    rows = np.flatnonzero(evaluation.scores.is_genuine == genuine)
+    badness = evaluation.scores.pairs[rows] * (1 if genuine else -1)
+    if len(rows) > CANDIDATES:
+        kept = np.argpartition(badness, CANDIDATES)[:CANDIDATES]
+        rows, badness = rows[kept], badness[kept]
+    rows = rows[np.lexsort((rows, badness))]
+    people = np.sort([evaluation.subject[side[rows]] for side in evaluation.pairs], axis=0)
+    once = np.sort(np.unique(people, axis=1, return_index=True)[1])
+    return rows[once[:count]]
+
+
+def _first_faces(faces: Faces, ids: np.ndarray) -> np.ndarray:
+    """The row of the first face of each template, int64 [t]."""
+    rows = np.zeros(len(ids), dtype=np.int64)
+    place = np.searchsorted(ids, faces.template[::-1])
+    known = (place < len(ids)) & (ids[np.minimum(place, len(ids) - 1)] == faces.template[::-1])
+    rows[place[known]] = np.arange(len(faces.template))[::-1][known]  # the last one written stays: the first face
+    return rows
