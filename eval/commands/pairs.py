@@ -46,7 +46,7 @@ def pairs(
         bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
             none.
         seed: Draws them.
-        compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
+        compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
         unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
             read.
     """
