@@ -43,8 +43,7 @@ def assign(
         similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
             most of the old faces, each taken out and looked at as new, would be put where they are.
         min_size: Least faces that found a cluster.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_whole("min_size", min_size, 1)
     if similarity is not None:

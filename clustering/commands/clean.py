@@ -68,8 +68,7 @@ def clean(
         min_probability: From which an error is taken out.
         strays: drop (label -1), or move those of a person in the set to that label.
         seed: Of the examples that are made to learn from.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)

@@ -12,11 +12,13 @@ import numpy as np
 
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
+from clustering.clusterer import Clusterer
 from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
+from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
-from facerec.pipeline.embeddings import Unreadable, load_embeddings, write_not_finite
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, write_not_finite
 from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
@@ -50,16 +52,14 @@ def cluster(
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
-        model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
-            that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
-            raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
-            Without a model components, dbscan, hac_single and hdbscan tighten their thresholds likewise.
+        model: Folder made by tune, train, pretrain or import. Without it hilander has a model of its own, others have
+            their defaults, and those that learn need one. hilander, components, dbscan, hac_single and hdbscan tighten
+            their thresholds where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
         knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz); without it the graph is
             built here, with the index that knn chooses by itself.
         set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
             A threshold that is set is not tightened.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
@@ -77,18 +77,11 @@ def cluster(
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():
         return {}
-    shutil.rmtree(out / "levels", ignore_errors=True)
-    labels = clustering.labels
+    for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
+        logger.warning("%s", said)
     if copies.count:
         clustering = clustering.expanded(copies)
-    clustering.save(out)
-    save_cosines(faces.embeddings, out)
-    clusterer.save_pretrained(out)
-    if faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
-    shutil.rmtree(made, ignore_errors=True)
-    for said in filter(None, (clustering.warning, doubts(graph, labels))):
-        logger.warning("%s", said)
+    _write(out, clustering, clusterer, faces)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
@@ -100,3 +93,14 @@ def cluster(
         **write_not_finite(out, faces),
         **clustering.notes,
     }
+
+
+def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:
+    """Writes what was found and with what, in place of the work on the way."""
+    for made in ("levels", "graph"):
+        shutil.rmtree(out / made, ignore_errors=True)
+    clusterer.save_pretrained(out)
+    clustering.save(out)
+    save_cosines(faces.embeddings, out)
+    if faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)

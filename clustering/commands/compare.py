@@ -53,8 +53,7 @@ def compare(
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
         trials: Settings that the tuning tries.
         seed: Of the tuning.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     names = list(BACKENDS) if backends is None else backends
     for name in names:

@@ -81,8 +81,7 @@ def export(
         decisions: decisions.json of review, about exactly these clusters: its names, merges, splits and all others.
         previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
             changes.csv lists each face that has another owner since.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     pictures.check()
     labels, keys, confidence = _read(clusters, embeddings, out, unreadable)

@@ -50,8 +50,7 @@ def knn(
         recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again.
         min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
         seed: Of the samples and of what ivf trains.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_shares(recall, min_recall)
     init_group()

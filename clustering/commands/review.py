@@ -60,8 +60,7 @@ def review(
         knn: Graph of the embeddings, a folder made by knn. It serves to estimate the confidence of clusters of a
             backend without one. Without it the graph is built here.
         title: The page's heading.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)

@@ -45,8 +45,7 @@ def train(
         seed: Of initial weights and resampling.
         settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
             the paper's model is {inputs: features, features: identity}.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     found = registry.backend(backend)
     if not found.learns:

@@ -51,8 +51,7 @@ def tune(
         trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
             --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own.
         seed: Of the trials, the versions and the training.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = tuning.tune(backend, *load_labelled(embeddings, labels, unreadable), trials, seed, trainings)
     found = clusterer.tuning_

@@ -66,8 +66,7 @@ def folder(
         bootstrap: How many times subjects are drawn for 95 % intervals; 0 for none.
         seed: Draws galleries, probes and subjects.
         worst: How many false matches and how many false non-matches to list.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     faces = load_embeddings(embeddings, unreadable=unreadable)
     people = _labels(faces, labels)
@@ -81,17 +80,23 @@ def folder(
     report = SetReport(evaluation, set_figures(evaluation, _counts(faces, people, units.unit_of)), faces.keys, pictures)
     if bootstrap:
         _add_intervals(report, seed, out)
-    for name, values in qualities.items():
-        entry, report.discard[name] = discard_entry(evaluation, values)
-        report.metrics.setdefault("discard", {})[name] = entry
-    for name, cells in columns.items():
-        report.metrics.setdefault("groups", {})[name] = group_entries(evaluation, *as_codes(cells), name)
+    _add_parts(report, qualities, columns)
     report.metrics["calibration"], report.ratios = calibration_entry(evaluation, seed)
     report.worst += worst_matches(evaluation.pairs, units, evaluation.point.threshold, worst)
     report.worst += worst_misses(evaluation.pairs, units, evaluation.point.threshold, worst)
     write_report(report, out)
     _say(report)
     return {name: report.metrics[name] for name in ("threshold", "fnmr_at_fmr", "fnir_at_fpir")}
+
+
+def _add_parts(report: SetReport, qualities: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """Adds the figures by quality and by group."""
+    evaluation = report.evaluation
+    for name, values in qualities.items():
+        entry, report.discard[name] = discard_entry(evaluation, values)
+        report.metrics.setdefault("discard", {})[name] = entry
+    for name, cells in columns.items():
+        report.metrics.setdefault("groups", {})[name] = group_entries(evaluation, *as_codes(cells), name)
 
 
 def _say(report: SetReport) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve
 from eval.metrics.fnmr import det_curve
-from eval.protocols.evaluation import evaluate, without_empty
+from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
 from eval.report.headline import headline
 from eval.report.histogram import write_scores
-from eval.report.intervals import resample
+from eval.report.intervals import Intervals, resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
@@ -31,11 +31,35 @@ Missing = Literal["count", "exclude"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
 
 
-@stage(
-    "eval ijb",
-    found=headline,
-    then="python -m eval compare --runs {out} OTHER --out COMPARISON",
-)
+class _Curves(NamedTuple):
+    """Points of DET and IET, and the searches; nothing of 1:N where there is none."""
+
+    det: Sequence[Any]
+    iet: Sequence[Any]
+    searches: Sequence[Any]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> _Curves:
+        """Those of an evaluation."""
+        det = det_curve(evaluation.scores.genuine, evaluation.scores.impostor)
+        found = evaluation.identification
+        searches = found.searches if found else ()
+        return cls(det, iet_curve(searches) if found and found.points else [], searches)
+
+    def rates(self) -> tuple[list[float], list[float]]:
+        """The FMR and the FPIR of each point."""
+        return [point[0] for point in self.det], [point[0] for point in self.iet]
+
+    def write(self, out: Path, galleries: Any, intervals: Intervals | None) -> None:
+        """Writes them, with their intervals."""
+        write_det(out, self.det, intervals.det if intervals else None)
+        if self.iet:
+            write_iet(out, self.iet, galleries, intervals.iet if intervals else None)
+        if self.searches:
+            write_cmc(out, self.searches, galleries)
+
+
+@stage("eval ijb", found=headline, then="python -m eval compare --runs {out} OTHER --out COMPARISON")
 def ijb(
     protocol: Path,
     embeddings: Path,
@@ -66,11 +90,9 @@ def ijb(
             *_name_5pts_score.txt.
         compatibility: Also give the figures of widely used scripts, by their definitions: see
             docs/reference/published-figures.md.
-        missing: Of faces without an embedding, which are an error otherwise: count them as faces that could not be
-            read, whose templates fail; or exclude the comparisons of templates without a readable face, and give the
-            figures with these as well.
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        missing: Of faces without an embedding, which are an error otherwise: count them as unreadable, or exclude
+            comparisons of templates without a readable face, and give the figures with these as well.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     files = load_protocol(protocol)
@@ -80,19 +102,15 @@ def ijb(
     excluding = missing == "exclude" and templates.empty > 0
     files = without_empty(files, templates) if excluding else files
     evaluation = evaluate(files, templates, fpirs) if excluding else counted
-    det = det_curve(evaluation.scores.genuine, evaluation.scores.impostor)
-    searches = evaluation.identification.searches if evaluation.identification else ()
-    iet = iet_curve(searches) if evaluation.identification and evaluation.identification.points else []
-
+    curves = _Curves.of(evaluation)
     metrics = summarise(evaluation)
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
-    if missing is not None:
-        metrics["missing"] = missing
+    metrics |= {} if missing is None else {"missing": missing}
     if excluding:
         metrics["with_failures"] = {name: value for name, value in summarise(counted).items() if name in HEADLINES}
     intervals = None
     if bootstrap:
-        intervals = resample(evaluation, bootstrap, seed, ([point[0] for point in det], [point[0] for point in iet]))
+        intervals = resample(evaluation, bootstrap, seed, curves.rates())
         metrics["intervals"] = intervals.entries(metrics, seed)
         np.save(out / "bootstrap.npy", intervals.samples, allow_pickle=False)
     if compatibility:
@@ -100,9 +118,5 @@ def ijb(
     write_scores(out, evaluation.scores)
     write_worst(out, evaluation, files.faces, templates.ids)
     write_json(out / "metrics.json", metrics)
-    write_det(out, det, intervals.det if intervals else None)
-    if iet:
-        write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)
-    if searches:
-        write_cmc(out, searches, evaluation.galleries)
+    curves.write(out, evaluation.galleries, intervals)
     return {key: metrics[key] for key in HEADLINES if key in metrics}

@@ -47,8 +47,7 @@ def pairs(
             none.
         seed: Draws them.
         compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
-        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
-            read.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)
