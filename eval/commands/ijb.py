@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eval.bootstrap.resampling import check_samples
-from eval.metrics.fnir import iet_curve
+from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
 from eval.protocols.evaluation import evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
@@ -97,7 +97,7 @@ def ijb(
     write_json(out / "metrics.json", metrics)
     write_det(out, det, intervals.det if intervals else None)
     if iet:
-        write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None)
+        write_iet(out, iet, evaluation.galleries, intervals.iet if intervals else None, iet_thresholds(searches))
     if searches:
         write_cmc(out, searches, evaluation.galleries)
     return {key: metrics[key] for key in HEADLINES if key in metrics}

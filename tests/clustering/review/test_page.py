@@ -428,7 +428,7 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
 
 def test_files_and_names_are_found(case, opened):
     page = opened(case.page)
-    row = int(np.flatnonzero(case.labels == 4)[-1])  # more than there are clusters
+    row = int(np.flatnonzero(case.labels == 4)[0])  # 001: not the number of cluster 1
     page.fill("#find", f"{row:03d} ")
     page.keyboard.press("Enter")
     page.wait_for_selector("#found:visible")
