@@ -3,63 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+import fuzz_embeddings
+import fuzz_stores
 import numpy as np
-
-ROWS, DIMENSION = 12, 8
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of the project.
-
-    Attributes:
-        make: Writes what it reads into an empty folder.
-        read: Reads that folder.
-    """
-
-    make: Callable[[Path], object]
-    read: Callable[[Path], object]
-
-
-def picture(number: int) -> np.ndarray:
-    """A blurred random picture, uint8 [32, 32, 3]."""
-    pattern = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return cv2.resize(pattern, (32, 32))
-
-
-def encoded(number: int, suffix: str) -> bytes:
-    """The file of a picture."""
-    return bytes(cv2.imencode(suffix, picture(number))[1])
-
-
-def rows() -> tuple[np.ndarray, np.ndarray]:
-    """Unit rows, float32 [12, 8], of three identities, int64 [12]."""
-    from facerec.pipeline.embeddings import normalize
-
-    truth = np.repeat(np.arange(3), 4)
-    noise = np.random.default_rng(0).normal(size=(ROWS, DIMENSION))
-    return normalize(np.eye(3, DIMENSION)[truth] + 0.1 * noise), truth
-
-
-def make_embeddings(folder: Path) -> None:
-    from facerec.pipeline.embeddings import save_embeddings
-
-    save_embeddings(folder, rows()[0], [f"{row}.png" for row in range(ROWS)], rows()[1])
-
-
-def read_embeddings(folder: Path) -> None:
-    from clustering.learning.labelled_faces import load_labelled
-    from facerec.pipeline.embeddings import load_embeddings
-
-    load_embeddings(folder)
-    load_labelled(folder, None)
+from fuzz_basics import Reader, picture, rows
+from fuzz_stores import make_faces
 
 
 def make_knn(folder: Path) -> None:
@@ -170,85 +121,6 @@ def read_notes(folder: Path) -> None:
     split(folder / "faces", folder / "out", 1)
 
 
-def make_faces(folder: Path, suffix: str = ".png") -> None:
-    for number in range(6):
-        (folder / f"person{number % 3}").mkdir(parents=True, exist_ok=True)
-        (folder / f"person{number % 3}" / f"{number}{suffix}").write_bytes(encoded(number, suffix))
-
-
-def make_list(folder: Path) -> None:
-    make_faces(folder / "kept")
-    for file in (folder / "kept").rglob("*.png"):
-        file.rename(file.with_name(f"kept{file.name}"))
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
-    (folder / "faces.tsv").write_text("".join(f"{name}\t{name.split('/')[1]}\n" for name in names))
-
-
-def make_union(folder: Path) -> None:
-    for name in ("one", "two"):
-        make_faces(folder / name)
-    for file in folder.rglob("*.png"):
-        file.rename(file.with_name(f"kept{file.name}"))
-    (folder / "stores.txt").write_text("one\tfirst\ntwo\n")
-    np.save(folder / "order.npy", np.arange(12)[::-1])
-
-
-def make_shards(folder: Path) -> None:
-    from facerec.commands.store import store
-
-    make_faces(folder / "faces")
-    store(folder / "faces", folder / "shards")
-    shutil.rmtree(folder / "faces")
-    for file in (folder / "shards").iterdir():
-        file.rename(folder / file.name)
-    (folder / "shards").rmdir()
-    (folder / "meta.json").unlink()
-
-
-def make_records(folder: Path) -> None:
-    import struct
-
-    content, lines = b"", []
-    for key in range(6):
-        image = encoded(key, ".jpg")
-        payload = struct.pack("<IfQQ", 0, float(key % 3), key, 0) + image
-        lines.append(f"{key}\t{len(content)}\n")
-        content += struct.pack("<II", 0xCED7230A, len(payload)) + payload + bytes(-len(payload) % 4)
-    (folder / "train.rec").write_bytes(content)
-    (folder / "train.idx").write_text("".join(lines))
-    (folder / "property").write_text("3,32,32\n")
-
-
-def read_store(folder: Path) -> None:
-    from facerec.stores.open import open_store
-    from facerec.stores.store import UnreadableFace
-
-    store = open_store(folder)
-    assert len(store.keys) == len(store)
-    store.labels  # noqa: B018 (read)
-    for row in range(min(len(store), 50)):
-        try:
-            store.read(row)
-        except UnreadableFace:
-            continue
-
-
-def make_bin(folder: Path) -> None:
-    images = [encoded(number, ".jpg") for number in range(8)]
-    (folder / "set.bin").write_bytes(pickle.dumps((images, [True, False, True, False])))
-
-
-def read_bin(folder: Path) -> None:
-    from facerec.stores.verification_bin import read_bin
-
-    read_bin(folder / "set.bin")
-
-
-def make_pictures(folder: Path) -> None:
-    for suffix in (".jpg", ".png", ".bmp", ".webp", ".tif"):
-        (folder / f"face{suffix}").write_bytes(encoded(0, suffix))
-
-
 def make_protocol(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     templates = (70, 70, 9, 12, 5, 40, 2, 55, 33)
@@ -333,6 +205,21 @@ def read_onnx(folder: Path) -> None:
     Recogniser.from_pretrained(folder / "model.onnx", "cpu").embed([picture(0)])
 
 
+def make_exported(folder: Path) -> None:
+    from facerec.recognisers.onnx_weights import note_network
+
+    make_onnx(folder)
+    note_network(
+        folder / "model.onnx", {"backbone": "mobilefacenet", "width": 0.125, "input_size": 32, "embedding_size": 8}
+    )
+
+
+def read_exported(folder: Path) -> None:
+    from facerec.recognisers.onnx_weights import load_exported
+
+    load_exported(folder / "model.onnx")
+
+
 def make_model(folder: Path) -> None:
     from facerec.backbones import build
     from facerec.recognisers.model_folder import save_model
@@ -384,26 +271,6 @@ def read_reference(folder: Path) -> None:
     read_state(folder / "weights.pth")
 
 
-def make_thumbnails(folder: Path) -> None:
-    from facerec.commands.thumbnails import thumbnails
-
-    make_faces(folder / "faces")
-    made = thumbnails(folder / "faces", folder / "made", size=16)
-    shutil.rmtree(folder / "faces")
-    for file in made.iterdir():
-        file.rename(folder / file.name)
-    made.rmdir()
-    (folder / "meta.json").unlink()
-
-
-def read_thumbnails(folder: Path) -> None:
-    from clustering.review.thumbnails import Thumbnails
-
-    pictures = Thumbnails.load(folder)
-    for row in range(len(pictures)):
-        pictures.read(row)
-
-
 def _training() -> tuple[object, object]:
     import torch
 
@@ -427,20 +294,15 @@ def read_state(folder: Path) -> None:
 
 
 READERS = {
-    "embeddings": Reader(make_embeddings, read_embeddings),
+    **fuzz_embeddings.READERS,
+    **fuzz_stores.READERS,
     "knn": Reader(make_knn, read_knn),
     "levels": Reader(make_levels, read_levels),
     "decisions": Reader(make_decisions, read_decisions),
     "report": Reader(make_report, read_report),
     "scores": Reader(make_scores, read_scores),
     "meta": Reader(make_notes, read_notes),
-    "folder": Reader(make_faces, read_store),
-    "pictures": Reader(make_pictures, read_store),
-    "list": Reader(make_list, read_store),
-    "stores": Reader(make_union, read_store),
-    "parquet": Reader(make_shards, read_store),
-    "rec": Reader(make_records, read_store),
-    "bin": Reader(make_bin, read_bin),
+    "exported": Reader(make_exported, read_exported),
     "protocol": Reader(make_protocol, read_protocol),
     "pairs": Reader(make_pairs, read_pairs),
     "face tables": Reader(make_face_tables, read_face_tables),
@@ -449,6 +311,5 @@ READERS = {
     "clusterer": Reader(make_clusterer, read_clusterer),
     "settings": Reader(make_settings, read_settings),
     "reference": Reader(make_reference, read_reference),
-    "thumbnails": Reader(make_thumbnails, read_thumbnails),
     "state": Reader(make_state, read_state),
 }

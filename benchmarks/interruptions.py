@@ -4,8 +4,8 @@
 
 Each command runs once undisturbed. Then for each signal it is stopped `--stops` times one after the other, and runs to
 its end. KILL and TERM go to the command's own process, INT to it and its workers, as Ctrl-C in a terminal does. A
-quarter of the moments is spread uniformly over the time before OUT.partial is there, the others over the time of the
-work. All of these must hold:
+quarter of the moments lies before OUT.partial is there, after the 0.2 s in which Python itself starts. The others lie
+in the time of the work. All of these must hold:
 
 - INT ends with status 130, TERM with 143, both with one line; within 60 s;
 - 15 s later no process of the command is left;
@@ -40,7 +40,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
 STOPPED = "stopped; the same command goes on"
 MASKED = ("seconds", "peak_memory_bytes", "finished", "faces_per_second", "images_per_second")
-EARLY, LONGEST, GRACE = 0.25, 60.0, 15.0
+EARLY, EARLIEST, LONGEST, GRACE = 0.25, 0.2, 60.0, 15.0
 
 
 def cases(given: Path) -> dict[str, list[str]]:
@@ -55,7 +55,7 @@ def cases(given: Path) -> dict[str, list[str]]:
         "facerec join": ["--embeddings", f"[{many}, {many}]"],
         "facerec synth": ["--labelled", "4", "--validation", "4", "--unlabelled", "4", "--test", "4", "--size", "48"],
         "facerec train": ["--faces", faces, "--backbone", "mobilefacenet", "--width", "0.125", "--input-size", "32",
-                          "--embedding-size", "16", "--batch-size", "32", "--steps", "60", "--checkpoint-steps", "7"],
+                          "--embedding-size", "16", "--batch-size", "32", "--steps", "40", "--checkpoint-steps", "7"],
         "facerec align": ["--photographs", str(given / "photographs"), "--detection-size", "320", "--detector",
                           str(DATA / "weights" / "scrfd_2.5g_bnkps.onnx")],
         "clustering knn": ["--embeddings", many],
@@ -160,7 +160,7 @@ def chain(
     out.parent.mkdir(parents=True)
     while found.stops[number] < stops and found.late < 20:
         early = generator.random() < EARLY
-        moment = generator.uniform(0.05, calm.begun) if early else generator.uniform(0, calm.worked)
+        moment = generator.uniform(EARLIEST, max(calm.begun, EARLIEST)) if early else generator.uniform(0, calm.worked)
         process = start([*command, str(out)])
         status, said = stop(process, out, number, moment, early)
         if status in (0, -number) and out.exists():

@@ -36,6 +36,7 @@ def check_number(name: str, value: Any, low: float, high: float = np.inf) -> Non
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(f"{name} is {value!r}; it must be a number from {low} to {high}")
+    _check_width(name, value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
@@ -69,6 +70,12 @@ def check_positive(name: str, value: Any, whole: bool) -> None:
         raise InputError(f"{name} is {value!r}; it must be a positive number")
     if whole and not isinstance(value, int):
         raise InputError(f"{name} is {value}; it must be a whole number")
+    _check_width(name, value)
+
+
+def _check_width(name: str, value: float) -> None:
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise InputError(f"{name} is a whole number of {value.bit_length()} bits; at most 63 can be worked with")
 
 
 @dataclass(frozen=True)

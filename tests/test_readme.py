@@ -26,7 +26,12 @@ def blocks(page: Path, kind: str) -> list[str]:
 
 
 def lines(page: Path) -> list[str]:
-    return [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("python -m ")]
+    return [
+        line
+        for block in blocks(page, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("python -m ")
+    ]
 
 
 def in_shell(line: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -36,20 +41,13 @@ def in_shell(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def needs_export() -> None:
-    if "export" not in importlib.import_module("clustering.__main__").COMMANDS:
-        pytest.skip("clustering has no command export")
-
-
 def without_figures(text: str) -> list[str]:
     return [re.sub(r"[\d.,]+", "0", word) for word in text.split()]
 
 
 def indented(page: Path) -> list[str]:
-    found = re.findall(
-        r"^    (python -m (?:facerec|clustering|eval) .*(?:\\\n.*)*)$", page.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    return [line.replace("\\\n", " ") for line in found]
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    return re.findall(r"^    (python -m (?:facerec|clustering|eval) .*)$", text, re.MULTILINE)
 
 
 LINES = [(page, line) for page in PAGES for line in [*lines(page), *indented(page)]]
@@ -58,8 +56,6 @@ LINES = [(page, line) for page in PAGES for line in [*lines(page), *indented(pag
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{page.stem}-{line[10:40]}" for page, line in LINES])
 def test_commands_and_their_options_exist(page, line):
     program, command, *words = shlex.split(line, comments=True)[2:]
-    if (program, command) == ("clustering", "export"):
-        needs_export()
     module, _, function = importlib.import_module(f"{program}.__main__").COMMANDS[command].partition(":")
     known = inspect.signature(getattr(importlib.import_module(module), function)).parameters
     given = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
@@ -69,7 +65,12 @@ def test_commands_and_their_options_exist(page, line):
 
 
 def test_every_command_of_the_readme_is_tested():
-    others = [line for block in blocks(README, "sh") for line in block.splitlines() if line not in lines(README)]
+    others = [
+        line
+        for block in blocks(README, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line not in lines(README)
+    ]
     assert [line for line in others if not line.startswith(INSTALLS)] == [job_line()]
     assert len(lines(README)) == 6
     assert {"demo", "test", "docs", "tables"} <= set(
@@ -93,12 +94,11 @@ def test_embeddings_to_clusters(page, tmp_path, monkeypatch, capsys):
             printed, shown = "".join(in_shell(line, capsys) for line in text.splitlines() if line in lines(page)), ""
         else:
             shown = text
-        found = iter(map(without_figures, printed.splitlines()))
+        found = list(map(without_figures, printed.splitlines()))
         assert [line for line in shown.splitlines() if without_figures(line) not in found] == []
 
 
 def test_photographs_to_people(data, tmp_path, monkeypatch, capsys):
-    needs_export()
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for photograph in sorted((data / "wild").glob("*.jpg"))[:4]:
@@ -115,7 +115,12 @@ def test_photographs_to_people(data, tmp_path, monkeypatch, capsys):
 
 
 def job_line() -> str:
-    return next(line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("recipes/"))
+    return next(
+        line
+        for block in blocks(README, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("recipes/")
+    )
 
 
 def test_the_job_is_called_as_its_own_tests_call_it():

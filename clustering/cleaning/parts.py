@@ -54,9 +54,12 @@ class Groups:
     def features(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """What tells whether two groups are one person.
 
-        The mean cosine b of a face here and a face there; b over the geometric mean of both groups' mean cosines
-        within, which is about 1 for one person, however clear the pictures are; the cosine of both centres; the lower
-        mean within; and ``1/m + 1/m'`` of both sizes. A group of one face has the mean of all groups within.
+        - The mean cosine b of a face here and a face there.
+        - b over the geometric mean of both groups' mean cosines within. It is about 1 for one person, however clear
+          the pictures are.
+        - The cosine of both centres.
+        - The lower mean within. A group of one face has that of all groups.
+        - ``1/m + 1/m'``, of the sizes m and m'.
 
         Args:
             left: int64 [p], groups.

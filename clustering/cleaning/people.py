@@ -43,8 +43,8 @@ def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, 
     """Finds people under two labels, among each label and its `NEIGHBOURS` nearest ones.
 
     Examples of one person under two labels are the halves of each label, cut at random. Examples of two people are the
-    pairs themselves, weighted by the probability that they are: it is found in `TURNS` turns, in the first of which
-    each label's nearest neighbours but one are two people. `Groups.features` says what is looked at.
+    pairs themselves, weighted by the probability that they are. It is found in `TURNS` turns. In the first turn they
+    are all pairs but those of a label and its nearest one. `Groups.features` says what is looked at.
 
     Args:
         embeddings: float32 [n, d].
@@ -120,8 +120,8 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
 
     Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with
     another, parted in the same way. One of two is its nearest, the other drawn. Examples of one person are the labels
-    themselves, weighted by the probability of being one, in `TURNS` turns, in the first of which they are those whose
-    parts are more alike than nearly all of the made ones. Labels with a part of fewer than `FEWEST`
+    themselves, weighted by the probability of being one. It is found in `TURNS` turns. In the first turn they are those
+    whose parts are more alike than nearly all of the made ones. Labels with a part of fewer than `FEWEST`
     faces are one person's.
 
     Args:
@@ -149,7 +149,7 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
 
 
 def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Bool [labels]: whether the faces in the middle of either part are alike; strays together are not.
+    """Bool [labels]: whether the faces in the middle of each part are alike; strays together are not.
 
     Faces near the part's mode count most. Their mean cosine must be one that few pairs of strangers have.
     """

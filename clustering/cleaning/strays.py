@@ -34,8 +34,8 @@ class Strays:
 def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Strays:
     """Finds strays.
 
-    Of each face three figures count: its cosine g with the centre of its label's other faces, its highest cosine o with
-    another label's centre, and how many faces m make up the former. Examples of strays are made: the same face under
+    Three figures of each face count. g is its cosine with the centre of its label's other faces, m their number, and o
+    its highest cosine with another label's centre. Examples of strays are made: the same face under
     the label of another face that is drawn. There it is a stray of a person who is in the set, or of nobody if its own
     label is left out of o. Examples of right faces are the faces themselves, weighted by the probability of being
     right. Centres have the same weights. Both are found in `ROUNDS` turns. In the first turn right faces are those that

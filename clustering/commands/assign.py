@@ -11,7 +11,7 @@ import numpy as np
 from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number, check_whole
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 
@@ -30,6 +30,7 @@ def assign(
     out: Path,
     similarity: float | None = None,
     min_size: int = 2,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Adds new faces to an existing clustering: each joins a cluster, founds one with others, or stays unassigned.
 
@@ -42,11 +43,13 @@ def assign(
         similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
             most of the old faces, each taken out and looked at as new, would be put where they are.
         min_size: Least faces that found a cluster.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     check_whole("min_size", min_size, 1)
     if similarity is not None:
         check_number("similarity", similarity, -1, 1)
-    old, faces = load_embeddings(embeddings), load_embeddings(new)
+    old, faces = (load_embeddings(path, unreadable=unreadable) for path in (embeddings, new))
     labels = load_labels(clusters, len(old))
     if faces.embeddings.shape[1] != old.embeddings.shape[1]:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +17,12 @@ from clustering.review.decisions import apply_decisions, labels_hash, load_decis
 from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.settings import check_number
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
-COMMAND = "python -m clustering clean --embeddings EMBEDDINGS --labels LABELS --decisions decisions.json --out cleaned"
-"""What carries out the decisions that are saved on the page."""
 
 
 @stage("clustering clean")
@@ -36,6 +35,7 @@ def clean(
     min_probability: float = 0.5,
     strays: Literal["drop", "move"] = "drop",
     seed: int = 0,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Finds label errors: strays, people merged under one label, and people under two labels.
 
@@ -53,9 +53,11 @@ def clean(
         min_probability: From which an error is taken out.
         strays: drop (label -1), or move those of a person in the set to that label.
         seed: Of the examples that are made to learn from.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     check_number("min_probability", min_probability, 0, 1)
-    faces, known = _read(embeddings, labels)
+    faces, known = _read(embeddings, labels, unreadable)
     if decisions is not None:
         cleaned = apply_decisions(known, load_decisions(decisions, known))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
@@ -69,15 +71,23 @@ def clean(
     write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
     if pictures is not None:
         (out / "page").mkdir()
-        frame = Frame(f"Label errors of {embeddings.name}", [COMMAND], proposed)
+        frame = Frame(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)
         write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
     results = _results(found)
     logger.info("%s", _summary(results, pictures is not None))
     return results
 
 
-def _read(embeddings: Path, labels: Path | None) -> tuple[EmbeddingSet, np.ndarray]:
-    faces = load_embeddings(embeddings)
+def _command(embeddings: Path, labels: Path | None) -> str:
+    """What carries out decisions that are saved on the page."""
+    inputs = ["--embeddings", str(embeddings), *([] if labels is None else ["--labels", str(labels)])]
+    return shlex.join(
+        ["python", "-m", "clustering", "clean", *inputs, "--decisions", "decisions.json", "--out", "cleaned"]
+    )
+
+
+def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tuple[EmbeddingSet, np.ndarray]:
+    faces = load_embeddings(embeddings, unreadable=unreadable)
     known = faces.labels if labels is None else load_labels(labels, len(faces))
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")

@@ -16,7 +16,7 @@ from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neigh
 from clustering.graph.copies import Copies
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, write_not_finite
 from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
@@ -38,6 +38,7 @@ def cluster(
     model: Path | None = None,
     knn: Path | None = None,
     set: list[str] | None = None,  # noqa: A002 (an option's name)
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
@@ -46,21 +47,24 @@ def cluster(
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
-        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
+        embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
+            FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
         model: Folder made by tune, train, pretrain or import; without it the backend's defaults: hilander has a model
             that was trained on simulated embeddings (see pretrain), other backends that learn have none. Hi-LANDER
             raises its p_tau where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
             Without a model components, dbscan, hac_single and hdbscan tighten their thresholds likewise.
-        knn: Folder made by knn from the same embeddings; without it the graph is built here, with the index that knn
-            chooses by itself.
+        knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz); without it the graph is
+            built here, with the index that knn chooses by itself.
         set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
             A threshold that is set is not tightened.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
-    faces = load_embeddings(embeddings, scratch=made / "embeddings.npy")
+    faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -93,5 +97,6 @@ def cluster(
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),
         "largest": int(sizes.max(initial=0)),
+        **write_not_finite(out, faces),
         **clustering.notes,
     }

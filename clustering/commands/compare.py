@@ -18,7 +18,7 @@ from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from facerec.pipeline.console import show_table
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json, write_lines, write_table
 from facerec.pipeline.stage import stage
 
@@ -33,13 +33,14 @@ def compare(
     tune_on: Path | None = None,
     trials: PositiveInt = 20,
     seed: int = 0,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
 
     All have the same graph, in which copies (nearly the same picture) count once.
 
     Args:
-        embeddings: Folder with embeddings.npy, or such a file.
+        embeddings: Embedding folder, or a file of embeddings, see knn.
         out: Folder to make: comparison.csv, agreement.csv, comparison.html, settings.json; clusters/BACKEND with
             labels.npy, for all other commands.
         labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
@@ -50,11 +51,13 @@ def compare(
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
         trials: Settings that the tuning tries.
         seed: Of the tuning.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     names = list(BACKENDS) if backends is None else backends
     for name in names:
         backend(name)
-    faces, truth, learning = _read(embeddings, labels, tune_on)
+    faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
     graph, copies = _graph(faces, knn, out / "graph")
     runs, refused = run_all(names, graph, copies, learning, trials, seed)
     shutil.rmtree(out / "graph", ignore_errors=True)
@@ -71,14 +74,14 @@ def compare(
 
 
 def _read(
-    embeddings: Path, labels: Path | None, tune_on: Path | None
+    embeddings: Path, labels: Path | None, tune_on: Path | None, unreadable: Unreadable
 ) -> tuple[EmbeddingSet, np.ndarray | None, LabelledFaces | None]:
     """The faces, their identities, and the labelled faces."""
-    faces = load_embeddings(embeddings)
+    faces = load_embeddings(embeddings, unreadable=unreadable)
     truth = faces.labels if labels is None else load_labels(labels, len(faces))
     if truth is not None and truth.max() < 0:
         raise InputError(f"{labels or embeddings}: every identity is -1 (unknown); there is nothing to score")
-    learning = None if tune_on is None else load_labelled(tune_on, None)
+    learning = None if tune_on is None else load_labelled(tune_on, None, unreadable)
     if learning is not None and learning.embeddings.shape[1] != faces.embeddings.shape[1]:
         raise InputError(
             f"{tune_on}: embeddings of length {learning.embeddings.shape[1]}, those of {embeddings} of "

@@ -13,7 +13,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, write_lines
 from facerec.pipeline.stage import stage
 
@@ -23,7 +23,12 @@ from facerec.pipeline.stage import stage
     found="{faces:,} faces in {clusters:,} clusters on level {level}".format_map,
 )
 def cut(
-    clusters: Path, level: int, out: Path, embeddings: Path | None = None, knn: Path | None = None
+    clusters: Path,
+    level: int,
+    out: Path,
+    embeddings: Path | None = None,
+    knn: Path | None = None,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Makes a clustering of one level of a hierarchy.
 
@@ -34,14 +39,16 @@ def cut(
         clusters: Folder made by cluster with a hierarchical backend.
         level: Number of the level, 0 is the finest.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy.
-        embeddings: What was clustered: folder with embeddings.npy, or such a file.
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         knn: Its graph, a folder made by knn; without it the graph is built here.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     labels = Hierarchy.load(clusters).cut(level)
     if embeddings is None:
         confidence = _carried(clusters, labels)
     else:
-        faces = load_embeddings(embeddings, rows=len(labels))
+        faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
         check_faces(clusters, labels, faces)
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)

@@ -17,7 +17,7 @@ from clustering.people.tables import CHANGES, Export, read_earlier
 from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
 from clustering.settings import check_number, check_whole
 from clustering.similarity.model_confidence import own_or_estimated
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -52,6 +52,7 @@ def export(
     embeddings: Path | None = None,
     decisions: Path | None = None,
     previous: Path | None = None,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Makes people of clusters: folders of their pictures, or tables.
 
@@ -69,9 +70,11 @@ def export(
         decisions: decisions.json of review, about exactly these clusters: its names, merges, splits and all others.
         previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
             changes.csv lists each face that has another owner since.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     pictures.check()
-    labels, keys, confidence = _read(clusters, embeddings, out)
+    labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     made = Decisions() if decisions is None else load_decisions(decisions, labels)
     names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
@@ -91,13 +94,15 @@ def export(
     return results
 
 
-def _read(clusters: Path, embeddings: Path | None, out: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _read(
+    clusters: Path, embeddings: Path | None, out: Path, unreadable: Unreadable
+) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Labels, keys and confidence."""
     labels = load_labels(clusters)
     labels = labels if labels.max() < len(labels) else consecutive(labels)
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
-        faces = load_embeddings(embeddings, rows=len(labels))
+        faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
     if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():
         keys = load_keys(clusters / "keys.txt", len(labels))

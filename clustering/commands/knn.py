@@ -10,7 +10,7 @@ from typing import Any
 from clustering.graph.build import MIN_RECALL, RECALL, make_graph
 from clustering.graph.knn_graph import DEFAULT_K
 from facerec.pipeline.arguments import Seed
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, write_not_finite
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
@@ -36,11 +36,13 @@ def knn(
     recall: float = RECALL,
     min_recall: float = MIN_RECALL,
     seed: Seed = 0,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Finds the k nearest neighbours of every face by cosine; interrupted, it goes on from its finished blocks.
 
     Args:
-        embeddings: Folder with embeddings.npy, or such a file; float16 ones are accepted, too.
+        embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
+            FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: neighbors.npy int32 [n, k] and similarities.npy float32 [n, k].
         k: Neighbours a face, itself not counted.
         index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
@@ -48,16 +50,19 @@ def knn(
         recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again.
         min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
         seed: Of the samples and of what ivf trains.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     check_shares(recall, min_recall)
     init_group()
-    faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy")
+    faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy", unreadable=unreadable)
     check_k(k, faces)
     results = make_graph(faces, out, k, index, recall, min_recall, seed)
     barrier()  # before what the others read is removed
-    if is_main():
-        shutil.rmtree(out / "steps", ignore_errors=True)
-    return results
+    if not is_main():
+        return results
+    shutil.rmtree(out / "steps", ignore_errors=True)
+    return {**results, **write_not_finite(out, faces)}
 
 
 def check_shares(recall: float, min_recall: float) -> None:

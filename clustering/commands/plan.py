@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from clustering.graph.costs import Costs, available_memory, choose_index, gib
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.embedding_files import read_embedding_file
+from facerec.pipeline.files import InputError
 
 
 def plan(
@@ -19,7 +20,7 @@ def plan(
     """Prints what the graph and Hi-LANDER take in memory and disk, without running them.
 
     Args:
-        embeddings: Folder with embeddings.npy, or such a file: its faces and dimension count.
+        embeddings: Embedding folder, or a file of embeddings, see knn: its faces and dimension count.
         faces: Their number, where there are no embeddings yet.
         dimension: Of an embedding.
         k: Neighbours a face.
@@ -29,7 +30,7 @@ def plan(
         raise InputError("give --embeddings or --faces, and not both")
     if embeddings is not None:
         file = embeddings / "embeddings.npy" if embeddings.is_dir() else embeddings
-        faces, dimension = load_array(file, kind="f", ndim=2).shape
+        faces, dimension = read_embedding_file(file).embeddings.shape
     assert faces is not None
     for name, value in (("faces", faces), ("dimension", dimension), ("k", k)):
         if value < 1:

@@ -17,7 +17,7 @@ from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
 from clustering.similarity.same_faces import check_faces, check_recogniser
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -31,7 +31,8 @@ class Files:
 
     Attributes:
         embeddings: The embeddings that were clustered. With them clusters are mended by the rules.
-        knn: Folder made by knn from the same embeddings; without it the graph is built here.
+        knn: Folder made by knn from the same embeddings, or learn-to-cluster's .npz; without it the graph is built
+            here.
         calibration: Labelled faces on which the thresholds of the rules are measured (embeddings with labels.npy),
             best of people whom the recogniser has not seen. Without them thresholds are estimated from the clusters.
         labelled: Embeddings with labels.npy of the labelled faces, by the same recogniser. Unlabelled faces of the
@@ -39,6 +40,8 @@ class Files:
         decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
             Clusters that were kept stay as they are, with weight 1.
         truth: True identities, for the report alone: what each rule did to purity.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
 
     embeddings: Path | None = None
@@ -47,6 +50,7 @@ class Files:
     labelled: Path | None = None
     decisions: Path | None = None
     truth: Path | None = None
+    unreadable: Unreadable = "refuse"
 
 
 @stage(
@@ -67,7 +71,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels, kept = load_labels(clusters), None
     confidence = load_confidence(clusters, len(labels))
-    faces = None if files.embeddings is None else load_embeddings(files.embeddings, rows=len(labels))
+    faces = None if files.embeddings is None else load_embeddings(files.embeddings, None, len(labels), files.unreadable)
     if faces is not None:
         check_faces(clusters, labels, faces)
     if files.decisions is not None:
@@ -80,7 +84,11 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         if copies.count and labeller.duplicates is None:
             logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
-    people = {path: load_embeddings(path) for path in (files.calibration, files.labelled) if path is not None}
+    people = {
+        path: load_embeddings(path, unreadable=files.unreadable)
+        for path in (files.calibration, files.labelled)
+        if path is not None
+    }
     if faces is not None:
         for known in people.values():
             check_recogniser(faces, known)

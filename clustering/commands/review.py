@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,11 @@ from clustering.review.page import Frame, write_page
 from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
-INPUTS = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
-COMMANDS = (
-    f"python -m clustering pseudolabel {INPUTS} --out pseudo",
-    f"python -m clustering export {INPUTS} --as csv --out people",
-)
-"""What uses the decisions. Without paths, so that the same inputs make the same page wherever they are."""
 
 
 @stage(
@@ -44,6 +39,7 @@ def review(
     hierarchy: Path | None = None,
     knn: Path | None = None,
     title: str = "Cluster review",
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Writes a page to look through clusters, keep, split, merge and drop them: open OUT/review.html in a browser.
 
@@ -51,7 +47,7 @@ def review(
 
     Args:
         clusters: Folder made by cluster or cut, or a .npy file of labels.
-        embeddings: What was clustered: folder with embeddings.npy, or such a file.
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces.
         out: Folder to make: review.html and what it shows.
         hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level. Without it
@@ -59,9 +55,11 @@ def review(
         knn: Graph of the embeddings, a folder made by knn. It serves to estimate the confidence of clusters of a
             backend without one. Without it the graph is built here.
         title: The page's heading.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     labels = load_labels(clusters)
-    faces = load_embeddings(embeddings, rows=len(labels))
+    faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     pictures = Thumbnails.load(thumbnails)
     if knn is not None:
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
@@ -71,9 +69,16 @@ def review(
     if hierarchy is not None:
         check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    frame = Frame(title, COMMANDS)
+    frame = Frame(title, _commands(clusters, embeddings))
     found = write_page(out, frame, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _commands(clusters: Path, embeddings: Path) -> list[str]:
+    """What uses decisions about these clusters."""
+    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
+    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
+    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:

@@ -12,6 +12,7 @@ from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
@@ -28,6 +29,7 @@ def train(
     labels: Path | None = None,
     seed: Seed = 0,
     settings: dict[str, Any] | None = None,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.
 
@@ -35,17 +37,21 @@ def train(
 
     Args:
         backend: A backend that learns: hilander, lander.
-        embeddings: Folder with embeddings.npy, or such a file.
+        embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
+            FILE:NAME for one of several arrays in it).
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.
-        labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
+        labels: File or folder of identities (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN.
+            Without it those of the embedding folder or file.
         seed: Of initial weights and resampling.
         settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
             the paper's model is {inputs: features, features: identity}.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     found = registry.backend(backend)
     if not found.learns:
         raise InputError(f"{backend} has nothing to train; choose its settings with tune")
-    faces = load_labelled(embeddings, labels)
+    faces = load_labelled(embeddings, labels, unreadable)
     clusterer, calibration = learn_calibrated(found, faces, seed, settings or {})
     clusterer.save_pretrained(out)
     if calibration is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.stage import stage
 
 
@@ -25,6 +26,7 @@ def tune(
     trials: int = 40,
     trainings: list[dict[str, Any]] | None = None,
     seed: Seed = 0,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 
@@ -39,16 +41,20 @@ def tune(
 
     Args:
         backend: The backend, see cluster.
-        embeddings: Folder with embeddings.npy, or such a file.
+        embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
+            FILE:NAME for one of several arrays in it).
         out: Folder to make: config.yaml (and model.safetensors), for cluster's --model; search.csv, every trial;
             reliability.csv of backends with a confidence of their own.
-        labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
+        labels: File or folder of identities (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN.
+            Without it those of the embedding folder or file.
         trials: Settings to try, for each training.
         trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
             --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own.
         seed: Of the trials, the versions and the training.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
-    clusterer = tuning.tune(backend, *load_labelled(embeddings, labels), trials, seed, trainings)
+    clusterer = tuning.tune(backend, *load_labelled(embeddings, labels, unreadable), trials, seed, trainings)
     found = clusterer.tuning_
     clusterer.save_pretrained(out)
     found.save(out / "search.csv")

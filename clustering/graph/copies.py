@@ -19,6 +19,8 @@ from facerec.pipeline.files import BLOCK_ROWS, blocks
 COPY, SAME = 0.998, 1 - 1e-6
 """Least corrected cosine (see `CorpusScale`) of a copy; and least cosine where all faces are so alike that nothing can
 be told from it but the same numbers, as float16 rounds them."""
+FEWEST_DIMENSIONS = 16
+"""In fewer dimensions different faces have such cosines by chance, so that the same holds there."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Copies:
     def of(cls, graph: KnnGraph) -> Copies:
         """Finds copies in the graph of n faces: they are linked by edges of cosine `COPY` or more."""
         scale = CorpusScale.of(graph)
-        least = SAME if scale.alike else scale.cosine(COPY)
+        by_chance = scale.alike or graph.embeddings.shape[1] < FEWEST_DIMENSIONS
+        least = SAME if by_chance else scale.cosine(COPY)
         sources, targets = [], []
         for number, (ids, cosines) in enumerate(zip(blocks(graph.neighbors), blocks(graph.similarities), strict=True)):
             rows, columns = np.nonzero((ids >= 0) & (cosines >= least))

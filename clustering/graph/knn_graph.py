@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from clustering.graph.exact import search
+from clustering.graph.reference_lists import read_reference_lists
 from facerec.pipeline.embeddings import readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
+from facerec.pipeline.named_part import split_part
 
 DEFAULT_K = 10
 CHECKED_ROWS = 256
@@ -76,12 +78,21 @@ class KnnGraph:
     def load(cls, folder: Path, embeddings: np.ndarray) -> KnnGraph:
         """Maps a graph from disk and checks that it can be one of these embeddings.
 
+        Args:
+            folder: Made by knn; or learn-to-cluster's .npz file, see `clustering.graph.reference_lists`.
+            embeddings: float32 [n, d], unit or zero rows.
+
         Raises:
             InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
                 range or the row itself; similarities that are NaN or not the cosines of these embeddings.
         """
-        neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
-        similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
+        neighbors: np.ndarray
+        similarities: np.ndarray
+        if split_part(folder)[0].is_file():
+            neighbors, similarities = read_reference_lists(folder)
+        else:
+            neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
+            similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
         if neighbors.shape != similarities.shape or len(neighbors) != len(embeddings):
             raise InputError(
                 f"{folder}: neighbors {list(neighbors.shape)} and similarities {list(similarities.shape)} for "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clustering.similarity.same_faces import say_if_unlike
-from facerec.pipeline.embeddings import load_embeddings, readable_rows, unit_rows
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 
 HELD_BACK = 0.5
@@ -73,24 +73,25 @@ def labelled(X: Any, y: Any) -> LabelledFaces:
     return LabelledFaces(faces, known) if len(rows) == len(faces) else LabelledFaces(faces[rows], known[rows])
 
 
-def load_labelled(embeddings: Path, labels: Path | None) -> LabelledFaces:
+def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable = "refuse") -> LabelledFaces:
     """Reads faces with their identities, and leaves out those that are unreadable or unknown.
 
     Raises:
         InputError: No labels, of another length, or fewer than two identities with two faces or more.
     """
-    faces = load_embeddings(embeddings)
+    rows = len(load_labels(labels)) if labels is not None and embeddings.suffix == ".bin" else None  # gives its shape
+    faces = load_embeddings(embeddings, rows=rows, unreadable=unreadable)
     known = faces.labels if labels is None else load_labels(labels, len(faces))
     if known is None:
-        raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
+        raise InputError(f"{embeddings}: no labels.npy beside the embeddings, and no labels in them; give --labels")
     say_if_unlike(labels or embeddings, known, faces)
-    rows = np.flatnonzero((known >= 0) & faces.readable)
-    repeated = np.count_nonzero(np.unique(known[rows], return_counts=True)[1] > 1)
+    usable = np.flatnonzero((known >= 0) & faces.readable)
+    repeated = np.count_nonzero(np.unique(known[usable], return_counts=True)[1] > 1)
     if repeated < 2:
         raise InputError(
             f"{labels or embeddings}: {repeated} identities with two faces or more; at least two are needed"
         )
-    return LabelledFaces(np.ascontiguousarray(faces.embeddings[rows]), known[rows])
+    return LabelledFaces(np.ascontiguousarray(faces.embeddings[usable]), known[usable])
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

@@ -30,8 +30,8 @@ def folders_of(export: Export) -> list[str]:
 def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     """A name of its own for each picture in its folder.
 
-    It is the file's name; where two in a folder have the same, the whole path with ``_`` for ``/``, and where that
-    does not tell them apart either, the row before it.
+    It is the file's name. Where two in a folder have the same, it is the whole path with ``_`` for ``/``. Where that
+    does not tell them apart, the row stands before it.
 
     Args:
         folders: Of each picture.

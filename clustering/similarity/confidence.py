@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from facerec.pipeline.files import InputError, blocks
 
 BLOCK = 8192
 LEAST_MEAN = 1e-2
+LARGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Confidence:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
                 raise InputError(f"confidence.{item.name} is {value!r}; it must be a number; train the model again")
 
     @classmethod

@@ -13,8 +13,9 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
     """Scores clusters against true identities: pairwise F, BCubed F, NMI, purity, identities found.
 
     Args:
-        truth: Identities: a .npy file of integers, or a folder with labels.npy; -1 leaves a face out.
-        predicted: Clusters: a clustering folder or a .npy file of integers; -1 is a cluster of one face.
+        truth: Identities: .npy, a folder with labels.npy, a number or name a line, FILE.csv:COLUMN, or the labels in a
+            file of embeddings; -1 leaves a face out.
+        predicted: Clusters: a clustering folder, or a file as of `truth`; -1 is a cluster of one face.
         json: Also write the figures, and the sizes true and found, into this file.
         detail: Also write sizes true and found, splits, merges and the worst clusters into this file.
     """

@@ -18,7 +18,7 @@ from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, headline, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
-from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import Thumbnails
@@ -41,6 +41,7 @@ def folder(
     bootstrap: NonNegativeInt = 200,
     seed: int = 0,
     worst: NonNegativeInt = 48,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Evaluates a recogniser on your own labelled faces: the threshold to use, error rates of all pairs, worst pairs.
 
@@ -48,8 +49,8 @@ def folder(
     OUT/report.html in a browser.
 
     Args:
-        embeddings: Embedding folder, as `facerec embed` makes it from a folder of folders of a person each; or a .npy
-            file.
+        embeddings: Embedding folder, as `facerec embed` makes it from a folder of folders of a person each; or a file
+            of embeddings, see clustering knn.
         out: Folder for report.html, metrics.json, pairs.csv (the worst pairs), det.csv, iet.csv, cmc.csv, scores.csv,
             calibration.csv, the plots; with quality discard.csv, with attributes groups.csv.
         labels: The person of each face: a .npy file of integers, -1 where unknown. Without it labels.npy of the
@@ -65,8 +66,10 @@ def folder(
         bootstrap: How many times subjects are drawn for 95 % intervals; 0 for none.
         seed: Draws galleries, probes and subjects.
         worst: How many false matches and how many false non-matches to list.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
-    faces = load_embeddings(embeddings)
+    faces = load_embeddings(embeddings, unreadable=unreadable)
     people = _labels(faces, labels)
     session = read_sessions(sessions, faces, people) if sessions else None
     qualities = _qualities(faces, people, quality)

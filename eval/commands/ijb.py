@@ -22,6 +22,7 @@ from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import write_json
 from facerec.pipeline.stage import stage
 
@@ -45,6 +46,7 @@ def ijb(
     detector_scores: Path | None = None,
     compatibility: bool = False,
     missing: Missing | None = None,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on an IJB-B or IJB-C protocol: 1:1 FNMR@FMR, 1:N FNIR@FPIR, ranks, curves.
 
@@ -53,8 +55,8 @@ def ijb(
             *_1N_gallery_G2.csv, *_1N_probe_mixed.csv; or, in NIST's layout, enroll_templates.csv, verif_templates.csv,
             match.csv, gallery_G1.csv, gallery_G2.csv, probes.csv, or those of the release, *_11_G1_G2_matches.csv and
             the galleries and probes as above. One gallery will do; without galleries and probes it is 1:1 alone.
-        embeddings: Embedding folder, or a .npy file; faces match by keys.txt (a .png for a .jpg will do), or without
-            it line by line.
+        embeddings: Embedding folder, or a file of embeddings (see clustering knn); faces match by keys.txt or by the
+            names in the file (a .png for a .jpg will do), or without them line by line.
         out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv, worst.csv and the plots; with --bootstrap
             also bootstrap.npy.
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
@@ -62,14 +64,17 @@ def ijb(
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
-        compatibility: Also give the figures of widely used scripts, by their definitions (docs/compatibility.md).
+        compatibility: Also give the figures of widely used scripts, by their definitions: see
+            docs/reference/published-figures.md.
         missing: Of faces without an embedding, which are an error otherwise: count them as faces that could not be
             read, whose templates fail; or exclude the comparisons of templates without a readable face, and give the
             figures with these as well.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     check_samples(bootstrap)
     files = load_protocol(protocol)
-    templates = pool_protocol(files, embeddings, norm, detector_scores, refuse=missing is None)
+    templates = pool_protocol(files, embeddings, norm, detector_scores, missing is None, unreadable)
     fpirs = [float(f) for f in FPIRS]
     counted = evaluate(files, templates, fpirs)
     excluding = missing == "exclude" and templates.empty > 0

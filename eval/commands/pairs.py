@@ -17,7 +17,7 @@ from eval.report.curves import write_det
 from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
 from facerec.pipeline.arguments import Seed
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import write_json
 from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
@@ -28,22 +28,30 @@ from facerec.pipeline.stage import stage
     found=headline,
 )
 def pairs(
-    pairs: Path, embeddings: Path, out: Path, bootstrap: int = 0, seed: Seed = 0, compatibility: bool = False
+    pairs: Path,
+    embeddings: Path,
+    out: Path,
+    bootstrap: int = 0,
+    seed: Seed = 0,
+    compatibility: bool = False,
+    unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Evaluates embeddings on a list of pairs: 10-fold accuracy, FNMR@FMR, EER, AUC.
 
     Args:
         pairs: LFW's pairs.txt; or a .tsv file with two names, 1 (one person) or 0, and if there is a fourth column the
             fold; or a folder with pairs.tsv, as `facerec bin` writes.
-        embeddings: Embedding folder with keys.txt; faces match by name.
+        embeddings: Embedding folder with keys.txt, or a file of embeddings with names; faces match by name.
         out: Folder for metrics.json, det.csv and det.png.
         bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
             none.
         seed: Draws them.
-        compatibility: Also give the accuracy as widely used scripts do (docs/compatibility.md).
+        compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     check_samples(bootstrap)
-    listed, embedded = load_pair_list(pairs), load_embeddings(embeddings)
+    listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)
     first, second = match_pairs(listed, embedded)
     cosines = row_cosines(embedded.embeddings, first, second)
     scores = PairScores.of(cosines, listed.same)

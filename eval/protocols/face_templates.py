@@ -11,23 +11,30 @@ from eval.metrics.templates import Templates, pool, with_empty
 from eval.protocols.matching import match_faces
 from eval.protocols.protocol import Protocol
 from eval.protocols.tables import read_table
-from facerec.pipeline.embeddings import UNIT_TOLERANCE, load_embeddings
+from facerec.pipeline.embedding_files import read_embedding_file
+from facerec.pipeline.embeddings import UNIT_TOLERANCE, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, blocks, load_array, read_json
 
 POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 
 
 def pool_protocol(
-    files: Protocol, embeddings: Path, norm: str, detector_scores: Path | None, refuse: bool = True
+    files: Protocol,
+    embeddings: Path,
+    norm: str,
+    detector_scores: Path | None,
+    refuse: bool = True,
+    unreadable: Unreadable = "refuse",
 ) -> Templates:
     """All templates of a protocol, those without an embedding as well.
 
     Args:
         files: The protocol.
-        embeddings: Embedding folder, or a .npy file.
+        embeddings: Embedding folder, or a file of embeddings.
         norm: ``removed`` or ``kept``: the length of a face's embedding.
         detector_scores: File of the faces' weights, see `load_scores`.
         refuse: Whether a face without embedding is an error; otherwise it is as one that could not be read.
+        unreadable: See `load_embeddings`.
 
     Raises:
         InputError: Another `norm`, embeddings or scores that do not fit the faces, or no readable face at all.
@@ -35,7 +42,7 @@ def pool_protocol(
     if norm not in ("removed", "kept"):
         raise InputError(f"--norm {norm}; removed or kept")
     weights = load_scores(detector_scores, len(files.faces.template)) if detector_scores else None
-    embedded = load_embeddings(embeddings)
+    embedded = load_embeddings(embeddings, unreadable=unreadable)
     vectors = embedded.embeddings
     rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings, refuse)
     known = rows >= 0
@@ -70,7 +77,7 @@ def load_lengths(path: Path, rows: int) -> np.ndarray:
     From ``norms.npy``, as ``facerec embed`` writes it; without it those of the embeddings as they are in the file.
 
     Args:
-        path: Embedding folder, or a .npy file, of finite values.
+        path: Embedding folder, or a file of embeddings.
         rows: n.
 
     Raises:
@@ -83,8 +90,9 @@ def load_lengths(path: Path, rows: int) -> np.ndarray:
         if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
             raise InputError(f"{noted}: {len(lengths)} values for {rows} embeddings; expected a length for each")
         return lengths
-    embeddings = load_array(path / "embeddings.npy" if path.is_dir() else path, kind="f", ndim=2)
+    embeddings = read_embedding_file(path / "embeddings.npy" if path.is_dir() else path).embeddings
     lengths = np.concatenate([np.linalg.norm(block.astype(np.float64), axis=1) for block in blocks(embeddings)])
+    lengths = np.where(np.isfinite(lengths), lengths, 0)  # of rows that are left out
     if np.all((np.abs(lengths - 1) < UNIT_TOLERANCE) | (lengths == 0)):
         raise InputError(
             f"{path}: --norm kept, but every embedding has unit length and there is no norms.npy beside them; give "

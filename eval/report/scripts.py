@@ -25,7 +25,7 @@ def script_figures(
     """
     scores, genuine = double_cosines(templates.features, *pairs), files.pairs.genuine
     entry = {
-        "note": "figures of widely used scripts, by their definitions; see docs/compatibility.md",
+        "note": "figures of widely used scripts, by their definitions; see docs/reference/published-figures.md",
         "insightface_ijb_11": {"tar_at_nearest_far": nearest_tar(scores[genuine], scores[~genuine])},
         "test_mode": script_flags(options["norm"], options["detector_scores"], options["flip"]),
     }

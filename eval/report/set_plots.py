@@ -28,7 +28,7 @@ def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, linewidth=1.5, label=name)
         axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"threshold {threshold:.3f}")
         axes.set(xlabel="cosine", ylabel="share of pairs", ylim=(0, None))
-        axes.legend(frameon=False, loc="upper right")
+        axes.legend(frameon=False, loc="upper left")
 
     return _drawn(draw, "scores of all pairs")
 

@@ -48,6 +48,7 @@ def embed(
     std: PositiveFloat | None = None,
     channels: Literal["rgb", "bgr"] = "rgb",
     output: str | None = None,
+    input_size: PositiveInt | None = None,
     max_pixels: PositiveInt = MOST_PIXELS,
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
@@ -56,7 +57,8 @@ def embed(
     made 1, which is larger for clearer faces, is in ``norms.npy``.
 
     Args:
-        model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
+        model: A folder that ``facerec train`` made, arcface_torch's backbone.pth, or a recogniser in ONNX (any of
+            insightface's).
         faces: A face store.
         out: Folder for the embedding set.
         flip: Whether the mirrored face is embedded too and added before the length is made 1.
@@ -69,11 +71,12 @@ def embed(
         std: By which they are divided then; by default 127.5, or 1 for such a network.
         channels: Order of the channels that a network in ONNX wants.
         output: Name of the output of a network in ONNX that is the embedding, where it has several.
+        input_size: Height and width of the faces for a network in ONNX that takes any; by default 112.
         max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     place = choose_device(device)
     store = open_store(faces, max_pixels)
-    settings = InputSettings(mean, std, channels, output)
+    settings = InputSettings(mean, std, channels, output, input_size)
     recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision, settings)
     if processes.is_main():
         for doubt in doubts_about(store, recogniser):

@@ -11,8 +11,9 @@ import torch
 from facerec.devices.device import to_input
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
-from facerec.recognisers.model_folder import load_model
+from facerec.recognisers.model_folder import BUILD_OPTIONS, load_model
 from facerec.recognisers.onnx import OPSET, OnnxRecogniser, write_onnx
+from facerec.recognisers.onnx_weights import note_network
 
 ONNX = "model.onnx"
 
@@ -35,6 +36,7 @@ def export(model: Path, out: Path) -> dict[str, Any]:
     network, config = load_model(model)
     size = config["input_size"]
     write_onnx(network, size, out / ONNX)
+    note_network(out / ONNX, {name: config[name] for name in BUILD_OPTIONS})
     faces = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     with torch.inference_mode():
         expected = network(to_input(torch.from_numpy(faces), torch.device("cpu"))).numpy()

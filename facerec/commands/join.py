@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.committee import agreed, write_side_by_side
@@ -18,7 +18,12 @@ from facerec.recognisers.committee import agreed, write_side_by_side
     found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
-def concatenate(embeddings: list[Path], out: Path, dtype: Literal["float32", "float16"] = "float32") -> dict[str, int]:
+def concatenate(
+    embeddings: list[Path],
+    out: Path,
+    dtype: Literal["float32", "float16"] = "float32",
+    unreadable: Unreadable = "refuse",
+) -> dict[str, int]:
     """Puts several recognisers' embeddings of the same faces side by side, as one recogniser's.
 
     The cosine of two faces is then the mean of the recognisers' cosines (a committee, as in Zhan et al., ECCV 2018).
@@ -29,13 +34,16 @@ def concatenate(embeddings: list[Path], out: Path, dtype: Literal["float32", "fl
         embeddings: Two or more embedding sets; row i is the same face in all.
         out: Folder for the embedding set.
         dtype: Of what is written: float32, or float16, which takes half the disk.
+        unreadable: What becomes of embeddings with NaN or infinite values: refuse, or skip, as faces that could not be
+            read.
     """
     if len(embeddings) < 2:
         raise InputError(f"{len(embeddings)} embedding set to join; give two or more, as '[A, B]'")
     scratch = [out / f"unit_{number}.npy" for number in range(len(embeddings))]
-    first = load_embeddings(embeddings[0], scratch[0])
+    first = load_embeddings(embeddings[0], scratch[0], unreadable=unreadable)
     sets = [first]
-    sets += [load_embeddings(path, file, len(first)) for path, file in zip(embeddings[1:], scratch[1:], strict=True)]
+    for path, file in zip(embeddings[1:], scratch[1:], strict=True):
+        sets.append(load_embeddings(path, file, len(first), unreadable))
     keys, labels = agreed(sets, "keys"), agreed(sets, "labels")
     lacking = write_side_by_side(sets, out / "embeddings.npy", np.dtype(dtype))
     if len(lacking) == len(first):

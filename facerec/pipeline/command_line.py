@@ -53,9 +53,10 @@ def run(
         print(complaint(program, f"there is no command {words[0]}{perhaps(words[0], commands)}"), file=sys.stderr)
         return 2
     try:
+        function = _import(commands[words[0]])  # not below: signals end it at once while it imports
         with signals_as_exceptions():
             more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
-            out, then = _call(program, words, commands, more)
+            out, then = _call(program, words, function, more)
             if hints and then and out is not None:
                 logger.info("next: %s", then.format(out=out))
     except BrokenPipeError:  # whoever read the output has had enough
@@ -75,11 +76,10 @@ def run(
     return 0
 
 
-def _call(program: str, words: Sequence[str], commands: Mapping[str, str], more: str) -> tuple[Any, str]:
+def _call(program: str, words: Sequence[str], function: Callable[..., Any], more: str) -> tuple[Any, str]:
     """Calls the command that the first word names; what it returns, and the command that usually follows."""
     from facerec.pipeline.parser import call  # it takes a while, which the programs' own help can do without
 
-    function = _import(commands[words[0]])
     return call(program, words[0], function, words[1:], more), getattr(function, "then", "")
 
 

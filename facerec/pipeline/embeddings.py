@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.files import (
     BLOCK_ROWS,
     InputError,
@@ -19,12 +21,18 @@ from facerec.pipeline.files import (
     load_labels,
     new_array,
     write_lines,
+    write_table,
 )
+from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
+MOST_LISTED = 20
 LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
+
+Unreadable = Literal["refuse", "skip"]
+"""What becomes of rows with NaN or infinite values: an error, or faces that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +45,14 @@ class EmbeddingSet:
         keys: One name a row (the face's relative path), or None.
         labels: int64 [n] identities, -1 where unknown, or None.
         path: Where it was read from, for messages.
+        not_finite: int64, the rows that had NaN or infinite values, which are zero rows now.
     """
 
     embeddings: np.ndarray
     keys: list[str] | None
     labels: np.ndarray | None
     path: Path
+    not_finite: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -58,40 +68,87 @@ def readable_rows(embeddings: np.ndarray) -> np.ndarray:
     return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
 
 
-def load_embeddings(path: Path, scratch: Path | None = None, rows: int | None = None) -> EmbeddingSet:
-    """Reads an embedding set: a folder with ``embeddings.npy``, or such a file alone.
+def load_embeddings(
+    path: Path, scratch: Path | None = None, rows: int | None = None, unreadable: Unreadable = "refuse"
+) -> EmbeddingSet:
+    """Reads an embedding set: a folder with ``embeddings.npy``, or a file, see `facerec.pipeline.embedding_files`.
 
-    Float32 unit rows stay a memory map. Other float types, as float16 that takes half the disk, and other lengths are
-    accepted and normalised, with a note in the log.
+    Float32 unit rows of a .npy or .bin file stay a memory map. Other float types, as float16 that takes half the disk,
+    and other lengths are accepted and normalised, with a note in the log.
 
     Args:
-        path: The folder or file.
+        path: The folder or file; ``FILE:NAME`` for an array of a file that holds several.
         scratch: File for normalised rows, which are then mapped; if it is there it holds them already. Of several
             processes the first makes it. Without it they are in memory.
         rows: The number of rows they must have, if known.
+        unreadable: Whether rows with NaN or infinite values are refused, or skipped: they become zero rows, as those of
+            faces that could not be read.
 
     Raises:
-        InputError: No embeddings there, NaN or infinite values, another number of rows, keys or labels of another
-            length, or no room for `scratch`.
+        InputError: No embeddings there, several that are not named, NaN or infinite values, another number of rows,
+            keys or labels of another length, or no room for `scratch`.
     """
     path = Path(path)
     file = path / "embeddings.npy" if path.is_dir() else path
     if path.is_dir() and not file.exists():
-        raise InputError(f"{path}: no embeddings.npy in this folder")
-    embeddings = load_array(file, kind="f", ndim=2)
+        raise InputError(f"{path}: no embeddings.npy in this folder; give the file itself where it has another name")
+    found = read_embedding_file(file, rows)
+    embeddings, keys = found.embeddings, found.keys
     if rows is not None and len(embeddings) != rows:
         raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
-    if not is_unit(embeddings, file):
+    bad, unit = _examined(embeddings)
+    if bad.size:
+        _say_not_finite(file, bad, len(embeddings), unreadable)
+    if not unit:
         logger.warning(
             "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
         )
+    if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
-    keys = labels = None
+    labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))
     if path.is_dir() and (path / "keys.txt").exists():
         keys = load_keys(path / "keys.txt", len(embeddings))
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
-    return EmbeddingSet(embeddings, keys, labels, path)
+    return EmbeddingSet(embeddings, keys, labels, path, bad)
+
+
+def _one_each(labels: np.ndarray, file: Path, rows: int) -> np.ndarray:
+    if len(labels) != rows or labels.min() < -1:
+        raise InputError(
+            f"{file}: {len(labels)} labels from {labels.min()} on for {rows} embeddings; expected one each, -1 or more"
+        )
+    return labels
+
+
+def _say_not_finite(file: Path, bad: np.ndarray, rows: int, unreadable: Unreadable) -> None:
+    """Lists rows with NaN or infinite values, or refuses them."""
+    if unreadable not in ("refuse", "skip"):
+        raise InputError(f"--unreadable {unreadable}; refuse or skip")
+    if unreadable == "refuse":
+        raise InputError(
+            f"{file}: row {bad[0]} has NaN or infinite values ({bad.size} of {rows} rows do); recompute them, or leave "
+            "them out with --unreadable skip"
+        )
+    if bad.size == rows:
+        raise InputError(f"{file}: all {rows} rows have NaN or infinite values; recompute them")
+    some = ", ".join(map(str, bad[:MOST_LISTED])) + (", ..." if bad.size > MOST_LISTED else "")
+    logger.warning("%s: %d of %d rows have NaN or infinite values and are left out: %s", file, bad.size, rows, some)
+
+
+def write_not_finite(out: Path, faces: EmbeddingSet) -> dict[str, int]:
+    """Lists the rows that had NaN or infinite values in ``OUT/skipped.csv``; nothing where there are none.
+
+    Returns:
+        How many they are, for ``meta.json``.
+    """
+    bad = faces.not_finite
+    if not bad.size:
+        return {}
+    keys = [""] * bad.size if faces.keys is None else [faces.keys[row] for row in bad]
+    reasons = ["NaN or infinite values"] * bad.size
+    write_table(out / "skipped.csv", ("row", "key", "reason"), zip(bad.tolist(), keys, reasons, strict=True))
+    return {"skipped": int(bad.size)}
 
 
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:
@@ -121,21 +178,29 @@ def is_unit(embeddings: np.ndarray, name: object) -> bool:
     Raises:
         InputError: NaN or infinite values; it names the row.
     """
-    found = embeddings.dtype == np.float32
+    bad, unit = _examined(embeddings)
+    if bad.size:
+        raise InputError(f"{name}: row {bad[0]} has NaN or infinite values; recompute it")
+    return unit
+
+
+def _examined(embeddings: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The rows with NaN or infinite values, int64; and whether all others are float32 and of unit length, or zero."""
+    unit, wrong = embeddings.dtype == np.float32, [np.empty(0, np.int64)]
     for index, block in enumerate(blocks(embeddings)):
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(squares))
         bad = bad[~np.isfinite(block[bad]).all(axis=1)]
-        if bad.size:
-            raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
-        other = np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE))
-        found &= not np.any(block[other])
-    return found
+        wrong.append(index * BLOCK_ROWS + bad)
+        other = np.setdiff1d(np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE)), bad)
+        unit &= not np.any(block[other])
+    return np.concatenate(wrong), unit
 
 
 def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
+    """Unit rows, in memory or mapped; those with NaN or infinite values become zero rows."""
     if scratch is None:
-        return unit_rows(embeddings)
+        return np.concatenate([normalize(_finite(rows)) for rows in blocks(embeddings)])
     size = 4 * embeddings.size
 
     def make(file: Path) -> None:
@@ -145,10 +210,15 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
             )
         rows = new_array(file, np.float32, embeddings.shape)
         for number, block in enumerate(blocks(embeddings)):
-            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
+            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(_finite(block))
         rows.flush()
 
     return load_array(make_once(scratch, make), kind="f", ndim=2)
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    whole = np.isfinite(rows).all(axis=1, keepdims=True)
+    return rows if whole.all() else np.where(whole, rows, np.zeros(1, rows.dtype))
 
 
 def save_embeddings(

@@ -9,29 +9,20 @@ import csv
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-BLOCK_ROWS = 65_536
-WAYS = {
-    ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
-    ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
-}  # fmt: skip
-"""How arrays of other formats are read, for those who have to write them as .npy."""
-
-
-class InputError(ValueError):
-    """Input that cannot be used. Its text is one line: what was found, where, and what to do."""
-
-
-def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
-    """Yields views of consecutive blocks of an array's rows."""
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
+from facerec.pipeline.label_files import labels_in
+from facerec.pipeline.reading import BLOCK_ROWS as BLOCK_ROWS
+from facerec.pipeline.reading import InputError as InputError
+from facerec.pipeline.reading import blocks as blocks
+from facerec.pipeline.reading import check_file as check_file
+from facerec.pipeline.reading import load_array as load_array
+from facerec.pipeline.reading import read_lines as read_lines
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -42,44 +33,13 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
-    """Maps a .npy file read-only, never unpickling.
-
-    Args:
-        path: The file.
-        kind: Allowed NumPy dtype kinds, e.g. ``"f"`` for floats, ``"iu"`` for integers.
-        ndim: Number of dimensions it must have.
-
-    Raises:
-        InputError: Missing, not a .npy file, truncated, empty, or of another dtype or shape.
-    """
-    check_file(path)
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
-        known = any(word in str(error) for word in ("pickle", "Python objects"))
-        reason = "the file does not begin as one does, or holds Python objects" if known else error
-        if way := WAYS.get(path.suffix.lower()):
-            raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
-        raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
-    if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
-        wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
-        raise InputError(
-            f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
-        )
-    if array.size == 0:
-        raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
-    return array
-
-
 def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
 
     Args:
-        path: A .npy file, or a folder with ``labels.npy`` (an embedding set, a clustering, pseudo-labels).
+        path: A .npy file, or a folder with ``labels.npy`` (an embedding set, a clustering, pseudo-labels); a text file
+            with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a table, ``FILE.csv:COLUMN``;
+            or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
         rows: The number of rows they must have, if known.
 
     Raises:
@@ -87,7 +47,7 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """
     path = Path(path)
     file = path / "labels.npy" if path.is_dir() else path
-    labels = np.asarray(load_array(file, kind="iu", ndim=1), dtype=np.int64)
+    labels = labels_in(file)
     if labels.min() < -1:
         raise InputError(f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0")
     if rows is not None and len(labels) != rows:
@@ -107,23 +67,6 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     return keys
 
 
-def read_lines(path: Path) -> list[str]:
-    """Reads lines that end with a line feed, or with carriage return and line feed.
-
-    No other character ends a line. A byte order mark at the start is left out. Bytes that are not UTF-8 come back as
-    they were when `write_lines` writes them, or when they name a file (``surrogateescape``).
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    check_file(path)
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-            return [line.removesuffix("\n").removesuffix("\r") for line in file]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
-
-
 def read_text(path: Path) -> str:
     """Reads UTF-8 without its byte order mark.
 
@@ -135,16 +78,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from None
-
-
-def check_file(path: Path) -> None:
-    """Refuses what is no regular file: a pipe would be waited for.
-
-    Raises:
-        InputError: Missing, a folder, a pipe or a device.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
 
 
 def check_target(path: Path) -> None:

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from facerec.pipeline.face_lists import listed_paths
 from facerec.pipeline.files import InputError, is_folder
+from facerec.pipeline.named_part import split_part
+from facerec.pipeline.raw_floats import meta_of
 
 MOST_BYTES = 16 << 30
 HASH_BLOCK = 1 << 22
-NOT_COUNTED = ("meta.json", "tensorboard")
-"""Entries at the top of a folder that differ from run to run."""
+NOT_COUNTED = ("meta.json", "tensorboard", "index_of_tars.parquet")
+"""Entries at the top of a folder that differ from run to run, or that reading it makes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class InputFiles:
     """The files of an input.
 
     Attributes:
-        path: A file or a folder.
+        path: A file or a folder; ``FILE:NAME`` is that file, of which another part is another input.
         without: Paths that are no part of it: the output of the stage that reads it.
         depth: How many lists of stores that name others are followed.
     """
@@ -45,16 +48,17 @@ class InputFiles:
         Raises:
             InputError: Nothing at the path.
         """
-        if not self.path.exists():
+        file, part = split_part(self.path)
+        if not file.exists():
             raise InputError(f"{self.path}: no such file or folder")
-        if not self.path.is_file() and not self.path.is_dir():
+        if not file.is_file() and not file.is_dir():
             raise InputError(f"{self.path}: neither a file nor a folder")
-        found = dict(self._below()) if self.path.is_dir() else {"": self.path}
-        for name, file in list(found.items()):
-            if _refers(name or self.path.name):
-                found |= {f"{name} -> {other}": path for other, path in self._referred(file)}
-        if self.path.is_file():  # of a folder they are part already
-            found |= {f" -> {file.suffix or file.name}": file for file in _beside(self.path) if file.is_file()}
+        found = dict(self._below()) if file.is_dir() else {"" if part is None else f":{part}": file}
+        for name, one in list(found.items()):
+            if _refers(name) or (one == file and _refers(one.name, alone=True)):
+                found |= {f"{name} -> {other}": path for other, path in self._referred(one)}
+        if file.is_file():  # of a folder they are part already
+            found |= {f" -> {one.suffix or one.name}": one for one in _beside(file) if one.is_file()}
         return {name: (found[name], _status(found[name])) for name in sorted(found)}
 
     @cached_property
@@ -86,7 +90,10 @@ class InputFiles:
         """The files that a file names, as they stand there. What cannot be read names nothing: the stage says so."""
         if not file.is_file():
             return
-        kinds = {".tsv": _of_list, ".parquet": _of_index, ".txt": self._of_stores, ".onnx": _of_network}
+        kinds = {
+            ".tsv": listed_paths, ".csv": listed_paths, ".lst": listed_paths, ".parquet": _of_index,
+            ".txt": self._of_stores, ".onnx": _of_network, ".bin": _of_features,
+        }  # fmt: skip
         try:
             for name in kinds[file.suffix](file):
                 yield name, file.parent / name
@@ -94,7 +101,7 @@ class InputFiles:
             return
 
     def _of_stores(self, file: Path) -> Iterator[str]:
-        lines = {os.path.realpath(file.parent / line): line for line in _of_list(file)} if self.depth else {}
+        lines = {os.path.realpath(file.parent / line): line for line in listed_paths(file)} if self.depth else {}
         for line in lines.values():
             inner = InputFiles(file.parent / line, self.without, self.depth - 1)
             yield from (os.path.relpath(path, file.parent) for path, _ in inner.entries.values())
@@ -124,13 +131,17 @@ def _beside(file: Path) -> list[Path]:
     return [file.with_suffix(".idx"), file.with_suffix(".lst"), file.with_name("property")] * (file.suffix == ".rec")
 
 
-def _refers(name: str) -> bool:
-    return name.endswith((".tsv", ".onnx")) or name.rpartition("/")[2] in ("index.parquet", "stores.txt")
+def _refers(name: str, alone: bool = False) -> bool:
+    """Whether a file may name others; some kinds only where they are the input, not a file in a folder."""
+    last = name.rpartition("/")[2]
+    return last.endswith((".tsv", ".onnx", *((".csv", ".lst", ".bin") if alone else ()))) or last in (
+        "index.parquet", "stores.txt",
+    )  # fmt: skip
 
 
-def _of_list(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        yield from (line.rstrip("\n").split("\t", 1)[0] for line in lines)
+def _of_features(file: Path) -> Iterator[str]:
+    if meta := meta_of(file):
+        yield os.path.relpath(meta, file.parent)
 
 
 def _of_index(file: Path) -> Iterator[str]:

@@ -20,8 +20,8 @@ class Terminated(BaseException):
 class Interrupted(KeyboardInterrupt):
     """The process was asked to end (SIGINT).
 
-    Of KeyboardInterrupt itself Python remembers that it went through the ``exec`` of a string, as there are many in
-    imports, and then ends by the signal though the exception was caught.
+    Not KeyboardInterrupt itself: when that passes through the ``exec`` of a string, of which imports have many, Python
+    remembers it. At its end it then kills itself by the signal, though the exception was caught.
     """
 
 
@@ -47,15 +47,23 @@ def signals_as_exceptions() -> Iterator[None]:
         yield
         return
 
+    seen: list[type[BaseException]] = []
+
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        seen.append(Terminated)
         raise Terminated
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        seen.append(Interrupted)
         raise Interrupted
 
     before = _set({signal.SIGINT: interrupt, signal.SIGTERM: terminate})
     try:
         yield
+    except Exception as error:
+        if seen:  # it was turned into another one, as Python does where a class is made
+            raise seen[0] from error
+        raise
     finally:
         _set(before)
 

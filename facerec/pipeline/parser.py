@@ -60,15 +60,29 @@ def listed(words: Sequence[str], function: Callable[..., Any]) -> list[str]:
     lists = {f"--{name}" for name, kind in _hints(function) if _takes_a_list(kind)}
     made, found = list[str](), dict[str, list[str]]()
     for option, values in _groups(words):
-        if option not in lists or not values or values[0].lstrip().startswith(("[", "{")):
+        parts = _parts(values) if option in lists else None
+        if parts is None:
             made += [option, *values] if option else values
         else:
-            whole = len(values) > 1 or Path(values[0]).exists()
-            found.setdefault(option, []).extend(values if whole else values[0].split(","))
+            found.setdefault(option, []).extend(parts)
     for option, parts in found.items():
         one = len(parts) == 1 and _takes_one(function, option)
         made += [option, parts[0] if one else "[" + ", ".join(map(_scalar, parts)) + "]"]
     return made
+
+
+def _parts(values: Sequence[str]) -> list[str] | None:
+    """What a list holds; None where it is left to YAML, as lists of settings by name are."""
+    if not values or values[0].lstrip().startswith("{"):
+        return None
+    if values[0].lstrip().startswith("["):
+        try:
+            items = _load(" ".join(values))
+        except (yaml.YAMLError, RecursionError):
+            return None
+        simple = isinstance(items, list) and all(isinstance(item, str | int | float) for item in items)
+        return [str(item) for item in items] if simple else None
+    return list(values) if len(values) > 1 or Path(values[0]).exists() else values[0].split(",")
 
 
 def _hints(function: Callable[..., Any]) -> list[tuple[str, Any]]:

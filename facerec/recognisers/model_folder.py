@@ -14,6 +14,7 @@ from facerec.backbones import build
 from facerec.devices.device import autocast, to_input
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 from facerec.pipeline.safetensors_file import load_tensors, save_tensors
+from facerec.recognisers.arcface_weights import is_weights, load_arcface
 
 MODEL, CONFIG = "model.safetensors", "config.yaml"
 BUILD_OPTIONS = {"backbone": str, "width": (int, float), "input_size": int, "embedding_size": int}
@@ -23,7 +24,7 @@ class FolderRecogniser:
     """A network of ours, as `facerec.recognisers.recogniser.Recogniser` uses it.
 
     Args:
-        folder: A model folder.
+        folder: A model folder, or arcface_torch's weights (``backbone.pth``).
         device: Where it runs.
         precision: See `facerec.devices.device.autocast`.
 
@@ -36,7 +37,7 @@ class FolderRecogniser:
     """
 
     def __init__(self, folder: Path, device: torch.device, precision: str = "auto"):
-        network, config = load_model(folder)
+        network, config = load_arcface(folder) if is_weights(folder) else load_model(folder)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.device, self.precision = device, precision
         self.input_size: int = config["input_size"]
@@ -78,7 +79,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     config = read_yaml(folder / CONFIG)
     for name, kind in BUILD_OPTIONS.items():
-        if not isinstance(config.get(name), kind):  # type: ignore[arg-type]
+        if isinstance(config.get(name), bool) or not isinstance(config.get(name), kind):  # type: ignore[arg-type]
             raise InputError(f"{folder / CONFIG}: {name} is {config.get(name)!r}; not the model of a face recogniser")
     if not (config["input_size"] <= 4096 and config["embedding_size"] <= 1 << 16):
         raise InputError(f"{folder / CONFIG}: input_size or embedding_size is larger than any recogniser's")
@@ -94,17 +95,22 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def load_weights(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:
-    """Gives a backbone the weights of a model folder, to begin with.
+    """Gives a backbone the weights of a trained model, to begin with.
 
     Args:
-        folder: A model folder.
+        folder: A model folder, arcface_torch's weights (``backbone.pth``), or a model that ``facerec export`` wrote.
         backbone: Made by `facerec.backbones.build` with the options in `config`.
         config: `BUILD_OPTIONS`.
 
     Raises:
-        InputError: Not a model folder, a damaged one, or one of another network.
+        InputError: Not such a model, a damaged one, or one of another network.
     """
-    there, options = load_model(folder)
+    if folder.suffix == ".onnx" and folder.is_file():
+        from facerec.recognisers.onnx_weights import load_exported  # slow to import
+
+        there, options = load_exported(folder)
+    else:
+        there, options = load_arcface(folder) if is_weights(folder) else load_model(folder)
     for name in BUILD_OPTIONS:
         if options[name] != config[name]:
             option = name.replace("_", "-")

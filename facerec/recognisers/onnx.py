@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,11 @@ from torch import nn
 from facerec.pipeline.files import InputError
 from facerec.recognisers.onnx_graph import InputSettings
 
+logger = logging.getLogger(__name__)
+
 TOLERANCE = 1e-3
+ANY_SIZE = 112
+"""Height and width of the faces for a graph that takes any: those of insightface's."""
 KINDS: dict[str, type] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
@@ -24,7 +29,8 @@ class OnnxRecogniser:
     """A face recogniser in ONNX.
 
     A graph made for one face at a time is opened up to batches, where that leaves its embeddings as they were. Faces
-    are float32 [n, 3, size, size]; a network for float16 or uint8 gets these, uint8 without mean and std.
+    are float32 [n, 3, size, size], or [n, size, size, 3] where the graph says so; a network for float16 or uint8 gets
+    these, uint8 without mean and std. One that takes any size gets that of the settings, or 112.
 
     Args:
         path: The .onnx file.
@@ -49,7 +55,7 @@ class OnnxRecogniser:
             self.mean, self.std = settings.decided(graph.graph)
             _open_batch(graph)
             self.session = open_session(graph, device)
-            self.input_size, self.kind = _input_of(path, self.session)
+            self.input_size, self.kind, self.channels_last = _input_of(path, self.session, settings.size)
             self.backwards = settings.channels == "bgr"
             self.output = _output_of(path, self.session, settings.output)
         self.batched = True
@@ -65,7 +71,7 @@ class OnnxRecogniser:
         if not self.batched and len(faces) > 1:
             return np.concatenate([self(face[None]) for face in faces])
         faces = faces[..., ::-1] if self.backwards else faces
-        images = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.uint8)
+        images = np.ascontiguousarray(faces if self.channels_last else faces.transpose(0, 3, 1, 2), dtype=np.uint8)
         if self.kind != np.uint8:
             images = ((images.astype(np.float32) - self.mean) / self.std).astype(self.kind, copy=False)
         found = self.session.run([self.output], {self.session.get_inputs()[0].name: images})[0]
@@ -110,21 +116,34 @@ def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxr
     return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
 
 
-def _input_of(path: Path, session: onnxruntime.InferenceSession) -> tuple[int, type]:
-    """Size and type of the faces that a network takes."""
+def _input_of(path: Path, session: onnxruntime.InferenceSession, size: int | None) -> tuple[int, type, bool]:
+    """Size and type of the faces that a network takes, and whether their channels come last."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+    if len(shape) != 4 or not (channels_last or shape[1] == 3 or not isinstance(shape[1], int)):
         shapes = [value.shape for value in inputs], [value.shape for value in outputs]
         raise InputError(
-            f"{path}: inputs {shapes[0]}, outputs {shapes[1]}; a recogniser takes faces [n, 3, size, size] and gives "
-            "embeddings"
+            f"{path}: inputs {shapes[0]}, outputs {shapes[1]}; a recogniser takes faces [n, 3, size, size] or "
+            "[n, size, size, 3] and gives embeddings"
         )
-    height, width = inputs[0].shape[2:]
-    if not isinstance(height, int) or height != width:
-        raise InputError(f"{path}: takes images of {height}x{width}; a recogniser takes square faces of a fixed size")
     if inputs[0].type not in KINDS:
         raise InputError(f"{path}: takes {inputs[0].type}; a recogniser takes {', '.join(KINDS)}")
-    return height, KINDS[inputs[0].type]
+    return _size_of(path, shape[1:3] if channels_last else shape[2:], size), KINDS[inputs[0].type], channels_last
+
+
+def _size_of(path: Path, sides: list[int | str | None], size: int | None) -> int:
+    """Height and width of the faces: the graph's, or those wanted where it takes any."""
+    fixed = {side for side in sides if isinstance(side, int) and side > 0}
+    if len(fixed) > 1:
+        raise InputError(f"{path}: takes images of {sides[0]}x{sides[1]}; a recogniser takes square faces")
+    if fixed:
+        if size not in (None, *fixed):
+            raise InputError(f"{path}: takes faces of {min(fixed)} pixels, not of {size}; leave --input-size out")
+        return min(fixed)
+    if size is None:
+        logger.info("%s: takes faces of any size; they are given as %dx%d", path, ANY_SIZE, ANY_SIZE)
+    return size or ANY_SIZE
 
 
 def _output_of(path: Path, session: onnxruntime.InferenceSession, name: str | None) -> str:
@@ -144,8 +163,9 @@ OPSET = 17
 def write_onnx(network: nn.Module, input_size: int, path: Path) -> None:
     """Writes a backbone as an ONNX graph from ``faces`` to ``embeddings``, for any number of faces at once.
 
-    The graph takes (value - 127.5) / 127.5, and nothing before its first layer subtracts or multiplies. By such nodes
-    insightface recognises networks that take values from 0 to 255.
+    Weights keep their names, so that training can begin with the file. The graph takes (value - 127.5) / 127.5, and
+    nothing before its first layer subtracts or multiplies. By such nodes insightface recognises networks that take
+    values from 0 to 255.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -157,6 +177,22 @@ def write_onnx(network: nn.Module, input_size: int, path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network, (torch.zeros(2, 3, input_size, input_size),), path, dynamo=False, opset_version=OPSET,
-            input_names=["faces"], output_names=["embeddings"],
+            input_names=["faces"], output_names=["embeddings"], do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,  # no weight is merged into another; onnxruntime merges them
             dynamic_axes={"faces": {0: "n"}, "embeddings": {0: "n"}},
         )  # fmt: skip
+    model = onnx.load(path)
+    _store_each_weight(model.graph)
+    onnx.save(model, path)
+
+
+def _store_each_weight(graph: onnx.GraphProto) -> None:
+    """Gives each weight its own place: the exporter stores equal ones once, and leads from there to the others."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity"]:
+        if node.input[0] in stored:
+            copy = graph.initializer.add()
+            copy.CopyFrom(stored[node.input[0]])
+            copy.name = node.output[0]
+            stored[copy.name] = copy
+            graph.node.remove(node)

@@ -20,12 +20,14 @@ class InputSettings:
         std: None: 1 where the graph normalises by itself, else 127.5.
         channels: rgb, or bgr as some networks of other toolkits want.
         output: Name of the output that is the embedding; None: the only one of more than one column.
+        size: Height and width of the faces for a graph that takes any; None: 112.
     """
 
     mean: float | None = None
     std: float | None = None
     channels: Literal["rgb", "bgr"] = "rgb"
     output: str | None = None
+    size: int | None = None
 
     def decided(self, graph: onnx.GraphProto) -> tuple[float, float]:
         """Mean and std, by the graph where they are not given."""

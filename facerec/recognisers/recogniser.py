@@ -11,6 +11,7 @@ import numpy as np
 from facerec.devices.device import choose_device
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
+from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
 from facerec.recognisers.onnx_graph import InputSettings
 from facerec.stores.pixels import resized
@@ -54,7 +55,8 @@ class Recogniser:
         """Loads a recogniser.
 
         Args:
-            model: A folder that ``facerec train`` made, or a recogniser in ONNX (any of insightface's).
+            model: A folder that ``facerec train`` made, arcface_torch's ``backbone.pth``, or a recogniser in ONNX (any
+                of insightface's).
             device: auto (CUDA if there is one), cpu or cuda.
             precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
             settings: Of a recogniser in ONNX: what pixels become, and which output is the embedding.
@@ -68,9 +70,12 @@ class Recogniser:
 
             return cls(OnnxRecogniser(path, place.type, settings), str(path))
         if settings not in (None, InputSettings()):
-            raise InputError(f"{path}: mean, std, channels and output are options of recognisers in ONNX")
-        if not path.is_dir():
-            raise InputError(f"{path}: no such model; give a folder made by facerec train, or an .onnx file")
+            raise InputError(f"{path}: mean, std, channels, output and input size are options of recognisers in ONNX")
+        if not path.is_dir() and not (is_weights(path) and path.exists()):
+            raise InputError(
+                f"{path}: no such model; give a folder made by facerec train, an .onnx file, or arcface_torch's "
+                "backbone.pth"
+            )
         return cls(FolderRecogniser(path, place, precision), str(path))
 
     def embed(self, images: np.ndarray | Sequence[np.ndarray], flip: bool = True, batch_size: int = 128) -> np.ndarray:

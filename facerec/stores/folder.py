@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from facerec.pipeline.files import InputError, is_folder, read_lines, write_lines
+from facerec.pipeline.face_lists import read_face_list
+from facerec.pipeline.files import InputError, is_folder, write_lines
 from facerec.stores.store import LIST, SUFFIXES, Store
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 PROBED_FACES = 100
 NO_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", "meta.json")
 """Files that systems and commands leave in folders of pictures."""
+
+PARTS = {"train", "val", "valid", "validation", "test"}
+"""Names of folders that are parts of a data set, not people."""
 
 
 class FileStore(Store):
@@ -55,7 +59,7 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
 
 
 def open_folder(path: Path) -> FileStore:
-    """Opens a folder of images; a face's identity is the folder that it lies in.
+    """Opens a folder of images; a face's identity is the folder that it lies in, see `identities_of`.
 
     Says how many files are left out because of their suffix.
     """
@@ -65,7 +69,23 @@ def open_folder(path: Path) -> FileStore:
     if keys and others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
         logger.info("%s: %d of %d files are pictures; left out by their suffix: %s", path, len(keys), len(files), kinds)
-    return FileStore(path, path, keys, [key.rpartition("/")[0] or None for key in keys])
+    return FileStore(path, path, keys, identities_of(keys, path))
+
+
+def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
+    """The folder that each face lies in, None at the top.
+
+    Where all folders at the top are parts of a data set (`PARTS`), as torchvision's ImageFolder wants it, the folders
+    in them are the identities: of one name in two parts is one person.
+    """
+    tops = {key.partition("/")[0] for key in keys}
+    folders = [key.rpartition("/")[0] for key in keys]
+    if tops <= PARTS and all("/" in folder for folder in folders):
+        people = {top: {folder for folder in folders if folder.startswith(f"{top}/")} for top in sorted(tops)}
+        folders = [folder.partition("/")[2] for folder in folders]
+        shared = sum(map(len, people.values())) - len(set(folders))
+        logger.info("%s: people of %s; %d of them in several of these", path, ", ".join(people), shared)
+    return [folder or None for folder in folders]
 
 
 def _files(root: Path) -> Iterator[str]:
@@ -89,16 +109,9 @@ def open_list(path: Path) -> FileStore:
     """Opens a list of faces.
 
     Raises:
-        InputError: Not readable, a line that is none of the two kinds, or none of the first files is there.
+        InputError: Not readable, a line that is not of its kind, or none of the first files is there.
     """
-    keys: list[str] = []
-    identities: list[str | None] = []
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.split("\t")
-        if not fields[0] or len(fields) > 2:
-            raise InputError(f"{path}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
-        keys.append(fields[0])
-        identities.append(fields[1] if len(fields) == 2 and fields[1] else None)
+    keys, identities = read_face_list(path)
     store = FileStore(path, path.parent, keys, identities)
     if not any(os.path.isfile(path.parent / key) for key in keys[:PROBED_FACES]):  # noqa: PTH113 (any name)
         raise InputError(

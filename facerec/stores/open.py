@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array, read_lines
+from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
 from facerec.stores.folder import open_folder, open_list
+from facerec.stores.parquet_store import has_pictures, open_parquet
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.recordio import open_recordio
 from facerec.stores.shards import open_shards
-from facerec.stores.store import INDEX, LIST, RECORDS, STORES, Store
+from facerec.stores.store import INDEX, LIST, RECORDS, STORES, SUFFIXES, Store
+from facerec.stores.tar_index import KEPT, open_tars
 from facerec.stores.union import ORDER, UnionStore
+from facerec.stores.zip_store import open_zip
 
+LISTS = (".tsv", ".csv", ".lst")
 MOST_LISTS, MOST_STORES = 4, 100_000
 """Lists of stores in each other, of which the fingerprint of an input follows as many; and stores in all of them."""
 
@@ -35,24 +41,54 @@ def open_store(path: str | Path, max_pixels: int = MOST_PIXELS) -> Store:
 
 def _open(path: Path) -> Store:
     if path.is_dir():
-        if (path / INDEX).exists():
-            return open_shards(path, path / INDEX)
-        if (path / LIST).exists():
-            return open_list(path / LIST)
-        if (path / RECORDS).exists():
-            return open_recordio(path, path / RECORDS)
-        return open_union(path, path / STORES) if (path / STORES).exists() else open_folder(path)
+        return _open_folder(path)
     if not path.exists():
         raise InputError(f"{path}: no such face store")
-    if path.suffix == ".tsv":
+    suffix = path.suffix.lower()
+    if suffix in LISTS:
         return open_list(path)
-    if path.suffix == ".rec":
-        return open_recordio(path, path)
     if path.name == STORES:
         return open_union(path, path)
+    openers: dict[str, Callable[[Path], Store]] = {
+        ".rec": lambda file: open_recordio(file, file), ".tar": lambda file: open_tars(file, [file]),
+        ".parquet": lambda file: open_parquet(file, [file]), ".zip": open_zip,
+    }  # fmt: skip
+    if suffix in openers:
+        return openers[suffix](path)
     raise InputError(
-        f"{path}: not a face store; give a folder of images or of tar shards, a .tsv list, a .rec file or {STORES}"
+        f"{path}: not a face store; give a folder of images or of tar shards, a list (.tsv, .csv, .lst), a .rec, .tar, "
+        f".parquet or .zip file, or {STORES}"
     )
+
+
+def _open_folder(path: Path) -> Store:
+    """What a folder holds: an index or a list, records, tar files, tables of pictures, or pictures."""
+    if (path / INDEX).exists():
+        return open_shards(path, path / INDEX)
+    if (path / LIST).exists():
+        return open_list(path / LIST)
+    if (path / RECORDS).exists():
+        return open_recordio(path, path / RECORDS)
+    if (path / STORES).exists():
+        return open_union(path, path / STORES)
+    files = _files(path)
+    if tars := [file for file in files if file.suffix.lower() == ".tar"]:
+        return open_tars(path, tars)
+    tables = [file for file in files or _files(path / "data") if file.suffix.lower() == ".parquet"]
+    if tables and has_pictures(tables[0]):
+        return open_parquet(path, tables)
+    records = [file for file in files if file.suffix.lower() == ".rec"]
+    return open_recordio(path, records[0]) if len(records) == 1 else open_folder(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files right in a folder that hold many faces each, by name; none if there are pictures beside them."""
+    if not folder.is_dir():
+        return []
+    names = sorted(entry.name for entry in os.scandir(folder) if not is_folder(entry) and entry.name != KEPT)
+    if any(name.lower().endswith(SUFFIXES) for name in names):
+        return []
+    return [folder / name for name in names if Path(name).suffix.lower() in (".tar", ".parquet", ".rec")]
 
 
 def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: list[int] | None = None) -> UnionStore:

@@ -1,6 +1,7 @@
 """insightface's training sets in RecordIO, read without mxnet and with random access.
 
-``train.rec`` holds the records, ``train.idx`` a line ``key<TAB>offset`` for each. A record is 8 bytes of frame (magic;
+``train.rec`` holds the records, ``train.idx`` a line ``key<TAB>offset`` for each; without it the records are found in
+one pass and numbered from 0, as mxnet's ``rec2idx`` does it. A record is 8 bytes of frame (magic;
 kind of part and length), 24 bytes of header (number of labels, the label if there is only one, two ids), the labels if
 there are several, and the image file. Where the magic occurs in a record it is cut out and the record stored in parts.
 Of ``train.lst`` and ``property``, if they are there, see `facerec.stores.recordio_list`.
@@ -21,8 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, check_file
 from facerec.pipeline.progress import progress
+from facerec.stores.record_scan import FRAME, LENGTH_BITS, MAGIC, find_records
 from facerec.stores.recordio_list import check_property, read_names
 from facerec.stores.shards import ShardStore
 from facerec.stores.store import SUFFIXES
@@ -30,10 +32,8 @@ from facerec.stores.store import SUFFIXES
 logger = logging.getLogger(__name__)
 
 PARTS = "parts.bin"
-MAGIC = 0xCED7230A
 FIRST, LAST = 1, 3  # kinds of parts; 0 is a record in one, 2 a part between
-FRAME, HEADER = 8, 24
-LENGTH_BITS = 29
+HEADER = 24
 MOST_BYTES = 1 << 26  # of a record; an image of a face is far smaller
 MOST_LABEL = 1 << 31
 BLOCK_RECORDS = 16_384
@@ -95,7 +95,7 @@ class RecordStore(ShardStore):
 
 
 def open_recordio(path: Path, file: Path) -> RecordStore:
-    """Opens a record file and the ``.idx`` beside it. Rows are in the order of the keys.
+    """Opens a record file, by the ``.idx`` beside it if there is one. Rows are in the order of the keys.
 
     A damaged record is a face without identity that cannot be read.
 
@@ -104,12 +104,12 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
         file: The ``.rec`` file.
 
     Raises:
-        InputError: No index or one that is no index, repeated or negative keys or offsets, a record file cut short,
+        InputError: An index that is none, repeated or negative keys or offsets, a record file cut short,
             an index cut short or of another file, a label that is no identity, a list or a property of another set.
     """
     index = file.with_suffix(".idx")
-    keys, offsets = _read_index(index)
     try:
+        keys, offsets = _read_index(index) if index.exists() else find_records(file)
         records = _read_records(file, index, keys, offsets)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
@@ -121,10 +121,7 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
 
 def _read_index(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Keys and offsets, each int64 [n], by ascending key."""
-    if not file.is_file():
-        raise InputError(
-            f"{file}: no such file; records are found by it, so copy it too, or make it with mxnet's rec2idx"
-        )
+    check_file(file)
     try:
         table = csv.read_csv(
             file,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from facerec.pipeline.progress import progress
 from facerec.stores.store import INDEX, Store
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
+COPIES = "faces.bin"
 TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
 
 
@@ -59,10 +60,34 @@ class ShardStore(Store):
         write_index(out / INDEX, columns)
 
 
-def write_index(path: Path, columns: Sequence[Sequence[object] | np.ndarray]) -> None:
+def write_index(
+    path: Path, columns: Sequence[Sequence[object] | np.ndarray], metadata: Mapping[bytes, bytes] | None = None
+) -> None:
     """Writes an index of tar shards: `COLUMNS`, each [n]; shards as paths relative to the index's folder."""
     arrays = [pa.array(column, kind) for column, kind in zip(columns, TYPES, strict=True)]
-    pq.write_table(pa.table(arrays, names=list(COLUMNS)), path)
+    pq.write_table(pa.table(arrays, names=list(COLUMNS), metadata=metadata and dict(metadata)), path)
+
+
+def write_copies(store: Store, rows: Iterable[int], out: Path, named: bool) -> None:
+    """Writes some faces' files one behind the other into ``faces.bin``, and an index of them.
+
+    Args:
+        store: Of faces that no index can refer to.
+        rows: Which.
+        out: An existing folder.
+        named: Whether the identities go along.
+    """
+    chosen, offsets, lengths = list(rows), [], []
+    with (out / COPIES).open("wb") as file:
+        for row in chosen:
+            offsets.append(file.tell())
+            try:
+                lengths.append(file.write(store.encoded(row)))
+            except (OSError, ValueError):
+                lengths.append(0)  # is no face there, either
+    identities = [store.identities[row] if named else None for row in chosen]
+    columns = ([COPIES] * len(chosen), offsets, lengths, [store.keys[row] for row in chosen], identities)
+    write_index(out / INDEX, columns)
 
 
 def write_shards(source: Store, out: Path, limit: int) -> Iterator[tuple[str, int, int]]:

@@ -1,8 +1,9 @@
 """Faces on disk behind one interface: row i is the same face everywhere.
 
-A store is a folder of images (identity = the folder an image lies in; images directly in the store have none), a list
-(``.tsv``: path, or path and identity; a folder with ``faces.tsv`` is that list), tar shards with ``index.parquet``,
-insightface's ``train.rec`` with ``train.idx`` (`facerec.stores.recordio`), or ``stores.txt``, several of these as one
+A store is a folder of images (identity = the folder an image lies in; images directly in the store have none) or a zip
+file of one, a list (``.tsv``, ``.csv``, ``.lst``; a folder with ``faces.tsv`` is that list), tar shards, with
+``index.parquet`` or as ``webdataset`` writes them, insightface's ``train.rec`` (`facerec.stores.recordio`), Parquet
+files with pictures (`facerec.stores.parquet_store`), or ``stores.txt``, several of these as one
 (`facerec.stores.union`).
 """
 
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.face_lists import PICTURES
 from facerec.pipeline.files import InputError
 from facerec.stores.pixels import MOST_PIXELS, decode
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+SUFFIXES = PICTURES
 OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
 
@@ -106,6 +108,13 @@ class Store:
                 raise
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise UnreadableFace(key, " ".join(reason.split())) from None
+
+
+def padded(identities: Sequence[str | None]) -> list[str | None]:
+    """Identities that are all numbers, with zeros in front, so that they sort as names as they do as numbers."""
+    known = {name for name in identities if name is not None}
+    width = max(map(len, known), default=0) if all(name.isdigit() for name in known) else 0
+    return [None if name is None else name.zfill(width) for name in identities]
 
 
 def _repeated(keys: Sequence[str]) -> str:

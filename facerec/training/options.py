@@ -32,7 +32,8 @@ class TrainingData:
 
     Attributes:
         faces: Labelled faces.
-        labels: Their classes, int64 [n] as .npy, -1 = not used; by default the identities of the store.
+        labels: Their classes: .npy, a number or name a line, or FILE.csv:COLUMN; -1 = not used. By default the
+            identities of the store.
         unlabelled: Further faces, whose classes are kept apart from those of the labelled ones.
         pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy and
             same_as.npy, which names the pseudo classes that are one of the labelled classes.
@@ -68,7 +69,8 @@ class Network:
     """A backbone, and the weights that it begins with.
 
     Attributes:
-        init: A model of the same backbone whose weights training begins with.
+        init: A model of the same backbone whose weights training begins with: a folder that train made, arcface_torch's
+            backbone.pth, or a model.onnx that export made.
         backbone: mobilefacenet, iresnet18 to iresnet200, or vit_tiny to vit_large; facerec backbones lists them all.
         width: Multiplies the channels of mobilefacenet.
         input_size: Height and width to which faces are brought, in pixels.

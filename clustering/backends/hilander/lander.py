@@ -130,7 +130,7 @@ class LinkageModel(nn.Module):
         if set(settings) != set(SETTINGS):
             raise InputError(f"{file}: model settings {', '.join(settings)}; expected {', '.join(SETTINGS)}")
         sizes = [settings[name] for name in ("dimension", "width", "hidden", "heads")]
-        if not all(isinstance(size, int) and 0 <= size <= 1 << 16 for size in sizes) or 0 in sizes[1:]:
+        if not all(type(size) is int and 0 <= size <= 1 << 16 for size in sizes) or 0 in sizes[1:]:
             raise InputError(f"{file}: dimension, width, hidden and heads are {sizes}; expected whole numbers")
         with torch.device("meta"):
             return cls(**settings)

@@ -197,7 +197,7 @@ def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:
     Raises:
         InputError: Sizes that it doesn't take; weights that are missing, unreadable, not finite or of other shapes.
     """
-    if not isinstance(sizes, dict) or not all(isinstance(size, int) and 0 < size <= 1 << 16 for size in sizes.values()):
+    if not isinstance(sizes, dict) or not all(type(size) is int and 0 < size <= 1 << 16 for size in sizes.values()):
         raise InputError(f"{folder / 'config.yaml'}: model is {sizes!r}; expected sizes as positive whole numbers")
     try:
         with torch.device("meta"):

@@ -10,6 +10,7 @@ import torch
 from clustering import Components, HiLander
 from clustering.backends.hilander.reference_weights import read_state
 from clustering.commands.tune import tune
+from clustering.settings import check_whole
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 
@@ -29,6 +30,20 @@ def test_sizes_that_the_weights_have_not_cost_no_memory(model, name):
     with pytest.raises(InputError, match="config.yaml asks for"):
         HiLander.from_pretrained(model)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB; it would take 17 GB
+
+
+def test_truth_values_are_no_sizes_and_numbers_have_an_end(model):
+    settings = read_yaml(model / "config.yaml")
+    for changed, message in (
+        ({"model": settings["model"] | {"hidden": True}}, "expected whole numbers"),
+        ({"confidence": settings["confidence"] | {"offset": 10**400}}, "confidence.offset is 1000"),
+        ({"confidence": settings["confidence"] | {"offset": float("nan")}}, "confidence.offset is nan"),
+    ):
+        write_yaml(model / "config.yaml", settings | changed)
+        with pytest.raises(InputError, match=message):
+            HiLander.from_pretrained(model)
+    with pytest.raises(InputError, match="min_size is a whole number of 1329 bits; at most 63 can be worked with"):
+        check_whole("min_size", 10**400, 1)
 
 
 @pytest.mark.parametrize("value", [3, "x", [1], None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
-from clustering.review.page import KEYS
+from clustering.review.page import KEYS, write_page
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -380,6 +381,21 @@ def test_one_cluster_closer(case, opened, tmp_path):
     assert content == [{"action": "split", "cluster": 5, "parts": [np.flatnonzero(case.people == 5).tolist()]}]
 
 
+def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, opened, tmp_path):
+    proposed = [{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [3, 4]}]
+    embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
+    pictures = Thumbnails.load(case.thumbs)
+    write_page(tmp_path, "Errors", embeddings, case.labels, confidence, [], pictures, proposed)
+    page = opened(tmp_path)
+    assert page.text_content("#progress") == "3 of 6 clusters decided"
+    assert page.locator(".badge.merge").count() == 2
+    assert saved(page, tmp_path / "a.json")["decisions"] == proposed
+    press(page, "d")  # of 1: takes it back
+    page.close()
+    page = opened(tmp_path)
+    assert saved(page, tmp_path / "b.json")["decisions"] == proposed[1:]
+
+
 def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
     page = opened(case.page)
     press(page, "Enter")
@@ -414,15 +430,13 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
         {"action": "name", "cluster": 2, "name": "Bo"},
     ]
     commands = page.locator("#commands pre").all_text_contents()
-    paths = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
+    paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
     assert commands == [
         f"python -m clustering pseudolabel {paths} --out pseudo",
         f"python -m clustering export {paths} --as csv --out people",
     ]
-    real = {"CLUSTERS": case.clusters, "EMBEDDINGS": case.embeddings, "decisions.json": tmp_path / "decisions.json",
-            "people": tmp_path / "people"}  # fmt: skip
-    arguments = [str(real.get(word, word)) for word in commands[1].split()[3:]]
-    assert run("clustering", COMMANDS, arguments) == 0
+    real = {"decisions.json": str(tmp_path / "decisions.json"), "people": str(tmp_path / "people")}
+    assert run("clustering", COMMANDS, [real.get(word, word) for word in shlex.split(commands[1])[3:]]) == 0
     assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
 
 

@@ -14,6 +14,7 @@ import pytest
 from facerec.pipeline.command_line import run
 from facerec.pipeline.complaint import MOST_LETTERS
 from facerec.pipeline.files import InputError, new_array, write_table
+from facerec.pipeline.interruption import Terminated, signals_as_exceptions
 
 raised: list[BaseException] = []
 
@@ -143,6 +144,17 @@ def test_signals_before_and_after_the_work_end_it_at_once(tmp_path, number, stat
     assert (done.returncode, done.stdout, done.stderr) == (
         status, f"{name}\n", "prog: stopped; the same command goes on\n"
     )  # fmt: skip
+
+
+def test_a_signal_that_becomes_another_error_stays_a_signal():
+    class Named:
+        def __set_name__(self, owner: type, name: str) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Terminated), signals_as_exceptions():
+        type("Owner", (), {"name": Named()})  # Python 3.11 says RuntimeError
+    with pytest.raises(ValueError, match="no signal"), signals_as_exceptions():
+        raise ValueError("no signal")
 
 
 def test_new_arrays_have_their_room(tmp_path, monkeypatch):

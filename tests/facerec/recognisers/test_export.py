@@ -19,6 +19,7 @@ from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.files import InputError
 from facerec.recognisers.model_folder import save_model
+from facerec.recognisers.onnx_weights import load_exported
 from facerec.stores.open import open_store
 
 
@@ -92,6 +93,10 @@ def test_other_backbones_and_sizes_run_in_onnxruntime(tmp_path, name):
         with torch.inference_mode():
             expected = network(faces).numpy()
         assert np.linalg.norm(found - expected) < 1e-4 * np.linalg.norm(expected)
+    again, config = load_exported(out / "model.onnx")
+    assert (config["backbone"], config["input_size"]) == (name, 36)
+    for (key, value), other in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(value, other) or key.endswith("num_batches_tracked"), key
     results = json.loads((out / "meta.json").read_text())["results"]
     assert results["input_size"] == 36
     assert results["relative_difference"] < 1e-4

@@ -94,6 +94,56 @@ def test_inputs_that_no_recogniser_has(tmp_path):
         OnnxRecogniser(network(tmp_path / "m.onnx", kind=TensorProto.DOUBLE))
 
 
+def save(path, nodes, shape, tensors):
+    inputs = [helper.make_tensor_value_info("data", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("e", TensorProto.FLOAT, ["n", 5])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("batch", ["n", 1])
+def test_channels_that_come_last(tmp_path, batch):
+    nodes = [
+        helper.make_node("Transpose", ["data"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Flatten", ["t"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"]),
+    ]  # fmt: skip
+    tensors = [numpy_helper.from_array(WEIGHTS, "w")]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], tensors))
+    assert recogniser.input_size == SIZE
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "size"), [(["n", 3, "h", "w"], None), (["n", 3, None, None], 32), ([None] * 4, 20)])
+def test_faces_of_any_size(tmp_path, caplog, shape, size):
+    """The means of the channels, weighted; the size is 112 or as wanted."""
+    caplog.set_level("INFO")
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["data"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"]),
+    ]  # fmt: skip
+    path = save(tmp_path / "m.onnx", nodes, shape, [numpy_helper.from_array(WEIGHTS[:3], "w")])
+    recogniser = OnnxRecogniser(path, settings=InputSettings(size=size))
+    assert recogniser.input_size == (size or 112)
+    assert ("takes faces of any size; they are given as 112x112" in caplog.text) == (size is None)
+    faces = np.random.default_rng(2).integers(0, 256, (2, size or 112, size or 112, 3), dtype=np.uint8)
+    wanted = (faces.mean(axis=(1, 2)) - 127.5) / 127.5 @ WEIGHTS[:3]
+    np.testing.assert_allclose(recogniser(faces), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_sizes_that_no_recogniser_has(tmp_path):
+    with pytest.raises(InputError, match="takes faces of 8 pixels, not of 112; leave --input-size out"):
+        OnnxRecogniser(network(tmp_path / "m.onnx"), settings=InputSettings(size=112))
+    for shape, message in (
+        (["n", 3, 8, 9], "takes images of 8x9; a recogniser takes square faces"),
+        (["n", 1, 8, 8], r"a recogniser takes faces \[n, 3, size, size\] or \[n, size, size, 3\]"),
+        (["n", 192], "a recogniser takes faces"),
+    ):
+        node = helper.make_node("Flatten", ["data"], ["e"])
+        with pytest.raises(InputError, match=message):
+            OnnxRecogniser(save(tmp_path / "m.onnx", [node], shape, []))
+
+
 class Fixed:
     """A network whose embeddings are all alike, as those of one that is given a wrong input are."""
 

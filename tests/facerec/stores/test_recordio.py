@@ -1,8 +1,13 @@
 """insightface's training sets: what mxnet would write is read, and damage ends in an error that says so."""
 
+import importlib.util
 import pickle
+import shutil
 import struct
+import sys
 import tarfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -121,6 +126,87 @@ def test_a_list_names_the_faces(tmp_path, kind):
     assert_same(open_store(store(tmp_path / "set", out=tmp_path / "shards")), FACES)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*LISTS["insightface's"], "1\tx.jpg\t10", "1\ty.jpg\t11"],
+        ["99\t3\tx.jpg", *LISTS["mxnet's"], "0\t8\ty.jpg"],
+    ],
+)
+def test_a_list_may_have_lines_without_a_record(tmp_path, caplog, lines):
+    """As WebFace42M's."""
+    caplog.set_level("INFO")
+    write(tmp_path / "set", insightface(FACES))
+    (tmp_path / "set" / "train.lst").write_text("".join(f"{line}\n" for line in lines))
+    assert open_store(tmp_path / "set").keys == NAMES
+    assert "train.lst: 2 of its 9 lines have no record" in caplog.text
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_records_without_an_index_are_found_in_one_pass(tmp_path, caplog, monkeypatch, header):
+    """As rec2shufrec leaves them; blocks end within frames, and magics within records begin none."""
+    caplog.set_level("INFO")
+    faces = [*FACES[:3], (2, with_magic(7)), (10, with_magic(8) + MAGIC + b"\0\0\0\x20")]
+    payloads = insightface(faces) if header else {i: payload(*face) for i, face in enumerate(faces)}
+    write(tmp_path / "set", payloads, sorted(payloads))
+    expected = open_store(tmp_path / "set")
+    (tmp_path / "set" / "train.idx").rename(tmp_path / "set" / "old")
+    for words in (3, 64, 1 << 20):
+        monkeypatch.setattr("facerec.stores.record_scan.BLOCK_WORDS", words)
+        found = open_store(tmp_path / "set")
+        assert found.keys == expected.keys
+        assert found.identities == expected.identities
+        assert [found.encoded(row) for row in range(5)] == [content for _, content in faces]
+    assert f"no .idx beside it; {9 if header else 5} records found in one pass" in caplog.text
+
+
+class Writer:
+    """Of mxnet's recordio what insightface's builder calls, by its specification."""
+
+    def __init__(self, index, records, flag):
+        self.index, self.records, self.lines, self.content = index, records, [], b""
+
+    def write_idx(self, key, content):
+        self.lines.append(f"{key}\t{len(self.content)}\n")
+        self.content += framed(content)
+        Path(self.records).write_bytes(self.content)
+        Path(self.index).write_text("".join(self.lines))
+
+
+def test_what_insightfaces_own_builder_writes(tmp_path, monkeypatch, capsys):
+    recordio = SimpleNamespace(
+        MXIndexedRecordIO=Writer, IRHeader=lambda *fields: fields,
+        pack=lambda header, content: struct.pack("<IfQQ", *header) + content,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "mxnet", SimpleNamespace(recordio=recordio))
+    source = Path(importlib.util.find_spec("insightface").origin).parent / "data" / "rec_builder.py"
+    spec = importlib.util.spec_from_file_location("rec_builder", source)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    builder = module.RecBuilder(str(tmp_path / "set"))
+    for person in range(3):
+        builder.add([content for label, content in FACES if label == (0, 2, 10)[person]])
+    builder.close()
+    assert (tmp_path / "set" / "property").read_text() == "3,112,112\n7\n"
+    found = open_store(tmp_path / "set")
+    assert found.labels.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    assert_same(found, FACES)
+    (tmp_path / "set" / "property").write_text("3,112,112\n8\n")
+    with pytest.raises(InputError, match="property: 8 faces, but there are records of 7"):
+        open_store(tmp_path / "set")
+
+
+def test_samples_of_the_builder(data, tmp_path):
+    sample = data.parent / "faults" / "recbuilder"
+    if not sample.is_dir():
+        pytest.skip(f"no sample at {sample}")
+    found = open_store(sample)
+    assert found.labels.tolist() == np.load(sample / "labels.npy").tolist()
+    shutil.copy(sample / "without_index.rec", tmp_path / "x.rec")
+    without = open_store(tmp_path / "x.rec")
+    assert all(without.read(row).ndim == 3 for row in range(len(without)))
+
+
 def test_names_without_a_suffix_get_that_of_the_format(tmp_path):
     write(tmp_path / "set", insightface(FACES[:2]))
     (tmp_path / "set" / "train.lst").write_text("1\ta\t0\n1\tb.0\t0\n")
@@ -140,7 +226,7 @@ def test_a_list_may_name_a_damaged_record(tmp_path):
     ("name", "content", "message"),
     [
         ("train.lst", LISTS["mxnet's"][:-1], "its 6 lines are not those of the 7 faces"),
-        ("train.lst", [*LISTS["insightface's"], "1\tx.jpg\t10"], "its 8 lines are not those of the 7 faces"),
+        ("train.lst", [*LISTS["mxnet's"], "5\t2\tx.jpg"], "its 8 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"9\t2\t{NAMES[4]}"], "its 7 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"5\t3\t{NAMES[4]}"], "label 3 for key 5, whose record has 2"),
         ("train.lst", [*LISTS["insightface's"][:-1], f"1\t{NAMES[0]}\t10"], "1 of its paths stand there more than"),
@@ -387,10 +473,11 @@ def test_bad_indexes_are_refused(tmp_path, index, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_index_is_named(tmp_path):
+def test_a_file_without_records_is_refused(tmp_path):
     write(tmp_path / "set", insightface(FACES))
     (tmp_path / "set" / "train.idx").unlink()
-    with pytest.raises(InputError, match="train.idx: no such file; .* copy it too, or make it with mxnet's rec2idx"):
+    (tmp_path / "set" / "train.rec").write_bytes(bytes(100))
+    with pytest.raises(InputError, match="train.rec: no records in it; copy it again"):
         open_store(tmp_path / "set")
 
 

@@ -1,0 +1,158 @@
+"""What a file of several arrays holds: which of them are the embeddings, their labels and their names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facerec.pipeline.reading import InputError
+
+logger = logging.getLogger(__name__)
+
+EMBEDDINGS = ("embeddings", "embedding", "features", "feature", "feats", "feat", "emb", "embs", "vectors", "x", "data")
+LABELS = (
+    "labels", "label", "identities", "identity", "identity_id", "person", "person_id", "subject", "subject_id", "name",
+    "targets", "target", "classes", "class", "ids", "pids", "pid", "y",
+)  # fmt: skip
+KEYS = ("keys", "key", "files", "file", "filenames", "filename", "file_name", "paths", "path", "images", "image")
+"""Names of arrays and columns, in any case, in the order in which they are looked for."""
+MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An array, data set or column of a file.
+
+    Attributes:
+        shape: Its shape.
+        kind: NumPy's letter of its type: f floats, i and u whole numbers, U, S and O text; anything else is of no use.
+        load: Reads it.
+    """
+
+    shape: tuple[int, ...]
+    kind: str
+    load: Callable[[], Any]
+
+    def __str__(self) -> str:
+        return f"{self.kind}{list(self.shape)}"
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Entry:
+        """An array that is in memory."""
+        return cls(array.shape, array.dtype.kind, lambda: array)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file of embeddings holds.
+
+    Attributes:
+        embeddings: Floats [n, d], as they are stored.
+        labels: [n] numbers or names, or None.
+        keys: A name for each row, or None.
+    """
+
+    embeddings: np.ndarray
+    labels: np.ndarray | None = None
+    keys: list[str] | None = None
+
+
+def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> Contents:
+    """The embeddings of a file, with the labels and keys beside them.
+
+    Args:
+        entries: By name.
+        file: For messages.
+        part: The embeddings' name, if it is given.
+
+    Raises:
+        InputError: No such part; nothing, or several entries, that can be the embeddings.
+    """
+    name = _embeddings(entries, file, part)
+    embeddings = np.asarray(entries[name].load())
+    if not embeddings.size:
+        raise InputError(f"{file}: {name} is empty, {list(embeddings.shape)}; expected at least one row")
+    beside = {other: entry for other, entry in entries.items() if entry.shape == embeddings.shape[:1]}
+    labels = _first(beside, LABELS, "iufUSO", name)
+    keys = _first(beside, KEYS, "USO", name)
+    values = None if labels is None else np.asarray(entries[labels].load())
+    if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
+        values = None  # a measure that has a label's name
+    return Contents(embeddings, values, None if keys is None else as_text(entries[keys].load()))
+
+
+def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.ndarray:
+    """The labels of a file, [n] numbers or names.
+
+    Raises:
+        InputError: No such part, or none that can be the labels.
+    """
+    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "iufUSO"}
+    if part is not None:
+        name = _named(entries, file, part)
+        if name not in flat:
+            raise InputError(f"{file}: {name} is {entries[name]}; labels are numbers or names [n]")
+        return np.asarray(entries[name].load())
+    found = _first(flat, LABELS, "iufUSO", "") or (next(iter(flat)) if len(flat) == 1 else None)
+    if found is None:
+        raise InputError(f"{file}: no array or column 'labels'; it has {listed(entries)}; name one: {file}:NAME")
+    return np.asarray(entries[found].load())
+
+
+def as_text(values: Any) -> list[str]:
+    """Names, of text or bytes, as text."""
+    items = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    return [item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else str(item) for item in items]
+
+
+def listed(entries: Mapping[str, Entry]) -> str:
+    """Some names and shapes, for a message."""
+    some = [f"{name} {entry}" for name, entry in list(entries.items())[:MOST_NAMED]]
+    return (", ".join(some) or "nothing") + (
+        f" and {len(entries) - MOST_NAMED} more" if len(entries) > len(some) else ""
+    )
+
+
+def _embeddings(entries: Mapping[str, Entry], file: Path, part: str | None) -> str:
+    if part is not None:
+        name = _named(entries, file, part)
+        if not _is_matrix(entries[name]):
+            raise InputError(f"{file}: {name} is {entries[name]}; embeddings are floats [n, d]")
+        return name
+    matrices = {name: entry for name, entry in entries.items() if _is_matrix(entry)}
+    if not matrices:
+        raise InputError(f"{file}: no embeddings, floats [n, d], in it; it has {listed(entries)}")
+    usual = _named_alike(matrices, EMBEDDINGS)
+    if len(matrices) > 1 and len(usual) != 1:
+        first = next(iter(matrices))
+        raise InputError(f"{file}: several arrays can be the embeddings: {listed(matrices)}; name one: {file}:{first}")
+    return usual[0] if usual else next(iter(matrices))
+
+
+def _named(entries: Mapping[str, Entry], file: Path, part: str) -> str:
+    if part not in entries:
+        raise InputError(f"{file}: no {part!r} in it; it has {listed(entries)}")
+    return part
+
+
+def _is_matrix(entry: Entry) -> bool:
+    return len(entry.shape) == 2 and entry.kind == "f"
+
+
+def _named_alike(entries: Mapping[str, Entry], names: Sequence[str]) -> list[str]:
+    """The entries that have one of some names, in any case and in any group, the likeliest name first."""
+    plain = {entry: entry.rpartition("/")[2].lower() for entry in entries}
+    return [entry for name in names for entry, found in plain.items() if found == name]
+
+
+def _first(entries: Mapping[str, Entry], names: Sequence[str], kinds: str, beside: str) -> str | None:
+    """The entry of the likeliest name; of several, the one in the group of the embeddings."""
+    fitting = [name for name in _named_alike(entries, names) if entries[name].kind in kinds]
+    group = beside.rpartition("/")[0]
+    near = [name for name in fitting if name.rpartition("/")[0] == group]
+    return next(iter(near or fitting), None)

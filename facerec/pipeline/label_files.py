@@ -1,0 +1,99 @@
+"""Labels from any file: .npy, a number or a name a line, a column of a table, an array of a file of embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from facerec.pipeline.embedding_files import READERS
+from facerec.pipeline.entries import LABELS, as_text, labels_of
+from facerec.pipeline.named_part import split_part
+from facerec.pipeline.raw_floats import meta_of
+from facerec.pipeline.reading import InputError, load_array, read_lines
+
+TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
+UNKNOWN = ("", "-1", "None", "nan", "NaN")
+MOST_LABEL = 1 << 62
+
+
+def labels_in(path: Path) -> np.ndarray:
+    """Reads labels, int64 [n]; names are numbered in the order of the alphabet, and -1 where nobody is named.
+
+    Args:
+        path: A file, or ``FILE:NAME`` for an array or a column.
+
+    Raises:
+        InputError: Missing, damaged or empty, or values that are neither whole numbers nor names.
+    """
+    file, part = split_part(path)
+    suffix = file.suffix.lower()
+    if suffix in LINES or (suffix in TABLES and part is None and _one_column(file)):
+        return numbered(np.array(_lines(file), object), file)
+    if suffix == ".bin" and (meta := meta_of(file)):
+        return numbered(np.array(_lines(meta), object), meta)
+    if suffix in READERS:
+        return numbered(labels_of(READERS[suffix](file), file, part), file)
+    return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
+
+
+def numbered(values: np.ndarray, file: Path) -> np.ndarray:
+    """Labels as int64 [n]: whole numbers as they are, names by their place in the alphabet.
+
+    Args:
+        values: [n] whole numbers, floats that are whole or NaN (unknown), or text of either kind.
+        file: For messages.
+
+    Raises:
+        InputError: Empty, or fractions.
+    """
+    if not len(values):
+        raise InputError(f"{file}: no labels in it; expected one a row")
+    if values.dtype.kind in "USO":
+        texts = [text.strip() for text in as_text(values)]
+        whole = _whole(texts)
+        return _by_name(texts) if whole is None else whole
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), -1, values)
+        wrong = np.flatnonzero((values != np.floor(values)) | (np.abs(values) > MOST_LABEL))
+        if wrong.size:
+            raise InputError(f"{file}: label {values[wrong[0]]} in row {wrong[0]}; labels are whole numbers or names")
+    elif values.dtype.kind not in "iu" or values.max() > MOST_LABEL:
+        raise InputError(f"{file}: {values.dtype} up to {values.max()}; labels are whole numbers or names")
+    return np.asarray(values).astype(np.int64)
+
+
+def _whole(texts: list[str]) -> np.ndarray | None:
+    """Whole numbers, if all texts are such."""
+    known = {text: _number(text) for text in set(texts)}
+    if None in known.values():
+        return None
+    return np.fromiter((known[text] for text in texts), np.int64, len(texts))
+
+
+def _number(text: str) -> int | None:
+    digits = text.removeprefix("-").removesuffix(".0")
+    if text in UNKNOWN:
+        return -1
+    return int(text.removesuffix(".0")) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+
+
+def _by_name(texts: list[str]) -> np.ndarray:
+    names = sorted(set(texts) - set(UNKNOWN))
+    places = dict.fromkeys(UNKNOWN, -1) | {name: number for number, name in enumerate(names)}
+    return np.fromiter((places[text] for text in texts), np.int64, len(texts))
+
+
+def _one_column(file: Path) -> bool:
+    return file.is_file() and not any(mark in line for line in _head(file) for mark in ",;\t")
+
+
+def _head(file: Path) -> list[str]:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        return [lines.readline(1 << 16)]
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a file, without a heading."""
+    lines = read_lines(file)
+    return lines[1:] if len(lines) > 1 and lines[0].strip().strip('"').lower() in LABELS else lines

@@ -1,0 +1,106 @@
+"""What every reader needs: the error for input that cannot be used, checks before a file is opened, arrays, lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+BLOCK_ROWS = 65_536
+WAYS = {
+    ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
+    ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
+}  # fmt: skip
+"""How arrays of other formats are read, for those who have to write them as .npy."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used. Its text is one line: what was found, where, and what to do."""
+
+
+def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
+    """Yields views of consecutive blocks of an array's rows."""
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+@contextmanager
+def readable(path: Path, kind: str, remedy: str = "it may be truncated") -> Iterator[None]:
+    """Turns whatever a library raises for a damaged file into an `InputError` of one line.
+
+    Args:
+        path: The file, for the message.
+        kind: What it should be, such as ``a .npz archive``.
+        remedy: What to do.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{path}: asks for more memory than there is; it is damaged, or too large to read") from None
+    except Exception as error:  # parsers raise many kinds, none with a common ancestor
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not readable as {kind} ({reason}); {remedy}") from None
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no regular file: a pipe would be waited for.
+
+    Raises:
+        InputError: Missing, a folder, a pipe or a device.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+
+
+def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
+    """Maps a .npy file read-only, never unpickling.
+
+    Args:
+        path: The file.
+        kind: Allowed NumPy dtype kinds, e.g. ``"f"`` for floats, ``"iu"`` for integers.
+        ndim: Number of dimensions it must have.
+
+    Raises:
+        InputError: Missing, not a .npy file, truncated, empty, or of another dtype or shape.
+    """
+    check_file(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
+        known = any(word in str(error) for word in ("pickle", "Python objects"))
+        reason = "the file does not begin as one does, or holds Python objects" if known else error
+        if way := WAYS.get(path.suffix.lower()):
+            raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
+        raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
+    if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
+        wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
+        raise InputError(
+            f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
+        )
+    if array.size == 0:
+        raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
+    return array
+
+
+def read_lines(path: Path) -> list[str]:
+    """Reads lines that end with a line feed, or with carriage return and line feed.
+
+    No other character ends a line. A byte order mark at the start is left out. Bytes that are not UTF-8 come back as
+    they were when `write_lines` writes them, or when they name a file (``surrogateescape``).
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    check_file(path)
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            return [line.removesuffix("\n").removesuffix("\r") for line in file]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None

@@ -1,0 +1,128 @@
+"""Tar files without an index, as ``webdataset`` writes them: indexed on first use.
+
+A sample is all members of one name up to its first dot; of these a picture is a face, and ``.cls``, ``.txt`` or
+``.json`` says whose. The index is kept beside the tar files, where that is allowed, and made again when they change.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from facerec.pipeline.entries import LABELS
+from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
+from facerec.stores.shards import ShardStore, open_shards, write_index
+from facerec.stores.store import SUFFIXES, padded
+
+logger = logging.getLogger(__name__)
+
+KEPT = "index_of_tars.parquet"
+"""No part of an input's fingerprint, as reading the input makes it."""
+STAMP = b"tar_files"
+SAID_BY = ("cls", "txt", "json")
+MOST_TEXT = 1 << 16
+
+
+def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
+    """Opens tar files without an index.
+
+    Args:
+        path: The store's, for messages: their folder, or the one file.
+        files: The tar files, in order.
+
+    Raises:
+        InputError: A compressed or damaged file.
+    """
+    kept, stamp = path / KEPT, _stamp(files)
+    if path.is_dir() and kept.is_file() and _stamp_in(kept) == stamp:
+        return open_shards(path, kept)
+    names, offsets, lengths, keys, identities = _indexed(files)
+    logger.info("%s: %d faces found in %d tar files", path, len(keys), len(files))
+    if path.is_dir() and keys:
+        shards = [files[name].name for name in names]
+        _keep(kept, (shards, np.array(offsets), np.array(lengths), keys, identities), stamp)
+    return ShardStore(
+        path, keys, identities, [str(file) for file in files], np.array(names, np.int64),
+        np.array(offsets, np.int64), np.array(lengths, np.int64),
+    )  # fmt: skip
+
+
+def _stamp(files: Sequence[Path]) -> bytes:
+    return json.dumps([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]).encode()
+
+
+def _stamp_in(kept: Path) -> bytes | None:
+    try:
+        return (pq.read_schema(kept).metadata or {}).get(STAMP)
+    except Exception:  # a damaged one is made again
+        return None
+
+
+def _keep(kept: Path, columns: Sequence[Any], stamp: bytes) -> None:
+    """Writes the index, whole or not at all; without it the next command reads the tar files again."""
+    partial = kept.with_name(f"{kept.name}.partial")
+    try:
+        write_index(partial, columns, {STAMP: stamp})
+        partial.replace(kept)
+    except OSError as error:
+        logger.info("%s: cannot be written (%s); the tar files are read by each command", kept, error.strerror)
+
+
+def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], list[str], list[str | None]]:
+    """File, offset, length, key and identity of each face."""
+    faces: list[tuple[int, int, int, str, str]] = []  # the last is the sample
+    said: dict[tuple[int, str], str] = {}
+    for number, file in enumerate(progress(files, "index", "tar files")):
+        try:
+            with tarfile.open(file, "r:") as tar:
+                while member := tar.next():
+                    tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
+                    sample, suffix = _split(member.name)
+                    if not member.isreg():
+                        continue
+                    if member.name.lower().endswith(SUFFIXES):
+                        faces.append((number, member.offset_data, member.size, member.name.removeprefix("./"), sample))
+                    elif suffix in SAID_BY and (number, sample) not in said and member.size <= MOST_TEXT:
+                        content = tar.extractfile(member)
+                        said[number, sample] = _identity(content.read() if content else b"", suffix)
+        except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{file}: not a readable tar file ({reason}); unpack it if it is compressed") from None
+    identities = padded([said.get((face[0], face[4])) or None for face in faces])
+    numbers, offsets, lengths, keys, _ = ([face[part] for face in faces] for part in range(5))
+    return numbers, offsets, lengths, _unique(keys, numbers, files), identities  # type: ignore[arg-type,return-value]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A member's sample, its folder included, and its last suffix."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0], last.rpartition(".")[2].lower()
+
+
+def _identity(content: bytes, suffix: str) -> str:
+    """Whose face a sample is, as text; empty where it does not say."""
+    text = content.decode("utf-8", "replace").strip()
+    if suffix == "json":
+        try:
+            about = json.loads(text)
+        except (ValueError, RecursionError):
+            return ""
+        found = [about[name] for name in LABELS if name in about] if isinstance(about, dict) else [about]
+        text = str(found[0]) if found and isinstance(found[0], str | int) else ""
+    return "" if text == "-1" else " ".join(text.split())
+
+
+def _unique(keys: list[str], numbers: list[int], files: Sequence[Path]) -> list[str]:
+    """Keys, with the tar file's name in front where two tar files have the same."""
+    if max(Counter(keys).values(), default=1) == 1:
+        return keys
+    return [f"{files[number].stem}/{key}" for key, number in zip(keys, numbers, strict=True)]

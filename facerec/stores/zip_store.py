@@ -1,0 +1,65 @@
+"""Faces in a zip file of folders of pictures."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from facerec.pipeline.files import InputError, check_file
+from facerec.stores.folder import NO_FILES, identities_of
+from facerec.stores.shards import write_copies
+from facerec.stores.store import SUFFIXES, Store
+
+MOST_BYTES = 1 << 26  # of a picture, unpacked
+
+
+class ZipStore(Store):
+    """Every face a member of one zip file; a face's identity is the folder that it lies in."""
+
+    def __init__(self, path: Path, keys: list[str]):
+        super().__init__(path, keys, identities_of(keys, path))
+        self.opened: tuple[int, zipfile.ZipFile] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "opened": None}
+
+    def encoded(self, row: int) -> bytes:
+        """The member, unpacked."""
+        if self.opened is None or self.opened[0] != os.getpid():  # a file's place is not shared by processes
+            self.opened = os.getpid(), zipfile.ZipFile(self.path)
+        try:
+            info = self.opened[1].getinfo(self.keys[row])
+            if info.file_size > MOST_BYTES:
+                raise OSError(f"{info.file_size} bytes, more than a picture's")
+            return self.opened[1].read(info)
+        except OSError:
+            raise
+        except Exception as error:  # unpackers raise many kinds
+            raise OSError(f"cannot be unpacked: {error}") from None
+
+    def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
+        """Copies the members."""
+        write_copies(self, rows, out, named)
+
+
+def open_zip(path: Path) -> ZipStore:
+    """Opens a zip file.
+
+    Raises:
+        InputError: Not a zip file, or one with a password.
+    """
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+    except Exception as error:  # a damaged directory raises many kinds
+        raise InputError(f"{path}: not a readable zip file ({error}); it may be truncated") from None
+    if any(info.flag_bits & 1 for info in members):
+        raise InputError(f"{path}: has a password; unpack it, and give the folder")
+    names = [info.filename for info in members]
+    hidden = [name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._") for name in names]
+    keys = [name for name, hide in zip(names, hidden, strict=True) if not hide and name.lower().endswith(SUFFIXES)]
+    return ZipStore(path, sorted(key for key in keys if key.rpartition("/")[2] not in NO_FILES))

@@ -1,0 +1,261 @@
+"""Faces as other tools write them: lists, webdataset's tar files, ImageFolder, Hugging Face's Parquet files, zip."""
+
+import io
+import json
+import pickle
+import shutil
+import tarfile
+import zipfile
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+from facerec.commands.split import split
+from facerec.commands.store import store
+from facerec.pipeline.files import InputError
+from facerec.pipeline.fingerprint import InputFiles
+from facerec.stores.open import open_store
+from facerec.stores.store import UnreadableFace
+from facerec.stores.tar_index import KEPT
+
+
+def picture(seed, suffix=".png"):
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return cv2.imencode(suffix, pixels)[1].tobytes()
+
+
+PICTURES = [picture(seed) for seed in range(6)]
+PEOPLE = [0, 0, 3, 3, 10, 10]
+
+
+def assert_faces(found, labels=(0, 0, 1, 1, 2, 2), pictures=PICTURES):
+    """Pictures and labels of a store, row by row; also after it went to another process."""
+    found = pickle.loads(pickle.dumps(found))
+    assert [found.encoded(row) for row in range(len(found))] == list(pictures)
+    assert (found.labels is None) if labels is None else (found.labels.tolist() == list(labels))
+    assert found.read(0).shape == (8, 8, 3)
+
+
+def written(folder, names):
+    for name, content in zip(names, PICTURES, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return written(tmp_path, [f"img/{row}.png" for row in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "identity,path\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png\n" for row in range(6))),
+        ("x.csv", "Label,File,age\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png,3\n" for row in range(6))),
+        ("x.csv", "".join(f"img/{row}.png,p{PEOPLE[row]:02d}\n" for row in range(6))),
+        ("x.csv", "".join(f"p{PEOPLE[row]:02d},img/{row}.png\n" for row in range(6))),
+        ("mxnet.lst", "".join(f"{row}\t{PEOPLE[row]:f}\timg/{row}.png\n" for row in range(6))),
+        ("insightface.lst", "".join(f"1\timg/{row}.png\t{PEOPLE[row]}\n" for row in range(6))),
+        ("boxes.lst", "".join(f"0\timg/{row}.png\t{PEOPLE[row]}\t1\t2\t3\t4\n" for row in range(6))),
+    ],
+)
+def test_lists_of_faces(tmp_path, pictures, name, text):
+    (tmp_path / name).write_text(text)
+    found = open_store(tmp_path / name)
+    assert found.keys == [f"img/{row}.png" for row in range(6)]
+    assert_faces(found)
+    assert len(InputFiles(tmp_path / name).entries) == 7  # the pictures count
+
+
+def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
+    (tmp_path / "x.csv").write_text("".join(f"img/{row}.png\n" for row in range(6)))
+    assert_faces(open_store(tmp_path / "x.csv"), None)
+    people = [str(person) if person else None for person in PEOPLE]
+    pd.DataFrame({"path": open_store(tmp_path / "x.csv").keys, "person": people}).to_csv(tmp_path / "y.csv")
+    assert_faces(open_store(tmp_path / "y.csv"), [-1, -1, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.csv", "", "no lines; expected a path"),
+        ("x.csv", "a,b,c\n1,2,3\n", "begins with 'a,b,c'; expected names of columns"),
+        ("x.csv", "path,identity\na.png\n", "line 2 has 1 fields, the first one 2"),
+        ("x.csv", "path,identity\n,zoe\n", "line 2 has no path"),
+        ("x.csv", "path\nnowhere.png\n", "none of its first 1 files exists"),
+        ("x.csv", ",".join(f"f{n}" for n in range(64)) + "\n", "64 columns are no list of faces"),
+        ("x.lst", "a\n", "not lines of flag, path, label or key, label, path"),
+        ("x.lst", "1\timg/0.png\t0.5\n", "labels are no identities"),
+        ("x.lst", "1\timg/0.png\tnan\n", "labels are no identities"),
+    ],
+)
+def test_lists_that_are_none(tmp_path, pictures, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        open_store(tmp_path / name)
+
+
+def webdataset_shards(folder, about):
+    """Two shards of three samples each, as webdataset's own writer makes them."""
+    folder.mkdir()
+    for shard in range(2):
+        with webdataset.TarWriter(str(folder / f"faces-{shard:06d}.tar")) as writer:
+            for row in range(3 * shard, 3 * shard + 3):
+                writer.write({"__key__": f"{row:09d}", "png": PICTURES[row], **about(PEOPLE[row])})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        lambda person: {"cls": person},
+        lambda person: {"json": {"identity": person, "age": 3}},
+        lambda person: {"txt": f"p{person:02d}"},
+    ],
+)
+def test_what_webdataset_wrote_is_indexed_on_first_use(tmp_path, about):
+    folder = webdataset_shards(tmp_path / "shards", about)
+    before = InputFiles(folder).hash
+    found = open_store(folder)
+    assert found.keys == [f"{row:09d}.png" for row in range(6)]
+    assert_faces(found)
+    assert (folder / KEPT).exists()
+    assert InputFiles(folder).hash == before  # a second run is of the same input
+    assert_faces(open_store(folder))
+    assert_faces(open_store(folder / "faces-000000.tar"), [0, 0, 1], PICTURES[:3])
+
+
+def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
+    folder = webdataset_shards(tmp_path / "shards", lambda person: {"cls": person})
+    open_store(folder)
+    (folder / KEPT).write_bytes(b"no index")
+    assert len(open_store(folder)) == 6
+    (folder / "faces-000001.tar").unlink()
+    assert len(open_store(folder)) == 3
+    shutil.copy(folder / "faces-000000.tar", folder / "more.tar")
+    found = open_store(folder)
+    assert found.keys[0] == "faces-000000/000000000.png"
+    assert found.keys[-1] == "more/000000002.png"
+
+
+def test_tar_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "x.tar").write_bytes(b"no tar" * 200)
+    with pytest.raises(InputError, match="x.tar: not a readable tar file"):
+        open_store(tmp_path / "x.tar")
+    with tarfile.open(tmp_path / "y.tar", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+    with pytest.raises(InputError, match="unpack it if it is compressed"):
+        open_store(tmp_path / "y.tar")
+    with tarfile.open(tmp_path / "z.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
+    with pytest.raises(InputError, match="z.tar: no faces"):
+        open_store(tmp_path / "z.tar")
+
+
+def test_the_sample_that_webdataset_wrote(data, tmp_path):
+    sample = data.parent / "faults" / "webdataset"
+    if not sample.is_dir():
+        pytest.skip(f"no sample at {sample}")
+    shutil.copytree(sample, tmp_path / "set")
+    found = open_store(tmp_path / "set")
+    assert found.keys[0] == "000000000.jpg"
+    assert found.labels.tolist() == np.repeat(np.arange(5), 6).tolist()
+    assert found.read(0).shape == (112, 112, 3)
+
+
+def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
+    caplog.set_level("INFO")
+    names = ["train/ada/0.png", "train/zoe/1.png", "train/zoe/2.png", "val/ada/3.png", "val/eve/4.png", "val/eve/5.png"]
+    found = open_store(written(tmp_path / "set", names))
+    assert found.identities == ["ada", "zoe", "zoe", "ada", "eve", "eve"]
+    assert "people of train, val; 1 of them in several of these" in caplog.text
+    assert_faces(found, [0, 2, 2, 0, 1, 1])
+    assert open_store(written(tmp_path / "flat", [f"train/{row}.png" for row in range(6)])).labels.tolist() == [0] * 6
+    other = open_store(written(tmp_path / "other", [*names[:5], "eve/5.png"]))
+    assert other.identities[1:3] == ["train/ada", "train/zoe"]
+
+
+def hugging_face(file, rows, names=None, paths=True):
+    """As ``datasets`` writes an Image and a ClassLabel column."""
+    images = [{"bytes": PICTURES[row], "path": f"{row}.png" if paths else None} for row in rows]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    table = pa.table({"image": pa.array(images, kind), "label": [PEOPLE[row] for row in rows]})
+    note = {"huggingface": json.dumps({"info": {"features": features}})} if names else {}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata(note), file, row_group_size=2)
+
+
+@pytest.mark.parametrize("below", ["", "data/"])
+def test_hugging_face_parquet_files(tmp_path, below):
+    for number, rows in enumerate(([0, 1, 2], [3, 4, 5])):
+        hugging_face(tmp_path / f"set/{below}train-0000{number}-of-00002.parquet", rows)
+    found = open_store(tmp_path / "set")
+    assert found.keys == [f"{row}.png" for row in range(6)]
+    assert found.identities == ["00", "00", "03", "03", "10", "10"]
+    assert_faces(found)
+    packed = open_store(store(tmp_path / "set", tmp_path / "packed"))
+    assert_faces(packed)
+
+
+def test_names_of_classes_and_other_columns(tmp_path):
+    names = [f"person {number:02d}" for number in range(11)]
+    hugging_face(tmp_path / "x.parquet", range(6), names, paths=False)
+    found = open_store(tmp_path / "x.parquet")
+    assert found.identities[2:4] == ["person 03"] * 2
+    assert found.keys[1] == "000000001.png"
+    assert_faces(found)
+    people = [f"p{person:02d}" for person in PEOPLE]
+    pd.DataFrame({"image": PICTURES, "identity": people}).to_parquet(tmp_path / "y.parquet")
+    assert_faces(open_store(tmp_path / "y.parquet"))
+    pd.DataFrame({"a": [1.0]}).to_parquet(tmp_path / "z.parquet")
+    with pytest.raises(InputError, match="z.parquet: no column of pictures; it has a"):
+        open_store(tmp_path / "z.parquet")
+    (tmp_path / "z.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:-9])
+    with pytest.raises(InputError, match="z.parquet: not readable as Parquet"):
+        open_store(tmp_path / "z.parquet")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_files(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
+        for row, content in enumerate(PICTURES):
+            archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.png", content)
+        archive.writestr("__MACOSX/faces/00/._0.png", b"x")
+        archive.writestr("readme.txt", b"x")
+    found = open_store(tmp_path / "x.zip")
+    assert found.keys[0] == "faces/00/0.png"
+    assert found.identities[0] == "faces/00"
+    assert_faces(found)
+    halves = split(tmp_path / "x.zip", tmp_path / "split", labelled=2)
+    labelled = open_store(halves / "labelled")
+    assert labelled.labels.tolist() == [0, 0, 1, 1]
+    both = [*labelled.keys, *open_store(halves / "unlabelled").keys]
+    assert sorted(both) == found.keys
+    for part in ("labelled", "unlabelled"):
+        opened = open_store(halves / part)
+        assert [opened.encoded(row) for row in range(len(opened))] == [
+            found.encoded(found.keys.index(key)) for key in opened.keys
+        ]
+
+
+def test_zip_files_that_are_damaged(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/0.png", PICTURES[0])
+        archive.writestr("a/1.png", PICTURES[1])
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[60] ^= 255
+    (tmp_path / "x.zip").write_bytes(content)
+    found = open_store(tmp_path / "x.zip")
+    with pytest.raises(UnreadableFace, match=r"a/0.png: (cannot be unpacked|Bad CRC)"):
+        found.read(0)
+    assert found.read(1).shape == (8, 8, 3)
+    (tmp_path / "x.zip").write_bytes(content[:-30])
+    with pytest.raises(InputError, match="x.zip: not a readable zip file"):
+        open_store(tmp_path / "x.zip")
