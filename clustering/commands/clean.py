@@ -25,7 +25,21 @@ logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
 
 
-@stage("clustering clean")
+def _found(results: Mapping[str, Any]) -> str:
+    if "changed" in results:
+        return f"{results['changed']:,} of {results['faces']:,} faces have another label"
+    return (
+        "{faces:,} faces under {labels:,} labels: {strays:,} strays ({strays_of_others:,} of people in the set), "
+        "{merged_labels:,} labels of several people, {split_people:,} pairs of labels of one person"
+    ).format_map(results)
+
+
+@stage(
+    "clustering clean",
+    found=_found,
+    then="look at {out}/findings.csv (--thumbnails makes a page), then "
+    "python -m facerec train --faces FACES --pseudo-labels {out}/labels.npy --out MODEL",
+)
 def clean(
     embeddings: Path,
     out: Path,
@@ -73,9 +87,7 @@ def clean(
         (out / "page").mkdir()
         frame = Frame(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)
         write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
-    results = _results(found)
-    logger.info("%s", _summary(results, pictures is not None))
-    return results
+    return _results(found)
 
 
 def _command(embeddings: Path, labels: Path | None) -> str:
@@ -113,12 +125,3 @@ def _results(found: Cleaned) -> dict[str, Any]:
         "strays_of_others": int(elsewhere.sum()), "merged_labels": len(found.mixed_labels),
         "split_people": int(found.joined.sum()),
     }  # fmt: skip
-
-
-def _summary(results: Mapping[str, Any], page: bool) -> str:
-    text = (
-        "{faces:,} faces under {labels:,} labels: {strays:,} strays ({strays_of_others:,} of people in the set), "
-        "{merged_labels:,} labels of several people, {split_people:,} pairs of labels of one person"
-    )
-    advice = "look through page/review.html" if page else "see findings.csv; --thumbnails makes a page to look at them"
-    return f"{text.format(**results)}; {advice}"

@@ -23,7 +23,9 @@ from facerec.pipeline.files import InputError, load_labels, write_json, write_li
 from facerec.pipeline.stage import stage
 
 
-@stage("clustering compare")
+@stage(
+    "clustering compare", found="{faces:,} faces, {copies:,} of them copies".format_map, then="open {out}/report.html"
+)
 def compare(
     embeddings: Path,
     out: Path,

@@ -42,7 +42,18 @@ class Doubt:
         check_whole("min_size", self.min_size, 1)
 
 
-@stage("clustering export")
+def _found(results: Mapping[str, Any]) -> str:
+    text = "{people:,} people ({named:,} with a name) of {faces:,} faces; {doubtful:,} doubtful, {nobody:,} nobody's"
+    text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
+    text += "; {missing:,} pictures not found" if results["missing"] else ""
+    return text.format_map(results)
+
+
+@stage(
+    "clustering export",
+    found=_found,
+    then="for names: python -m clustering review, then export with --decisions decisions.json --previous {out}",
+)
 @flattened
 def export(
     clusters: Path,
@@ -89,9 +100,7 @@ def export(
         "faces": len(keys), "people": len(people.names), "named": int(people.given.sum()),
         "doubtful": int(doubtful.sum()), "nobody": int((people.person < 0).sum()), "missing": missing,
     }  # fmt: skip
-    results |= {} if earlier is None else _changes(earlier, keys, people, out)
-    logger.info("%s", _summary(results))
-    return results
+    return results | ({} if earlier is None else _changes(earlier, keys, people, out))
 
 
 def _read(
@@ -121,11 +130,3 @@ def _changes(earlier: Earlier, keys: list[str], people: People, out: Path) -> di
     if lost:
         logger.warning("%d name(s) of the earlier export have no cluster now: %s", len(lost), ", ".join(lost)[:150])
     return {"changes": len(rows), "lost_names": lost}
-
-
-def _summary(results: Mapping[str, Any]) -> str:
-    text = "{people:,} people ({named:,} with a name) of {faces:,} faces; {doubtful:,} doubtful, {nobody:,} nobody's"
-    text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
-    text += "; {missing:,} pictures not found" if results["missing"] else ""
-    advice = "" if results["named"] else "; names: give --decisions of a review page"
-    return text.format(**results) + advice

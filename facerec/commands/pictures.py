@@ -11,7 +11,7 @@ from facerec.stores.open import open_store
 from facerec.stores.pictures import read_places, write_pictures
 
 
-@stage("facerec pictures")
+@stage("facerec pictures", found="{faces:,} pictures; {skipped:,} faces skipped, see skipped.csv".format_map)
 def pictures(faces: Path, out: Path, table: Path | None = None) -> Mapping[str, int]:
     """Writes the faces of a store as files, whatever it keeps them in: records, tar shards, lists.
 
