@@ -16,7 +16,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
-from clustering.review.page import KEYS, write_page
+from clustering.review.page import KEYS, Frame, write_page
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -385,10 +385,12 @@ def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, open
     proposed = [{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [3, 4]}]
     embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
     pictures = Thumbnails.load(case.thumbs)
-    write_page(tmp_path, "Errors", embeddings, case.labels, confidence, [], pictures, proposed)
+    write_page(tmp_path, Frame("Errors", proposed=proposed), embeddings, case.labels, confidence, [], pictures)
     page = opened(tmp_path)
     assert page.text_content("#progress") == "3 of 6 clusters decided"
+    press(page, "End")  # 3 and 4
     assert page.locator(".badge.merge").count() == 2
+    press(page, "Home")
     assert saved(page, tmp_path / "a.json")["decisions"] == proposed
     press(page, "d")  # of 1: takes it back
     page.close()
