@@ -18,7 +18,7 @@ def summary(table: Table) -> str:
 def findings(table: Table) -> list[str]:
     """What the runs establish: which backends differ, how all of them differ from the bounds, which clusters are best.
 
-    Two rows differ if the 95 % interval of the paired difference of their FNMR leaves out 0, see `difference`.
+    Two rows differ if the paired difference of their FNMR is significant, see `Difference.is_real`.
 
     Returns:
         Statements of one or two sentences. The first is the headline.
