@@ -212,9 +212,9 @@ def _read_worst(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [{name: row[name] for name in WORST_COLUMNS} for row in rows if math.isfinite(float(row["score"]))]
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [{name: row[name] or "" for name in WORST_COLUMNS} for row in csv.DictReader(file)]
+        return [row for row in rows if math.isfinite(float(row["score"]))]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not written by `python -m eval ijb` ({error!r}); evaluate again") from None
 
