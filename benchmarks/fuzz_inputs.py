@@ -79,6 +79,7 @@ def read_report(folder: Path) -> None:
 def _compare(folder: Path) -> None:
     from eval.report.comparison import tabulate
     from eval.report.page import page
+    from eval.report.page_plots import curve_plots
     from eval.report.runs import load_runs
     from eval.report.tables import write_tables
 
@@ -86,7 +87,7 @@ def _compare(folder: Path) -> None:
     out.mkdir(exist_ok=True)
     table = tabulate(load_runs([folder]))
     write_tables(table, out)
-    page(table, {"det": "", "iet": ""}, None, "title")
+    page(table, curve_plots(table.runs, out), out, None, None, "title")
     shutil.rmtree(out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +23,6 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
-COMMAND = "python -m clustering clean --embeddings EMBEDDINGS --labels LABELS --decisions decisions.json --out cleaned"
-"""What carries out the decisions that are saved on the page."""
 
 
 def _found(results: Mapping[str, Any]) -> str:
@@ -85,9 +84,17 @@ def clean(
     write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
     if pictures is not None:
         (out / "page").mkdir()
-        frame = Frame(f"Label errors of {embeddings.name}", [COMMAND], proposed)
+        frame = Frame(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)
         write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
     return _results(found)
+
+
+def _command(embeddings: Path, labels: Path | None) -> str:
+    """What carries out decisions that are saved on the page."""
+    inputs = ["--embeddings", str(embeddings), *([] if labels is None else ["--labels", str(labels)])]
+    return shlex.join(
+        ["python", "-m", "clustering", "clean", *inputs, "--decisions", "decisions.json", "--out", "cleaned"]
+    )
 
 
 def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tuple[EmbeddingSet, np.ndarray]:

@@ -97,10 +97,10 @@ def cluster(
 
 def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:
     """Writes what was found and with what, in place of the work on the way."""
-    for made in ("levels", "graph"):
-        shutil.rmtree(out / made, ignore_errors=True)
+    shutil.rmtree(out / "levels", ignore_errors=True)
     clusterer.save_pretrained(out)
     clustering.save(out)
     save_cosines(faces.embeddings, out)
     if faces.keys is not None:
         write_lines(out / "keys.txt", faces.keys)
+    shutil.rmtree(out / "graph", ignore_errors=True)

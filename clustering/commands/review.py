@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,6 @@ from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
-INPUTS = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
-COMMANDS = (
-    f"python -m clustering pseudolabel {INPUTS} --out pseudo",
-    f"python -m clustering export {INPUTS} --as csv --out people",
-)
-"""What uses the decisions. Without paths, so that the same inputs make the same page wherever they are."""
 
 
 @stage(
@@ -73,9 +68,16 @@ def review(
     if hierarchy is not None:
         check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    frame = Frame(title, COMMANDS)
+    frame = Frame(title, _commands(clusters, embeddings))
     found = write_page(out, frame, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _commands(clusters: Path, embeddings: Path) -> list[str]:
+    """What uses decisions about these clusters."""
+    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
+    inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
+    return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 
 
 def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from eval.bootstrap.resampling import check_samples
-from eval.metrics.fnir import iet_curve
+from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
@@ -54,7 +54,7 @@ class _Curves(NamedTuple):
         """Writes them, with their intervals."""
         write_det(out, self.det, intervals.det if intervals else None)
         if self.iet:
-            write_iet(out, self.iet, galleries, intervals.iet if intervals else None)
+            write_iet(out, self.iet, galleries, intervals.iet if intervals else None, iet_thresholds(self.searches))
         if self.searches:
             write_cmc(out, self.searches, galleries)
 

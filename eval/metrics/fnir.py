@@ -191,6 +191,12 @@ def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
     ]
 
 
+def iet_thresholds(searches: Sequence[Search]) -> list[list[float]]:
+    """The threshold of each gallery at the rates of `iet_curve`."""
+    fpirs = curve_rates(min(len(result.highest) for result in searches))
+    return [[operating_point(result.hits, result.highest, fpir).threshold for result in searches] for fpir in fpirs]
+
+
 def cmc_curve(searches: Sequence[Search], ranks: int = 50) -> list[list[float]]:
     """Rank, then the share of mated probes found up to it in each gallery, then their mean."""
     ranks = min(ranks, *(result.subjects for result in searches))

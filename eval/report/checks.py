@@ -7,7 +7,8 @@ from typing import Any
 
 SAME_TEST = ("faces", "templates", "genuine_pairs", "impostor_pairs", "probes")
 ERRORS = ("false_non_matches", "false_matches", "threshold")
-SEARCHES = ("mated_probes", "nonmated_probes", "rank1_hits")
+SEARCHES = ("subjects", "mated_probes", "nonmated_probes", "rank1_hits")
+WITHOUT_FACE = ("unreadable_faces", "empty_templates")
 FPIRS = ("1e-1", "1e-2")
 
 
@@ -31,7 +32,7 @@ def is_report(metrics: Mapping[str, Any], counts: Mapping[str, Any]) -> bool:
         _all_have(points.values(), ERRORS)
         and _all_have(galleries.values(), SEARCHES)
         and _all_have(searches, ["misses"])
-        and all(map(is_number, (metrics.get("rank1"), *map(counts.get, SAME_TEST), *_numbers(rates))))
+        and all(map(is_number, (metrics.get("rank1"), *map(counts.get, SAME_TEST + WITHOUT_FACE), *_numbers(rates))))
         and all(map(_is_rate, (*rates[0], *rates[1])))
         and rates[0].keys() <= points.keys()
         and isinstance(few, list)

@@ -26,7 +26,13 @@ def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Li
     return plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
 
 
-def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[str], limits: Limits | None) -> Any:
+def write_iet(
+    out: Path,
+    curve: Sequence[Sequence[float]],
+    galleries: Sequence[str],
+    limits: Limits | None,
+    thresholds: Sequence[Sequence[float]] = (),
+) -> Any:
     """Writes iet.csv and iet.png; returns the figure.
 
     Args:
@@ -34,9 +40,12 @@ def write_iet(out: Path, curve: Sequence[Sequence[float]], galleries: Sequence[s
         curve: Of `iet_curve`.
         galleries: Their names.
         limits: FPIR to the interval of the mean FNIR, if there are any.
+        thresholds: Of `iet_thresholds`, if they are written.
     """
     names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
-    rows = [[*point, *_ends(limits, point[0])] for point in curve]
+    names += [f"threshold_{name}" for name in galleries] if thresholds else []
+    of_each = thresholds or [()] * len(curve)
+    rows = [[*point, *_ends(limits, point[0]), *those] for point, those in zip(curve, of_each, strict=True)]
     write_table(out / "iet.csv", ["fpir", *(f"fnir_{name}" for name in galleries), "fnir_mean", *names], rows)
     return plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
 

@@ -33,7 +33,7 @@ def of_curves(figure: Any, curves: Mapping[str, Sequence[tuple[float, ...]]], co
 
     Args:
         figure: With one pair of axes.
-        curves: Row name to points (rate, error) or (rate, error, threshold), as drawn.
+        curves: Row name to points (rate, error) or (rate, error, thresholds ...), as drawn.
         colours: Row name to colour.
 
     Returns:
@@ -49,9 +49,7 @@ def of_curves(figure: Any, curves: Mapping[str, Sequence[tuple[float, ...]]], co
         ys: list[float | None] = [None] * len(rates)
         texts = [""] * len(rates)
         for rate, error, *threshold in (point for point in points if point[0] in place):
-            texts[place[rate]] = f"{100 * error:.2f} %" + "".join(
-                f", threshold {t:.3f}" for t in threshold if math.isfinite(t)
-            )
+            texts[place[rate]] = f"{100 * error:.2f} %{_thresholds(threshold)}"
             if bottom <= error <= top:
                 ys[place[rate]] = round(height - float(axes.transData.transform((1, error))[1]) * to_svg, 1)
         series.append((name, colours[name], ys, texts))
@@ -61,6 +59,12 @@ def of_curves(figure: Any, curves: Mapping[str, Sequence[tuple[float, ...]]], co
         series=series,
         span=(height - axes.bbox.y1 * to_svg, height - axes.bbox.y0 * to_svg),
     )
+
+
+def _thresholds(values: Sequence[float]) -> str:
+    """Thresholds in print, one for each gallery of a search."""
+    known = [f"{value:.3f}" for value in values if math.isfinite(value)]
+    return f", threshold{'s' if len(known) > 1 else ''} {' and '.join(known)}" if known else ""
 
 
 def plot_values(xs: Sequence[float], heads: Sequence[str], series: Sequence[tuple], span: tuple[float, float]) -> dict:

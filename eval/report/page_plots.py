@@ -32,10 +32,13 @@ def curve_plots(runs: Sequence[Run], out: Path) -> dict[str, Shown]:
     colours = {name: colour for name, (colour, _, _) in styles([run.name for run in runs]).items()}
     det = plot_det({run.name: run.det for run in runs}, out / "det.png", {run.name: run.det_band for run in runs})
     iet = plot_iet({run.name: run.iet for run in runs}, out / "iet.png", {run.name: run.iet_band for run in runs})
+    searches = {
+        run.name: [(fpir, fnir, *run.search_thresholds.get(fpir, ())) for fpir, fnir in run.iet] for run in runs
+    }
     points = {run.name: [(fmr, fnmr, run.thresholds[fmr]) for fmr, fnmr in run.det] for run in runs}
     return {
         "det": _shown("det", as_svg(det, "det"), of_curves(det, points, colours)),
-        "iet": _shown("iet", as_svg(iet, "iet"), of_curves(iet, {run.name: run.iet for run in runs}, colours)),
+        "iet": _shown("iet", as_svg(iet, "iet"), of_curves(iet, searches, colours)),
     }
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from eval.bootstrap.resampling import interval
 from eval.report.runs import Run
 
+HIGHEST_P = 0.05
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -40,8 +42,8 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval leaves out 0 and p is at most .05, which takes 39 samples or more."""
+        return (self.low > 0 or self.high < 0) and self.p <= HIGHEST_P
 
 
 def difference(run: Run, other: Run, figure: str) -> Difference | None:

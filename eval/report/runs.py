@@ -39,6 +39,7 @@ class Run:
         det_band: Points (FMR, lowest FNMR, highest), where there are intervals.
         iet_band: Points (FPIR, lowest mean FNIR, highest).
         thresholds: FMR to the threshold at it, for the points of ``det``.
+        search_thresholds: FPIR to the threshold of each gallery, for the points of ``iet``, where they are known.
         scores: Rows of scores.csv (lowest score, highest, genuine pairs, impostor pairs); empty if there is none.
         sizes: Rows of size from, to, identities, clusters; empty if clusters.json has none.
         review: The review page of its clusters, or None.
@@ -57,6 +58,7 @@ class Run:
     det_band: list[tuple[float, ...]] = field(default_factory=list)
     iet_band: list[tuple[float, ...]] = field(default_factory=list)
     thresholds: dict[float, float] = field(default_factory=dict)
+    search_thresholds: dict[float, tuple[float, ...]] = field(default_factory=dict)
     scores: list[Any] = field(default_factory=list)
     sizes: list[list[int]] = field(default_factory=list)
     review: Path | None = None
@@ -119,6 +121,7 @@ def load_run(folder: Path) -> Run:
         metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
         thresholds={fmr: threshold for fmr, _, threshold in det},
+        search_thresholds=_read_search_thresholds(report / "iet.csv", list(counts["identification"])),
         scores=_read_bins(report / "scores.csv"),
         sizes=_sizes(folder / "clusters.json", clusters or {}),
         review=review if review.is_file() else None,
@@ -195,13 +198,23 @@ def _read_bins(path: Path) -> list[tuple[float, float, int, int]]:
     return [(low, high, int(genuine), int(impostor)) for low, high, genuine, impostor in rows]
 
 
+def _read_search_thresholds(path: Path, galleries: Sequence[str]) -> dict[float, tuple[float, ...]]:
+    names = [f"threshold_{name}" for name in galleries]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            known = set(names) <= set(next(csv.reader(file), []))
+    except (OSError, ValueError, csv.Error):  # which `_read_curve` has refused
+        return {}
+    return {fpir: tuple(those) for fpir, *those in _read_curve(path, ["fpir", *names])} if known else {}
+
+
 def _read_worst(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [{name: row[name] for name in WORST_COLUMNS} for row in rows if math.isfinite(float(row["score"]))]
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [{name: row[name] or "" for name in WORST_COLUMNS} for row in csv.DictReader(file)]
+        return [row for row in rows if math.isfinite(float(row["score"]))]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not written by `python -m eval ijb` ({error!r}); evaluate again") from None
 

@@ -18,7 +18,7 @@ def summary(table: Table) -> str:
 def findings(table: Table) -> list[str]:
     """What the runs establish: which backends differ, how all of them differ from the bounds, which clusters are best.
 
-    Two rows differ if the 95 % interval of the paired difference of their FNMR leaves out 0, see `difference`.
+    Two rows differ if the paired difference of their FNMR is significant, see `Difference.is_real`.
 
     Returns:
         Statements of one or two sentences. The first is the headline.
@@ -104,14 +104,10 @@ def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
     ]
     if same := groups["same"]:
         none = len(same) == len(ranked) > 1
-        subject = (
-            f"none of the {len(same)} backends differs"
-            if none
-            else f"{_listed(same)} {_verb(same, 'does', 'do')} not differ"
-        )
+        subject = f"{_none(len(same))} differs" if none else f"{_listed(same)} {_verb(same, 'does', 'do')} not differ"
         parts.append(f"{subject} significantly from {name}")
     text = "; ".join([parts[0], *(part.replace(name, "it") for part in parts[1:])])
-    is_word = text.startswith(("all ", "both ", "none of "))
+    is_word = text.startswith(("all ", "both ", "none of ", "neither "))
     return f"{text[0].upper() if is_word else text[0]}{text[1:]}."
 
 
@@ -161,6 +157,10 @@ def _all(names: Sequence[str], ranked: Sequence[str]) -> str:
     if len(names) < len(ranked) or len(names) == 1:
         return _listed(names)
     return "both backends" if len(names) == 2 else f"all {len(names)} backends"
+
+
+def _none(count: int) -> str:
+    return "neither backend" if count == 2 else f"none of the {count} backends"
 
 
 def _verb(names: Sequence[str], singular: str, plural: str) -> str:

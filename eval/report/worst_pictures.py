@@ -43,7 +43,10 @@ def _shown(
     verdict = "false match" if pair["kind"] == IMPOSTOR and score >= threshold else ""
     verdict = "false non-match" if pair["kind"] == GENUINE and score < threshold else verdict
     names = [pair["first_face"], pair["second_face"]]
-    faces = [{"name": name, "picture": _picture(name, rows, thumbnails)} for name in names]
+    faces = [
+        {"name": name.encode("utf-8", "replace").decode(), "picture": _picture(name, rows, thumbnails)}
+        for name in names
+    ]
     return {"score": score, "verdict": verdict, "faces": faces}
 
 

@@ -27,8 +27,8 @@ const MOST = 1000;  // faces of one search
 let asked = 0;
 
 async function find(text) {
-  const own = ++asked, number = Number(text.replace(/^#/, "") || NaN);
-  if (placeOf.has(number)) {
+  const own = ++asked, written = text.replace(/^#/, ""), number = Number(written);
+  if (String(number) === written && placeOf.has(number)) {  // 0012 is part of a file's name
     clearSearch();
     return choose("clusters", placeOf.get(number));
   }

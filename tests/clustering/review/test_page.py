@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
-from clustering.review.page import KEYS, write_page
+from clustering.review.page import KEYS, Frame, write_page
 from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -384,10 +385,12 @@ def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, open
     proposed = [{"action": "drop", "cluster": 1}, {"action": "merge", "clusters": [3, 4]}]
     embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
     pictures = Thumbnails.load(case.thumbs)
-    write_page(tmp_path, "Errors", embeddings, case.labels, confidence, [], pictures, proposed)
+    write_page(tmp_path, Frame("Errors", proposed=proposed), embeddings, case.labels, confidence, [], pictures)
     page = opened(tmp_path)
     assert page.text_content("#progress") == "3 of 6 clusters decided"
+    press(page, "End")  # 3 and 4
     assert page.locator(".badge.merge").count() == 2
+    press(page, "Home")
     assert saved(page, tmp_path / "a.json")["decisions"] == proposed
     press(page, "d")  # of 1: takes it back
     page.close()
@@ -429,21 +432,19 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
         {"action": "name", "cluster": 2, "name": "Bo"},
     ]
     commands = page.locator("#commands pre").all_text_contents()
-    paths = "--clusters CLUSTERS --embeddings EMBEDDINGS --decisions decisions.json"
+    paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
     assert commands == [
         f"python -m clustering pseudolabel {paths} --out pseudo",
         f"python -m clustering export {paths} --as csv --out people",
     ]
-    real = {"CLUSTERS": case.clusters, "EMBEDDINGS": case.embeddings, "decisions.json": tmp_path / "decisions.json",
-            "people": tmp_path / "people"}  # fmt: skip
-    arguments = [str(real.get(word, word)) for word in commands[1].split()[3:]]
-    assert run("clustering", COMMANDS, arguments) == 0
+    real = {"decisions.json": str(tmp_path / "decisions.json"), "people": str(tmp_path / "people")}
+    assert run("clustering", COMMANDS, [real.get(word, word) for word in shlex.split(commands[1])[3:]]) == 0
     assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
 
 
 def test_files_and_names_are_found(case, opened):
     page = opened(case.page)
-    row = int(np.flatnonzero(case.labels == 4)[-1])  # more than there are clusters
+    row = int(np.flatnonzero(case.labels == 4)[0])  # 001: not the number of cluster 1
     page.fill("#find", f"{row:03d} ")
     page.keyboard.press("Enter")
     page.wait_for_selector("#found:visible")

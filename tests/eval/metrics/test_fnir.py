@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from eval.metrics import fnir as module
 from eval.metrics import identification
-from eval.metrics.fnir import cmc_curve, fnir_at_fpir, iet_curve, search
+from eval.metrics.fnir import cmc_curve, fnir_at_fpir, iet_curve, iet_thresholds, search
 from facerec.pipeline.files import InputError
 
 SUBJECTS = np.array([10, 20, 30])
@@ -112,6 +112,8 @@ def test_iet_curve_has_each_gallery_and_their_mean():
     for fpir, first, second, mean in curve:
         assert first == fnir_at_fpir(searches["G1"], fpir).rejected / len(searches["G1"].ranks)
         assert mean == pytest.approx((first + second) / 2)
+    thresholds = iet_thresholds(list(searches.values()))
+    assert thresholds == [[fnir_at_fpir(each, point[0]).threshold for each in searches.values()] for point in curve]
 
 
 def unit(*rows):

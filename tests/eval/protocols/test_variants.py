@@ -106,7 +106,7 @@ def test_without_galleries_it_is_verification_alone(protocol, noisy, tmp_path):
     with pytest.raises(InputError, match="no FNIR, as of 1:1 alone or a closed set"):
         load_runs([tmp_path / "pairs"])
     names = {path.name for path in (tmp_path / "pairs").iterdir()}
-    assert names == {"metrics.json", "det.csv", "scores.csv", "bootstrap.npy", "meta.json"}
+    assert names == {"metrics.json", "det.csv", "scores.csv", "worst.csv", "bootstrap.npy", "meta.json"}
 
 
 def test_one_gallery_will_do(protocol, noisy, tmp_path):

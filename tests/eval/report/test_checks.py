@@ -51,6 +51,8 @@ def test_another_type_is_refused(run, file, whole):
         ("ijb/metrics.json", ["rank1"]),
         ("ijb/metrics.json", ["fnmr_at_fmr", "1e-2"]),
         ("ijb/metrics.json", ["counts", "faces"]),
+        ("ijb/metrics.json", ["counts", "empty_templates"]),
+        ("ijb/metrics.json", ["counts", "identification", "G1", "subjects"]),
         ("ijb/metrics.json", ["counts", "verification", "1e-2"]),
         ("ijb/metrics.json", ["counts", "verification", "1e-2", "false_matches"]),
         ("ijb/metrics.json", ["counts", "identification", "G1"]),

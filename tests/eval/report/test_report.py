@@ -158,7 +158,12 @@ def test_page_shows_what_the_runs_have(rows, tmp_path):
         at = f", threshold {threshold:.3f}" if fmr < 1 else ""  # at FMR 1 every pair matches
         assert series["texts"][place] == f"{100 * fnmr:.2f} %{at}"
     assert {len(each["ys"]) for each in det["series"]} == {len(det["xs"])} == {len(det["heads"])}
-    assert iet["heads"][0].startswith("FPIR ")
+    assert iet["heads"][-2].startswith("FPIR ")
+    (fpir, fnir), those = run.iet[-2], run.search_thresholds[run.iet[-2][0]]
+    (series,) = [each for each in iet["series"] if each["name"] == "alpha"]
+    assert series["texts"][iet["heads"].index(f"FPIR {fpir:.4g}")] == (
+        f"{100 * fnir:.2f} %, thresholds {those[0]:.3f} and {those[1]:.3f}"
+    )
     assert [each["texts"] for each in small[-1]["series"]] == [["0", "0", "3"], ["0", "0", "3"]]  # 1, 2, 3 to 4 faces
     alone = tabulate(load_runs([rows[0] / "ijb"]))
     assert {column.group for column in alone.columns} == {"1:1 FNMR at FMR", "1:N FNIR at FPIR", "1:N"}
@@ -273,7 +278,7 @@ def test_the_headline_names_a_winner_only_where_there_is_one():
         "c is significantly better than labelled only (40.00 %); d does not differ significantly from it."
     )
     runs["e"] = noisy("e", 0.3998, shared, 8)
-    assert of("labelled", "d", "e")[1] == "None of the 2 backends differs significantly from labelled only (40.00 %)."
+    assert of("labelled", "d", "e")[1] == "Neither backend differs significantly from labelled only (40.00 %)."
     runs["supervised"] = noisy("supervised", 0.3995, shared, 9)
     assert of("labelled", "a", "b", "supervised")[3].startswith("The bounds do not differ significantly")
 
@@ -332,9 +337,10 @@ def test_paired_differences_by_hand():
     assert each.value == pytest.approx(0.2)
     assert (each.low, each.high) == pytest.approx((0.01, 0.295))
     assert each.p == 1.0  # one of three samples is not above 0: 2 (1 + 1) / (3 + 1)
-    assert each.is_real
+    assert not each.is_real  # the interval leaves out 0, but of three samples
     sure = difference(resampled(one, np.full(99, 0.5)), resampled(two, np.full(99, 0.3)), "fnmr@1e-2")
     assert sure.p == pytest.approx(2 / 100)
+    assert sure.is_real
 
 
 def test_the_table_for_a_paper():

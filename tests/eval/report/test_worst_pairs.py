@@ -73,6 +73,7 @@ def test_the_page_shows_them_with_pictures_of_their_faces(row, tmp_path):
         ("worst.csv", "kind,score,first_template,second_template,first_face,second_face\nimpostor,x,1,2,a,b\n"),
         ("scores.csv", "lowest,highest,genuine_pairs,impostor_pairs\n0,nan,1,2\n"),
         ("scores.csv", "lowest,highest,genuine_pairs,impostor_pairs\n0,1,2,nan\n"),
+        ("worst.csv", "kind,score,first_template,second_template,first_face,second_face\nimpostor\n"),
         ("scores.csv", "lowest,highest\n0,1\n"),
     ],
 )
