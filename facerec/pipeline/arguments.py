@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import restricted_number_type
 
 from facerec.pipeline.files import InputError
+
+BEYOND = re.compile(r"(\S+) does not conform to restriction (.*)")
 
 if TYPE_CHECKING:
     Seed = int
@@ -50,5 +53,16 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             try:
                 kind(value)
             except ValueError as error:
-                raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+                raise InputError(f"--{name.replace('_', '-')}: {in_words(str(error))}") from None
     return value
+
+
+def in_words(error: str) -> str:
+    """What jsonargparse says of a number beyond its bounds, in words: "0; expected a number above 0"."""
+    found = BEYOND.match(error)
+    if found is None:
+        return error
+    bounds = found[2]
+    for sign, words in (("v>=", "at least "), ("v<=", "at most "), ("v>", "above "), ("v<", "below ")):
+        bounds = bounds.replace(sign, words)
+    return f"{found[1]}; expected a number {bounds}"

@@ -18,6 +18,7 @@ import jsonargparse
 import yaml
 from jsonargparse._loaders_dumpers import yaml_load
 
+from facerec.pipeline.arguments import BEYOND, in_words
 from facerec.pipeline.complaint import complaint
 from facerec.pipeline.letters import as_bytes, as_letters
 from facerec.pipeline.overview import perhaps
@@ -164,6 +165,8 @@ class _Parser(jsonargparse.ArgumentParser):
     def _expected(self, name: str, cause: BaseException) -> str:
         """What a value should have been: our own words, or the kinds that its option takes."""
         text = str(cause.__cause__ or cause)
+        if BEYOND.match(text):
+            return in_words(text)
         value = re.search(r"Got value: (.*)", text, re.DOTALL)
         if value is None or not re.search(r"Expected (a|one) |any of the", text):
             return text

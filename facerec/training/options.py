@@ -225,4 +225,7 @@ def config_of(*options: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    for kind in (bool, int, float):  # numbers within bounds have kinds of their own, which YAML does not know
+        if isinstance(value, kind):
+            return kind(value)
     return as_letters(str(value.absolute())) if isinstance(value, Path) else value

@@ -375,13 +375,13 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(
         (["--photographs", photographs, "--detector", odd], "not a readable ONNX network"),
         (["--photographs", photographs, "--detector", odd, "--detection-size", "128"], "made for 64x64 pixels"),
         ([*good, "--faces", "nearest"], "--faces: nearest; expected one of largest, centre, all"),
-        ([*good, "--threshold", "0"], "--threshold: 0 does not conform to restriction v>0 and v<1"),
-        ([*good, "--threshold", "1.5"], "--threshold: 1.5 does not conform to restriction v>0 and v<1"),
+        ([*good, "--threshold", "0"], "--threshold: 0; expected a number above 0 and below 1"),
+        ([*good, "--threshold", "1.5"], "--threshold: 1.5; expected a number above 0 and below 1"),
         ([*good, "--detection-size", "100"], "--detection-size [100]; multiples of 32"),
         ([*good, "--detection-size", "[128,0]"], "--detection-size [128, 0]; multiples of 32"),
         ([*good, "--size", "100"], "--size 100; a multiple of 112 or 128"),
         ([*good, "--jpeg-quality", "0"], "--jpeg-quality 0; between 1 and 100"),
-        ([*good, "--workers", "0"], "--workers: 0 does not conform to restriction v>0"),
+        ([*good, "--workers", "0"], "--workers: 0; expected a number above 0"),
     ]
     for arguments, text in cases:
         words = ["align", *map(str, arguments), "--out", str(tmp_path / "out")]

@@ -179,7 +179,7 @@ def test_table_of_backbones_is_the_documented_one(capsys):
     backbones()
     table = capsys.readouterr().out
     assert [row.split()[1] for row in table.splitlines()[2:]] == list(NAMES)
-    assert table in (Path(__file__).parents[3] / "docs" / "backbones.md").read_text()
+    assert table in (Path(__file__).parents[3] / "docs" / "reference" / "backbones.md").read_text()
     assert re.search(r"iresnet50 +\| +43.59 \| +6.31 \|", table)
 
 

@@ -89,5 +89,5 @@ def test_numbers_below_1_are_refused(tmp_path, make_faces, status_of, capsys, op
     np.save(tmp_path / "labels.npy", np.zeros(2, np.int64))
     options = ["--faces", faces, "--labels", tmp_path / "labels.npy", "--out", tmp_path / "a.png", f"--{option}", "0"]
     assert status_of(COMMANDS, ["sheet", *options]) == 2
-    assert f"--{option}: 0 does not conform to restriction v>0" in capsys.readouterr().err
+    assert f"--{option}: 0; expected a number above 0" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()

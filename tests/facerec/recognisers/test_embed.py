@@ -253,7 +253,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
         (
             ["--model", model, "--faces", faces, "--batch-size", "0"],
-            "--batch-size: 0 does not conform to restriction v>0",
+            "--batch-size: 0; expected a number above 0",
         ),
         (
             ["--model", model, "--faces", faces, "--precision", "fp8"],

@@ -244,7 +244,7 @@ def test_bad_stores_are_refused_with_their_reason(tmp_path, make_faces):
     [
         (["split", "--labelled", "3"], "--labelled 3 of 3 identities"),
         (["split", "--labelled", "0"], "--labelled 0 of 3 identities"),
-        (["store", "--shard-megabytes", "0"], "--shard-megabytes: 0 does not conform to restriction v>0"),
+        (["store", "--shard-megabytes", "0"], "--shard-megabytes: 0; expected a number above 0"),
         (["store", "--colour", "red"], "colour"),
     ],
 )
