@@ -164,7 +164,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (root / "set.bin").write_bytes(pickle.dumps((images, [bool(pair[2]) for pair in pairs])))
     (root / "weights.pth").write_bytes(b"no weights")
     (root / "detector.onnx").write_bytes(b"no network")
-    exported = export(found, root / "exported", faces=faces)
+    exported = export(clusters=found, out=root / "exported", faces=faces)
     report = ijb(protocol(root / "protocol"), root / "few", root / "ijb")
     return {
         "root": root, "faces": faces, "photographs": faces, "unlabelled": faces, "embeddings": root / "embeddings",

@@ -72,7 +72,7 @@ def test_every_command_of_the_readme_is_tested():
         if line not in lines(README)
     ]
     assert [line for line in others if not line.startswith(INSTALLS)] == [job_line()]
-    assert len(lines(README)) == 6
+    assert len(lines(README)) == 5
     assert {"demo", "test", "docs", "tables"} <= set(
         re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     )

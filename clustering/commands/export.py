@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.backends.registry import load_clusterer
 from clustering.partition import consecutive, load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
@@ -56,10 +57,10 @@ def _found(results: Mapping[str, Any]) -> str:
 )
 @flattened
 def export(
-    clusters: Path,
     out: Path,
     pictures: Pictures,
     doubt: Doubt,
+    clusters: Path | None = None,
     embeddings: Path | None = None,
     decisions: Path | None = None,
     previous: Path | None = None,
@@ -71,11 +72,12 @@ def export(
     else is asked for.
 
     Args:
-        clusters: Folder made by cluster, or a .npy file of labels.
         out: Folder to make: people/NAME, doubtful/NAME and nobody with the pictures; faces.csv, people.csv,
             changes.csv (with --previous).
         pictures: See there.
         doubt: See there.
+        clusters: Folder made by cluster, or a .npy file of labels. Without it the packaged Hi-LANDER clusters the
+            embeddings first.
         embeddings: What was clustered. It has the names of the faces (keys.txt) where the clusters have none, and
             serves to estimate a confidence where the backend has none.
         decisions: decisions.json of review, about exactly these clusters: its names, merges, splits and all others.
@@ -84,7 +86,12 @@ def export(
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     pictures.check()
-    labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
+    if clusters is None:
+        labels, keys, confidence = _clustered(embeddings, unreadable)
+    else:
+        labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
+    if len(set(keys)) < len(keys):
+        raise InputError(f"{embeddings or clusters}: keys.txt has a name twice; the faces cannot be told apart")
     made = Decisions() if decisions is None else load_decisions(decisions, labels)
     names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
@@ -102,6 +109,17 @@ def export(
     return results | ({} if earlier is None else _changes(earlier, keys, people, out))
 
 
+def _clustered(embeddings: Path | None, unreadable: Unreadable) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Labels, keys and confidence by the packaged Hi-LANDER."""
+    if embeddings is None:
+        raise InputError("--clusters or --embeddings: give one of them, or both")
+    faces = load_embeddings(embeddings, unreadable=unreadable)
+    if faces.keys is None:
+        raise InputError(f"{embeddings}: no keys.txt with the faces' names; give a folder made by facerec embed")
+    clusterer = load_clusterer("hilander").fit(faces.embeddings)
+    return clusterer.labels_, faces.keys, clusterer.confidence_
+
+
 def _read(
     clusters: Path, embeddings: Path | None, out: Path, unreadable: Unreadable
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
@@ -116,8 +134,6 @@ def _read(
         keys = load_keys(clusters / "keys.txt", len(labels))
     if keys is None:
         raise InputError(f"{clusters}: no keys.txt with the faces' names; give the --embeddings that have one")
-    if len(set(keys)) < len(keys):
-        raise InputError(f"{embeddings or clusters}: keys.txt has a name twice; the faces cannot be told apart")
     if confidence is None or np.all(confidence[labels >= 0] == 1):
         logger.warning("%s: no confidence of its own, so no face is doubtful; --embeddings estimates it", clusters)
     return labels, keys, np.ones(len(labels), np.float32) if confidence is None else confidence

@@ -62,7 +62,7 @@ EXPECTED = [
 def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog):
     named = decide(tmp_path / "d.json", LABELS, NAMED)
     with caplog.at_level("INFO"):
-        out = export(clusters, tmp_path / "out", faces=tmp_path / "faces", decisions=named)
+        out = export(clusters=clusters, out=tmp_path / "out", faces=tmp_path / "faces", decisions=named)
     assert pictures(out) == EXPECTED
     assert (out / EXPECTED[0]).read_bytes() == b"a/2.jpg"
     assert "2 people (1 with a name) of 6 faces; 1 doubtful, 1 nobody's" in caplog.text
@@ -97,15 +97,15 @@ def test_links_table_and_list_from_the_shell(tmp_path, clusters):
 
 def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clusters, caplog):
     both = decide(tmp_path / "d.json", LABELS, NAMED, {"action": "name", "cluster": 1, "name": "Ben"})
-    first = export(clusters, tmp_path / "first", faces=tmp_path / "faces", decisions=both)
+    first = export(clusters=clusters, out=tmp_path / "first", faces=tmp_path / "faces", decisions=both)
     again = write_clusters(tmp_path / "again", np.array([1, 1, 0, -1, 0, 0]))
-    second = export(again, tmp_path / "second", faces=tmp_path / "faces", previous=first)
+    second = export(clusters=again, out=tmp_path / "second", faces=tmp_path / "faces", previous=first)
     assert [row["person"] for row in rows(second / "faces.csv")] == ["Anna Übel"] * 2 + ["Ben", "", "Ben", "Ben"]
     assert [tuple(row.values()) for row in rows(second / "changes.csv")] == [
         ("a/2.jpg", "Anna Übel", "Ben"), ("a/3.jpg", "Ben", ""), ("a/5.jpg", "", "Ben"),
     ]  # fmt: skip
     whole = write_clusters(tmp_path / "whole", np.zeros(6, np.int64))
-    third = export(whole, tmp_path / "third", faces=tmp_path / "faces", previous=second)
+    third = export(clusters=whole, out=tmp_path / "third", faces=tmp_path / "faces", previous=second)
     assert {row["person"] for row in rows(third / "faces.csv")} == {"Ben"}
     assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
 
@@ -116,7 +116,7 @@ def test_whole_photographs_of_a_person(tmp_path, clusters):
     for name in origin:
         (tmp_path / "album" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "album" / name).write_bytes(name.encode())
-    out = export(clusters, tmp_path / "out", faces=tmp_path / "faces", photographs=tmp_path / "album")
+    out = export(clusters=clusters, out=tmp_path / "out", faces=tmp_path / "faces", photographs=tmp_path / "album")
     assert pictures(out) == [
         "doubtful/person_0001/x.jpg", "nobody/alone.jpg", "people/person_0001/party.jpg",
         "people/person_0002/party.jpg", "people/person_0002/x.jpg",
@@ -133,13 +133,13 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
     save_embeddings(tmp_path / "emb", embeddings, [f"{row}.jpg" for row in range(24)])
     np.save(tmp_path / "labels.npy", mixed)
     with pytest.raises(InputError, match="no keys.txt with the faces' names; give the --embeddings"):
-        export(tmp_path / "labels.npy", tmp_path / "none", as_="csv")
-    out = export(tmp_path / "labels.npy", tmp_path / "out", as_="csv", embeddings=tmp_path / "emb")
+        export(clusters=tmp_path / "labels.npy", out=tmp_path / "none", as_="csv")
+    out = export(clusters=tmp_path / "labels.npy", out=tmp_path / "out", as_="csv", embeddings=tmp_path / "emb")
     assert [row["key"] for row in rows(out / "faces.csv") if row["doubtful"]] == ["0.jpg"]
     (tmp_path / "bare").mkdir()
     np.save(tmp_path / "bare" / "labels.npy", mixed)
     write_lines(tmp_path / "bare" / "keys.txt", [f"{row}.jpg" for row in range(24)])
-    out = export(tmp_path / "bare", tmp_path / "sure", as_="csv")
+    out = export(clusters=tmp_path / "bare", out=tmp_path / "sure", as_="csv")
     assert not any(row["doubtful"] for row in rows(out / "faces.csv"))
     assert "no confidence of its own, so no face is doubtful" in caplog.text
 
@@ -161,5 +161,17 @@ def test_unusable_input_is_refused(tmp_path, clusters, options, message):
         name: tmp_path / value if isinstance(value, str) and name != "as_" else value for name, value in options.items()
     }
     with pytest.raises(InputError, match=message):
-        export(clusters, tmp_path / "out", **options)
+        export(clusters=clusters, out=tmp_path / "out", **options)
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_without_clusters_the_packaged_model_makes_them(tmp_path, blobs):
+    embeddings, people = blobs(identities=4, faces=5, spread=0.3)
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", embeddings, [f"{row:02d}.jpg" for row in range(20)], people)
+    out = export(out=tmp_path / "out", embeddings=tmp_path / "emb", as_="csv")
+    owners = {int(row["key"][:2]): row["person"] for row in rows(out / "faces.csv")}
+    assert len(set(owners.values())) == 4
+    assert all(owners[a] == owners[b] for a in range(20) for b in range(20) if people[a] == people[b])
+    with pytest.raises(InputError, match="--clusters or --embeddings: give one of them"):
+        export(out=tmp_path / "other", as_="csv")
