@@ -148,11 +148,12 @@ def test_shares_out_of_reach_are_refused(kind, share, most):
         (["--shares", "many"], "invalid float value: 'many'"),
     ],
 )
-def test_wrong_options_end_in_one_line(tmp_path, options, message):
-    command = [sys.executable, str(SCRIPT), str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SCRIPT.parents[1])
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_wrong_options_end_in_one_line(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.setattr(sys, "argv", ["cluster_errors.py", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as end:
+        errors.main()
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_without_a_run_it_says_so_and_ends_well(tmp_path):

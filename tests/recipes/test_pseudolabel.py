@@ -16,7 +16,7 @@ import pytest
 import recipe
 import rounds
 
-from .conftest import RECIPES, TINY, environment, through_the_door
+from .conftest import RECIPES, TINY, environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -142,12 +142,12 @@ def test_settings_that_change_no_result_may_differ(run_recipe, finished, tmp_pat
     assert (finished / "config" / "embed.yaml").read_text() == "workers: 1\n"
 
 
-def test_a_second_run_into_the_same_folder_is_refused(tiny, tmp_path):
+def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
     run = tmp_path / "run"
     with door.locked(run):
-        second = through_the_door("run_pseudolabel.sh", "--config", tiny, "--out", run)
-    assert second.returncode == 2
-    assert second.stderr == f"recipe: error: {run}: another run is working there; wait or choose another --out\n"
+        status, log = call(pseudolabel.main, "--config", tiny, "--out", run)
+    assert status == 2
+    assert log == f"recipe: error: {run}: another run is working there; wait or choose another --out\n"
     assert [path.name for path in run.iterdir()] == [".lock"]
 
 

@@ -104,7 +104,7 @@ def test_trained_hilander_raises_p_tau_and_says_so_once(blobs, tmp_path, caplog,
     embeddings, labels = blobs(identities=8)
     for name in ("hilander", "lander"):
         (tmp_path / name).mkdir()
-        backend(name).learn(embeddings, labels, 0, epochs=1, p_tau=0.5).save_pretrained(tmp_path / name)
+        backend(name).learn(embeddings, labels, 0, epochs=1, p_tau=0.5, simulated=0).save_pretrained(tmp_path / name)
     np.save(tmp_path / "faces.npy", embeddings)
     answers = iter([True, True, False])
     monkeypatch.setattr(hierarchy, "mixed", lambda graph, labels: next(answers))

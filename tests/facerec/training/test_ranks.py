@@ -1,7 +1,7 @@
 import json
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from facerec.devices.batch_norm import synchronised
 from facerec.pipeline import ranks as processes
 from facerec.recognisers.model_folder import load_model
 
-ROOT = Path(__file__).resolve().parents[3]
+FORK = multiprocessing.get_context("fork")
 SMALL = {
     "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
     "steps": 6, "checkpoint_steps": 2,
@@ -125,26 +125,33 @@ train("resumed", sample_rate=0.5)
 """
 
 
-def in_two_processes(script: str, *arguments: object) -> None:
+def in_two_processes(folder: Path, script: str, *arguments: object) -> None:
+    """Runs a script as two ranks, forked from this process, which has imported PyTorch already."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-            cwd=ROOT,
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
-            stderr=subprocess.PIPE,
-        )
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    ranks = [
+        FORK.Process(target=as_rank, args=(rank, place, folder / f"errors{rank}", script, list(map(str, arguments))))
         for rank in (0, 1)
     ]
-    errors = [process.communicate(timeout=240)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors[0][-2000:] + errors[1][-2000:]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(240)
+    errors = "".join((folder / f"errors{rank}").read_text()[-2000:] for rank in (0, 1))
+    assert [process.exitcode for process in ranks] == [0, 0], errors
+
+
+def as_rank(rank: int, place: dict[str, str], log: Path, script: str, arguments: list[str]) -> None:
+    """What a process does: the script, as a program of its own."""
+    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["-c", *arguments]
+    exec(script, {"__name__": "__main__"})
 
 
 def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path):
-    in_two_processes(STEPS, tmp_path)
+    in_two_processes(tmp_path, STEPS, tmp_path)
     for rank in (0, 1):
         differences = json.loads((tmp_path / f"differences{rank}.json").read_text())
         assert differences.pop("own_statistics") > 1e-3
@@ -155,7 +162,7 @@ def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path):
 def test_two_processes_train_one_model_and_go_on_with_their_shards(tmp_path, make_faces):
     faces = make_faces(tmp_path / "faces", identities=4, each=4)
     (faces / "person1" / "03.png").write_bytes(b"broken")
-    in_two_processes(TRAINING, tmp_path, json.dumps(SMALL))
+    in_two_processes(tmp_path, TRAINING, tmp_path, json.dumps(SMALL))
     assert (tmp_path / "plain" / "skipped.csv").read_text().count("person1/03.png") == 1
     assert load_file(tmp_path / "plain" / "head.safetensors")["centres"].shape == (4, 16)
     assert not load_model(tmp_path / "plain")[0].training

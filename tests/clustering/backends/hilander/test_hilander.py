@@ -372,7 +372,7 @@ def test_missing_neighbours_have_no_probability(blobs):
 def test_trained_on_one_real_set_it_clusters_another(real):
     embeddings, labels = real("celeba299")
     some = np.isin(labels, np.unique(labels)[:150])
-    trained = HiLander.learn(embeddings[some], labels[some], seed=0, epochs=10)
+    trained = HiLander.learn(embeddings[some], labels[some], seed=0, epochs=4)
     embeddings, truth = real("lfw112")
     figures = scores(truth, trained.cluster(KnnGraph.build(embeddings, 10)).labels)
     assert figures["pairwise_f"] > 0.93
