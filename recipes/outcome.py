@@ -7,22 +7,27 @@ import json
 from pathlib import Path
 
 COLUMNS = {
-    "pairwise_f": "Fp", "bcubed_f": "Fb", "purity": "purity, %", "fnmr@1e-3": "FNMR@FMR 1e-3, %",
-    "fnmr@1e-4": "FNMR@FMR 1e-4, %", "fnir@1e-1": "FNIR@FPIR 1e-1, %", "gap_recovered": "gap recovered, %",
+    "pairwise_f": "Fp", "bcubed_f": "Fb", "purity": "purity, %", "fnmr": "FNMR@FMR {}, %",
+    "fnir@1e-1": "FNIR@FPIR 1e-1, %", "gap_recovered": "gap recovered, %",
 }  # fmt: skip
 
 
 def outcome(report: Path) -> str:
-    """The table of a report by `eval compare`, its summary, and where to look further."""
+    """The table of a report by `eval compare`, its summary, and where to look further.
+
+    FNMR is that at the lowest FMR with enough errors in every row.
+    """
+    results = json.loads((report / "meta.json").read_text(encoding="utf-8"))["results"]
     with (report / "comparison.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    for row in rows:
+        row["fnmr"] = row[f"fnmr@{results['fmr']}"]
     shown = [name for name in COLUMNS if any(row.get(name) for row in rows)]
-    cells = [["row", *(COLUMNS[name] for name in shown)]]
+    cells = [["row", *(COLUMNS[name].format(results["fmr"]) for name in shown)]]
     cells += [[row["row"], *(_cell(name, row[name]) for name in shown)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    said = json.loads((report / "meta.json").read_text(encoding="utf-8"))["results"]["summary"]
-    return "\n".join([*lines, "", said, f"Open {report}/report.html"])
+    return "\n".join([*lines, "", results["summary"], f"Open {report}/report.html"])
 
 
 def _cell(name: str, text: str) -> str:

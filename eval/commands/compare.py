@@ -47,4 +47,4 @@ def compare(
     write_tables(table, out)
     curves = curve_plots(table.runs, out)
     (out / "report.html").write_text(page(table, curves, out, configuration, pictures, title), encoding="utf-8")
-    return {"summary": summary(table)}
+    return {"summary": summary(table), "fmr": table.fmr}

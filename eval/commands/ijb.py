@@ -59,7 +59,7 @@ class _Curves(NamedTuple):
             write_cmc(out, self.searches, galleries)
 
 
-@stage("eval ijb", found=headline, then="python -m eval compare --runs {out} OTHER --out COMPARISON")
+@stage("eval ijb", found="{headline}".format_map, then="python -m eval compare --runs {out} OTHER --out COMPARISON")
 def ijb(
     protocol: Path,
     embeddings: Path,
@@ -119,4 +119,4 @@ def ijb(
     write_worst(out, evaluation, files.faces, templates.ids)
     write_json(out / "metrics.json", metrics)
     curves.write(out, evaluation.galleries, intervals)
-    return {key: metrics[key] for key in HEADLINES if key in metrics}
+    return {key: metrics[key] for key in HEADLINES if key in metrics} | {"headline": headline(metrics)}

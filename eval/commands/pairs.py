@@ -25,7 +25,7 @@ from facerec.pipeline.stage import stage
 
 @stage(
     "eval pairs",
-    found=headline,
+    found="{headline}".format_map,
 )
 def pairs(
     pairs: Path,
@@ -64,4 +64,5 @@ def pairs(
         metrics["compatibility"] = {"insightface_verification": grid_accuracy(cosines, listed.same)}
     write_json(out / "metrics.json", metrics)
     write_det(out, det_curve(scores.genuine, scores.impostor))
-    return {key: metrics[key] for key in ("accuracy", "accuracy_std", "fnmr_at_fmr")}
+    kept = {key: metrics[key] for key in ("accuracy", "accuracy_std", "fnmr_at_fmr")}
+    return kept | {"headline": f"accuracy {kept['accuracy']:.2%}; {headline(metrics)}"}

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def headline(results: Mapping[str, Any]) -> str:
-    """The lowest FMR that the protocol has enough impostor pairs for, and its FNMR, in words."""
-    known = [(rate, error) for rate, error in results["fnmr_at_fmr"].items() if error is not None]
-    return "FNMR {1:.2%} at FMR {0}".format(*known[-1]) if known else "no FNMR can be given"
+def headline(metrics: Mapping[str, Any]) -> str:
+    """FNMR at the lowest FMR that has enough errors of both kinds to rely on; without one, at the highest FMR."""
+    counts = metrics["counts"]["verification"]
+    known = [rate for rate, error in metrics["fnmr_at_fmr"].items() if error is not None]
+    if not known:
+        return "no FNMR can be given"
+    good = [rate for rate in known if counts[rate]["supported"] and not counts[rate]["few_errors"]]
+    rate = min(good, key=float) if good else max(known, key=float)
+    doubt = "" if good else ", from few pairs"
+    return f"FNMR {metrics['fnmr_at_fmr'][rate]:.2%} at FMR {rate}{doubt}"

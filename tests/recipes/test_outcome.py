@@ -11,7 +11,7 @@ def test_columns_without_figures_are_left_out(tmp_path):
         "labelled,,,,0.214,,0.238,,0.9\n"
         "hilander,0.7741,0.803,0.982,0.174,,0.205,0.533,0.95\n"
     )
-    (tmp_path / "meta.json").write_text(json.dumps({"results": {"summary": "They differ."}}))
+    (tmp_path / "meta.json").write_text(json.dumps({"results": {"summary": "They differ.", "fmr": "1e-3"}}))
     assert outcome(tmp_path).splitlines() == [
         "     row     Fp     Fb  purity, %  FNMR@FMR 1e-3, %  FNIR@FPIR 1e-1, %  gap recovered, %",
         "labelled                                       21.4               23.8                  ",
