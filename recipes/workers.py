@@ -33,7 +33,8 @@ USED = {
     "clustering": ("knn", "tune", "cluster", "pseudolabel"),
     "eval": ("clusters", "ijb", "pairs", "compare"),
 }
-LAZY = "torch._dynamo"  # what an optimiser imports at its first step
+LAZY = ("torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg")
+"""What an optimiser and plots import when they are first needed."""
 FORKED = multiprocessing.get_context("forkserver")
 SPAWNED = multiprocessing.get_context("spawn")
 MEASURED = ("clustering", "cluster")  # the report compares its memory, in which what a server imported would count
@@ -147,7 +148,7 @@ def _status(process: BaseProcess) -> int:
 
 def _modules() -> Iterator[str]:
     """The modules that the server imports."""
-    yield LAZY
+    yield from LAZY
     for program, names in USED.items():
         yield from (PROGRAMS[program][name].partition(":")[0] for name in names)
 

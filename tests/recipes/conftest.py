@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import workers
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 Call = Callable[..., tuple[int, str]]
@@ -66,6 +67,7 @@ def as_a_program(output: int):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(workers, "MEASURED", ())  # memory is of no interest here, and a fresh interpreter takes seconds
         patch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))  # which each worker would import
         for number in kept:
             os.dup2(output, number)

@@ -1,6 +1,7 @@
 """The whole recipe on a tiny rendered corpus: finished, repeated, killed, and with other options."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -142,11 +143,23 @@ def test_settings_that_change_no_result_may_differ(run_recipe, finished, tmp_pat
     assert (finished / "config" / "embed.yaml").read_text() == "workers: 1\n"
 
 
-def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
-    run = tmp_path / "run"
+def hold(run: Path, begun, ended) -> None:
+    """A run that is in its folder until it is told to end."""
     with door.locked(run):
-        status, log = call(pseudolabel.main, "--config", tiny, "--out", run)
-    assert status == 2
+        begun.set()
+        ended.wait(60)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
+    run, fork = tmp_path / "run", multiprocessing.get_context("fork")
+    begun, ended = fork.Event(), fork.Event()
+    first = fork.Process(target=hold, args=(run, begun, ended))
+    first.start()
+    assert begun.wait(60)
+    status, log = call(pseudolabel.main, "--config", tiny, "--out", run)
+    ended.set()
+    first.join(60)
+    assert (status, first.exitcode) == (2, 0)
     assert log == f"recipe: error: {run}: another run is working there; wait or choose another --out\n"
     assert [path.name for path in run.iterdir()] == [".lock"]
 

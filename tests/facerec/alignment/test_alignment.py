@@ -310,10 +310,9 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
     tmp_path: Path, wild: list[Path], detector: Path, processes: SimpleNamespace
 ):
     folder = tmp_path / "photographs"
-    for copy in "ab":
-        (folder / copy).mkdir(parents=True)
-        for source in wild:
-            (folder / copy / source.name).symlink_to(source)
+    folder.mkdir()
+    for source in wild:
+        (folder / source.name).symlink_to(source)
     options = ["--photographs", str(folder), "--detector", str(detector), "--detection-size", "160"]
     command = [sys.executable, "-m", "facerec", "align", *options, "--out", str(tmp_path / "faces")]
     parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[3])
@@ -332,7 +331,7 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
     whole = align(photographs=folder, detector=detector, out=tmp_path / "whole", detection_size=160, workers=1)
     assert hashes(tmp_path / "faces") == hashes(whole)
     assert results(tmp_path / "faces") == results(whole)
-    assert results(whole)["faces"] + results(whole)["no_face"] == 2 * len(wild)
+    assert results(whole)["faces"] + results(whole)["no_face"] == len(wild)
     assert {name for name in first if name.endswith(".png")} <= set(hashes(whole))
 
 
