@@ -114,7 +114,7 @@ def test_of_two_identities_none_are_held_back(blobs, tmp_path):
     (tmp_path / "labelled").mkdir()
     embeddings, labels = blobs(identities=2)
     save_embeddings(tmp_path / "labelled", embeddings, labels=labels)
-    out = train("hilander", tmp_path / "labelled", tmp_path / "model", settings={"epochs": 1})
+    out = train("hilander", tmp_path / "labelled", tmp_path / "model", settings={"epochs": 1, "simulated": 0})
     assert read_yaml(out / "config.yaml")["confidence"] == read_yaml_of_default()
 
 

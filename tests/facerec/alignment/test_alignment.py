@@ -311,7 +311,7 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
 ):
     folder = tmp_path / "photographs"
     folder.mkdir()
-    for source in wild:
+    for source in wild[:40]:  # two blocks
         (folder / source.name).symlink_to(source)
     options = ["--photographs", str(folder), "--detector", str(detector), "--detection-size", "160"]
     command = [sys.executable, "-m", "facerec", "align", *options, "--out", str(tmp_path / "faces")]
@@ -331,7 +331,7 @@ def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
     whole = align(photographs=folder, detector=detector, out=tmp_path / "whole", detection_size=160, workers=1)
     assert hashes(tmp_path / "faces") == hashes(whole)
     assert results(tmp_path / "faces") == results(whole)
-    assert results(whole)["faces"] + results(whole)["no_face"] == len(wild)
+    assert results(whole)["faces"] + results(whole)["no_face"] == 40
     assert {name for name in first if name.endswith(".png")} <= set(hashes(whole))
 
 

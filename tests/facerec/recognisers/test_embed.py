@@ -1,9 +1,10 @@
 import csv
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
+import socket
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -160,19 +161,28 @@ def test_half_precision_is_the_same_rounded(tmp_path, make_faces, model):
     assert load_embeddings(half.parent).embeddings.dtype == np.float32
 
 
+def embed_as_rank(rank: int, place: dict[str, str], options: dict[str, Any]) -> None:
+    """What a process does that torchrun starts."""
+    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    embed(**options)
+
+
 def test_two_processes_write_what_one_does(tmp_path, make_faces, model):
     faces = make_faces(tmp_path / "f", identities=4, each=5)
     for broken in ("person0/01.png", "person3/00.png"):
         (faces / broken).write_bytes(b"broken")
     whole = embed(model=model, faces=faces, out=tmp_path / "whole", batch_size=3, workers=0)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "facerec"]
-    options = ["--faces", str(faces), "--batch-size", "3", "--workers", "0", "--device", "cpu"]
-    ran = subprocess.run(
-        [*command, "embed", "--model", str(model), "--out", str(tmp_path / "two"), *options],
-        capture_output=True, text=True, timeout=280, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    options = {"model": model, "faces": faces, "out": tmp_path / "two", "batch_size": 3, "workers": 0, "device": "cpu"}
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=embed_as_rank, args=(rank, place, options)) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(200)
+    assert [process.exitcode for process in ranks] == [0, 0]
     assert contents(tmp_path / "two") == contents(whole)
     assert json.loads((tmp_path / "two" / "meta.json").read_text())["results"]["faces_per_second"] > 0
     assert not (tmp_path / "two.partial").exists()
