@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.clusters.calibration import calibration_error, in_majority, reliability, rows_in_company
+from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
 from eval.report.plots import plot_reliability
 from facerec.pipeline.files import InputError, load_array, load_labels, write_json, write_table
 from facerec.pipeline.stage import stage
@@ -20,7 +20,9 @@ HEADER = ("lowest", "highest", "faces", "confidence", "right")
     "eval reliability",
     found=(
         "mean confidence {confidence:.3f}, share of right faces {right:.3f}; "
-        "expected calibration error {expected_calibration_error:.3f}"
+        "expected calibration error {expected_calibration_error:.3f}; "
+        "of the least sure tenth {lowest_tenth[confidence]:.3f} is claimed, "
+        "{lowest_tenth[right]:.3f} right"
     ).format_map,
 )
 def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -> Mapping[str, Any]:
@@ -47,6 +49,7 @@ def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -
     figures = {
         "expected_calibration_error": calibration_error(table), "bins": len(table), "faces": len(rows),
         "confidence": float(confidence[rows].mean()), "right": float(right.mean()),
+        "lowest_tenth": lowest_tenth(confidence[rows], right),
     }  # fmt: skip
     write_json(out / "metrics.json", figures)
     return figures

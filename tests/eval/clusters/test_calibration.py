@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eval.clusters import calibration
-from eval.clusters.calibration import calibration_error, in_majority, reliability, rows_in_company
+from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
 
 
 def slow_majority(truth, predicted):
@@ -78,3 +78,11 @@ def test_examples_run():
     result = doctest.testmod(calibration)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_least_sure_tenth_by_hand():
+    confidence = np.array([0.2, 0.4, *np.linspace(0.9, 0.99, 18)])
+    right = np.array([False, True, *[True] * 18])
+    found = lowest_tenth(confidence, right)
+    assert found == {"faces": 2, "confidence": pytest.approx(0.3), "right": 0.5, "error": pytest.approx(0.2)}
+    assert lowest_tenth(np.full(20, 0.8), np.arange(20) < 15)["faces"] == 20
