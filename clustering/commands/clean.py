@@ -38,7 +38,7 @@ def _found(results: Mapping[str, Any]) -> str:
     "clustering clean",
     found=_found,
     then="look at {out}/findings.csv (--thumbnails makes a page), then "
-    "python -m facerec train --faces FACES --pseudo-labels {out}/labels.npy --out MODEL",
+    "python -m facerec train --faces FACES --labels {out}/labels.npy --out MODEL",
 )
 def clean(
     embeddings: Path,
