@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from facerec.pipeline.files import InputError, load_array
 
@@ -50,11 +48,16 @@ def cluster_sums(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray
     rows = np.flatnonzero(labels >= 0)
     clusters = int(labels.max(initial=-1)) + 1
     weights = np.ones(len(rows), np.float32) if weights is None else weights[rows]
+    from scipy.sparse import csr_matrix  # slow to import, and most commands do without
+
     membership = csr_matrix((weights, (labels[rows], rows)), (clusters, len(labels)))
     return np.asarray(membership @ embeddings, dtype=np.float32)
 
 
 def components(nodes: int, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Int64 [nodes]: connected components of an undirected graph given by its edges, numbered by first node."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
     edges = csr_matrix((np.ones(len(sources), np.bool_), (sources, targets)), (nodes, nodes))
     return consecutive(connected_components(edges, directed=False)[1])
