@@ -80,7 +80,7 @@ class Clusterer:
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces. Copies count as one face, see `Copies`; those of a graph that is given do not.
+        """Clusters faces. Copies that fill lists of neighbours count as one, see `Copies`; not those of a graph.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
@@ -91,11 +91,12 @@ class Clusterer:
         """
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
-        nodes = _graph_of(graph.embeddings[copies.first], self.k) if copies and copies.count else graph
+        crowded = copies is not None and copies.crowd(graph.k)
+        nodes = _graph_of(graph.embeddings[copies.first], self.k) if copies and crowded else graph
         found = self.cluster(nodes)
         for said in filter(None, (found.warning, doubts(nodes, found.labels))):
             logger.warning("%s", said)
-        if copies and copies.count:
+        if copies and crowded:
             logger.info("%s; they count once", copies.say())
             found = found.expanded(copies)
         self.labels_, self.confidence_ = found.labels, found.confidence

@@ -44,7 +44,7 @@ def cluster(
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
-    Faces that are nearly the same picture (copies) count as one, and are in one cluster.
+    Faces that are nearly the same picture (copies) count as one where they would fill the lists of neighbours.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
@@ -69,8 +69,10 @@ def cluster(
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
     copies = Copies.of(graph)
+    crowded = copies.crowd(graph.k)
     if copies.count:
-        logger.info("%s; they count once, in a graph without them", copies.say())
+        logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
+    if crowded:
         graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
     clustering = clusterer.cluster(graph) if works else None
@@ -79,7 +81,7 @@ def cluster(
         return {}
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)
-    if copies.count:
+    if crowded:
         clustering = clustering.expanded(copies)
     _write(out, clustering, clusterer, faces)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])

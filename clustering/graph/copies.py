@@ -54,6 +54,10 @@ class Copies:
         """Faces that are a copy of an earlier one."""
         return len(self.node) - len(self.first)
 
+    def crowd(self, k: int) -> bool:
+        """Whether copies of one picture fill a good part of lists of `k` neighbours: more than a quarter, and two."""
+        return bool(np.bincount(self.node).max(initial=0) > max(k // 4, 2))
+
     def say(self) -> str:
         """How many there are, in one line."""
         groups = int(np.count_nonzero(np.bincount(self.node) > 1))
