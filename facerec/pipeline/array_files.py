@@ -12,6 +12,7 @@ import numpy as np
 from facerec.pipeline.entries import Entry
 from facerec.pipeline.plain_pickle import Array, load_plain
 from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.torch_file import load_torch
 
 SEVERAL = ("features", "labels")
 """What the first two of a tuple are: Hi-LANDER's data sets are ``(features, labels)``."""
@@ -86,16 +87,9 @@ def torch_entries(file: Path) -> dict[str, Entry]:
     Raises:
         InputError: Missing, or something else than tensors and plain data.
     """
-    check_file(file)
+    remedy = "save a dictionary of them, torch.save({'embeddings': x, 'labels': y}, FILE)"
+    content = load_torch(file, "tensors", remedy)
     import torch
-
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # an unpickler raises whatever its input says
-        raise InputError(
-            f"{file}: not readable as tensors; it may be truncated, or hold more than tensors: save a dictionary of "
-            "them, torch.save({'embeddings': x, 'labels': y}, FILE)"
-        ) from None
 
     def plain(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):

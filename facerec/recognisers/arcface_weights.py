@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from facerec.backbones import build
 from facerec.backbones.iresnet import BLOCKS, CHANNELS
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.files import InputError
+from facerec.pipeline.torch_file import load_torch
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
 INSIDE = ("state_dict_backbone", "state_dict", "model", "backbone")
@@ -57,14 +58,7 @@ def load_arcface(file: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def _state(file: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, floats as float32."""
-    check_file(file)
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # an unpickler raises whatever its input says
-        raise InputError(
-            f"{file}: not readable as a state dict; it may be truncated, or hold more than tensors: save "
-            "backbone.state_dict()"
-        ) from None
+    content = load_torch(file, "a state dict", "save backbone.state_dict()")
     for name in INSIDE:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
