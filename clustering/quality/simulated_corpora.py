@@ -14,10 +14,10 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import spectrum
 from facerec.pipeline.embeddings import normalize
 
-FACES = (500, 7000)
+FACES = (150, 9000)
 DIMENSIONS = (48, 1024)
 DIRECTIONS = (8, 250)
-GENUINE = (0.25, 0.85)
+GENUINE = (0.2, 0.85)
 COMMON = 0.9
 SIZES = ("few", "tail", "equal", "power", "large", "mixed")
 
@@ -52,7 +52,7 @@ def corpus(random: np.random.Generator) -> LabelledFaces:
     numbers = faces_per_identity(str(random.choice(SIZES)), log_uniform(random, *FACES), random)
     labels = np.repeat(np.arange(len(numbers)), numbers)
     faces = embedded(labels, recogniser(random), random)
-    return LabelledFaces(faces, with_errors(labels, random.choice([0, 0, 0.005, 0.015]), random))
+    return LabelledFaces(faces, with_errors(labels, random.choice([0, 0.005, 0.015, 0.04]), random))
 
 
 def recogniser(random: np.random.Generator) -> Recogniser:
@@ -67,10 +67,10 @@ def recogniser(random: np.random.Generator) -> Recogniser:
     genuine = random.uniform(*GENUINE)
     return Recogniser(
         between, within, length * normalize(random.normal(size=(1, d)) * between)[0], np.sqrt(1 / genuine - 1),
-        (random.uniform(0.05, 0.35), random.uniform(0.05, 0.4)),
-        (int(random.integers(2, 7)), random.choice([0, random.uniform(0, 0.6)])),
-        (random.choice([0, random.uniform(0, 0.6)]), int(random.integers(2, 12))),
-        (random.choice([0, random.uniform(0, 0.05)]), int(random.integers(1, 6))),
+        (random.uniform(0.05, 0.35), random.uniform(0.05, 0.7)),
+        (int(random.integers(2, 7)), random.choice([0, random.uniform(0, 0.6), random.uniform(0.5, 0.9)])),
+        (random.choice([0, random.uniform(0, 0.75)]), int(random.integers(2, 12))),
+        (random.choice([0, random.uniform(0, 0.05), random.uniform(0, 0.2)]), int(random.integers(1, 6))),
     )  # fmt: skip
 
 
