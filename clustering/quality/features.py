@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, consecutive
+from clustering.partition import cluster_sums, consecutive, own_cluster_size
 from clustering.quality.nested_cuts import NEIGHBORS, PLACES, Cuts, nested_cuts
 from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.confidence import evidence
@@ -20,6 +20,9 @@ from facerec.pipeline.files import blocks
 SQUEEZE = 0.01
 """`squeezed` keeps shares this far from 0 and 1."""
 GAPS = (0.1, 0.25, 0.5, 0.75, 0.9)
+TAILS, TAIL_CUTS, COMPANY = (0.05, 0.2, 0.5), (1, 3, 5), 4
+"""Quantiles of faces' cosines with the rest of their cluster, of some cuts and of clusters of so many faces or more:
+where a threshold has cut genuine faces off, the lower quantiles end at it."""
 
 
 def squeezed(shares: np.ndarray) -> np.ndarray:
@@ -69,7 +72,19 @@ class Corpus:
         ]  # fmt: skip
         sizes = [np.bincount(labels[labels >= 0], minlength=1) for labels in self.cuts.labels]
         per_cut = [(np.log(max(len(s), 1) / faces), _log_pairs(s), np.mean(s == 1)) for s in sizes]
-        return np.array([*shape, *np.ravel(per_cut)])
+        return np.array([*shape, *np.ravel(per_cut), *np.ravel([self._tail(self.cuts.labels[j]) for j in TAIL_CUTS])])
+
+    def _tail(self, labels: np.ndarray) -> list[float]:
+        """Of the clusters of `COMPANY` faces or more: `TAILS` of mean cosines, their share of all, and their number."""
+        sizes = own_cluster_size(labels)
+        rows = np.flatnonzero(sizes >= COMPANY)
+        if not len(rows):
+            return [1.0] * len(TAILS) + [0.0, np.log(0.1 / len(labels))]
+        large = consecutive(np.where(sizes >= COMPANY, labels, -1))
+        sums = cluster_sums(self.graph.embeddings, large)
+        dots = np.einsum("nd,nd->n", sums[large[rows]], self.graph.embeddings[rows])
+        cosines = self.scale.corrected((dots - 1) / (sizes[rows] - 1))
+        return [*np.quantile(cosines, TAILS), len(rows) / len(labels), np.log(len(sums) / len(labels))]
 
 
 def names() -> list[str]:
@@ -78,6 +93,8 @@ def names() -> list[str]:
     corpus += [f"first neighbour {share}" for share in GAPS] + [f"first less last neighbour {share}" for share in GAPS]
     corpus += ["strictest cut", "loosest cut"]
     corpus += [f"{what} of cut {place}" for place in PLACES for what in ("clusters", "pairs", "alone")]
+    tails = [*(f"cosine to the rest {share}" for share in TAILS), "share in company", "companies"]
+    corpus += [f"{what} of cut {PLACES[j]}" for j in TAIL_CUTS for what in tails]
     own = [f"{what} by cut {place}" for place in PLACES for what in ("Pp", "Rp", "Pb", "Rb")]
     own += ["clusters", "pairs", "alone", "largest", "pair cosine", "pair cosine by face", "cosine to the rest"]
     return [*corpus, *own, "margin", "inside", "next cluster", "next cluster above chance"]
