@@ -16,6 +16,8 @@ COMMANDS = {
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
     "compare": "clustering.commands.compare:compare",
+    "estimate": "clustering.commands.estimate:estimate",
+    "calibrate": "clustering.commands.calibrate:calibrate",
     "assign": "clustering.commands.assign:assign",
     "levels": "clustering.commands.levels:levels",
     "cut": "clustering.commands.cut:cut",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from clustering.quality.features import names, squeezed, unsqueezed
 from clustering.quality.networks import Networks, standardised
+from facerec.pipeline.files import InputError
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"
 OWN = names().index("Pp by cut 0.85")
 """Features before this one are of the corpus, and the number of people depends on them alone."""
 MOST_WIDENED = 3.0
+FILE = "quality.safetensors"
+PACKAGED = Path(__file__).parent / "pretrained"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,37 @@ class Estimator:
     quantile: np.ndarray
     usual: np.ndarray
     furthest: float
+
+    def save(self, folder: Path) -> None:
+        """Writes quality.safetensors into an existing folder."""
+        from safetensors.numpy import save_file
+
+        parts = asdict(self)
+        nested = {f"{name}.{key}": array for name in NETWORKS for key, array in parts.pop(name).items()}
+        save_file({key: np.ascontiguousarray(array, np.float32) for key, array in {**nested, **parts}.items()},
+                  folder / FILE)  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path = PACKAGED) -> Estimator:
+        """Reads what `save` wrote; the packaged one by default.
+
+        Raises:
+            InputError: No such file, not safetensors, or arrays of other names, shapes or values than this needs.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        file = folder / FILE
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; make one with python -m clustering calibrate")
+        try:
+            found = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
+        _check(file, found)
+        parts = {key: array.astype(np.float64) for key, array in found.items()}
+        nets = [Networks(*(parts.pop(f"{name}.{key}") for key in PARTS)) for name in NETWORKS]
+        return cls(*nets, parts["width"], parts["quantile"], parts["usual"], float(parts["furthest"]))
 
     def intervals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Estimates and intervals.
@@ -60,6 +96,41 @@ class Estimator:
         return np.asarray(np.einsum("mi,ij,mj->m", z, self.usual, z))
 
 
+NETWORKS, PARTS = ("quality", "people"), ("mean", "deviation", "inner", "outer")
+
+
+def _check(file: Path, found: dict[str, np.ndarray]) -> None:
+    """Refuses arrays that are not an estimator's."""
+    inputs, columns = {"quality": len(names()), "people": OWN}, {"quality": 4, "people": 1}
+    members, _, hidden = (
+        found["quality.inner"].shape if getattr(found.get("quality.inner"), "ndim", 0) == 3 else (1,) * 3
+    )
+    wanted: dict[str, tuple[int, ...]] = {
+        "width": (inputs["quality"] + 14 + 1, len(FIGURES) + 1), "quantile": (len(FIGURES) + 1,),
+        "usual": (inputs["quality"],) * 2, "furthest": (),
+    }  # fmt: skip
+    for name in NETWORKS:
+        shapes = (
+            (inputs[name],),
+            (inputs[name],),
+            (members, inputs[name] + 1, hidden),
+            (members, hidden + 1, columns[name]),
+        )
+        wanted |= {f"{name}.{part}": shape for part, shape in zip(PARTS, shapes, strict=True)}
+    for key in sorted(wanted.keys() | found.keys()):
+        shape = found[key].shape if key in found else None
+        if shape != wanted.get(key):
+            raise InputError(f"{file}: {key} has shape {shape}, expected {wanted.get(key)}; calibrate again")
+        if not np.isfinite(found[key]).all():
+            raise InputError(f"{file}: {key} has NaN or infinite values; calibrate again")
+
+
+@cache
+def packaged() -> Estimator:
+    """The estimator that comes with the package."""
+    return Estimator.load()
+
+
 def points(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
     """Float64 [m, 7]: squeezed `FIGURES`, F from precision and recall; and the logarithm of people per face."""
     pp, rp, pb, rb = unsqueezed(quality.outputs(x).mean(axis=0)).T
@@ -75,9 +146,7 @@ def doubts(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
     outputs = np.concatenate([quality.outputs(x), people.outputs(x[:, :OWN])], axis=2)
     centre = outputs.mean(axis=0)
     spread = np.log(outputs.std(axis=0) + 0.02)
-    return np.column_stack(
-        [standardised(x, quality.mean, quality.deviation), centre, np.abs(centre[:, :-1]), spread]
-    )
+    return np.column_stack([standardised(x, quality.mean, quality.deviation), centre, np.abs(centre[:, :-1]), spread])
 
 
 def with_ones(x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,20 @@ class Examples:
     figures: np.ndarray
     people: np.ndarray
     corpus: np.ndarray
+
+    def table(self) -> np.ndarray:
+        """All as one float64 [m, features + 8]."""
+        return np.column_stack([self.features, self.figures, self.people, self.corpus])
+
+    @classmethod
+    def of_table(cls, table: np.ndarray) -> Examples:
+        """What `table` gave."""
+        return cls(table[:, :-8], table[:, -8:-2], table[:, -2], table[:, -1].astype(np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """Several, one after the other."""
+        return cls.of_table(np.concatenate([part.table() for part in parts]))
 
 
 def examples(first: int, last: int, seed: int) -> Examples:

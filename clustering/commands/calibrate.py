@@ -1,0 +1,64 @@
+"""The command ``calibrate``: learns, on simulated corpora, how good clusterings are without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from clustering.quality.estimator import FIGURES, PEOPLE
+from clustering.quality.examples import Examples, examples
+from clustering.quality.fitting import FOLDS, fit
+from facerec.pipeline.arguments import Seed
+from facerec.pipeline.files import InputError
+from facerec.pipeline.stage import stage
+
+BLOCK = 20
+
+
+@stage(
+    "clustering calibrate",
+    resumable=True,
+    found="{clusterings:,} clusterings of {corpora:,} simulated corpora".format_map,
+    then="python -m clustering estimate --model {out} --embeddings EMBEDDINGS --clusters CLUSTERS --out ESTIMATE",
+)
+def calibrate(out: Path, corpora: PositiveInt = 500, seed: Seed = 0) -> dict[str, Any]:
+    """Learns on simulated corpora how good clusterings are, for `estimate` and `cluster`.
+
+    The estimate that comes with the package was made so, with the defaults. That takes 20 minutes of one core. Killed,
+    it goes on from the finished blocks of `BLOCK` corpora.
+
+    Args:
+        out: Folder to make: quality.safetensors, for estimate's --model.
+        corpora: How many to simulate, at least 10.
+        seed: Of the simulation and of the networks.
+    """
+    if corpora < 2 * FOLDS:
+        raise InputError(f"corpora is {corpora}; at least {2 * FOLDS} are needed")
+    done = out / "examples"
+    done.mkdir(exist_ok=True)
+    blocks = [_block(done, first, min(first + BLOCK, corpora), seed) for first in range(0, corpora, BLOCK)]
+    found = Examples.joined(blocks)
+    estimator = fit(found, seed)
+    estimator.save(out)
+    ends, _ = estimator.intervals(found.features)
+    half = np.mean(ends[:, :, 2] - ends[:, :, 1], axis=0) / 2
+    widths = dict(zip((*FIGURES, PEOPLE + "_per_face"), half.round(4).tolist(), strict=True))
+    for file in done.iterdir():
+        file.unlink()
+    done.rmdir()
+    return {"corpora": corpora, "clusterings": len(found.corpus), "half_widths": widths}
+
+
+def _block(done: Path, first: int, last: int, seed: int) -> Examples:
+    """Some corpora's clusterings: from disk, or simulated and written."""
+    file = done / f"{first}.npy"
+    if file.exists():
+        return Examples.of_table(np.load(file, allow_pickle=False))
+    found = examples(first, last, seed)
+    part = file.with_suffix(".part.npy")
+    np.save(part, found.table(), allow_pickle=False)
+    part.replace(file)
+    return found

@@ -1,0 +1,57 @@
+"""The command ``estimate``: how good a clustering is, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clustering.graph.build import graph_of
+from clustering.quality.estimate import FEWEST, NEIGHBORS, estimate_quality
+from clustering.quality.estimator import PACKAGED, Estimator
+from clustering.similarity.same_faces import check_faces
+from facerec.pipeline.console import show_table
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
+from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.stage import stage
+
+
+@stage(
+    "clustering estimate",
+    found=lambda results: results["said"],
+    then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+)
+def estimate(
+    embeddings: Path,
+    clusters: Path,
+    out: Path,
+    knn: Path | None = None,
+    model: Path | None = None,
+    unreadable: Unreadable = "refuse",
+) -> Mapping[str, Any]:
+    """Estimates without labels how good a clustering is, whatever made it: precision, recall, F, and how many people.
+
+    Each figure has a 90 % interval. It was learned on simulated corpora, see `calibrate`.
+
+    Args:
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
+        clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
+        out: Folder to make: estimate.json with estimate, low and high of each figure.
+        knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
+        model: Folder made by calibrate; by default the estimate that comes with the package.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+    """
+    estimator = Estimator.load(PACKAGED if model is None else model)
+    labels = load_labels(clusters)
+    faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
+    check_faces(clusters, labels, faces)
+    found = estimate_quality(graph_of(faces, knn, NEIGHBORS, out), labels, estimator)
+    if found is None:
+        count = int(faces.readable.sum())
+        raise InputError(f"{embeddings}: {count} readable faces; the estimate needs {FEWEST}; look at the clusters")
+    content = found.as_json()
+    write_json(out / "estimate.json", content)
+    rows = {**found.figures, "people": found.people}
+    show_table([{"figure": n, "estimate": round(i.estimate, 3), "low": round(i.low, 3), "high": round(i.high, 3)}
+                for n, i in rows.items()], None)  # fmt: skip
+    return {**content, "said": "; ".join(filter(None, (found.say(), found.doubt())))}

@@ -1,0 +1,115 @@
+"""The estimated quality of a clustering, for people to read and for meta.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clustering.graph.knn_graph import KnnGraph
+from clustering.quality.estimator import FIGURES, MOST_WIDENED, PEOPLE, Estimator, packaged
+from clustering.quality.features import Corpus, features, in_order
+
+FEWEST = 50
+NEIGHBORS = 10
+"""That the graph should have; with others the estimate is of corpora that were not simulated."""
+BROAD = 0.2
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, and the ends of its 90 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is estimated of a clustering without labels.
+
+    Attributes:
+        figures: By name as in `eval.clusters.scores`: pairwise and BCubed precision, recall and F.
+        people: How many people there are.
+        unlike: How unlike all simulated corpora this one is; above 1 intervals are that much wider, up to three times.
+    """
+
+    figures: Mapping[str, Interval]
+    people: Interval
+    unlike: float
+
+    def say(self) -> str:
+        """In one line."""
+        f = self.figures
+        low, high = (f"{round(end):,}" for end in (self.people.low, self.people.high))
+        return (
+            f"estimated without labels (90 % intervals): pairwise F {f['pairwise_f']}, precision "
+            f"{f['pairwise_precision']}, recall {f['pairwise_recall']}; BCubed F {f['bcubed_f']}; "
+            f"{round(self.people.estimate):,} people ({low} to {high})"
+        )
+
+    def doubt(self) -> str:
+        """What speaks against relying on it, in one line; or nothing."""
+        if self.unlike > 1:
+            return (
+                f"this corpus is unlike those that the estimate was learned on ({self.unlike:.1f} times as far as 99 % "
+                f"of them): its intervals are {min(self.unlike, MOST_WIDENED):.1f} times as wide; labels of some faces "
+                "tell more (see python -m eval clusters)"
+            )
+        wide = self.figures["pairwise_f"]
+        if wide.high - wide.low > 2 * BROAD:
+            return "the estimate is uncertain: label some faces and score them with python -m eval clusters"
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For meta.json: estimate, low and high of each figure, rounded."""
+        found = {name: _rounded(interval, 4) for name, interval in self.figures.items()}
+        return {**found, PEOPLE: _rounded(self.people, None), "unlike_simulated": round(self.unlike, 3)}
+
+
+def estimate_quality(
+    graph: KnnGraph | Corpus, labels: np.ndarray, estimator: Estimator | None = None
+) -> Quality | None:
+    """Estimates precision and recall of a clustering, and the number of people, without labels.
+
+    Unreadable faces are left out, unassigned ones (-1) are clusters of one. Where no two faces share a cluster the
+    precision is 1, and where all do the recall is 1, by definition.
+
+    Args:
+        graph: Of n faces, best with `NEIGHBORS` neighbours or more; or what several clusterings of them share.
+        labels: int [n], clusters by any method, -1 for unassigned.
+        estimator: By default the packaged one.
+
+    Returns:
+        None for fewer than `FEWEST` readable faces.
+    """
+    corpus = graph if isinstance(graph, Corpus) else Corpus.of(graph.narrowed(NEIGHBORS))
+    readable = corpus.graph.readable
+    faces = int(readable.sum())
+    if faces < FEWEST:
+        return None
+    labels = in_order(np.asarray(labels), readable)
+    found, unlike = (estimator or packaged()).intervals(features(corpus, labels)[None])
+    intervals = {name: Interval(*map(float, row)) for name, row in zip((*FIGURES, PEOPLE), found[0], strict=True)}
+    intervals |= _by_definition(labels, faces)
+    share = intervals.pop(PEOPLE)
+    people = (min(max(each * faces, 1.0), float(faces)) for each in (share.estimate, share.low, share.high))
+    return Quality(intervals, Interval(*people), float(unlike[0]))
+
+
+def _by_definition(labels: np.ndarray, faces: int) -> dict[str, Interval]:
+    """Figures that are known."""
+    largest = np.bincount(labels[labels >= 0], minlength=1).max()
+    known = ["pairwise_precision", "bcubed_precision"] if largest <= 1 else []
+    known = [*known, "pairwise_recall", "bcubed_recall"] if largest == faces else known
+    return dict.fromkeys(known, Interval(1.0, 1.0, 1.0))
+
+
+def _rounded(interval: Interval, digits: int | None) -> list[float]:
+    return [round(value, digits) for value in (interval.estimate, interval.low, interval.high)]
