@@ -15,6 +15,8 @@ from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
+from clustering.graph.knn_graph import KnnGraph
+from clustering.quality.estimate import estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
@@ -44,7 +46,8 @@ def cluster(
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
-    Faces that are nearly the same picture (copies) count as one where they would fill the lists of neighbours.
+    Faces that are nearly the same picture (copies) count as one where they would fill the lists of neighbours. How good
+    the clusters are is estimated without labels, and said; see estimate.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
@@ -81,6 +84,7 @@ def cluster(
         return {}
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
         logger.warning("%s", said)
+    estimate = _estimate(graph, clustering.labels)
     if crowded:
         clustering = clustering.expanded(copies)
     _write(out, clustering, clusterer, faces)
@@ -94,7 +98,19 @@ def cluster(
         "largest": int(sizes.max(initial=0)),
         **write_not_finite(out, faces),
         **clustering.notes,
+        **estimate,
     }
+
+
+def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
+    """Says how good the clusters are likely to be; the figures are for meta.json."""
+    quality = estimate_quality(graph, labels)
+    if quality is None:
+        return {}
+    logger.info("%s", quality.say())
+    if quality.doubt():
+        logger.warning("%s", quality.doubt())
+    return {"estimate": quality.as_json()}
 
 
 def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:

@@ -12,7 +12,7 @@ from jsonargparse.typing import PositiveInt
 
 from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
-from clustering.comparison.runs import NEIGHBORS, Run, agreement, run_all
+from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
 from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
@@ -43,8 +43,8 @@ def compare(
 
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
-        out: Folder to make: comparison.csv, agreement.csv, comparison.html, settings.json; clusters/BACKEND with
-            labels.npy, for all other commands.
+        out: Folder to make: comparison.csv, estimates.csv (without labels, see estimate), agreement.csv,
+            comparison.html, settings.json; clusters/BACKEND with labels.npy, for all other commands.
         labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
             the embedding folder, if there is one.
         backends: Their names, as '[hilander, dbscan]'; by default all. One that cannot run is left out, with the
@@ -61,6 +61,7 @@ def compare(
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
     graph, copies = _graph(faces, knn, out / "graph")
     runs, refused = run_all(names, graph, copies, learning, trials, seed)
+    guessed = {str(row["backend"]): row for row in estimates(runs, graph, copies)}
     shutil.rmtree(out / "graph", ignore_errors=True)
     rows = {run.name: run.row(truth) for run in runs}
     if truth is not None:
@@ -68,7 +69,8 @@ def compare(
     about = f"{embeddings.name}: {len(faces):,} faces, {copies.count:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {trials} trials"
     )
-    _write(out, about, runs, [rows[run.name] for run in runs], refused, faces.keys)
+    tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
+    _write(out, about, runs, tables, refused, faces.keys)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
     show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
     return {"faces": len(faces), "copies": copies.count, "seconds": times, "left_out": sorted(refused)}
@@ -104,7 +106,7 @@ def _write(
     out: Path,
     about: str,
     runs: Sequence[Run],
-    rows: Sequence[Mapping[str, object]],
+    tables: tuple[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]],
     refused: Mapping[str, str],
     keys: Sequence[str] | None,
 ) -> None:
@@ -114,9 +116,11 @@ def _write(
         np.save(folder / "labels.npy", run.labels, allow_pickle=False)
         if keys is not None:
             write_lines(folder / "keys.txt", keys)
-    similarity = agreement(runs)
+    similarity, (rows, guessed) = agreement(runs), tables
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
+    if guessed:
+        write_table(out / "estimates.csv", list(guessed[0]), [list(row.values()) for row in guessed])
     lines = [[run.name, *line] for run, line in zip(runs, similarity.round(4).tolist(), strict=True)]
     write_table(out / "agreement.csv", ["backend", *(run.name for run in runs)], lines)
     write_json(out / "settings.json", {run.name: dict(run.settings) for run in runs})
-    write_comparison(out / "comparison.html", about, rows, similarity, refused)
+    write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clustering.graph.build import graph_of
-from clustering.quality.estimate import FEWEST, NEIGHBORS, estimate_quality
+from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, estimate_quality
 from clustering.quality.estimator import PACKAGED, Estimator
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.console import show_table
@@ -45,10 +45,13 @@ def estimate(
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     check_faces(clusters, labels, faces)
-    found = estimate_quality(graph_of(faces, knn, NEIGHBORS, out), labels, estimator)
+    graph = graph_of(faces, knn, NEIGHBORS, out)
+    found = estimate_quality(graph, labels, estimator)
     if found is None:
-        count = int(faces.readable.sum())
-        raise InputError(f"{embeddings}: {count} readable faces; the estimate needs {FEWEST}; look at the clusters")
+        raise InputError(
+            f"{embeddings}: {int(faces.readable.sum())} readable faces with {graph.k} neighbours; the estimate needs "
+            f"{FEWEST} with {FEWEST_NEIGHBORS}; look at the clusters, or make the graph with more neighbours"
+        )
     content = found.as_json()
     write_json(out / "estimate.json", content)
     rows = {**found.figures, "people": found.people}

@@ -16,6 +16,9 @@ from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.tuning import tune
+from clustering.quality.estimate import NEIGHBORS as ESTIMATE_NEIGHBORS
+from clustering.quality.estimate import estimate_quality
+from clustering.quality.features import Corpus
 from eval.clusters import scores
 from facerec.pipeline.files import InputError
 
@@ -117,4 +120,25 @@ def agreement(runs: Sequence[Run]) -> np.ndarray:
     for i in range(len(runs)):
         for j in range(i):
             found[i, j] = found[j, i] = adjusted_rand_score(alone[i], alone[j])
+    return found
+
+
+ESTIMATED = {
+    "Fp": "pairwise_f", "Fb": "bcubed_f", "precision": "pairwise_precision", "recall": "pairwise_recall",
+}  # fmt: skip
+
+
+def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict[str, object]]:
+    """How good each run is without labels: figures with their intervals as text, copies counted once.
+
+    Nothing for fewer faces than `estimate_quality` needs.
+    """
+    corpus, found = Corpus.of(graph.narrowed(ESTIMATE_NEIGHBORS)), []
+    for run in runs:
+        quality = estimate_quality(corpus, run.labels[copies.first])
+        if quality is None:
+            return []
+        figures = {name: str(quality.figures[key]) for name, key in ESTIMATED.items()}
+        people = (f"{round(each):,}" for each in (quality.people.estimate, quality.people.low, quality.people.high))
+        found.append({"backend": run.name, **figures, "people": "{} ({} to {})".format(*people)})
     return found

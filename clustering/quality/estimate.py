@@ -13,8 +13,8 @@ from clustering.quality.estimator import FIGURES, MOST_WIDENED, PEOPLE, Estimato
 from clustering.quality.features import Corpus, features, in_order
 
 FEWEST = 50
-NEIGHBORS = 10
-"""That the graph should have; with others the estimate is of corpora that were not simulated."""
+NEIGHBORS, FEWEST_NEIGHBORS = 10, 6
+"""That the graph should have, as those of the simulated corpora had; and the fewest with which they are alike."""
 BROAD = 0.2
 
 
@@ -87,13 +87,14 @@ def estimate_quality(
         estimator: By default the packaged one.
 
     Returns:
-        None for fewer than `FEWEST` readable faces.
+        None for fewer than `FEWEST` readable faces, or `FEWEST_NEIGHBORS` neighbours.
     """
-    corpus = graph if isinstance(graph, Corpus) else Corpus.of(graph.narrowed(NEIGHBORS))
-    readable = corpus.graph.readable
+    given = graph.graph if isinstance(graph, Corpus) else graph
+    readable = given.readable
     faces = int(readable.sum())
-    if faces < FEWEST:
+    if faces < FEWEST or given.k < FEWEST_NEIGHBORS:
         return None
+    corpus = graph if isinstance(graph, Corpus) else Corpus.of(graph.narrowed(NEIGHBORS))
     labels = in_order(np.asarray(labels), readable)
     found, unlike = (estimator or packaged()).intervals(features(corpus, labels)[None])
     intervals = {name: Interval(*map(float, row)) for name, row in zip((*FIGURES, PEOPLE), found[0], strict=True)}
