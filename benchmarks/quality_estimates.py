@@ -138,7 +138,8 @@ def line(row: dict[str, object]) -> str:
     """A corpus in one line; a star where the interval misses the truth."""
     cells = [f"{t:.3f} [{a:.3f} {b:.3f}]" for t, _, a, b in intervals(row)[:-1]]
     t, _, a, b = intervals(row)[-1]
-    stars = [cell + ("" if good else "*") for cell, good in zip([*cells, f"{t:.0f} [{a:.0f} {b:.0f}]"], held(row))]
+    cells.append(f"{t:.0f} [{a:.0f} {b:.0f}]")
+    stars = [cell + ("" if good else "*") for cell, good in zip(cells, held(row), strict=True)]
     return f"{row['corpus']} ({row['faces']} faces): " + "  ".join(stars)
 
 

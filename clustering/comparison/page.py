@@ -45,7 +45,8 @@ def write_comparison(
     )  # fmt: skip
     path.write_text(
         f"<!DOCTYPE html>\n<html lang='en'><meta charset='utf-8'><title>Clustering backends</title><style>{STYLE}"
-        f"</style>\n<h1>Clustering backends</h1>\n<p>{html.escape(about)}</p>\n{table}{about_estimates}\n<h2>Agreement</h2>\n"
+        f"</style>\n<h1>Clustering backends</h1>\n<p>{html.escape(about)}</p>\n{table}{about_estimates}\n"
+        "<h2>Agreement</h2>\n"
         "<p>Adjusted Rand index of each pair: 1 for the same clusters, 0 for what chance gives.</p>\n"
         f"{_table(['', *names], cells)}\n" + (f"<h2>Left out</h2>\n<ul>{notes}</ul>\n" if notes else "") + "</html>\n",
         encoding="utf-8",

@@ -1,0 +1,163 @@
+"""Estimates of quality: what they are by definition, bad clusterings are seen to be bad, files are checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clustering.commands.estimate import estimate
+from clustering.graph.knn_graph import KnnGraph
+from clustering.quality import features as seen
+from clustering.quality.estimate import Interval, Quality, estimate_quality
+from clustering.quality.estimator import FIGURES, Estimator, harmonic, packaged
+from clustering.quality.features import Corpus, features, names, squeezed, unsqueezed
+from eval.clusters import scores
+from facerec.pipeline.embeddings import normalize, save_embeddings
+from facerec.pipeline.files import InputError
+
+
+@pytest.fixture(scope="module")
+def people() -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of 60 people with 10 faces each."""
+    random, labels = np.random.default_rng(0), np.repeat(np.arange(60), 10)
+    centres = normalize(random.normal(size=(60, 96)))
+    return normalize(centres[labels] + 0.08 * random.normal(size=(len(labels), 96))), labels
+
+
+@pytest.fixture(scope="module")
+def corpus(people) -> Corpus:
+    return Corpus.of(KnnGraph.build(people[0], 10))
+
+
+def test_squeezed_shares_come_back():
+    shares = np.array([0, 0.001, 0.5, 1])
+    np.testing.assert_allclose(unsqueezed(squeezed(shares)), shares, atol=1e-12)
+    assert squeezed(0.5) == pytest.approx(0)
+    assert unsqueezed(np.array([99.0, -99])).tolist() == [1, 0]
+
+
+def test_features_by_hand(corpus, people):
+    found = dict(zip(names(), features(corpus, people[1]), strict=True))
+    assert len(names()) == len(found)
+    assert found["log faces"] == pytest.approx(np.log(600))
+    assert found["clusters"] == pytest.approx(np.log(60 / 600))
+    assert found["pairs"] == pytest.approx(np.log(9.1))
+    assert (found["alone"], found["largest"]) == (0, pytest.approx(10 / 600))
+    reference = scores(corpus.cuts.labels[2], people[1])
+    assert found["Pp by cut 0.55"] == pytest.approx(squeezed(reference["pairwise_precision"]))
+    assert found["Rb by cut 0.55"] == pytest.approx(squeezed(reference["bcubed_recall"]))
+    sums = np.array([people[0][people[1] == person].sum(axis=0) for person in range(60)])
+    between = sums @ sums.T / 100
+    assert found["next cluster"] <= np.sort(between, axis=1)[:, -2].mean()  # the rest are its own
+    pairs = ((sums**2).sum(axis=1) - 10) / 90
+    assert found["pair cosine"] == pytest.approx(corpus.scale.corrected(pairs).mean(), abs=1e-5)
+
+
+def test_features_do_not_depend_on_the_order_of_faces(corpus, people):
+    order = np.random.default_rng(1).permutation(len(people[1]))
+    other = Corpus.of(KnnGraph.build(people[0][order], 10))
+    found, expected = features(other, people[1][order]), features(corpus, people[1])
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_unassigned_faces_count_as_clusters_of_one(corpus, people):
+    alone = np.where(people[1] < 30, people[1], -1)
+    numbered = np.where(alone < 0, 100 + np.arange(len(alone)), alone)
+    one, other = (features(corpus, seen.in_order(each, corpus.graph.readable)) for each in (alone, numbered))
+    places = [names().index(name) for name in ("clusters", "alone", "Pp by cut 0.4", "Rb by cut 0.4", "largest")]
+    np.testing.assert_allclose(one[places], other[places], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "figure", "low", "high"),
+    [
+        (lambda labels: labels, "pairwise_f", 0.8, 1),
+        (lambda labels: np.zeros_like(labels), "pairwise_precision", 0, 0.15),
+        (lambda labels: np.arange(len(labels)), "pairwise_recall", 0, 0.1),
+        (lambda labels: np.full_like(labels, -1), "bcubed_recall", 0, 0.35),
+        (lambda labels: np.random.default_rng(0).permutation(labels), "pairwise_f", 0, 0.2),
+    ],
+)
+def test_good_and_bad_clusterings(corpus, people, clusters, figure, low, high):
+    quality = estimate_quality(corpus, clusters(people[1]))
+    assert low <= quality.figures[figure].estimate <= high
+    for interval in [*quality.figures.values(), quality.people]:
+        assert interval.low <= interval.estimate <= interval.high
+    assert 1 <= quality.people.low <= quality.people.high <= len(people[1])
+    p, r, f = (quality.figures[f"bcubed_{x}"].estimate for x in ("precision", "recall", "f"))
+    assert p == 1 or r == 1 or f == pytest.approx(harmonic(np.array(p), np.array(r)), abs=1e-6)
+
+
+def test_what_is_so_by_definition(corpus, people):
+    alone = estimate_quality(corpus, np.arange(len(people[1])))
+    heap = estimate_quality(corpus, np.zeros(len(people[1]), int))
+    certain = Interval(1, 1, 1)
+    assert alone.figures["pairwise_precision"] == alone.figures["bcubed_precision"] == certain
+    assert heap.figures["pairwise_recall"] == heap.figures["bcubed_recall"] == certain
+
+
+def test_too_few_faces_or_neighbours(people):
+    assert estimate_quality(KnnGraph.build(people[0][:49], 10), people[1][:49]) is None
+    assert estimate_quality(KnnGraph.build(people[0], 5), people[1]) is None
+
+
+def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):
+    near = packaged()
+    one = estimate_quality(corpus, people[1], near)
+    far = estimate_quality(corpus, people[1], replace(near, furthest=near.furthest * one.unlike / 2))
+    assert far.unlike == pytest.approx(2)
+    assert "2.0 times as far" in far.doubt()
+    assert "its intervals are 2.0 times as wide" in far.doubt()
+    assert far.figures["bcubed_recall"].low < one.figures["bcubed_recall"].low
+
+
+def test_words():
+    sure, broad = Interval(0.9, 0.85, 0.95), Interval(0.5, 0.1, 0.9)
+    quality = Quality(dict.fromkeys(FIGURES, sure), Interval(1000.4, 900, 1100), 0.5)
+    assert "pairwise F 0.900 (0.850 to 0.950)" in quality.say()
+    assert quality.say().endswith("1,000 people (900 to 1,100)")
+    assert quality.doubt() == ""
+    assert "uncertain" in replace(quality, figures=dict.fromkeys(FIGURES, broad)).doubt()
+    assert quality.as_json()["bcubed_f"] == [0.9, 0.85, 0.95]
+
+
+def test_an_estimator_comes_back_from_disk_and_damage_is_refused(tmp_path, corpus, people):
+    from safetensors.numpy import load_file, save_file
+
+    packaged().save(tmp_path)
+    x = features(corpus, people[1])[None]
+    np.testing.assert_allclose(Estimator.load(tmp_path).intervals(x)[0], packaged().intervals(x)[0], rtol=1e-5)
+    file = tmp_path / "quality.safetensors"
+    arrays = load_file(file)
+    save_file({**arrays, "quantile": arrays["quantile"][:3]}, file)
+    with pytest.raises(InputError, match=r"quantile has shape \(3,\), expected \(7,\)"):
+        Estimator.load(tmp_path)
+    save_file({**arrays, "quantile": np.full_like(arrays["quantile"], np.nan)}, file)
+    with pytest.raises(InputError, match="quantile has NaN"):
+        Estimator.load(tmp_path)
+    save_file({name: array for name, array in arrays.items() if name != "quality.inner"}, file)
+    with pytest.raises(InputError, match="quality.inner has shape None"):
+        Estimator.load(tmp_path)
+    file.write_bytes(b"no")
+    with pytest.raises(InputError, match="not readable as safetensors"):
+        Estimator.load(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        Estimator.load(tmp_path / "nowhere")
+
+
+def test_the_command(tmp_path, people, capsys):
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", people[0])
+    np.save(tmp_path / "labels.npy", people[1])
+    out = estimate(tmp_path / "emb", tmp_path / "labels.npy", tmp_path / "out")
+    found = json.loads((out / "estimate.json").read_text())
+    assert set(found) == {*FIGURES, "people", "unlike_simulated"}
+    assert found["pairwise_f"][1] <= found["pairwise_f"][0] <= found["pairwise_f"][2]
+    assert capsys.readouterr().out.split()[:4] == ["figure", "estimate", "low", "high"]
+    with pytest.raises(InputError, match="40 readable faces with 10 neighbours; the estimate needs 50 with 6"):
+        save_embeddings(tmp_path / "emb", people[0][:40])
+        np.save(tmp_path / "labels.npy", people[1][:40])
+        estimate(tmp_path / "emb", tmp_path / "labels.npy", tmp_path / "other")

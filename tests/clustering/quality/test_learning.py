@@ -1,0 +1,107 @@
+"""What estimates of quality are learned from: cuts, simulated corpora, networks, and the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.backends.hac import HacAverage
+from clustering.graph.knn_graph import KnnGraph
+from clustering.quality import fitting
+from clustering.quality.estimator import OWN
+from clustering.quality.examples import Examples, examples
+from clustering.quality.features import names
+from clustering.quality.nested_cuts import nested_cuts
+from clustering.quality.networks import Networks
+from clustering.quality.simulated_corpora import SIZES, corpus, faces_per_identity, with_errors
+from clustering.similarity.corpus_scale import CorpusScale
+from eval.clusters import scores
+
+
+def test_cuts_are_nested_and_like_average_linkage(blobs):
+    faces, labels = blobs(identities=30, faces=8, dimension=48, spread=0.9)
+    graph = KnnGraph.build(faces, 10)
+    cuts = nested_cuts(graph, CorpusScale.of(graph))
+    assert np.all(np.diff(cuts.thresholds) < 0)
+    for fine, coarse in zip(cuts.labels, cuts.labels[1:], strict=False):
+        assert scores(coarse, fine)["pairwise_precision"] == 1
+    exact = HacAverage(min_similarity=float(cuts.thresholds[3])).cluster(graph).labels
+    assert scores(exact, cuts.labels[3])["bcubed_f"] > 0.95
+
+
+def test_unreadable_faces_are_in_no_cut(blobs):
+    faces, _ = blobs(identities=20, faces=5)
+    faces = faces.copy()
+    faces[3] = 0
+    graph = KnnGraph.build(faces, 10)
+    assert all(labels[3] == -1 for labels in nested_cuts(graph, CorpusScale.of(graph)).labels)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_sizes(kind):
+    numbers = faces_per_identity(kind, 1000, np.random.default_rng(0))
+    assert numbers.min() >= 1
+    assert 500 <= numbers.sum() <= 2000
+    if kind == "few":
+        assert numbers.max() <= 8
+
+
+def test_corpora_depend_on_their_seed_alone():
+    one, again, other = (corpus(np.random.default_rng(seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one.embeddings, again.embeddings)
+    assert len(one.labels) != len(other.labels)
+    np.testing.assert_allclose(np.linalg.norm(one.embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_wrong_labels():
+    labels = np.arange(10_000)
+    assert np.mean(with_errors(labels, 0.1, np.random.default_rng(0)) != labels) == pytest.approx(0.1, abs=0.01)
+
+
+def test_networks_learn_and_doubt_what_is_far(monkeypatch):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(600, 3))
+    y = np.column_stack([x[:, 0] * x[:, 1], x[:, 2]])
+    found = Networks.fit(x, y, np.arange(600) // 3, seed=0)
+    assert found.outputs(x).shape == (6, 600, 2)
+    error = np.abs(found.outputs(x).mean(axis=0) - y).mean(axis=0)
+    assert np.all(error < [0.35, 0.2])
+    far = found.outputs(np.full((1, 3), 1e9))
+    np.testing.assert_allclose(far, found.outputs(np.full((1, 3), 1e12)))
+
+
+def test_ridge_is_least_squares_with_an_intercept():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(100_000, 2))
+    found = fitting.ridge(x, (x @ [2, -1] + 3)[:, None])
+    np.testing.assert_allclose(found[:, 0], [2, -1, 3], atol=1e-2)
+
+
+def test_intervals_hold_nine_of_ten(monkeypatch):
+    monkeypatch.setattr("clustering.quality.networks.MEMBERS", 2)
+    monkeypatch.setattr("clustering.quality.networks.STEPS", 8)
+    random, inputs = np.random.default_rng(0), len(names())
+
+    def drawn(corpora: int) -> Examples:
+        x = random.normal(size=(4 * corpora, inputs))
+        p = 1 / (1 + np.exp(-x[:, OWN : OWN + 4] - 0.3 * random.normal(size=(len(x), 4))))
+        f = 2 * p[:, ::2] * p[:, 1::2] / (p[:, ::2] + p[:, 1::2])
+        return Examples(x, np.hstack([p, f]), np.exp(-1 + 0.1 * x[:, 0]), np.repeat(np.arange(corpora), 4))
+
+    new = drawn(150)
+    ends, unlike = fitting.fit(drawn(150), 0).intervals(new.features)
+    truth = new.figures[:, [0, 1, 4, 2, 3, 5]]
+    held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
+    assert np.all((held > 0.8) & (held < 0.98))
+    assert np.mean(unlike <= 1) > 0.9
+
+
+def test_examples_are_what_they_say(monkeypatch):
+    monkeypatch.setattr("clustering.quality.simulated_corpora.FACES", (150, 200))
+    found = examples(3, 5, seed=0)
+    assert found.features.shape == (len(found.corpus), len(names()))
+    assert set(found.corpus) == {3, 4}
+    assert np.all((found.figures >= 0) & (found.figures <= 1))
+    np.testing.assert_array_equal(Examples.of_table(found.table()).people, found.people)
+    again = examples(4, 5, seed=0)
+    np.testing.assert_array_equal(again.features, found.features[found.corpus == 4])
