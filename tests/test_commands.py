@@ -41,10 +41,12 @@ BY_COMMAND = {
     "facerec embed": {"workers": 0}, "facerec train": {"steps": 1, "workers": 0}, "facerec sheet": {"out": "sheet.png"},
     "clustering compare": {"backends": ["components", "dbscan"]},
     "clustering train": {"backend": "lander"}, "clustering pretrain": {"corpora": 1, "epochs": 1},
+    "clustering calibrate": {"corpora": 10},
     "eval folder": {"bootstrap": 0, "worst": 1},
 }  # fmt: skip
 NOT_RUN = (
     "facerec synth", "facerec align", "facerec train", "clustering train", "clustering pretrain", "clustering import",
+    "clustering calibrate",
 )  # fmt: skip
 """Commands without an input that is cheap to make or to work on; of them mistakes alone are tested."""
 SECONDS = 20
@@ -128,6 +130,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from clustering.commands.cluster import cluster
     from clustering.commands.export import export
     from clustering.commands.knn import knn
+    from clustering.quality.estimator import PACKAGED
     from clustering.review.decisions import labels_hash
     from eval.commands.ijb import ijb
     from facerec.commands.thumbnails import thumbnails
@@ -143,6 +146,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (root / name).mkdir()
         save_embeddings(root / name, rows[:count], keys[:count], truth[:count])
     save_embeddings(root / "few", rows[: len(FACES)], [f"{name}.jpg" for name, _, _ in FACES])
+    many = normalize(np.eye(4, 16)[np.repeat(np.arange(4), 15)] + 0.1 * generator.normal(size=(60, 16)))
+    (root / "many").mkdir()
+    save_embeddings(root / "many", many, labels=np.repeat(np.arange(4), 15))
     np.save(root / "labels.npy", truth)
     np.save(root / "detector_scores.npy", np.ones(len(FACES)))
     (root / "quality.csv").write_text("key,quality\n" + "".join(f"{key},{len(key)}\n" for key in keys))
@@ -178,6 +184,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "file": root / "set.bin", "thumbnails": thumbnails(faces, root / "thumbnails"), "weights": root / "weights.pth",
         "sessions": root / "labels.npy", "quality": root / "quality.csv", "attributes": root / "attributes.csv",
         "detector": root / "detector.onnx", "previous": exported, "table": exported / "faces.csv",
+        "clustering estimate embeddings": root / "many", "clustering estimate clusters": root / "many" / "labels.npy",
+        "clustering estimate knn": knn(root / "many", root / "many_knn", k=10), "clustering estimate model": PACKAGED,
         "facerec join embeddings": [root / "embeddings", root / "embeddings"],
     }  # fmt: skip
 
