@@ -24,10 +24,10 @@ BLOCK = 20
     found="{clusterings:,} clusterings of {corpora:,} simulated corpora".format_map,
     then="python -m clustering estimate --model {out} --embeddings EMBEDDINGS --clusters CLUSTERS --out ESTIMATE",
 )
-def calibrate(out: Path, corpora: PositiveInt = 500, seed: Seed = 0) -> dict[str, Any]:
+def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[str, Any]:
     """Learns on simulated corpora how good clusterings are, for `estimate` and `cluster`.
 
-    The estimate that comes with the package was made so, with the defaults. That takes 20 minutes of one core. Killed,
+    The estimate that comes with the package was made so, with the defaults. That takes about half an hour of one core. Killed,
     it goes on from the finished blocks of `BLOCK` corpora.
 
     Args:

@@ -70,7 +70,7 @@ class Estimator:
         _check(file, found)
         parts = {key: array.astype(np.float64) for key, array in found.items()}
         nets = [Networks(*(parts.pop(f"{name}.{key}") for key in PARTS)) for name in NETWORKS]
-        return cls(*nets, parts["width"], parts["quantile"], parts["usual"], float(parts["furthest"]))
+        return cls(*nets, parts["width"], parts["quantile"], parts["usual"], float(parts["furthest"][0]))
 
     def intervals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Estimates and intervals.
@@ -107,7 +107,7 @@ def _check(file: Path, found: dict[str, np.ndarray]) -> None:
     )
     wanted: dict[str, tuple[int, ...]] = {
         "width": (inputs["quality"] + 14 + 1, len(FIGURES) + 1), "quantile": (len(FIGURES) + 1,),
-        "usual": (inputs["quality"],) * 2, "furthest": (),
+        "usual": (inputs["quality"],) * 2, "furthest": (1,),
     }  # fmt: skip
     for name in NETWORKS:
         shapes = (

@@ -157,7 +157,7 @@ def test_the_command(tmp_path, people, capsys):
     assert set(found) == {*FIGURES, "people", "unlike_simulated"}
     assert found["pairwise_f"][1] <= found["pairwise_f"][0] <= found["pairwise_f"][2]
     assert capsys.readouterr().out.split()[:4] == ["figure", "estimate", "low", "high"]
+    save_embeddings(tmp_path / "emb", people[0][:40])
+    np.save(tmp_path / "labels.npy", people[1][:40])
     with pytest.raises(InputError, match="40 readable faces with 10 neighbours; the estimate needs 50 with 6"):
-        save_embeddings(tmp_path / "emb", people[0][:40])
-        np.save(tmp_path / "labels.npy", people[1][:40])
         estimate(tmp_path / "emb", tmp_path / "labels.npy", tmp_path / "other")
