@@ -133,7 +133,8 @@ def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict
 
     Nothing for fewer faces than `estimate_quality` needs.
     """
-    corpus, found = Corpus.of(graph.narrowed(ESTIMATE_NEIGHBORS)), []
+    corpus = Corpus.of(graph.narrowed(ESTIMATE_NEIGHBORS))
+    found: list[dict[str, object]] = []
     for run in runs:
         quality = estimate_quality(corpus, run.labels[copies.first])
         if quality is None:

@@ -69,8 +69,8 @@ class Estimator:
             raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
         _check(file, found)
         parts = {key: array.astype(np.float64) for key, array in found.items()}
-        nets = [Networks(*(parts.pop(f"{name}.{key}") for key in PARTS)) for name in NETWORKS]
-        return cls(*nets, parts["width"], parts["quantile"], parts["usual"], float(parts["furthest"][0]))
+        quality, people = (Networks(*(parts.pop(f"{name}.{key}") for key in PARTS)) for name in NETWORKS)
+        return cls(quality, people, parts["width"], parts["quantile"], parts["usual"], float(parts["furthest"][0]))
 
     def intervals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Estimates and intervals.

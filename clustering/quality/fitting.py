@@ -15,8 +15,10 @@ RIDGE = 30.0
 SMALLEST = 0.03
 FURTHEST = 0.99
 REAL = np.array([1.3] * len(FIGURES) + [1.6])
-"""Intervals are wider than simulated corpora need by so much, as real corpora are none of them. It was chosen on half of
-the identities of two real sets, for the figures and for people."""
+"""Intervals are wider than simulated corpora need by so much, as real corpora are none of them.
+
+It was chosen on half of the identities of two real sets, for the figures and for people.
+"""
 
 
 def fit(found: Examples, seed: int) -> Estimator:

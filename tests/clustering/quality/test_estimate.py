@@ -78,7 +78,7 @@ def test_unassigned_faces_count_as_clusters_of_one(corpus, people):
         (lambda labels: np.zeros_like(labels), "pairwise_precision", 0, 0.15),
         (lambda labels: np.arange(len(labels)), "pairwise_recall", 0, 0.1),
         (lambda labels: np.full_like(labels, -1), "bcubed_recall", 0, 0.35),
-        (lambda labels: np.random.default_rng(0).permutation(labels), "pairwise_f", 0, 0.2),
+        (lambda labels: labels // 10, "pairwise_precision", 0, 0.3),
     ],
 )
 def test_good_and_bad_clusterings(corpus, people, clusters, figure, low, high):
@@ -139,7 +139,7 @@ def test_an_estimator_comes_back_from_disk_and_damage_is_refused(tmp_path, corpu
     with pytest.raises(InputError, match="quantile has NaN"):
         Estimator.load(tmp_path)
     save_file({name: array for name, array in arrays.items() if name != "quality.inner"}, file)
-    with pytest.raises(InputError, match="quality.inner has shape None"):
+    with pytest.raises(InputError, match="has shape .*, expected .*; calibrate again"):
         Estimator.load(tmp_path)
     file.write_bytes(b"no")
     with pytest.raises(InputError, match="not readable as safetensors"):
