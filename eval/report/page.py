@@ -55,7 +55,7 @@ def page(
             for each in (table.compared.pairs() if table.compared else ())
         ],
         ranked=_bars(table),
-        trainings=table.compared.trainings if table.compared else 1,
+        trainings=max(run.count for run in table.runs),
         fmr=table.fmr,
         bands=any(run.det_band for run in table.runs),
         counts=table.runs[0].metrics["counts"],
