@@ -16,7 +16,7 @@ COLUMNS = {
 def outcome(report: Path) -> str:
     """The table of a report by `eval compare`, its summary, and where to look further.
 
-    FNMR is that at the lowest FMR with enough errors in every row, with ± the standard deviation over several trainings.
+    FNMR is that at the lowest FMR with enough errors in every row, ± its standard deviation over several trainings.
     Rows that share a letter in the column *group* cannot be told apart.
     """
     results = json.loads((report / "meta.json").read_text(encoding="utf-8"))["results"]
