@@ -182,7 +182,7 @@ ROUNDS = ("--backends", "lander", "--rounds", "2", "--seeds", "2")
 
 @pytest.fixture(scope="module")
 def two_rounds(tmp_path_factory, undisturbed, call, tiny):
-    """Two rounds whose last student and bounds are trained twice; what is shared with the finished run is not repeated."""
+    """Two rounds whose last student and bounds are trained twice, beginning with what the finished run shares."""
     out = tmp_path_factory.mktemp("rounds") / "run"
     shutil.copytree(undisturbed, out, ignore=shutil.ignore_patterns("hilander", "lander"))
     status, log = call(pseudolabel.main, "--config", tiny, "--out", out, *ROUNDS, "--jobs", "2")

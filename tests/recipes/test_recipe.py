@@ -134,6 +134,4 @@ def test_students_are_trained_by_train_and_what_student_adds(tmp_path):
     with pytest.raises(InputError, match="student.steps 4 there, 5 asked"):
         recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)
     shutil.rmtree(tmp_path / "rows" / "hilander")
-    recipe.write_sections(
-        sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path
-    )  # the bounds do not depend on it
+    recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)  # bounds are other work
