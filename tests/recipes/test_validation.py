@@ -38,14 +38,6 @@ def test_every_pair_is_equally_likely():
     assert all(abs(shares[pair] - 1 / 11) < 0.03 for pair in all_pairs(labels, False))
 
 
-@pytest.mark.parametrize(
-    ("errors", "choice"),
-    [([0.4], (0, 0)), ([0.4, 0.3, 0.2], (2, 0)), ([0.4, 0.3, 0.3, 0.31], (1, 2)), ([0.2, 0.3, 0.25], (0, 2))],
-)
-def test_the_first_of_the_best_is_chosen(errors, choice):
-    assert validation.choose(errors) == choice
-
-
 def test_pairs_are_written_by_name_and_always_the_same(tmp_path):
     faces = tmp_path / "faces"
     faces.mkdir()
