@@ -126,9 +126,7 @@ def shortened(run: Run) -> dict[str, object]:
         return {"steps": max(1, round(share * section["steps"]))}
     if section.get("epochs"):
         return {"epochs": share * section["epochs"]}
-    raise InputError(
-        f"{run.config}: rounds need steps or epochs in section train, of which early students have a share"
-    )
+    raise InputError(f"{run.config}: no steps and no epochs in section train; rounds need them for short students")
 
 
 def evaluate(run: Run) -> Chains:
