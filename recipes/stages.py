@@ -38,8 +38,8 @@ def train_bounds(run: Run) -> Chains:
 def embed(run: Run, number: int) -> Chains:
     """The teacher and faces in, embeddings out."""
     parts = dict.fromkeys([run.settings.tune_on, "unlabelled"] + (["labelled"] if run.settings.overlap else []))
-    return _once([_embed(run, turn.teacher, run.corpus(part), turn.embeddings(part)) for part in parts]
-                 for turn in run.turns(number))  # fmt: skip
+    return _once([_embed(run, turn.teacher, run.corpus(part), turn.embeddings(part))]
+                 for turn in run.turns(number) for part in parts)  # fmt: skip
 
 
 def link(run: Run, number: int) -> Chains:
