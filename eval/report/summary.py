@@ -80,7 +80,7 @@ def typical_people_variance(people: np.ndarray) -> float:
 
 def points(fraction: float) -> str:
     """A difference of rates in percentage points, with its sign."""
-    return f"{100 * fraction:+.2f}".replace("-", "−")
+    return f"{round(100 * fraction, 2) or 0.0:+.2f}".replace("-", "−")
 
 
 def _headline(table: Table, ranked: Sequence[str]) -> str:
