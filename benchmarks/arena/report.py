@@ -107,7 +107,8 @@ def results(found: Standings, setting: str) -> dict[str, Any]:
                 line[each.name] = " / ".join(_marked(found, cell, figure) for figure in FIGURES)
         rows.append(line)
     return {
-        "title": f"The arena: {TITLES[setting].lower()}", "command": "make arena", "commit": "see the page", "seeds": [0],
+        "title": f"The arena: {TITLES[setting].lower()}", "command": "make arena", "commit": "see the page",
+        "seeds": [0],
         "unit": "fractions, Fp / Fb", "source": "docs/lab/arena.md", "columns": columns, "rows": rows,
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ def paired_p(samples: np.ndarray, other: np.ndarray) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979): the i-th smallest of m times m - i, and none below a smaller one.
+    """P-values corrected for their number (Holm 1979): the i-th smallest of m, from 0 on, times m - i; never falling.
 
     Example:
         >>> holm([0.01, 0.04, 0.03])
