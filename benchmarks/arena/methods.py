@@ -23,6 +23,7 @@ from clustering.clusterer import Clusterer
 
 PACKAGE = Path(clustering.__file__).parent
 SHARED = ("clusterer.py", "partition.py", "graph", "similarity")
+RIVALS_SHARE = ("neighborhoods.py", "map_equation.py")
 LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
              "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
              "photo_manager": "scikit-learn"}  # fmt: skip
@@ -59,7 +60,10 @@ class Method:
         home = Path(importlib.import_module(self.kind.__module__).__file__ or "")
         own = home.parent if home.parent.name in ("hilander", "networks") else home
         digest = hashlib.sha256()
-        for place in (own, *(PACKAGE / name for name in SHARED)):
+        shared = [PACKAGE / name for name in SHARED]
+        if not self.ours:
+            shared += [home.parent / name for name in RIVALS_SHARE]
+        for place in (own, *shared):
             for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
                 if file.suffix in (".py", ".yaml", ".safetensors"):
                     digest.update(file.read_bytes())

@@ -41,6 +41,12 @@ def test_lists_begin_with_the_face_itself():
     np.testing.assert_allclose(cosines[0], [1, 0.6, 0, 0], atol=1e-6)  # -1 is clipped
 
 
+def test_a_matrix_leaves_the_lists_as_they_are():
+    neighbors = np.array([[0, 1], [1, 0]])
+    assert neighborhoods.sparse(neighbors, np.array([[0.0, 2], [3, 0]])).toarray().tolist() == [[0, 2], [0, 3]]
+    np.testing.assert_array_equal(neighbors, [[0, 1], [1, 0]])
+
+
 def test_edge_probability_by_hand():
     """Lists {0, 1}, {1, 0}, {2, 1}; exp(-d / tau) is 1 for the face itself and e, say, for the other."""
     neighbors, cosines = np.array([[0, 1], [1, 0], [2, 1]]), np.array([[1, 0.5], [1, 0.5], [1, 0.75]])

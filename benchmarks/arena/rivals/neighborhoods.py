@@ -25,7 +25,7 @@ def with_self(graph: KnnGraph, k: int) -> tuple[np.ndarray, np.ndarray]:
 def sparse(neighbors: np.ndarray, values: np.ndarray) -> csr_array:
     """The matrix [n, n] that holds ``values[i, h]`` in row i and column ``neighbors[i, h]``; zeros are left out."""
     n, k = neighbors.shape
-    matrix = csr_array((values.ravel(), neighbors.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    matrix = csr_array((values.ravel(), neighbors.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n), copy=True)
     matrix.eliminate_zeros()
     return matrix
 
