@@ -144,17 +144,20 @@ def _best(
         groups: All clusters.
         squares: float32 [c]: squared lengths of their sums.
         others: int64 [m or 1, k]: the clusters to compare with.
-        like: float32 [m, k]: how like the faces are to these; it is overwritten.
+        like: float32 [m, k]: how like the faces are to these; that of their own is overwritten.
     """
     dots, rest = np.einsum("nd,nd->n", faces, groups.sums[own]), groups.sizes[own] - 1
     length = np.einsum("nd,nd->n", faces, faces)
     mine = groups.likeness(dots - length, np.maximum(squares[own] - 2 * dots + length, 0), rest)
+    like[others == own[:, None]] = -np.inf
     spread = groups.scale.usual[1]
+    doubt = np.flatnonzero(like.max(axis=1, initial=-np.inf) > mine + CLEARLY * spread)
     odds = spread**2 * np.log(np.maximum(groups.sizes, 1))
-    gain = like - mine[:, None]
-    gain -= np.maximum(odds[own][:, None] - odds[others], CLEARLY * spread)
-    gain[others == own[:, None]] = 0
-    best = gain.argmax(axis=1)
-    row = np.arange(len(faces))
-    chosen = np.broadcast_to(others, gain.shape)[row, best]
-    return np.where(gain[row, best] > 0, chosen, own)
+    others = np.broadcast_to(others, like.shape)[doubt]
+    gain = like[doubt] - mine[doubt, None]
+    gain -= np.maximum(odds[own[doubt]][:, None] - odds[others], CLEARLY * spread)
+    best = gain.argmax(axis=1)[:, None]
+    found = own.copy()
+    better = np.take_along_axis(gain, best, axis=1)[:, 0] > 0
+    found[doubt[better]] = np.take_along_axis(others, best, axis=1)[better, 0]
+    return found
