@@ -47,7 +47,7 @@ env: $(VENV)/.installed ## the environment, built when missing
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt '.[dev]'
+	.ci/install $(BIN)/python --constraint constraints.txt '.[dev]'
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
