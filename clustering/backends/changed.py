@@ -14,7 +14,7 @@ from facerec.pipeline.files import InputError
 
 
 def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
-    """A clusterer with other settings; a threshold that is given is not adapted to the faces, unless ``adaptive`` is, too.
+    """A clusterer with other settings; a threshold that is given is not adapted, unless ``adaptive`` is given, too.
 
     Args:
         clusterer: Any backend.
