@@ -47,7 +47,8 @@ def score_plot(found: Standings) -> Figure:
     for setting, (marker, color, label) in MARKS.items():
         shown = [(found.mean(setting, name), row) for row, name in enumerate(names) if found.mean(setting, name)]
         if shown:
-            axes.scatter(*zip(*shown, strict=True), marker=marker, s=42, color=color, label=label, zorder=3)
+            x, y = zip(*shown, strict=True)
+            axes.scatter(x, y, marker=marker, s=42, color=color, label=label, zorder=3)
     axes.set_yticks(range(len(names)), [METHODS[name].title for name in names])
     for text, name in zip(axes.get_yticklabels(), names, strict=True):
         text.set_color(INK)

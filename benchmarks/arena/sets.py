@@ -110,7 +110,8 @@ def read_set(path: Path, root: Path) -> TestSet:
     faces, length = _read(path, content["test"], root)
     tuning = _read(path, content["labelled"], root)[0] if content.get("labelled") else None
     if content.get("dimensions"):
-        faces, tuning = (part and projected(part, content["dimensions"]) for part in (faces, tuning))
+        faces = projected(faces, content["dimensions"])
+        tuning = projected(tuning, content["dimensions"]) if tuning else None
     return TestSet(path.stem, content.get("title", path.stem), content.get("recogniser", ""), faces, length, tuning)
 
 
@@ -138,7 +139,7 @@ def _load(source: Source, root: Path) -> tuple[LabelledFaces, np.ndarray | None,
             raw, labels = archive["embeddings"], archive["labels"]
             names = archive["files"] if "files" in archive.files else None
         return labelled(raw, labels), names, float(np.median(np.linalg.norm(raw.astype(np.float32), axis=1)))
-    return load_labelled(path, source.truth and _found(source.truth, root)), None, 1.0
+    return load_labelled(path, _found(source.truth, root) if source.truth else None), None, 1.0
 
 
 def _found(name: str, root: Path) -> Path:

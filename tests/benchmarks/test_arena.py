@@ -31,7 +31,7 @@ def people(count, faces, dimension=16, spread=0.25, seed=0):
 
 @pytest.fixture(scope="module")
 def graph():
-    return KnnGraph.build(people(8, 10).embeddings, 40)
+    return KnnGraph.build(people(8, 10, 64).embeddings, 40)
 
 
 def test_lists_begin_with_the_face_itself():
@@ -123,10 +123,11 @@ def test_chinese_whispers_by_hand():
 def test_rivals_find_people_that_are_far_apart(name, graph):
     if name in ("facemap", "fc_es"):
         pytest.importorskip("infomap", reason="needs the extra 'communities'")
-    fitting = {"fc_es": {"k": 10}, "facemap": {"k": 20, "window": 1}, "star_fc": {"intimacy": 0.3}}
+    fitting = {"fc_es": {"k": 10}, "facemap": {"k": 20, "window": 1}, "star_fc": {"intimacy": 0.3},
+               "structure_space": {"k": 10}}  # fmt: skip
     found = METHODS[name].kind(**fitting.get(name, {})).cluster(graph).labels
-    assert scores(people(8, 10).labels, found)["pairwise_precision"] == 1
-    assert scores(people(8, 10).labels, found)["bcubed_f"] > 0.9
+    assert scores(people(8, 10, 64).labels, found)["pairwise_precision"] == 1
+    assert scores(people(8, 10, 64).labels, found)["bcubed_f"] > 0.9
 
 
 def test_album_has_noise():
