@@ -103,7 +103,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(run_recipe, undistur
     process.communicate()  # returns when no worker has the pipe any more
     assert process.returncode == 128 + signal.SIGTERM
     assert not (run / "rows/hilander/tuned").exists()
-    run_recipe(run, "--backends", "hilander")
+    run_recipe(run, "--backends", "hilander", "--stop-stage", "9")
     expected, found = artefacts(undisturbed), artefacts(run)
     expected = {name: content for name, content in expected.items() if not name.startswith("rows/lander/")}
     assert expected.keys() == found.keys()
@@ -185,6 +185,7 @@ def two_rounds(tmp_path_factory, undisturbed, call, tiny):
     """Two rounds whose last student and bounds are trained twice, beginning with what the finished run shares."""
     out = tmp_path_factory.mktemp("rounds") / "run"
     shutil.copytree(undisturbed, out, ignore=shutil.ignore_patterns("hilander", "lander"))
+    shutil.copytree(undisturbed / "rows/lander/tuned", out / "rows/lander-round1-short/tuned")
     status, log = call(pseudolabel.main, "--config", tiny, "--out", out, *ROUNDS, "--jobs", "2")
     assert status == 0, log[-3000:]
     return out, log

@@ -361,6 +361,20 @@ def test_trainings_decide_what_is_established():
     assert "3.0 points (standard deviation) assumed" in findings(tabulate(first, 0.03))[1]
 
 
+def test_groups_that_overlap_are_all_named():
+    rng = np.random.default_rng(0)
+    names = {"a": 0.25, "b": 0.256, "c": 0.262}
+    runs = [resampled(made_up(name, fnmr), fnmr + 0.003 * rng.standard_normal(500)) for name, fnmr in names.items()]
+    table = tabulate(runs)
+    assert findings(table)[0] == (
+        "At FMR 1e-4 a (25.00 %) is better than c (26.20 %). a and b cannot be told apart. "
+        "b and c cannot be told apart."
+    )
+    assert [table.compared.letters(name) for name in "abc"] == ["a", "ab", "b"]
+    bars = [line for line in markdown(table).splitlines() if line.startswith("| b |")]
+    assert bars[0] == "| b | 25.60† | ab |"
+
+
 def test_further_trainings_are_read_and_must_have_the_same_test(rows, tiny, tmp_path):
     for row, noise in ((rows[0], 0.2), (rows[1], 0.4)):
         embeddings = np.load(row / "test.npy")
