@@ -39,13 +39,17 @@ def rank_plot(found: Standings, setting: str) -> Figure:
 
 
 def score_plot(found: Standings) -> Figure:
-    """A row a method: the mean over its sets of the mean of Fp and Fb, a mark a setting."""
-    place = {name: max((found.mean(s, name) for s in ("published", "tuned")), default=0) for name in METHODS}
+    """A row a method: the mean over all sets of the mean of Fp and Fb, a mark a setting that has run on all of them."""
+    place = {name: max((found.mean_of_all(s, name) for s in ("published", "tuned")), default=0) for name in METHODS}
     names = sorted((name for name in METHODS if place[name] > 0), key=lambda name: place[name])
     figure = Figure(figsize=(8, 1.4 + 0.27 * len(names)), layout="constrained")
     axes = figure.subplots()
     for setting, (marker, color, label) in MARKS.items():
-        shown = [(found.mean(setting, name), row) for row, name in enumerate(names) if found.mean(setting, name)]
+        shown = [
+            (found.mean_of_all(setting, name), row)
+            for row, name in enumerate(names)
+            if found.mean_of_all(setting, name)
+        ]
         if shown:
             x, y = zip(*shown, strict=True)
             axes.scatter(x, y, marker=marker, s=42, color=color, label=label, zorder=3)

@@ -71,6 +71,11 @@ class Standings:
         values = [score(cell) for each in self.sets if (cell := self.cell(each.name, setting, method))]
         return float(np.mean(values)) if values else 0.0
 
+    def mean_of_all(self, setting: str, method: str) -> float:
+        """`mean` of a method that has a result on every set; 0 for others, whose means are of other sets."""
+        whole = all(self.cell(each.name, setting, method) for each in self.sets)
+        return self.mean(setting, method) if whole else 0.0
+
     def ranks(self, setting: str) -> dict[str, float]:
         """Mean rank over sets of each complete method, by the mean of Fp and Fb; the best first."""
         names, places = [m.name for m in self.complete(setting)], self.places(setting)
