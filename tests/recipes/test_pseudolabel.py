@@ -70,14 +70,14 @@ def times(run: Path) -> dict[Path, int]:
 
 def test_report_has_every_row_and_all_figures(undisturbed):
     page = (undisturbed / "report" / "report.html").read_text()
-    for row in ("labelled", "hilander", "lander", "supervised"):
+    for row in ("labelled", "dbscan", "components", "supervised"):
         metrics = json.loads((undisturbed / "rows" / row / "ijb" / "metrics.json").read_text())
         assert 0 <= metrics["fnmr_at_fmr"]["1e-2"] <= 1
         assert 0 <= metrics["fnir_at_fpir"]["1e-1"] <= 1
         assert row in page
     assert not list(undisturbed.rglob("*.partial"))
     truth = np.load(undisturbed / "corpus" / "unlabelled_truth.npy")
-    for row in ("hilander", "lander"):
+    for row in ("dbscan", "components"):
         assert len(np.load(undisturbed / "rows" / row / "clusters" / "labels.npy")) == len(truth)
 
 
@@ -91,31 +91,31 @@ def test_finished_stages_are_not_repeated(run_recipe, undisturbed):
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(run_recipe, undisturbed, tiny, tmp_path):
     moments, run = random.Random(0), tmp_path / "killed"
     shutil.copytree(undisturbed / "corpus", run / "corpus")
-    process = start(tiny, run, "--backends", "hilander")
+    process = start(tiny, run, "--backends", "components")
     wait_for(run / "rows/supervised/model.partial", process)
     time.sleep(moments.uniform(0, 1))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    process = start(tiny, run, "--backends", "hilander")
-    wait_for(run / "rows/hilander/tuned.partial", process)
+    process = start(tiny, run, "--backends", "components")
+    wait_for(run / "rows/components/model.partial", process)
     time.sleep(moments.uniform(0, 1))
     process.terminate()
     process.communicate()  # returns when no worker has the pipe any more
     assert process.returncode == 128 + signal.SIGTERM
-    assert not (run / "rows/hilander/tuned").exists()
-    run_recipe(run, "--backends", "hilander", "--stop-stage", "9")
+    assert not (run / "rows/components/model").exists()
+    run_recipe(run, "--backends", "components", "--stop-stage", "9")
     expected, found = artefacts(undisturbed), artefacts(run)
-    expected = {name: content for name, content in expected.items() if not name.startswith("rows/lander/")}
+    expected = {name: content for name, content in expected.items() if not name.startswith("rows/dbscan/")}
     assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
 def test_other_backends_into_the_same_folder_make_the_report_anew(run_recipe, finished):
-    log = run_recipe(finished, "--backends", "lander", "--stage", "9")
-    assert "report was about labelled hilander lander supervised: it is made anew" in log
+    log = run_recipe(finished, "--backends", "components", "--stage", "9")
+    assert "report was about labelled dbscan components supervised: it is made anew" in log
     rows = [line.split(",")[0] for line in (finished / "report" / "comparison.csv").read_text().splitlines()]
-    assert rows == ["row", "labelled", "lander", "supervised"]
-    assert (finished / "rows" / "hilander" / "ijb").is_dir()
+    assert rows == ["row", "labelled", "components", "supervised"]
+    assert (finished / "rows" / "dbscan" / "ijb").is_dir()
 
 
 def test_other_work_into_the_same_folder_is_refused(call, undisturbed, tmp_path):
@@ -167,25 +167,25 @@ def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
 
 
 def test_a_job_that_fails_beside_others_ends_the_recipe_with_its_status(call, finished, tiny):
-    shutil.rmtree(finished / "rows" / "lander" / "tuned")
+    shutil.rmtree(finished / "rows" / "components" / "tuned")
     status, log = call(
-        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "nosuch,lander", "--stage", "5"
+        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "nosuch,components", "--stage", "5"
     )
     assert status == 2
     assert "nosuch" in log
     assert "== stage 6" not in log
-    assert (finished / "rows" / "lander" / "tuned" / "meta.json").exists()
+    assert (finished / "rows" / "components" / "tuned" / "meta.json").exists()
 
 
-ROUNDS = ("--backends", "lander", "--rounds", "2", "--seeds", "2")
+ROUNDS = ("--backends", "components", "--rounds", "2", "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
 def two_rounds(tmp_path_factory, undisturbed, call, tiny):
     """Two rounds whose last student and bounds are trained twice, beginning with what the finished run shares."""
     out = tmp_path_factory.mktemp("rounds") / "run"
-    shutil.copytree(undisturbed, out, ignore=shutil.ignore_patterns("hilander", "lander"))
-    shutil.copytree(undisturbed / "rows/lander/tuned", out / "rows/lander-round1-short/tuned")
+    shutil.copytree(undisturbed, out, ignore=shutil.ignore_patterns("dbscan", "components"))
+    shutil.copytree(undisturbed / "rows/components/tuned", out / "rows/components-round1-short/tuned")
     status, log = call(pseudolabel.main, "--config", tiny, "--out", out, *ROUNDS, "--jobs", "2")
     assert status == 0, log[-3000:]
     return out, log
@@ -197,19 +197,19 @@ def note(folder: Path) -> dict:
 
 def test_rounds_take_the_short_student_as_the_next_teacher(two_rounds):
     run, log = two_rounds
-    first, second = run / "rows/lander-round1-short", run / "rows/lander-round2"
-    assert note(second / "embeddings/unlabelled")["inputs"]["model"]["path"].endswith("lander-round1-short/model")
-    assert note(second / "clusters")["inputs"]["model"]["path"].endswith("lander-round1-short/tuned")
+    first, second = run / "rows/components-round1-short", run / "rows/components-round2"
+    assert note(second / "embeddings/unlabelled")["inputs"]["model"]["path"].endswith("components-round1-short/model")
+    assert note(second / "clusters")["inputs"]["model"]["path"].endswith("components-round1-short/tuned")
     assert (note(first / "model")["config"]["steps"], note(second / "model")["config"]["steps"]) == (8, 24)
     assert note(first / "model")["inputs"]["init"]["path"].endswith("rows/labelled/model")
     assert "init" not in note(second / "model")["inputs"]  # trained as the bounds are
     assert log.count("round 1\n") == log.count("round 2\n") == 6
     figures = json.loads((run / "validation" / "rounds.json").read_text())["fnmr@1e-3"]
-    assert list(figures) == ["labelled", "lander-round1-short", "lander-round2"]
+    assert list(figures) == ["labelled", "components-round1-short", "components-round2"]
     assert "== validation, FNMR@FMR 1e-3 in per cent: labelled" in log
     faces = note(second / "validation")["inputs"]
     assert faces["faces"]["path"].endswith("corpus/validation")
-    assert faces["model"]["path"].endswith("lander-round2/model")
+    assert faces["model"]["path"].endswith("components-round2/model")
 
 
 def test_every_row_is_trained_with_every_seed_but_short_students(two_rounds):
@@ -217,15 +217,15 @@ def test_every_row_is_trained_with_every_seed_but_short_students(two_rounds):
     lines = (run / "report" / "comparison.csv").read_text().splitlines()
     column = lines[0].split(",").index("trainings")
     assert {line.split(",")[0]: line.split(",")[column] for line in lines[1:]} == {
-        "labelled": "2", "lander-round1-short": "", "lander-round2": "2", "supervised": "2"
+        "labelled": "2", "components-round1-short": "", "components-round2": "2", "supervised": "2"
     }  # fmt: skip
-    for row in ("labelled", "lander-round2", "supervised"):
+    for row in ("labelled", "components-round2", "supervised"):
         folders = [run / "rows" / row, run / "rows" / row / "seeds" / "1"]
         assert [note(each / "model")["config"]["seed"] for each in folders] == [0, 1]
         first, second = (np.load(each / "test" / "embeddings.npy") for each in folders)
         assert not np.array_equal(first, second)
-    assert "report was about labelled hilander lander supervised: it is made anew" in log
-    assert "Not compared, because of fewer trainings: lander-round1-short" in log
+    assert "report was about labelled dbscan components supervised: it is made anew" in log
+    assert "Not compared, because of fewer trainings: components-round1-short" in log
 
 
 def test_finished_rounds_are_not_repeated(run_recipe, two_rounds):
@@ -240,9 +240,9 @@ def test_finished_rounds_are_not_repeated(run_recipe, two_rounds):
     ("two-heads", {"heads": 2, "pseudo_share": 0.5}), ("pseudo", {"heads": 1}), ("finetune", {"heads": 1}),
 ])  # fmt: skip
 def test_modes_of_training_students(run_recipe, finished, mode, options):
-    shutil.rmtree(finished / "rows" / "hilander" / "model")
-    run_recipe(finished, "--stage", "8", "--stop-stage", "8", "--backends", "hilander", "--mode", mode)
-    meta = json.loads((finished / "rows" / "hilander" / "model" / "meta.json").read_text())
+    shutil.rmtree(finished / "rows" / "dbscan" / "model")
+    run_recipe(finished, "--stage", "8", "--stop-stage", "8", "--backends", "dbscan", "--mode", mode)
+    meta = json.loads((finished / "rows" / "dbscan" / "model" / "meta.json").read_text())
     assert options.items() <= meta["config"].items()
     assert ("faces" in meta["inputs"]) == (mode != "pseudo")
     assert ("init" in meta["inputs"]) == (mode == "finetune")
@@ -255,19 +255,19 @@ def test_people_who_are_labelled_already_are_looked_for(run_recipe, finished, tm
         shutil.copy(photograph, run / f"corpus/unlabelled/again{number:03d}.jpg")
     truth = np.load(run / "corpus/unlabelled_truth.npy")
     np.save(run / "corpus/unlabelled_truth.npy", np.append(truth, np.full(len(known), truth.max() + 1)))
-    made = [run / "rows/hilander" / name for name in ("clusters", "pseudo", "model", "test", "ijb")]
-    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/lander", *made):
+    made = [run / "rows/dbscan" / name for name in ("clusters", "pseudo", "model", "test", "ijb")]
+    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/components", *made):
         shutil.rmtree(stale)
     lenient = tmp_path / "lenient.yaml"  # among so few people fewer false matches cannot be measured
     lenient.write_text(TINY.replace("min_size: 2", "min_size: 2, overlap_false_match: 0.4"))
-    options = ("--stage", "3", "--stop-stage", "8", "--backends", "hilander", "--overlap", "merge")
+    options = ("--stage", "3", "--stop-stage", "8", "--backends", "dbscan", "--overlap", "merge")
     run_recipe(run, *options, config=lenient)
-    pseudo = run / "rows/hilander/pseudo"
+    pseudo = run / "rows/dbscan/pseudo"
     assert json.loads((pseudo / "summary.json").read_text())["overlap"]["action"] == "merge"
     labels, same_as = np.load(pseudo / "labels.npy"), np.load(pseudo / "same_as.npy")
     again = labels[len(truth) :]
     assert (same_as[again[again >= 0]] == 3).sum() > len(known) / 2
-    assert (run / "rows/hilander/model/meta.json").exists()
+    assert (run / "rows/dbscan/model/meta.json").exists()
 
 
 def test_every_command_is_there_and_reads_its_section(tiny):
@@ -279,7 +279,7 @@ def test_every_command_is_there_and_reads_its_section(tiny):
 
 
 def test_the_recipe_refuses_before_it_makes_a_folder(call, tmp_path):
-    (tmp_path / "c.yaml").write_text("recipe: {backends: [hilander]}\nijb: {boostrap: 3}\n")
+    (tmp_path / "c.yaml").write_text("recipe: {backends: [dbscan]}\nijb: {boostrap: 3}\n")
     status, log = call(pseudolabel.main, "--config", tmp_path / "c.yaml", "--out", tmp_path / "out")
     assert (status, log.count("\n")) == (2, 1)
     assert "c.yaml: section ijb: unknown setting 'boostrap'; did you mean bootstrap?" in log
