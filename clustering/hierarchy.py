@@ -80,14 +80,15 @@ class Hierarchy:
         return rows
 
     def cut(self, level: int) -> np.ndarray:
-        """Int64 [n]: the clusters of a level, -1 for unassigned faces.
+        """Int64 [n]: the clusters of a level, -1 for unassigned faces; of the last level those after faces have moved.
 
         Raises:
             InputError: No such level.
         """
         if not 0 <= level < len(self.levels):
             raise InputError(f"level is {level}; {self.origin} has levels 0 to {len(self.levels) - 1}")
-        return consecutive(self.levels[level]["labels"])
+        found = self.levels[level]
+        return consecutive(found.get("settled", found["labels"]))
 
     def trace(self, face: int) -> list[dict[str, Any]]:
         """The way of a face from itself up to the peak of its topmost cluster, node by node.
