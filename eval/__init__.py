@@ -5,6 +5,7 @@
     all_pairs   every pair of a labelled set of faces, of any size
     protocols   IJB-B, IJB-C and lists of pairs, read from disk; all their comparisons
     bootstrap   samples of every figure, by drawing subjects
+    trainings   which rows differ, over several trainings of each and the test people
     report      metrics.json, curves, tables, plots and the page that compares runs
     commands    ``python -m eval``, paths in, path out
 

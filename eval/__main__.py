@@ -14,6 +14,7 @@ COMMANDS = {
     "pairs": "eval.commands.pairs:pairs",
     "folder": "eval.commands.folder:folder",
     "compare": "eval.commands.compare:compare",
+    "plan": "eval.commands.plan:plan",
 }
 
 if __name__ == "__main__":

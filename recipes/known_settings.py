@@ -19,6 +19,7 @@ from facerec.pipeline.files import InputError
 
 COMMANDS = {  # of each section; that of the section corpus is a setting
     "train": "facerec train",
+    "student": "facerec train",
     "embed": "facerec embed",
     "knn": "clustering knn",
     "tune": "clustering tune",

@@ -21,9 +21,10 @@ Sections = Mapping[str, Mapping[str, Any]]
 
 WORK = {  # of each section: the folders that are made with it
     "corpus": ["corpus"],
-    "train": ["rows/*/model"],
-    "embed": ["embeddings/*", "rows/*/test"],
-    "knn": ["knn"],
+    "train": ["rows/labelled/**/model", "rows/supervised/**/model"],
+    "student": ["rows/*/model", "rows/*/seeds/*/model"],
+    "embed": ["embeddings/*", "rows/*/embeddings/*", "rows/*/test"],
+    "knn": ["knn", "rows/*/knn"],
     "tune": ["rows/*/tuned"],
     "cluster": ["rows/*/clusters"],
     "pseudolabel": ["rows/*/pseudo"],
@@ -44,6 +45,9 @@ class Settings:
         protocol: A folder in the layout of IJB-C; "" is the corpus's.
         backends: A row each.
         jobs: Rows worked on at once.
+        rounds: How often the unlabelled faces are clustered; each student is the next teacher.
+        short: Share of the steps that students before the last round have.
+        seeds: Trainings of each row.
         mode: How students are trained.
         overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
     """
@@ -55,6 +59,9 @@ class Settings:
     protocol: str = ""
     backends: list[str] = dataclasses.field(default_factory=list)
     jobs: int = 1
+    rounds: int = 1
+    short: float = 0.33
+    seeds: int = 1
     mode: Mode = "joint"
     overlap: Overlap = ""
 
@@ -63,7 +70,8 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     """Reads the YAML.
 
     Returns:
-        The section ``recipe``, and the section of every command, empty where it is missing.
+        The section ``recipe``, and the section of every command, empty where it is missing. Students are trained by
+        the section ``train`` and what ``student`` adds to it or changes.
 
     Raises:
         InputError: Not YAML, an unknown section, or in ``recipe`` an unknown setting or one of another type or choice.
@@ -79,7 +87,9 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     for name, section in sections.items():
         if not isinstance(section or {}, dict):
             raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
-    return _settings(file, sections.get("recipe") or {}), {name: sections.get(name) or {} for name in WORK}
+    commands = {name: sections.get(name) or {} for name in WORK}
+    commands["student"] = {**commands["train"], **commands["student"]}
+    return _settings(file, sections.get("recipe") or {}), commands
 
 
 def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
@@ -98,6 +108,8 @@ def _expected(value: Any, kind: Any) -> str:
         return "" if value in choices else f"one of {', '.join(choice or repr(choice) for choice in choices)}"
     if kind is int:
         return "" if type(value) is int and value > 0 else "a whole number from 1"
+    if kind is float:
+        return "" if type(value) in (int, float) and 0 < value <= 1 else "a share, above 0 and at most 1"
     if kind is str:
         return "" if isinstance(value, str) else "text"
     is_names = isinstance(value, list) and all(isinstance(each, str) and BACKEND.fullmatch(each) for each in value)
@@ -141,6 +153,8 @@ def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str
     if there is None:  # the stages compare what they find
         return
     notes = sorted(note for pattern in WORK[name] for note in out.glob(f"{pattern}/meta.json"))
+    if name == "student":
+        notes = [note for note in notes if note.relative_to(out).parts[1] not in ("labelled", "supervised")]
     recorded = {setting for note in notes for setting in read_json(note).get("config", {})}
     for setting in dict.fromkeys([*there, *asked]):
         if setting in recorded and there.get(setting) != asked.get(setting):

@@ -1,4 +1,4 @@
-"""Which round's recogniser is best on people whom none was trained on, and for how many rounds nothing was better."""
+"""What each round brings on people whom no recogniser was trained on."""
 
 from __future__ import annotations
 
@@ -65,36 +65,17 @@ def draw_pairs(labels: np.ndarray, same: bool, most: int, rng: np.random.Generat
     return np.unique(np.sort(np.column_stack([rows[one], rows[other]]), axis=1), axis=0)
 
 
-def write_choice(out: Path, names: Sequence[str]) -> tuple[str, int]:
-    """Reads ``OUT/NAME/pairs/metrics.json`` of each recogniser, writes ``OUT/rounds.json``, and logs the choice.
-
-    The first recogniser is the best until one has a lower FNMR at FMR 1e-3.
+def write_figures(out: Path, rows: Sequence[str]) -> None:
+    """Reads ``OUT/rows/ROW/pairs/metrics.json`` of each row, writes ``OUT/validation/rounds.json``, and logs them.
 
     Args:
-        out: The folder of the validation.
-        names: Recognisers in the order of training.
-
-    Returns:
-        The best one, and how many came after it.
+        out: The folder of the run.
+        rows: In the order of training.
 
     Raises:
         InputError: No figures of one of them.
     """
-    fnmr = [float(read_json(out / name / "pairs" / "metrics.json")["fnmr_at_fmr"][FMR]) for name in names]
-    chosen, stale = choose(fnmr)
-    figures = dict(zip(names, fnmr, strict=True))
-    write_json(out / "rounds.json", {f"fnmr@{FMR}": figures, "chosen": names[chosen], "rounds_since": stale})
-    said = ", ".join(f"{name} {100 * value:.2f}" for name, value in figures.items())
-    print(f"== validation, FNMR@FMR {FMR} in per cent: {said}; best: {names[chosen]}", file=sys.stderr)
-    return names[chosen], stale
-
-
-def choose(errors: Sequence[float]) -> tuple[int, int]:
-    """The place of the lowest error, of equal ones the first; and how many come after it.
-
-    Example:
-        >>> choose([0.3, 0.2, 0.2, 0.25])
-        (1, 2)
-    """
-    best = int(np.argmin(errors))
-    return best, len(errors) - 1 - best
+    fnmr = {row: float(read_json(out / "rows" / row / "pairs" / "metrics.json")["fnmr_at_fmr"][FMR]) for row in rows}
+    write_json(out / "validation" / "rounds.json", {f"fnmr@{FMR}": fnmr})
+    said = ", ".join(f"{row} {100 * value:.2f}" for row, value in fnmr.items())
+    print(f"== validation, FNMR@FMR {FMR} in per cent: {said}", file=sys.stderr)

@@ -14,7 +14,7 @@ from facerec.pipeline.files import InputError
 
 
 def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
-    """A clusterer with other settings; one that is given is not adapted to the faces, unless ``adaptive`` is given.
+    """A clusterer with other settings; a threshold that is given is not adapted, unless ``adaptive`` is given, too.
 
     Args:
         clusterer: Any backend.
@@ -25,7 +25,7 @@ def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
     """
     found = dict(map(_parsed, changes))
     check_names("--set", clusterer.name, found, [each.name for each in settings_of(clusterer.name)])
-    if clusterer.search_space.keys() & found.keys() and "adaptive" in clusterer.get_params():
+    if (clusterer.search_space.keys() - {"k"}) & found.keys() and "adaptive" in clusterer.get_params():
         found = {"adaptive": False, **found}
     return clusterer.with_settings(**found) if found else clusterer
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from eval.report.paired import Compared, compared, why_not_compared
 from eval.report.runs import Run
 
 GENUINE_ERRORS, IMPOSTOR_ERRORS = 10, 100
@@ -51,6 +55,8 @@ COLUMNS = (
     *(Column(f"fnir@{f}", "1:N FNIR at FPIR", f, "percent", -1) for f in ("1e-1", "1e-2")),
     Column("rank1", "1:N", "rank 1", "percent", 1),
     Column("gap_recovered", "Gap", "recovered", "percent", 1),
+    Column("steps", "Training", "steps", "count", 0),
+    Column("trainings", "Training", "runs", "count", 0),
     Column("seconds", "Clustering", "seconds", "seconds", -1),
     Column("memory_mib", "Clustering", "MiB", "count", -1),
 )
@@ -64,16 +70,28 @@ class Table:
         runs: The runs.
         fmr: The FMR at which the gap is measured.
         values: One mapping a run, column key to number or None.
+        training_sd: Assumed standard deviation from training to training, a fraction; counts where runs have one.
     """
 
     runs: list[Run]
     fmr: str
     values: list[dict[str, float | None]]
+    training_sd: float = 0.0
 
     @property
     def columns(self) -> list[Column]:
         """The columns in which at least one run has a number."""
         return [column for column in COLUMNS if any(row[column.key] is not None for row in self.values)]
+
+    @functools.cached_property
+    def compared(self) -> Compared | None:
+        """FNMR of the runs in pairs, at the FMR of the gap; None if that cannot be done, see `why_not`."""
+        return compared(self.runs, f"fnmr@{self.fmr}", self.training_sd)
+
+    @property
+    def why_not(self) -> str:
+        """Why the runs cannot be compared."""
+        return why_not_compared(self.runs) or "too few bootstrap samples have this figure"
 
     def run(self, name: str) -> Run:
         """The run of that name."""
@@ -105,7 +123,7 @@ class Table:
 
     def text(self, index: int, column: Column) -> str:
         """A number in print: with † where the impostors are too few for the rate, ‡ where errors are fewer than ten."""
-        text = write(self.values[index][column.key], column.kind)
+        text = write(self.values[index][column.key], column.kind) + self._spread(index, column)
         few = any(name.partition("/")[0] == column.key for name in self.runs[index].metrics.get("few_errors", []))
         if column.key.startswith("fnmr@"):
             point = self.runs[index].metrics["counts"]["verification"].get(column.heading, {})
@@ -113,12 +131,20 @@ class Table:
                 return text + "†"
         return text + ("‡" if few else "")
 
+    def _spread(self, index: int, column: Column) -> str:
+        """± the standard deviation over trainings of a rate, if there are several."""
+        run = self.runs[index]
+        if run.count < 2 or not (column.key.startswith(("fnmr@", "fnir@")) or column.key == "rank1"):
+            return ""
+        return f" ±{100 * np.std(run.values(column.key), ddof=1):.2f}"
 
-def tabulate(runs: list[Run]) -> Table:
-    """Collects every column of every run."""
+
+def tabulate(runs: list[Run], training_sd: float = 0.0) -> Table:
+    """Collects every column of every run; `training_sd` as of `Table`."""
     fmr = gap_fmr(runs)
     fnmr = {run.name: run.metrics["fnmr_at_fmr"][fmr] for run in runs}
-    return Table(runs, fmr, [{**_figures(run), "gap_recovered": gap_recovered(fnmr, run.name)} for run in runs])
+    values = [{**_figures(run), "gap_recovered": gap_recovered(fnmr, run.name)} for run in runs]
+    return Table(runs, fmr, values, training_sd)
 
 
 def gap_fmr(runs: Sequence[Run]) -> str:
@@ -157,6 +183,8 @@ def _figures(run: Run) -> dict[str, float | None]:
         **{f"fnmr@{f}": fnmr for f, fnmr in run.metrics["fnmr_at_fmr"].items()},
         **{f"fnir@{f}": fnir for f, fnir in run.metrics["fnir_at_fpir"].items()},
         "rank1": run.metrics["rank1"],
+        "steps": run.metas.get("model", {}).get("config", {}).get("steps"),
+        "trainings": run.count if run.trainings else None,
         "seconds": stage.get("seconds"),
         "memory_mib": None if memory is None else memory / MEBIBYTE,
     }

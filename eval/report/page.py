@@ -14,8 +14,8 @@ from eval.report.comparison import Table
 from eval.report.hover import SCRIPT, content_policy, embedded
 from eval.report.page_plots import Shown, score_plots, size_plots
 from eval.report.runs import Run, command_line
-from eval.report.summary import against_best, findings, gap_note, points, verdict
-from eval.report.tables import markdown
+from eval.report.summary import findings, gap_note, points, verdict
+from eval.report.tables import group_rows, markdown
 from eval.report.worst_pictures import shown_pairs
 from facerec.pipeline.thumbnails import Thumbnails
 
@@ -52,8 +52,10 @@ def page(
         few="‡" in markdown(table),
         compared=[
             (each, points(each.value), f"{points(each.low)} to {points(each.high)}", verdict(each))
-            for each in against_best(table)
+            for each in (table.compared.pairs() if table.compared else ())
         ],
+        ranked=_bars(table),
+        trainings=max(run.count for run in table.runs),
         fmr=table.fmr,
         bands=any(run.det_band for run in table.runs),
         counts=table.runs[0].metrics["counts"],
@@ -98,6 +100,13 @@ def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:
         (table.text(index, column), table.is_best(index, column), start)
         for column, start in zip(columns, starts, strict=True)
     ]
+
+
+def _bars(table: Table) -> list[tuple[Run, str, list[bool]]]:
+    """The compared rows, lowest FNMR first: run, FNMR, and whether it belongs to each group."""
+    compared = table.compared
+    groups = compared.groups(compared.names) if compared else []
+    return [(run, text, [run.name in group for group in groups]) for run, text, _ in group_rows(table)]
 
 
 def _data_url(picture: Path) -> str:

@@ -1,21 +1,21 @@
-"""Is one run really better than another? Paired bootstrap: both on the same drawn subjects, sample by sample.
+"""Which runs differ: every two of them on the same drawn test people, and over several trainings of each.
 
-Two runs on one protocol share its easy and its hard subjects, so their figures go up and down together from sample to
+Two runs on one protocol share its easy and its hard people, so their figures go up and down together from sample to
 sample, and their difference is known far better than either figure. `eval ijb --bootstrap` leaves the samples of every
-figure behind; with the same seed and number they are of the same subjects, and are subtracted here.
+figure behind; with the same seed and number they are of the same people. `eval.trainings` does the statistics.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
 
 import numpy as np
 
-from eval.bootstrap.resampling import interval
 from eval.report.runs import Run
-
-HIGHEST_P = 0.05
+from eval.trainings.analysis import LEAST_DRAWS, LEVEL, Comparison, compare_rows
+from eval.trainings.multiple import groups
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Difference:
         figure: E.g. ``fnmr@1e-4``.
         run: The one.
         other: The other.
-        value: The difference of the figures themselves.
-        low: 2.5 per cent quantile of the difference over the samples.
-        high: 97.5 per cent quantile.
-        p: Twice the share of samples on the rarer side of 0 (those at 0 count for both), with one more there.
+        value: The difference of the means over trainings.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Not corrected.
+        adjusted: After Holm's correction for all pairs of the figure.
     """
 
     figure: str
@@ -39,25 +40,92 @@ class Difference:
     low: float
     high: float
     p: float
+    adjusted: float
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves out 0 and p is at most .05, which takes 39 samples or more."""
-        return (self.low > 0 or self.high < 0) and self.p <= HIGHEST_P
+        """Whether it is significant after the correction."""
+        return self.adjusted <= LEVEL
 
 
-def difference(run: Run, other: Run, figure: str) -> Difference | None:
-    """A figure's difference with its interval; None where the samples do not allow it, see `why_not_comparable`."""
-    if why_not_comparable(run, other) or figure not in run.samples or figure not in other.samples:
+@dataclass(frozen=True)
+class Compared:
+    """Runs compared in one figure.
+
+    Attributes:
+        figure: Its name.
+        names: The runs, in the order of the matrices of `found`.
+        trainings: Of each run.
+        found: The comparison.
+    """
+
+    figure: str
+    names: list[str]
+    trainings: int
+    found: Comparison
+
+    def difference(self, one: str, other: str) -> Difference | None:
+        """Of two runs; None unless both were compared."""
+        if one not in self.names or other not in self.names:
+            return None
+        at, found = (self.names.index(one), self.names.index(other)), self.found
+        numbers = (found.difference, found.low, found.high, found.p, found.adjusted)
+        return Difference(self.figure, one, other, *(float(each[at]) for each in numbers))
+
+    def differs(self, one: str, other: str) -> bool | None:
+        """Whether two runs differ significantly; None if nobody knows."""
+        found = self.difference(one, other)
+        return None if found is None else found.is_real
+
+    def letters(self, name: str) -> str:
+        """The letters of a run, "" if it was not compared: runs that share one cannot be told apart."""
+        return self.found.letters[self.names.index(name)] if name in self.names else ""
+
+    def groups(self, names: Sequence[str]) -> list[list[str]]:
+        """The largest groups of these runs that cannot be told apart, lowest figure first."""
+        places = [self.names.index(name) for name in names]
+        order = sorted(places, key=lambda place: self.found.mean[place])
+        return [[self.names[place] for place in group] for group in groups(order, self.found.differs)]
+
+    def pairs(self) -> Iterator[Difference]:
+        """Of every two runs, the earlier less the later."""
+        for one, other in combinations(self.names, 2):
+            found = self.difference(one, other)
+            assert found is not None
+            yield found
+
+
+def compared(runs: Sequence[Run], figure: str, training_sd: float = 0.0) -> Compared | None:
+    """Compares runs; None where `why_not_compared` has a reason.
+
+    Args:
+        runs: Those with fewer trainings than others are left out.
+        figure: Its name.
+        training_sd: Standard deviation from training to training, a fraction; counts where each run has one training.
+    """
+    rows = most_trained(runs)
+    if why_not_compared(runs) or not all(figure in run.samples for run in rows):
         return None
-    samples = run.samples[figure] - other.samples[figure]
-    samples = samples[~np.isnan(samples)]
-    ends = interval(samples)
-    if ends is None:
+    values = np.stack([run.values(figure) for run in rows])
+    samples = np.stack([run.samples[figure] for run in rows])
+    if np.count_nonzero(~np.isnan(samples).any(axis=(0, 1))) < LEAST_DRAWS:
         return None
-    rarer = min(np.count_nonzero(samples <= 0), np.count_nonzero(samples >= 0))
-    p = min(1.0, 2 * (int(rarer) + 1) / (len(samples) + 1))
-    return Difference(figure, run.name, other.name, figure_of(run, figure) - figure_of(other, figure), *ends, p)
+    return Compared(figure, [run.name for run in rows], values.shape[1], compare_rows(values, samples, training_sd))
+
+
+def most_trained(runs: Sequence[Run]) -> list[Run]:
+    """The runs that have as many trainings as any."""
+    most = max(run.count for run in runs)
+    return [run for run in runs if run.count == most]
+
+
+def why_not_compared(runs: Sequence[Run]) -> str:
+    """Why runs cannot be compared in pairs; empty if they can."""
+    rows = most_trained(runs)
+    if len(rows) < 2:
+        return "there is one row" if len(runs) < 2 else "the rows have different numbers of trainings"
+    reasons = (why_not_comparable(rows[0], row) for row in rows[1:])
+    return next(filter(None, reasons), "")
 
 
 def why_not_comparable(run: Run, other: Run) -> str:
@@ -69,31 +137,13 @@ def why_not_comparable(run: Run, other: Run) -> str:
         ours, theirs = (each.metrics["intervals"][name] for each in (run, other))
         if ours != theirs:
             return f"{name} {ours} in {run.name} and {theirs} in {other.name}"
+    if run.metrics["intervals"]["samples"] < LEAST_DRAWS:
+        return f"{run.metrics['intervals']['samples']} bootstrap samples are fewer than {LEAST_DRAWS}"
     hashes = [each.metas.get("ijb", {}).get("inputs", {}).get("protocol", {}).get("hash") for each in (run, other)]
     return "" if hashes[0] == hashes[1] else f"{run.name} and {other.name} were evaluated on different protocols"
 
 
-def figure_of(run: Run, figure: str) -> float:
-    """The figure itself, by the names of ``intervals.figures``."""
-    name, _, gallery = figure.partition("/")
-    kind, _, rate = name.partition("@")
-    counts: dict[str, Any] = run.metrics["counts"]
-    if kind == "fnmr":
-        return float(run.metrics["fnmr_at_fmr"][rate])
-    if kind == "fnir":
-        return float(
-            run.metrics["fnir_at_fpir_per_gallery"][gallery][rate] if gallery else run.metrics["fnir_at_fpir"][rate]
-        )
-    counted = counts["identification"][gallery] if gallery else {}
-    return float(counted[f"{kind}_hits"] / counted["mated_probes"] if gallery else run.metrics[kind])
-
-
-def all_differences(runs: list[Run]) -> list[Difference]:
+def all_differences(runs: Sequence[Run], training_sd: float = 0.0) -> list[Difference]:
     """Every figure of every pair of runs, the earlier less the later."""
-    differences = [
-        difference(run, other, figure)
-        for index, run in enumerate(runs)
-        for other in runs[index + 1 :]
-        for figure in run.samples
-    ]
-    return [each for each in differences if each is not None]
+    found = [compared(runs, figure, training_sd) for figure in runs[0].samples]
+    return [each for some in found if some is not None for each in some.pairs()]

@@ -14,6 +14,7 @@ import numpy as np
 
 from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
+from eval.report.several import figure_of, further_trainings, mean_metrics
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
 from facerec.pipeline.files import InputError, load_array, read_json
 
@@ -28,14 +29,14 @@ class Run:
 
     Attributes:
         name: The folder's name.
-        metrics: ``metrics.json`` of ``eval ijb``.
-        det: Points (FMR, FNMR).
+        metrics: ``metrics.json`` of ``eval ijb``; of several trainings the mean rates, and the counts of the first.
+        det: Points (FMR, FNMR); these, the plots and the pictures are of the first training.
         iet: Points (FPIR, mean FNIR).
         clusters: ``eval clusters`` of the clustering, or None.
         pseudo: The same of the pseudo-labels kept, or None.
         metas: Name of a stage's folder to its ``meta.json``.
         sheet: Picture of sample clusters, or None.
-        samples: Figure to its bootstrap samples, float64 [samples]; empty if there are none.
+        samples: Figure to its bootstrap samples, float64 [trainings, samples]; empty if there are none.
         det_band: Points (FMR, lowest FNMR, highest), where there are intervals.
         iet_band: Points (FPIR, lowest mean FNIR, highest).
         thresholds: FMR to the threshold at it, for the points of ``det``.
@@ -44,6 +45,7 @@ class Run:
         sizes: Rows of size from, to, identities, clusters; empty if clusters.json has none.
         review: The review page of its clusters, or None.
         worst: Rows of worst.csv by their columns; empty if there is none.
+        trainings: ``metrics.json`` of each training; empty if there is one.
     """
 
     name: str
@@ -63,6 +65,16 @@ class Run:
     sizes: list[list[int]] = field(default_factory=list)
     review: Path | None = None
     worst: list[dict[str, str]] = field(default_factory=list)
+    trainings: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """The number of trainings."""
+        return max(1, len(self.trainings))
+
+    def values(self, figure: str) -> np.ndarray:
+        """A figure of each training, float64 [trainings]."""
+        return np.array([figure_of(metrics, figure) for metrics in self.trainings or [self.metrics]])
 
     @property
     def is_backend(self) -> bool:
@@ -93,11 +105,44 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def load_run(folder: Path) -> Run:
-    """Reads one row's folder, or a bare ``eval ijb`` report."""
+    """Reads one row's folder with all its trainings, or a bare ``eval ijb`` report."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     report = folder / "ijb" if (folder / "ijb").is_dir() else folder
+    bare = report == folder
+    reports = [report, *(() if bare else (each / "ijb" for each in further_trainings(folder)))]
+    trainings = [_read_metrics(each) for each in reports]
+    for each, metrics in zip(reports, trainings, strict=True):
+        if (lost := _other_test(trainings[0], metrics)) is not None:
+            raise InputError(f"{each}: other {lost} than in {report}; evaluate all trainings of a row alike")
+    counts = trainings[0]["counts"]
+    sheet, review = folder / "sheet.png", folder / "review" / "review.html"
+    det = _read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
+    clusters = _read_scores(folder / "clusters.json")
+    return Run(
+        name=folder.absolute().name,
+        metrics=mean_metrics(trainings),
+        det=[point[:2] for point in det],
+        iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
+        clusters=clusters,
+        pseudo=_read_scores(folder / "pseudo.json"),
+        metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
+        sheet=sheet if sheet.is_file() else None,
+        samples=_read_samples(reports, trainings),
+        thresholds={fmr: threshold for fmr, _, threshold in det},
+        search_thresholds=_read_search_thresholds(report / "iet.csv", list(counts["identification"])),
+        scores=_read_bins(report / "scores.csv"),
+        sizes=_sizes(folder / "clusters.json", clusters or {}),
+        review=review if review.is_file() else None,
+        worst=_read_worst(report / "worst.csv"),
+        trainings=trainings if len(trainings) > 1 else [],
+        **_read_bands(report, trainings[0]),
+    )
+
+
+def _read_metrics(report: Path) -> dict[str, Any]:
     if not (report / "metrics.json").is_file():
+        folder = report.parent if report.name == "ijb" else report
         raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
     metrics = read_json(report / "metrics.json")
     counts = metrics.get("counts") if isinstance(metrics, dict) else None
@@ -107,27 +152,17 @@ def load_run(folder: Path) -> Run:
         )
     if not isinstance(counts, dict) or not is_report(metrics, counts):
         raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
-    bare = report == folder
-    sheet, review = folder / "sheet.png", folder / "review" / "review.html"
-    det = _read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
-    clusters = _read_scores(folder / "clusters.json")
-    return Run(
-        name=folder.absolute().name,
-        metrics=metrics,
-        det=[point[:2] for point in det],
-        iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
-        clusters=clusters,
-        pseudo=_read_scores(folder / "pseudo.json"),
-        metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
-        sheet=sheet if sheet.is_file() else None,
-        thresholds={fmr: threshold for fmr, _, threshold in det},
-        search_thresholds=_read_search_thresholds(report / "iet.csv", list(counts["identification"])),
-        scores=_read_bins(report / "scores.csv"),
-        sizes=_sizes(folder / "clusters.json", clusters or {}),
-        review=review if review.is_file() else None,
-        worst=_read_worst(report / "worst.csv"),
-        **_read_intervals(report, metrics),
-    )
+    return dict(metrics)
+
+
+def _other_test(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """What differs in the tests of two trainings, if anything does."""
+    if any(first["counts"][count] != other["counts"][count] for count in SAME_TEST):
+        return "test faces"
+    how = [
+        {name: of.get("intervals", {}).get(name) for name in ("samples", "seed", "figures")} for of in (first, other)
+    ]
+    return None if how[0] == how[1] else "bootstrap samples"
 
 
 def command_line(meta: Mapping[str, Any], folder: str) -> str:
@@ -175,16 +210,26 @@ def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
     return metas
 
 
-def _read_intervals(report: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Samples and bands of a report with intervals."""
+def _read_samples(reports: Sequence[Path], trainings: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """The samples of every figure, of all trainings; nothing without intervals."""
+    if "intervals" not in trainings[0]:
+        return {}
+    names, blocks = trainings[0]["intervals"].get("figures", []), []
+    for report in reports:
+        samples = load_array(report / "bootstrap.npy", kind="f", ndim=2)
+        if samples.shape != (trainings[0]["intervals"].get("samples"), len(names)):
+            raise InputError(
+                f"{report / 'bootstrap.npy'}: shape {list(samples.shape)}; metrics.json says {len(names)} figures; "
+                "evaluate again"
+            )
+        blocks.append(np.array(samples).T)
+    return dict(zip(names, np.stack(blocks, axis=1), strict=True))
+
+
+def _read_bands(report: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     if "intervals" not in metrics:
         return {}
-    names, path = metrics["intervals"].get("figures", []), report / "bootstrap.npy"
-    samples = load_array(path, kind="f", ndim=2)
-    if samples.shape != (metrics["intervals"].get("samples"), len(names)):
-        raise InputError(f"{path}: shape {list(samples.shape)}; metrics.json says {len(names)} figures; evaluate again")
     return {
-        "samples": dict(zip(names, np.array(samples).T, strict=True)),
         "det_band": _read_curve(report / "det.csv", ["fmr", "fnmr_low", "fnmr_high"]),
         "iet_band": _read_curve(report / "iet.csv", ["fpir", "fnir_mean_low", "fnir_mean_high"]),
     }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from eval.report.comparison import FALLBACK_FMR, GENUINE_ERRORS, IMPOSTOR_ERRORS, Table
-from eval.report.paired import Difference, difference, why_not_comparable
+from eval.report.paired import Compared, Difference
+from eval.trainings.power import smallest_difference, trainings_needed
 
 BOUNDS = {"labelled": "labelled only", "supervised": "fully supervised"}
+POINT = 0.01
 
 
 def summary(table: Table) -> str:
@@ -18,7 +22,7 @@ def summary(table: Table) -> str:
 def findings(table: Table) -> list[str]:
     """What the runs establish: which backends differ, how all of them differ from the bounds, which clusters are best.
 
-    Two rows differ if the paired difference of their FNMR is significant, see `Difference.is_real`.
+    Two rows differ if the paired difference of their FNMR is significant after Holm's correction.
 
     Returns:
         Statements of one or two sentences. The first is the headline.
@@ -29,7 +33,8 @@ def findings(table: Table) -> list[str]:
         figures = ", ".join(f"{BOUNDS[name]} {_percent(value)}" for name, value in fnmr.items())
         return [f"FNMR at FMR {table.fmr}: {figures}."]
     against = [_against_bound(table, ranked, bound) for bound in BOUNDS if bound in fnmr]
-    return list(filter(None, [_ranking(table, ranked), *against, _gap(table, ranked), _agreement(table, ranked)]))
+    parts = [_headline(table, ranked), *against, _gap(table, ranked), trainings_note(table), _agreement(table, ranked)]
+    return list(filter(None, parts))
 
 
 def gap_note(table: Table) -> str:
@@ -40,52 +45,80 @@ def gap_note(table: Table) -> str:
     )
 
 
-def against_best(table: Table) -> list[Difference]:
-    """FNMR of every other row less that of the best backend, at the FMR of the gap; those that can be compared."""
-    backends = [run for run in table.runs if run.is_backend] or table.runs
-    best = min(backends, key=lambda run: run.metrics["fnmr_at_fmr"][table.fmr])
-    found = [difference(run, best, f"fnmr@{table.fmr}") for run in table.runs if run is not best]
-    return [each for each in found if each is not None]
-
-
 def verdict(each: Difference) -> str:
     """A difference in words."""
     if not each.is_real:
         return "not significant"
-    return f"worse than {each.other}" if each.value > 0 else f"better than {each.other}"
+    return f"{each.run} is {'worse' if each.value > 0 else 'better'}"
+
+
+def trainings_note(table: Table) -> str:
+    """How much trainings of a row vary, and the difference that the comparison finds four times of five."""
+    if table.compared is None:
+        return ""
+    found, trainings, rows = table.compared.found, table.compared.trainings, len(table.compared.names)
+    if trainings == 1 and not found.sd:
+        return "One training a row: this is about these very recognisers. Another training can change a row by more."
+    people = typical_people_variance(found.people)
+    text = (
+        f"{trainings} trainings a row vary by {100 * found.sd:.1f} points (standard deviation)"
+        if trainings > 1
+        else f"One training a row, and {100 * found.sd:.1f} points (standard deviation) assumed between trainings"
+    )
+    needed = trainings_needed(POINT, found.sd, people, rows)
+    wanted = (
+        "one of 1 point needs more test people" if needed is None else f"one of 1 point needs {needed} trainings a row"
+    )
+    smallest = smallest_difference(found.sd, people, rows, trainings)
+    return f"{text}. A difference of {100 * smallest:.1f} points is found four times of five; {wanted}."
+
+
+def typical_people_variance(people: np.ndarray) -> float:
+    """The median over pairs of rows, of float64 [rows, rows] as in `eval.trainings.analysis.Comparison`."""
+    return float(np.median(people[np.triu_indices(len(people), 1)]))
 
 
 def points(fraction: float) -> str:
     """A difference of rates in percentage points, with its sign."""
-    return f"{100 * fraction:+.2f}".replace("-", "−")
+    return f"{round(100 * fraction, 2) or 0.0:+.2f}".replace("-", "−")
 
 
-def _ranking(table: Table, ranked: Sequence[str]) -> str:
-    """Whether there is a winner; `ranked` are the backends, lowest FNMR first."""
-    best, at = ranked[0], f"FMR {table.fmr}"
+def _headline(table: Table, ranked: Sequence[str]) -> str:
+    """Which backends are better than which, and which cannot be told apart; `ranked` has the lowest FNMR first."""
+    at = f"FMR {table.fmr}"
     if len(ranked) == 1:
-        return f"Backend {best}: FNMR {_fnmr(table, best)} at {at}."
-    lowest = f"{best} has the lowest FNMR at {at}, {_fnmr(table, best)}"
-    differs = {name: _differs(table, name, best) for name in ranked[1:]}
-    if None in differs.values():
-        other = next(name for name, value in differs.items() if value is None)
-        why = why_not_comparable(table.run(other), table.run(best)) or "their samples cannot be compared"
-        second = f"the next, {ranked[1]}, has {_fnmr(table, ranked[1])}"
-        return f"{lowest}; {second}. Whether they differ significantly is unknown: {why}."
-    if not any(_differs(table, one, other) for i, one in enumerate(ranked) for other in ranked[i + 1 :]):
-        return (
-            f"There is no winner: the {len(ranked)} backends cannot be told apart. "
-            f"Their FNMR is {_range([table.fnmr(name) for name in ranked])} at {at}."
-        )
-    rivals = [name for name in ranked[1:] if not differs[name]]
-    others = [name for name in ranked[1:] if differs[name]]
-    if not rivals:
-        return f"{best} makes the best pseudo-labels. {lowest}, significantly lower than {_listed(others, table)}."
-    worse = f" {_listed(others)} {_verb(others, 'is', 'are')} significantly worse." if others else ""
-    return (
-        f"There is no single winner: {lowest}, but {_listed(rivals, table)} {_verb(rivals, 'does', 'do')} not differ "
-        f"significantly from it.{worse}"
-    )
+        return f"Backend {ranked[0]}: FNMR {_fnmr(table, ranked[0])} at {at}."
+    known = [name for name in ranked if table.compared and name in table.compared.names]
+    left_out = [name for name in ranked if name not in known]
+    if table.compared is None:
+        return f"FNMR at {at}: {_listed(ranked, table)}. Which of them differ is unknown: {table.why_not}."
+    if better := _better(table.compared, known):
+        said = [
+            f"{_listed(some, table)} {_verb(some, 'is', 'are')} better than {_listed(worse, table)}"
+            for some, worse in better
+        ]
+        groups = [f" {_listed(group)} cannot be told apart." for group in _alike(table.compared, known)]
+        text = f"At {at} {'; '.join(said)}.{''.join(groups)}"
+    elif len(known) > 1:
+        text = f"{_listed(known, table)} cannot be told apart at {at}."
+    else:
+        text = f"FNMR at {at}: {_listed(known, table)}." if known else ""
+    few = f" Not compared, because of fewer trainings: {_listed(left_out, table)}." if left_out else ""
+    return (text + few).strip()
+
+
+def _better(compared: Compared, ranked: Sequence[str]) -> list[tuple[list[str], list[str]]]:
+    """Rows, and the rows than which each of them is significantly better; rows with the same ones together."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for place, one in enumerate(ranked):
+        if worse := tuple(other for other in ranked[place + 1 :] if compared.differs(one, other)):
+            found.setdefault(worse, []).append(one)
+    return [(some, list(worse)) for worse, some in found.items()]
+
+
+def _alike(compared: Compared, ranked: Sequence[str]) -> list[list[str]]:
+    """The largest groups of two and more that cannot be told apart."""
+    return [group for group in compared.groups(ranked) if len(group) > 1]
 
 
 def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
@@ -138,8 +171,7 @@ def _agreement(table: Table, ranked: Sequence[str]) -> str:
 
 def _differs(table: Table, one: str, other: str) -> bool | None:
     """Whether the FNMR of two rows differs significantly; None if nobody knows."""
-    found = difference(table.run(one), table.run(other), f"fnmr@{table.fmr}")
-    return None if found is None else found.is_real
+    return None if table.compared is None else table.compared.differs(one, other)
 
 
 def _fnmr(table: Table, name: str) -> str:
@@ -165,11 +197,6 @@ def _none(count: int) -> str:
 
 def _verb(names: Sequence[str], singular: str, plural: str) -> str:
     return singular if len(names) == 1 else plural
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = _percent(min(values)), _percent(max(values))
-    return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def _percent(fraction: float) -> str:

@@ -6,22 +6,29 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.bootstrap.resampling import interval
 from eval.report.comparison import COLUMNS, Table
-from eval.report.paired import all_differences, figure_of
+from eval.report.paired import all_differences
 from eval.report.runs import Run
-from eval.report.summary import against_best, gap_note, points, summary, verdict
+from eval.report.several import figure_of
+from eval.report.summary import gap_note, points, summary, verdict
 from facerec.pipeline.files import write_json, write_table
 
 
 def write_tables(table: Table, out: Path) -> None:
     """Writes every table of a comparison into a folder; intervals and differences if runs have bootstrap samples."""
     write_json(out / "metrics.json", {run.name: _metrics(run, table) for run in table.runs})
-    write_table(out / "comparison.csv", ["row", *(column.key for column in COLUMNS)], _csv_rows(table))
+    write_table(
+        out / "comparison.csv", ["row", *(column.key for column in COLUMNS), "fnmr_sd", "group"], _csv_rows(table)
+    )
     (out / "comparison.md").write_text(markdown(table), encoding="utf-8")
     (out / "comparison.tex").write_text(latex(table), encoding="utf-8")
     if any(run.samples for run in table.runs):
         _write_intervals(table, out)
+    if any(run.trainings for run in table.runs):
+        _write_trainings(table.runs, out)
 
 
 def markdown(table: Table) -> str:
@@ -34,11 +41,17 @@ def markdown(table: Table) -> str:
         lines.append(
             [_plain(run.name), *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))]
         )
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    compared = "\n".join(f"| {' | '.join(line)} |" for line in _paired_lines(table))
-    return f"{text}\n\n{_plain(summary(table))}\n\nGap recovered: {gap_note(table)}\n" + (
-        f"\n{compared}\n" if compared else ""
-    )
+    parts = [
+        _piped(_group_lines(table)),
+        _piped(lines),
+        f"Gap recovered: {gap_note(table)}",
+        _piped(_paired_lines(table)),
+    ]
+    return "\n\n".join(filter(None, [_plain(summary(table)), *parts])) + "\n"
+
+
+def _piped(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex(table: Table) -> str:
@@ -59,8 +72,26 @@ def latex(table: Table) -> str:
 
 def _csv_rows(table: Table) -> list[list[Any]]:
     return [
-        [run.name, *("" if row[column.key] is None else row[column.key] for column in COLUMNS)]
+        [
+            run.name,
+            *("" if row[column.key] is None else row[column.key] for column in COLUMNS),
+            float(np.std(run.values(f"fnmr@{table.fmr}"), ddof=1)) if run.count > 1 else "",
+            table.compared.letters(run.name) if table.compared else "",
+        ]
         for run, row in zip(table.runs, table.values, strict=True)
+    ]
+
+
+def group_rows(table: Table) -> list[tuple[Run, str, str]]:
+    """The rows that were compared, lowest FNMR first: run, FNMR, letters."""
+    compared = table.compared
+    if compared is None:
+        return []
+    column = next(column for column in COLUMNS if column.key == f"fnmr@{table.fmr}")
+    places = [index for index, run in enumerate(table.runs) if run.name in compared.names]
+    ranked = sorted(places, key=lambda index: table.fnmr(table.runs[index].name))
+    return [
+        (table.runs[index], table.text(index, column), compared.letters(table.runs[index].name)) for index in ranked
     ]
 
 
@@ -75,37 +106,53 @@ def _metrics(run: Run, table: Table) -> dict[str, Any]:
     }
 
 
+def _write_trainings(runs: list[Run], out: Path) -> None:
+    """Every figure of every training."""
+    lines = [
+        [run.name, number, figure, figure_of(metrics, figure)]
+        for run in runs
+        for number, metrics in enumerate(run.trainings or [run.metrics])
+        for figure in run.samples
+    ]
+    write_table(out / "trainings.csv", ["row", "training", "figure", "value"], lines)
+
+
 def _write_intervals(table: Table, out: Path) -> None:
-    """Every figure of every run with its interval, and every difference between two runs with its."""
+    """Every figure of every run with its interval over people, and every difference between two runs with its."""
     ends = [
-        [run.name, figure, figure_of(run, figure), *(interval(samples) or ("", ""))]
+        [run.name, figure, run.values(figure).mean(), *(interval(samples.mean(axis=0)) or ("", ""))]
         for run in table.runs
         for figure, samples in run.samples.items()
     ]
     write_table(out / "intervals.csv", ["row", "figure", "value", "low", "high"], ends)
     rows = [
-        [each.figure, each.run, each.other, each.value, each.low, each.high, each.p]
-        for each in all_differences(table.runs)
+        [each.figure, each.run, each.other, each.value, each.low, each.high, each.p, each.adjusted]
+        for each in all_differences(table.runs, table.training_sd)
     ]
-    write_table(out / "differences.csv", ["figure", "row", "other", "difference", "low", "high", "p"], rows)
+    columns = ["figure", "row", "other", "difference", "low", "high", "p", "p_holm"]
+    write_table(out / "differences.csv", columns, rows)
+
+
+def _group_lines(table: Table) -> list[list[str]]:
+    rows = [[_plain(run.name), text, letters] for run, text, letters in group_rows(table)]
+    return [["row", f"FNMR@{table.fmr} %", "group"], ["---", "---:", "---"], *rows] if rows else []
 
 
 def _paired_lines(table: Table) -> list[list[str]]:
-    differences = against_best(table)
-    if not differences:
+    if table.compared is None:
         return []
-    heading = f"FNMR@{table.fmr} less that of {_plain(differences[0].other)}, points"
     rows = [
         [
-            _plain(each.run),
+            _plain(f"{each.run} − {each.other}"),
             points(each.value),
             f"{points(each.low)} to {points(each.high)}",
-            f"{each.p:.3f}",
-            verdict(each),
+            f"{each.adjusted:.3f}",
+            _plain(verdict(each)),
         ]
-        for each in differences
+        for each in table.compared.pairs()
     ]
-    return [["row", heading, "95 % interval", "p", "verdict"], ["---", "---:", "---:", "---:", "---"], *rows]
+    heading = f"difference of FNMR@{table.fmr}, points"
+    return [["rows", heading, "95 % interval", "p (Holm)", "verdict"], ["---", "---:", "---:", "---:", "---"], *rows]
 
 
 def _plain(text: str) -> str:

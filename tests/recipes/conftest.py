@@ -18,15 +18,16 @@ import workers
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 Call = Callable[..., tuple[int, str]]
 TINY = """
-recipe: {corpus: synth, tune_on: validation, backends: [hilander, lander], jobs: 2}
+recipe: {corpus: synth, tune_on: validation, backends: [dbscan, components], jobs: 2}
 corpus: {labelled: 12, validation: 12, unlabelled: 12, test: 8, faces_per_identity: 6, size: 40, difficulty: 0.1,
          workers: 1}
 train: {width: 0.125, input_size: 32, embedding_size: 32, steps: 60, batch_size: 16, workers: 0}
+student: {steps: 24}
 embed: {workers: 0}
 knn: {k: 10}
-tune: {trials: 4, trainings: [{epochs: 8, simulated: 0}]}
+tune: {trials: 4}
 pseudolabel: {min_size: 2}
-ijb: {bootstrap: 10}
+ijb: {bootstrap: 200}
 """
 
 

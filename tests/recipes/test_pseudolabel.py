@@ -12,10 +12,11 @@ from pathlib import Path
 
 import door
 import numpy as np
+import places
 import pseudolabel
 import pytest
 import recipe
-import rounds
+import stages
 
 from .conftest import RECIPES, TINY, environment
 
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.timeout(900)
 def run_recipe(call, tiny):
     """A function that runs the recipe with options to its end and returns what was printed."""
 
-    def run(out: Path, *options: str, config: Path = tiny, main=pseudolabel.main) -> str:
-        status, log = call(main, "--config", config, "--out", out, *options)
+    def run(out: Path, *options: str, config: Path = tiny) -> str:
+        status, log = call(pseudolabel.main, "--config", config, "--out", out, *options)
         assert status == 0, log[-3000:]
         return log
 
@@ -69,14 +70,14 @@ def times(run: Path) -> dict[Path, int]:
 
 def test_report_has_every_row_and_all_figures(undisturbed):
     page = (undisturbed / "report" / "report.html").read_text()
-    for row in ("labelled", "hilander", "lander", "supervised"):
+    for row in ("labelled", "dbscan", "components", "supervised"):
         metrics = json.loads((undisturbed / "rows" / row / "ijb" / "metrics.json").read_text())
         assert 0 <= metrics["fnmr_at_fmr"]["1e-2"] <= 1
         assert 0 <= metrics["fnir_at_fpir"]["1e-1"] <= 1
         assert row in page
     assert not list(undisturbed.rglob("*.partial"))
     truth = np.load(undisturbed / "corpus" / "unlabelled_truth.npy")
-    for row in ("hilander", "lander"):
+    for row in ("dbscan", "components"):
         assert len(np.load(undisturbed / "rows" / row / "clusters" / "labels.npy")) == len(truth)
 
 
@@ -89,31 +90,32 @@ def test_finished_stages_are_not_repeated(run_recipe, undisturbed):
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(run_recipe, undisturbed, tiny, tmp_path):
     moments, run = random.Random(0), tmp_path / "killed"
-    process = start(tiny, run, "--backends", "hilander")
+    shutil.copytree(undisturbed / "corpus", run / "corpus")
+    process = start(tiny, run, "--backends", "components")
     wait_for(run / "rows/supervised/model.partial", process)
     time.sleep(moments.uniform(0, 1))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    process = start(tiny, run, "--backends", "hilander")
-    wait_for(run / "rows/hilander/tuned.partial", process)
+    process = start(tiny, run, "--backends", "components")
+    wait_for(run / "rows/components/model.partial", process)
     time.sleep(moments.uniform(0, 1))
     process.terminate()
     process.communicate()  # returns when no worker has the pipe any more
     assert process.returncode == 128 + signal.SIGTERM
-    assert not (run / "rows/hilander/tuned").exists()
-    run_recipe(run, "--backends", "hilander")
+    assert not (run / "rows/components/model").exists()
+    run_recipe(run, "--backends", "components", "--stop-stage", "9")
     expected, found = artefacts(undisturbed), artefacts(run)
-    expected = {name: content for name, content in expected.items() if not name.startswith("rows/lander/")}
+    expected = {name: content for name, content in expected.items() if not name.startswith("rows/dbscan/")}
     assert expected.keys() == found.keys()
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
 def test_other_backends_into_the_same_folder_make_the_report_anew(run_recipe, finished):
-    log = run_recipe(finished, "--backends", "lander", "--stage", "9")
-    assert "report was about labelled hilander lander supervised: it is made anew" in log
+    log = run_recipe(finished, "--backends", "components", "--stage", "9")
+    assert "report was about labelled dbscan components supervised: it is made anew" in log
     rows = [line.split(",")[0] for line in (finished / "report" / "comparison.csv").read_text().splitlines()]
-    assert rows == ["row", "labelled", "lander", "supervised"]
-    assert (finished / "rows" / "hilander" / "ijb").is_dir()
+    assert rows == ["row", "labelled", "components", "supervised"]
+    assert (finished / "rows" / "dbscan" / "ijb").is_dir()
 
 
 def test_other_work_into_the_same_folder_is_refused(call, undisturbed, tmp_path):
@@ -165,60 +167,82 @@ def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
 
 
 def test_a_job_that_fails_beside_others_ends_the_recipe_with_its_status(call, finished, tiny):
-    shutil.rmtree(finished / "rows" / "lander" / "tuned")
+    shutil.rmtree(finished / "rows" / "components" / "tuned")
     status, log = call(
-        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "nosuch,lander", "--stage", "5"
+        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "nosuch,components", "--stage", "5"
     )
     assert status == 2
     assert "nosuch" in log
     assert "== stage 6" not in log
-    assert (finished / "rows" / "lander" / "tuned" / "meta.json").exists()
+    assert (finished / "rows" / "components" / "tuned" / "meta.json").exists()
+
+
+ROUNDS = ("--backends", "components", "--rounds", "2", "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
 def two_rounds(tmp_path_factory, undisturbed, call, tiny):
-    out = tmp_path_factory.mktemp("rounds") / "rounds"
-    shutil.copytree(undisturbed, out / "round1", ignore=shutil.ignore_patterns("report", "lander"))
-    status, log = call(rounds.main, "--config", tiny, "--out", out, "--rounds", "2", "--jobs", "2")
+    """Two rounds whose last student and bounds are trained twice, beginning with what the finished run shares."""
+    out = tmp_path_factory.mktemp("rounds") / "run"
+    shutil.copytree(undisturbed, out, ignore=shutil.ignore_patterns("dbscan", "components"))
+    shutil.copytree(undisturbed / "rows/components/tuned", out / "rows/components-round1-short/tuned")
+    status, log = call(pseudolabel.main, "--config", tiny, "--out", out, *ROUNDS, "--jobs", "2")
     assert status == 0, log[-3000:]
-    return out
+    return out, log
 
 
-def test_rounds_take_the_student_as_the_next_teacher(run_recipe, two_rounds):
-    out = two_rounds
-    second = json.loads((out / "round2" / "embeddings" / "unlabelled" / "meta.json").read_text())
-    student = json.loads((out / "round1" / "embeddings" / "unlabelled" / "meta.json").read_text())
-    assert second["inputs"]["faces"]["hash"] == student["inputs"]["faces"]["hash"]
-    assert second["inputs"]["model"]["hash"] != student["inputs"]["model"]["hash"]
-    assert second["inputs"]["model"]["path"].endswith("round1/rows/hilander/model")
-    page = (out / "report" / "report.html").read_text()
-    assert all(row in page for row in ("labelled", "hilander-round1", "hilander-round2", "supervised"))
-    models = [path.stat().st_mtime_ns for path in sorted(out.glob("round*/rows/*/model/meta.json"))]
-    log = run_recipe(out, "--rounds", "2", "--jobs", "2", main=rounds.main)
-    assert log.count("== stage") == 20
-    assert models == [path.stat().st_mtime_ns for path in sorted(out.glob("round*/rows/*/model/meta.json"))]
+def note(folder: Path) -> dict:
+    return json.loads((folder / "meta.json").read_text())
 
 
-def test_rounds_are_validated_on_people_of_no_training_set(two_rounds):
-    found = json.loads((two_rounds / "validation" / "rounds.json").read_text())
-    figures = found["fnmr@1e-3"]
-    assert list(figures) == ["labelled", "hilander-round1", "hilander-round2"]
-    assert found["chosen"] == min(figures, key=lambda name: figures[name])
-    for name, row in [("labelled", "round1/rows/labelled"), ("hilander-round2", "round2/rows/hilander")]:
-        inputs = json.loads((two_rounds / "validation" / name / "faces" / "meta.json").read_text())["inputs"]
-        assert inputs["faces"]["path"].endswith("round1/corpus/validation")
-        assert inputs["model"]["path"].endswith(f"{row}/model")
-        counts = json.loads((two_rounds / "validation" / name / "pairs" / "metrics.json").read_text())["counts"]
-        assert counts["verification"]["1e-3"]["supported"]
+def test_rounds_take_the_short_student_as_the_next_teacher(two_rounds):
+    run, log = two_rounds
+    first, second = run / "rows/components-round1-short", run / "rows/components-round2"
+    assert note(second / "embeddings/unlabelled")["inputs"]["model"]["path"].endswith("components-round1-short/model")
+    assert note(second / "clusters")["inputs"]["model"]["path"].endswith("components-round1-short/tuned")
+    assert (note(first / "model")["config"]["steps"], note(second / "model")["config"]["steps"]) == (8, 24)
+    assert note(first / "model")["inputs"]["init"]["path"].endswith("rows/labelled/model")
+    assert "init" not in note(second / "model")["inputs"]  # trained as the bounds are
+    assert log.count("round 1\n") == log.count("round 2\n") == 6
+    figures = json.loads((run / "validation" / "rounds.json").read_text())["fnmr@1e-3"]
+    assert list(figures) == ["labelled", "components-round1-short", "components-round2"]
+    assert "== validation, FNMR@FMR 1e-3 in per cent: labelled" in log
+    faces = note(second / "validation")["inputs"]
+    assert faces["faces"]["path"].endswith("corpus/validation")
+    assert faces["model"]["path"].endswith("components-round2/model")
+
+
+def test_every_row_is_trained_with_every_seed_but_short_students(two_rounds):
+    run, log = two_rounds
+    lines = (run / "report" / "comparison.csv").read_text().splitlines()
+    column = lines[0].split(",").index("trainings")
+    assert {line.split(",")[0]: line.split(",")[column] for line in lines[1:]} == {
+        "labelled": "2", "components-round1-short": "", "components-round2": "2", "supervised": "2"
+    }  # fmt: skip
+    for row in ("labelled", "components-round2", "supervised"):
+        folders = [run / "rows" / row, run / "rows" / row / "seeds" / "1"]
+        assert [note(each / "model")["config"]["seed"] for each in folders] == [0, 1]
+        first, second = (np.load(each / "test" / "embeddings.npy") for each in folders)
+        assert not np.array_equal(first, second)
+    assert "report was about labelled dbscan components supervised: it is made anew" in log
+    assert "Not compared, because of fewer trainings: components-round1-short" in log
+
+
+def test_finished_rounds_are_not_repeated(run_recipe, two_rounds):
+    run, _ = two_rounds
+    before = times(run)
+    log = run_recipe(run, *ROUNDS, "--stage", "3", "--stop-stage", "8")
+    assert log.count("already done") == 2 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 1 + 1 + 2
+    assert times(run) == before
 
 
 @pytest.mark.parametrize(("mode", "options"), [
     ("two-heads", {"heads": 2, "pseudo_share": 0.5}), ("pseudo", {"heads": 1}), ("finetune", {"heads": 1}),
 ])  # fmt: skip
 def test_modes_of_training_students(run_recipe, finished, mode, options):
-    shutil.rmtree(finished / "rows" / "hilander" / "model")
-    run_recipe(finished, "--stage", "8", "--stop-stage", "8", "--backends", "hilander", "--mode", mode)
-    meta = json.loads((finished / "rows" / "hilander" / "model" / "meta.json").read_text())
+    shutil.rmtree(finished / "rows" / "dbscan" / "model")
+    run_recipe(finished, "--stage", "8", "--stop-stage", "8", "--backends", "dbscan", "--mode", mode)
+    meta = json.loads((finished / "rows" / "dbscan" / "model" / "meta.json").read_text())
     assert options.items() <= meta["config"].items()
     assert ("faces" in meta["inputs"]) == (mode != "pseudo")
     assert ("init" in meta["inputs"]) == (mode == "finetune")
@@ -231,31 +255,49 @@ def test_people_who_are_labelled_already_are_looked_for(run_recipe, finished, tm
         shutil.copy(photograph, run / f"corpus/unlabelled/again{number:03d}.jpg")
     truth = np.load(run / "corpus/unlabelled_truth.npy")
     np.save(run / "corpus/unlabelled_truth.npy", np.append(truth, np.full(len(known), truth.max() + 1)))
-    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/hilander", run / "rows/lander"):
+    made = [run / "rows/dbscan" / name for name in ("clusters", "pseudo", "model", "test", "ijb")]
+    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/components", *made):
         shutil.rmtree(stale)
     lenient = tmp_path / "lenient.yaml"  # among so few people fewer false matches cannot be measured
     lenient.write_text(TINY.replace("min_size: 2", "min_size: 2, overlap_false_match: 0.4"))
-    options = ("--stage", "3", "--stop-stage", "8", "--backends", "hilander", "--overlap", "merge")
+    options = ("--stage", "3", "--stop-stage", "8", "--backends", "dbscan", "--overlap", "merge")
     run_recipe(run, *options, config=lenient)
-    pseudo = run / "rows/hilander/pseudo"
+    pseudo = run / "rows/dbscan/pseudo"
     assert json.loads((pseudo / "summary.json").read_text())["overlap"]["action"] == "merge"
     labels, same_as = np.load(pseudo / "labels.npy"), np.load(pseudo / "same_as.npy")
     again = labels[len(truth) :]
     assert (same_as[again[again >= 0]] == 3).sum() > len(known) / 2
-    assert (run / "rows/hilander/model/meta.json").exists()
+    assert (run / "rows/dbscan/model/meta.json").exists()
 
 
 def test_every_command_is_there_and_reads_its_section(tiny):
     settings, sections = recipe.load_recipe(tiny)
-    run = pseudolabel.Run(Path("out"), str(tiny), settings, 1, 10)
-    read = {word for chains_of in pseudolabel.STAGES.values() for chain in chains_of(run) for words in chain
+    run = places.Run(Path("out"), str(tiny), settings, sections)
+    read = {word for _, _, chains in pseudolabel.steps(run) for chain in chains() for words in chain
             for word in words if word.startswith("out/config/")}  # fmt: skip
     assert read == {f"out/config/{name}.yaml" for name in sections}
 
 
 def test_the_recipe_refuses_before_it_makes_a_folder(call, tmp_path):
-    (tmp_path / "c.yaml").write_text("recipe: {backends: [hilander]}\nijb: {boostrap: 3}\n")
+    (tmp_path / "c.yaml").write_text("recipe: {backends: [dbscan]}\nijb: {boostrap: 3}\n")
     status, log = call(pseudolabel.main, "--config", tmp_path / "c.yaml", "--out", tmp_path / "out")
     assert (status, log.count("\n")) == (2, 1)
     assert "c.yaml: section ijb: unknown setting 'boostrap'; did you mean bootstrap?" in log
     assert not (tmp_path / "out").exists()
+
+
+def test_rounds_need_to_know_how_long_a_training_is(call, tmp_path):
+    (tmp_path / "c.yaml").write_text("recipe: {backends: [hilander], rounds: 2}\n")
+    status, log = call(pseudolabel.main, "--config", tmp_path / "c.yaml", "--out", tmp_path / "out")
+    assert (status, log.count("\n")) == (2, 1)
+    assert "no steps and no epochs in section train; rounds need them for short students" in log
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("student", "options"),
+    [({"steps": 900}, {"steps": 297}), ({"epochs": 10}, {"epochs": 3.3}), ({"steps": 1}, {"steps": 1})],
+)
+def test_short_students_have_a_share_of_the_steps(tiny, student, options):
+    settings = recipe.load_recipe(tiny)[0]
+    assert stages.shortened(places.Run(Path("out"), "c.yaml", settings, {"student": student})) == pytest.approx(options)

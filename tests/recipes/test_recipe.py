@@ -1,5 +1,6 @@
 """A recipe's YAML: what is refused, and which file of it each command reads."""
 
+import shutil
 from pathlib import Path
 
 import pseudolabel
@@ -26,7 +27,7 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
     assert yaml.safe_load((tmp_path / "config" / "knn.yaml").read_text()) == {}
     assert settings == recipe.Settings(
         corpus="synth", teacher="x y.onnx", tune_on="labelled", test_faces="", protocol="",
-        backends=["a", "b"], jobs=1, mode="joint", overlap="",
+        backends=["a", "b"], jobs=1, rounds=1, short=0.33, seeds=1, mode="joint", overlap="",
     )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
         ("recipe: {overlap: join}", "expected one of '', drop, merge, keep"),
         ("recipe: {corpus: train}", "expected one of synth, split"),
         ("recipe: {tune_on: [labelled]}", "expected one of labelled, validation"),
+        ("recipe: {short: 2}", "short of section recipe is 2; expected a share, above 0 and at most 1"),
         ("recipe: {backends: hilander}", "expected a list of backends"),
         ("recipe: {backends: [../a]}", "expected a list of backends"),
     ],
@@ -96,6 +98,8 @@ def test_shipped_recipes_open_with_purpose_command_cost_and_result(config):
         (["--out"], "--out needs a value"),
         (["--colour", "red"], "unknown option --colour"),
         (["--jobs", "0"], "--jobs 0 is not a number"),
+        (["--rounds", "0"], "--rounds 0 is not a number from 1"),
+        (["--seeds", "some"], "--seeds some is not a number from 1"),
         (["--backends", "a,,b"], "--backends a,,b is not a list of names"),
     ],
 )
@@ -106,16 +110,28 @@ def test_wrong_options_of_the_recipe(call, arguments, message):
     assert log.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "option"), [("run_pseudolabel.sh", "--stop-stage M"), ("run_rounds.sh", "--patience P")]
-)
-def test_the_doors_hand_on_options_status_and_output(name, option):
+def test_the_door_hands_on_options_status_and_output():
+    name = "run_pseudolabel.sh"
     done = through_the_door(name, "--help")
     assert done.returncode == 0
     assert f"recipes/{name} [--config FILE]" in done.stdout
-    assert option in done.stdout
+    assert "--stop-stage M" in done.stdout
     assert done.stderr == ""
     wrong = through_the_door(name, "--jobs", "2", "--colour", "dark red")
     assert wrong.returncode == 2
     assert wrong.stderr == f"{name}: error: unknown option --colour (see --help)\n"
     assert wrong.stdout == ""
+
+
+def test_students_are_trained_by_train_and_what_student_adds(tmp_path):
+    config = written(tmp_path, "train: {steps: 3, width: 0.5}\nstudent: {steps: 4}\n")
+    sections = recipe.load_recipe(config)[1]
+    assert sections["student"] == {"steps": 4, "width": 0.5}
+    for row in ("labelled", "hilander"):
+        (tmp_path / "rows" / row / "model").mkdir(parents=True)
+        write_json(tmp_path / "rows" / row / "model" / "meta.json", {"config": {"steps": 3}})
+    recipe.write_sections(sections, tmp_path)
+    with pytest.raises(InputError, match="student.steps 4 there, 5 asked"):
+        recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)
+    shutil.rmtree(tmp_path / "rows" / "hilander")
+    recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)  # bounds are other work

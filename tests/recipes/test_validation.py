@@ -38,14 +38,6 @@ def test_every_pair_is_equally_likely():
     assert all(abs(shares[pair] - 1 / 11) < 0.03 for pair in all_pairs(labels, False))
 
 
-@pytest.mark.parametrize(
-    ("errors", "choice"),
-    [([0.4], (0, 0)), ([0.4, 0.3, 0.2], (2, 0)), ([0.4, 0.3, 0.3, 0.31], (1, 2)), ([0.2, 0.3, 0.25], (0, 2))],
-)
-def test_the_first_of_the_best_is_chosen(errors, choice):
-    assert validation.choose(errors) == choice
-
-
 def test_pairs_are_written_by_name_and_always_the_same(tmp_path):
     faces = tmp_path / "faces"
     faces.mkdir()
@@ -79,14 +71,15 @@ def test_faces_without_both_kinds_of_pairs_are_refused(tmp_path, labels, message
     assert not (tmp_path / "out").exists()
 
 
-def test_the_choice_is_written_and_logged(tmp_path, capsys):
-    for name, fnmr in [("labelled", 0.3), ("b-round1", 0.1), ("b-round2", 0.2)]:
-        (tmp_path / name / "pairs").mkdir(parents=True)
-        (tmp_path / name / "pairs" / "metrics.json").write_text(json.dumps({"fnmr_at_fmr": {"1e-3": fnmr}}))
-    assert validation.write_choice(tmp_path, ["labelled", "b-round1", "b-round2"]) == ("b-round1", 1)
-    assert "labelled 30.00, b-round1 10.00, b-round2 20.00; best: b-round1" in capsys.readouterr().err
-    assert json.loads((tmp_path / "rounds.json").read_text()) == {
-        "fnmr@1e-3": {"labelled": 0.3, "b-round1": 0.1, "b-round2": 0.2}, "chosen": "b-round1", "rounds_since": 1
-    }  # fmt: skip
+def test_figures_are_written_and_logged(tmp_path, capsys):
+    rows = {"labelled": 0.3, "b-round1-short": 0.1, "b-round2": 0.2}
+    for name, fnmr in rows.items():
+        (tmp_path / "rows" / name / "pairs").mkdir(parents=True)
+        text = json.dumps({"fnmr_at_fmr": {"1e-3": fnmr}})
+        (tmp_path / "rows" / name / "pairs" / "metrics.json").write_text(text)
+    (tmp_path / "validation").mkdir()
+    validation.write_figures(tmp_path, list(rows))
+    assert "labelled 30.00, b-round1-short 10.00, b-round2 20.00\n" in capsys.readouterr().err
+    assert json.loads((tmp_path / "validation" / "rounds.json").read_text()) == {"fnmr@1e-3": rows}
     with pytest.raises(InputError, match="b-round3/pairs/metrics.json: no such file"):
-        validation.write_choice(tmp_path, ["b-round3"])
+        validation.write_figures(tmp_path, ["b-round3"])

@@ -17,6 +17,7 @@ from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import MetaTraining, train_linkage_model
+from clustering.backends.hilander.settle import settle
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -53,6 +54,8 @@ class HiLander(Clusterer):
         adaptive: Whether to raise p_tau while one of the largest clusters is a mixture of people by `mixed`. Each step
             halves the distance of p_tau to 1, up to `RAISES` times. It helps with other recognisers and with more
             people than p_tau was chosen on.
+        settle: Whether faces that are more like another cluster move there once the climb is over, see `settle`. The
+            paper has no such step.
     """
 
     name: ClassVar[str] = "hilander"
@@ -60,13 +63,14 @@ class HiLander(Clusterer):
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, Range]] = {
-        "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20],
+        "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20], "settle": [False, True],
     }  # fmt: skip
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
     p_tau: Share = 0.85
     adaptive: bool = True
+    settle: bool = True
     features: Features = "average"
     early_stop: bool = False
     levels: Annotated[int | None, Within(1)] = None
@@ -91,8 +95,13 @@ class HiLander(Clusterer):
             "more the better, tell best: see tune"
         )  # fmt: skip
         labels = levels[-1]["labels"]
+        if self.settle:
+            labels = settle(graph.narrowed(self.k), labels)
+            levels[-1]["settled"] = labels
+            labels = consecutive(labels)
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
-        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
+        moved = int(np.count_nonzero(levels[-1].get("settled", labels) != levels[-1]["labels"])) if self.settle else 0
+        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau, "moved": moved}, warning)
 
     def _hierarchy(self, graph: KnnGraph, link: Link, p_tau: float) -> list[dict[str, np.ndarray]]:
         steps = climb(graph, link, p_tau, self.features, self.k)
@@ -101,10 +110,14 @@ class HiLander(Clusterer):
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        """Meta-trains the model; the settings are ``p_tau``, ``adaptive`` and those of `MetaTraining`."""
-        own, training = divided(cls.name, settings, ("p_tau", "adaptive"), MetaTraining)
+        """Meta-trains the model; the settings are ``p_tau``, ``adaptive``, ``settle`` and those of `MetaTraining`.
+
+        Faces settle only where ``tune`` finds that it helps. A strict p_tau leaves several clusters of one person, and
+        faces would wander between them.
+        """
+        own, training = divided(cls.name, settings, ("p_tau", "adaptive", "settle"), MetaTraining)
         model = train_linkage_model(*faces, seed, training)
-        own = {"p_tau": TRAINED_P_TAU, "confidence": Confidence(), **own}
+        own = {"p_tau": TRAINED_P_TAU, "settle": False, "confidence": Confidence(), **own}
         return cls(model, k=training.k, features=training.features, **own)
 
     @classmethod

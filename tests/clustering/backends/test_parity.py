@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +21,7 @@ from clustering.backends.finch import cohesion, cut, partitions
 from clustering.backends.graclus import match, multilevel, nearest_clusters, normalized_cut
 from clustering.backends.hac import HacAverage, HacSingle
 from clustering.backends.hdbscan import Hdbscan
-from clustering.backends.kmeans import KMeans
+from clustering.backends.kmeans import KMeans, in_proportion, initial_centres
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from facerec.pipeline.embeddings import normalize
@@ -41,6 +40,14 @@ def test_dbscan_equals_the_exact_one(blobs, min_samples, min_similarity):
     assert 1 < found.max() + 1 < len(embeddings)
     np.testing.assert_array_equal(consecutive(found[core]), consecutive(exact.labels_[core]))
     np.testing.assert_array_equal(found < 0, exact.labels_ < 0)  # border points may go to another core's cluster
+
+
+def test_dbscan_of_real_faces_equals_the_exact_one_with_enough_neighbours(real):
+    embeddings, _ = real("celeba299")
+    graph = KnnGraph.build(embeddings, 40)
+    exact = DBSCAN(eps=0.4, min_samples=2, metric="cosine").fit_predict(embeddings)
+    np.testing.assert_array_equal(Dbscan(0.6, 2, k=40).cluster(graph).labels, consecutive(exact))
+    assert not np.array_equal(Dbscan(0.5, 2, k=5).cluster(graph).labels, Dbscan(0.5, 2, k=40).cluster(graph).labels)
 
 
 @pytest.mark.parametrize("mutual", [True, False])
@@ -222,16 +229,36 @@ def test_kmeans_number_of_clusters_and_objective(blobs):
     assert objective(embeddings, labels) > objective(embeddings, lloyd.astype(np.int64)) - 0.05
 
 
-def test_kmeans_objective_is_that_of_faiss(blobs):
+def test_kmeans_finds_at_least_as_good_a_sum_of_squares_as_scikit_learns(blobs):
     embeddings, truth = blobs(identities=20, faces=9, spread=0.7, seed=4)
-    labels = KMeans(9.0, iterations=20, seed=0).cluster(KnnGraph.build(embeddings, 3)).labels
-    peer = faiss.Clustering(embeddings.shape[1], 20)
-    peer.niter, peer.seed, peer.spherical, peer.min_points_per_centroid = 20, 1, True, 1
-    index = faiss.IndexFlatIP(embeddings.shape[1])
-    peer.train(embeddings, index)
-    assigned = index.search(embeddings, 1)[1][:, 0]
-    assert objective(embeddings, labels) == pytest.approx(objective(embeddings, assigned), abs=0.03)
-    assert objective(embeddings, labels) > objective(embeddings, np.arange(len(truth)) % 20) + 0.2
+    graph = KnnGraph.build(embeddings, 3)
+    labels = KMeans(9.0, starts=3).cluster(graph).labels
+    lloyd = LloydKMeans(20, n_init=3, random_state=0).fit_predict(embeddings)
+    assert squares(embeddings, labels) < squares(embeddings, lloyd.astype(np.int64)) * 1.02
+    runs = [squares(embeddings, KMeans(9.0, starts=1, seed=seed).cluster(graph).labels) for seed in range(3)]
+    assert squares(embeddings, labels) == pytest.approx(min(runs))  # the best of its three starts
+    assert max(runs) > min(runs)
+    assert squares(embeddings, labels) < squares(embeddings, np.arange(len(truth)) % 20) * 0.8
+
+
+def test_kmeans_starts_from_one_face_of_each_of_far_groups(blobs):
+    embeddings, truth = blobs(identities=10, faces=9, spread=0.05)
+    for cell in (90, 40):  # at once, and by cells
+        starts = initial_centres(embeddings, 10, 0, cell)
+        assert sorted(truth[(starts @ embeddings.T).argmax(axis=1)]) == list(range(10))
+
+
+def test_shares_are_in_proportion():
+    np.testing.assert_array_equal(in_proportion(7, np.array([10, 0, 20, 40])), [1, 0, 2, 4])
+    np.testing.assert_array_equal(in_proportion(3, np.array([1, 1, 1])), [1, 1, 1])
+    np.testing.assert_array_equal(in_proportion(4, np.array([3, 3, 1])), [2, 2, 0])
+
+
+def squares(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """The sum of squared distances to the clusters' means."""
+    return float(
+        sum(((embeddings[labels == c] - embeddings[labels == c].mean(axis=0)) ** 2).sum() for c in set(labels))
+    )
 
 
 def objective(embeddings: np.ndarray, labels: np.ndarray) -> float:

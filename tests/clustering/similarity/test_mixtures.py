@@ -81,7 +81,7 @@ def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real):
     clusterer = load_clusterer("hilander", None)
     embeddings, truth = real("lfw112")
     strong = clusterer.cluster(KnnGraph.build(embeddings, 10))
-    assert strong.notes == {"p_tau": clusterer.p_tau}
+    assert strong.notes["p_tau"] == clusterer.p_tau
     assert not strong.warning
     random = np.random.default_rng(0)
     weak = normalize(embeddings @ random.normal(size=(128, 24)).astype(np.float32))

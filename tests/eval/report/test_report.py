@@ -16,7 +16,7 @@ from eval.clusters.identities import sizes
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
-from eval.report.paired import difference, why_not_comparable
+from eval.report.paired import compared, why_not_comparable
 from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
 from eval.report.runs import Run, command_line, load_runs
 from eval.report.summary import findings, summary
@@ -30,10 +30,19 @@ PIXEL = bytes.fromhex(
 
 
 def resampled(run, samples):
-    """The run with these bootstrap samples of FNMR at all rates."""
-    intervals = {"samples": len(samples), "seed": 0}
+    """The run with these bootstrap samples, [draws] or [trainings, draws], of FNMR at all rates."""
+    samples = np.atleast_2d(samples)
+    intervals = {"samples": samples.shape[1], "seed": 0}
     figures = {f"fnmr@{f}": samples for f in run.metrics["fnmr_at_fmr"]}
     return dataclasses.replace(run, metrics={**run.metrics, "intervals": intervals}, samples=figures)
+
+
+def trained(name, values, shared):
+    """A run of several trainings with these FNMR, whose samples go up and down together."""
+    runs = [made_up(name, value) for value in values]
+    mean = made_up(name, float(np.mean(values)))
+    samples = np.array(values)[:, None] + shared
+    return dataclasses.replace(resampled(mean, samples), trainings=[run.metrics for run in runs])
 
 
 def made_up(name, fnmr, quality=None, false_matches=1000, genuine=1000):
@@ -215,7 +224,7 @@ def test_the_best_backend_is_bold_and_the_bounds_never_are():
     table = tabulate(FOUR)
     column = next(column for column in COLUMNS if column.key == "fnmr@1e-2")
     assert [table.is_best(index, column) for index in range(4)] == [False, False, True, False]
-    lines = markdown(table).splitlines()
+    lines = markdown(table).splitlines()[2:]  # what is established stands above
     assert "1:1 FNMR@1e-2 %" in lines[0]
     assert "| **25.00** |" in lines[4]
     assert "| 40.00† |" in lines[2]
@@ -227,8 +236,8 @@ def test_the_best_backend_is_bold_and_the_bounds_never_are():
 def test_summary_says_what_the_numbers_say():
     said = findings(tabulate(FOUR))
     assert said == [
-        "beta has the lowest FNMR at FMR 1e-4, 25.00 %; the next, alpha, has 30.00 %. Whether they differ "
-        "significantly is unknown: alpha has no bootstrap samples (python -m eval ijb --bootstrap 1000).",
+        "FNMR at FMR 1e-4: beta (25.00 %) and alpha (30.00 %). Which of them differ is unknown: "
+        "labelled has no bootstrap samples (python -m eval ijb --bootstrap 1000).",
         "Labelled only has an FNMR of 40.00 %.",
         "Fully supervised has an FNMR of 20.00 %.",
         "The backends close 50 to 75 % of the gap between labelled only and fully supervised.",
@@ -246,7 +255,7 @@ def noisy(name, fnmr, shared, seed):
     return resampled(made_up(name, fnmr, 0.5), fnmr + shared + 0.004 * np.random.default_rng(seed).standard_normal(500))
 
 
-def test_the_headline_names_a_winner_only_where_there_is_one():
+def test_the_headline_says_what_is_established():
     shared = 0.05 * np.random.default_rng(0).standard_normal(500)
     runs = {
         name: noisy(name, fnmr, shared, seed)
@@ -258,16 +267,10 @@ def test_the_headline_names_a_winner_only_where_there_is_one():
     def of(*names):
         return findings(tabulate([runs[name] for name in names]))
 
-    assert of("a", "c")[0] == (
-        "a makes the best pseudo-labels. a has the lowest FNMR at FMR 1e-4, 25.00 %, significantly lower than "
-        "c (30.00 %)."
-    )
-    assert of("a", "b")[0] == (
-        "There is no winner: the 2 backends cannot be told apart. Their FNMR is 25.00 to 25.20 % at FMR 1e-4."
-    )
+    assert of("a", "c")[0] == "At FMR 1e-4 a (25.00 %) is better than c (30.00 %)."
+    assert of("a", "b")[0] == "a (25.00 %) and b (25.20 %) cannot be told apart at FMR 1e-4."
     assert of("a", "b", "c")[0] == (
-        "There is no single winner: a has the lowest FNMR at FMR 1e-4, 25.00 %, but b (25.20 %) does not differ "
-        "significantly from it. c is significantly worse."
+        "At FMR 1e-4 a (25.00 %) and b (25.20 %) are better than c (30.00 %). a and b cannot be told apart."
     )
     assert of("labelled", "a", "b", "supervised")[1:4] == [
         "Both backends are significantly better than labelled only (40.00 %).",
@@ -286,7 +289,7 @@ def test_the_headline_names_a_winner_only_where_there_is_one():
 def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
     for row in rows:
         shutil.rmtree(row / "ijb")
-        ijb(protocol=tiny / "protocol", embeddings=row / "test.npy", out=row / "ijb", bootstrap=40)
+        ijb(protocol=tiny / "protocol", embeddings=row / "test.npy", out=row / "ijb", bootstrap=300)
     out = compare(runs=rows, out=tmp_path / "report")
     with (out / "differences.csv").open() as file:
         lines = {(line["figure"], line["row"], line["other"]): line for line in csv.DictReader(file)}
@@ -294,17 +297,22 @@ def test_intervals_and_differences_are_written(rows, tiny, tmp_path):
     line = lines["fnmr@1e-2", "labelled", "supervised"]
     figures = [runs[name].metrics["fnmr_at_fmr"]["1e-2"] for name in ("labelled", "supervised")]
     assert float(line["difference"]) == figures[0] - figures[1]
-    samples = runs["labelled"].samples["fnmr@1e-2"] - runs["supervised"].samples["fnmr@1e-2"]
-    expected = np.quantile(samples[~np.isnan(samples)], [0.025, 0.975])
-    assert [float(line["low"]), float(line["high"])] == pytest.approx(expected.tolist())
+    samples = np.stack([run.samples["fnmr@1e-2"][0] for run in runs.values()])
+    samples = samples[:, ~np.isnan(samples).any(axis=0)]
+    half = 1.959964 * np.std(samples[0] - samples[-1], ddof=1)
+    assert [float(line["low"]), float(line["high"])] == pytest.approx(
+        [float(line["difference"]) - half, float(line["difference"]) + half]
+    )
+    assert float(line["p_holm"]) >= float(line["p"])
     with (out / "intervals.csv").open() as file:
         values = {(line["row"], line["figure"]): float(line["value"]) for line in csv.DictReader(file)}
     for gallery in ("G1", "G2"):
         fnir = runs["alpha"].metrics["fnir_at_fpir_per_gallery"][gallery]["1e-2"]
         assert values["alpha", f"fnir@1e-2/{gallery}"] == fnir
     page, text = (out / "report.html").read_text(), (out / "comparison.md").read_text()
-    assert "the backend with the lowest FNMR</h2>" in page
-    assert "| 95 % interval | p | verdict |" in text
+    assert "<h2>What is established</h2>" in page
+    assert page.count("┃") >= 4
+    assert "| 95 % interval | p (Holm) | verdict |" in text
     np.save(rows[0] / "ijb" / "bootstrap.npy", np.zeros((1, 2)))
     with pytest.raises(InputError, match=r"bootstrap.npy: shape \[1, 2\]; metrics.json says \d+ figures"):
         load_runs(rows)
@@ -320,27 +328,75 @@ def test_bands_are_drawn_in_the_colour_of_their_row(tmp_path):
 
 
 def test_only_samples_of_the_same_subjects_are_compared():
-    one, two = (resampled(made_up(name, 0.3), np.linspace(0.2, 0.4, 9)) for name in ("a", "b"))
+    one, two = (resampled(made_up(name, 0.3), np.linspace(0.2, 0.4, 100)) for name in ("a", "b"))
     assert why_not_comparable(one, two) == ""
     assert "no bootstrap samples" in why_not_comparable(one, made_up("c", 0.2))
-    other = dataclasses.replace(two, metrics={**two.metrics, "intervals": {"samples": 9, "seed": 1}})
+    other = dataclasses.replace(two, metrics={**two.metrics, "intervals": {"samples": 100, "seed": 1}})
     assert why_not_comparable(one, other) == "seed 0 in a and 1 in b"
-    assert difference(one, other, "fnmr@1e-2") is None
+    assert compared([one, other], "fnmr@1e-2") is None
     moved = dataclasses.replace(two, metas={"ijb": {"inputs": {"protocol": {"hash": "x"}}}})
     assert why_not_comparable(one, moved) == "a and b were evaluated on different protocols"
+    few = [resampled(run, np.linspace(0.2, 0.4, 9)) for run in (one, two)]
+    assert why_not_comparable(*few) == "9 bootstrap samples are fewer than 100"
 
 
-def test_paired_differences_by_hand():
-    one = resampled(made_up("a", 0.5), np.array([0.6, 0.5, 0.4, np.nan]))
-    two = resampled(made_up("b", 0.3), np.array([0.3, 0.3, 0.4, 0.1]))
-    each = difference(one, two, "fnmr@1e-2")
-    assert each.value == pytest.approx(0.2)
-    assert (each.low, each.high) == pytest.approx((0.01, 0.295))
-    assert each.p == 1.0  # one of three samples is not above 0: 2 (1 + 1) / (3 + 1)
-    assert not each.is_real  # the interval leaves out 0, but of three samples
-    sure = difference(resampled(one, np.full(99, 0.5)), resampled(two, np.full(99, 0.3)), "fnmr@1e-2")
-    assert sure.p == pytest.approx(2 / 100)
-    assert sure.is_real
+def test_trainings_decide_what_is_established():
+    shared = 0.001 * np.random.default_rng(0).standard_normal(200)
+    runs = [trained("a", [0.20, 0.23, 0.26], shared), trained("b", [0.25, 0.22, 0.28], shared),
+            trained("c", [0.40, 0.43, 0.41], shared)]  # fmt: skip
+    table = tabulate(runs)
+    said = findings(table)
+    assert said[0] == (
+        "At FMR 1e-4 a (23.00 %) and b (25.00 %) are better than c (41.33 %). a and b cannot be told apart."
+    )
+    assert said[1].startswith("3 trainings a row vary by 2.4 points (standard deviation). A difference of ")
+    assert "one of 1 point needs" in said[1]
+    assert table.text(0, next(column for column in COLUMNS if column.key == "fnmr@1e-4")) == "23.00 ±3.00†"
+    single = dataclasses.replace(runs[0], name="short", trainings=[])
+    assert findings(tabulate([*runs, single]))[0].endswith("Not compared, because of fewer trainings: short (23.00 %).")
+    first = [resampled(made_up(run.name, run.values("fnmr@1e-4")[0]), run.samples["fnmr@1e-4"][0]) for run in runs]
+    assert compared(first, "fnmr@1e-4").differs("a", "b")
+    assert not compared(first, "fnmr@1e-4", training_sd=0.03).differs("a", "b")
+    assert findings(tabulate(first))[1].startswith("One training a row: this is about these very recognisers.")
+    assert "3.0 points (standard deviation) assumed" in findings(tabulate(first, 0.03))[1]
+
+
+def test_groups_that_overlap_are_all_named():
+    rng = np.random.default_rng(0)
+    names = {"a": 0.25, "b": 0.256, "c": 0.262}
+    runs = [resampled(made_up(name, fnmr), fnmr + 0.003 * rng.standard_normal(500)) for name, fnmr in names.items()]
+    table = tabulate(runs)
+    assert findings(table)[0] == (
+        "At FMR 1e-4 a (25.00 %) is better than c (26.20 %). a and b cannot be told apart. "
+        "b and c cannot be told apart."
+    )
+    assert [table.compared.letters(name) for name in "abc"] == ["a", "ab", "b"]
+    bars = [line for line in markdown(table).splitlines() if line.startswith("| b |")]
+    assert bars[0] == "| b | 25.60† | ab |"
+
+
+def test_further_trainings_are_read_and_must_have_the_same_test(rows, tiny, tmp_path):
+    for row, noise in ((rows[0], 0.2), (rows[1], 0.4)):
+        embeddings = np.load(row / "test.npy")
+        np.save(row / "again.npy", embeddings + np.float32(noise) * np.roll(embeddings, 1, axis=1))
+        ijb(protocol=tiny / "protocol", embeddings=row / "again.npy", out=row / "seeds" / "1" / "ijb")
+    runs = {run.name: run for run in load_runs(rows[:2])}
+    found = runs["supervised"].values("rank1")
+    assert runs["supervised"].count == 2
+    assert runs["supervised"].metrics["rank1"] == found.mean()
+    out = compare(runs=rows[:2], out=tmp_path / "report")
+    with (out / "comparison.csv").open() as file:
+        assert [line["trainings"] for line in csv.DictReader(file)] == ["2", "2"]
+    assert "± is the standard deviation over 2 trainings" in (out / "report.html").read_text()
+    assert "± is the standard deviation over 2 trainings" in (out / "report.html").read_text().replace(
+        "over 1", "over 2"
+    )
+    shutil.rmtree(rows[0] / "seeds" / "1" / "ijb")
+    with pytest.raises(InputError, match=r"seeds/1: no ijb/metrics.json"):
+        load_runs(rows[:2])
+    ijb(protocol=tiny / "protocol", embeddings=rows[0] / "again.npy", out=rows[0] / "seeds" / "1" / "ijb", bootstrap=3)
+    with pytest.raises(InputError, match="other bootstrap samples than in"):
+        load_runs(rows[:2])
 
 
 def test_the_table_for_a_paper():
@@ -351,6 +407,8 @@ def test_the_table_for_a_paper():
         "identities",
         "faces_used",
         "gap_recovered",
+        "steps",
+        "trainings",
     ]
     assert lines[0] == r"\begin{tabular}{l" + "r" * len(table.columns) + "}"
     assert lines[2].startswith(r"row & Clusters Fp & ")

@@ -357,7 +357,8 @@ def edit(folder, old: str, new: str) -> None:
 
 def test_unknown_setting(blobs):
     with pytest.raises(
-        InputError, match="hilander has no setting p_tow; hilander has p_tau, adaptive, inputs, features, k, epochs"
+        InputError,
+        match="hilander has no setting p_tow; hilander has p_tau, adaptive, settle, inputs, features, k, epochs",
     ):
         HiLander.learn(*blobs(), seed=0, p_tow=1)
 

@@ -1,0 +1,101 @@
+"""Settings that are chosen: on labelled faces of other people, as ``tune`` does it, or on the test set (the oracle)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arena.methods import Method
+from arena.sets import NEIGHBORS, TestSet, fingerprint
+from clustering.clusterer import Clusterer
+from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.proposals import best_of, strict
+from clustering.learning.tuning import Version, graphs, labels_of, search, tune
+from facerec.pipeline.files import InputError, read_json, write_json
+
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to search.
+
+    Attributes:
+        trials: Settings to try at most.
+        seconds: CPU seconds to spend on them; methods that are slower get fewer trials, at least `FEWEST`.
+        seed: Of the trials and the versions.
+    """
+
+    trials: int = 20
+    seconds: float = 120.0
+    seed: int = 0
+
+    def affordable(self, one: float) -> int:
+        """Trials of so many CPU seconds each."""
+        return int(np.clip(self.seconds / max(one, 1e-3), min(FEWEST, self.trials), self.trials))
+
+
+def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple[Clusterer, int]:
+    """The method as ``tune`` chooses it on the labelled faces; kept in `models`, as several sets may share them.
+
+    Raises:
+        InputError: There are no labelled faces by this recogniser.
+    """
+    if faces.labelled is None:
+        raise InputError("no labelled faces by this recogniser")
+    key = f"{method.version} {fingerprint(faces.labelled)} {effort}"
+    file = models / f"{method.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if method.kind.learns:
+        return _trained(method, faces.labelled, effort, file), effort.trials
+    base = method.kind.learn(*faces.labelled, seed=effort.seed)
+    note = file.with_suffix(".json")
+    if not note.exists():
+        rows = _search(base, _versions(faces.labelled, effort.seed), effort)
+        best = strict(rows)
+        models.mkdir(parents=True, exist_ok=True)
+        write_json(note, {"settings": {name: best[name] for name in base.search_space}, "trials": len(rows)})
+    kept = read_json(note)
+    return base.with_settings(**kept["settings"]), kept["trials"]
+
+
+def best_on(base: Clusterer, faces: TestSet, effort: Effort) -> tuple[Clusterer, int]:
+    """The settings with the highest score on the test set itself, which nobody who has no labels can know."""
+    rows = _search(base, [Version("test", faces.graph, faces.faces.labels)], effort)
+    best = best_of(rows)
+    return base.with_settings(**{name: best[name] for name in base.search_space}), len(rows)
+
+
+def _search(base: Clusterer, held: Sequence[Version], effort: Effort) -> list[Mapping[str, Any]]:
+    """The rows of `search` with as many trials as the effort allows."""
+    if not base.search_space:
+        return list(search(base, held, 1, effort.seed))
+    started = time.process_time()
+    for version in held:
+        labels_of(base, version.graph, {})
+    return list(search(base, held, effort.affordable(time.process_time() - started), effort.seed))
+
+
+def _trained(method: Method, faces: LabelledFaces, effort: Effort, folder: Path) -> Clusterer:
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        tune(method.name, *faces, trials=effort.trials, seed=effort.seed).save_pretrained(partial)
+        partial.rename(folder)
+    return method.kind.from_pretrained(folder)
+
+
+_HELD: dict[tuple[str, int], list[Version]] = {}
+
+
+def _versions(faces: LabelledFaces, seed: int) -> list[Version]:
+    """The versions of the labelled faces with their graphs; the last ones are kept."""
+    key = (fingerprint(faces), seed)
+    if key not in _HELD:
+        _HELD.clear()
+        _HELD[key] = list(graphs(faces, NEIGHBORS, seed))
+    return _HELD[key]

@@ -1,0 +1,104 @@
+"""The methods of the arena: all backends of the package, and rivals."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import clustering
+from arena.rivals.ada_nets import StructureSpace
+from arena.rivals.album import Album
+from arena.rivals.chinese_whispers import DLIB_DISTANCE, ChineseWhispers, cosine_of_distance
+from arena.rivals.facemap import FaceMap
+from arena.rivals.fc_es import FcEs
+from arena.rivals.libraries import Evoc, FastHdbscan
+from arena.rivals.star_fc import StarFc
+from arena.sets import TestSet
+from clustering.backends.registry import BACKENDS, backend, load_clusterer
+from clustering.clusterer import Clusterer
+
+PACKAGE = Path(clustering.__file__).parent
+SHARED = ("clusterer.py", "partition.py", "graph", "similarity")
+RIVALS_SHARE = ("neighborhoods.py", "map_equation.py")
+LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
+             "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
+             "photo_manager": "scikit-learn"}  # fmt: skip
+TITLES = {
+    "aro": "ARO", "components": "components", "dbscan": "DBSCAN", "finch": "FINCH", "gcn_e": "GCN-V+E",
+    "gcn_v": "GCN-V", "graclus": "Graclus", "hac_average": "HAC, average linkage", "hac_single": "HAC, single linkage",
+    "hdbscan": "H-DBSCAN", "hilander": "Hi-LANDER", "infomap": "Infomap", "kmeans": "K-means", "l2c": "L2C",
+    "lander": "LANDER", "leiden": "Leiden", "lgcn": "L-GCN",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method.
+
+    Attributes:
+        name: Short, for files.
+        title: For tables.
+        kind: The class, whose ``search_space`` tuning and the oracle search.
+        published: The clusterer with its published settings, or the package's defaults; it may look at the embeddings
+            of a set, not at the identities. None for methods that need labels.
+        ours: Whether it is a backend of the package.
+    """
+
+    name: str
+    title: str
+    kind: type[Clusterer]
+    published: Callable[[TestSet], Clusterer] | None
+    ours: bool = False
+
+    @property
+    def version(self) -> str:
+        """Changes with the sources of the method, what it shares with others, and its library."""
+        home = Path(importlib.import_module(self.kind.__module__).__file__ or "")
+        own = home.parent if home.parent.name in ("hilander", "networks") else home
+        digest = hashlib.sha256()
+        shared = [PACKAGE / name for name in SHARED]
+        if not self.ours:
+            shared += [home.parent / name for name in RIVALS_SHARE]
+        for place in (own, *shared):
+            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+                if file.suffix in (".py", ".yaml", ".safetensors"):
+                    digest.update(file.read_bytes())
+        return f"{digest.hexdigest()[:12]} {self.library}".strip()
+
+    @property
+    def library(self) -> str:
+        """The library that does the work and its version; nothing if it is ours."""
+        name = LIBRARIES.get(self.name)
+        try:
+            return f"{name} {importlib.metadata.version(name)}" if name else ""
+        except importlib.metadata.PackageNotFoundError:
+            return f"{name} missing"
+
+
+def _backend(name: str) -> Method:
+    kind = backend(name)
+    needs_labels = kind.learns and name != "hilander"
+    return Method(name, TITLES[name], kind, None if needs_labels else lambda _: load_clusterer(name), ours=True)
+
+
+RIVALS = (
+    Method(
+        "chinese_whispers", "Chinese Whispers (dlib)", ChineseWhispers,
+        lambda faces: ChineseWhispers(cosine_of_distance(DLIB_DISTANCE, faces.length)),
+    ),
+    Method("facemap", "FaceMap (Adapt-InfoMap)", FaceMap, lambda _: FaceMap()),
+    Method("fc_es", "FC-ES", FcEs, lambda _: FcEs()),
+    Method("structure_space", "Ada-NETS, structure space alone", StructureSpace, lambda _: StructureSpace()),
+    Method("star_fc", "STAR-FC, parsing alone", StarFc, lambda _: StarFc()),
+    Method("evoc", "EVoC", Evoc, lambda _: Evoc()),
+    Method("fast_hdbscan", "fast_hdbscan", FastHdbscan, lambda _: FastHdbscan()),
+    Method("album", "insightface album (DBSCAN .28, 2)", Album, lambda _: Album()),
+    Method("photo_manager", "photo manager (DBSCAN .5, 3)", Album, lambda _: Album(0.5, 3)),
+)  # fmt: skip
+METHODS = {method.name: method for method in (*map(_backend, BACKENDS), *RIVALS)}
+TWINS = {"photo_manager": "album"}
+"""Methods that differ from another in their published settings alone: they are tuned once, as that one."""

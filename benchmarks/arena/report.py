@@ -1,0 +1,148 @@
+"""The page, the table and the files of results of the arena."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+import eval.report
+from arena.cells import SETTINGS, Cache, Cell
+from arena.methods import METHODS
+from arena.plots import rank_plot, save, score_plot
+from arena.standings import FIGURES, OURS, Standings, standings
+from facerec.pipeline.files import write_json, write_table
+
+TEMPLATES = (Path(__file__).parent, Path(eval.report.__file__).parent)
+TITLES = {
+    "published": "As published, without labels",
+    "tuned": "Tuned on other people",
+    "oracle": "Best on the test set (oracle)",
+}
+VERSIONS = ("facerec-pseudolabel", "numpy", "scikit-learn", "infomap", "igraph", "evoc", "fast_hdbscan", "numba")
+COLUMNS = (
+    "set", "setting", "method", "title", "Fp", "Fp_low", "Fp_high", "Fb", "Fb_low", "Fb_high", "NMI", "clusters",
+    "Fp_verdict", "Fb_verdict", "seconds", "memory_mib", "trials", "search_seconds", "settings", "version", "reason",
+)  # fmt: skip
+
+
+def write_report(files: Sequence[Path], root: Path, out: Path, left_out: Mapping[str, str]) -> str:
+    """Writes arena.html, arena.csv, arena.png and results/; returns what was found, in lines."""
+    found = standings(files, root, Cache(out / "cells"))
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "arena.csv", list(COLUMNS), [row(found, cell) for cell in found.cells.values()])
+    write_json(out / "results" / "arena.json", results(found, "published"))
+    write_json(out / "results" / "arena-tuned.json", results(found, "tuned"))
+    (out / "arena.html").write_text(page(found, left_out), encoding="utf-8")
+    save(score_plot(found), out / "arena.png")
+    return f"{said(found)}\nopen {out / 'arena.html'}"
+
+
+def said(found: Standings) -> str:
+    """How Hi-LANDER does, and every contest that it loses, in lines."""
+    lines = []
+    for setting in ("published", "tuned"):
+        wins, contests = found.wins(setting)
+        lines.append(f"{TITLES[setting]}: Hi-LANDER is best or tied in {wins} of {contests} cells")
+        for place, figure, best, gap in losses(found, setting):
+            lines.append(f"  loses {FIGURES[figure]} on {place} to {METHODS[best].title} by {gap:.3f}")
+    return "\n".join(lines)
+
+
+def losses(found: Standings, setting: str) -> list[tuple[str, str, str, float]]:
+    """Set, figure, best method and distance of the contests that Hi-LANDER loses."""
+    lost = []
+    for (place, one, figure), contest in found.contests.items():
+        ours, best = found.cell(place, one, OURS), found.cell(place, one, contest.best)
+        if one == setting and ours and best and contest.verdict(OURS) == "worse":
+            lost.append((place, figure, contest.best, figures_of(best)[figure] - figures_of(ours)[figure]))
+    return lost
+
+
+def figures_of(cell: Cell) -> Mapping[str, float]:
+    """Its figures; nothing if it has none."""
+    return cell.figures or {}
+
+
+def row(found: Standings, cell: Cell) -> list[Any]:
+    """A line of the table."""
+    place = (cell.set_name, cell.setting, cell.method)
+    head = [*place, METHODS[cell.method].title]
+    tail = [cell.seconds, cell.memory, cell.trials, cell.search_seconds, cell.settings or "", cell.key, cell.reason]
+    if cell.figures is None:
+        return [*head, *[""] * 10, *tail]
+    ends = found.intervals[place]
+    figures = [
+        round(number, 4)
+        for figure in FIGURES
+        for number in (cell.figures[figure], *ends[figure])
+    ]  # fmt: skip
+    verdicts = [verdict(found, cell, figure) for figure in FIGURES]
+    return [*head, *figures, round(cell.figures["nmi"], 4), cell.figures["clusters"], *verdicts, *tail]
+
+
+def verdict(found: Standings, cell: Cell, figure: str) -> str:
+    """``best``, ``tied`` or ``worse``; nothing without a contest."""
+    contest = found.contests.get((cell.set_name, cell.setting, figure))
+    return contest.verdict(cell.method) if contest else ""
+
+
+def results(found: Standings, setting: str) -> dict[str, Any]:
+    """The file that docs/tools/result_tables.py makes a table of: Fp / Fb, the best or tied ones in bold."""
+    columns = [{"key": "row", "title": "method", "show": "text"}]
+    columns += [{"key": each.name, "title": each.title, "show": "text"} for each in found.sets]
+    columns += [{"key": "rank", "title": "mean rank", "show": "text"}]
+    ranks, rows = found.ranks(setting), []
+    for method in found.methods(setting):
+        line = {"row": method.title, "rank": f"{ranks[method.name]:.1f}" if method.name in ranks else ""}
+        for each in found.sets:
+            cell = found.cell(each.name, setting, method.name)
+            if cell:
+                line[each.name] = " / ".join(_marked(found, cell, figure) for figure in FIGURES)
+        rows.append(line)
+    return {
+        "title": f"The arena: {TITLES[setting].lower()}", "command": "make arena", "commit": "see the page",
+        "seeds": [0],
+        "unit": "fractions, Fp / Fb", "source": "docs/lab/arena.md", "columns": columns, "rows": rows,
+    }  # fmt: skip
+
+
+def _marked(found: Standings, cell: Cell, figure: str) -> str:
+    text = f"{figures_of(cell)[figure]:.3f}".removeprefix("0")
+    return f"**{text}**" if verdict(found, cell, figure) in ("best", "tied") else text
+
+
+def page(found: Standings, left_out: Mapping[str, str]) -> str:
+    """The page, which loads nothing."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("arena.html").render(
+        found=found, settings=SETTINGS, titles=TITLES, figures=FIGURES, left_out=left_out, verdict=verdict,
+        ranks_of={name: svg(rank_plot(found, name)) for name in ("published", "tuned") if len(found.ranks(name)) > 1},
+        scores=svg(score_plot(found)), summary=said(found).splitlines(), versions=versions(),
+        reasons=[cell for cell in found.cells.values() if cell.reason],
+    )  # fmt: skip
+
+
+def svg(figure: Figure) -> Markup:
+    """A figure for a page, without the header that a file has."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return Markup(text[text.index("<svg") :])
+
+
+def versions() -> dict[str, str]:
+    """The libraries that were used, by name."""
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

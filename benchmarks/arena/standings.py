@@ -1,0 +1,134 @@
+"""All cells with intervals and verdicts: what the page, the table and the picture show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from arena.cells import SETTINGS, Cache, Cell
+from arena.methods import METHODS, Method
+from arena.resampling import resampled
+from arena.sets import TestSet, read_set
+from arena.statistics import Contest, contest, mean_ranks
+from eval.bootstrap.resampling import draw, interval
+
+FIGURES = {"pairwise_f": "Fp", "bcubed_f": "Fb"}
+SAMPLES = 2000
+OURS = "hilander"
+
+
+@dataclass(frozen=True)
+class About:
+    """A set, without its faces."""
+
+    name: str
+    title: str
+    recogniser: str
+    faces: int
+    people: int
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The results.
+
+    Attributes:
+        sets: In order.
+        cells: By set, setting and method; those without a result have a reason.
+        intervals: Of cells with a result: figure to the ends of its 95 % interval.
+        contests: By set, setting and figure.
+    """
+
+    sets: Sequence[About]
+    cells: Mapping[tuple[str, str, str], Cell]
+    intervals: Mapping[tuple[str, str, str], Mapping[str, tuple[float, float]]]
+    contests: Mapping[tuple[str, str, str], Contest]
+
+    def cell(self, place: str, setting: str, method: str) -> Cell | None:
+        """A cell with a result, or None."""
+        found = self.cells.get((place, setting, method))
+        return found if found is not None and found.figures is not None else None
+
+    def methods(self, setting: str) -> list[Method]:
+        """Those with at least one result, by mean score, the best first."""
+        found = [m for m in METHODS.values() if any(self.cell(each.name, setting, m.name) for each in self.sets)]
+        return sorted(found, key=lambda method: -self.mean(setting, method.name))
+
+    def complete(self, setting: str) -> list[Method]:
+        """Those with a result on every set that any method has one on."""
+        places = self.places(setting)
+        return [m for m in self.methods(setting) if all(self.cell(place, setting, m.name) for place in places)]
+
+    def places(self, setting: str) -> list[str]:
+        """Sets with a result."""
+        return [s.name for s in self.sets if any(self.cell(s.name, setting, name) for name in METHODS)]
+
+    def mean(self, setting: str, method: str) -> float:
+        """Mean over its sets of the mean of Fp and Fb."""
+        values = [score(cell) for each in self.sets if (cell := self.cell(each.name, setting, method))]
+        return float(np.mean(values)) if values else 0.0
+
+    def mean_of_all(self, setting: str, method: str) -> float:
+        """`mean` of a method that has a result on every set; 0 for others, whose means are of other sets."""
+        whole = all(self.cell(each.name, setting, method) for each in self.sets)
+        return self.mean(setting, method) if whole else 0.0
+
+    def ranks(self, setting: str) -> dict[str, float]:
+        """Mean rank over sets of each complete method, by the mean of Fp and Fb; the best first."""
+        names, places = [m.name for m in self.complete(setting)], self.places(setting)
+        if not names or not places:
+            return {}
+        cells = [[self.cell(place, setting, name) for name in names] for place in places]
+        ranks = mean_ranks(np.array([[score(cell) for cell in row if cell] for row in cells]))
+        return dict(sorted(zip(names, ranks.tolist(), strict=True), key=lambda each: each[1]))
+
+    def wins(self, setting: str, method: str = OURS) -> tuple[int, int]:
+        """In how many contests a method is best or tied, and how many it takes part in."""
+        verdicts = [
+            each.verdict(method)
+            for (_, one, _), each in self.contests.items()
+            if one == setting and (method == each.best or method in each.p)
+        ]
+        return sum(verdict != "worse" for verdict in verdicts), len(verdicts)
+
+
+def score(cell: Cell) -> float:
+    """The mean of Fp and Fb, by which methods are ordered."""
+    return float(np.mean([(cell.figures or {})[figure] for figure in FIGURES]))
+
+
+def standings(files: Sequence[Path], root: Path, cache: Cache, samples: int = SAMPLES) -> Standings:
+    """Reads all cells and resamples them; a cell of other faces than the set has now is left out."""
+    found = Standings([], {}, {}, {})
+    for file in files:
+        faces = read_set(file, root)
+        about = About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people)
+        found = _added(found, about, faces, cache, samples)
+    return found
+
+
+def _added(found: Standings, about: About, faces: TestSet, cache: Cache, samples: int) -> Standings:
+    drawn = draw(faces.people, samples, 0)
+    cells, intervals, contests = dict(found.cells), dict(found.intervals), dict(found.contests)
+    for setting in SETTINGS:
+        values: dict[str, dict[str, float]] = {figure: {} for figure in FIGURES}
+        moved: dict[str, dict[str, np.ndarray]] = {figure: {} for figure in FIGURES}
+        for name in METHODS:
+            cell = cache.load(faces.name, setting, name)
+            if cell is None or faces.key not in cell.key:
+                continue
+            cells[faces.name, setting, name] = cell
+            if cell.figures is None:
+                continue
+            parts = resampled(faces.faces.labels, cache.labels(cell), drawn)
+            for figure, part in parts.items():
+                values[figure][name], moved[figure][name] = cell.figures[figure], part
+            ends = {figure: interval(part) or (np.nan, np.nan) for figure, part in parts.items()}
+            intervals[faces.name, setting, name] = ends
+        for figure in FIGURES:
+            if len(values[figure]) > 1:
+                contests[faces.name, setting, figure] = contest(values[figure], moved[figure])
+    return Standings([*found.sets, about], cells, intervals, contests)

@@ -1,0 +1,62 @@
+"""The command ``plan``: how many trainings a row the comparison of a difference needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat
+
+from eval.report.comparison import tabulate
+from eval.report.runs import load_runs
+from eval.report.summary import typical_people_variance
+from eval.trainings.power import MOST_TRAININGS, smallest_difference, trainings_needed
+from facerec.pipeline.files import InputError
+
+SHOWN = (1, 2, 3, 5, 10, 20)
+
+
+def plan(
+    runs: list[Path] | None = None,
+    difference: PositiveFloat = 1.0,
+    training_sd: NonNegativeFloat = 0.9,
+    people_sd: NonNegativeFloat = 0.0,
+    rows: int = 5,
+) -> None:
+    """Prints how many trainings of each row tell two rows apart, and which difference so many trainings find.
+
+    Found means: significant after Holm's correction for every two rows, four times of five.
+
+    Args:
+        runs: Finished rows, see compare: their number, the spread of their trainings if they have several, and that of
+            the test people are taken from them.
+        difference: Of the FNMR of two rows, in points.
+        training_sd: Standard deviation from one training of a row to another, in points; not used if the runs tell it.
+        people_sd: Standard deviation of the difference of two rows that comes from the test people, in points, which
+            no training lowers; not used with runs.
+        rows: Their number without runs.
+    """
+    if rows < 2:
+        raise InputError(f"--rows {rows}; a comparison has at least 2")
+    people, source = (people_sd / 100) ** 2, "assumed"
+    sd = training_sd / 100
+    if runs is not None:
+        table = tabulate(load_runs(runs), sd)
+        if table.compared is None:
+            raise InputError(f"{runs[0]} and others: cannot be compared: {table.why_not}")
+        found, rows = table.compared.found, len(table.compared.names)
+        people, sd = typical_people_variance(found.people), found.sd
+        source = "measured" if table.compared.trainings > 1 else "assumed"
+    print(f"{rows} rows; from training to training {100 * sd:.2f} points ({source}); from test people to test people")
+    print(f"{100 * np.sqrt(people):.2f} points of a difference, which no training lowers (standard deviations)\n")
+    print("trainings a row    difference that is found, points")
+    for trainings in SHOWN:
+        print(f"{trainings:15}    {100 * smallest_difference(sd, people, rows, trainings):33.1f}")
+    needed, points = trainings_needed(difference / 100, sd, people, rows), "point" if difference == 1 else "points"
+    print(f"\nA difference of {difference:g} {points} needs {_needs(needed)}.")
+
+
+def _needs(trainings: int | None) -> str:
+    if trainings is None:
+        return f"more test people: {MOST_TRAININGS} trainings do not find it"
+    return f"{trainings} trainings a row (run_pseudolabel.sh --seeds {trainings})"

@@ -1,0 +1,46 @@
+"""Several trainings of one row: the metrics of each, and their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = "seeds"
+"""In the folder of a row: a folder for each further training, named by its number."""
+
+
+def further_trainings(folder: Path) -> list[Path]:
+    """The folders of a row's further trainings, in the order of their numbers."""
+    found = [path for path in (folder / FOLDER).glob("*") if path.name.isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def mean_metrics(trainings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """``metrics.json`` of one row: every rate is the mean over its trainings, the rest is of the first.
+
+    Args:
+        trainings: ``metrics.json`` of each, at least one.
+    """
+    first = trainings[0]
+    rates = [name for name in first if name.startswith(("fnmr_", "fnir_", "tar_", "rank")) or name in ("eer", "auc")]
+    return {**first, **{name: _mean([each[name] for each in trainings]) for name in rates}}
+
+
+def figure_of(metrics: Mapping[str, Any], figure: str) -> float:
+    """A figure by its name among ``intervals.figures``, such as ``fnmr@1e-4``, ``fnir@1e-2/G1`` or ``rank1``."""
+    name, _, gallery = figure.partition("/")
+    kind, _, rate = name.partition("@")
+    counts: Any = metrics["counts"]
+    if kind == "fnmr":
+        return float(metrics["fnmr_at_fmr"][rate])
+    if kind == "fnir":
+        return float(metrics["fnir_at_fpir_per_gallery"][gallery][rate] if gallery else metrics["fnir_at_fpir"][rate])
+    counted = counts["identification"][gallery] if gallery else {}
+    return float(counted[f"{kind}_hits"] / counted["mated_probes"] if gallery else metrics[kind])
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], Mapping):
+        return {name: _mean([each[name] for each in values]) for name in values[0]}
+    return None if any(value is None for value in values) else sum(values) / len(values)

@@ -1,0 +1,70 @@
+"""How many trainings a row a difference needs, and how small a difference so many trainings find."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from eval.trainings.analysis import LEVEL
+
+POWER = 0.8
+MOST_TRAININGS = 1000
+
+
+def power(difference: float, sd: float, people: float, rows: int, trainings: int) -> float:
+    """Probability that two rows that differ by so much are told apart, see `eval.trainings.analysis.compare_rows`.
+
+    The level is Bonferroni's for every two of the rows, which is Holm's for its first step: the worst case.
+
+    Args:
+        difference: In the unit of `sd`, not 0.
+        sd: Standard deviation of one training.
+        people: Variance of a difference that comes from the test people.
+        rows: At least 2.
+        trainings: Of each row. With one, `sd` counts as known.
+    """
+    of_trainings = 2 * sd**2 / trainings
+    variance = of_trainings + people
+    if variance == 0:
+        return 1.0
+    known = trainings == 1 or of_trainings == 0
+    freedom = np.inf if known else (variance / of_trainings) ** 2 * (rows - 1) * (trainings - 1)
+    tail = LEVEL / (rows * (rows - 1))  # each side of every pair
+    shift, border = abs(difference) / np.sqrt(variance), stats.t.isf(tail, freedom)
+    if freedom > 1e6:
+        return float(stats.norm.sf(border - shift) + stats.norm.cdf(-border - shift))
+    found = float(stats.nct.sf(border, freedom, shift) + stats.nct.cdf(-border, freedom, shift))
+    return 1.0 if np.isnan(found) else found  # far beyond the border
+
+
+def trainings_needed(difference: float, sd: float, people: float, rows: int) -> int | None:
+    """The fewest trainings of each row with which the difference is found four times of five.
+
+    Returns:
+        From 2; None if `MOST_TRAININGS` do not find it, because the test people are too few.
+
+    Example:
+        >>> trainings_needed(0.01, 0.009, 0.0, 2)
+        14
+    """
+    low, high = 1, MOST_TRAININGS
+    if power(difference, sd, people, rows, high) < POWER:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(difference, sd, people, rows, middle) >= POWER else (middle, high)
+    return high
+
+
+def smallest_difference(sd: float, people: float, rows: int, trainings: int) -> float:
+    """The difference that so many trainings find four times of five, in the unit of `sd`."""
+    error = float(np.sqrt(2 * sd**2 / trainings + people))
+    if error == 0:
+        return 0.0
+    low, high = 0.0, error
+    while power(high, sd, people, rows, trainings) < POWER:
+        low, high = high, 2 * high
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle, sd, people, rows, trainings) >= POWER else (middle, high)
+    return high

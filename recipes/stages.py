@@ -1,0 +1,195 @@
+"""The stages of the recipe as commands: paths in, path out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from places import Run, Turn
+from workers import Command, command
+
+from facerec.pipeline.files import InputError
+
+Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
+TRAINING_SD = 0.9
+"""Standard deviation of FNMR from training to training of the recipes here, in points, see recipes/RESULTS.md."""
+
+
+def make_corpus(run: Run) -> Chains:
+    """A specification or labelled faces in, the corpus out."""
+    return [[command(f"facerec {run.settings.corpus}", run.section("corpus"), out=run.out / "corpus")]]
+
+
+def train_bounds(run: Run) -> Chains:
+    """Faces with true labels in, both bounds out."""
+    everything = {"unlabelled": run.corpus("unlabelled"), "pseudo-labels": run.truth}
+    more: dict[str, dict[str, object]] = {"labelled": {}, "supervised": everything}
+    return [
+        [_train(run, "train", folder, number, faces=run.corpus("labelled"), **more[row])]
+        for row in more
+        for folder, number in run.trainings(row)
+    ]
+
+
+def embed(run: Run, number: int) -> Chains:
+    """The teacher and faces in, embeddings out."""
+    parts = dict.fromkeys([run.settings.tune_on, "unlabelled"] + (["labelled"] if run.settings.overlap else []))
+    return _once([_embed(run, turn.teacher, run.corpus(part), turn.embeddings(part))]
+                 for turn in run.turns(number) for part in parts)  # fmt: skip
+
+
+def link(run: Run, number: int) -> Chains:
+    """Embeddings in, the graph out."""
+    return _once([command("clustering knn", run.section("knn"), embeddings=turn.embeddings("unlabelled"), out=turn.knn)]
+                 for turn in run.turns(number))  # fmt: skip
+
+
+def tune(run: Run, number: int) -> Chains:
+    """Labelled embeddings in, a tuned backend out; later rounds keep that of the first."""
+    return [
+        [command("clustering tune", run.section("tune"), backend=turn.backend,
+                 embeddings=turn.embeddings(run.settings.tune_on), out=turn.tuned)]
+        for turn in run.turns(number)
+        if turn.number == 1
+    ]  # fmt: skip
+
+
+def cluster(run: Run, number: int) -> Chains:
+    """A tuned backend, the graph and embeddings in, clusters out, with scores and pictures of them."""
+    return [
+        [
+            command("clustering cluster", run.section("cluster"), backend=turn.backend, model=turn.tuned,
+                    knn=turn.knn, embeddings=turn.embeddings("unlabelled"), out=turn.folder / "clusters"),
+            command("eval clusters", truth=run.truth, predicted=turn.folder / "clusters",
+                    json=turn.folder / "clusters.json"),
+            command("facerec sheet", faces=run.corpus("unlabelled"), labels=turn.folder / "clusters",
+                    truth=run.truth, out=turn.folder / "sheet.png"),
+        ]
+        for turn in run.turns(number)
+    ]  # fmt: skip
+
+
+def label(run: Run, number: int) -> Chains:
+    """Clusters in, pseudo-labels out, with scores of them."""
+    return [
+        [
+            command("clustering pseudolabel", run.section("pseudolabel"), clusters=turn.folder / "clusters",
+                    embeddings=turn.embeddings("unlabelled"), knn=turn.knn,
+                    calibration=turn.embeddings(run.settings.tune_on),
+                    labelled=turn.embeddings("labelled") if run.settings.overlap else None,
+                    overlap=run.settings.overlap or None, truth=run.truth, out=turn.folder / "pseudo"),
+            command("eval clusters", truth=run.truth, predicted=turn.folder / "pseudo",
+                    json=turn.folder / "pseudo.json"),
+        ]
+        for turn in run.turns(number)
+    ]  # fmt: skip
+
+
+def retrain(run: Run, number: int) -> Chains:
+    """Labelled and pseudo-labelled faces in, students out: short ones, but in the last round."""
+    return [
+        [_train(run, "student", folder, training, **_faces_of(turn), **({} if turn.is_last else _short(turn)))]
+        for turn in run.turns(number)
+        for folder, training in run.trainings(turn.name)
+    ]
+
+
+def _faces_of(turn: Turn) -> dict[str, object]:
+    """What a student is trained on, and how the recipe's mode wants it."""
+    run = turn.run
+    known: dict[str, object] = {} if run.settings.mode == "pseudo" else {"faces": run.corpus("labelled")}
+    if run.settings.mode == "two-heads":
+        known |= {"heads": 2, "pseudo_share": 0.5}
+    if run.settings.mode == "finetune":
+        known |= {"init": turn.teacher}
+    return known | {"unlabelled": run.corpus("unlabelled"), "pseudo-labels": turn.folder / "pseudo"}
+
+
+def _short(turn: Turn) -> dict[str, object]:
+    """A share of the steps, from the weights of its teacher if that is a network of the recipe."""
+    length = shortened(turn.run)
+    return length if turn.run.settings.teacher and turn.before is None else length | {"init": turn.teacher}
+
+
+def shortened(run: Run) -> dict[str, object]:
+    """The length of a short student's training.
+
+    Raises:
+        InputError: The recipe does not say how long a student's training is.
+    """
+    section, share = run.sections["student"], run.settings.short
+    if section.get("steps"):
+        return {"steps": max(1, round(share * section["steps"]))}
+    if section.get("epochs"):
+        return {"epochs": share * section["epochs"]}
+    raise InputError(f"{run.config}: no steps and no epochs in section train; rounds need them for short students")
+
+
+def evaluate(run: Run) -> Chains:
+    """A recogniser and test faces in, figures out."""
+    faces = Path(run.settings.test_faces or run.corpus("test"))
+    protocol = run.settings.protocol or run.corpus("protocol")
+    return [
+        [
+            _embed(run, folder / "model", faces, folder / "test"),
+            command("eval ijb", run.section("ijb"), protocol=protocol, embeddings=folder / "test", out=folder / "ijb"),
+        ]
+        for row in run.rows
+        for folder, _ in run.trainings(row)
+    ]
+
+
+def validate(run: Run) -> Chains:
+    """A recogniser and pairs of validation faces in, figures out; their recognisers were trained on none of them."""
+    return [
+        [
+            _embed(run, run.row(row) / "model", run.corpus("validation"), run.row(row) / "validation"),
+            command("eval pairs", pairs=run.out / "validation" / "pairs.tsv", embeddings=run.row(row) / "validation",
+                    out=run.row(row) / "pairs"),
+        ]
+        for row in run.rows[:-1]
+    ]  # fmt: skip
+
+
+def compare(run: Run) -> Chains:
+    """The figures of all rows in, the report out; a report about other rows or trainings is removed."""
+    report = run.out / "report"
+    wanted = {row: _written(len(run.trainings(row))) for row in run.rows}
+    if (report / "comparison.csv").is_file():
+        with (report / "comparison.csv").open(encoding="utf-8", newline="") as file:
+            reported = {line["row"]: line.get("trainings", "") for line in csv.DictReader(file)}
+        if reported and reported != wanted:
+            print(f"{report} was about {' '.join(reported)}: it is made anew", file=sys.stderr)
+            shutil.rmtree(report)
+    rows = json.dumps([str(run.row(name)) for name in run.rows])
+    assumed = None if "training_sd" in run.sections["compare"] else TRAINING_SD
+    return [
+        [command("eval compare", run.section("compare"), runs=rows, recipe=run.config, training_sd=assumed, out=report)]
+    ]
+
+
+def _written(trainings: int) -> str:
+    """A number of trainings as comparison.csv has it."""
+    return str(trainings) if trainings > 1 else ""
+
+
+def _train(run: Run, section: str, row: Path, training: int, **options: object) -> Command:
+    seed = run.sections[section].get("seed", 0) + training if training else None
+    return command("facerec train", run.section(section), **options, seed=seed, out=row / "model")
+
+
+def _embed(run: Run, model: Path, faces: Path, out: Path) -> Command:
+    return command("facerec embed", run.section("embed"), model=model, faces=faces, out=out)
+
+
+def _once(chains: Iterable[list[Command]]) -> Chains:
+    """Chains without those that are there already: in the first round all backends share a teacher."""
+    found: Chains = []
+    for chain in chains:
+        if chain not in found:
+            found.append(chain)
+    return found

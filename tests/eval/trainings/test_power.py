@@ -1,0 +1,34 @@
+"""How many trainings a difference needs."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from eval.trainings.analysis import compare_rows
+from eval.trainings.power import POWER, power, smallest_difference, trainings_needed
+
+
+def test_power_without_people_is_that_of_a_paired_t_test():
+    """Two rows, n trainings: t with n - 1 degrees of freedom; a difference has sqrt(2) times a training's sd."""
+    shift, border = 1 / np.sqrt(2 * 0.81 / 5), stats.t.isf(0.025, 4)
+    expected = 1 - stats.nct.cdf(border, 4, shift) + stats.nct.cdf(-border, 4, shift)
+    assert power(1, 0.9, 0, 2, 5) == pytest.approx(expected)
+
+
+def test_trainings_needed_are_the_fewest():
+    for rows in (2, 5):
+        needed = trainings_needed(1, 0.9, 0.02, rows)
+        assert power(1, 0.9, 0.02, rows, needed) >= POWER > power(1, 0.9, 0.02, rows, needed - 1)
+        assert smallest_difference(0.9, 0.02, rows, needed) <= 1 < smallest_difference(0.9, 0.02, rows, needed - 1)
+    assert trainings_needed(1, 0.9, 0.2, 5) is None  # the people alone have a standard deviation of .45
+    assert trainings_needed(1, 0, 0, 2) == 2
+
+
+def test_power_is_the_share_of_simulated_comparisons_that_find_it():
+    rng, found, times = np.random.default_rng(1), 0, 300
+    for _ in range(times):
+        people = 0.3 * rng.standard_normal((2, 1))
+        values = np.array([[0.0], [1.5]]) + people + 0.6 * rng.standard_normal((2, 4))
+        draws = 0.3 * rng.standard_normal((2, 1, 100)) + np.zeros((2, 4, 100))
+        found += compare_rows(values, draws).differs[0, 1]
+    assert found / times == pytest.approx(power(1.5, 0.6, 2 * 0.09, 2, 4), abs=0.07)
