@@ -130,7 +130,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from clustering.commands.cluster import cluster
     from clustering.commands.export import export
     from clustering.commands.knn import knn
-    from clustering.quality.estimator import PACKAGED
+    from clustering.quality.estimator import packaged
     from clustering.review.decisions import labels_hash
     from eval.commands.ijb import ijb
     from facerec.commands.thumbnails import thumbnails
@@ -147,7 +147,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         save_embeddings(root / name, rows[:count], keys[:count], truth[:count])
     save_embeddings(root / "few", rows[: len(FACES)], [f"{name}.jpg" for name, _, _ in FACES])
     many = normalize(np.eye(4, 16)[np.repeat(np.arange(4), 15)] + 0.1 * generator.normal(size=(60, 16)))
-    (root / "many").mkdir()
+    for name in ("many", "quality"):
+        (root / name).mkdir()
+    packaged().save(root / "quality")
     save_embeddings(root / "many", many, labels=np.repeat(np.arange(4), 15))
     np.save(root / "labels.npy", truth)
     np.save(root / "detector_scores.npy", np.ones(len(FACES)))
@@ -185,7 +187,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "sessions": root / "labels.npy", "quality": root / "quality.csv", "attributes": root / "attributes.csv",
         "detector": root / "detector.onnx", "previous": exported, "table": exported / "faces.csv",
         "clustering estimate embeddings": root / "many", "clustering estimate clusters": root / "many" / "labels.npy",
-        "clustering estimate knn": knn(root / "many", root / "many_knn", k=10), "clustering estimate model": PACKAGED,
+        "clustering estimate knn": knn(root / "many", root / "many_knn", k=10),
+        "clustering estimate model": root / "quality",
         "facerec join embeddings": [root / "embeddings", root / "embeddings"],
     }  # fmt: skip
 

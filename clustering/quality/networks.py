@@ -46,7 +46,8 @@ class Networks:
             rows = np.concatenate([members[each] for each in random.choice(corpora, len(corpora))])
             network = MLPRegressor(
                 hidden_layer_sizes=(HIDDEN,), activation="tanh", alpha=DECAY, max_iter=STEPS,
-                batch_size=min(BATCH, len(rows)), learning_rate_init=RATE, tol=0, n_iter_no_change=STEPS, random_state=seed + number,
+                batch_size=min(BATCH, len(rows)), learning_rate_init=RATE, tol=0, n_iter_no_change=STEPS,
+                random_state=seed + number,
             )  # fmt: skip
             found.append(_weights(network, inputs[rows], y[rows]))
         inner, outer = (np.stack(each) for each in zip(*found, strict=True))
