@@ -27,7 +27,8 @@ BLOCK = 20
 def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[str, Any]:
     """Learns on simulated corpora how good clusterings are, for `estimate` and `cluster`.
 
-    The packaged estimate was fitted to these corpora, clustered by an earlier Hi-LANDER. That takes about half an hour of one core.
+    The packaged estimate was fitted to these corpora, clustered by an earlier Hi-LANDER. That takes about half an hour
+    of one core.
     Killed, it goes on from the finished blocks of `BLOCK` corpora.
 
     Args:
