@@ -26,6 +26,7 @@ from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
+MOST_ESTIMATED = 200_000
 
 
 @stage(
@@ -103,7 +104,15 @@ def cluster(
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
-    """Says how good the clusters are likely to be; the figures are for meta.json."""
+    """Says how good the clusters are likely to be; the figures are for meta.json.
+
+    It copies the embeddings into memory, so with more than `MOST_ESTIMATED` faces it is left to the command estimate.
+    """
+    if len(graph) > MOST_ESTIMATED:
+        logger.info(
+            "more than %s faces: how good the clusters are is told by clustering estimate", f"{MOST_ESTIMATED:,}"
+        )
+        return {}
     quality = estimate_quality(graph, labels)
     if quality is None:
         return {}

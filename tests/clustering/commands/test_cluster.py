@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,13 @@ def test_settings_and_names_go_along(tmp_path, blobs):
     settings = read_yaml(tmp_path / "c" / "config.yaml")
     assert settings == {"backend": "dbscan", "min_similarity": 0.4, "min_samples": 3, "k": 5, "adaptive": False}
     assert (tmp_path / "c" / "keys.txt").read_bytes() == (tmp_path / "emb" / "keys.txt").read_bytes()
+
+
+def test_the_quality_of_many_faces_is_left_to_estimate(faces, tmp_path, monkeypatch, caplog):
+    cluster("dbscan", faces, tmp_path / "few")
+    assert "estimate" in json.loads((tmp_path / "few" / "meta.json").read_text())["results"]
+    monkeypatch.setattr("clustering.commands.cluster.MOST_ESTIMATED", 179)
+    caplog.set_level("INFO")
+    cluster("dbscan", faces, tmp_path / "many")
+    assert "estimate" not in json.loads((tmp_path / "many" / "meta.json").read_text())["results"]
+    assert "more than 179 faces" in caplog.text
