@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
+from eval.clusters.agreement import harmonic
 from eval.clusters.contingency import Contingency, contingency
 
 CELLS_PER_BLOCK = 1 << 22
@@ -56,9 +57,3 @@ def _block(table: Contingency, drawn: np.ndarray) -> dict[str, np.ndarray]:
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Part of the whole; 1 where there is none."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 1)
-
-
-def harmonic(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Harmonic mean; 0 where both are 0."""
-    both = one + other
-    return np.where(both > 0, 2 * one * other / np.where(both > 0, both, 1), 0)

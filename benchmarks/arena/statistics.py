@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata, studentized_range
 
+from eval.trainings.multiple import holm
+
 ALPHA = 0.05
 
 
 def paired_p(samples: np.ndarray, other: np.ndarray) -> float:
-    """Twice the share of samples on the rarer side of 0, with one more there, as `eval.report.paired` has it.
+    """Twice the share of samples on the rarer side of 0, with one more there.
 
     Args:
         samples: float64 [samples], a figure on drawn identities.
@@ -21,20 +23,6 @@ def paired_p(samples: np.ndarray, other: np.ndarray) -> float:
     difference = samples - other
     rarer = min(np.count_nonzero(difference <= 0), np.count_nonzero(difference >= 0))
     return min(1.0, 2 * (int(rarer) + 1) / (len(difference) + 1))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979): the i-th smallest of m, from 0 on, times m - i; never falling.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    corrected = np.minimum(np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(order), 0, -1)), 1)
-    found = np.empty(len(order))
-    found[order] = corrected
-    return found.tolist()
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ def contest(values: Mapping[str, float], samples: Mapping[str, np.ndarray]) -> C
     best = max(values, key=lambda name: values[name])
     others = [name for name in values if name != best]
     p = holm([paired_p(samples[best], samples[name]) for name in others])
-    return Contest(best, dict(zip(others, p, strict=True)))
+    return Contest(best, dict(zip(others, p.tolist(), strict=True)))
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
 
 
 def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:
-    """Writes what was found and with what, in place of the work on the way."""
+    """Writes what was found and with what, and removes the work on the way."""
     shutil.rmtree(out / "levels", ignore_errors=True)
     clusterer.save_pretrained(out)
     clustering.save(out)

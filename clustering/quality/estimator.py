@@ -10,6 +10,7 @@ import numpy as np
 
 from clustering.quality.features import names, squeezed, unsqueezed
 from clustering.quality.networks import Networks, standardised
+from eval.clusters.agreement import harmonic
 from facerec.pipeline.files import InputError
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
@@ -152,8 +153,3 @@ def doubts(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
 def with_ones(x: np.ndarray) -> np.ndarray:
     """Float64 [m, inputs + 1]."""
     return np.column_stack([x, np.ones(len(x))])
-
-
-def harmonic(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """Their harmonic mean, 0 where both are."""
-    return np.asarray(2 * precision * recall / np.maximum(precision + recall, 1e-12))

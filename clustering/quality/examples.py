@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.quality.estimator import FIGURES
 from clustering.quality.features import Corpus, features, in_order
 from clustering.quality.simulated_clusterings import clusterings
 from clustering.quality.simulated_corpora import corpus
 from eval.clusters import scores
 
 OTHERS = 6
-FIGURES = ("pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall", "pairwise_f", "bcubed_f")
 
 
 @dataclass(frozen=True)

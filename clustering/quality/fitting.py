@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from clustering.quality.estimator import FIGURES, OWN, Estimator, doubts, points, with_ones
@@ -53,16 +55,13 @@ def fit(found: Examples, seed: int) -> Estimator:
     z = standardised(x, quality.mean, quality.deviation)
     usual = np.linalg.inv(np.cov(z.T) + 0.05 * np.eye(z.shape[1]))
     quantile = REAL * np.quantile(ratios, LEVEL, axis=0)
-    start = Estimator(quality, people, ridge(seen, sizes), quantile, usual, 1.0)
-    return Estimator(quality, people, start.width, quantile, usual, float(np.quantile(start.distance(x), FURTHEST)))
+    found_so_far = Estimator(quality, people, ridge(seen, sizes), quantile, usual, 1.0)
+    return replace(found_so_far, furthest=float(np.quantile(found_so_far.distance(x), FURTHEST)))
 
 
 def targets(found: Examples) -> np.ndarray:
     """Float64 [m, 7]: squeezed `FIGURES`, and the logarithm of people per face."""
-    from clustering.quality.examples import FIGURES as ORDER
-
-    columns = [ORDER.index(name) for name in FIGURES]
-    return np.column_stack([squeezed(found.figures[:, columns]), np.log(found.people)])
+    return np.column_stack([squeezed(found.figures), np.log(found.people)])
 
 
 def networks(x: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> tuple[Networks, Networks]:

@@ -33,7 +33,7 @@ class Cuts:
 
 
 def thresholds(graph: KnnGraph, scale: CorpusScale) -> np.ndarray:
-    """Falling corrected cosines, at `PLACES` of the way from chance to what the nearest neighbours have.
+    """Falling corrected cosines, at `PLACES` between chance (0) and what the nearest neighbours have (1).
 
     The lower end is `ABOVE_CHANCE` spreads above the location of `CorpusScale`, the upper one the quantile `NEAR` of
     the cosines with nearest neighbours.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +68,6 @@ def standardised(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.n
 
 def _weights(network: object, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both layers of a fitted network, biases last."""
-    import warnings
-
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

@@ -80,7 +80,7 @@ def pairwise(table: Contingency) -> tuple[float, float, float]:
     together = _pairs(table.faces)
     precision = _share(together, _pairs(table.cluster_sizes))
     recall = _share(together, _pairs(table.identity_sizes))
-    return _harmonic(precision, recall), precision, recall
+    return float(harmonic(precision, recall)), precision, recall
 
 
 def bcubed(table: Contingency) -> tuple[float, float, float]:
@@ -93,7 +93,13 @@ def bcubed(table: Contingency) -> tuple[float, float, float]:
     total = float(table.faces.sum())
     precision = float(np.sum(squares / table.cluster_sizes[table.cluster])) / total
     recall = float(np.sum(squares / table.identity_sizes[table.identity])) / total
-    return _harmonic(precision, recall), precision, recall
+    return float(harmonic(precision, recall)), precision, recall
+
+
+def harmonic(precision: np.ndarray | float, recall: np.ndarray | float) -> np.ndarray:
+    """F, the harmonic mean, elementwise; 0 where both are 0."""
+    total = np.asarray(precision + recall, dtype=np.float64)
+    return np.divide(2 * precision * recall, total, out=np.zeros(total.shape), where=total > 0)
 
 
 def nmi(table: Contingency) -> float:
@@ -121,10 +127,6 @@ def _pairs(sizes: np.ndarray) -> int:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
-
-
-def _harmonic(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def _entropy(sizes: np.ndarray) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Adjusted p values of m hypotheses, float64 [m], in the order given (Holm 1979).
 
     The i-th lowest p counts (m - i + 1) times, and none below a lower one. Rejecting where the result is at most
@@ -20,6 +21,7 @@ def holm(p: np.ndarray) -> np.ndarray:
         >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
         [0.03, 0.06, 0.06]
     """
+    p = np.asarray(p, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)

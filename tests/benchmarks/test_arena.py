@@ -12,11 +12,12 @@ from arena.resampling import resampled
 from arena.rivals import ada_nets, chinese_whispers, facemap, fc_es, neighborhoods, star_fc
 from arena.rivals.album import Album
 from arena.sets import SETS, Source, changed, projected, read_set, thinned
-from arena.statistics import contest, critical_difference, groups, holm, mean_ranks, paired_p
+from arena.statistics import contest, critical_difference, groups, mean_ranks, paired_p
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from eval.clusters import scores
+from eval.trainings.multiple import holm
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 

@@ -94,13 +94,12 @@ class HiLander(Clusterer):
             f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
             "more the better, tell best: see tune"
         )  # fmt: skip
-        labels = levels[-1]["labels"]
+        labels, moved = levels[-1]["labels"], 0
         if self.settle:
-            labels = settle(graph.narrowed(self.k), labels)
-            levels[-1]["settled"] = labels
-            labels = consecutive(labels)
+            settled = settle(graph.narrowed(self.k), labels)
+            moved = int(np.count_nonzero(settled != labels))
+            levels[-1]["settled"], labels = settled, consecutive(settled)
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
-        moved = int(np.count_nonzero(levels[-1].get("settled", labels) != levels[-1]["labels"])) if self.settle else 0
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau, "moved": moved}, warning)
 
     def _hierarchy(self, graph: KnnGraph, link: Link, p_tau: float) -> list[dict[str, np.ndarray]]:

@@ -7,6 +7,7 @@ clusters are there, every face can be compared with what all of them have become
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Groups:
         sums = np.zeros((count, embeddings.shape[1]), np.float32)
         sums[: labels.max(initial=-1) + 1] = cluster_sums(embeddings, labels)
         return cls(sums, np.bincount(labels[labels >= 0], minlength=count).astype(np.float32), scale)
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """Float32 [c]: squared lengths of `sums`."""
+        return np.asarray(np.einsum("cd,cd->c", self.sums, self.sums))
 
     def likeness(self, dots: np.ndarray, squares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """How like a face is to clusters: the geometric mean of its mean cosine with their faces and with their mean.
@@ -102,22 +108,22 @@ def _among_all(
 
     A face of a cluster that has not changed has been compared with all others that have not.
     """
-    moved, squares = labels.copy(), np.einsum("cd,cd->c", groups.sums, groups.sums)
+    moved = labels.copy()
     for rows in own_blocks(len(labels), BLOCK):
         faces = np.flatnonzero((labels[rows] >= 0) & (groups.sizes[labels[rows]] >= 2)) + rows.start
         fresh = changed[labels[faces]]
         for some, others in ((faces[fresh], large), (faces[~fresh], large[changed[large]])):
             if len(some) and len(others):
                 dots = graph.embeddings[some] @ groups.sums[others].T
-                like = groups.likeness(dots, squares[others], groups.sizes[others])
-                moved[some] = _best(graph.embeddings[some], labels[some], groups, squares, others[None], like)
+                like = groups.likeness(dots, groups.squares[others], groups.sizes[others])
+                moved[some] = _best(graph.embeddings[some], labels[some], groups, others[None], like)
     exchange(moved, BLOCK)
     return moved
 
 
 def _among_neighbors(graph: KnnGraph, labels: np.ndarray, groups: Groups) -> np.ndarray:
     """Where faces move if only the clusters of their neighbours are compared."""
-    moved, squares = labels.copy(), np.einsum("cd,cd->c", groups.sums, groups.sums)
+    moved = labels.copy()
     for rows in own_blocks(len(labels), BLOCK):
         own = labels[rows]
         others = np.where(graph.neighbors[rows] >= 0, labels[graph.neighbors[rows]], own[:, None])
@@ -126,29 +132,26 @@ def _among_neighbors(graph: KnnGraph, labels: np.ndarray, groups: Groups) -> np.
         others = others[doubt]
         faces = graph.embeddings[some]
         dots = np.einsum("nd,nkd->nk", faces, groups.sums[others])
-        like = groups.likeness(dots, squares[others], groups.sizes[others])
+        like = groups.likeness(dots, groups.squares[others], groups.sizes[others])
         like[groups.sizes[others] < 2] = -np.inf
-        moved[some] = _best(faces, labels[some], groups, squares, others, like)
+        moved[some] = _best(faces, labels[some], groups, others, like)
     exchange(moved, BLOCK)
     return moved
 
 
-def _best(
-    faces: np.ndarray, own: np.ndarray, groups: Groups, squares: np.ndarray, others: np.ndarray, like: np.ndarray
-) -> np.ndarray:
+def _best(faces: np.ndarray, own: np.ndarray, groups: Groups, others: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Int64 [m]: the cluster that each face belongs to, its own unless another one is clearly more like it.
 
     Args:
         faces: float32 [m, d].
         own: int64 [m]: clusters of two faces or more.
         groups: All clusters.
-        squares: float32 [c]: squared lengths of their sums.
         others: int64 [m or 1, k]: the clusters to compare with.
         like: float32 [m, k]: how like the faces are to these; that of their own is overwritten.
     """
     dots, rest = np.einsum("nd,nd->n", faces, groups.sums[own]), groups.sizes[own] - 1
     length = np.einsum("nd,nd->n", faces, faces)
-    mine = groups.likeness(dots - length, np.maximum(squares[own] - 2 * dots + length, 0), rest)
+    mine = groups.likeness(dots - length, np.maximum(groups.squares[own] - 2 * dots + length, 0), rest)
     like[others == own[:, None]] = -np.inf
     spread = groups.scale.usual[1]
     doubt = np.flatnonzero(like.max(axis=1, initial=-np.inf) > mine + CLEARLY * spread)
