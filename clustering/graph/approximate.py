@@ -1,15 +1,15 @@
-"""An approximate kNN graph: an inverted file's lists, improved by neighbours of neighbours, the doubtful rows again.
+"""An approximate kNN graph: the nearest cells, neighbours of neighbours, and doubtful rows again in more cells.
 
-1. A seeded inverted file of 4-bit product codes gives first lists, longer than needed (over-fetch).
-2. Each round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
+1. Faces are sorted by cells of about the same size, and rounded to codes of 8 bits.
+2. Each face looks into its nearest cells. A cell is multiplied with all faces that look into it at once.
+3. A round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
    WWW 2011, without its sampling).
-3. Rows whose k-th cosine is low are those that miss neighbours. They are searched for again, in many more cells or
-   exactly; a sample says how, and how many.
+4. Rows whose k-th cosine is low are those that miss neighbours. They look into more cells; a sample says into how many,
+   and which rows.
 
-All cosines are of the embeddings themselves, in fp32. A row's lists depend on the lists of the round before and on
-nothing else, so neither the number of threads or processes nor where a run was interrupted changes them. What all
-blocks need (the inverted file, the links both ways, what is searched for again) the first process makes and writes down
-for the others.
+Each face looks into so many cells, whatever the number of faces. Products of codes are whole numbers, and all cosines
+are of the embeddings themselves, in fp32. A row's lists depend on the lists of the step before and on nothing else,
+so neither the number of threads or processes nor where a run was interrupted changes them.
 """
 
 from __future__ import annotations
@@ -18,36 +18,40 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways, in_parts
-from clustering.graph.inverted_file import CellSettings, build_inverted_file, read_inverted_file, search_cells
+from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
+from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows
+from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
+LIMIT_ROWS = 1_024
+LARGER_BLOCKS = 16
+FIRST_SHARE = 8
 
 
 @dataclass(frozen=True)
 class ApproximateSettings:
-    """How the approximate graph is built; each default was the cheapest for recall .985 on 10^5 to 10^6 faces.
+    """How the approximate graph is built.
 
     Attributes:
         extra: Neighbours that first lists have beyond those wanted.
+        fetched: Neighbours by their codes beyond those of the first lists, of which the exact cosines are taken.
         probed: Cells that each row is first sought in.
-        rounds: Rounds of neighbours of neighbours; a second one costs more than searching uncertain rows again.
-        links: Neighbours of a row that a round follows.
-        back_links: Rows that have the row among their neighbours and that a round follows, too.
-        cells: Of the inverted file.
+        links: Neighbours of a row that the round follows.
+        back_links: Rows that have the row among their neighbours and that the round follows, too.
+        cells: How faces are parted.
         second: Of the search for uncertain rows.
     """
 
     extra: int = 10
-    probed: int = 64
-    rounds: int = 1
+    fetched: int = 10
+    probed: int = 128
     links: int = 20
     back_links: int = 10
     cells: CellSettings = field(default_factory=CellSettings)
@@ -68,35 +72,35 @@ def approximate(
         The lists, and what was searched for again.
     """
     settings = settings or ApproximateSettings()
-    builder = replace(builder, embeddings=np.ascontiguousarray(builder.embeddings))  # a memory map in order stays one
-    wide, file = builder.k + settings.extra, builder.steps / "0" / "inverted_file.faiss"
-    lists = first_lists(builder, file, wide, settings)
-    for number in range(1, settings.rounds + 1):
-        lists = improved(builder, lists, number, wide, settings)
-    uncertain = UncertainRows(builder, lists, file, settings.second)
+    faces = sort_faces(builder, settings.cells)
+    inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
+    wide = builder.k + settings.extra
+    lists = improved(inner, first_lists(inner, faces, wide, settings), wide, settings)
+    uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
     again = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
-    return uncertain.search_again(again), again
+    return in_first_order(builder, faces, uncertain.search_again(again)), again
 
 
-def first_lists(builder: GraphBuilder, file: Path, k: int, settings: ApproximateSettings) -> Lists:
-    """Lists from an inverted file, made at `file`: the cells nearest to each row, by product codes, scored again."""
+def first_lists(builder: GraphBuilder, faces: SortedFaces, k: int, settings: ApproximateSettings) -> Lists:
+    """Lists from the cells nearest to each face: the best by their codes, scored again.
 
-    def prepare() -> Work:
-        make_once(file, lambda path: faiss.write_index(build_inverted_file(builder, settings.cells), str(path)))
-        index = read_inverted_file(file)
+    What a face finds among those beside it, then in some of the cells, bounds what counts in all of them.
+    """
+    most = k + settings.fetched
 
-        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            ids = search_cells(builder, rows, index, settings.probed, k + 1)
-            return best(builder.embeddings, rows, np.where(builder.is_readable[rows, None], ids, -1), k)
+    def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        limits = np.concatenate([own_limits(faces, some[0], some[-1] + 1, k) for some in blocks(places, LIMIT_ROWS)])
+        near = (settings.probed // FIRST_SHARE, k + 1)
+        ids = scan(faces, places, settings.probed, limits, most, near)[0]
+        return best(builder.embeddings, places, ids, k)
 
-        return work
+    folder = builder.steps / "0"
+    return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, LARGER_BLOCKS)
 
-    return fill(file.parent, file.parent / "finished", len(builder), k, "inverted file", prepare)
 
-
-def improved(builder: GraphBuilder, lists: Lists, number: int, k: int, settings: ApproximateSettings) -> Lists:
-    """A round: the best of each row's list, its links, and the links of those."""
-    folder = builder.steps / f"{number}"
+def improved(builder: GraphBuilder, lists: Lists, k: int, settings: ApproximateSettings) -> Lists:
+    """The best of each row's list, its links, and the links of those."""
+    folder = builder.steps / "1"
 
     def prepare() -> Work:
         def write_links(path: Path) -> None:
@@ -111,4 +115,22 @@ def improved(builder: GraphBuilder, lists: Lists, number: int, k: int, settings:
 
         return partial(in_parts, work)
 
-    return fill(folder, folder / "finished", len(builder), k, f"round {number}", prepare)
+    return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare)
+
+
+def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists) -> Lists:
+    """The graph's own lists: rows in place of places."""
+
+    def prepare() -> Work:
+        place = np.full(len(builder), -1, dtype=np.int64)
+        place[faces.order] = np.arange(len(faces))
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            some = place[rows]
+            ids, there = lists.neighbors[some], some[:, None] >= 0
+            ids = np.where(there & (ids >= 0), faces.order[ids], -1)
+            return ids, np.where(there, lists.similarities[some], 0)
+
+        return work
+
+    return builder.fill("order", prepare)

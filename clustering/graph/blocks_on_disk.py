@@ -8,7 +8,7 @@ processes. What blocks there are depends on the number of rows alone, and with t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +22,11 @@ from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once
 BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
 PARTS = (("neighbors", np.int32), ("similarities", np.float32))
 
-Work = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Rows, int64 [b] and consecutive, to their neighbours and similarities, [b, k] each."""
+Work = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+"""Rows, int64 [b] and consecutive, to what is in the arrays there, such as neighbours and similarities, [b, k] each."""
+
+Arrays = Mapping[str, tuple[tuple[int, ...], type]]
+"""Names of arrays to the shape of a row and the kind of number."""
 
 
 class Lists(NamedTuple):
@@ -33,7 +36,7 @@ class Lists(NamedTuple):
     similarities: np.ndarray
 
 
-def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work]) -> Lists:
+def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work], times: int = 1) -> Lists:
     """Neighbour lists of all rows, block by block, each process every R-th of the blocks that are not finished.
 
     Args:
@@ -44,9 +47,34 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
         name: What is being done, for the progress bar.
         prepare: Makes what finds the lists of a block; called by all processes, or by none if all blocks are there.
             The same rows must always give the same lists.
+        times: So many times the usual rows make a block, up to `MOST_ROWS`.
     """
-    files = [make_once(folder / f"{part}.npy", partial(_make, shape=(n, k), dtype=dtype)) for part, dtype in PARTS]
-    rows = block_rows(n)
+    arrays = {part: ((k,), dtype) for part, dtype in PARTS}
+    return Lists(*fill_arrays(folder, finished, n, arrays, name, prepare, times))
+
+
+def fill_arrays(
+    folder: Path, finished: Path, n: int, arrays: Arrays, name: str, prepare: Callable[[], Work], times: int = 1
+) -> list[np.ndarray]:
+    """Arrays of n rows, as `fill` fills lists.
+
+    Args:
+        folder: For NAME.npy of each array.
+        finished: As for `fill`, like the name and what finds a block's rows of all arrays.
+        n: Rows.
+        arrays: Shape of a row, and kind of number, of each array.
+        name: What is being done.
+        prepare: Makes what finds a block.
+        times: So many times the usual rows make a block.
+
+    Returns:
+        The arrays, mapped; copies in memory of what is written into them.
+    """
+    files = [
+        make_once(folder / f"{part}.npy", partial(_make, shape=(n, *shape), dtype=dtype))
+        for part, (shape, dtype) in arrays.items()
+    ]
+    rows = min(times * block_rows(n), MOST_ROWS)
     blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
     left = broadcast_object([block for block in blocks if not _mark(finished, block).exists()])
     if left:
@@ -59,7 +87,7 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
                 _write(file, block.start, found)
             _mark(finished, block).touch()
         barrier()
-    return Lists(*(np.load(file, mmap_mode="r") for file in files))
+    return [np.load(file, mmap_mode="c") for file in files]
 
 
 def block_rows(n: int) -> int:
@@ -74,7 +102,7 @@ def cached_json(path: Path, make: Callable[[], Any]) -> Any:
     return broadcast_object(read_json(path) if is_main() else None)
 
 
-def _make(path: Path, shape: tuple[int, int], dtype: type) -> None:
+def _make(path: Path, shape: tuple[int, ...], dtype: type) -> None:
     new_array(path, dtype, shape)
 
 

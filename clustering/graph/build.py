@@ -117,7 +117,7 @@ def make_graph(
         builder.exact()
     else:
         lists, again = approximate(builder, recall)
-        how = {"searched_again": round(again.share, 5), "in_cells": again.cells or "all, exactly"}
+        how = {"searched_again": round(again.share, 5), "in_cells": again.cells}
         found = cached_json(builder.steps / "recall.json", lambda: estimate_recall(builder, lists))
         if found < min_recall:
             raise InputError(

@@ -26,7 +26,7 @@ def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: in
     Returns:
         int32 [b, k], -1 where there are no more; float32 [b, k], 0 there.
     """
-    ids = np.sort(candidates.astype(np.int64), axis=1)
+    ids = np.sort(candidates.astype(np.int32, copy=False), axis=1)  # half the time of int64
     again = np.zeros(ids.shape, dtype=bool)
     again[:, 1:] = ids[:, 1:] == ids[:, :-1]
     ids[again | (ids == rows[:, None])] = -1
@@ -43,7 +43,7 @@ def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: in
 
 def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Float32 [b, c]: each row's cosines with the rows named beside it, computed where they lie."""
-    queries, ids = take(embeddings, rows), np.ascontiguousarray(ids)
+    queries, ids = take(embeddings, rows), np.ascontiguousarray(ids, dtype=np.int64)
     cosines = np.empty(ids.shape, dtype=np.float32)
     products: Any = vars(faiss)["fvec_inner_products_by_idx"]  # no type stub knows it
     products(*(faiss.swig_ptr(array) for array in (cosines, queries, embeddings, ids)), embeddings.shape[1], *ids.shape)

@@ -71,10 +71,10 @@ class Costs:
         if index == "exact":
             return cls(own + faces * lists, faces * lists)
         settings = ApproximateSettings()
-        wide, coded = 8 * (k + settings.extra), 8 + dimension // 4
+        wide, coded = 8 * (k + settings.extra), 20 + dimension
         links = 4 * (settings.links + settings.back_links)
-        memory = own + faces * (max(processes * coded, links + LINKED_BYTES) + 2 * wide)
-        return cls(memory, faces * (lists + (settings.rounds + 1) * wide + coded + settings.rounds * links))
+        memory = own + faces * (coded + max(12, links + LINKED_BYTES) + 2 * wide)
+        return cls(memory, faces * (2 * lists + 2 * wide + 4 * dimension + coded + links))
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import faiss
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work
+from clustering.graph.blocks_on_disk import Lists, fill
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.candidates import best, in_parts
-from clustering.graph.exact import gpu_index, search
-from clustering.graph.inverted_file import read_inverted_file, search_cells
+from clustering.graph.candidates import best
+from clustering.graph.cells import SortedFaces
+from clustering.graph.scan import scan
 
 ABOVE_ALL = 2.0  # of cosines
+LARGER_BLOCKS = 16
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,14 @@ class SecondSearchSettings:
     """In which ways rows may be searched for again.
 
     Attributes:
-        parts: Of all cells one in so many is looked into; the cheapest way that reaches the recall is taken.
-        fetched: Rows found by their codes, of which the exact cosines are taken.
-        exact_cells: An exact search costs as much as so many times all cells, as measured on two cores.
+        cells: Into how many of its cells a row looks; the cheapest that reaches the recall is taken.
+        share: Of the rows, with the lowest k-th cosines, that look into the most cells where none reaches it.
+        fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
     """
 
-    parts: tuple[int, ...] = (8, 4, 2)
-    fetched: int = 400
-    exact_cells: float = 1.5
+    cells: tuple[int, ...] = (256, 512, 1024)
+    share: float = 0.3
+    fetched: int = 10
 
 
 class SecondSearch(NamedTuple):
@@ -40,7 +38,7 @@ class SecondSearch(NamedTuple):
     Attributes:
         limit: The k-th cosine below which rows are doubtful.
         share: Of the readable rows that are.
-        cells: In how many cells they are sought; 0 for an exact search.
+        cells: In how many cells they are sought.
     """
 
     limit: float
@@ -53,78 +51,68 @@ class UncertainRows:
     """Lists of which the rows with a low k-th cosine are to be searched for again.
 
     Attributes:
-        builder: Of the graph.
+        builder: Of the graph, over the faces in the order of their cells.
         lists: At least `builder.k` neighbours a row.
-        file: The inverted file.
+        faces: In that order.
         settings: Ways to search again.
+        known: About how many of its cells each row has looked into already; they are not looked into again.
     """
 
     builder: GraphBuilder
     lists: Lists
-    file: Path
+    faces: SortedFaces
     settings: SecondSearchSettings
+    known: int = 0
 
     def plan(self, recall: float) -> SecondSearch:
-        """What reaches the recall on a sample at the least cost: few rows exactly, or more in some of the cells."""
-        builder, k = self.builder, self.builder.k
-        rows, last = builder.sample(builder.seed), self.lists.similarities[builder.readable, k - 1]
-        truth = builder.search(rows)[0]
-        shares, cosines = recall_per_row(self.lists.neighbors[rows, :k], truth), self.lists.similarities[rows, k - 1]
-        index = read_inverted_file(self.file)
-
-        def again(found: np.ndarray, cells: int) -> SecondSearch | None:
+        """What reaches the recall on a sample at the least cost: few rows in many cells, or more rows in fewer."""
+        builder, k, count = self.builder, self.builder.k, len(self.faces.centres)
+        rows, last = builder.sample(builder.seed), self.lists.similarities[:, k - 1]
+        truth = self.search(rows, count, known=0)[0]
+        shares, cosines = recall_per_row(self.lists.neighbors[rows, :k], truth), last[rows]
+        ways = []
+        if shares.mean() >= recall:
+            return SecondSearch(-ABOVE_ALL, 0, 0)
+        for cells in dict.fromkeys(min(cells, count) for cells in self.settings.cells):
+            found = recall_per_row(self.search(rows, cells, self.known)[0], truth)
             limit = doubt_limit(cosines, shares, found, recall)
-            return None if limit is None else SecondSearch(limit, float(np.mean(last < limit)), cells)
+            if limit is not None:
+                ways.append(SecondSearch(limit, float(np.mean(last < limit)), cells))
+        if not ways:
+            limit = float(np.quantile(last, self.settings.share))
+            return SecondSearch(limit, float(np.mean(last < limit)), min(max(self.settings.cells), count))
+        return min(ways, key=lambda way: way.share * way.cells)
 
-        exact, ways = again(np.ones(len(rows)), 0), []
-        assert exact is not None
-        if exact.share and faiss.get_num_gpus() == 0:
-            for part in self.settings.parts:
-                cells = max(index.nlist // part, 1)
-                found = self.search_many_cells(rows, index, cells)[0]
-                ways.append(again(recall_per_row(found, truth), cells))
-        costs = {exact: exact.share * self.settings.exact_cells * index.nlist}
-        costs |= {way: way.share * way.cells for way in ways if way}
-        return min(costs, key=lambda way: costs[way])
+    def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best of some rows' lists and of what is found in so many cells, but for the `known` nearest.
 
-    def search_many_cells(self, rows: np.ndarray, index: Any, cells: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best of some rows' lists and of what is found in many cells, [b, k] each."""
-        builder, fetched = self.builder, max(self.settings.fetched, 4 * self.builder.k)
-
-        def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            ids = search_cells(builder, some, index, cells, fetched)
-            return best(builder.embeddings, some, np.hstack([self.lists.neighbors[some], ids]), builder.k)
-
-        return in_parts(work, rows)
+        Nothing with a lower cosine than the k-th of the list counts.
+        """
+        faces, k = self.faces, self.builder.k
+        quantiser = faces.quantiser
+        last = np.where(self.lists.neighbors[rows, k - 1] < 0, -1, self.lists.similarities[rows, k - 1])
+        limits = quantiser.score(last - quantiser.slack)
+        ids = scan(faces, rows, cells, limits, k + 1 + self.settings.fetched, known=known)[0]
+        return best(faces.embeddings, rows, np.hstack([self.lists.neighbors[rows], ids]), k)
 
     def search_again(self, chosen: SecondSearch) -> Lists:
         """The first k of each list, and of uncertain rows those that are found when they are searched for again."""
         builder, k = self.builder, self.builder.k
 
-        def prepare() -> Work:
-            search_rows = self._searcher(chosen)
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids, cosines = self.lists.neighbors[rows, :k], self.lists.similarities[rows, :k]
+            uncertain = np.flatnonzero(cosines[:, -1] < chosen.limit)
+            if len(uncertain):
+                ids[uncertain], cosines[uncertain] = self.search(rows[uncertain], chosen.cells, self.known)
+            return ids, cosines
 
-            def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                ids, cosines = self.lists.neighbors[rows, :k], self.lists.similarities[rows, :k]
-                uncertain = np.flatnonzero((cosines[:, -1] < chosen.limit) & builder.is_readable[rows])
-                if len(uncertain):
-                    ids[uncertain], cosines[uncertain] = search_rows(rows[uncertain])
-                return ids, cosines
-
-            return work
-
-        how = f"in {chosen.cells} cells" if chosen.cells else "exactly"
-        return builder.fill(f"{how} below {chosen.limit:.4f}", prepare)
-
-    def _searcher(self, chosen: SecondSearch) -> Work:
-        if chosen.cells:
-            return partial(self.search_many_cells, index=read_inverted_file(self.file), cells=chosen.cells)
-        embeddings, readable = self.builder.embeddings, self.builder.readable
-        return partial(search, embeddings, among=readable, k=self.builder.k, index=gpu_index(embeddings, readable))
+        folder = builder.steps / "2"
+        name = f"{chosen.cells} cells below {chosen.limit:.4f}"
+        return fill(folder, folder / "finished", len(builder), k, name, lambda: work, LARGER_BLOCKS)
 
 
 def estimate_recall(builder: GraphBuilder, lists: Lists) -> float:
-    """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at."""
+    """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at, by exact search."""
     rows = builder.sample(builder.seed + 1)
     return float(recall_per_row(lists.neighbors[rows], builder.search(rows)[0]).mean())
 

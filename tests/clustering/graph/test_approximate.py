@@ -16,8 +16,10 @@ from clustering.graph import builder as builder_module
 from clustering.graph.approximate import ApproximateSettings, approximate
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
-from clustering.graph.inverted_file import CellSettings, build_inverted_file, read_inverted_file, search_cells
+from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
+from clustering.graph.codes import Quantiser, _float_products, _int8_products
 from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import ABOVE_ALL, SecondSearchSettings, doubt_limit, recall_per_row
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -102,37 +104,80 @@ def test_doubt_limit_by_hand():
     assert doubt_limit(cosines, shares, again, 0.91) is None
 
 
-def test_a_cheaper_search_in_some_cells_is_taken_where_it_reaches_the_recall(faces, tmp_path):
-    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20))
+def test_rows_are_searched_again_in_as_few_cells_as_reach_the_recall(faces, tmp_path):
+    second = SecondSearchSettings(cells=(20, 60, 1000))
+    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=second)
     rows = np.flatnonzero(faces.any(axis=1))
     true = KnnGraph.build(faces, 5).neighbors[rows]
     found = {}
     for recall in (0.9, 1.0):
-        builder = GraphBuilder(faces, rows, tmp_path, tmp_path / f"{recall}", 5)
+        builder = GraphBuilder(faces, rows, tmp_path / f"{recall}", tmp_path / f"{recall}" / "steps", 5)
         lists, again = approximate(builder, recall, settings)
         found[recall] = recall_per_row(lists.neighbors[rows], true).mean()
         assert 0 < again.share <= 1
-        assert again.cells in (
-            [0] if recall == 1 else [len(rows) // 20 // part for part in SecondSearchSettings().parts]
-        )
+        assert again.cells == (len(np.load(builder.steps / "cells" / "centres.npy")) if recall == 1 else again.cells)
     assert 0.89 < found[0.9] < found[1.0]
     assert found[1.0] > 0.999
 
 
-def test_searches_in_many_cells_do_not_depend_on_threads_or_on_what_is_searched_together(faces, tmp_path):
-    rows = np.flatnonzero(faces.any(axis=1))
-    builder = GraphBuilder(faces, rows, tmp_path, tmp_path, 5)
-    faiss.write_index(build_inverted_file(builder, CellSettings(rows=20)), str(tmp_path / "index"))
-    index = read_inverted_file(tmp_path / "index")
-    together = search_cells(builder, rows[:300], index, 40, 100)
-    apart = [search_cells(builder, some, index, 40, 100) for some in np.split(rows[:300], [1, 8, 100])]
-    faiss.omp_set_num_threads(2)
-    try:
-        with_two = search_cells(builder, rows[:300], index, 40, 100)
-    finally:
-        faiss.omp_set_num_threads(1)
-    for other in (np.concatenate(apart), with_two):
-        np.testing.assert_array_equal(np.sort(other, axis=1), np.sort(together, axis=1))
+def test_where_no_number_of_cells_reaches_the_recall_the_most_doubtful_look_into_the_most(faces, tmp_path):
+    second = SecondSearchSettings(cells=(2, 3), share=0.25)
+    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=second)
+    builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), tmp_path, tmp_path / "steps", 5)
+    again = approximate(builder, 1.0, settings)[1]
+    assert again.cells == 3
+    assert again.share == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def sorted_faces(faces, tmp_path_factory) -> SortedFaces:
+    folder = tmp_path_factory.mktemp("sorted")
+    builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder, 5)
+    return sort_faces(builder, CellSettings(rows=20))
+
+
+def test_faces_are_sorted_by_the_cell_they_are_nearest_to(faces, sorted_faces):
+    cells = np.repeat(np.arange(len(sorted_faces.centres)), np.diff(sorted_faces.starts))
+    scores = sorted_faces.codes.astype(int) @ sorted_faces.centres.astype(int).T
+    np.testing.assert_array_equal(scores[np.arange(len(cells)), cells], scores.max(axis=1))
+    np.testing.assert_array_equal(np.sort(sorted_faces.order), np.flatnonzero(faces.any(axis=1)))
+    np.testing.assert_array_equal(sorted_faces.embeddings, faces[sorted_faces.order])
+    np.testing.assert_array_equal(sorted_faces.codes, sorted_faces.quantiser.encode(faces[sorted_faces.order]))
+
+
+def test_a_scan_of_all_cells_finds_the_largest_products_of_codes(sorted_faces):
+    places, codes = np.array([3, 700, 701, 2000]), sorted_faces.codes.astype(int)
+    scores = codes[places] @ codes.T
+    ids, found = scan(sorted_faces, places, 10**6, np.full(4, -(10**6)), 30)
+    np.testing.assert_array_equal(ids, np.argsort(-scores, axis=1, kind="stable")[:, :30])
+    np.testing.assert_array_equal(found, np.take_along_axis(scores, ids, axis=1))
+    ids = scan(sorted_faces, places, 10**6, found[:, 10], 30)[0]
+    np.testing.assert_array_equal((ids >= 0).sum(axis=1), (scores > found[:, 10:11]).sum(axis=1))
+
+
+def test_own_limits_are_below_the_best_among_the_faces_beside(sorted_faces):
+    codes = sorted_faces.codes[100:160].astype(int)
+    scores = np.sort(codes @ codes.T, axis=1)
+    np.testing.assert_array_equal(own_limits(sorted_faces, 100, 160, 5), scores[:, -6] - 1)
+
+
+def test_both_kinds_of_products_are_the_same_whole_numbers():
+    random = np.random.default_rng(0)
+    rows = normalize(random.normal(size=(300, 512)))
+    codes = Quantiser.of(rows).encode(rows)
+    expected = codes[:100].astype(np.int64) @ codes.astype(np.int64).T
+    for product in (_int8_products, _float_products):
+        np.testing.assert_array_equal(product(codes[:100], codes), expected)
+
+
+def test_products_of_codes_are_near_the_cosines():
+    random = np.random.default_rng(0)
+    rows = normalize(random.normal(size=(500, 64)))
+    quantiser = Quantiser.of(rows)
+    codes = quantiser.encode(rows).astype(int)
+    errors = np.abs(codes @ codes.T / quantiser.scale**2 - rows @ rows.T)
+    assert np.mean(errors[~np.eye(500, dtype=bool)] > quantiser.slack) < 2e-3
+    assert quantiser.slack < 0.02
 
 
 def test_samples_are_of_readable_rows_and_seeded(monkeypatch):
@@ -225,7 +270,9 @@ def test_few_faces_are_for_exact_search(tmp_path):
 
 
 def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, monkeypatch):
-    few = ApproximateSettings(rounds=0, probed=1)
+    few = ApproximateSettings(
+        probed=1, links=1, back_links=0, cells=CellSettings(rows=20), second=SecondSearchSettings((1,), 0)
+    )
     monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: few)
     options = {"k": 5, "index": "ivf", "recall": 0.0}
     with pytest.raises(
