@@ -20,17 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows
-from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
-LIMIT_ROWS = 1_024
 LARGER_BLOCKS = 16
 FIRST_SHARE = 8
 
@@ -78,7 +76,9 @@ def approximate(
     lists = improved(inner, first_lists(inner, faces, wide, settings), wide, settings)
     uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
     again = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
-    return in_first_order(builder, faces, uncertain.search_again(again)), again
+    found = uncertain.search_again(again)
+    release(faces.embeddings)
+    return in_first_order(builder, faces, found), again
 
 
 def first_lists(builder: GraphBuilder, faces: SortedFaces, k: int, settings: ApproximateSettings) -> Lists:
@@ -89,7 +89,7 @@ def first_lists(builder: GraphBuilder, faces: SortedFaces, k: int, settings: App
     most = k + settings.fetched
 
     def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        limits = np.concatenate([own_limits(faces, some[0], some[-1] + 1, k) for some in blocks(places, LIMIT_ROWS)])
+        limits = own_limits(faces, places, k)
         near = (settings.probed // FIRST_SHARE, k + 1)
         ids = scan(faces, places, settings.probed, limits, most, near)[0]
         return best(builder.embeddings, places, ids, k)

@@ -7,6 +7,7 @@ processes. What blocks there are depends on the number of rows alone, and with t
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -100,6 +101,15 @@ def cached_json(path: Path, make: Callable[[], Any]) -> Any:
     if is_main() and not path.exists():
         write_json(path, make())
     return broadcast_object(read_json(path) if is_main() else None)
+
+
+def release(array: np.ndarray) -> None:
+    """Gives back the memory of an array that is mapped for reading only; what is read again comes from the disk."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    if isinstance(base, mmap.mmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _make(path: Path, shape: tuple[int, ...], dtype: type) -> None:

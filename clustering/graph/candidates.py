@@ -9,9 +9,10 @@ import numpy as np
 
 from clustering.graph.blocks_on_disk import Work
 from clustering.graph.exact import take
+from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
-INNER_ROWS = 1024
+INNER_ROWS = 256
 
 
 def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +53,7 @@ def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> n
 
 def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The lists of some rows, `INNER_ROWS` at a time: candidates take hundreds of times the room of lists."""
-    parts = [work(some) for some in blocks(rows, INNER_ROWS)]
+    parts = in_threads(work, blocks(rows, INNER_ROWS))
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import faiss
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Arrays, cached_json, fill_arrays
+from clustering.graph.blocks_on_disk import Arrays, cached_json, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.codes import Quantiser, products
 from clustering.graph.exact import take
+from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
@@ -68,7 +69,7 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
 
     def assign(places: np.ndarray) -> tuple[np.ndarray, ...]:
         codes = quantiser.encode(take(builder.embeddings, builder.readable[places]))
-        found = [products(some, centres).argmax(axis=1) for some in blocks(codes, COMPARED_ROWS)]
+        found = in_threads(lambda some: products(some, centres).argmax(axis=1), blocks(codes, COMPARED_ROWS))
         return (np.concatenate(found).astype(np.int32),)
 
     (cells,) = fill_arrays(
@@ -82,8 +83,10 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
         return rows, quantiser.encode(rows)
 
     arrays: Arrays = {"embeddings": ((d,), np.float32), "codes": ((d,), np.int8)}
-    rows, codes = fill_arrays(folder, folder / "sorted" / "finished", n, arrays, "sorting", lambda: copy)
+    codes = fill_arrays(folder, folder / "sorted" / "finished", n, arrays, "sorting", lambda: copy)[1]
+    rows = np.load(folder / "embeddings.npy", mmap_mode="r")
     starts = np.append(0, np.cumsum(np.bincount(cells, minlength=len(centres))))
+    release(builder.embeddings)
     return SortedFaces(rows, codes, order, starts, centres, quantiser)
 
 
@@ -99,11 +102,11 @@ def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(coarse)
     cells = index.search(rows, 1)[1][:, 0]
-    parts = [rows[cells == cell] for cell in range(len(coarse))]
-    share = count / len(rows)
-    return np.concatenate([
-        _means(part, max(round(share * len(part)), 1), builder.seed, settings.iterations) for part in parts if len(part)
-    ])  # fmt: skip
+    share, means = count / len(rows), []
+    for cell in np.unique(cells):
+        part = rows[cells == cell]
+        means.append(_means(part, max(round(share * len(part)), 1), builder.seed, settings.iterations))
+    return np.concatenate(means)
 
 
 def _means(rows: np.ndarray, count: int, seed: int, iterations: int) -> np.ndarray:

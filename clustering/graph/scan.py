@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from clustering.graph.cells import SortedFaces
 from clustering.graph.codes import products
+from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
 SAMPLED_CELLS, LEAST_PLACE = 512, 16
-COMPARED_ROWS = 1_024
+COMPARED_ROWS, PARTS = 1_024, 16
 SCORE_BITS = 26
 MOST_SCORE, LOWEST = 1 << 25, -(1 << 25)  # beyond all products of unit rows' codes
 
 
 class Visits(NamedTuple):
-    """Which of some faces look into which cell: int32 [pairs] numbers of faces, cell by cell; int64 [cells + 1], where
-    each cell's begin."""
+    """Which of some faces look into which cell.
+
+    Attributes:
+        searching: int32 [pairs]: numbers of faces, cell by cell.
+        starts: int64 [cells + 1]: where each cell's begin, and the end.
+    """
 
     searching: np.ndarray
     starts: np.ndarray
@@ -64,21 +70,30 @@ def scan(
         limits = np.maximum(limits, top(hits, len(places), enough)[1][:, -1] - 1)
         counts = np.flatnonzero(hits.scores > limits[hits.rows])
         further = hits_of(faces, queries, others, limits)
-        hits = Hits(*(np.append(part[counts], more) for part, more in zip(hits, further, strict=True)))
+        hits = _joined([Hits(*(part[counts] for part in hits)), further])
     return top(hits, len(places), most)
 
 
 def hits_of(faces: SortedFaces, queries: np.ndarray, visits: Visits, limits: np.ndarray) -> Hits:
     """All with products above each face's limit: int8 [b, d] codes of faces in the cells that they look into."""
-    found = [(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))]
-    for cell in np.flatnonzero(np.diff(visits.starts) * np.diff(faces.starts)):
-        some = visits.searching[visits.starts[cell] : visits.starts[cell + 1]]
-        start, end = faces.starts[cell], faces.starts[cell + 1]
-        scores = products(queries[some], faces.codes[start:end])
-        hits = np.flatnonzero(scores > limits[some, None])
-        row, place = np.divmod(hits, end - start)
-        found.append((some[row], place + start, scores.ravel()[hits]))
-    return Hits(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+    def work(cells: np.ndarray) -> Hits:
+        found = [Hits(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))]
+        for cell in cells:
+            some = visits.searching[visits.starts[cell] : visits.starts[cell + 1]]
+            start, end = faces.starts[cell], faces.starts[cell + 1]
+            scores = products(queries[some], faces.codes[start:end])
+            hits = np.flatnonzero(scores > limits[some, None])
+            row, place = np.divmod(hits, end - start)
+            found.append(Hits(some[row], place + start, scores.ravel()[hits]))
+        return _joined(found)
+
+    looked_into = np.flatnonzero(np.diff(visits.starts) * np.diff(faces.starts))
+    return _joined(in_threads(work, np.array_split(looked_into, PARTS)))
+
+
+def _joined(parts: list[Hits]) -> Hits:
+    return Hits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, near: int = 0) -> tuple[Visits, Visits]:
@@ -94,7 +109,8 @@ def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, near: int
     if cells >= count and not near:
         every = Visits(np.tile(np.arange(len(queries), dtype=np.int32), count), np.arange(count + 1) * len(queries))
         return every, Visits(np.empty(0, np.int32), np.zeros(count + 1, np.int64))
-    pairs = [_nearest(faces, some, min(cells, count), near) for some in blocks(queries, COMPARED_ROWS)]
+    nearest = partial(_nearest, faces, min(cells, count), near)
+    pairs = in_threads(nearest, blocks(queries, COMPARED_ROWS))
     searching = np.concatenate([pair[0] + COMPARED_ROWS * number for number, pair in enumerate(pairs)])
     cell, first = (np.concatenate([pair[part] for pair in pairs]) for part in (1, 2))
     if not near:
@@ -107,7 +123,7 @@ def _by_cell(searching: np.ndarray, cell: np.ndarray, count: int) -> Visits:
     return Visits(searching[order], np.append(0, np.cumsum(np.bincount(cell, minlength=count))))
 
 
-def _nearest(faces: SortedFaces, queries: np.ndarray, cells: int, near: int) -> tuple[np.ndarray, ...]:
+def _nearest(faces: SortedFaces, cells: int, near: int, queries: np.ndarray) -> tuple[np.ndarray, ...]:
     """Pairs of a face, int32, and a cell that it looks into, uint16; bool: whether it is one of the `near`."""
     scores, count = products(queries, faces.centres), len(faces.centres)
     every = max(min(count // SAMPLED_CELLS, cells // LEAST_PLACE), 1)
@@ -134,11 +150,15 @@ def top(hits: Hits, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
     return found, best
 
 
-def own_limits(faces: SortedFaces, start: int, end: int, k: int) -> np.ndarray:
-    """Int32: what each of some consecutive faces' `k` best have at least, as they do among these faces themselves."""
-    if end - start <= k:
-        return np.full(end - start, LOWEST, dtype=np.int32)
-    codes = faces.codes[start:end]
+def own_limits(faces: SortedFaces, places: np.ndarray, k: int) -> np.ndarray:
+    """Int32: what each of some faces' `k` best have at least, as they do among `COMPARED_ROWS` of these themselves."""
+    return np.concatenate(in_threads(partial(_own_limits, faces, k), blocks(places, COMPARED_ROWS)))
+
+
+def _own_limits(faces: SortedFaces, k: int, places: np.ndarray) -> np.ndarray:
+    codes = faces.codes[places]
+    if len(codes) <= k:
+        return np.full(len(codes), LOWEST, dtype=np.int32)
     scores = products(codes, codes)
-    place = end - start - k - 1  # itself is one more
+    place = len(codes) - k - 1  # itself is one more
     return np.partition(scores, place, axis=1)[:, place] - 1

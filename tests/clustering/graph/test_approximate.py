@@ -158,7 +158,23 @@ def test_a_scan_of_all_cells_finds_the_largest_products_of_codes(sorted_faces):
 def test_own_limits_are_below_the_best_among_the_faces_beside(sorted_faces):
     codes = sorted_faces.codes[100:160].astype(int)
     scores = np.sort(codes @ codes.T, axis=1)
-    np.testing.assert_array_equal(own_limits(sorted_faces, 100, 160, 5), scores[:, -6] - 1)
+    np.testing.assert_array_equal(own_limits(sorted_faces, np.arange(100, 160), 5), scores[:, -6] - 1)
+
+
+def test_faces_that_look_into_near_cells_first_find_the_same(sorted_faces):
+    places, limits = np.arange(0, 2000, 7), np.full(286, -(1 << 25), dtype=np.int32)
+    every = scan(sorted_faces, places, 20, limits, 12)[1]
+    np.testing.assert_array_equal(scan(sorted_faces, places, 20, limits, 12, first=(3, 12))[1], every)
+
+
+def test_known_cells_are_left_out(sorted_faces):
+    places, limits = np.arange(0, 2000, 7), np.full(286, -(1 << 25), dtype=np.int32)
+    near = scan(sorted_faces, places, 4, limits, 300)[0]
+    further = scan(sorted_faces, places, 20, limits, 3000, known=4)[0]
+    both = scan(sorted_faces, places, 20, limits, 3000)[0]
+    for some, others, found in zip(near, further, both, strict=True):
+        assert set(some[some >= 0]) | set(others[others >= 0]) == set(found[found >= 0])
+        assert not set(some[some >= 0]) & set(others[others >= 0])
 
 
 def test_both_kinds_of_products_are_the_same_whole_numbers():

@@ -1,0 +1,25 @@
+"""Work in parts, by as many threads as faiss may use. Parts do not depend on how many these are, nor do results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import faiss
+from threadpoolctl import threadpool_limits
+
+Part = TypeVar("Part")
+Found = TypeVar("Found")
+
+
+def in_threads(work: Callable[[Part], Found], parts: Iterable[Part]) -> list[Found]:
+    """What is found for each part, in their order; each thread works alone, without threads of libraries."""
+    count = faiss.omp_get_max_threads()
+    return list(_threads(count).map(work, parts) if count > 1 else map(work, parts))
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, initializer=threadpool_limits, initargs=(1, "openmp"))
