@@ -12,7 +12,7 @@ from clustering.graph.codes import products
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
-SAMPLED_CELLS, LEAST_PLACE = 512, 16
+SAMPLED_CELLS, LEAST_PLACE = 512, 4
 COMPARED_ROWS, PARTS = 1_024, 16
 SCORE_BITS = 26
 MOST_SCORE, LOWEST = 1 << 25, -(1 << 25)  # beyond all products of unit rows' codes
@@ -126,14 +126,21 @@ def _by_cell(searching: np.ndarray, cell: np.ndarray, count: int) -> Visits:
 def _nearest(faces: SortedFaces, cells: int, near: int, queries: np.ndarray) -> tuple[np.ndarray, ...]:
     """Pairs of a face, int32, and a cell that it looks into, uint16; bool: whether it is one of the `near`."""
     scores, count = products(queries, faces.centres), len(faces.centres)
-    every = max(min(count // SAMPLED_CELLS, cells // LEAST_PLACE), 1)
-    sample = scores[:, ::every].copy()
-    last, first = (max(sample.shape[1] - max(some // every, 1), 0) for some in (cells, near))
-    sample.partition(sorted({last, min(first, sample.shape[1] - 1)}), axis=1)
-    pairs = np.flatnonzero(scores >= sample[:, last, None])
+    pairs = np.flatnonzero(scores >= (_limits(scores, cells) if cells < count else LOWEST))
     searching, cell = np.divmod(pairs, count)
-    is_near = scores.ravel()[pairs] >= sample[searching, first] if near else np.ones(len(pairs), dtype=bool)
+    is_near = np.ones(len(pairs), dtype=bool)
+    if near:
+        is_near = scores.ravel()[pairs] >= _limits(scores, near)[searching, 0]
     return searching.astype(np.int32), cell.astype(np.uint16), is_near
+
+
+def _limits(scores: np.ndarray, cells: int) -> np.ndarray:
+    """Int32 [b, 1]: about the `cells`-th largest of each row, the right one of a sample."""
+    every = max(min(scores.shape[1] // SAMPLED_CELLS, cells // LEAST_PLACE), 1)
+    sample = scores[:, ::every].copy()
+    place = max(sample.shape[1] - cells // every, 0)
+    sample.partition(place, axis=1)
+    return sample[:, place, None]
 
 
 def top(hits: Hits, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:

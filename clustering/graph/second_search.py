@@ -22,13 +22,11 @@ class SecondSearchSettings:
     """In which ways rows may be searched for again.
 
     Attributes:
-        cells: Into how many of its cells a row looks; the cheapest that reaches the recall is taken.
-        share: Of the rows, with the lowest k-th cosines, that look into the most cells where none reaches it.
+        cells: Into how many of its cells a row may look, but for all; the cheapest that reaches the recall is taken.
         fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
     """
 
-    cells: tuple[int, ...] = (256, 512, 1024)
-    share: float = 0.3
+    cells: tuple[int, ...] = (256, 512, 1024, 4096)
     fetched: int = 10
 
 
@@ -71,16 +69,13 @@ class UncertainRows:
         truth = self.search(rows, count, known=0)[0]
         shares, cosines = recall_per_row(self.lists.neighbors[rows, :k], truth), last[rows]
         ways = []
-        if shares.mean() >= recall:
-            return SecondSearch(-ABOVE_ALL, 0, 0)
-        for cells in dict.fromkeys(min(cells, count) for cells in self.settings.cells):
-            found = recall_per_row(self.search(rows, cells, self.known)[0], truth)
+        for cells in dict.fromkeys(min(cells, count) for cells in (*self.settings.cells, count)):
+            found = (
+                recall_per_row(self.search(rows, cells, self.known)[0], truth) if cells < count else np.ones(len(rows))
+            )
             limit = doubt_limit(cosines, shares, found, recall)
             if limit is not None:
                 ways.append(SecondSearch(limit, float(np.mean(last < limit)), cells))
-        if not ways:
-            limit = float(np.quantile(last, self.settings.share))
-            return SecondSearch(limit, float(np.mean(last < limit)), min(max(self.settings.cells), count))
         return min(ways, key=lambda way: way.share * way.cells)
 
     def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
