@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import torch
 
 LEVELS = 127
 MOST_SCALE = 4000  # with unit rows, sums of products stay below 2^24, up to which float32 holds every whole number
@@ -72,6 +71,8 @@ def int8_is_faster() -> bool:
 
 
 def _int8_products(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    import torch  # takes a second and 0.4 GiB, which only the approximate graph needs
+
     found: np.ndarray = torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T).numpy()
     return found
 

@@ -68,6 +68,8 @@ class UncertainRows:
         rows, last = builder.sample(builder.seed), self.lists.similarities[:, k - 1]
         truth = self.search(rows, count, known=0)[0]
         shares, cosines = recall_per_row(self.lists.neighbors[rows, :k], truth), last[rows]
+        if shares.mean() >= recall:
+            return SecondSearch(-ABOVE_ALL, 0, 0)
         ways = []
         for cells in dict.fromkeys(min(cells, count) for cells in (*self.settings.cells, count)):
             found = (
