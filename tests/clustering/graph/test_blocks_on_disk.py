@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.graph import blocks_on_disk as passes
-from clustering.graph.blocks_on_disk import block_rows, cached_json, fill
+from clustering.graph.blocks_on_disk import block_rows, cached_json, fill, release
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +117,15 @@ def test_every_block_is_some_rank_s(tmp_path_factory, n, ranks):
 def test_noted_values_are_found_once(tmp_path):
     assert cached_json(tmp_path / "a" / "note.json", lambda: [0.1, float("inf")]) == [0.1, np.inf]
     assert cached_json(tmp_path / "a" / "note.json", lambda: pytest.fail("found again")) == [0.1, np.inf]
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_released_rows_are_read_again_and_what_was_written_into_a_copy_stays(tmp_path, mode):
+    np.save(tmp_path / "rows.npy", np.arange(100_000))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode=mode)
+    if mode == "c":
+        rows[5] = -1
+    release(rows[3:])
+    assert rows[5] == (5 if mode == "r" else -1)
+    assert rows.sum() == 4_999_950_000 - (0 if mode == "r" else 6)
+    release(np.arange(3))
