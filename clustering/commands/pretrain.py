@@ -24,7 +24,7 @@ from facerec.pipeline.stage import stage
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
 VALIDATION_CORPORA = 9
-CONCESSION = 0.02
+CONCESSION = 0.005
 
 
 @stage(

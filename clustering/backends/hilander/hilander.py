@@ -27,7 +27,7 @@ from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
 
 RAISES = 5
-PAIRS_P_TAU, EDGES_P_TAU = 0.8, 0.9
+PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
 """Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
 
 
@@ -69,7 +69,7 @@ class HiLander(Clusterer):
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
-    p_tau: Share = 0.8
+    p_tau: Share = 0.6
     adaptive: bool = True
     merging: Merging = "pairs"
     features: Features = "average"

@@ -25,6 +25,8 @@ CHANCE = (3.0, 1.5)
 OWN = (0.85,)
 MOST = 40_000
 STEP_FACES, STEP_PAIRS = 1024, 3072
+LEAST_STEPS = 24
+"""Of an epoch: few corpora are gone through several times."""
 
 Judge = Callable[[np.ndarray, CorpusScale], np.ndarray]
 """What pairs are worth, float [e], by their inputs [e, EDGE_INPUTS] and the scale of their corpus."""
@@ -68,7 +70,7 @@ def learn_to_join(
     Args:
         model: To train.
         parts: Graphs, and the identities of their faces.
-        epochs: Steps of each of the three rounds, times the number of corpora.
+        epochs: Passes over all corpora in each of the three rounds; a pass has `LEAST_STEPS` or more.
         learning_rate: The highest of AdamW with a cosine schedule.
         seed: Of the order and of what is kept.
     """
@@ -178,10 +180,11 @@ def optimise(
     random: np.random.Generator,
 ) -> None:
     """Minimises the cross-entropy: a step a corpus in random order, of some of its faces' edges and some pairs."""
+    order = np.arange(len(faces)).repeat(-(-LEAST_STEPS // len(faces)))
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(faces))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(order))
     for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
-        for number in random.permutation(len(faces)):
+        for number in random.permutation(order):
             optimizer.zero_grad()
             total = faces[number].some(STEP_FACES, random).loss(model)
             for part in pairs[number]:
