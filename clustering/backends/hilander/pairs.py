@@ -1,7 +1,7 @@
 """Climbing by pairs: clusters that are each other's likeliest join, the likeliest first, until none is likely enough.
 
 The paper gives every node of a level one edge, to its likeliest denser neighbour, all at once. A chain of such edges
-joins what none of them would have: two people of whom each is next to a third. Here an edge is judged when it is taken,
+joins what none of them would have: two people who are each next to a third. Here an edge is judged when it is taken,
 by what both of its ends have become.
 
 Faces are not compared as they are, but blended with the neighbours that the model is sure of. A pose or a light then

@@ -53,8 +53,8 @@ def test_models_that_see_embeddings_link_edges(blobs):
     assert not HiLander(merging="edges").by_pairs
     assert HiLander().by_pairs
     graph = KnnGraph.build(blobs(identities=5, dimension=16)[0], 3)
-    for one, other in ((HiLander(model, k=3), HiLander(model, k=3, merging="edges")),):
-        np.testing.assert_array_equal(one.cluster(graph).labels, other.cluster(graph).labels)
+    pairs, edges = HiLander(model, k=3), HiLander(model, k=3, merging="edges")
+    np.testing.assert_array_equal(pairs.cluster(graph).labels, edges.cluster(graph).labels)
 
 
 def test_pairs_that_come_up_are_told_apart(blobs):
