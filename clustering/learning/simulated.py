@@ -34,8 +34,8 @@ def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
     Drawn for the recogniser: the embedding's dimension, the number of directions that it really uses, how near all
     faces are to one mean, and how similar two faces of an identity are. That similarity varies between identities and
     between faces. Part of a face's residual belongs to one of its identity's few looks (an age, a beard), so identities
-    have clusters within. In every other corpus identities come in families, whose centres are alike: as intents of one
-    domain, or people of one kind.
+    have clusters within. In about half of the corpora identities come in families, whose centres are alike: as intents
+    of one domain, or people of one kind.
 
     Args:
         shape: ``tail``, 500 identities with a heavy tail of faces; ``crowd``, 3,000 with one to eight faces;
