@@ -1,13 +1,13 @@
 """An approximate kNN graph: the nearest cells, neighbours of neighbours, and doubtful rows again in more cells.
 
 1. Faces are sorted by cells of about the same size, and rounded to codes of 8 bits.
-2. Each face looks into its nearest cells. A cell is multiplied with all faces that look into it at once.
+2. Each face looks into its few nearest cells. A cell is multiplied with all faces that look into it at once.
 3. A round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
-   WWW 2011, without its sampling).
-4. Rows whose k-th cosine is low are those that miss neighbours. They look into more cells; a sample says into how many,
-   and which rows.
+   WWW 2011, without its sampling). It finds nearly all neighbours of the same person.
+4. Rows whose k-th cosine is low miss strangers, who are anywhere. They look into more cells, the more the lower it is;
+   a sample says how many.
 
-Each face looks into so many cells, whatever the number of faces. Products of codes are whole numbers, and all cosines
+Products of codes are whole numbers, and all cosines
 are of the embeddings themselves, in fp32. A row's lists depend on the lists of the step before and on nothing else,
 so neither the number of threads or processes nor where a run was interrupted changes them.
 """
@@ -25,12 +25,11 @@ from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.scan import own_limits, scan
-from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows
+from clustering.graph.second_search import Again, SecondSearch, SecondSearchSettings, UncertainRows
 from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
-LARGER_BLOCKS = 16
-FIRST_SHARE = 8
+PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 65_536  # of what looks into cells: the more faces, the less each costs
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class ApproximateSettings:
     """How the approximate graph is built.
 
     Attributes:
-        extra: Neighbours that first lists have beyond those wanted.
-        fetched: Neighbours by their codes beyond those of the first lists, of which the exact cosines are taken.
+        fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
         probed: Cells that each row is first sought in.
         links: Neighbours of a row that the round follows.
         back_links: Rows that have the row among their neighbours and that the round follows, too.
@@ -47,10 +45,9 @@ class ApproximateSettings:
         second: Of the search for uncertain rows.
     """
 
-    extra: int = 10
     fetched: int = 10
-    probed: int = 128
-    links: int = 20
+    probed: int = 32
+    links: int = 10
     back_links: int = 10
     cells: CellSettings = field(default_factory=CellSettings)
     second: SecondSearchSettings = field(default_factory=SecondSearchSettings)
@@ -58,7 +55,7 @@ class ApproximateSettings:
 
 def approximate(
     builder: GraphBuilder, recall: float, settings: ApproximateSettings | None = None
-) -> tuple[Lists, SecondSearch]:
+) -> tuple[Lists, list[Again]]:
     """Builds the approximate graph.
 
     Args:
@@ -67,40 +64,37 @@ def approximate(
         settings: By default as `ApproximateSettings` has them.
 
     Returns:
-        The lists, and what was searched for again.
+        The graph's lists, and what was searched for again.
     """
     settings = settings or ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
-    wide = builder.k + settings.extra
-    lists = improved(inner, first_lists(inner, faces, wide, settings), wide, settings)
+    lists = improved(inner, first_lists(inner, faces, settings), settings)
     uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
-    again = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
-    found = uncertain.search_again(again)
+    chosen = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
+    again = uncertain.search_again(chosen)
     release(faces.embeddings)
-    return in_first_order(builder, faces, found), again
+    return in_first_order(builder, faces, lists, again), again
 
 
-def first_lists(builder: GraphBuilder, faces: SortedFaces, k: int, settings: ApproximateSettings) -> Lists:
+def first_lists(builder: GraphBuilder, faces: SortedFaces, settings: ApproximateSettings) -> Lists:
     """Lists from the cells nearest to each face: the best by their codes, scored again.
 
-    What a face finds among those beside it, then in some of the cells, bounds what counts in all of them.
+    What a face finds among those beside it bounds what counts.
     """
-    most = k + settings.fetched
+    k = builder.k
 
     def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        limits = own_limits(faces, places, k)
-        near = (settings.probed // FIRST_SHARE, k + 1)
-        ids = scan(faces, places, settings.probed, limits, most, near)[0]
+        ids = scan(faces, places, settings.probed, own_limits(faces, places, k), k + 1 + settings.fetched)[0]
         return best(builder.embeddings, places, ids, k)
 
-    folder = builder.steps / "0"
-    return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, LARGER_BLOCKS)
+    folder, rows = builder.steps / "0", min(max(-(-len(faces) // PARTS), LEAST_ROWS), MOST_ROWS)
+    return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, rows)
 
 
-def improved(builder: GraphBuilder, lists: Lists, k: int, settings: ApproximateSettings) -> Lists:
+def improved(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings) -> Lists:
     """The best of each row's list, its links, and the links of those."""
-    folder = builder.steps / "1"
+    folder, k = builder.steps / "1", builder.k
 
     def prepare() -> Work:
         def write_links(path: Path) -> None:
@@ -118,18 +112,22 @@ def improved(builder: GraphBuilder, lists: Lists, k: int, settings: ApproximateS
     return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare)
 
 
-def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists) -> Lists:
-    """The graph's own lists: rows in place of places."""
+def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[Again]) -> Lists:
+    """The graph's own lists: rows in place of places, and what was found last of each."""
 
     def prepare() -> Work:
-        place = np.full(len(builder), -1, dtype=np.int64)
-        place[faces.order] = np.arange(len(faces))
+        place = np.full(len(builder), -1, dtype=np.int32)
+        place[faces.order] = np.arange(len(faces), dtype=np.int32)
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             some = place[rows]
-            ids, there = lists.neighbors[some], some[:, None] >= 0
-            ids = np.where(there & (ids >= 0), faces.order[ids], -1)
-            return ids, np.where(there, lists.similarities[some], 0)
+            ids, cosines = (part[some] for part in lists)
+            for _, places, found in again:
+                at = np.minimum(np.searchsorted(places, some), max(len(places) - 1, 0))
+                changed = np.flatnonzero(places[at] == some) if len(places) else at[:0]
+                ids[changed], cosines[changed] = (part[at[changed]] for part in found)
+            there = some[:, None] >= 0
+            return np.where(there & (ids >= 0), faces.order[ids], -1), np.where(there, cosines, 0)
 
         return work
 

@@ -37,7 +37,7 @@ class Lists(NamedTuple):
     similarities: np.ndarray
 
 
-def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work], times: int = 1) -> Lists:
+def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work], rows: int = 0) -> Lists:
     """Neighbour lists of all rows, block by block, each process every R-th of the blocks that are not finished.
 
     Args:
@@ -48,14 +48,14 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
         name: What is being done, for the progress bar.
         prepare: Makes what finds the lists of a block; called by all processes, or by none if all blocks are there.
             The same rows must always give the same lists.
-        times: So many times the usual rows make a block, up to `MOST_ROWS`.
+        rows: Of a block; 0 for `block_rows`.
     """
     arrays = {part: ((k,), dtype) for part, dtype in PARTS}
-    return Lists(*fill_arrays(folder, finished, n, arrays, name, prepare, times))
+    return Lists(*fill_arrays(folder, finished, n, arrays, name, prepare, rows))
 
 
 def fill_arrays(
-    folder: Path, finished: Path, n: int, arrays: Arrays, name: str, prepare: Callable[[], Work], times: int = 1
+    folder: Path, finished: Path, n: int, arrays: Arrays, name: str, prepare: Callable[[], Work], rows: int = 0
 ) -> list[np.ndarray]:
     """Arrays of n rows, as `fill` fills lists.
 
@@ -66,7 +66,7 @@ def fill_arrays(
         arrays: Shape of a row, and kind of number, of each array.
         name: What is being done.
         prepare: Makes what finds a block.
-        times: So many times the usual rows make a block.
+        rows: Of a block; 0 for `block_rows`.
 
     Returns:
         The arrays, mapped; copies in memory of what is written into them.
@@ -75,7 +75,7 @@ def fill_arrays(
         make_once(folder / f"{part}.npy", partial(_make, shape=(n, *shape), dtype=dtype))
         for part, (shape, dtype) in arrays.items()
     ]
-    rows = min(times * block_rows(n), MOST_ROWS)
+    rows = rows or block_rows(n)
     blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
     left = broadcast_object([block for block in blocks if not _mark(finished, block).exists()])
     if left:

@@ -117,7 +117,9 @@ def make_graph(
         builder.exact()
     else:
         lists, again = approximate(builder, recall)
-        how = {"searched_again": round(again.share, 5), "in_cells": again.cells}
+        count = sum(len(some.places) for some in again)
+        cells = sum(some.cells * len(some.places) for some in again) / max(count, 1)
+        how = {"searched_again": round(count / len(rows), 5), "in_cells": round(cells)}
         found = cached_json(builder.steps / "recall.json", lambda: estimate_recall(builder, lists))
         if found < min_recall:
             raise InputError(

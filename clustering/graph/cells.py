@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import faiss
@@ -10,13 +11,13 @@ import numpy as np
 
 from clustering.graph.blocks_on_disk import Arrays, cached_json, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.codes import Quantiser, products
+from clustering.graph.codes import Quantiser, columns, products, shifted
 from clustering.graph.exact import take
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
-COMPARED_ROWS = 1_024
+COMPARED_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class SortedFaces:
     def __len__(self) -> int:
         return len(self.order)
 
+    @cached_property
+    def columns_of_centres(self) -> np.ndarray:
+        """Int8 [d, cells]."""
+        return columns(self.centres)
+
 
 def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     """Makes the cells and sorts the faces, all processes together; what is finished on disk counts."""
@@ -66,10 +72,11 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     file = make_once(folder / "centres.npy", lambda path: np.save(path, train_cells(builder, settings)))
     quantiser = Quantiser(*cached_json(folder / "quantiser.json", lambda: _quantiser(builder, settings)))
     centres = quantiser.encode(np.load(file))
+    right = columns(centres)
 
     def assign(places: np.ndarray) -> tuple[np.ndarray, ...]:
-        codes = quantiser.encode(take(builder.embeddings, builder.readable[places]))
-        found = in_threads(lambda some: products(some, centres).argmax(axis=1), blocks(codes, COMPARED_ROWS))
+        left = shifted(quantiser.encode(take(builder.embeddings, builder.readable[places])))
+        found = in_threads(lambda some: products(some, right).argmax(axis=1), blocks(left, COMPARED_ROWS))
         return (np.concatenate(found).astype(np.int32),)
 
     (cells,) = fill_arrays(

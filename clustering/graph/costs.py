@@ -16,7 +16,7 @@ from facerec.pipeline.files import InputError
 
 INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
-KNN_BASE, TORCH_BASE, HILANDER_BASE = 300 << 20, 400 << 20, 1 << 30
+KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
 LINKED_BYTES = 100  # on the way, beside the links themselves
 HILANDER_EDGE, HILANDER_UPPER = 40, 6
 
@@ -71,10 +71,9 @@ class Costs:
         if index == "exact":
             return cls(own + faces * lists, faces * lists)
         settings = ApproximateSettings()
-        wide, coded = 8 * (k + settings.extra), 20 + dimension
-        links = 4 * (settings.links + settings.back_links)
-        memory = own + processes * TORCH_BASE + faces * (coded + max(12, links + LINKED_BYTES) + 2 * wide)
-        return cls(memory, faces * (2 * lists + 2 * wide + 4 * dimension + coded + links))
+        coded, links = 20 + dimension, 4 * (settings.links + settings.back_links)
+        memory = own + faces * (coded + max(12, links + LINKED_BYTES) + 2 * lists)
+        return cls(memory, faces * (4 * lists + 4 * dimension + coded + links))
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:

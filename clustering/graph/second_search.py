@@ -1,4 +1,4 @@
-"""Rows that miss neighbours, by their low k-th cosine, are searched for again; a sample says how, and how many."""
+"""Rows that miss neighbours look into more cells: the lower a row's k-th cosine, the more; a sample says how many."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from clustering.graph.blocks_on_disk import Lists, fill
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
+from clustering.graph.codes import products, shifted
 from clustering.graph.scan import scan
 
-ABOVE_ALL = 2.0  # of cosines
-LARGER_BLOCKS = 16
+MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 1_024, 65_536  # of a block
 
 
 @dataclass(frozen=True)
@@ -22,26 +22,45 @@ class SecondSearchSettings:
     """In which ways rows may be searched for again.
 
     Attributes:
-        cells: Into how many of its cells a row may look, but for all; the cheapest that reaches the recall is taken.
+        cells: Into how many of its cells a row may look, but for all.
         fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
+        groups: Of sampled rows of about the same k-th cosine; each has its number of cells.
     """
 
-    cells: tuple[int, ...] = (256, 512, 1024, 4096)
+    cells: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
     fetched: int = 10
+    groups: int = 20
 
 
 class SecondSearch(NamedTuple):
     """What is searched for again.
 
     Attributes:
-        limit: The k-th cosine below which rows are doubtful.
-        share: Of the readable rows that are.
-        cells: In how many cells they are sought.
+        limits: Ascending k-th cosines, one fewer than there are groups. A row with just such a cosine is in the group
+            above.
+        cells: In how many cells the rows of each group are sought; 0 for none.
     """
 
-    limit: float
-    share: float
+    limits: list[float]
+    cells: list[int]
+
+    def of_rows(self, cosines: np.ndarray) -> np.ndarray:
+        """Int64 [n]: in how many cells rows with these k-th cosines are sought."""
+        return np.asarray(self.cells)[np.searchsorted(np.asarray(self.limits), cosines, side="right")]
+
+
+class Again(NamedTuple):
+    """Rows that were searched for again, all in as many cells.
+
+    Attributes:
+        cells: How many.
+        places: int64 [m], ascending.
+        lists: Of these.
+    """
+
     cells: int
+    places: np.ndarray
+    lists: Lists
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class UncertainRows:
 
     Attributes:
         builder: Of the graph, over the faces in the order of their cells.
-        lists: At least `builder.k` neighbours a row.
+        lists: `builder.k` neighbours a row.
         faces: In that order.
         settings: Ways to search again.
         known: About how many of its cells each row has looked into already; they are not looked into again.
@@ -63,22 +82,21 @@ class UncertainRows:
     known: int = 0
 
     def plan(self, recall: float) -> SecondSearch:
-        """What reaches the recall on a sample at the least cost: few rows in many cells, or more rows in fewer."""
-        builder, k, count = self.builder, self.builder.k, len(self.faces.centres)
-        rows, last = builder.sample(builder.seed), self.lists.similarities[:, k - 1]
+        """What reaches the recall on a sample with the fewest cells, see `cheapest`."""
+        rows, count = self.builder.sample(self.builder.seed), len(self.faces.centres)
         truth = self.search(rows, count, known=0)[0]
-        shares, cosines = recall_per_row(self.lists.neighbors[rows, :k], truth), last[rows]
-        if shares.mean() >= recall:
-            return SecondSearch(-ABOVE_ALL, 0, 0)
-        ways = []
-        for cells in dict.fromkeys(min(cells, count) for cells in (*self.settings.cells, count)):
-            found = (
-                recall_per_row(self.search(rows, cells, self.known)[0], truth) if cells < count else np.ones(len(rows))
-            )
-            limit = doubt_limit(cosines, shares, found, recall)
-            if limit is not None:
-                ways.append(SecondSearch(limit, float(np.mean(last < limit)), cells))
-        return min(ways, key=lambda way: way.share * way.cells)
+        there = is_listed(truth, self.lists.neighbors[rows])
+        ranks = self.ranks_of_cells(rows, truth)
+        ways = [way for way in dict.fromkeys(min(way, count) for way in (*self.settings.cells, count))
+                if way > self.known]  # fmt: skip
+        shares = np.stack([_mean(there, truth), *(_mean(there | (ranks < way), truth) for way in ways)])
+        cosines = self.lists.similarities[rows, -1]
+        order, groups = np.sort(cosines), min(self.settings.groups, len(rows))
+        limits = np.unique(order[[len(rows) * group // groups for group in range(1, groups)]])
+        number = np.searchsorted(limits, cosines, side="right")
+        gains = np.stack([np.bincount(number, share, len(limits) + 1) for share in shares], axis=1)
+        chosen = cheapest(gains, np.array([0, *(way - self.known for way in ways)]), recall * len(rows))
+        return SecondSearch(limits.tolist(), [[0, *ways][way] for way in chosen])
 
     def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
         """The best of some rows' lists and of what is found in so many cells, but for the `known` nearest.
@@ -86,26 +104,33 @@ class UncertainRows:
         Nothing with a lower cosine than the k-th of the list counts.
         """
         faces, k = self.faces, self.builder.k
-        quantiser = faces.quantiser
-        last = np.where(self.lists.neighbors[rows, k - 1] < 0, -1, self.lists.similarities[rows, k - 1])
-        limits = quantiser.score(last - quantiser.slack)
-        ids = scan(faces, rows, cells, limits, k + 1 + self.settings.fetched, known=known)[0]
-        return best(faces.embeddings, rows, np.hstack([self.lists.neighbors[rows], ids]), k)
+        quantiser, (ids, cosines) = faces.quantiser, (part[rows, k - 1] for part in self.lists)
+        limits = quantiser.score(np.where(ids < 0, -1, cosines) - quantiser.slack)
+        found = scan(faces, rows, cells, limits, k + 1 + self.settings.fetched, known)[0]
+        return best(faces.embeddings, rows, np.hstack([self.lists.neighbors[rows], found]), k)
 
-    def search_again(self, chosen: SecondSearch) -> Lists:
-        """The first k of each list, and of uncertain rows those that are found when they are searched for again."""
-        builder, k = self.builder, self.builder.k
+    def ranks_of_cells(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Int64 [b, k]: how many cells are nearer to a row than those of some faces, int [b, k]."""
+        faces = self.faces
+        scores = products(shifted(faces.codes[rows]), faces.columns_of_centres)
+        cells = np.searchsorted(faces.starts, np.maximum(ids, 0), side="right") - 1
+        own = np.take_along_axis(scores, cells, axis=1)
+        return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)
 
-        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            ids, cosines = self.lists.neighbors[rows, :k], self.lists.similarities[rows, :k]
-            uncertain = np.flatnonzero(cosines[:, -1] < chosen.limit)
-            if len(uncertain):
-                ids[uncertain], cosines[uncertain] = self.search(rows[uncertain], chosen.cells, self.known)
-            return ids, cosines
+    def search_again(self, chosen: SecondSearch) -> list[Again]:
+        """What is found for the rows of each number of cells."""
+        wanted = chosen.of_rows(self.lists.similarities[:, -1])
+        return [self._search_again(np.flatnonzero(wanted == cells), cells) for cells in sorted({*chosen.cells} - {0})]
 
-        folder = builder.steps / "2"
-        name = f"{chosen.cells} cells below {chosen.limit:.4f}"
-        return fill(folder, folder / "finished", len(builder), k, name, lambda: work, LARGER_BLOCKS)
+    def _search_again(self, places: np.ndarray, cells: int) -> Again:
+        def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.search(places[some], cells, self.known)
+
+        folder, rows = self.builder.steps / f"again_{cells}", min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
+        name = f"{cells} cells"
+        return Again(
+            cells, places, fill(folder, folder / "finished", len(places), self.builder.k, name, lambda: work, rows)
+        )
 
 
 def estimate_recall(builder: GraphBuilder, lists: Lists) -> float:
@@ -114,25 +139,39 @@ def estimate_recall(builder: GraphBuilder, lists: Lists) -> float:
     return float(recall_per_row(lists.neighbors[rows], builder.search(rows)[0]).mean())
 
 
+def is_listed(truth: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """Bool [b, k]: which of each row's true neighbours, int [b, k], are in its list; -1 are not."""
+    return np.asarray(((truth[:, :, None] == neighbors[:, None, :]) & (truth[:, :, None] >= 0)).any(axis=2))
+
+
 def recall_per_row(neighbors: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Float64 [b]: which share of each row's true neighbours, int [b, k], is in its list; -1 do not count."""
-    hits = ((truth[:, :, None] == neighbors[:, None, :]) & (truth[:, :, None] >= 0)).any(axis=2).sum(axis=1)
-    return np.asarray(hits / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
+    return _mean(is_listed(truth, neighbors), truth)
 
 
-def doubt_limit(cosines: np.ndarray, shares: np.ndarray, again: np.ndarray, recall: float) -> float | None:
-    """The least k-th cosine such that searching again below it gives the recall wanted; None if none does.
+def _mean(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return np.asarray((found & (truth >= 0)).sum(axis=1) / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
+
+
+def cheapest(gains: np.ndarray, costs: np.ndarray, least: float) -> np.ndarray:
+    """A way for each group, so that gains are enough at about the least cost.
+
+    The step that gains most for its cost is taken, again and again; what a group gains never falls.
 
     Args:
-        cosines: float32 [b]: of sampled rows, the k-th of each.
-        shares: float64 [b]: of their true neighbours that were found.
-        again: float64 [b]: the same where they are searched for again.
-        recall: Mean share wanted.
+        gains: float64 [groups, ways].
+        costs: int64 [ways], ascending from 0, the same for all groups.
+        least: What the gains are to add up to, as far as they can.
+
+    Returns:
+        int64 [groups]: the way of each group.
     """
-    order = np.argsort(cosines, kind="stable")
-    gains = np.append(0, (again - shares)[order].cumsum())  # by the rows before each place
-    enough = shares.mean() + gains / len(order) >= recall - 1e-12
-    first = int(enough.argmax())
-    if not enough[first]:
-        return None
-    return float(cosines[order][first]) if first < len(order) else ABOVE_ALL
+    chosen, groups = np.zeros(len(gains), dtype=np.int64), np.arange(len(gains))
+    while gains[groups, chosen].sum() < least - 1e-9:
+        more, further = gains - gains[groups, chosen, None], costs - costs[chosen, None]
+        rates = np.where((further > 0) & (more > 0), more / np.maximum(further, 1), 0)
+        if not rates.any():
+            break
+        group, way = np.unravel_index(rates.argmax(), rates.shape)
+        chosen[group] = way
+    return chosen

@@ -13,14 +13,15 @@ import pytest
 
 from clustering.commands.knn import knn
 from clustering.graph import builder as builder_module
+from clustering.graph import codes as codes_module
 from clustering.graph.approximate import ApproximateSettings, approximate
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
-from clustering.graph.codes import Quantiser, _float_products, _int8_products
+from clustering.graph.codes import Quantiser, _float_products, _int8_products, columns, products, shifted
 from clustering.graph.knn_graph import KnnGraph
-from clustering.graph.scan import own_limits, scan
-from clustering.graph.second_search import ABOVE_ALL, SecondSearchSettings, doubt_limit, recall_per_row
+from clustering.graph.scan import LOWEST, Hits, own_limits, scan, top
+from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows, cheapest, recall_per_row
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
@@ -92,42 +93,41 @@ def test_found_shares_by_hand():
     np.testing.assert_allclose(recall_per_row(found, truth), [2 / 3, 1 / 2, 1])
 
 
-def test_doubt_limit_by_hand():
-    cosines, shares = np.array([0.4, 0.1, 0.3, 0.2], np.float32), np.array([1.0, 0.2, 0.8, 0.6])
-    # recall without another search 0.65; with row 0.1 exact 0.85, with 0.2 0.95, with 0.3 all
-    for recall, limit in ((0.6, 0.1), (0.8, 0.2), (0.85, 0.2), (0.9, 0.3), (1.0, 0.4)):
-        assert doubt_limit(cosines, shares, np.ones(4), recall) == pytest.approx(limit)
-    assert doubt_limit(cosines, shares - 0.1, np.ones(4), 1.0) == ABOVE_ALL
-    again = np.array([1.0, 0.8, 0.9, 0.9])  # 0.80, 0.875, 0.90
-    for recall, limit in ((0.8, 0.2), (0.81, 0.3), (0.9, 0.4)):
-        assert doubt_limit(cosines, shares, again, recall) == pytest.approx(limit)
-    assert doubt_limit(cosines, shares, again, 0.91) is None
+def test_the_cheapest_ways_by_hand():
+    gains, costs = np.array([[5.0, 7, 8], [1, 1.5, 10], [9, 9, 9]]), np.array([0, 1, 3])
+    # 15 without any; +2 for 1, then +9 for 3, then +1 for 2
+    for least, ways in ((15, [0, 0, 0]), (15.1, [0, 2, 0]), (24, [0, 2, 0]), (24.1, [1, 2, 0]), (27, [2, 2, 0])):
+        np.testing.assert_array_equal(cheapest(gains, costs, least), ways)
+    np.testing.assert_array_equal(cheapest(gains, costs, 100), [2, 2, 0])  # as far as it can
+
+
+def test_rows_get_the_cells_of_their_group():
+    chosen = SecondSearch([0.2, 0.5], [256, 64, 0])
+    np.testing.assert_array_equal(chosen.of_rows(np.array([0, 0.19, 0.2, 0.49, 0.5, 1])), [256, 256, 64, 64, 0, 0])
+
+
+def searched(faces: np.ndarray, folder: Path, recall: float, cells: tuple[int, ...]) -> tuple[float, list[int]]:
+    """Recall of an approximate graph that looks into one small cell at first, and in how many it looks again."""
+    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=SecondSearchSettings(cells))
+    builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder / "steps", 5)
+    lists, again = approximate(builder, recall, settings)
+    assert sum(len(some.places) for some in again) <= len(builder.readable)
+    true = KnnGraph.build(faces, 5).neighbors[builder.readable]
+    return recall_per_row(lists.neighbors[builder.readable], true).mean(), [some.cells for some in again]
 
 
 def test_rows_are_searched_again_in_as_few_cells_as_reach_the_recall(faces, tmp_path):
-    second = SecondSearchSettings(cells=(20, 60, 1000))
-    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=second)
-    rows = np.flatnonzero(faces.any(axis=1))
-    true = KnnGraph.build(faces, 5).neighbors[rows]
-    found = {}
-    for recall in (0.9, 1.0):
-        builder = GraphBuilder(faces, rows, tmp_path / f"{recall}", tmp_path / f"{recall}" / "steps", 5)
-        lists, again = approximate(builder, recall, settings)
-        found[recall] = recall_per_row(lists.neighbors[rows], true).mean()
-        assert 0 < again.share <= 1
-        assert again.cells == (len(np.load(builder.steps / "cells" / "centres.npy")) if recall == 1 else again.cells)
-    assert 0.89 < found[0.9] < found[1.0]
-    assert found[1.0] > 0.999
+    some, few = searched(faces, tmp_path / "some", 0.9, (5, 20, 60, 1000))
+    every, many = searched(faces, tmp_path / "every", 1.0, (5, 20, 60, 1000))
+    assert 0.89 < some < 0.95
+    assert every > 0.999
+    assert max(few) < max(many)
 
 
 def test_where_few_cells_do_not_reach_the_recall_rows_look_into_all(faces, tmp_path):
-    second = SecondSearchSettings(cells=(2, 3))
-    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=second)
-    builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), tmp_path, tmp_path / "steps", 5)
-    lists, again = approximate(builder, 0.999, settings)
-    assert again.cells == len(np.load(builder.steps / "cells" / "centres.npy"))
-    rows = builder.readable
-    assert recall_per_row(lists.neighbors[rows], KnnGraph.build(faces, 5).neighbors[rows]).mean() > 0.998
+    recall, cells = searched(faces, tmp_path, 0.999, (2, 3))
+    assert recall > 0.998
+    assert max(cells) == len(np.load(tmp_path / "steps" / "cells" / "centres.npy"))
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +162,23 @@ def test_own_limits_are_below_the_best_among_the_faces_beside(sorted_faces):
     np.testing.assert_array_equal(own_limits(sorted_faces, np.arange(100, 160), 5), scores[:, -6] - 1)
 
 
-def test_faces_that_look_into_near_cells_first_find_the_same(sorted_faces):
-    places, limits = np.arange(0, 2000, 7), np.full(286, -(1 << 25), dtype=np.int32)
-    every = scan(sorted_faces, places, 20, limits, 12)[1]
-    np.testing.assert_array_equal(scan(sorted_faces, places, 20, limits, 12, first=(3, 12))[1], every)
+def test_the_rank_of_a_cell_is_how_many_cells_are_nearer(sorted_faces, tmp_path):
+    builder = GraphBuilder(sorted_faces.embeddings, np.arange(len(sorted_faces)), tmp_path, tmp_path, 5)
+    uncertain = UncertainRows(builder, None, sorted_faces, SecondSearchSettings())
+    rows, ids = np.array([4, 900]), np.array([[4, 2000, -1], [7, 900, 901]])
+    cells = np.repeat(np.arange(len(sorted_faces.centres)), np.diff(sorted_faces.starts))[ids]
+    scores = sorted_faces.codes[rows].astype(int) @ sorted_faces.centres.astype(int).T
+    expected = [[np.sum(row > row[cell]) for cell in own] for row, own in zip(scores, cells, strict=True)]
+    there = ids >= 0
+    np.testing.assert_array_equal(uncertain.ranks_of_cells(rows, ids)[there], np.array(expected)[there])
+    assert uncertain.ranks_of_cells(rows, ids)[0, 0] == 0  # its own cell is the nearest
+
+
+def test_the_best_hits_of_each_row_by_hand():
+    hits = Hits(*(np.array(part, np.int32) for part in ([2, 0, 2, 2, 0], [5, 6, 7, 8, 9], [-3, 4, 9, -3, 6])))
+    ids, scores = top(hits, 3, 2)
+    np.testing.assert_array_equal(ids, [[9, 6], [-1, -1], [7, 5]])
+    np.testing.assert_array_equal(scores, [[6, 4], [LOWEST, LOWEST], [9, -3]])
 
 
 def test_known_cells_are_left_out(sorted_faces):
@@ -183,8 +196,23 @@ def test_both_kinds_of_products_are_the_same_whole_numbers():
     rows = normalize(random.normal(size=(300, 512)))
     codes = Quantiser.of(rows).encode(rows)
     expected = codes[:100].astype(np.int64) @ codes.astype(np.int64).T
-    for product in (_int8_products, _float_products):
-        np.testing.assert_array_equal(product(codes[:100], codes), expected)
+    np.testing.assert_array_equal(_float_products(shifted(codes[:100]), columns(codes)), expected)
+    if codes_module.int8_is_faster():
+        np.testing.assert_array_equal(_int8_products(shifted(codes[:100]), columns(codes)), expected)
+
+
+def test_products_that_overflow_are_not_taken(monkeypatch):
+    def overflowing(left, right):
+        return np.minimum(_float_products(left, right), 1 << 15)
+
+    monkeypatch.setattr(codes_module, "_int8_products", overflowing)
+    codes_module.int8_is_faster.cache_clear()
+    try:
+        assert not codes_module.int8_is_faster()
+        left = np.full((1, 128), 255, np.uint8)
+        np.testing.assert_array_equal(products(left, np.full((128, 1), 127, np.int8)), [[127 * 127 * 128]])
+    finally:
+        codes_module.int8_is_faster.cache_clear()
 
 
 def test_products_of_codes_are_near_the_cosines():
@@ -288,7 +316,7 @@ def test_few_faces_are_for_exact_search(tmp_path):
 
 def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, monkeypatch):
     few = ApproximateSettings(
-        probed=1, links=1, back_links=0, cells=CellSettings(rows=20), second=SecondSearchSettings((1,), 0)
+        probed=1, links=1, back_links=0, cells=CellSettings(rows=20), second=SecondSearchSettings((2,), 0)
     )
     monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: few)
     options = {"k": 5, "index": "ivf", "recall": 0.0}
