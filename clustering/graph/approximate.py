@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill, release
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
@@ -29,7 +29,7 @@ from clustering.graph.second_search import Again, SecondSearch, SecondSearchSett
 from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
-PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 65_536  # of what looks into cells: the more faces, the less each costs
+PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 32_768  # of what looks into cells: the more faces, the less each costs
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def approximate(
     settings = settings or ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
-    lists = improved(inner, first_lists(inner, faces, settings), settings)
+    lists = first_lists(inner, faces, settings)
+    release(faces.codes)
+    lists = improved(inner, lists, settings)
     uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
     chosen = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
     again = uncertain.search_again(chosen)
@@ -86,7 +88,9 @@ def first_lists(builder: GraphBuilder, faces: SortedFaces, settings: Approximate
 
     def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids = scan(faces, places, settings.probed, own_limits(faces, places, k), k + 1 + settings.fetched)[0]
-        return best(builder.embeddings, places, ids, k)
+        found = best(builder.embeddings, places, ids, k)
+        release(builder.embeddings)
+        return found
 
     folder, rows = builder.steps / "0", min(max(-(-len(faces) // PARTS), LEAST_ROWS), MOST_ROWS)
     return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, rows)
@@ -109,7 +113,8 @@ def improved(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings)
 
         return partial(in_parts, work)
 
-    return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare)
+    rows = cheap_rows(len(builder))
+    return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare, rows)
 
 
 def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[Again]) -> Lists:
@@ -131,4 +136,4 @@ def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, agai
 
         return work
 
-    return builder.fill("order", prepare)
+    return builder.fill("order", prepare, cheap_rows(len(builder)))

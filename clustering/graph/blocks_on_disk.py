@@ -21,6 +21,7 @@ from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
 
 BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
+CHEAP = 4
 PARTS = (("neighbors", np.int32), ("similarities", np.float32))
 
 Work = Callable[[np.ndarray], tuple[np.ndarray, ...]]
@@ -69,7 +70,7 @@ def fill_arrays(
         rows: Of a block; 0 for `block_rows`.
 
     Returns:
-        The arrays, mapped; copies in memory of what is written into them.
+        The arrays, mapped for reading.
     """
     files = [
         make_once(folder / f"{part}.npy", partial(_make, shape=(n, *shape), dtype=dtype))
@@ -88,12 +89,17 @@ def fill_arrays(
                 _write(file, block.start, found)
             _mark(finished, block).touch()
         barrier()
-    return [np.load(file, mmap_mode="c") for file in files]
+    return [np.load(file, mmap_mode="r") for file in files]
 
 
 def block_rows(n: int) -> int:
     """Rows of a block: few enough that not much is lost with one, and enough for fast products."""
     return min(max(-(-n // BLOCKS), LEAST_ROWS), MOST_ROWS)
+
+
+def cheap_rows(n: int) -> int:
+    """Rows of a block where each takes microseconds: to write a block takes a thousand."""
+    return CHEAP * block_rows(n)
 
 
 def cached_json(path: Path, make: Callable[[], Any]) -> Any:

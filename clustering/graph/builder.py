@@ -45,9 +45,9 @@ class GraphBuilder:
         mask[self.readable] = True
         return mask
 
-    def fill(self, name: str, prepare: Callable[[], Work]) -> Lists:
-        """The graph's own lists, filled by `blocks_on_disk.fill`."""
-        return fill(self.folder, self.steps / "finished", len(self), self.k, name, prepare)
+    def fill(self, name: str, prepare: Callable[[], Work], rows: int = 0) -> Lists:
+        """The graph's own lists, filled by `blocks_on_disk.fill`, so many rows at a time."""
+        return fill(self.folder, self.steps / "finished", len(self), self.k, name, prepare, rows)
 
     def sample(self, seed: int) -> np.ndarray:
         """Int64: `SAMPLED_ROWS` of the readable rows, ascending; all if there are no more."""

@@ -13,6 +13,7 @@ from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
 INNER_ROWS = 256
+MOST_BITS, LAST = np.int32(0x7FFFFFFF), (1 << 63) - 1
 
 
 def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,15 +32,30 @@ def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: in
     again = np.zeros(ids.shape, dtype=bool)
     again[:, 1:] = ids[:, 1:] == ids[:, :-1]
     ids[again | (ids == rows[:, None])] = -1
-    cosines = np.where(ids < 0, -np.inf, cosines_with(embeddings, rows, ids))
-    if ids.shape[1] > k:
-        top = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        ids, cosines = np.take_along_axis(ids, top, axis=1), np.take_along_axis(cosines, top, axis=1)
-    order = np.lexsort((ids, -cosines), axis=1)
-    ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    keys = _keys(ids, cosines_with(embeddings, rows, ids))
+    if keys.shape[1] > k:
+        keys = np.partition(keys, k - 1, axis=1)[:, :k]
+    ids, cosines = _of_keys(np.sort(keys, axis=1))
     missing = ((0, 0), (0, max(k - ids.shape[1], 0)))
-    cosines = np.where(ids < 0, 0, np.clip(cosines, -1, 1))
-    return np.pad(ids.astype(np.int32), missing, constant_values=-1), np.pad(cosines, missing)
+    return np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing)
+
+
+def _keys(ids: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+    """Int64 [b, c] whose order is by falling cosine, then by index; `LAST` for missing ones.
+
+    The bits of a positive float32, read as a whole number, grow with it; those of a negative one with its amount.
+    """
+    bits = (np.float32(0) - np.clip(cosines, -1, 1)).view(np.int32)
+    falling = np.where(bits < 0, -(bits & MOST_BITS), bits).astype(np.int64)
+    return np.where(ids < 0, LAST, (falling << 32) | ids)
+
+
+def _of_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Int32 indices, -1 for missing ones, and float32 cosines, 0 there."""
+    falling = (keys >> 32).astype(np.int32)
+    bits = np.where(falling > 0, falling | ~MOST_BITS, -falling).astype(np.int32)
+    ids = (keys & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return ids, np.where(ids < 0, np.float32(0), bits.view(np.float32))
 
 
 def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import faiss
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Arrays, cached_json, fill_arrays, release
+from clustering.graph.blocks_on_disk import Arrays, cached_json, cheap_rows, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.codes import Quantiser, columns, products, shifted
+from clustering.graph.codes import Quantiser, products, shifted
 from clustering.graph.exact import take
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
@@ -60,11 +59,6 @@ class SortedFaces:
     def __len__(self) -> int:
         return len(self.order)
 
-    @cached_property
-    def columns_of_centres(self) -> np.ndarray:
-        """Int8 [d, cells]."""
-        return columns(self.centres)
-
 
 def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     """Makes the cells and sorts the faces, all processes together; what is finished on disk counts."""
@@ -72,16 +66,14 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     file = make_once(folder / "centres.npy", lambda path: np.save(path, train_cells(builder, settings)))
     quantiser = Quantiser(*cached_json(folder / "quantiser.json", lambda: _quantiser(builder, settings)))
     centres = quantiser.encode(np.load(file))
-    right = columns(centres)
 
     def assign(places: np.ndarray) -> tuple[np.ndarray, ...]:
         left = shifted(quantiser.encode(take(builder.embeddings, builder.readable[places])))
-        found = in_threads(lambda some: products(some, right).argmax(axis=1), blocks(left, COMPARED_ROWS))
+        found = in_threads(lambda some: products(some, centres).argmax(axis=1), blocks(left, COMPARED_ROWS))
         return (np.concatenate(found).astype(np.int32),)
 
-    (cells,) = fill_arrays(
-        folder, folder / "assigned" / "finished", n, {"cells": ((), np.int32)}, "cells", lambda: assign
-    )
+    assigned, rows = {"cells": ((), np.int32)}, cheap_rows(n)
+    (cells,) = fill_arrays(folder, folder / "assigned" / "finished", n, assigned, "cells", lambda: assign, rows)
     order = np.load(make_once(folder / "order.npy", lambda path: np.save(path, np.argsort(cells, kind="stable"))))
     order = builder.readable[order]
 
@@ -90,11 +82,10 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
         return rows, quantiser.encode(rows)
 
     arrays: Arrays = {"embeddings": ((d,), np.float32), "codes": ((d,), np.int8)}
-    codes = fill_arrays(folder, folder / "sorted" / "finished", n, arrays, "sorting", lambda: copy)[1]
-    rows = np.load(folder / "embeddings.npy", mmap_mode="r")
+    sorted_rows, codes = fill_arrays(folder, folder / "sorted" / "finished", n, arrays, "sorting", lambda: copy, rows)
     starts = np.append(0, np.cumsum(np.bincount(cells, minlength=len(centres))))
     release(builder.embeddings)
-    return SortedFaces(rows, codes, order, starts, centres, quantiser)
+    return SortedFaces(sorted_rows, codes, order, starts, centres, quantiser)
 
 
 def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.graph.cells import COMPARED_ROWS, SortedFaces
-from clustering.graph.codes import columns, products, shifted
+from clustering.graph.codes import products, shifted
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
@@ -70,7 +70,7 @@ def hits_of(faces: SortedFaces, queries: np.ndarray, visits: Visits, limits: np.
         found = [NO_HITS]
         for cell in cells:
             start, end = faces.starts[cell], faces.starts[cell + 1]
-            right = columns(codes[start:end])
+            right = codes[start:end]
             for some in blocks(visits.searching[visits.starts[cell] : visits.starts[cell + 1]], PRODUCT_ROWS):
                 scores = products(np.take(queries, some, axis=0), right)
                 hits = (scores > limits[some, None]).ravel().nonzero()[0]
@@ -101,7 +101,7 @@ def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: in
 
 def _nearest(faces: SortedFaces, cells: int, known: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a face, int32, and a cell that it looks into, uint16."""
-    scores, count = products(queries, faces.columns_of_centres), len(faces.centres)
+    scores, count = products(queries, faces.centres), len(faces.centres)
     chosen = scores >= (_limits(scores, cells) if cells < count else LOWEST)
     if known:
         chosen &= scores < _limits(scores, known)
@@ -149,6 +149,6 @@ def _own_limits(faces: SortedFaces, k: int, places: np.ndarray) -> np.ndarray:
     codes = faces.codes[places]
     if len(codes) <= k:
         return np.full(len(codes), LOWEST, dtype=np.int32)
-    right, place = columns(codes), len(codes) - k - 1  # itself is one more
-    scores = [products(some, right) for some in blocks(shifted(codes), COMPARED_ROWS)]
+    place = len(codes) - k - 1  # itself is one more
+    scores = [products(some, codes) for some in blocks(shifted(codes), COMPARED_ROWS)]
     return np.concatenate([np.partition(some, place, axis=1)[:, place] for some in scores]) - 1

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, fill
+from clustering.graph.blocks_on_disk import Lists, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
 from clustering.graph.codes import products, shifted
 from clustering.graph.scan import scan
+from facerec.pipeline.files import blocks
 
-MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 1_024, 65_536  # of a block
+MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 512, 32_768  # of a block
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class UncertainRows:
     def plan(self, recall: float) -> SecondSearch:
         """What reaches the recall on a sample with the fewest cells, see `cheapest`."""
         rows, count = self.builder.sample(self.builder.seed), len(self.faces.centres)
-        truth = self.search(rows, count, known=0)[0]
+        truth = np.concatenate([self.search(some, count, known=0)[0] for some in blocks(rows, rows_at_once(count))])
         there = is_listed(truth, self.lists.neighbors[rows])
         ranks = self.ranks_of_cells(rows, truth)
         ways = [way for way in dict.fromkeys(min(way, count) for way in (*self.settings.cells, count))
@@ -106,13 +107,15 @@ class UncertainRows:
         faces, k = self.faces, self.builder.k
         quantiser, (ids, cosines) = faces.quantiser, (part[rows, k - 1] for part in self.lists)
         limits = quantiser.score(np.where(ids < 0, -1, cosines) - quantiser.slack)
-        found = scan(faces, rows, cells, limits, k + 1 + self.settings.fetched, known)[0]
-        return best(faces.embeddings, rows, np.hstack([self.lists.neighbors[rows], found]), k)
+        further = scan(faces, rows, cells, limits, k + 1 + self.settings.fetched, known)[0]
+        found = best(faces.embeddings, rows, np.hstack([self.lists.neighbors[rows], further]), k)
+        release(faces.embeddings)
+        return found
 
     def ranks_of_cells(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Int64 [b, k]: how many cells are nearer to a row than those of some faces, int [b, k]."""
         faces = self.faces
-        scores = products(shifted(faces.codes[rows]), faces.columns_of_centres)
+        scores = products(shifted(faces.codes[rows]), faces.centres)
         cells = np.searchsorted(faces.starts, np.maximum(ids, 0), side="right") - 1
         own = np.take_along_axis(scores, cells, axis=1)
         return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)
@@ -126,11 +129,14 @@ class UncertainRows:
         def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.search(places[some], cells, self.known)
 
-        folder, rows = self.builder.steps / f"again_{cells}", min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
-        name = f"{cells} cells"
-        return Again(
-            cells, places, fill(folder, folder / "finished", len(places), self.builder.k, name, lambda: work, rows)
-        )
+        folder, count = self.builder.steps / f"again_{cells}", len(places)
+        name, rows = f"{cells} cells", rows_at_once(cells)
+        return Again(cells, places, fill(folder, folder / "finished", count, self.builder.k, name, lambda: work, rows))
+
+
+def rows_at_once(cells: int) -> int:
+    """Rows of a block that look into so many cells."""
+    return min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
 
 
 def estimate_recall(builder: GraphBuilder, lists: Lists) -> float:

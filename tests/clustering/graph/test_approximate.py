@@ -18,7 +18,7 @@ from clustering.graph.approximate import ApproximateSettings, approximate
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
-from clustering.graph.codes import Quantiser, _float_products, _int8_products, columns, products, shifted
+from clustering.graph.codes import Quantiser, _float_products, _int8_products, products, shifted
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.scan import LOWEST, Hits, own_limits, scan, top
 from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows, cheapest, recall_per_row
@@ -29,10 +29,12 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from clustering.graph import blocks_on_disk
+from clustering.graph import approximate, blocks_on_disk
 from clustering.commands.knn import knn
 
-blocks_on_disk.LEAST_ROWS = 500
+blocks_on_disk.LEAST_ROWS, blocks_on_disk.CHEAP = 500, 1
+settings = approximate.ApproximateSettings(probed=2, cells=approximate.CellSettings(rows=20))
+approximate.ApproximateSettings = lambda: settings
 marked, touch = [], Path.touch
 def touch_and_die(path):
     touch(path)
@@ -196,9 +198,9 @@ def test_both_kinds_of_products_are_the_same_whole_numbers():
     rows = normalize(random.normal(size=(300, 512)))
     codes = Quantiser.of(rows).encode(rows)
     expected = codes[:100].astype(np.int64) @ codes.astype(np.int64).T
-    np.testing.assert_array_equal(_float_products(shifted(codes[:100]), columns(codes)), expected)
+    np.testing.assert_array_equal(_float_products(shifted(codes[:100]), codes), expected)
     if codes_module.int8_is_faster():
-        np.testing.assert_array_equal(_int8_products(shifted(codes[:100]), columns(codes)), expected)
+        np.testing.assert_array_equal(_int8_products(shifted(codes[:100]), codes), expected)
 
 
 def test_products_that_overflow_are_not_taken(monkeypatch):
@@ -210,7 +212,7 @@ def test_products_that_overflow_are_not_taken(monkeypatch):
     try:
         assert not codes_module.int8_is_faster()
         left = np.full((1, 128), 255, np.uint8)
-        np.testing.assert_array_equal(products(left, np.full((128, 1), 127, np.int8)), [[127 * 127 * 128]])
+        np.testing.assert_array_equal(products(left, np.full((1, 128), 127, np.int8)), [[127 * 127 * 128]])
     finally:
         codes_module.int8_is_faster.cache_clear()
 
@@ -276,7 +278,7 @@ def test_aiming_at_everything_searches_everything_exactly(faces, file, tmp_path)
     assert np.mean(graph.neighbors == KnnGraph.build(faces, 5).neighbors) > 0.99
 
 
-@pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 3), ("ivf", 7), ("ivf", 14)])
+@pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 3), ("ivf", 7), ("ivf", 14), ("ivf", 18)])
 def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index, blocks):
     arguments = [str(file), str(tmp_path / "killed"), str(blocks), index]
     root = Path(__file__).resolve().parents[3]
@@ -286,7 +288,10 @@ def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr("clustering.graph.blocks_on_disk.LEAST_ROWS", 500)
+    for name, value in (("LEAST_ROWS", 500), ("CHEAP", 1)):
+        monkeypatch.setattr(f"clustering.graph.blocks_on_disk.{name}", value)
+    settings = ApproximateSettings(probed=2, cells=CellSettings(rows=20))
+    monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: settings)
     straight = knn(file, tmp_path / "straight", k=5, index=index)
     assert len(list((tmp_path / "killed.partial").rglob("finished/*"))) == blocks
     assert_same(knn(file, tmp_path / "killed", k=5, index=index), straight)
