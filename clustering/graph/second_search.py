@@ -28,9 +28,9 @@ class SecondSearchSettings:
         groups: Of sampled rows of about the same k-th cosine; each has its number of cells.
     """
 
-    cells: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
+    cells: tuple[int, ...] = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
     fetched: int = 10
-    groups: int = 20
+    groups: int = 30
 
 
 class SecondSearch(NamedTuple):
