@@ -7,6 +7,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from clustering.graph.blocks_on_disk import Arrays, cached_json, cheap_rows, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
@@ -94,6 +95,11 @@ def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
     Coarse cells are as many as the square root of the cells; each is parted into as many as its faces ask for. This
     takes a fraction of what k-means with all cells takes, and finds nearly the same.
     """
+    with threadpool_limits(1):  # with more, products have other last digits
+        return _train_cells(builder, settings)
+
+
+def _train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
     rows = _sample(builder, settings)
     count = int(min(max(len(builder.readable) // settings.rows, 1), settings.most))
     coarse = _means(rows, max(round(count**0.5), 1), builder.seed, settings.iterations)
