@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints, load_answers
 from clustering.backends.changed import with_changes
+from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
+from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
@@ -40,6 +43,7 @@ def cluster(
     model: Path | None = None,
     knn: Path | None = None,
     set: list[str] | None = None,  # noqa: A002 (an option's name)
+    answers: Path | None = None,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
@@ -59,12 +63,16 @@ def cluster(
             built here, with the index that knn chooses by itself.
         set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
             A threshold that is set is not tightened.
+        answers: JSON file of answers about pairs of faces, {"answers": [{"faces": [A, B], "answer": "same"}]} with
+            same, different or unsure; faces go by key, or by row where they have none. They hold inside the climb of
+            hilander and lander; of other backends the clusters are corrected afterwards.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
+    known = None if answers is None else load_answers(answers, len(faces), faces.keys)
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -75,7 +83,9 @@ def cluster(
     if crowded:
         graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
-    clustering = clusterer.cluster(graph) if works else None
+    if known is not None and crowded:
+        known = known.of_nodes(copies.node)
+    clustering = clusters_of(clusterer, graph, known) if works else None
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():
         return {}
@@ -92,9 +102,23 @@ def cluster(
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),
         "largest": int(sizes.max(initial=0)),
+        **({} if known is None else {"answers": len(known)}),
         **write_not_finite(out, faces),
         **clustering.notes,
     }
+
+
+def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
+    """The clusters of a graph that keep what is known: inside Hi-LANDER's climb, else by a correction."""
+    if known is None:
+        return clusterer.cluster(graph)
+    if isinstance(clusterer, HiLander):
+        return clusterer.cluster(graph, known)
+    found = clusterer.cluster(graph)
+    logger.info(
+        "%s: %d answers correct its clusters afterwards; hilander keeps them inside", clusterer.name, len(known)
+    )
+    return Clustering.of(known.corrected(found.labels), found.confidence, (), found.notes, found.warning)
 
 
 def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:
