@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
+from clustering.answers.constraints import Constraints
 from clustering.backends.hilander import engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
@@ -76,19 +77,24 @@ class HiLander(Clusterer):
     levels: Annotated[int | None, Within(1)] = None
     confidence: Confidence = field(default_factory=lambda: packaged().confidence)
 
-    def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them."""
+    def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
+        """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them.
+
+        Args:
+            graph: Of n faces.
+            known: Answers about them, which hold on every level; moves that break one do not happen.
+        """
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         link: Link = partial(engines.link, self.model)
         if self.adaptive:
             link = cache_lowest_level(link)
-        levels, p_tau = self._hierarchy(graph, link, self.p_tau), self.p_tau
+        levels, p_tau = self._hierarchy(graph, link, self.p_tau, known), self.p_tau
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(graph, link, p_tau)
+            levels = self._hierarchy(graph, link, p_tau, known)
         warning = "" if p_tau == self.p_tau else (
             f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
             f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
@@ -97,13 +103,16 @@ class HiLander(Clusterer):
         labels, moved = levels[-1]["labels"], 0
         if self.settle:
             settled = settle(graph.narrowed(self.k), labels)
+            settled = known.without_violations(labels, settled) if known else settled
             moved = int(np.count_nonzero(settled != labels))
             levels[-1]["settled"], labels = settled, consecutive(settled)
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau, "moved": moved}, warning)
 
-    def _hierarchy(self, graph: KnnGraph, link: Link, p_tau: float) -> list[dict[str, np.ndarray]]:
-        steps = climb(graph, link, p_tau, self.features, self.k)
+    def _hierarchy(
+        self, graph: KnnGraph, link: Link, p_tau: float, known: Constraints | None
+    ) -> list[dict[str, np.ndarray]]:
+        steps = climb(graph, link, p_tau, self.features, self.k, known)
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
         return list(levels_as_arrays(steps, graph.readable))
 

@@ -1,0 +1,167 @@
+"""Answers about pairs of faces: closure, contradictions, and that forests and clusters keep them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering.answers.clustered import clusters_of, corrected
+from clustering.answers.constraints import Constraints
+from clustering.answers.forest import constrained_parents, kept_edges
+from clustering.backends.dbscan import Dbscan
+from clustering.backends.hilander.climb import trees
+from clustering.backends.hilander.settle import settle
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import components
+from facerec.pipeline.files import InputError
+
+
+def known(rows, same=(), different=()):
+    pairs = np.array([*same, *different], np.int64).reshape(-1, 2)
+    return Constraints(rows, pairs, np.arange(len(pairs)) < len(same))
+
+
+def keeps(labels, constraints):
+    a, b = labels[constraints.pairs].T
+    return bool(np.all(((a == b) & (a >= 0)) == constraints.same))
+
+
+def random_answers(random, truth, count):
+    pairs = random.integers(len(truth), size=(count, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return Constraints(len(truth), pairs, truth[pairs[:, 0]] == truth[pairs[:, 1]])
+
+
+def test_must_links_reach_through_others_and_contradictions_are_found():
+    fine = known(5, [(0, 1), (1, 2)], [(2, 3)])
+    assert fine.person[0] == fine.person[2] != fine.person[3]
+    assert fine.checked("file") is fine
+    with pytest.raises(InputError) as error:
+        known(5, [(0, 1), (1, 2)], [(0, 2), (3, 4)]).checked("file")
+    assert str(error.value) == (
+        "file: 1 contradiction: row 0 and row 2 are different people, but the same through other answers; take one back"
+    )
+
+
+def test_answers_about_nodes_and_about_some_faces():
+    answers = known(4, [(0, 1)], [(1, 3)])
+    nodes = answers.of_nodes(np.array([0, 0, 1, 1]))
+    assert (nodes.rows, nodes.pairs.tolist(), nodes.same.tolist()) == (2, [[0, 1]], [False])
+    assert answers.among(np.array([1, 1, 1, 0], bool)).pairs.tolist() == [[0, 1]]
+
+
+def test_the_weakest_edge_between_two_faces_is_cut():
+    parents = np.array([1, 2, 3, 3, 3, 5])  # 0 -> 1 -> 2 -> 3 <- 4, and 5
+    rank = np.array([0.1, 0.2, 0.3, 0.4, 0.0, 0.5])
+    strength = np.array([0.9, 0.5, 0.8, 0, 0.6, 0])
+
+    def found(*answers):
+        return constrained_parents(parents, strength, rank, known(6, *answers)).tolist()
+
+    assert found((), [(0, 3)]) == [1, 1, 3, 3, 3, 5]
+    assert found((), [(4, 2)]) == [1, 2, 3, 3, 4, 5]
+    assert found([(1, 3)], [(0, 4)]) == [1, 3, 3, 3, 4, 5]  # the edge from 1 to 2 is not needed
+    assert found([(0, 5)]) == [5, 0, 1, 2, 3, 5]  # both trees are one, with the higher peak
+
+
+def oracle(sources, targets, strength, one, other):
+    """The weakest edge on the way between two nodes of a tree, by walking."""
+    near = {}
+    for edge, (a, b) in enumerate(zip(sources, targets, strict=True)):
+        near.setdefault(a, []).append((b, edge))
+        near.setdefault(b, []).append((a, edge))
+    ways = [[(one, -1)]]
+    for way in ways:
+        if way[-1][0] == other:
+            return min((edge for _, edge in way[1:]), key=lambda edge: strength[edge])
+        ways += [[*way, step] for step in near.get(way[-1][0], ()) if step[0] not in [node for node, _ in way]]
+    return None
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_one_answer_cuts_the_edge_that_an_oracle_cuts(seed):
+    random = np.random.default_rng(seed)
+    order = random.permutation(12)
+    sources, targets = order[1:], np.array([order[random.integers(place)] for place in range(1, 12)])
+    there = random.random(11) < 0.9
+    sources, targets, strength = sources[there], targets[there], random.uniform(-1, 1, 11)[there]
+    one, other = random.permutation(12)[:2].tolist()
+    kept = kept_edges(sources, targets, strength, known(12, (), [(one, other)]))
+    left = {frozenset(pair) for pair in zip(*kept, strict=True)}
+    cut = oracle(sources.tolist(), targets.tolist(), strength, one, other)
+    wanted = [frozenset(pair) for edge, pair in enumerate(zip(sources, targets, strict=True)) if edge != cut]
+    assert left == set(wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_trees_and_corrected_clusters_keep_all_answers(seed):
+    random = np.random.default_rng(seed)
+    truth, density = random.integers(4, size=20), random.random(20).astype(np.float32)
+    rank = np.argsort(density)
+    parents = np.arange(20)
+    for place, node in enumerate(rank[:-1]):
+        parents[node] = random.choice(rank[place + 1 :]) if random.random() < 0.9 else node
+    answers = random_answers(random, truth, 15)
+    found = constrained_parents(parents, random.random(20), density, answers)
+    clusters, peaks = trees(found)
+    assert keeps(clusters, answers)
+    for number, peak in enumerate(peaks):
+        assert density[peak] == density[clusters == number].max()
+    edges = {frozenset(pair) for pair in enumerate(parents.tolist())} | {
+        frozenset(pair) for pair in answers.pairs.tolist()
+    }
+    assert all(frozenset(pair) in edges for pair in enumerate(found.tolist()) if pair[0] != pair[1])
+    graph = KnnGraph.build(np.linalg.qr(random.normal(size=(20, 20)))[0].astype(np.float32), 3)
+    assert keeps(corrected(graph, random.integers(-1, 3, size=20), answers), answers)
+
+
+def test_labels_are_corrected_by_hand():
+    angles = np.array([0, 1, 10, 40, 41, 90]) * np.pi / 180
+    graph = KnnGraph.build(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), 2)
+    labels = np.array([0, 0, 0, 1, 1, -1])
+    assert corrected(graph, labels, known(6, [(3, 5)])).tolist() == [0, 0, 0, 1, 1, 1]
+    assert corrected(graph, labels, known(6, [(0, 3)])).tolist() == [0, 0, 0, 0, 0, -1]
+    assert corrected(graph, labels, known(6, (), [(0, 2)])).tolist() == [0, 0, 1, 2, 2, -1]
+    assert corrected(graph, labels, known(6, [(2, 3)], [(0, 2)])).tolist() == [0, 0, 1, 1, 1, -1]
+
+
+def test_moves_that_break_answers_are_taken_back_and_those_that_follow():
+    before, after = np.array([0, 0, 1, 1, 2]), np.array([1, 0, 1, 0, 2])
+    answers = known(5, [(0, 1)], [(1, 3)])
+    assert answers.without_violations(before, after).tolist() == [0, 0, 1, 1, 2]
+    assert known(5, (), [(1, 4)]).without_violations(before, after).tolist() == after.tolist()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_answer_is_violated_after_climb_and_settling(hilander, blobs, seed):
+    embeddings, truth = blobs(identities=6, faces=8, dimension=32, spread=0.6)
+    graph = KnnGraph.build(embeddings, 5)
+    random = np.random.default_rng(seed)
+    odd = np.where(random.random(len(truth)) < 0.2, truth + 6, truth)  # other people than the faces say
+    answers = random_answers(random, odd, 60)
+    found = hilander.with_settings(settle=True).cluster(graph, answers)
+    assert keeps(found.labels, answers)
+    assert all(keeps(level["labels"], answers) for level in found.levels)
+    for below, above in pairwise([level["labels"] for level in found.levels]):
+        assert len(np.unique(np.stack([below, above]), axis=1).T) == len(np.unique(below))
+    assert keeps(clusters_of(Dbscan(), graph, answers).labels, answers)
+
+
+def test_settling_alone_would_violate_an_answer(hilander):
+    generator = np.random.default_rng(0)
+    centres = np.linalg.qr(generator.normal(size=(32, 32)))[0][:2]
+    embeddings = (np.repeat(centres, 10, axis=0) + 0.02 * generator.normal(size=(20, 32))).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    graph, labels = KnnGraph.build(embeddings, 5), np.repeat([0, 1], 10)
+    labels[0] = 1
+    answers = known(20, (), [(0, 1)])
+    assert settle(graph, labels)[0] == 0
+    assert answers.without_violations(labels, settle(graph, labels))[0] == 1
+    assert components(20, *answers.apart.T)[0] == 0
