@@ -85,7 +85,7 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
         hint = "it has decisions about numbers of clusters alone; open the review page again, load it and save it"
         raise InputError(f"{path}: {hint if old else 'not a file of answers; expected {answers: [...]}, see ask'}")
     by_row = keys is None or "faces" in content
-    if "faces" in content and content["faces"] != keys_hash(keys or ()):
+    if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
         raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
     places = None if by_row or keys is None else {key: row for row, key in enumerate(keys)}
     pairs, answer, likeness = [], [], []
