@@ -14,9 +14,10 @@ from clustering.result import Clustering
 
 
 def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
-    """The clusters of a graph that keep what is known about its faces."""
+    """The clusters of a graph that keep what is known about its faces, of those that are readable."""
     if known is None:
         return clusterer.cluster(graph)
+    known = known.among(graph.readable)
     if isinstance(clusterer, HiLander):
         return clusterer.cluster(graph, known)
     found = clusterer.cluster(graph)
@@ -26,8 +27,8 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
 def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
     """Labels that keep answers, for a backend that cannot keep them itself.
 
-    Clusters of faces that must be together are merged. A cluster that then has two faces that must be apart is taken
-    as its edges in the graph, and the weakest edge on the way from one to the other is cut.
+    Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
+    weakest edge of the graph on the way from one face to the other is cut.
 
     Args:
         graph: Of n faces.

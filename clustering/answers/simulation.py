@@ -48,12 +48,16 @@ def ask_in_rounds(
         before: What has been asked already.
         count: Questions a round.
         rounds: How many.
+
+    Raises:
+        InputError: True identities contradict what has been answered.
     """
     for _ in range(rounds):
         asked = choose_questions(graph, labels, before, count).answered(truth)
         if not len(asked):
             return
         before = before.followed_by(asked)
-        labels = clusters_of(clusterer, graph, before.constraints(len(labels))).labels
+        known = before.constraints(len(labels)).checked("earlier answers and true identities")
+        labels = clusters_of(clusterer, graph, known).labels
         sure = asked.answer[np.isin(asked.answer, (SAME, DIFFERENT))]
         yield Turn(before, labels, float(np.mean(sure == SAME)) if len(sure) else 0.0)

@@ -56,7 +56,7 @@ class Asking:
 @stage(
     "clustering ask",
     found=lambda results: results["said"],
-    then="python -m clustering cluster --backend BACKEND --embeddings EMBEDDINGS --answers ANSWERS --out AGAIN",
+    then="python -m clustering cluster --backend NAME --embeddings EMBEDDINGS --answers {out}/answers.json --out AGAIN",
 )
 @flattened
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
@@ -90,7 +90,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     if pictures is not None:
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
-    said = f"{len(found):,} questions, {len(before):,} asked before"
+    where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
+    said = f"{len(found):,} questions, {len(before):,} asked before; answer them in {where}"
     return {"questions": len(found), "before": len(before), "said": said}
 
 

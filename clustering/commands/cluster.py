@@ -77,7 +77,6 @@ def cluster(
     known = None
     if answers is not None:
         known = load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
-        known = known.among(faces.readable)
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)

@@ -83,6 +83,7 @@ class HiLander(Clusterer):
         Args:
             graph: Of n faces.
             known: Answers about them, which hold on every level; moves that break one do not happen.
+                Where they divide mixtures, a lower p_tau may do, so that other clusters change, too.
         """
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         link: Link = partial(engines.link, self.model)

@@ -154,6 +154,13 @@ def test_no_answer_is_violated_after_climb_and_settling(hilander, blobs, seed):
     assert keeps(clusters_of(Dbscan(), graph, answers).labels, answers)
 
 
+def test_answers_about_unreadable_faces_are_left_out(hilander, blobs):
+    embeddings, _ = blobs(identities=6, faces=8, dimension=32, spread=0.6)
+    embeddings = np.where(np.arange(48)[:, None] == 0, np.float32(0), embeddings)
+    found = clusters_of(hilander, KnnGraph.build(embeddings, 5), known(48, [(0, 9), (8, 40)])).labels
+    assert (found[0], found[8]) == (-1, found[40])
+
+
 def test_settling_alone_would_violate_an_answer(hilander):
     generator = np.random.default_rng(0)
     centres = np.linalg.qr(generator.normal(size=(32, 32)))[0][:2]
