@@ -10,6 +10,7 @@ from clustering.partition import cluster_sums
 from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import blocks
 
 HALVING = 5
 LEAST_COHESION = 0.05
@@ -66,21 +67,24 @@ def halves(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: int64 [n], consecutive from 0; -1 for unassigned.
     """
     rows = np.flatnonzero(labels >= 0)
-    own, faces = labels[rows], embeddings[rows]
+    own = labels[rows]
     sizes = np.bincount(own)
     order = np.lexsort((cosine_to_rest_of_cluster(embeddings, labels)[rows], own))
-    odd = np.zeros(len(rows), np.int64)
-    odd[order[np.cumsum(sizes) - sizes]] = 1
-    odd[sizes[own] < 2] = 0
+    odd = np.zeros(len(labels), np.int64)
+    odd[rows[order[np.cumsum(sizes) - sizes]]] = 1
+    odd[rows[sizes[own] < 2]] = 0
     for _ in range(HALVING):
-        means = np.zeros((2 * len(sizes), faces.shape[1]), np.float32)
-        sums = cluster_sums(faces, 2 * own + odd)
+        means = np.zeros((2 * len(sizes), embeddings.shape[1]), np.float32)
+        sums = cluster_sums(embeddings, np.where(labels < 0, -1, 2 * labels + odd))
         means[: len(sums)] = normalize(sums)
-        now = (np.einsum("nd,nd->n", faces, means[2 * own + 1] - means[2 * own]) > 0).astype(np.int64)
+        now = np.zeros(len(labels), np.int64)
+        for some in blocks(rows):
+            apart = means[2 * labels[some] + 1] - means[2 * labels[some]]
+            now[some] = np.einsum("nd,nd->n", embeddings[some], apart) > 0
         if np.array_equal(now, odd):
             break
         odd = now
-    larger = np.bincount(own, odd) * 2 > sizes
+    larger = np.bincount(own, odd[rows]) * 2 > sizes
     found = np.full(len(labels), -1, np.int64)
-    found[rows] = 2 * own + np.where(larger[own], 1 - odd, odd)
+    found[rows] = 2 * own + np.where(larger[own], 1 - odd[rows], odd[rows])
     return found
