@@ -24,8 +24,7 @@ class Hierarchy:
     """The levels of a clustering, finest first.
 
     Attributes:
-        levels: Named arrays a level: always ``labels`` of the n faces; of Hi-LANDER those of `hierarchy.recorded`. The
-            last may have ``settled``: the labels after some faces have moved to clusters that they are more like.
+        levels: Named arrays a level: always ``labels`` of the n faces; of Hi-LANDER also those of `KINDS`.
         origin: Where they come from, for messages.
     """
 
@@ -57,11 +56,10 @@ class Hierarchy:
 
     def has(self, labels: np.ndarray) -> bool:
         """Whether a level has these clusters, whatever their numbers."""
-        found = [level[name] for level in self.levels for name in ("labels", "settled") if name in level]
-        if any(np.array_equal(each, labels) for each in found):
+        if any(np.array_equal(level["labels"], labels) for level in self.levels):
             return True
         wanted = consecutive(labels)
-        return any(np.array_equal(consecutive(each), wanted) for each in found)
+        return any(np.array_equal(consecutive(level["labels"]), wanted) for level in self.levels)
 
     def table(self) -> list[dict[str, Any]]:
         """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.
@@ -80,15 +78,14 @@ class Hierarchy:
         return rows
 
     def cut(self, level: int) -> np.ndarray:
-        """Int64 [n]: the clusters of a level, -1 for unassigned faces; of the last level those after faces have moved.
+        """Int64 [n]: the clusters of a level, -1 for unassigned faces.
 
         Raises:
             InputError: No such level.
         """
         if not 0 <= level < len(self.levels):
             raise InputError(f"level is {level}; {self.origin} has levels 0 to {len(self.levels) - 1}")
-        found = self.levels[level]
-        return consecutive(found.get("settled", found["labels"]))
+        return consecutive(self.levels[level]["labels"])
 
     def trace(self, face: int) -> list[dict[str, Any]]:
         """The way of a face from itself up to the peak of its topmost cluster, node by node.
@@ -96,7 +93,6 @@ class Hierarchy:
         Returns:
             A row a node, the nodes named by their faces: ``level``, ``node``, its ``density``, the level's ``peak``
             above it, and the node ``next`` on the way there with the ``linkage`` of that edge (both None at the peak).
-            If the face has moved after the climb, a last row has the level ``moved`` and the peak of its new cluster.
 
         Raises:
             InputError: No such face, an unassigned one, or levels without edges.
@@ -116,11 +112,6 @@ class Hierarchy:
         for number, level in enumerate(self.levels):
             way += _climb(number, level, below, node)
             node, below = way[-1]["node"], level["labels"]
-        last = self.levels[-1]
-        settled = int(last.get("settled", last["labels"])[face])
-        if settled != last["labels"][face]:
-            peak = int(last["peaks"][settled])
-            way.append({"level": "moved", "node": face, "next": None, "linkage": None, "density": None, "peak": peak})
         return way
 
 
@@ -166,10 +157,6 @@ def _load_level(folder: Path, rows: int, below: Mapping[str, np.ndarray] | None)
         for name, kind in KINDS.items()
         if (folder / f"{name}.npy").exists()
     }
-    if (folder / "settled.npy").exists():
-        level["settled"] = load_labels(folder / "settled.npy", rows)
-        if level["settled"].max() > level["labels"].max():
-            raise InputError(f"{folder / 'settled.npy'}: clusters that labels.npy does not have; cluster again")
     nodes = rows if below is None else len(below.get("peaks", ()))
     wanted = {"peaks": int(level["labels"].max()) + 1, "densities": nodes, "parents": nodes, "linkage": nodes}
     for name, length in wanted.items():

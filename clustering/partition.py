@@ -54,6 +54,22 @@ def cluster_sums(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray
     return np.asarray(membership @ embeddings, dtype=np.float32)
 
 
+def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Follows a forest to its roots by pointer jumping: log2(depth) passes over all nodes.
+
+    Args:
+        parents: int64 [n], roots are their own parents.
+
+    Returns:
+        int64 [n]: the tree of each node, trees numbered by the index of their roots; and the roots.
+    """
+    roots = parents
+    while not np.array_equal(roots, further := roots[roots]):
+        roots = further
+    peaks, clusters = np.unique(roots, return_inverse=True)
+    return clusters, peaks
+
+
 def components(nodes: int, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Int64 [nodes]: connected components of an undirected graph given by its edges, numbered by first node."""
     from scipy.sparse import csr_matrix

@@ -77,22 +77,6 @@ class Constraints:
         kept = rows[self.pairs].all(axis=1)
         return Constraints(self.rows, self.pairs[kept], self.same[kept], self.names)
 
-    def without_violations(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Labels after some faces have moved, without the moves of faces that break an answer, int64 [n].
-
-        Args:
-            before: int64 [n], labels that keep all answers.
-            after: int64 [n], in the same numbering.
-        """
-        found = after.copy()
-        while True:
-            a, b = found[self.pairs].T
-            rows = np.unique(self.pairs[(a == b) != self.same])
-            back = rows[found[rows] != before[rows]]
-            if not len(back):
-                return found
-            found[back] = before[back]
-
     def violated(self, labels: np.ndarray) -> np.ndarray:
         """Int64 [v, 2]: the pairs that must be apart and share a cluster."""
         a, b = labels[self.apart].T

@@ -37,7 +37,6 @@ def import_reference(
     model = lander_of(read_state(weights), weights)
     if features in ("reference", "both") and model.dimension % 2:
         raise InputError(f"{weights}: an odd number of inputs, {model.dimension}; give --features identity")
-    HiLander(model, k, p_tau, adaptive=False, settle=False, features=features, confidence=Confidence()).save_pretrained(
-        out
-    )
+    hilander = HiLander(model, k, p_tau, adaptive=False, merging="edges", features=features, confidence=Confidence())
+    hilander.save_pretrained(out)
     return {"encoder": model.encoder_name, "dimension": model.dimension, "width": model.width, "hidden": model.hidden}

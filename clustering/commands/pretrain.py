@@ -11,7 +11,7 @@ import torch
 
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.meta_training import MetaTraining, learn_to_link
+from clustering.backends.hilander.meta_training import MetaTraining, learn
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.calibration import fit, sample
@@ -24,7 +24,7 @@ from facerec.pipeline.stage import stage
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
 VALIDATION_CORPORA = 9
-CONCESSION = 0.02
+CONCESSION = 0.005
 
 
 @stage(
@@ -32,7 +32,7 @@ CONCESSION = 0.02
     found="p_tau {p_tau}".format_map,
     then="python -m clustering cluster --backend hilander --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
-def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: Seed = 0) -> dict[str, Any]:
+def pretrain(out: Path, corpora: int = 24, epochs: int = 20, seed: Seed = 0) -> dict[str, Any]:
     """Trains Hi-LANDER on simulated embeddings alone.
 
     The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and
@@ -52,7 +52,7 @@ def pretrain(out: Path, corpora: int = 12, epochs: int = 20, seed: Seed = 0) -> 
     model = LinkageModel().to(default_device())
     parts = list(recognisers(corpora, seed))
     training = MetaTraining(epochs=epochs)
-    learn_to_link(model, parts, seed, training)
+    learn(model, parts, seed, training, "pairs")
     hilander = HiLander(model, k=training.k, adaptive=False, features=training.features, confidence=Confidence())
     held = [
         (KnnGraph.build(faces.embeddings, DEFAULT_K), faces.labels)

@@ -75,7 +75,7 @@ class Copies:
         named = np.append(self.first, -1)
         for name in {"peaks", "parents"} & found.keys():
             found[name] = named[found[name]].astype(found[name].dtype)
-        for name in {"labels", "settled", *(("densities", "parents", "linkage") if lowest else ())} & found.keys():
+        for name in {"labels", *(("densities", "parents", "linkage") if lowest else ())} & found.keys():
             found[name] = found[name][self.node]
         if lowest:
             copies = np.flatnonzero(self.first[self.node] != np.arange(len(self.node)))

@@ -14,6 +14,7 @@ DIMENSIONS = (64, 128, 256, 512)
 FEWEST_DIRECTIONS, MOST_DIRECTIONS = 15, 200
 GENUINE = (0.4, 0.8)
 MODES = 4
+FAMILY, MOST_FAMILIAR = (4, 12), 0.6
 
 
 def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:
@@ -33,7 +34,8 @@ def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
     Drawn for the recogniser: the embedding's dimension, the number of directions that it really uses, how near all
     faces are to one mean, and how similar two faces of an identity are. That similarity varies between identities and
     between faces. Part of a face's residual belongs to one of its identity's few looks (an age, a beard), so identities
-    have clusters within.
+    have clusters within. In about half of the corpora identities come in families, whose centres are alike: as intents
+    of one domain, or people of one kind.
 
     Args:
         shape: ``tail``, 500 identities with a heavy tail of faces; ``crowd``, 3,000 with one to eight faces;
@@ -47,6 +49,7 @@ def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
     labels = np.repeat(np.arange(len(numbers)), numbers)
     between = spectrum(d, directions)
     centres = normalize(random.normal(size=(len(numbers), d)) * between)
+    centres = in_families(centres, between, random.spawn(1)[0])
     mean = normalize(random.normal(size=(1, d)) * between) * random.uniform(0, 0.3)
     within = spectrum(d, min(directions * random.uniform(1, 2), d))
     scale = np.sqrt(1 / random.uniform(*GENUINE) - 1)
@@ -56,6 +59,21 @@ def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
     looks = random.normal(size=(len(numbers), MODES, d))[labels, random.integers(0, MODES, len(labels))]
     residuals = np.sqrt(1 - share) * random.normal(size=(len(labels), d)) + np.sqrt(share) * looks
     return LabelledFaces(normalize(centres[labels] + mean + scales[:, None] * residuals * within), labels)
+
+
+def in_families(centres: np.ndarray, between: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The same centres, or centres of which a share of up to `MOST_FAMILIAR` belongs to families of a few.
+
+    Args:
+        centres: float64 [c, d], unit rows.
+        between: float64 [d]: standard deviations of centres along the axes.
+        random: Where families are drawn from.
+    """
+    if random.random() < 0.5:
+        return centres
+    share, count = random.uniform(0.1, MOST_FAMILIAR), max(2, len(centres) // int(random.integers(*FAMILY)))
+    families = normalize(random.normal(size=(count, centres.shape[1])) * between)
+    return normalize(np.sqrt(1 - share) * centres + np.sqrt(share) * families[random.integers(0, count, len(centres))])
 
 
 def faces_per_identity(shape: str, random: np.random.Generator) -> np.ndarray:

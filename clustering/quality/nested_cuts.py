@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.graph.edges import Edges
+from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.similarity.corpus_scale import CorpusScale
@@ -57,62 +58,21 @@ def nested_cuts(graph: KnnGraph, scale: CorpusScale) -> Cuts:
         scale: Of its corpus.
     """
     edges = Edges.of(graph.narrowed(NEIGHBORS))
-    tree = _Tree(graph.embeddings, edges.i, edges.j, edges.similarity)
+    sums, sizes = np.array(graph.embeddings, np.float32), np.ones(len(graph), np.float32)
+    tree = Joining(sums, sizes, edges.i, edges.j, mean_cosine, edges.similarity)
     levels, readable = thresholds(graph, scale), graph.readable
     found = []
     for level in levels:
-        tree.merge(scale.cosine(float(level)))
-        found.append(consecutive(np.where(readable, tree.cluster(), -1)))
+        tree.join(scale.cosine(float(level)), ROUNDS)
+        found.append(consecutive(np.where(readable, tree.clusters()[0], -1)))
     return Cuts(levels, found)
 
 
-class _Tree:
-    """Clusters on the way up: their sums and sizes under the index of one of their faces, and the edges between."""
-
-    def __init__(self, faces: np.ndarray, i: np.ndarray, j: np.ndarray, value: np.ndarray) -> None:
-        self.sums, self.sizes = np.array(faces), np.ones(len(faces), np.float32)
-        self.parent = np.arange(len(faces))
-        self.i, self.j, self.value = i.astype(np.int64), j.astype(np.int64), value
-
-    def merge(self, least: float) -> None:
-        """Some rounds of mergers at this mean cosine or above."""
-        for _ in range(ROUNDS):
-            pairs = self._mutual(least)
-            if not len(pairs):
-                return
-            keep, gone = self.i[pairs], self.j[pairs]
-            self.sums[keep] += self.sums[gone]
-            self.sizes[keep] += self.sizes[gone]
-            self.parent[gone] = keep
-            self._renew(keep, gone)
-
-    def cluster(self) -> np.ndarray:
-        """Int64 [n]: for each face the index of its cluster."""
-        while not np.array_equal(self.parent, further := self.parent[self.parent]):
-            self.parent = further
-        return self.parent
-
-    def _mutual(self, least: float) -> np.ndarray:
-        """Edges at `least` or above that are the best of both their ends."""
-        active = np.flatnonzero(self.value >= least)
-        active = active[np.argsort(self.value[active], kind="stable")]
-        best = np.full(len(self.sizes), -1, np.int64)
-        ends = np.stack([self.i[active], self.j[active]], axis=1).ravel()
-        best[ends] = np.repeat(active, 2)  # the last one stays
-        return active[(best[self.i[active]] == active) & (best[self.j[active]] == active)]
-
-    def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
-        """Edges of merged clusters lead to what they have become, once each, with the mean cosine of today."""
-        changed = np.zeros(len(self.sizes), bool)
-        changed[keep] = changed[gone] = True
-        old = changed[self.i] | changed[self.j]
-        one, other = self.parent[self.i[old]], self.parent[self.j[old]]
-        keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
-        i, j = np.divmod(keys, len(changed))
-        value = np.empty(len(i), np.float32)
-        for start in range(0, len(i), BLOCK_ROWS):
-            a, b = i[start : start + BLOCK_ROWS], j[start : start + BLOCK_ROWS]
-            dots = np.einsum("ed,ed->e", self.sums[a], self.sums[b])
-            value[start : start + BLOCK_ROWS] = dots / (self.sizes[a] * self.sizes[b])
-        self.i, self.j = np.concatenate([self.i[~old], i]), np.concatenate([self.j[~old], j])
-        self.value = np.concatenate([self.value[~old], value])
+def mean_cosine(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Float32 [e]: the mean cosine between the faces of clusters i and those of clusters j."""
+    found = np.empty(len(i), np.float32)
+    for start in range(0, len(i), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        dots = np.einsum("ed,ed->e", sums[i[rows]], sums[j[rows]])
+        found[rows] = dots / (sizes[i[rows]] * sizes[j[rows]])
+    return found

@@ -98,13 +98,12 @@ def test_trace_follows_edges_of_rising_density_to_the_peak(drawn, face):
             assert hops[0]["node"] == levels[number - 1]["peaks"][levels[number - 1]["labels"][face]]
 
 
-def step(parents: list[int], faces: list[int], linkage: list[list[float]], neighbors: list[list[int]]):
+def step(parents: list[int], faces: list[int], linkage: list[float]):
     parents_, roots = np.array(parents), np.array(parents)
     for _ in parents:
         roots = parents_[roots]
     peaks, clusters = np.unique(roots, return_inverse=True)
-    graph = SimpleNamespace(neighbors=np.array(neighbors))
-    level = SimpleNamespace(graph=graph, faces=np.array(faces))
+    level = SimpleNamespace(faces=np.array(faces))
     density = np.arange(len(parents), dtype=np.float32) / 10
     return SimpleNamespace(
         level=level, parents=parents_, peaks=peaks, clusters=clusters, density=density,
@@ -114,9 +113,8 @@ def step(parents: list[int], faces: list[int], linkage: list[list[float]], neigh
 
 def test_recorded_by_hand():
     # Five faces, the last unreadable: 0 -> 3 and 1 -> 2; then node 0 (face 2) -> node 1 (face 3); node 2 is face 4.
-    first = step([3, 2, 2, 3, 4], [0, 1, 2, 3, 4], [[0.5, 0.9], [0.8, 0], [0, 0], [0, 0], [0, 0]],
-                 [[1, 3], [2, 3], [1, 3], [0, 1], [-1, -1]])  # fmt: skip
-    second = step([1, 1, 2], [2, 3, 4], [[0.7], [0], [0]], [[1], [0], [-1]])
+    first = step([3, 2, 2, 3, 4], [0, 1, 2, 3, 4], [0.9, 0.8, 0, 0, 0])
+    second = step([1, 1, 2], [2, 3, 4], [0.7, 0, 0])
     found = list(levels_as_arrays([first, second], np.array([True, True, True, True, False])))
     np.testing.assert_array_equal(found[0]["labels"], [0, 1, 1, 0, -1])
     np.testing.assert_array_equal(found[0]["peaks"], [3, 2])

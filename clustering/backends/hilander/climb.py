@@ -13,7 +13,7 @@ from clustering.answers.forest import constrained_parents
 from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums
+from clustering.partition import cluster_sums, trees
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
@@ -30,7 +30,7 @@ class Step:
 
     Attributes:
         level: The graph it started from, of n nodes.
-        linkage: float32 [n, k]: r_ij.
+        linkage: float32 [n]: r_ij of each node's one edge, 0 for peaks.
         density: float32 [n], equation (4).
         parents: int64 [n]: the node that each node's one edge leads to, itself for peaks.
         clusters: int64 [n]: the node of the next level that each node has become part of.
@@ -65,10 +65,9 @@ def climb(
         density = pseudo_density(level.graph, linkage)
         parents = decode(level.graph, linkage, density, p_tau)
         if known:
-            strength = np.where(level.graph.neighbors == parents[:, None], linkage, 0).max(axis=1)
-            parents = constrained_parents(parents, strength, density, known)
+            parents = constrained_parents(parents, of_edges(level.graph, linkage, parents), density, known)
         clusters, peaks = trees(parents)
-        yield Step(level, linkage, density, parents, clusters, peaks)
+        yield Step(level, of_edges(level.graph, linkage, parents), density, parents, clusters, peaks)
         if len(peaks) == len(parents):
             return
         level = merge(level, clusters, peaks, features, k)
@@ -104,27 +103,18 @@ def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: flo
     return np.where(candidates.any(axis=1), graph.neighbors[nodes, best], nodes).astype(np.int64)
 
 
+def of_edges(graph: KnnGraph, linkage: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """Float32 [n]: of linkage probabilities [n, k] those of each node's one edge, 0 for peaks."""
+    chosen = graph.neighbors == parents[:, None]
+    found = linkage[np.arange(len(parents)), chosen.argmax(axis=1)]
+    return np.where(chosen.any(axis=1), found, 0).astype(np.float32)
+
+
 def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
     """Bool [n, k]: whether there is a neighbour and it is denser, or as dense and of lower index."""
     there, here = density[graph.neighbors], density[:, None]
     lower = graph.neighbors < np.arange(len(density))[:, None]
     return graph.valid & ((there > here) | ((there == here) & lower))
-
-
-def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Follows a forest to its roots by pointer jumping: log2(depth) passes over all nodes.
-
-    Args:
-        parents: int64 [n], roots are their own parents.
-
-    Returns:
-        int64 [n]: the tree of each node, trees numbered by the index of their roots; and the roots.
-    """
-    roots = parents
-    while not np.array_equal(roots, further := roots[roots]):
-        roots = further
-    peaks, clusters = np.unique(roots, return_inverse=True)
-    return clusters, peaks
 
 
 def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, k: int) -> Level:
@@ -140,19 +130,23 @@ def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, 
     compared = normalize(sums) if features == "average" else level.base[faces]
     if features == "both":
         compared = normalize(np.hstack([compared, normalize(sums)]))
-    if len(peaks) > MOST_NODES:
-        below = level.graph if level.nearest is None else level.nearest.graph
-        nearest = Nearest.linked(below, clusters, compared, k)
-    elif level.nearest is None:
-        nearest = Nearest.build(compared, k)
-    else:
-        alone = np.bincount(clusters) == 1
-        nearest = level.nearest.updated(compared, np.where(alone, peaks, -1), k)
+    nearest = nearest_above(level, clusters, peaks, compared, k)
     graph = corrected(nearest.graph.narrowed(k), level.scale, sums, sizes, features)
     if features == "reference":
         seen = np.hstack([compared, sums / sizes[:, None]])
         graph = KnnGraph(seen, graph.neighbors, graph.similarities)
     return Level(graph, level.base, sums, sizes, faces, nearest, level.scale)
+
+
+def nearest_above(level: Level, clusters: np.ndarray, peaks: np.ndarray, compared: np.ndarray, k: int) -> Nearest:
+    """The neighbours of the next level's nodes, whose features are `compared`, float32 [clusters, d]."""
+    if len(peaks) > MOST_NODES:
+        below = level.graph if level.nearest is None else level.nearest.graph
+        return Nearest.linked(below, clusters, compared, k)
+    if level.nearest is None:
+        return Nearest.build(compared, k)
+    alone = np.bincount(clusters) == 1
+    return level.nearest.updated(compared, np.where(alone, peaks, -1), k)
 
 
 def corrected(graph: KnnGraph, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, features: str) -> KnnGraph:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,8 @@ from clustering.backends.hilander import engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
-from clustering.backends.hilander.meta_training import MetaTraining, train_linkage_model
-from clustering.backends.hilander.settle import settle
+from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
+from clustering.backends.hilander.pairs import Start, climb_by_pairs
 from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -28,7 +28,7 @@ from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
 
 RAISES = 5
-TRAINED_P_TAU = 0.9
+PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
 """Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
 
 
@@ -55,79 +55,86 @@ class HiLander(Clusterer):
         adaptive: Whether to raise p_tau while one of the largest clusters is a mixture of people by `mixed`. Each step
             halves the distance of p_tau to 1, up to `RAISES` times. It helps with other recognisers and with more
             people than p_tau was chosen on.
-        settle: Whether faces that are more like another cluster move there once the climb is over, see `settle`. The
-            paper has no such step.
+        merging: What joins on a level: ``pairs`` of clusters that are each other's likeliest, the likeliest first, see
+            `clustering.backends.hilander.pairs`; or ``edges``, as in the paper, one of every node to a denser one. With
+            a model that sees embeddings, or features other than the average, edges join in either case.
     """
 
     name: ClassVar[str] = "hilander"
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
-    search_space: ClassVar[Mapping[str, Range]] = {
-        "p_tau": (0.5, 0.99), "features": ["average", "both", "identity"], "k": [5, 10, 20], "settle": [False, True],
-    }  # fmt: skip
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.5, 0.99), "k": [5, 10, 20]}
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
-    p_tau: Share = 0.85
+    p_tau: Share = 0.6
     adaptive: bool = True
-    settle: bool = True
+    merging: Merging = "pairs"
     features: Features = "average"
     early_stop: bool = False
     levels: Annotated[int | None, Within(1)] = None
     confidence: Confidence = field(default_factory=lambda: packaged().confidence)
+
+    @property
+    def by_pairs(self) -> bool:
+        """Whether pairs join: if they are asked for, and the model can judge them."""
+        return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
     def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
         """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them.
 
         Args:
             graph: Of n faces.
-            known: Answers about them, which hold on every level; moves that break one do not happen.
-                Where they divide mixtures, a lower p_tau may do, so that other clusters change, too.
+            known: Answers about them, without contradictions. They hold on every level. Where they divide mixtures, a
+                lower p_tau may do, so that other clusters change, too.
         """
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
-        link: Link = partial(engines.link, self.model)
-        if self.adaptive:
-            link = cache_lowest_level(link)
-        levels, p_tau = self._hierarchy(graph, link, self.p_tau, known), self.p_tau
+        climbing = self._climbing(graph, known)
+        levels, p_tau = self._hierarchy(climbing, graph, self.p_tau), self.p_tau
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(graph, link, p_tau, known)
+            levels = self._hierarchy(climbing, graph, p_tau)
         warning = "" if p_tau == self.p_tau else (
             f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
             f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
             "more the better, tell best: see tune"
         )  # fmt: skip
-        labels, moved = levels[-1]["labels"], 0
-        if self.settle:
-            settled = settle(graph.narrowed(self.k), labels)
-            settled = known.without_violations(labels, settled) if known else settled
-            moved = int(np.count_nonzero(settled != labels))
-            levels[-1]["settled"], labels = settled, consecutive(settled)
+        labels = levels[-1]["labels"]
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
-        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau, "moved": moved}, warning)
+        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
+
+    def _climbing(self, graph: KnnGraph, known: Constraints | None) -> Callable[[float], Iterable[Step]]:
+        """Climbs the graph at a threshold. What does not depend on the threshold is computed once."""
+        if self.by_pairs:
+            start = Start.of(graph.narrowed(self.k), self.model, known)
+            return partial(climb_by_pairs, start)
+        link: Link = partial(engines.link, self.model)
+        link = cache_lowest_level(link) if self.adaptive else link
+        return lambda p_tau: climb(graph, link, p_tau, self.features, self.k, known)
 
     def _hierarchy(
-        self, graph: KnnGraph, link: Link, p_tau: float, known: Constraints | None
+        self, climbing: Callable[[float], Iterable[Step]], graph: KnnGraph, p_tau: float
     ) -> list[dict[str, np.ndarray]]:
-        steps = climb(graph, link, p_tau, self.features, self.k, known)
+        steps = climbing(p_tau)
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
         return list(levels_as_arrays(steps, graph.readable))
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        """Meta-trains the model; the settings are ``p_tau``, ``adaptive``, ``settle`` and those of `MetaTraining`.
+        """Meta-trains the model; the settings are ``p_tau``, ``adaptive``, ``merging`` and those of `MetaTraining`.
 
-        Faces settle only where ``tune`` finds that it helps. A strict p_tau leaves several clusters of one person, and
-        faces would wander between them.
+        It learns to judge pairs if those are to join.
         """
-        own, training = divided(cls.name, settings, ("p_tau", "adaptive", "settle"), MetaTraining)
-        model = train_linkage_model(*faces, seed, training)
-        own = {"p_tau": TRAINED_P_TAU, "settle": False, "confidence": Confidence(), **own}
-        return cls(model, k=training.k, features=training.features, **own)
+        own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
+        own = {"confidence": Confidence(), **own}
+        untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
+        model = train_linkage_model(*faces, seed, training, "pairs" if untrained.by_pairs else "edges")
+        p_tau = own.get("p_tau", PAIRS_P_TAU if untrained.by_pairs else EDGES_P_TAU)
+        return replace(untrained, model=model, p_tau=p_tau)
 
     @classmethod
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -182,16 +189,14 @@ def levels_as_arrays(steps: Iterable[Step], readable: np.ndarray) -> Iterator[di
     nodes, order = np.arange(len(readable)), np.arange(len(readable))
     for step in steps:
         faces, parents = step.level.faces, step.parents[order]
-        chosen = step.level.graph.neighbors[order] == parents[:, None]
-        linkage = np.where(chosen.any(axis=1), step.linkage[order, chosen.argmax(axis=1)], 0)
         named = np.where(readable[faces[order]], faces[parents], -1)
         nodes = step.clusters[nodes]
         labels = consecutive(np.where(readable, nodes, -1))
-        densities = step.density[order]
+        densities, linkage = step.density[order], step.linkage[order]
         peaks = faces[step.peaks]
         order = np.flatnonzero(readable[peaks])
         order = order[np.argsort(labels[peaks[order]])]
         yield {
             "labels": labels, "peaks": peaks[order], "densities": densities, "parents": named,
-            "linkage": linkage.astype(np.float32),
+            "linkage": linkage,
         }  # fmt: skip

@@ -93,6 +93,15 @@ class LinkageModel(nn.Module):
         scores: Tensor = self.head(hidden.flatten(0, 1))
         return scores.view(*hidden.shape[:2], 2)
 
+    def log_odds(self, inputs: Tensor) -> Tensor:
+        """How much likelier "same identity" is than "other identity", float32 [e]; only of models that see no features.
+
+        Args:
+            inputs: float32 [e, EDGE_INPUTS], `edge_inputs` or `pair_inputs`.
+        """
+        scores: Tensor = self.head(self.edge_mlp(inputs))
+        return scores[:, 1] - scores[:, 0]
+
     def check_dimension(self, dimension: int) -> None:
         """Refuses features of another dimension than the model was trained on.
 

@@ -114,3 +114,24 @@ def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
         np.full(j.shape, level.lowest), (cosine - median) * (CHANCE_SCALE / spread),
     ]  # fmt: skip
     return np.where((j >= 0)[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)
+
+
+def pair_inputs(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray, scale: CorpusScale) -> np.ndarray:
+    """What `edge_inputs` says of edges, of pairs of clusters that may become one: float32 [e, EDGE_INPUTS].
+
+    The same for (i, j) and (j, i): inputs 3 and 4 are of the smaller and of the larger one. Input 5 is 0.
+
+    Args:
+        sums: float32 [n, d]: of the embeddings below each cluster.
+        sizes: float32 [n]: faces below each.
+        i: int64 [e]: one cluster of each pair.
+        j: int64 [e]: the other.
+        scale: What chance gives in this corpus.
+    """
+    one, other, (median, spread) = sums[i], sums[j], scale.usual
+    pair = scale.corrected(np.einsum("ed,ed->e", one, other) / (sizes[i] * sizes[j]))
+    lengths = coherence(one, sizes[i], scale) * coherence(other, sizes[j], scale)
+    cosine = np.clip(pair / np.maximum(lengths, LEAST_COHERENCE**2), -1, 1)
+    smaller, larger = np.log(np.minimum(sizes[i], sizes[j])), np.log(np.maximum(sizes[i], sizes[j]))
+    inputs = [cosine, pair, smaller, larger, np.zeros(len(i)), (cosine - median) * (CHANCE_SCALE / spread)]
+    return np.stack(inputs, axis=1).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from clustering.backends.hilander.encoders import EdgeBatch, Encoder, node_featu
 from clustering.backends.hilander.engines import link as link_level
 from clustering.backends.hilander.lander import Inputs, LinkageModel
 from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.pair_training import learn_to_join
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -24,6 +25,7 @@ from clustering.learning.versions import versions
 from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
 from facerec.pipeline.progress import progress
 
+Merging = Literal["pairs", "edges"]
 TRUE_EDGE = 0.5
 TRUE_SHARE = 0.4
 OWN_THRESHOLDS = (0.5, 0.8)
@@ -68,7 +70,7 @@ class MetaTraining:
     Attributes:
         inputs: What the model sees, see `LinkageModel`.
         features: What a level sees of the clusters below it, see `HiLander`.
-        k: Neighbours at inference; training mixes graphs of k and k / 2.
+        k: Neighbours at inference; training to link edges mixes graphs of k and k / 2.
         epochs: Passes over all graphs, with AdamW and a cosine schedule.
         learning_rate: The highest.
         hidden: Width of the edge perceptron.
@@ -95,20 +97,25 @@ class MetaTraining:
 
 
 def train_linkage_model(
-    embeddings: np.ndarray, labels: np.ndarray, seed: int = 0, training: MetaTraining | None = None
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    training: MetaTraining | None = None,
+    merging: Merging = "edges",
 ) -> LinkageModel:
     """Learns to link from labelled faces.
 
-    The graphs are those of several `versions` of the faces. The paper's levels are made with the true edges. There a
-    whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave. So only
-    the first `TRUE_SHARE` of the epochs uses those levels. The others use levels that the model makes, at several
-    thresholds. A node's true identity is its majority's.
+    To judge pairs see `learn_to_join`. To link edges, the graphs are those of several `versions` of the faces. The
+    paper's levels are made with the true edges. There a whole identity soon is one node, and the model never sees the
+    half-merged clusters that its own edges leave. So only the first `TRUE_SHARE` of the epochs uses those levels. The
+    others use levels that the model makes, at several thresholds. A node's true identity is its majority's.
 
     Args:
         embeddings: float32 [n, d], all readable.
         labels: int64 [n], all known.
         seed: Of initial weights and resampling.
         training: How to train; by default as `MetaTraining` has it.
+        merging: What the model is to judge, see `HiLander`.
     """
     training = training or MetaTraining()
     dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
@@ -119,12 +126,23 @@ def train_linkage_model(
     model = LinkageModel(
         training.inputs, dimension, hidden=training.hidden, encoder=training.encoder, heads=training.heads
     ).to(default_device())
-    learn_to_link(model, parts, seed, training)
+    learn(model, parts, seed, training, merging)
     return model
 
 
+def learn(
+    model: LinkageModel, parts: Sequence[LabelledFaces], seed: int, training: MetaTraining, merging: Merging
+) -> None:
+    """Trains a model on several corpora, to judge pairs or to link edges."""
+    if merging == "edges":
+        learn_to_link(model, parts, seed, training)
+        return
+    graphs = [(KnnGraph.build(part.embeddings, training.k), part.labels) for part in parts]
+    learn_to_join(model, graphs, training.epochs, training.learning_rate, seed)
+
+
 def learn_to_link(model: LinkageModel, parts: Sequence[LabelledFaces], seed: int, training: MetaTraining) -> None:
-    """Trains a model on several corpora."""
+    """Trains a model on the levels of several corpora."""
     k, epochs, features = training.k, training.epochs, training.features
     wide = [(KnnGraph.build(part.embeddings, k), part.labels) for part in parts]
     narrow = [(graph.narrowed(max(k // 2, 1)), labels) for graph, labels in wide]

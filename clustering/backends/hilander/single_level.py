@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from typing_extensions import Self
 
 from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.hilander.meta_training import Merging
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.settings import Range, Within
 from facerec.pipeline.files import InputError
@@ -20,6 +21,7 @@ class Lander(HiLander):
 
     Attributes:
         adaptive: As of Hi-LANDER; false in the paper.
+        merging: As of Hi-LANDER; edges in the paper.
         levels: 1.
     """
 
@@ -27,6 +29,7 @@ class Lander(HiLander):
     search_space: ClassVar[Mapping[str, Range]] = {name: HiLander.search_space[name] for name in ("p_tau", "k")}
 
     adaptive: bool = False
+    merging: Merging = "edges"
     levels: Annotated[int | None, Within(1)] = 1
 
     def __post_init__(self) -> None:
@@ -36,4 +39,4 @@ class Lander(HiLander):
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        return super()._learn(faces, seed, {**settings, "adaptive": False})
+        return super()._learn(faces, seed, {"merging": "edges", **settings, "adaptive": False})

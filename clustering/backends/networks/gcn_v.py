@@ -12,13 +12,14 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from clustering.backends.hilander.climb import decode, trees
+from clustering.backends.hilander.climb import decode
 from clustering.backends.networks.learned import GraphNetwork, Network, Training, optimise
 from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
+from clustering.partition import trees
 from clustering.settings import Cosine, Neighbors, PositiveInt, Range
 
 

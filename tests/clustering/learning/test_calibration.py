@@ -54,7 +54,7 @@ def test_calibrated_on_other_identities_it_holds_on_yet_others(hilander, blobs):
     def faces(seed: int) -> LabelledFaces:
         return LabelledFaces(*blobs(identities=200, faces=12, dimension=12, spread=0.7, seed=seed))
 
-    loose = hilander.with_settings(p_tau=0.4)
+    loose = hilander.with_settings(p_tau=0.4, merging="edges")
     measured = calibrate(loose, faces(1), seed=0)
     assert set(measured.errors) == {"whole", "small", "tail", "large", "crowd"}
     assert measured.errors == calibrate(loose, faces(1), seed=0).errors

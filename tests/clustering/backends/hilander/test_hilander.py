@@ -358,7 +358,7 @@ def edit(folder, old: str, new: str) -> None:
 def test_unknown_setting(blobs):
     with pytest.raises(
         InputError,
-        match="hilander has no setting p_tow; hilander has p_tau, adaptive, settle, inputs, features, k, epochs",
+        match="hilander has no setting p_tow; hilander has p_tau, adaptive, merging, inputs, features, k, epochs",
     ):
         HiLander.learn(*blobs(), seed=0, p_tow=1)
 
@@ -373,7 +373,7 @@ def test_missing_neighbours_have_no_probability(blobs):
 def test_trained_on_one_real_set_it_clusters_another(real):
     embeddings, labels = real("celeba299")
     some = np.isin(labels, np.unique(labels)[:150])
-    trained = HiLander.learn(embeddings[some], labels[some], seed=0, epochs=4)
+    trained = HiLander.learn(embeddings[some], labels[some], seed=0, simulated=2)
     embeddings, truth = real("lfw112")
     figures = scores(truth, trained.cluster(KnnGraph.build(embeddings, 10)).labels)
     assert figures["pairwise_f"] > 0.93

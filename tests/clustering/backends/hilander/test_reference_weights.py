@@ -119,7 +119,7 @@ def test_upper_levels_see_what_they_see_in_the_reference(blobs, tmp_path):
     np.testing.assert_array_equal(steps[1].level.graph.neighbors, graph.neighbors)
     if graph.valid.all() and graph.similarities.min() > 0:
         expected = linked_slowly(state, np.hstack([peaks, means]), graph.neighbors, graph.similarities)
-        np.testing.assert_allclose(steps[1].linkage, expected, atol=1e-5)
+        np.testing.assert_allclose(link(clusterer.model, steps[1].level), expected, atol=1e-5)
     np.testing.assert_allclose(steps[1].level.graph.embeddings, np.hstack([peaks, means]), atol=1e-6)
 
 

@@ -1,0 +1,194 @@
+"""Learning to judge pairs: from pairs that come up while clusters of known identity join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.special import logit
+from torch import Tensor
+
+from clustering.backends.hilander.engines import link
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
+from clustering.backends.hilander.pairs import blended, level_above
+from clustering.graph.edges import Edges
+from clustering.graph.joining import Joining
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.progress import progress
+
+CHANCE = (3.0, 1.5)
+OWN = (0.85,)
+MOST = 40_000
+STEP_FACES, STEP_PAIRS = 1024, 3072
+LEAST_STEPS = 24
+"""Of an epoch: few corpora are gone through several times."""
+
+Judge = Callable[[np.ndarray, CorpusScale], np.ndarray]
+"""What pairs are worth, float [e], by their inputs [e, EDGE_INPUTS] and the scale of their corpus."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pairs, and whether they are right.
+
+    Attributes:
+        inputs: float32 [m, EDGE_INPUTS].
+        same: float32 [m]: 1 where both are of one identity, else 0.
+    """
+
+    inputs: Tensor
+    same: Tensor
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, same: np.ndarray, device: torch.device) -> Examples:
+        """As tensors on a device."""
+        return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(same.astype(np.float32)).to(device))
+
+    def some(self, count: int, random: np.random.Generator) -> Examples:
+        """As many of them at random, with repetition."""
+        rows = torch.from_numpy(random.integers(0, len(self.same), count)).to(self.same.device)
+        return Examples(self.inputs[rows], self.same[rows])
+
+    def loss(self, model: LinkageModel) -> Tensor:
+        """Mean cross-entropy."""
+        return F.binary_cross_entropy_with_logits(model.log_odds(self.inputs), self.same)
+
+
+def learn_to_join(
+    model: LinkageModel, parts: Sequence[tuple[KnnGraph, np.ndarray]], epochs: int, learning_rate: float, seed: int
+) -> None:
+    """Trains a model that sees no embedding, on several corpora.
+
+    First on single faces, so that faces can be blended; then also on the pairs that come up while clusters join by
+    their mean cosine; then also on those that come up while they join by what the model has learned.
+
+    Args:
+        model: To train.
+        parts: Graphs, and the identities of their faces.
+        epochs: Passes over all corpora in each of the three rounds; a pass has `LEAST_STEPS` or more.
+        learning_rate: The highest of AdamW with a cosine schedule.
+        seed: Of the order and of what is kept.
+    """
+    random, device = np.random.default_rng(seed), next(model.parameters()).device
+    faces = [faces_of(*part, device) for part in parts]
+    pairs: list[list[Examples]] = [[] for _ in parts]
+    optimise(model, faces, pairs, epochs, learning_rate, random)
+
+    def by_model(inputs: np.ndarray, _: CorpusScale) -> np.ndarray:
+        with torch.inference_mode():
+            return model.log_odds(torch.from_numpy(inputs).to(device)).cpu().numpy()
+
+    for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
+        for (graph, identities), found in zip(parts, pairs, strict=True):
+            linkage = link(model, Level.of_faces(graph))
+            for least in thresholds:
+                inputs, same = come_up(graph, identities, linkage, judge, least, random)
+                found.append(Examples.of(inputs, same, device))
+        optimise(model, faces, pairs, epochs, learning_rate, random)
+
+
+def by_mean_cosine(inputs: np.ndarray, scale: CorpusScale) -> np.ndarray:
+    """How many spreads the mean cosine between the faces of two clusters is above what chance gives."""
+    median, spread = scale.usual
+    return np.asarray((inputs[:, 1] - median) / spread)
+
+
+def faces_of(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> Examples:
+    """The edges of a graph of faces, as they are."""
+    level = Level.of_faces(graph)
+    valid = graph.valid
+    same = identities[:, None] == identities[graph.neighbors]
+    return Examples.of(edge_inputs(level)[valid], same[valid], device)
+
+
+@dataclass
+class _Record:
+    """A judge that keeps what it is asked.
+
+    Attributes:
+        judge: That it asks.
+        scale: Of the corpus.
+        identities: int64 [n], of the nodes of today's level.
+    """
+
+    judge: Judge
+    scale: CorpusScale
+    identities: np.ndarray
+    inputs: list[np.ndarray] = field(default_factory=list)
+    same: list[np.ndarray] = field(default_factory=list)
+
+    def __call__(self, sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        self.inputs.append(pair_inputs(sums, sizes, i, j, self.scale))
+        self.same.append(self.identities[i] == self.identities[j])
+        return self.judge(self.inputs[-1], self.scale)
+
+    def kept(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """All of it, or `MOST` at random."""
+        inputs, same = np.concatenate(self.inputs), np.concatenate(self.same)
+        rows = random.permutation(len(same))[:MOST]
+        return inputs[rows], same[rows]
+
+
+def come_up(
+    graph: KnnGraph,
+    identities: np.ndarray,
+    linkage: np.ndarray,
+    judge: Judge,
+    least: float,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs that are judged on the way when faces join whose worth is `least` or more.
+
+    A cluster's identity is that of the node that it goes by.
+
+    Args:
+        graph: Of n faces.
+        identities: int64 [n].
+        linkage: float32 [n, k], for blending.
+        judge: Of pairs.
+        least: As of `Joining.join`.
+        random: Which pairs are kept where there are more than `MOST`.
+
+    Returns:
+        Inputs float32 [m, EDGE_INPUTS], and bool [m]: whether both are of one identity.
+    """
+    level = Level.of_faces(graph)
+    found = _Record(judge, level.scale, identities)
+    sums, edges = blended(level.base, graph, linkage), Edges.of(level.graph)
+    while True:
+        found.identities = identities[level.faces]
+        joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, found)
+        joining.join(least)
+        clusters, peaks = joining.clusters()
+        if len(peaks) == len(clusters):
+            return found.kept(random)
+        level = level_above(level, joining, clusters, peaks)
+        sums, edges = level.sums.copy(), Edges.of(level.graph)
+
+
+def optimise(
+    model: LinkageModel,
+    faces: Sequence[Examples],
+    pairs: Sequence[Sequence[Examples]],
+    epochs: int,
+    learning_rate: float,
+    random: np.random.Generator,
+) -> None:
+    """Minimises the cross-entropy: a step a corpus in random order, of some of its faces' edges and some pairs."""
+    order = np.arange(len(faces)).repeat(-(-LEAST_STEPS // len(faces)))
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(order))
+    for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
+        for number in random.permutation(order):
+            optimizer.zero_grad()
+            total = faces[number].some(STEP_FACES, random).loss(model)
+            for part in pairs[number]:
+                total = total + part.some(STEP_PAIRS // len(pairs[number]), random).loss(model) / len(pairs[number])
+            total.backward()
+            optimizer.step()
+            schedule.step()

@@ -1,0 +1,144 @@
+"""Climbing by pairs: clusters that are each other's likeliest join, the likeliest first, until none is likely enough.
+
+The paper gives every node of a level one edge, to its likeliest denser neighbour, all at once. A chain of such edges
+joins what none of them would have: two people who are each next to a third. Here an edge is judged when it is taken,
+by what both of its ends have become.
+
+Faces are not compared as they are, but blended with the neighbours that the model is sure of. A pose or a light then
+weighs less, as in a graph convolution, which does the same with learned weights (paper section 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.special import expit, logit
+
+from clustering.answers.constraints import Constraints
+from clustering.backends.hilander.climb import Step, corrected, nearest_above
+from clustering.backends.hilander.engines import link
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level, pair_inputs
+from clustering.graph.edges import Edges
+from clustering.graph.joining import Joining
+from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.shared_rows import exchange, own_blocks
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.embeddings import normalize
+
+BLOCK = 1 << 14
+SLACK = 2.0
+"""Log-odds. Of pairs that unlikely hardly one ever joins, and the next level looks for neighbours anew."""
+POWER = 4
+"""Of a neighbour's linkage in blending. With 1 a few strangers of a lonely face come in, and it is joined to them."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a climb by pairs starts from, whatever its threshold.
+
+    Attributes:
+        level: The faces.
+        model: That judges pairs.
+        linkage: float32 [n, k]: r_ij of the graph's edges.
+        edges: Without direction.
+        worth: float32 [e]: log-odds of the edges between blended faces.
+        known: Answers about the faces, which hold on every level: who must be together is so before the first round,
+            and who must not never joins.
+    """
+
+    level: Level
+    model: LinkageModel
+    linkage: np.ndarray
+    edges: Edges
+    worth: np.ndarray
+    known: Constraints | None = None
+
+    @classmethod
+    def of(cls, graph: KnnGraph, model: LinkageModel, known: Constraints | None = None) -> Start:
+        """Links the faces of a graph and values its edges."""
+        level = Level.of_faces(graph)
+        linkage, edges = link(model, level), Edges.of(level.graph)
+        faces = blended(level.base, graph, linkage)
+        worth = log_odds(model, level.scale, faces, level.sizes, edges.i, edges.j)
+        return cls(level, model, linkage, edges, worth, known)
+
+
+def blended(faces: np.ndarray, graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
+    """The weighted mean of each face (1) and its neighbours (``r_ij^4``): float32 [n, d], not of unit length.
+
+    Args:
+        faces: float32 [n, d].
+        graph: Of these.
+        linkage: r_ij, float32 [n, k], 0 for missing neighbours.
+    """
+    found = np.empty(faces.shape, np.float32)
+    for rows in own_blocks(len(faces), BLOCK):
+        weights = linkage[rows] ** POWER
+        near = np.einsum("nk,nkd->nd", weights, faces[graph.neighbors[rows]])
+        found[rows] = (faces[rows] + near) / (1 + weights.sum(axis=1, keepdims=True))
+    exchange(found, BLOCK)
+    return found
+
+
+def log_odds(
+    model: LinkageModel, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray
+) -> np.ndarray:
+    """Float32 [e]: log-odds that clusters i and j are of one identity, see `pair_inputs`."""
+    device, found = next(model.parameters()).device, np.empty(len(i), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(i), BLOCK):
+            rows = slice(start, start + BLOCK)
+            inputs = torch.from_numpy(pair_inputs(sums, sizes, i[rows], j[rows], scale)).to(device)
+            found[rows] = model.log_odds(inputs).cpu().numpy()
+    return found
+
+
+def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
+    """Joins pairs until none is likely enough, finds the neighbours of what they have become, and starts over.
+
+    Args:
+        start: Of the faces.
+        p_tau: Least linkage probability of a pair.
+
+    Yields:
+        A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
+        the clusters that joined.
+    """
+    level, edges, known = start.level, start.edges, start.known
+    values: np.ndarray | None = start.worth
+    sums = blended(level.base, level.graph, start.linkage)
+    worth = partial(log_odds, start.model, level.scale)
+    while True:
+        joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth, values)
+        density = density_of(edges, joining.values, len(sums), level.graph.k)
+        if known:
+            joining.hold(known.pairs[known.same], known.apart)
+        joining.join(float(logit(p_tau)), slack=SLACK)
+        clusters, peaks = joining.clusters()
+        linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
+        yield Step(level, linkage, density, joining.parents, clusters, peaks)
+        if len(peaks) == len(clusters):
+            return
+        level = level_above(level, joining, clusters, peaks)
+        known = known.of_nodes(clusters) if known else None
+        sums, edges, values = level.sums.copy(), Edges.of(level.graph), None
+
+
+def level_above(level: Level, joining: Joining, clusters: np.ndarray, peaks: np.ndarray) -> Level:
+    """The level of what the nodes of a level have become, with their neighbours."""
+    sums, sizes = joining.sums[peaks], joining.sizes[peaks]
+    nearest = nearest_above(level, clusters, peaks, normalize(sums), level.graph.k)
+    graph = corrected(nearest.graph.narrowed(level.graph.k), level.scale, sums, sizes, "average")
+    return Level(graph, level.base, sums, sizes, level.faces[peaks], nearest, level.scale)
+
+
+def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:
+    """Equation (4), float32 [nodes], of both ends' edges, with the linkage that pairs have."""
+    terms = (2 * expit(worth) - 1) * edges.similarity
+    total = np.bincount(edges.i, terms, nodes) + np.bincount(edges.j, terms, nodes)
+    return np.asarray(total / max(k, 1), np.float32)

@@ -1,0 +1,83 @@
+"""Climbing by pairs: what is seen of them, blending, and what comes out on real embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from clustering.backends.hilander.hilander import HiLander, packaged
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import pair_inputs
+from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
+from clustering.backends.hilander.pairs import Start, blended, climb_by_pairs
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+from eval.clusters import scores
+from facerec.pipeline.embeddings import normalize
+
+
+def test_inputs_by_hand():
+    # One cluster of two faces with cosine 0.6, so of length sqrt(0.8); one of a single face at right angles to one.
+    faces = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    sums, sizes = np.stack([faces[0] + faces[1], faces[2]]), np.array([2, 1], np.float32)
+    found = pair_inputs(sums, sizes, np.array([0, 1]), np.array([1, 0]), CorpusScale(location=0.1, spread=0.2))
+    cosine = 0.4 / np.sqrt(0.8)
+    np.testing.assert_allclose(found[0], [cosine, 0.4, 0, np.log(2), 0, (cosine - 0.1) * 0.1 / 0.2], atol=1e-6)
+    np.testing.assert_array_equal(found[0], found[1])  # whatever the order
+
+
+def test_blending_by_hand():
+    faces = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+    graph = KnnGraph(faces, np.array([[1, 2], [0, -1], [-1, -1]], np.int32), np.zeros((3, 2), np.float32))
+    found = blended(faces, graph, np.array([[1, 0.5], [0, 0], [0, 0]], np.float32))
+    np.testing.assert_allclose(found, [[(1 - 1 / 16) / (2 + 1 / 16), 1 / (2 + 1 / 16)], [0, 1], [-1, 0]], atol=1e-6)
+
+
+def test_the_threshold_decides(blobs):
+    graph = KnnGraph.build(blobs(identities=20, faces=6, spread=0.8)[0], 5)
+    start = Start.of(graph, packaged().model)
+    assert len(list(climb_by_pairs(start, 1.0))) == 1  # nothing is certain
+    counts = [len(list(climb_by_pairs(start, p_tau))[-1].peaks) for p_tau in (0.99, 0.8, 0.3)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
+    everything = list(climb_by_pairs(start, 0.0))[-1]
+    assert len(everything.peaks) == 1
+
+
+def test_models_that_see_embeddings_link_edges(blobs):
+    torch.manual_seed(0)
+    model = LinkageModel("features", 16, width=8, hidden=8)
+    assert not HiLander(model).by_pairs
+    assert not HiLander(features="both").by_pairs
+    assert not HiLander(merging="edges").by_pairs
+    assert HiLander().by_pairs
+    graph = KnnGraph.build(blobs(identities=5, dimension=16)[0], 3)
+    pairs, edges = HiLander(model, k=3), HiLander(model, k=3, merging="edges")
+    np.testing.assert_array_equal(pairs.cluster(graph).labels, edges.cluster(graph).labels)
+
+
+def test_pairs_that_come_up_are_told_apart(blobs):
+    faces, labels = blobs(identities=12, faces=5, spread=0.4)
+    graph = KnnGraph.build(faces, 4)
+    none = np.zeros(graph.neighbors.shape, np.float32)
+    inputs, same = come_up(graph, labels, none, by_mean_cosine, 2.0, np.random.default_rng(0))
+    assert inputs.shape == (len(same), 6)
+    assert inputs[same, 0].mean() > inputs[~same, 0].mean() + 0.2
+    assert (inputs[:, 2] <= inputs[:, 3]).all()
+    assert inputs[:, 3].max() == pytest.approx(np.log(5), abs=0.8)  # clusters as large as people are
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("lfw112_mobilefacenet128", (0.97, 0.957)),
+        ("celeba299_dlib128", (0.84, 0.87)),
+        ("clinc150_minilm384_test", (0.62, 0.7)),
+    ],
+)
+def test_real_embeddings_without_labels(data, name, least):
+    with np.load(data / f"embeddings_{name}.npz", allow_pickle=False) as content:
+        faces, truth = normalize(content["embeddings"]), content["labels"]
+    found = scores(truth, HiLander().cluster(KnnGraph.build(faces, 10)).labels)
+    assert (found["pairwise_f"] > least[0], found["bcubed_f"] > least[1]) == (True, True)
