@@ -47,28 +47,31 @@ class Joining:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
         self.joined = np.zeros(len(sums), np.float32)
         self._i, self._j, self._worth = i.astype(np.int64), j.astype(np.int64), worth
+        self._group: np.ndarray | None = None
         self._apart = np.zeros((0, 2), np.int64)
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
 
     def hold(self, together: np.ndarray, apart: np.ndarray) -> None:
-        """Joins nodes that must be together, and keeps apart for good those that must be.
+        """Keeps nodes apart for good that must be, and ties nodes that must be together until `unite` joins them.
+
+        What one of a group of tied clusters must not join, none of them joins.
 
         Args:
-            together: int64 [m, 2], nodes, none of which has joined another one.
+            together: int64 [m, 2], nodes, before anything has joined.
             apart: int64 [c, 2], nodes. None of these pairs is together by `together`.
         """
-        nodes, groups = np.unique(together), components(len(self.sizes), *together.T)
-        order = nodes[np.lexsort((nodes, -self.sizes[nodes], groups[nodes]))]
-        first, group = np.unique(groups[order], return_index=True, return_inverse=True)[1:]
-        keep, others = order[first][group], np.delete(np.arange(len(order)), first)
-        keep, gone = keep[others], order[others]
-        np.add.at(self.sums, keep, self.sums[gone])
-        np.add.at(self.sizes, keep, self.sizes[gone])
-        self.parents[gone], self.joined[gone] = keep, np.inf
-        self._apart = np.asarray(apart, np.int64)
-        self._renew(keep, gone)
-        allowed = self._allowed(self._i, self._j)
-        self._i, self._j, self.values = self._i[allowed], self._j[allowed], self.values[allowed]
+        self._group = components(len(self.sizes), *together.T)
+        self._apart = self._group[apart]
+
+    def unite(self) -> None:
+        """Joins the clusters that are tied, whatever they are worth, to the largest of them."""
+        if self._group is None:
+            return
+        own = np.flatnonzero(self.parents == np.arange(len(self.parents)))
+        order = own[np.lexsort((own, -self.sizes[own], self._group[own]))]
+        _, first, group = np.unique(self._group[order], return_index=True, return_inverse=True)
+        gone = np.delete(order, first)
+        self._merge(np.delete(order[first][group], first), gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
         """Joins pairs that are worth `least` or more until there are none, or for some rounds.
@@ -88,14 +91,22 @@ class Joining:
             one, other = self._i[pairs], self._j[pairs]
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
-            self.sums[keep] += self.sums[gone]
-            self.sizes[keep] += self.sizes[gone]
-            self.parents[gone], self.joined[gone] = keep, self.values[pairs]
-            self._renew(keep, gone)
+            self._merge(keep, gone, self.values[pairs])
+
+    def _merge(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
+        np.add.at(self.sums, keep, self.sums[gone])
+        np.add.at(self.sizes, keep, self.sizes[gone])
+        self.parents[gone], self.joined[gone] = keep, values
+        if self._group is not None:
+            became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
+            became[other[one != other]] = one[one != other]
+            self._group, self._apart = became[self._group], became[self._apart]
+        self._renew(keep, gone)
 
     def _forget(self, least: float) -> None:
-        """Edges that are worth less."""
+        """Edges that are worth less, and those that must not be taken."""
         kept = self.values >= least
+        kept[self._forbidden()] = False
         if not kept.all():
             self._i, self._j, self.values = self._i[kept], self._j[kept], self.values[kept]
 
@@ -107,10 +118,19 @@ class Joining:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
         active = active[np.argsort(self.values[active], kind="stable")]
+        pairs = self._best_of_both(active, self._i[active], self._j[active])
+        if self._group is None:
+            return pairs
+        one, other = self._group[self._i[active]], self._group[self._j[active]]
+        tied = one == other  # of those between groups one a group, or the second might join what the first forbids
+        between = self._best_of_both(active[~tied], one[~tied], other[~tied])
+        return np.intersect1d(pairs, np.append(active[tied], between))
+
+    def _best_of_both(self, edges: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Of edges with rising worth those that are the last of both their ends."""
         best = np.full(len(self.sizes), -1, np.int64)
-        ends = np.stack([self._i[active], self._j[active]], axis=1).ravel()
-        best[ends] = np.repeat(active, 2)  # the last one stays
-        return active[(best[self._i[active]] == active) & (best[self._j[active]] == active)]
+        best[np.stack([one, other], axis=1).ravel()] = np.repeat(edges, 2)  # the last one stays
+        return edges[(best[one] == edges) & (best[other] == edges)]
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
@@ -120,16 +140,17 @@ class Joining:
         one, other = self.parents[self._i[old]], self.parents[self._j[old]]
         keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
         i, j = np.divmod(keys, len(changed))
-        if len(self._apart):
-            self._apart = self.parents[self._apart]
-            allowed = self._allowed(i, j)
-            i, j = i[allowed], j[allowed]
         values = self._worth(self.sums, self.sizes, i, j)
         self._i, self._j = np.concatenate([self._i[~old], i]), np.concatenate([self._j[~old], j])
         self.values = np.concatenate([self.values[~old], values])
 
-    def _allowed(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Bool [e]: whether clusters i and j may join."""
+    def _forbidden(self) -> np.ndarray:
+        """Int64: the edges between clusters that must not join."""
+        if self._group is None:
+            return np.zeros(0, np.int64)
+        count, named = len(self.sizes), np.zeros(len(self.sizes), bool)
+        named[self._apart] = True
+        edges = np.flatnonzero(named[self._group[self._i]] & named[self._group[self._j]])
         low, high = np.sort(self._apart, axis=1).T
-        apart = low * len(self.sizes) + high
-        return ~np.isin(np.minimum(i, j) * len(self.sizes) + np.maximum(i, j), apart)
+        ends = np.sort([self._group[self._i[edges]], self._group[self._j[edges]]], axis=0)
+        return edges[np.isin(ends[0] * count + ends[1], low * count + high)]

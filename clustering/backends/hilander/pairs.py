@@ -111,6 +111,7 @@ def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
     """
     level, edges, known = start.level, start.edges, start.known
     values: np.ndarray | None = start.worth
+    least = float(logit(p_tau))
     sums = blended(level.base, level.graph, start.linkage)
     worth = partial(log_odds, start.model, level.scale)
     while True:
@@ -118,7 +119,10 @@ def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
         density = density_of(edges, joining.values, len(sums), level.graph.k)
         if known:
             joining.hold(known.pairs[known.same], known.apart)
-        joining.join(float(logit(p_tau)), slack=SLACK)
+        joining.join(least, slack=SLACK)
+        if known:
+            joining.unite()
+            joining.join(least, slack=SLACK)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
