@@ -70,8 +70,10 @@ class Joining:
         own = np.flatnonzero(self.parents == np.arange(len(self.parents)))
         order = own[np.lexsort((own, -self.sizes[own], self._group[own]))]
         _, first, group = np.unique(self._group[order], return_index=True, return_inverse=True)
-        gone = np.delete(order, first)
-        self._merge(np.delete(order[first][group], first), gone, np.full(len(gone), np.inf))
+        gone, keep = np.delete(order, first), np.delete(order[first][group], first)
+        np.add.at(self.sums, keep, self.sums[gone])  # several may join one
+        np.add.at(self.sizes, keep, self.sizes[gone])
+        self._lead(keep, gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
         """Joins pairs that are worth `least` or more until there are none, or for some rounds.
@@ -91,11 +93,12 @@ class Joining:
             one, other = self._i[pairs], self._j[pairs]
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
-            self._merge(keep, gone, self.values[pairs])
+            self.sums[keep] += self.sums[gone]
+            self.sizes[keep] += self.sizes[gone]
+            self._lead(keep, gone, self.values[pairs])
 
-    def _merge(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
-        np.add.at(self.sums, keep, self.sums[gone])
-        np.add.at(self.sizes, keep, self.sizes[gone])
+    def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
+        """Clusters that have become part of others lead to them."""
         self.parents[gone], self.joined[gone] = keep, values
         if self._group is not None:
             became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
