@@ -25,12 +25,12 @@ class Answers:
     Attributes:
         pairs: int64 [m, 2], rows.
         answer: int64 [m]: `DIFFERENT`, `SAME` or `UNSURE`, also of questions that nobody has answered.
-        likeness: float64 [m]: what was known when the question was asked, see `Groups.likeness`; NaN for nothing.
+        log_odds: float64 [m], that both are one person, when the question was asked; NaN if that is unknown.
     """
 
     pairs: np.ndarray
     answer: np.ndarray
-    likeness: np.ndarray
+    log_odds: np.ndarray
 
     @classmethod
     def none(cls) -> Answers:
@@ -45,14 +45,14 @@ class Answers:
         return Answers(
             np.concatenate([self.pairs, others.pairs]),
             np.concatenate([self.answer, others.answer]),
-            np.concatenate([self.likeness, others.likeness]),
+            np.concatenate([self.log_odds, others.log_odds]),
         )
 
     def answered(self, truth: np.ndarray) -> Answers:
         """The same questions, answered by identities, int64 [n]; unsure where one is unknown (-1)."""
         a, b = truth[self.pairs].T
         answer = np.where((a < 0) | (b < 0), UNSURE, np.where(a == b, SAME, DIFFERENT))
-        return Answers(self.pairs, answer, self.likeness)
+        return Answers(self.pairs, answer, self.log_odds)
 
     def constraints(self, rows: int, names: Sequence[str] = ()) -> Constraints:
         """What is known about `rows` faces by the answers that are sure."""
@@ -88,15 +88,15 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
         raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
     places = None if by_row or keys is None else {key: row for row, key in enumerate(keys)}
-    pairs, answer, likeness = [], [], []
+    pairs, answer, log_odds = [], [], []
     for number, item in enumerate(content["answers"]):
         try:
             pairs.append(_pair(item, places, rows))
         except InputError as error:
             raise InputError(f"{path}: answer {number}: {error}") from None
         answer.append(WORDS.index(item["answer"]))
-        likeness.append(item.get("likeness", np.nan))
-    found = Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(answer, np.int64), np.array(likeness, float))
+        log_odds.append(item.get("log_odds", np.nan))
+    found = Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(answer, np.int64), np.array(log_odds, float))
     found.constraints(rows, keys or ()).checked(str(path))
     return found
 
@@ -108,21 +108,21 @@ def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> No
 
 def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any]]:
     """Answers as they stand in the file."""
-    columns = zip(answers.pairs.tolist(), answers.answer.tolist(), answers.likeness.tolist(), strict=True)
+    columns = zip(answers.pairs.tolist(), answers.answer.tolist(), answers.log_odds.tolist(), strict=True)
     return [
         {"faces": [row if keys is None else keys[row] for row in pair], "answer": WORDS[answer]}
-        | ({} if np.isnan(likeness) else {"likeness": round(likeness, 4)})
-        for pair, answer, likeness in columns
+        | ({} if np.isnan(log_odds) else {"log_odds": round(log_odds, 4)})
+        for pair, answer, log_odds in columns
     ]  # fmt: skip
 
 
 def _pair(item: Any, places: dict[str, int] | None, rows: int) -> list[int]:
-    if not isinstance(item, dict) or not NEEDED <= set(item) <= {*NEEDED, "likeness"}:
+    if not isinstance(item, dict) or not NEEDED <= set(item) <= {*NEEDED, "log_odds"}:
         raise InputError(f"{str(item)[:40]}; expected exactly 'faces' and 'answer'")
     if item["answer"] not in WORDS:
         raise InputError(f"{str(item['answer'])[:40]!r}; expected one of {', '.join(WORDS)}")
-    if type(item.get("likeness", 0.0)) not in (int, float) or not abs(item.get("likeness", 0.0)) < 1e6:
-        raise InputError(f"likeness is {str(item['likeness'])[:40]}; expected a number, as ask writes it")
+    if type(item.get("log_odds", 0.0)) not in (int, float) or not abs(item.get("log_odds", 0.0)) < 1e6:
+        raise InputError(f"log_odds is {str(item['log_odds'])[:40]}; expected a number, as ask writes it")
     faces = item["faces"]
     if not isinstance(faces, list) or len(faces) != 2:
         raise InputError(f"faces are {str(faces)[:40]}; expected two")

@@ -1,4 +1,4 @@
-"""Groups of faces that questions are about: clusters, and halves of clusters."""
+"""Groups of faces that questions are about: clusters, and sides of clusters."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import numpy as np
 from clustering.partition import cluster_sums
 from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import blocks
 
-HALVING = 5
 LEAST_COHESION = 0.05
 PRIOR_PAIRS = 4
 """A group's cohesion is a mean with so many pairs of the mean over all groups."""
+POWER = 0.75
+"""Between that of pairwise F, in which the pairs of two groups count, and that of BCubed F, in which faces do."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of faces, clusters or halves of them.
+    """Groups of faces, clusters or sides of them.
 
     Attributes:
         label: int64 [n]: the group of each face, -1 for none.
@@ -56,35 +55,6 @@ class Groups:
         return scale.corrected(between) / np.sqrt(np.maximum(self.cohesion[a] * self.cohesion[b], LEAST_COHESION**2))
 
 
-def halves(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Int64 [n]: twice the cluster of each face, plus 1 in the smaller of its halves; -1 for unassigned faces.
-
-    Two means in each cluster at once. They begin with the face that is least like the others, and the rest. Clusters
-    that do not divide have one half.
-
-    Args:
-        embeddings: float32 [n, d], unit or zero rows.
-        labels: int64 [n], consecutive from 0; -1 for unassigned.
-    """
-    rows = np.flatnonzero(labels >= 0)
-    own = labels[rows]
-    sizes = np.bincount(own)
-    order = np.lexsort((cosine_to_rest_of_cluster(embeddings, labels)[rows], own))
-    odd = np.zeros(len(labels), np.int64)
-    odd[rows[order[np.cumsum(sizes) - sizes]]] = 1
-    odd[rows[sizes[own] < 2]] = 0
-    for _ in range(HALVING):
-        means = np.zeros((2 * len(sizes), embeddings.shape[1]), np.float32)
-        sums = cluster_sums(embeddings, np.where(labels < 0, -1, 2 * labels + odd))
-        means[: len(sums)] = normalize(sums)
-        now = np.zeros(len(labels), np.int64)
-        for some in blocks(rows):
-            apart = means[2 * labels[some] + 1] - means[2 * labels[some]]
-            now[some] = np.einsum("nd,nd->n", embeddings[some], apart) > 0
-        if np.array_equal(now, odd):
-            break
-        odd = now
-    larger = np.bincount(own, odd[rows]) * 2 > sizes
-    found = np.full(len(labels), -1, np.int64)
-    found[rows] = 2 * own + np.where(larger[own], 1 - odd[rows], odd[rows])
-    return found
+def stake(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Float64 [p]: what a wrong answer about groups of so many faces costs, ``(a b)^POWER``."""
+    return np.asarray((one.astype(np.float64) * other) ** POWER)

@@ -1,4 +1,4 @@
-"""Which questions "the same person?" tell the most about a clustering: pairs of clusters, and halves of clusters."""
+"""Which questions "the same person?" tell the most about a clustering: pairs of clusters, and sides of clusters."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from clustering.answers.file import UNSURE, Answers
-from clustering.answers.groups import Groups, halves
-from clustering.answers.odds import Odds
+from clustering.answers.file import SAME, UNSURE, Answers
+from clustering.answers.groups import Groups, stake
+from clustering.answers.odds import Correction, between, within
+from clustering.answers.sides import sides
+from clustering.backends.hilander.hilander import packaged
+from clustering.backends.hilander.pairs import Start
+from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 NEAREST = 8
 """Nearest clusters of each that may be asked about."""
-FEWEST_HALVES = 10
-"""From so many on, halves of several faces tell what the likeness of two halves is; else all halves do."""
-POWER = 0.75
-"""Between that of pairwise F, in which the pairs of two groups count, and that of BCubed F, in which faces do."""
 
 
 @dataclass(frozen=True)
@@ -30,44 +29,31 @@ class Candidates:
 
     Attributes:
         groups: Of which they are pairs.
-        pairs: int64 [p, 2], no two alike, the lower first.
-        likeness: float64 [p], see `Groups.likeness`.
+        pairs: int64 [p, 2], no two alike, the lower first, in order.
+        log_odds: float64 [p], that both are one person.
     """
 
     groups: Groups
     pairs: np.ndarray
-    likeness: np.ndarray
-
-    @classmethod
-    def of(cls, groups: Groups, pairs: np.ndarray, scale: CorpusScale) -> Candidates:
-        """With their likeness."""
-        return cls(groups, pairs, groups.likeness(pairs[:, 0], pairs[:, 1], scale))
+    log_odds: np.ndarray
 
     @property
     def stake(self) -> np.ndarray:
-        """Float64 [p]: what changes if the answer is not what the clustering says, a power of the pairs of faces."""
-        return np.asarray(np.prod(self.groups.sizes[self.pairs].astype(np.float64), axis=1) ** POWER)
+        """Float64 [p], of the groups' sizes."""
+        return stake(*self.groups.sizes[self.pairs].T)
 
     @property
     def faces(self) -> np.ndarray:
         """Int64 [p, 2]: the faces to show."""
         return self.groups.shown[self.pairs]
 
-    def but(self, asked: np.ndarray) -> Candidates:
-        """Without pairs of groups of which two faces have been asked about, int64 [m, 2]."""
-        known = np.sort(self.groups.label[asked], axis=1)
-        known = known[known[:, 0] >= 0]
-        count = len(self.groups.sizes)
-        new = ~np.isin(self.pairs @ [count, 1], known @ [count, 1])
-        return Candidates(self.groups, self.pairs[new], self.likeness[new])
-
 
 def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count: int) -> Answers:
     """The questions whose answers are expected to change the most, none twice.
 
-    The expected change is the probability that the clustering is wrong there times the pairs of faces at stake to the
-    power of `POWER`. Two clusters: that they are one person; halves of a cluster: that they are two. Pairs of clusters
-    are edges of a spanning forest of the highest such values, so that no answer follows from others.
+    The expected change is the probability that the clustering is wrong there times what is at `stake`. Two clusters are
+    wrong if they are one person, two sides of a cluster if they are two. Pairs of clusters are edges of a spanning
+    forest of the highest such values, so that no answer follows from others.
 
     Args:
         graph: Of n faces.
@@ -75,50 +61,61 @@ def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count
         before: What has been asked. Its answers correct the probabilities.
         count: At most so many.
     """
-    labels, scale = consecutive(labels), CorpusScale.of(graph)
-    clusters, parts = between_clusters(graph, labels, scale), within_clusters(graph, labels, scale)
-    odds = _odds(clusters, parts, before)
-    clusters, parts = clusters.but(before.pairs), parts.but(before.pairs)
-    change = odds.probability(clusters.likeness) * clusters.stake
+    labels = consecutive(labels)
+    start = Start.of(graph.narrowed(packaged().k), packaged().model)
+    clusters = between_clusters(start, labels, before.pairs)
+    parts = within_clusters(start, labels, clusters.groups.shown, before.pairs)
+    sure = (before.answer != UNSURE) & np.isfinite(before.log_odds)
+    odds = Correction.by_answers(before.log_odds[sure], before.answer[sure] == SAME)
+    change = odds.probability(clusters.log_odds) * clusters.stake
     kept = _forest(clusters, change)
-    value = np.append(change[kept], (1 - odds.probability(parts.likeness)) * parts.stake)
+    value = np.append(change[kept], (1 - odds.probability(parts.log_odds)) * parts.stake)
     first = np.argsort(-value, kind="stable")[:count]
     pairs = np.concatenate([clusters.faces[kept], parts.faces])[first]
-    likeness = np.append(clusters.likeness[kept], parts.likeness)[first]
-    return Answers(pairs, np.full(len(pairs), UNSURE), likeness)
+    log_odds = np.append(clusters.log_odds[kept], parts.log_odds)[first]
+    return Answers(pairs, np.full(len(pairs), UNSURE), log_odds)
 
 
-def between_clusters(graph: KnnGraph, labels: np.ndarray, scale: CorpusScale) -> Candidates:
-    """Each cluster and the `NEAREST` others by their centres."""
-    groups = Groups.of(graph.embeddings, labels, scale)
+def between_clusters(start: Start, labels: np.ndarray, asked: np.ndarray) -> Candidates:
+    """Each cluster and the `NEAREST` others by their centres, but not if two faces of them have been asked about."""
+    scale = start.level.scale
+    groups = Groups.of(start.level.base, labels, scale)
     count = len(groups.sizes)
     if count < 2:
-        return Candidates.of(groups, np.zeros((0, 2), np.int64), scale)
+        return Candidates(groups, np.zeros((0, 2), np.int64), np.zeros(0))
     near = KnnGraph.build(normalize(groups.sums), min(NEAREST, count - 1)).neighbors
     one, column = np.nonzero(near >= 0)
-    pairs = np.sort(np.stack([one, near[one, column].astype(np.int64)], axis=1), axis=1)
-    return Candidates.of(groups, np.unique(pairs, axis=0), scale)
+    pairs = np.unique(np.sort(np.stack([one, near[one, column].astype(np.int64)], axis=1), axis=1), axis=0)
+    pairs = pairs[~np.isin(pairs @ [count, 1], np.sort(labels[asked], axis=1) @ [count, 1])]
+    links = links_between(start.edges, labels, pairs) / groups.sizes[pairs].min(axis=1, initial=len(labels))
+    return Candidates(groups, pairs, between(groups.likeness(pairs[:, 0], pairs[:, 1], scale), links))
 
 
-def within_clusters(graph: KnnGraph, labels: np.ndarray, scale: CorpusScale) -> Candidates:
-    """The halves of each cluster of several faces."""
-    divided = halves(graph.embeddings, labels)
-    names, label = np.unique(divided, return_inverse=True)
-    unassigned = int(names[0] < 0) if len(names) else 0
-    names, label = names[unassigned:], label - unassigned
-    smaller = np.flatnonzero(names % 2 == 1)
-    pairs = np.stack([np.searchsorted(names, names[smaller] - 1), smaller], axis=1)
-    return Candidates.of(Groups.of(graph.embeddings, label, scale), pairs, scale)
+def links_between(edges: Edges, labels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Int64 [p]: how many edges of the graph lead from one cluster of a pair to the other.
+
+    Args:
+        edges: Of n faces.
+        labels: int64 [n], -1 for unassigned.
+        pairs: int64 [p, 2], clusters, the lower first.
+    """
+    count = int(labels.max(initial=0)) + 1
+    ends = np.sort(np.stack([labels[edges.i], labels[edges.j]], axis=1), axis=1)
+    keys, links = np.unique(ends[ends[:, 0] >= 0] @ [count, 1], return_counts=True)
+    wanted = pairs @ [count, 1]
+    if not len(keys):
+        return np.zeros(len(pairs), np.int64)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, links[places], 0)
 
 
-def _odds(clusters: Candidates, parts: Candidates, before: Answers) -> Odds:
-    nearest = np.full(len(clusters.groups.sizes), -np.inf)
-    np.maximum.at(nearest, clusters.pairs.ravel(), np.repeat(clusters.likeness, 2))
-    nearest = nearest[np.isfinite(nearest) & (clusters.groups.sizes > 1)]
-    several = parts.groups.sizes[parts.pairs].min(axis=1, initial=len(parts.groups.label)) > 1
-    typical = parts.likeness[several if several.sum() >= FEWEST_HALVES else slice(None)]
-    sure = (before.answer != UNSURE) & np.isfinite(before.likeness)
-    return Odds.guessed(nearest, typical).corrected(before.likeness[sure], before.answer[sure] == 1)
+def within_clusters(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarray) -> Candidates:
+    """The `sides` of each cluster. Faces that have been asked about are on one of them."""
+    scale, inside = start.level.scale, labels[asked]
+    asked = asked[(inside[:, 0] == inside[:, 1]) & (inside[:, 0] >= 0)]
+    groups = Groups.of(start.level.base, sides(start, labels, centres, asked), scale)
+    pairs = np.arange(len(groups.sizes)).reshape(-1, 2)
+    return Candidates(groups, pairs, within(groups.likeness(pairs[:, 0], pairs[:, 1], scale)))
 
 
 def _forest(found: Candidates, change: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Asking:
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
 
-    count: PositiveInt = 100
+    count: PositiveInt = 50
     answers: Path | None = None
     truth: Path | None = None
     rounds: PositiveInt = 1
@@ -62,7 +62,7 @@ class Asking:
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
     """Asks the questions "the same person?" that tell the most about a clustering: pairs of faces, the best first.
 
-    Each is about two clusters that may be one person, or about two halves of a cluster that may be two. It shows the
+    Each is about two clusters that may be one person, or about two sides of a cluster that may be two. It shows the
     face of each that is most like the others there. The answers are for cluster --answers.
 
     Args:

@@ -33,6 +33,7 @@ class Joining:
         sizes: float32 [n].
         parents: int64 [n]: the node that each node has joined, the one of more faces; itself if none.
         joined: float32 [n]: what the edge between them was worth then.
+        met: float32 [n]: faces of the cluster that it joined, then; 0 if it joined none.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Joining:
         values: np.ndarray | None = None,
     ) -> None:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
-        self.joined = np.zeros(len(sums), np.float32)
+        self.joined, self.met = np.zeros(len(sums), np.float32), np.zeros(len(sums), np.float32)
         self._i, self._j, self._worth = i.astype(np.int64), j.astype(np.int64), worth
         self._group: np.ndarray | None = None
         self._apart = np.zeros((0, 2), np.int64)
@@ -71,6 +72,7 @@ class Joining:
         order = own[np.lexsort((own, -self.sizes[own], self._group[own]))]
         _, first, group = np.unique(self._group[order], return_index=True, return_inverse=True)
         gone, keep = np.delete(order, first), np.delete(order[first][group], first)
+        self.met[gone] = self.sizes[keep]
         np.add.at(self.sums, keep, self.sums[gone])  # several may join one
         np.add.at(self.sizes, keep, self.sizes[gone])
         self._lead(keep, gone, np.full(len(gone), np.inf))
@@ -93,6 +95,7 @@ class Joining:
             one, other = self._i[pairs], self._j[pairs]
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
+            self.met[gone] = self.sizes[keep]
             self.sums[keep] += self.sums[gone]
             self.sizes[keep] += self.sizes[gone]
             self._lead(keep, gone, self.values[pairs])

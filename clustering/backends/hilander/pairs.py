@@ -47,7 +47,7 @@ class Start:
         linkage: float32 [n, k]: r_ij of the graph's edges.
         edges: Without direction.
         worth: float32 [e]: log-odds of the edges between blended faces.
-        known: Answers about the faces, which hold on every level: who must be together is so before the first round,
+        known: Answers about the faces, which hold on every level. Who must be together is so from the first level on,
             and who must not never joins.
     """
 

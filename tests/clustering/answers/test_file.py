@@ -17,7 +17,7 @@ def test_answers_are_read_as_written(tmp_path):
     for keys in (KEYS, None):
         save_answers(file, answers, keys)
         found = load_answers(file, 3, keys)
-        for name in ("pairs", "answer", "likeness"):
+        for name in ("pairs", "answer", "log_odds"):
             np.testing.assert_array_equal(getattr(found, name), getattr(answers, name))
     known = found.constraints(3)
     assert (known.pairs.tolist(), known.same.tolist()) == ([[0, 1], [1, 2]], [True, False])
@@ -46,7 +46,7 @@ def test_answers_by_rows_belong_to_the_faces_that_were_reviewed(tmp_path):
         (3, "not a file of answers"),
         ([{"faces": ["a", "b"]}], "answer 0: .* expected exactly 'faces' and 'answer'"),
         ([{"faces": ["a", "b"], "answer": "yes"}], "'yes'; expected one of different, same, unsure"),
-        ([{"faces": ["a", "b"], "answer": "same", "likeness": "x"}], "likeness is x; expected a number"),
+        ([{"faces": ["a", "b"], "answer": "same", "log_odds": "x"}], "log_odds is x; expected a number"),
         ([{"faces": ["a", "x"], "answer": "same"}], "face 'x' is unknown; expected a key of the embeddings"),
         ([{"faces": ["a", 1], "answer": "same"}], "face '1' is unknown"),
         ([{"faces": ["a"], "answer": "same"}], "expected two"),

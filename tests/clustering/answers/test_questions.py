@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
-from clustering.answers.groups import Groups, halves
-from clustering.answers.odds import Odds
-from clustering.answers.questions import choose_questions
+from clustering.answers.groups import Groups, stake
+from clustering.answers.odds import Correction, between
+from clustering.answers.questions import choose_questions, links_between
+from clustering.answers.sides import sides, undone
 from clustering.answers.simulation import ask_in_rounds
 from clustering.backends.dbscan import Dbscan
+from clustering.backends.hilander.hilander import packaged
+from clustering.backends.hilander.pairs import Start
+from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import consecutive
 from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 
@@ -69,24 +74,52 @@ def test_rounds_mend_the_clustering(corpus):
     assert len(np.unique(pairs, axis=0)) == len(pairs)
 
 
-def test_halves_and_groups_by_hand():
+def test_groups_by_hand():
     faces = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 0]], np.float32)
-    label = halves(faces, np.array([0, 0, 0, 1, -1]))
-    assert label.tolist() == [0, 0, 1, 2, -1]
     groups = Groups.of(faces, np.array([0, 0, 1, 1, -1]), CorpusScale())
     assert groups.sizes.tolist() == [2, 2]
     usual = 0.5  # of the two pairs one has cosine 1, one 0
     assert groups.cohesion.tolist() == pytest.approx([(1 * 2 + usual * 4) / 6, (0 * 2 + usual * 4) / 6])
     between = groups.likeness(np.array([0]), np.array([1]), CorpusScale())
     assert between[0] == pytest.approx(0.5 / np.sqrt(2 / 3 * 1 / 3))
+    assert stake(np.array([4]), np.array([4])) == pytest.approx([8])
 
 
-def test_answers_move_the_middle():
-    odds = Odds.guessed(np.array([0.4, 0.4]), np.array([0.8]))
-    assert odds.middle == pytest.approx(0.6)
-    assert odds.probability(np.array([0.6])) == pytest.approx([0.5])
-    assert odds.corrected(np.zeros(0), np.zeros(0, bool)) is odds
-    likeness = np.linspace(0.3, 1, 100)
-    moved = odds.corrected(likeness, likeness > 0.8)
-    assert 0.7 < moved.middle < 0.82
-    assert Odds.guessed(np.zeros(0), np.zeros(0)).middle == 0.5
+def test_links_by_hand():
+    graph = KnnGraph(np.zeros((5, 1)), np.array([[1, 2], [3, -1], [0, 4], [0, 1], [2, 3]]), np.ones((5, 2), np.float32))
+    edges = Edges.of(graph)  # 0-1, 0-2, 0-3, 1-3, 2-4, 3-4
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    assert links_between(edges, np.array([0, 0, 1, 2, -1]), pairs).tolist() == [1, 2, 0]
+    assert links_between(edges, np.full(5, -1), pairs[:0]).tolist() == []
+
+
+def test_sides_of_a_join_by_hand():
+    # 1 and 2 joined 0, then 4 with its 5 joined 0, then 3; 7 joined 6, and 8 is alone
+    parents, met = np.array([0, 0, 0, 0, 0, 4, 6, 6, 8]), np.array([0, 1, 2, 5, 3, 1, 0, 1, 0], np.float32)
+    assert undone(parents, met, np.array([4, 7])).tolist() == [0, 0, 0, -1, 1, 1, 2, 3, -1]
+    assert undone(parents, met, np.array([2])).tolist() == [0, 0, 1, -1, -1, -1, -1, -1, -1]
+
+
+def test_two_people_in_a_cluster_are_its_sides(corpus):
+    graph, labels, truth = corpus
+    labels = consecutive(labels)
+    start, centres = Start.of(graph, packaged().model), np.unique(labels, return_index=True)[1]
+    none = np.zeros((0, 2), np.int64)
+    both = np.flatnonzero(labels == labels[truth == 1][0])
+    found = sides(start, labels, centres, none)[both]
+    assert len(np.unique(np.stack([found, truth[both]]), axis=1).T) == 2
+    asked = np.array([[both[0], both[-1]]])
+    found = sides(start, labels, centres, asked)[both]
+    assert found[0] == found[-1]
+
+
+def test_answers_correct_the_log_odds():
+    none = Correction.by_answers(np.zeros(0), np.zeros(0, bool))
+    assert (none.slope, none.offset) == pytest.approx((1, 0), abs=1e-3)
+    assert none.probability(np.array([0.0])) == pytest.approx([0.5], abs=1e-3)
+    log_odds = np.linspace(-3, 3, 200)
+    moved = Correction.by_answers(log_odds, log_odds > 1)
+    assert 0.7 < -moved.offset / moved.slope < 1.1
+    backwards = Correction.by_answers(log_odds, log_odds < 0)
+    assert (backwards.slope, backwards.offset) == (1, 0)  # nonsense changes nothing
+    assert between(np.array([1.0]), np.array([0.0])) == pytest.approx([-0.62])
