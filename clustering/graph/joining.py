@@ -47,10 +47,18 @@ class Joining:
     ) -> None:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
         self.joined, self.met = np.zeros(len(sums), np.float32), np.zeros(len(sums), np.float32)
-        self._i, self._j, self._worth = i.astype(np.int64), j.astype(np.int64), worth
+        self._i, self._j, self.worth = i.astype(np.int64), j.astype(np.int64), worth
         self._group: np.ndarray | None = None
         self._apart = np.zeros((0, 2), np.int64)
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
+
+    def without(self, nodes: np.ndarray) -> Joining:
+        """A copy in which nothing has joined yet, without the edges of some nodes, int64 [m]; this one is such, too."""
+        left_out = np.zeros(len(self.sizes), bool)
+        left_out[nodes] = True
+        kept = ~(left_out[self._i] | left_out[self._j])
+        edges = self._i[kept], self._j[kept]
+        return Joining(self.sums.copy(), self.sizes.copy(), *edges, self.worth, self.values[kept])
 
     def hold(self, together: np.ndarray, apart: np.ndarray) -> None:
         """Keeps nodes apart for good that must be, and ties nodes that must be together until `unite` joins them.
@@ -146,7 +154,7 @@ class Joining:
         one, other = self.parents[self._i[old]], self.parents[self._j[old]]
         keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
         i, j = np.divmod(keys, len(changed))
-        values = self._worth(self.sums, self.sizes, i, j)
+        values = self.worth(self.sums, self.sizes, i, j)
         self._i, self._j = np.concatenate([self._i[~old], i]), np.concatenate([self._j[~old], j])
         self.values = np.concatenate([self.values[~old], values])
 

@@ -21,6 +21,7 @@ from scipy.special import expit, logit
 from clustering.answers.constraints import Constraints
 from clustering.backends.hilander.climb import Step, corrected, nearest_above
 from clustering.backends.hilander.engines import link
+from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.graph.edges import Edges
@@ -31,8 +32,6 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 BLOCK = 1 << 14
-SLACK = 2.0
-"""Log-odds. Of pairs that unlikely hardly one ever joins, and the next level looks for neighbours anew."""
 POWER = 4
 """Of a neighbour's linkage in blending. With 1 a few strangers of a lonely face come in, and it is joined to them."""
 
@@ -47,8 +46,6 @@ class Start:
         linkage: float32 [n, k]: r_ij of the graph's edges.
         edges: Without direction.
         worth: float32 [e]: log-odds of the edges between blended faces.
-        known: Answers about the faces, which hold on every level. Who must be together is so from the first level on,
-            and who must not never joins.
     """
 
     level: Level
@@ -56,16 +53,14 @@ class Start:
     linkage: np.ndarray
     edges: Edges
     worth: np.ndarray
-    known: Constraints | None = None
 
     @classmethod
-    def of(cls, graph: KnnGraph, model: LinkageModel, known: Constraints | None = None) -> Start:
+    def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
         """Links the faces of a graph and values its edges."""
         level = Level.of_faces(graph)
         linkage, edges = link(model, level), Edges.of(level.graph)
         faces = blended(level.base, graph, linkage)
-        worth = log_odds(model, level.scale, faces, level.sizes, edges.i, edges.j)
-        return cls(level, model, linkage, edges, worth, known)
+        return cls(level, model, linkage, edges, log_odds(model, level.scale, faces, level.sizes, edges.i, edges.j))
 
 
 def blended(faces: np.ndarray, graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
@@ -98,31 +93,27 @@ def log_odds(
     return found
 
 
-def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
+def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
     """Joins pairs until none is likely enough, finds the neighbours of what they have become, and starts over.
 
     Args:
         start: Of the faces.
         p_tau: Least linkage probability of a pair.
+        known: Answers about the faces. Who must be together is so from the first level on, and who must not never
+            joins, see `clustering.backends.hilander.known_pairs`.
 
     Yields:
         A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
         the clusters that joined.
     """
-    level, edges, known = start.level, start.edges, start.known
+    level, edges = start.level, start.edges
     values: np.ndarray | None = start.worth
-    least = float(logit(p_tau))
     sums = blended(level.base, level.graph, start.linkage)
     worth = partial(log_odds, start.model, level.scale)
     while True:
         joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth, values)
         density = density_of(edges, joining.values, len(sums), level.graph.k)
-        if known:
-            joining.hold(known.pairs[known.same], known.apart)
-        joining.join(least, slack=SLACK)
-        if known:
-            joining.unite()
-            joining.join(least, slack=SLACK)
+        joining = joined(joining, float(logit(p_tau)), known)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)

@@ -13,8 +13,10 @@ from clustering.answers.clustered import clusters_of, corrected
 from clustering.answers.constraints import Constraints
 from clustering.answers.forest import constrained_parents, kept_edges
 from clustering.backends.dbscan import Dbscan
+from clustering.backends.hilander.known_pairs import joined
+from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import trees
+from clustering.partition import consecutive, trees
 from facerec.pipeline.files import InputError
 
 
@@ -155,3 +157,25 @@ def test_answers_about_unreadable_faces_are_left_out(hilander, blobs):
     embeddings = np.where(np.arange(48)[:, None] == 0, np.float32(0), embeddings)
     found = clusters_of(hilander, KnnGraph.build(embeddings, 5), known(48, [(0, 9), (8, 40)])).labels
     assert (found[0], found[8]) == (-1, found[40])
+
+
+def cosine_less(sums, sizes, i, j):
+    """Mean cosines less .5: a worth by hand."""
+    return (np.einsum("ed,ed->e", sums[i], sums[j]) / (sizes[i] * sizes[j]) - 0.5).astype(np.float32)
+
+
+def by_hand(angles, same):
+    radians = np.radians(angles)
+    faces = np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+    i, j = np.triu_indices(len(faces), 1)
+    nodes = Joining(faces, np.ones(len(faces), np.float32), i, j, cosine_less)
+    return consecutive(joined(nodes, 0.3, known(len(faces), same)).clusters()[0])
+
+
+def test_clusters_that_may_be_one_join_as_wholes_and_strays_alone():
+    # worth .27 between both clusters, which is too little, and .5 of each face and the rest of its cluster
+    assert by_hand([0, 1, 2, 40, 41], []).tolist() == [0, 0, 0, 1, 1]
+    assert by_hand([0, 1, 2, 40, 41], [(1, 3)]).tolist() == [0, 0, 0, 0, 0]
+    # the face of 38 degrees joins those of 70 by .34; its cluster and the first are worth 0
+    assert by_hand([0, 1, 2, 38, 70, 71], []).tolist() == [0, 0, 0, 1, 1, 1]
+    assert by_hand([0, 1, 2, 38, 70, 71], [(1, 3)]).tolist() == [0, 0, 0, 0, 1, 1]
