@@ -17,6 +17,7 @@ from clustering.backends.hilander.known_pairs import joined
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, trees
+from clustering.similarity.mixtures import mixed
 from facerec.pipeline.files import InputError
 
 
@@ -144,6 +145,17 @@ def test_no_answer_is_violated_on_any_level(hilander, blobs, merging):
         assert keeps(found.labels, answers)
         for below, above in pairwise([level["labels"] for level in found.levels]):
             assert len(np.unique(np.stack([below, above]), axis=1).T) == len(np.unique(below))
+
+
+def test_the_threshold_is_that_of_clusters_without_answers(hilander, blobs):
+    embeddings, _ = blobs(identities=20, faces=8, dimension=32, spread=0.4)
+    graph, chain = KnnGraph.build(embeddings, 5), np.arange(40)
+    same = np.stack([chain[:-1], chain[1:]], axis=1)  # five people are one
+    adaptive = hilander.with_settings(adaptive=True)
+    found = adaptive.cluster(graph, Constraints(len(embeddings), same, np.ones(39, bool)))
+    assert len(set(found.labels[:40].tolist())) == 1
+    assert mixed(graph, found.labels)  # which would raise the threshold
+    assert found.notes["p_tau"] == adaptive.cluster(graph).notes["p_tau"] == adaptive.p_tau
 
 
 def test_clusters_of_other_backends_keep_answers(blobs):
