@@ -29,19 +29,20 @@ def joined(nodes: Joining, least: float, known: Constraints | None) -> Joining:
     if known is None:
         nodes.join(least, slack=SLACK)
         return nodes
-    together, left_out = known.pairs[known.same], np.zeros(0, np.int64)
-    while True:
-        found = nodes.without(left_out)
-        found.hold(together, known.apart)
-        found.join(least, slack=SLACK)
-        if len(left_out) or not len(together):
-            break
-        left_out = strays(nodes, found, together)
-        if not len(left_out):
-            break
+    together = known.pairs[known.same]
+    found = _held(nodes.without(together[:0]), together, known.apart, least)
+    left_out = strays(nodes, found, together)
+    if len(left_out):
+        found = _held(nodes.without(left_out), together, known.apart, least)
     found.unite()
     found.join(least, slack=SLACK)
     return found
+
+
+def _held(nodes: Joining, together: np.ndarray, apart: np.ndarray, least: float) -> Joining:
+    nodes.hold(together, apart)
+    nodes.join(least, slack=SLACK)
+    return nodes
 
 
 def strays(nodes: Joining, found: Joining, together: np.ndarray) -> np.ndarray:
