@@ -24,7 +24,7 @@ from facerec.pipeline.stage import stage
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
 VALIDATION_CORPORA = 9
-CONCESSION = 0.005
+CONCESSION = 0.002
 
 
 @stage(
@@ -32,7 +32,7 @@ CONCESSION = 0.005
     found="p_tau {p_tau}".format_map,
     then="python -m clustering cluster --backend hilander --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
-def pretrain(out: Path, corpora: int = 24, epochs: int = 20, seed: Seed = 0) -> dict[str, Any]:
+def pretrain(out: Path, corpora: int = 24, epochs: int = 14, seed: Seed = 0) -> dict[str, Any]:
     """Trains Hi-LANDER on simulated embeddings alone.
 
     The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and

@@ -30,8 +30,20 @@ def test_inputs_by_hand():
 def test_blending_by_hand():
     faces = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
     graph = KnnGraph(faces, np.array([[1, 2], [0, -1], [-1, -1]], np.int32), np.zeros((3, 2), np.float32))
-    found = blended(faces, graph, np.array([[1, 0.5], [0, 0], [0, 0]], np.float32))
-    np.testing.assert_allclose(found, [[(1 - 1 / 16) / (2 + 1 / 16), 1 / (2 + 1 / 16)], [0, 1], [-1, 0]], atol=1e-6)
+    linkage = np.array([[1, 0.5], [0.9, 0], [0, 0]], np.float32)
+    # Faces 0 and 1 weigh 1 for each other, 0 and 2 weigh 1/16, whoever has whom among its neighbours.
+    share = np.array([[16, 16, 1], [1, 1, 0], [1, 0, 16]]) / [[33], [2], [17]]
+    np.testing.assert_allclose(blended(faces, graph, linkage, rounds=1), share @ faces, atol=1e-6)
+    np.testing.assert_allclose(blended(faces, graph, linkage), share @ share @ share @ faces, atol=1e-6)
+
+
+def test_blending_columns_by_parts(blobs):
+    faces = blobs(identities=10, faces=6, dimension=40, spread=0.5)[0]
+    graph = KnnGraph.build(faces, 4)
+    linkage = np.random.default_rng(0).random(graph.neighbors.shape, np.float32)
+    found = blended(faces, graph, linkage)
+    np.testing.assert_allclose(found[:, 32:], blended(faces[:, 32:], graph, linkage), atol=1e-6)
+    np.testing.assert_array_equal(faces, graph.embeddings)  # not overwritten
 
 
 def test_the_threshold_decides(blobs):
