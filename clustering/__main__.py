@@ -15,6 +15,7 @@ COMMANDS = {
     "clean": "clustering.commands.clean:clean",
     "tune": "clustering.commands.tune:tune",
     "cluster": "clustering.commands.cluster:cluster",
+    "ask": "clustering.commands.ask:ask",
     "compare": "clustering.commands.compare:compare",
     "estimate": "clustering.commands.estimate:estimate",
     "calibrate": "clustering.commands.calibrate:calibrate",

@@ -113,6 +113,11 @@ class Turn:
         return Turn(self.run, self.backend, 1).folder / "tuned"
 
     @property
+    def answers(self) -> Path | None:
+        """What has been asked up to this round, if anything is."""
+        return self.folder / "asked" / "answers.json" if self.run.settings.answers else None
+
+    @property
     def knn(self) -> Path:
         """The graph of the unlabelled faces."""
         return self._made / "knn"

@@ -2,6 +2,7 @@
 
   recipes/run_pseudolabel.sh [--config FILE] [--backends a,b,c] [--stage N] [--stop-stage M] [--out DIR] [--jobs J]
                              [--rounds N] [--seeds N] [--teacher MODEL] [--mode MODE] [--overlap ACTION]
+                             [--answers N]
 
   1 faces        the corpus: labelled, unlabelled and test faces, test protocol
   2 train        both bounds: on the labelled faces alone (the lower one, and the teacher unless one is given), and on
@@ -30,6 +31,8 @@ teacher's weights. The bounds are the same in every mode.
 With --overlap unlabelled faces of people who are labelled, too, are looked for, and what becomes of them is ACTION:
 drop; merge, into the labelled person's class; or keep, as if nobody had looked (the summary of stage 7 says how many
 there are).
+With --answers N every backend asks N questions "the same person?" about its clusters, in equal parts a round, and true
+identities answer them. It shows what a person's answers would bring. Clusters keep all answers, see clustering ask.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ from facerec.pipeline.embeddings import load_embeddings
 HERE = Path(__file__).resolve().parent
 OPTIONS = (
     "--config", "--backends", "--stage", "--stop-stage", "--out", "--jobs", "--rounds", "--seeds",
-    "--teacher", "--mode", "--overlap"
+    "--teacher", "--mode", "--overlap", "--answers",
 )  # fmt: skip
 
 
@@ -146,7 +149,7 @@ def read_options(arguments: Sequence[str]) -> Asked:
         if name in given:
             door.choice(name, given[name], list(filter(None, typing.get_args(choices))))
     changes: dict[str, typing.Any] = {name.removeprefix("--"): text for name, text in given.items()}
-    for name in {"jobs", "rounds", "seeds"} & changes.keys():
+    for name in {"jobs", "rounds", "seeds", "answers"} & changes.keys():
         changes[name] = door.whole(f"--{name}", changes[name])
     if "backends" in changes:
         changes["backends"] = changes["backends"].split(",")

@@ -26,7 +26,7 @@ WORK = {  # of each section: the folders that are made with it
     "embed": ["embeddings/*", "rows/*/embeddings/*", "rows/*/test"],
     "knn": ["knn", "rows/*/knn"],
     "tune": ["rows/*/tuned"],
-    "cluster": ["rows/*/clusters"],
+    "cluster": ["rows/*/clusters", "rows/*/unasked"],
     "pseudolabel": ["rows/*/pseudo"],
     "ijb": ["rows/*/ijb"],
     "compare": ["report"],
@@ -50,6 +50,7 @@ class Settings:
         seeds: Trainings of each row.
         mode: How students are trained.
         overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
+        answers: Questions in all, in equal parts a round, that true identities answer in place of a person.
     """
 
     corpus: Literal["synth", "split"] = "synth"
@@ -64,6 +65,7 @@ class Settings:
     seeds: int = 1
     mode: Mode = "joint"
     overlap: Overlap = ""
+    answers: int = 0
 
 
 def load_recipe(file: Path) -> tuple[Settings, Sections]:

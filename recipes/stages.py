@@ -15,6 +15,8 @@ from workers import Command, command
 from facerec.pipeline.files import InputError
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
+AT_ONCE = 50
+"""Questions between two clusterings."""
 TRAINING_SD = 0.9
 """Standard deviation of FNMR from training to training of the recipes here, in points, see recipes/RESULTS.md."""
 
@@ -62,14 +64,33 @@ def cluster(run: Run, number: int) -> Chains:
     """A tuned backend, the graph and embeddings in, clusters out, with scores and pictures of them."""
     return [
         [
-            command("clustering cluster", run.section("cluster"), backend=turn.backend, model=turn.tuned,
-                    knn=turn.knn, embeddings=turn.embeddings("unlabelled"), out=turn.folder / "clusters"),
+            *(_ask(turn) if run.settings.answers else ()),
+            _cluster(turn, turn.folder / "clusters", turn.answers),
             command("eval clusters", truth=run.truth, predicted=turn.folder / "clusters",
                     json=turn.folder / "clusters.json"),
             command("facerec sheet", faces=run.corpus("unlabelled"), labels=turn.folder / "clusters",
                     truth=run.truth, out=turn.folder / "sheet.png"),
         ]
         for turn in run.turns(number)
+    ]  # fmt: skip
+
+
+def _cluster(turn: Turn, out: Path, answers: Path | None) -> Command:
+    """With the answers of earlier rounds, or of this one."""
+    return command("clustering cluster", turn.run.section("cluster"), backend=turn.backend, model=turn.tuned,
+                   knn=turn.knn, embeddings=turn.embeddings("unlabelled"), answers=answers, out=out)  # fmt: skip
+
+
+def _ask(turn: Turn) -> list[Command]:
+    """Clusters, and the round's share of the questions about them, about `AT_ONCE` at a time."""
+    run, before = turn.run, turn.before.answers if turn.before else None
+    share = max(run.settings.answers // run.settings.rounds, 1)
+    times = max(round(share / AT_ONCE), 1)
+    return [
+        _cluster(turn, turn.folder / "unasked", before),
+        command("clustering ask", clusters=turn.folder / "unasked", embeddings=turn.embeddings("unlabelled"),
+                knn=turn.knn, truth=run.truth, answers=before, count=max(share // times, 1), rounds=times,
+                out=turn.folder / "asked"),
     ]  # fmt: skip
 
 

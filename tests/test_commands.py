@@ -162,6 +162,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     labels = np.load(found / "labels.npy")
     content = {"clustering": labels_hash(labels), "decisions": [{"action": "keep", "cluster": 0}]}
     (root / "decisions.json").write_text(json.dumps(content))
+    (root / "answers.json").write_text(json.dumps({"answers": [{"faces": keys[:2], "answer": "same"}]}))
     (root / "recipe.yaml").write_text("train: {steps: 3}\n")
     (root / "pseudo").mkdir()
     np.save(root / "pseudo" / "labels.npy", truth)
@@ -181,6 +182,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "labelled": root / "embeddings", "knn": graph, "protocol": root / "protocol", "runs": [report],
         "eval ijb embeddings": root / "few", "detector_scores": root / "detector_scores.npy",
         "pairs": root / "pairs.tsv", "recipe": root / "recipe.yaml", "decisions": root / "decisions.json",
+        "answers": root / "answers.json",
         "model": root / "settings", "facerec embed model": network(root / "network"), "init": root / "network",
         "facerec export model": root / "network", "pseudo_labels": root / "pseudo", "validation": root / "set.bin",
         "file": root / "set.bin", "thumbnails": thumbnails(faces, root / "thumbnails"), "weights": root / "weights.pth",

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.clustered import clusters_of
+from clustering.answers.file import load_answers
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
@@ -43,6 +45,7 @@ def cluster(
     model: Path | None = None,
     knn: Path | None = None,
     set: list[str] | None = None,  # noqa: A002 (an option's name)
+    answers: Path | None = None,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
@@ -63,12 +66,17 @@ def cluster(
             built here, with the index that knn chooses by itself.
         set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
             A threshold that is set is not tightened.
+        answers: File of answers about pairs of faces, made by ask or saved by the page of review. Clusters keep
+            them: inside the climb of hilander and lander, by a correction afterwards with other backends.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
+    known = None
+    if answers is not None:
+        known = load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -78,8 +86,10 @@ def cluster(
         logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
     if crowded:
         graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
+        if known is not None:
+            known = known.of_nodes(copies.node).checked(f"{answers}, where copies of a picture are one face")
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
-    clustering = clusterer.cluster(graph) if works else None
+    clustering = clusters_of(clusterer, graph, known) if works else None
     barrier()  # before what the others read is removed
     if clustering is None or not is_main():
         return {}
@@ -97,6 +107,7 @@ def cluster(
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),
         "largest": int(sizes.max(initial=0)),
+        **({} if known is None else {"answers": len(known)}),
         **write_not_finite(out, faces),
         **clustering.notes,
         **estimate,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clustering.partition import trees
+from clustering.partition import components, trees
 
 ROUNDS = 500
 
@@ -33,6 +33,7 @@ class Joining:
         sizes: float32 [n].
         parents: int64 [n]: the node that each node has joined, the one of more faces; itself if none.
         joined: float32 [n]: what the edge between them was worth then.
+        met: float32 [n]: faces of the cluster that it joined, then; 0 if it joined none.
     """
 
     def __init__(
@@ -45,9 +46,44 @@ class Joining:
         values: np.ndarray | None = None,
     ) -> None:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
-        self.joined = np.zeros(len(sums), np.float32)
-        self._i, self._j, self._worth = i.astype(np.int64), j.astype(np.int64), worth
+        self.joined, self.met = np.zeros(len(sums), np.float32), np.zeros(len(sums), np.float32)
+        self._i, self._j, self.worth = i.astype(np.int64), j.astype(np.int64), worth
+        self._group: np.ndarray | None = None
+        self._apart = np.zeros((0, 2), np.int64)
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
+
+    def without(self, nodes: np.ndarray) -> Joining:
+        """A copy in which nothing has joined yet, without the edges of some nodes, int64 [m]; this one is such, too."""
+        left_out = np.zeros(len(self.sizes), bool)
+        left_out[nodes] = True
+        kept = ~(left_out[self._i] | left_out[self._j])
+        edges = self._i[kept], self._j[kept]
+        return Joining(self.sums.copy(), self.sizes.copy(), *edges, self.worth, self.values[kept])
+
+    def hold(self, together: np.ndarray, apart: np.ndarray) -> None:
+        """Keeps nodes apart for good that must be, and ties nodes that must be together until `unite` joins them.
+
+        What one of a group of tied clusters must not join, none of them joins.
+
+        Args:
+            together: int64 [m, 2], nodes, before anything has joined.
+            apart: int64 [c, 2], nodes. None of these pairs is together by `together`.
+        """
+        self._group = components(len(self.sizes), *together.T)
+        self._apart = self._group[apart]
+
+    def unite(self) -> None:
+        """Joins the clusters that are tied, whatever they are worth, to the largest of them."""
+        if self._group is None:
+            return
+        own = np.flatnonzero(self.parents == np.arange(len(self.parents)))
+        order = own[np.lexsort((own, -self.sizes[own], self._group[own]))]
+        _, first, group = np.unique(self._group[order], return_index=True, return_inverse=True)
+        gone, keep = np.delete(order, first), np.delete(order[first][group], first)
+        self.met[gone] = self.sizes[keep]
+        np.add.at(self.sums, keep, self.sums[gone])  # several may join one
+        np.add.at(self.sizes, keep, self.sizes[gone])
+        self._lead(keep, gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
         """Joins pairs that are worth `least` or more until there are none, or for some rounds.
@@ -67,14 +103,24 @@ class Joining:
             one, other = self._i[pairs], self._j[pairs]
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
+            self.met[gone] = self.sizes[keep]
             self.sums[keep] += self.sums[gone]
             self.sizes[keep] += self.sizes[gone]
-            self.parents[gone], self.joined[gone] = keep, self.values[pairs]
-            self._renew(keep, gone)
+            self._lead(keep, gone, self.values[pairs])
+
+    def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
+        """Clusters that have become part of others lead to them."""
+        self.parents[gone], self.joined[gone] = keep, values
+        if self._group is not None:
+            became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
+            became[other[one != other]] = one[one != other]
+            self._group, self._apart = became[self._group], became[self._apart]
+        self._renew(keep, gone)
 
     def _forget(self, least: float) -> None:
-        """Edges that are worth less."""
+        """Edges that are worth less, and those that must not be taken."""
         kept = self.values >= least
+        kept[self._forbidden()] = False
         if not kept.all():
             self._i, self._j, self.values = self._i[kept], self._j[kept], self.values[kept]
 
@@ -86,10 +132,19 @@ class Joining:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
         active = active[np.argsort(self.values[active], kind="stable")]
+        pairs = self._best_of_both(active, self._i[active], self._j[active])
+        if self._group is None:
+            return pairs
+        one, other = self._group[self._i[active]], self._group[self._j[active]]
+        tied = one == other  # of those between groups one a group, or the second might join what the first forbids
+        between = self._best_of_both(active[~tied], one[~tied], other[~tied])
+        return np.intersect1d(pairs, np.append(active[tied], between))
+
+    def _best_of_both(self, edges: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Of edges with rising worth those that are the last of both their ends."""
         best = np.full(len(self.sizes), -1, np.int64)
-        ends = np.stack([self._i[active], self._j[active]], axis=1).ravel()
-        best[ends] = np.repeat(active, 2)  # the last one stays
-        return active[(best[self._i[active]] == active) & (best[self._j[active]] == active)]
+        best[np.stack([one, other], axis=1).ravel()] = np.repeat(edges, 2)  # the last one stays
+        return edges[(best[one] == edges) & (best[other] == edges)]
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
@@ -99,6 +154,17 @@ class Joining:
         one, other = self.parents[self._i[old]], self.parents[self._j[old]]
         keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
         i, j = np.divmod(keys, len(changed))
-        values = self._worth(self.sums, self.sizes, i, j)
+        values = self.worth(self.sums, self.sizes, i, j)
         self._i, self._j = np.concatenate([self._i[~old], i]), np.concatenate([self._j[~old], j])
         self.values = np.concatenate([self.values[~old], values])
+
+    def _forbidden(self) -> np.ndarray:
+        """Int64: the edges between clusters that must not join."""
+        if self._group is None:
+            return np.zeros(0, np.int64)
+        count, named = len(self.sizes), np.zeros(len(self.sizes), bool)
+        named[self._apart] = True
+        edges = np.flatnonzero(named[self._group[self._i]] & named[self._group[self._j]])
+        low, high = np.sort(self._apart, axis=1).T
+        ends = np.sort([self._group[self._i[edges]], self._group[self._j[edges]]], axis=0)
+        return edges[np.isin(ends[0] * count + ends[1], low * count + high)]

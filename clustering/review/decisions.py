@@ -10,6 +10,9 @@ Each decision is one of `ACTIONS` and speaks of those labels, whatever the other
     {"action": "split", "cluster": 8, "parts": [[90, 91], [95]]}  each part (rows) is somebody else, the rest stays
     {"action": "exclude_faces", "cluster": 3, "faces": [17]}      these rows do not belong to it, nor anywhere else
     {"action": "name", "cluster": 3, "name": "Anna"}              who it is; changes nothing
+
+Beside them the page saves ``answers``, the same about pairs of faces, and ``faces``, the hash of their keys. These
+outlive the clustering, see `clustering.answers.file`.
 """
 
 from __future__ import annotations
@@ -118,12 +121,12 @@ def load_decisions(path: Path, labels: np.ndarray) -> Decisions:
             not in the cluster; decisions that contradict each other.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or set(content) != {"clustering", "decisions"}:
-        raise InputError(f"{path}: not a file of decisions; it has exactly 'clustering' and 'decisions'")
+    if not isinstance(content, dict) or set(content) - {"faces", "answers"} != {"clustering", "decisions"}:
+        raise InputError(f"{path}: not a file of decisions; expected 'clustering' and 'decisions', see review")
     if content["clustering"] != labels_hash(labels):
         raise InputError(
             f"{path}: decisions about the clustering {str(content['clustering'])[:12]!r}, but this one is "
-            f"{labels_hash(labels)[:12]!r}; give the clustering that was reviewed, or review this one"
+            f"{labels_hash(labels)[:12]!r}; give the clustering that was reviewed, or cluster with --answers FILE"
         )
     if not isinstance(content["decisions"], list):
         raise InputError(f"{path}: 'decisions' is {type(content['decisions']).__name__}; expected a list")

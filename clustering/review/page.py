@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from clustering.answers.file import keys_hash
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
@@ -26,6 +27,7 @@ PAGE_FILES = (
     "review.css",
     "clusters.js",
     "decisions.js",
+    "answers.js",
     "cards.js",
     "closer.js",
     "search.js",
@@ -78,7 +80,8 @@ def write_page(
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
-    content = {"title": frame.title, "clustering": labels_hash(labels), "thumbnail": pictures.size, "columns": COLUMNS,
+    content = {"title": frame.title, "clustering": labels_hash(labels),
+               "faces": keys_hash(pictures.keys), "thumbnail": pictures.size, "columns": COLUMNS,
                "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
     for name in PAGE_FILES:

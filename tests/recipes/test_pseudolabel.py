@@ -18,6 +18,8 @@ import pytest
 import recipe
 import stages
 
+from clustering.answers.file import load_answers
+
 from .conftest import RECIPES, TINY, environment
 
 pytestmark = pytest.mark.timeout(900)
@@ -135,6 +137,28 @@ def test_other_work_into_the_same_folder_is_refused(call, undisturbed, tmp_path)
     status, log = call(pseudolabel.main, *words[:3], finished, *words[4:])
     assert status == 2
     assert "config.k 10 there, 6 asked" in log
+
+
+def test_answers_are_asked_for_and_kept(run_recipe, finished):
+    row = finished / "rows" / "components"
+    shutil.rmtree(row / "clusters")
+    run_recipe(finished, "--backends", "components", "--answers", "12", "--stage", "6", "--stop-stage", "6")
+    keys = (finished / "embeddings" / "unlabelled" / "keys.txt").read_text().splitlines()
+    answers = load_answers(row / "asked" / "answers.json", len(keys), keys)
+    labels, truth = np.load(row / "clusters" / "labels.npy"), np.load(finished / "corpus" / "unlabelled_truth.npy")
+    one, other = answers.pairs.T
+    assert 0 < len(answers) <= 12
+    assert ((labels[one] == labels[other]) == (truth[one] == truth[other])).all()
+
+
+def test_answers_of_a_round_are_those_of_the_next(tmp_path):
+    settings = recipe.Settings(backends=["dbscan"], rounds=2, answers=300)
+    run = places.Run(tmp_path, "tiny.yaml", settings, {name: {} for name in recipe.WORK})
+    (first, *_), (second, *_) = (stages.cluster(run, number) for number in run.rounds)
+    asked = str(tmp_path / "rows" / "dbscan-round1-short" / "asked" / "answers.json")
+    words = [" ".join(map(str, command)) for command in [*first[:3], *second[:3]]]
+    assert [f"--answers {asked}" in each for each in words] == [False, False, True, True, True, False]
+    assert all("--count 50 --rounds 3" in words[at] for at in (1, 4))
 
 
 def test_settings_that_change_no_result_may_differ(run_recipe, finished, tmp_path):

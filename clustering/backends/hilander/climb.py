@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
+from clustering.answers.forest import constrained_parents
 from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
 from clustering.graph.knn_graph import KnnGraph
@@ -43,7 +45,9 @@ class Step:
     peaks: np.ndarray
 
 
-def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> Iterator[Step]:
+def climb(
+    graph: KnnGraph, link: Link, p_tau: float, features: str, k: int, known: Constraints | None = None
+) -> Iterator[Step]:
     """Algorithm 1: link, merge and rebuild until a level adds no edge (that level is the last to be yielded).
 
     Args:
@@ -53,17 +57,21 @@ def climb(graph: KnnGraph, link: Link, p_tau: float, features: str, k: int) -> I
         features: What the next level sees of a cluster, equation (7): ``identity``, ``average``, ``both``, or, as the
             public reference has it, ``reference``, see `merge`.
         k: Neighbours a node.
+        known: Answers about the faces, which hold on every level, see `constrained_parents`.
     """
     level = Level.of_faces(graph.narrowed(k), unit_pairs=features == "both")
     while True:
         linkage = link(level)
         density = pseudo_density(level.graph, linkage)
         parents = decode(level.graph, linkage, density, p_tau)
+        if known:
+            parents = constrained_parents(parents, of_edges(level.graph, linkage, parents), density, known)
         clusters, peaks = trees(parents)
         yield Step(level, of_edges(level.graph, linkage, parents), density, parents, clusters, peaks)
         if len(peaks) == len(parents):
             return
         level = merge(level, clusters, peaks, features, k)
+        known = known.of_nodes(clusters) if known else None
 
 
 def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:

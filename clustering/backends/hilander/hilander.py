@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
+from clustering.answers.constraints import Constraints
 from clustering.backends.hilander import engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
@@ -26,6 +27,7 @@ from clustering.settings import Neighbors, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
 
+Climbing = Callable[[float, Constraints | None], Iterable[Step]]
 RAISES = 5
 PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
 """Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
@@ -80,17 +82,27 @@ class HiLander(Clusterer):
         """Whether pairs join: if they are asked for, and the model can judge them."""
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
-    def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them."""
+    def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
+        """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them.
+
+        Args:
+            graph: Of n faces.
+            known: Answers about them, without contradictions. They hold on every level. p_tau is raised as without
+                them, so clusters that nothing is known about stay as they are.
+        """
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
-        climbing = self._climbing(graph)
-        levels, p_tau = self._hierarchy(climbing, graph, self.p_tau), self.p_tau
+        climbing, p_tau = self._climbing(graph), self.p_tau
+        first = None if self.adaptive else known
+        levels = self._hierarchy(climbing(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(climbing, graph, p_tau)
+            levels = self._hierarchy(climbing(p_tau, first), graph)
+        if known is not first:
+            levels.clear()
+            levels = self._hierarchy(climbing(p_tau, known), graph)
         warning = "" if p_tau == self.p_tau else (
             f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
             f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
@@ -100,19 +112,15 @@ class HiLander(Clusterer):
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
 
-    def _climbing(self, graph: KnnGraph) -> Callable[[float], Iterable[Step]]:
-        """Climbs the graph at a threshold. What does not depend on the threshold is computed once."""
+    def _climbing(self, graph: KnnGraph) -> Climbing:
+        """Climbs the graph at a threshold, with what is known. What does not depend on these is computed once."""
         if self.by_pairs:
-            start = Start.of(graph.narrowed(self.k), self.model)
-            return partial(climb_by_pairs, start)
+            return partial(climb_by_pairs, Start.of(graph.narrowed(self.k), self.model))
         link: Link = partial(engines.link, self.model)
         link = cache_lowest_level(link) if self.adaptive else link
-        return lambda p_tau: climb(graph, link, p_tau, self.features, self.k)
+        return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
-    def _hierarchy(
-        self, climbing: Callable[[float], Iterable[Step]], graph: KnnGraph, p_tau: float
-    ) -> list[dict[str, np.ndarray]]:
-        steps = climbing(p_tau)
+    def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[dict[str, np.ndarray]]:
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
         return list(levels_as_arrays(steps, graph.readable))
 

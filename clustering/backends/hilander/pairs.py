@@ -19,8 +19,10 @@ import torch
 from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
+from clustering.answers.constraints import Constraints
 from clustering.backends.hilander.climb import Step, corrected, nearest_above
 from clustering.backends.hilander.engines import link
+from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.graph.edges import Edges
@@ -30,8 +32,6 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 BLOCK = 1 << 14
-SLACK = 2.0
-"""Log-odds. Of pairs that unlikely hardly one ever joins, and the next level looks for neighbours anew."""
 POWER = 4
 """Of a neighbour's linkage in blending. With 1 a few strangers of a lonely face come in, and it is joined to them."""
 ROUNDS = 3
@@ -103,12 +103,14 @@ def log_odds(
     return found
 
 
-def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
+def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
     """Joins pairs until none is likely enough, finds the neighbours of what they have become, and starts over.
 
     Args:
         start: Of the faces.
         p_tau: Least linkage probability of a pair.
+        known: Answers about the faces. Who must be together is so from the first level on, and who must not never
+            joins, see `clustering.backends.hilander.known_pairs`.
 
     Yields:
         A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
@@ -120,13 +122,14 @@ def climb_by_pairs(start: Start, p_tau: float) -> Iterator[Step]:
     while True:
         joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth)
         density = density_of(edges, joining.values, len(sums), level.graph.k)
-        joining.join(float(logit(p_tau)), slack=SLACK)
+        joining = joined(joining, float(logit(p_tau)), known)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
         if len(peaks) == len(clusters):
             return
         level = level_above(level, joining, clusters, peaks)
+        known = known.of_nodes(clusters) if known else None
         sums, edges = level.sums.copy(), Edges.of(level.graph)
 
 

@@ -185,7 +185,7 @@ function saved() {
   for (const cluster of named("out:")) decisions.push({ action: "exclude_faces", cluster, faces: [...out(cluster)].sort(order) });
   for (const cluster of named("called:")) decisions.push({ action: "name", cluster, name: called(cluster) });
   for (const [key, action] of decided) if (key.startsWith("pair:")) decisions.push({ action, clusters: ends(key) });
-  return { clustering: REVIEW.clustering, decisions };
+  return { clustering: REVIEW.clustering, decisions, faces: REVIEW.faces, answers: answers() };
 }
 
 function save() {
@@ -203,7 +203,12 @@ async function load(file) {
   let content;
   try {
     content = JSON.parse(await file.text());
-    if (content.clustering !== REVIEW.clustering) return toast("These decisions are about another clustering.");
+    if (content.clustering !== REVIEW.clustering) {
+      if (!content.faces || content.faces !== REVIEW.faces) return toast("These decisions are about another clustering.");
+      const kept = fromAnswers(content.answers);
+      change(kept);
+      return toast(`Decisions about another clustering of these faces: ${kept.length} pairs of clusters of this one.`);
+    }
     const changes = [...decided.keys()].map((key) => [key, undefined]);
     for (const item of content.decisions) changes.push(...loaded(item));
     change(changes);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,3 +83,58 @@ def test_what_is_far_too_little_is_forgotten():
 def falling_behind(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Minus the distance over the size of the larger: large clusters join what single ones would not."""
     return nearness(sums, sizes, i, j) / np.maximum(sizes[i], sizes[j])
+
+
+def held(numbers: list[float], edges: list[tuple[int, int]], together: list, apart: list) -> list[int]:
+    i, j = np.array(edges).T
+    found = Joining(np.array(numbers, np.float32)[:, None], np.ones(len(numbers), np.float32), i, j, nearness)
+    found.hold(*(np.array(pairs, np.int64).reshape(-1, 2) for pairs in (together, apart)))
+    found.join(-np.inf)
+    found.unite()
+    found.join(-np.inf)
+    assert found.sums[found.clusters()[1]].sum() == pytest.approx(sum(numbers))
+    return consecutive(found.clusters()[0]).tolist()
+
+
+def test_what_must_not_be_together_never_joins_and_what_must_joins_in_the_end():
+    line = [(0, 1), (1, 2), (2, 3)]
+    assert held([0, 1, 3, 7], line, [], [(0, 1)]) == [0, 1, 1, 1]
+    assert held([0, 1, 3, 7], line, [], [(0, 3)]) == [0, 0, 0, 1]  # also once 0 has become part of something
+    assert held([0, 1, 3, 7], line, [(3, 1), (2, 3)], [(0, 3)]) == [0, 1, 1, 1]
+    assert held([0, 1, 3, 7], [(0, 1)], [(0, 2)], [(3, 1)]) == [0, 0, 0, 1]  # without an edge between them
+    assert held([0, 1, 7, 8], [(0, 1), (2, 3)], [(1, 2)], []) == [0, 0, 0, 0]  # as wholes
+    assert held([0, 1, 7, 8], [(0, 1), (2, 3)], [(1, 2)], [(0, 3)]) == [0, 1, 1, 1]  # 2 has joined the nearer one
+
+
+def slowly(numbers: list[float], together: np.ndarray, apart: np.ndarray) -> list[int]:
+    """One pair at a time: the nearest two whose tied clusters have nobody who must be apart."""
+    clusters = [{number} for number in range(len(numbers))]
+
+    def tied(whole: set[int]) -> set[int]:
+        while more := [other for pair in together.tolist() for other in pair if len(whole & set(pair)) == 1]:
+            whole = whole.union(*[cluster for cluster in clusters if cluster & set(more)])
+        return whole
+
+    def allowed(one: set[int], other: set[int]) -> bool:
+        whole = tied(one | other)
+        return not any({a, b} <= whole for a, b in apart.tolist())
+
+    def mean(cluster: set[int]) -> float:
+        return float(np.mean([numbers[number] for number in cluster]))
+
+    while free := [pair for pair in combinations(clusters, 2) if allowed(*pair)]:
+        one, other = min(free, key=lambda pair: abs(mean(pair[0]) - mean(pair[1])))
+        clusters = [one | other, *(cluster for cluster in clusters if cluster not in (one, other))]
+    wholes = [tied(cluster) for cluster in clusters]
+    return consecutive(np.array([min(next(w for w in wholes if n in w)) for n in range(len(numbers))])).tolist()
+
+
+@given(st.integers(0, 10_000))
+def test_held_pairs_against_an_oracle(seed):
+    random = np.random.default_rng(seed)
+    numbers, people = np.cumsum(random.uniform(0.1, 1, 9)).tolist(), random.integers(0, 3, 9)
+    pairs = random.integers(0, 9, (6, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    same = people[pairs[:, 0]] == people[pairs[:, 1]]
+    found = held(numbers, np.stack(np.triu_indices(9, 1), axis=1), pairs[same], pairs[~same])
+    assert found == slowly(numbers, pairs[same], pairs[~same])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
+from clustering.answers.file import DIFFERENT, SAME, load_answers
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
 from clustering.review.page import KEYS, Frame, write_page
@@ -293,6 +294,27 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
     wanted[rows[12]] = 6
     np.testing.assert_array_equal(found, wanted)
     assert page.text_content("#progress") == "6 of 6 clusters decided"
+    answers = load_answers(tmp_path / "decisions.json", 60, case.keys)
+    known = {
+        (*sorted(pair), answer) for pair, answer in zip(answers.pairs.tolist(), answers.answer.tolist(), strict=True)
+    }
+    last = {name: rows[place] for name, place in zip([1, 5, 2, 0, 3, 4], [11, 19, 31, 43, 51, 59], strict=True)}
+    assert (*sorted([last[3], last[4]]), SAME) in known
+    assert (*sorted([last[5], rows[12]]), DIFFERENT) in known
+    assert {(*sorted([last[2], row]), SAME) for row in np.flatnonzero(case.labels == 2) if row != last[2]} <= known
+    assert len(known) == 1 + 1 + 2 * 11
+
+
+def test_decisions_come_back_to_another_clustering_of_the_faces(case, opened, tmp_path):
+    page = opened(case.page)
+    page.click("nav [data-view=pairs]")
+    press(page, "m")
+    content = saved(page, tmp_path / "decisions.json")
+    (tmp_path / "d.json").write_text(json.dumps(content | {"clustering": "0" * 64}))
+    press(page, "u")
+    page.set_input_files("#load", tmp_path / "d.json")
+    page.wait_for_function("document.getElementById('toast').textContent.includes('1 pairs of clusters')")
+    assert saved(page, tmp_path / "again.json") == content
 
 
 def test_undo_and_coming_back(case, opened, tmp_path):

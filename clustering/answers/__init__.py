@@ -1,0 +1,1 @@
+"""Answers of a person about pairs of faces, as constraints of a clustering."""

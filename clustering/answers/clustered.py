@@ -1,0 +1,59 @@
+"""Clusters that keep answers, by any backend: Hi-LANDER keeps them inside its climb, others' clusters are corrected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustering.answers.constraints import Constraints
+from clustering.answers.forest import kept_edges
+from clustering.backends.hilander.hilander import HiLander
+from clustering.clusterer import Clusterer
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import components, consecutive
+from clustering.result import Clustering
+
+
+def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
+    """The clusters of a graph that keep what is known about its faces, of those that are readable."""
+    if known is None:
+        return clusterer.cluster(graph)
+    known = known.among(graph.readable)
+    if isinstance(clusterer, HiLander):
+        return clusterer.cluster(graph, known)
+    found = clusterer.cluster(graph)
+    return Clustering.of(corrected(graph, found.labels, known), found.confidence, (), found.notes, found.warning)
+
+
+def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
+    """Labels that keep answers, for a backend that cannot keep them itself.
+
+    Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
+    weakest edge of the graph on the way from one face to the other is cut.
+
+    Args:
+        graph: Of n faces.
+        labels: int64 [n]; -1 for unassigned, which stay so unless they must be with another one.
+        known: Without contradictions.
+
+    Returns:
+        int64 [n], consecutive from 0.
+    """
+    found = np.array(labels, np.int64)
+    alone = known.linked[found[known.linked] < 0]
+    found[alone] = found.max(initial=-1) + 1 + np.arange(len(alone))
+    groups = components(int(found.max(initial=-1)) + 2, *found[known.pairs[known.same]].T)
+    merged = np.where(found < 0, -1, groups[found])
+    torn = np.isin(merged, merged[known.violated(merged)]) & (merged >= 0)
+    rows = np.flatnonzero(torn)
+    if not len(rows):
+        return consecutive(merged)
+    near = graph.neighbors[rows]
+    inside = (near >= 0) & (found[near] == found[rows, None])
+    _, first, own = np.unique(found[rows], return_index=True, return_inverse=True)
+    hubs = rows[first][own]  # joined to all others by the weakest edges, as neighbours alone may not connect a cluster
+    sources = np.concatenate([np.repeat(rows, inside.sum(axis=1)), rows[rows != hubs]])
+    targets = np.concatenate([near[inside], hubs[rows != hubs]]).astype(np.int64)
+    weakest = np.full(np.count_nonzero(rows != hubs), -1.0)
+    strength = np.concatenate([np.clip(graph.similarities[rows][inside], -1, 1), weakest])
+    parts = components(known.rows, *kept_edges(sources, targets, strength, known.among(torn)))
+    return consecutive(np.where(torn, merged.max() + 1 + parts, merged))

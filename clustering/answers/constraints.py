@@ -1,0 +1,86 @@
+"""Answers to "the same person?" about pairs of faces: must-links and cannot-links that a clustering has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from clustering.partition import components
+from facerec.pipeline.files import InputError
+
+MOST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What is known about pairs of n faces.
+
+    Attributes:
+        rows: n.
+        pairs: int64 [m, 2], rows.
+        same: Bool [m]: True for one person (must-link), False for two (cannot-link).
+        names: The faces' keys, for messages; or nothing.
+    """
+
+    rows: int
+    pairs: np.ndarray
+    same: np.ndarray
+    names: Sequence[str] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @cached_property
+    def person(self) -> np.ndarray:
+        """Int64 [n]: faces that must be together, directly or through others, have one number."""
+        return components(self.rows, *self.pairs[self.same].T)
+
+    @cached_property
+    def linked(self) -> np.ndarray:
+        """Int64: the rows that must be with another one."""
+        return np.unique(self.pairs[self.same])
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Int64 [a, 2]: the pairs that must not be together."""
+        return self.pairs[~self.same]
+
+    def contradictions(self) -> list[str]:
+        """A line for each pair that must be apart and, through others, together."""
+        torn = self.apart[self.person[self.apart[:, 0]] == self.person[self.apart[:, 1]]]
+        return [
+            f"{self._name(a)} and {self._name(b)} are different people, but the same through other answers; "
+            "take one back" for a, b in torn.tolist()
+        ]  # fmt: skip
+
+    def of_nodes(self, node: np.ndarray) -> Constraints:
+        """The same about nodes that stand for several faces each, int64 [n]; pairs within a node are left out."""
+        pairs = node[self.pairs]
+        kept = pairs[:, 0] != pairs[:, 1]
+        return Constraints(int(node.max(initial=-1)) + 1, pairs[kept], self.same[kept])
+
+    def checked(self, origin: str) -> Constraints:
+        """The same.
+
+        Raises:
+            InputError: Answers that contradict each other.
+        """
+        if torn := self.contradictions():
+            raise InputError(f"{origin}: {len(torn)} contradiction{'s'[: len(torn) > 1]}: {torn[0]}")
+        return self
+
+    def among(self, rows: np.ndarray) -> Constraints:
+        """The same without pairs of which a face is not among these, bool [n]."""
+        kept = rows[self.pairs].all(axis=1)
+        return Constraints(self.rows, self.pairs[kept], self.same[kept], self.names)
+
+    def violated(self, labels: np.ndarray) -> np.ndarray:
+        """Int64 [v, 2]: the pairs that must be apart and share a cluster."""
+        a, b = labels[self.apart].T
+        return self.apart[(a == b) & (a >= 0)]
+
+    def _name(self, row: int) -> str:
+        return repr(self.names[row][-MOST_SHOWN:]) if len(self.names) else f"row {row}"

@@ -1,0 +1,141 @@
+"""The file of questions and answers: two faces, and whether a person says that they are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.answers.constraints import MOST_SHOWN, Constraints
+from facerec.pipeline.files import InputError, read_json, write_json
+
+WORDS = ("different", "same", "unsure")
+DIFFERENT, SAME, UNSURE = range(3)
+NEEDED = {"faces", "answer"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Questions about pairs of faces, and their answers.
+
+    Attributes:
+        pairs: int64 [m, 2], rows.
+        answer: int64 [m]: `DIFFERENT`, `SAME` or `UNSURE`, also of questions that nobody has answered.
+        log_odds: float64 [m], that both are one person, when the question was asked; NaN if that is unknown.
+    """
+
+    pairs: np.ndarray
+    answer: np.ndarray
+    log_odds: np.ndarray
+
+    @classmethod
+    def none(cls) -> Answers:
+        """No question at all."""
+        return cls(np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def followed_by(self, others: Answers) -> Answers:
+        """Both."""
+        return Answers(
+            np.concatenate([self.pairs, others.pairs]),
+            np.concatenate([self.answer, others.answer]),
+            np.concatenate([self.log_odds, others.log_odds]),
+        )
+
+    def answered(self, truth: np.ndarray) -> Answers:
+        """The same questions, answered by identities, int64 [n]; unsure where one is unknown (-1)."""
+        a, b = truth[self.pairs].T
+        answer = np.where((a < 0) | (b < 0), UNSURE, np.where(a == b, SAME, DIFFERENT))
+        return Answers(self.pairs, answer, self.log_odds)
+
+    def constraints(self, rows: int, names: Sequence[str] = ()) -> Constraints:
+        """What is known about `rows` faces by the answers that are sure."""
+        sure = self.answer != UNSURE
+        return Constraints(rows, self.pairs[sure], self.answer[sure] == SAME, names)
+
+
+def keys_hash(keys: Sequence[str]) -> str:
+    """SHA-256 of faces' keys, in hexadecimal: which faces a file speaks of by rows."""
+    return hashlib.sha256("\n".join(keys).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
+    """Reads answers: JSON ``{"answers": [{"faces": [A, B], "answer": "same"}, ...]}``.
+
+    A face is a key, or its row if the faces have no keys. The review page saves such answers in decisions.json, by
+    rows, with the hash of the keys as ``faces``. They outlive the clustering that was reviewed.
+
+    Args:
+        path: The file.
+        rows: Number of faces.
+        keys: Their names, or None.
+
+    Raises:
+        InputError: Not such a file, other faces, unknown answers, one face twice, or contradictions.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("answers"), list):
+        old = isinstance(content, dict) and "decisions" in content
+        hint = "it has decisions about numbers of clusters alone; open the review page again, load it and save it"
+        raise InputError(f"{path}: {hint if old else 'not a file of answers; expected {answers: [...]}, see ask'}")
+    by_row = keys is None or "faces" in content
+    if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
+        raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
+    places = None if by_row or keys is None else {key: row for row, key in enumerate(keys)}
+    pairs, answer, log_odds = [], [], []
+    for number, item in enumerate(content["answers"]):
+        try:
+            pairs.append(_pair(item, places, rows))
+        except InputError as error:
+            raise InputError(f"{path}: answer {number}: {error}") from None
+        answer.append(WORDS.index(item["answer"]))
+        log_odds.append(item.get("log_odds", np.nan))
+    found = Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(answer, np.int64), np.array(log_odds, float))
+    found.constraints(rows, keys or ()).checked(str(path))
+    return found
+
+
+def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
+    """Writes answers as `load_answers` reads them."""
+    write_json(path, {"answers": as_items(answers, keys)})
+
+
+def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Answers as they stand in the file."""
+    columns = zip(answers.pairs.tolist(), answers.answer.tolist(), answers.log_odds.tolist(), strict=True)
+    return [
+        {"faces": [row if keys is None else keys[row] for row in pair], "answer": WORDS[answer]}
+        | ({} if np.isnan(log_odds) else {"log_odds": round(log_odds, 4)})
+        for pair, answer, log_odds in columns
+    ]  # fmt: skip
+
+
+def _pair(item: Any, places: dict[str, int] | None, rows: int) -> list[int]:
+    if not isinstance(item, dict) or not NEEDED <= set(item) <= {*NEEDED, "log_odds"}:
+        raise InputError(f"{str(item)[:40]}; expected exactly 'faces' and 'answer'")
+    if item["answer"] not in WORDS:
+        raise InputError(f"{str(item['answer'])[:40]!r}; expected one of {', '.join(WORDS)}")
+    if type(item.get("log_odds", 0.0)) not in (int, float) or not abs(item.get("log_odds", 0.0)) < 1e6:
+        raise InputError(f"log_odds is {str(item['log_odds'])[:40]}; expected a number, as ask writes it")
+    faces = item["faces"]
+    if not isinstance(faces, list) or len(faces) != 2:
+        raise InputError(f"faces are {str(faces)[:40]}; expected two")
+    pair = [_row(face, places, rows) for face in faces]
+    if pair[0] == pair[1]:
+        raise InputError(f"face {str(faces[0])[:MOST_SHOWN]!r} twice; expected two faces")
+    return pair
+
+
+def _row(face: Any, places: dict[str, int] | None, rows: int) -> int:
+    if places is not None and isinstance(face, str) and face in places:
+        return places[face]
+    if places is None and type(face) is int and 0 <= face < rows:
+        return face
+    wanted = "a key of the embeddings" if places is not None else f"a row from 0 to {rows - 1}"
+    raise InputError(f"face {str(face)[:MOST_SHOWN]!r} is unknown; expected {wanted}")

@@ -1,0 +1,129 @@
+"""Edges that join nodes, thinned until answers hold: must-links are certain edges, cannot-links cut the weakest one."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+from clustering.answers.constraints import Constraints
+from clustering.partition import components
+
+CERTAIN = 1e-9
+"""Cost of a must-link; edges of strength s cost 2 - s, so that a spanning tree of least cost has the strongest ones."""
+
+
+def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndarray, known: Constraints) -> np.ndarray:
+    """A forest that keeps answers, made of another one.
+
+    The trees of two nodes that must be together become one. In a tree that holds two nodes that must be apart, the
+    weakest edge on the way from one to the other is cut. Trees that nothing is known about stay as they are.
+
+    Args:
+        parents: int64 [n], itself for peaks.
+        strength: float32 [n] in [0, 1], of each node's edge.
+        rank: float [n]: the node of the highest rank is the peak of a new tree; of equal ones the first.
+        known: About the n nodes, without contradictions.
+
+    Returns:
+        int64 [n].
+    """
+    nodes = np.arange(len(parents))
+    edges = np.flatnonzero(parents != nodes)
+    before = components(len(nodes), edges, parents[edges])
+    named = np.isin(before, before[known.pairs])
+    edges = edges[named[edges]]
+    one, other = kept_edges(edges, parents[edges], strength[edges], known)
+    after = components(len(nodes), one, other)
+    order = np.lexsort((nodes, -rank))
+    peaks = order[np.unique(after[order], return_index=True)[1]]
+    peaks = peaks[named[peaks]]
+    above = len(nodes)  # a node above all peaks, from which the trees are walked through
+    sources, targets = np.append(one, np.full(len(peaks), above)), np.append(other, peaks)
+    tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (above + 1, above + 1))
+    found = breadth_first_order(tree, above, directed=False)[1][:-1].astype(np.int64)
+    found = np.where(found == above, nodes, found)
+    return np.where(named, found, parents)
+
+
+def kept_edges(
+    sources: np.ndarray, targets: np.ndarray, strength: np.ndarray, known: Constraints
+) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of a forest that spans what these edges and must-links join, less those that answers forbid.
+
+    Args:
+        sources: int64 [e].
+        targets: int64 [e], other nodes.
+        strength: float [e], from -1 to 1.
+        known: About all nodes, without contradictions.
+
+    Returns:
+        int64 [f] and int64 [f]: both ends.
+    """
+    same = known.pairs[known.same]
+    cost = np.concatenate([2 - np.asarray(strength, np.float64), np.full(len(same), CERTAIN)])
+    ends = np.sort(np.concatenate([np.stack([sources, targets], axis=1), same]), axis=1)
+    tree = minimum_spanning_tree(_cheapest(known.rows, ends, cost)).tocoo()
+    one, other, price = tree.row.astype(np.int64), tree.col.astype(np.int64), tree.data
+    while True:
+        parts = components(known.rows, one, other)
+        a, b = known.apart.T
+        torn = known.apart[parts[a] == parts[b]]
+        if not len(torn):
+            return one, other
+        cut = _weakest_between(known.rows, one, other, price, torn)
+        one, other, price = np.delete(one, cut), np.delete(other, cut), np.delete(price, cut)
+
+
+def _cheapest(nodes: int, ends: np.ndarray, cost: np.ndarray) -> csr_matrix:
+    """The edges as a matrix [nodes, nodes]: of those between the same two nodes the cheapest."""
+    order = np.lexsort((cost, ends[:, 1], ends[:, 0]))
+    ends, cost = ends[order], cost[order]
+    first = np.append(True, np.any(ends[1:] != ends[:-1], axis=1))[: len(ends)]
+    return csr_matrix((cost[first], tuple(ends[first].T)), (nodes, nodes))
+
+
+def _weakest_between(
+    nodes: int, one: np.ndarray, other: np.ndarray, price: np.ndarray, pairs: np.ndarray
+) -> np.ndarray:
+    """Int64: for each pair of nodes of one tree the dearest edge on the way between them.
+
+    Args:
+        nodes: Their number.
+        one: int64 [f], of the edges of a forest.
+        other: int64 [f].
+        price: float64 [f].
+        pairs: int64 [p, 2].
+    """
+    parts = components(nodes, one, other)
+    roots = np.unique(parts[pairs[:, 0]], return_index=True)[1]
+    above = nodes
+    sources, targets = np.append(one, np.full(len(roots), above)), np.append(other, pairs[roots, 0])
+    tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (nodes + 1, nodes + 1))
+    order, parents = breadth_first_order(tree, above, directed=False)
+    depth = _depths(parents, order)
+    edge = np.full(nodes + 1, -1)
+    up = parents[one] == other
+    edge[np.where(up, one, other)] = np.arange(len(one))
+    left, right = pairs.T.copy()
+    weakest, value = np.full(len(pairs), -1), np.full(len(pairs), -np.inf)
+    going = np.flatnonzero(left != right)
+    while len(going):
+        swap = depth[left[going]] < depth[right[going]]
+        left[going[swap]], right[going[swap]] = right[going[swap]], left[going[swap]]
+        here = edge[left[going]]
+        dearer = price[here] > value[going]
+        weakest[going[dearer]], value[going[dearer]] = here[dearer], price[here[dearer]]
+        left[going] = parents[left[going]]
+        going = going[left[going] != right[going]]
+    return np.unique(weakest)
+
+
+def _depths(parents: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Int64 [n]: edges from each node up to the root, by pointer jumping; 0 for nodes without a way there."""
+    nodes = np.arange(len(parents))
+    up = np.where(parents >= 0, parents, nodes)
+    depth = (up != nodes).astype(np.int64)
+    while np.any(up[up] != up):
+        depth, up = depth + depth[up], up[up]
+    return depth

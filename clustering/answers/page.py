@@ -1,0 +1,38 @@
+"""The page on which a person answers questions: one file, with its pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+from clustering.answers.file import Answers, as_items
+from facerec.pipeline.thumbnails import Thumbnails
+
+TEMPLATE = Path(__file__).parent / "questions.html"
+
+
+def write_questions(path: Path, questions: Answers, before: Answers, pictures: Thumbnails, by_key: bool) -> None:
+    """Writes the page; what it saves is the answers before and these, as `load_answers` reads them.
+
+    Args:
+        path: The file.
+        questions: What is asked.
+        before: What has been asked already.
+        pictures: Of all faces.
+        by_key: Whether faces go by their keys, else by rows.
+    """
+    keys = pictures.keys if by_key else None
+    shown = [[_embedded(pictures, row) for row in pair] for pair in questions.pairs.tolist()]
+    content = {
+        "before": as_items(before, keys), "questions": as_items(questions, keys), "pictures": shown,
+        "names": [[pictures.keys[row] for row in pair] for pair in questions.pairs.tolist()],
+    }  # fmt: skip
+    script = json.dumps(content).replace("<", "\\u003c")  # no key ends the script
+    path.write_text(TEMPLATE.read_text(encoding="utf-8").replace("/*CONTENT*/null", script), encoding="utf-8")
+
+
+def _embedded(pictures: Thumbnails, row: int) -> str:
+    """A picture as a URL; nothing where there is none."""
+    jpeg = pictures.encoded(row)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}" if jpeg else ""

@@ -1,0 +1,141 @@
+"""The command ``ask``: a clustering to the questions "the same person?" that tell the most about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from clustering.answers.file import SAME, UNSURE, Answers, load_answers, save_answers
+from clustering.answers.page import write_questions
+from clustering.answers.questions import choose_questions
+from clustering.answers.simulation import ask_in_rounds
+from clustering.backends.registry import load_clusterer
+from clustering.clusterer import Clusterer
+from clustering.graph.build import graph_of
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.similarity.same_faces import check_faces
+from eval.clusters import scores
+from facerec.pipeline.console import show_table
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
+from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
+from facerec.pipeline.options import flattened
+from facerec.pipeline.stage import stage
+from facerec.pipeline.thumbnails import Thumbnails
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked, and who answers.
+
+    Attributes:
+        count: Questions a round.
+        answers: What has been asked before, a file made by ask or saved by its page or that of review. Nothing of it is
+            asked again, and answers.json begins with it.
+        truth: True identities (-1 = unknown), a file or folder, that answer the questions in place of a person.
+        rounds: Rounds with --truth. After each the faces are clustered again with the clusters' own backend.
+        thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
+            answers.
+        knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
+        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+    """
+
+    count: PositiveInt = 50
+    answers: Path | None = None
+    truth: Path | None = None
+    rounds: PositiveInt = 1
+    thumbnails: Path | None = None
+    knn: Path | None = None
+    unreadable: Unreadable = "refuse"
+
+
+@stage(
+    "clustering ask",
+    found=lambda results: results["said"],
+    then="python -m clustering cluster --backend NAME --embeddings EMBEDDINGS --answers {out}/answers.json --out AGAIN",
+)
+@flattened
+def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
+    """Asks the questions "the same person?" that tell the most about a clustering: pairs of faces, the best first.
+
+    Each is about two clusters that may be one person, or about two sides of a cluster that may be two. It shows the
+    face of each that is most like the others there. The answers are for cluster --answers.
+
+    Args:
+        clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
+        out: Folder to make: answers.json, in it unanswered questions as unsure; with --thumbnails questions.html, which
+            saves the answers; with --truth rounds.csv and labels.npy.
+        asking: See there.
+    """
+    labels = load_labels(clusters)
+    faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)
+    check_faces(clusters, labels, faces)
+    truth = None if asking.truth is None else load_labels(asking.truth, len(labels))
+    before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
+    pictures = None if asking.thumbnails is None else _pictures(asking.thumbnails, faces)
+    if truth is None and asking.rounds > 1:
+        raise InputError(
+            f"--rounds {asking.rounds} needs --truth; without it answer the questions, cluster and ask again"
+        )
+    clusterer = None if truth is None else _clusterer(clusters)
+    graph = graph_of(faces, asking.knn, DEFAULT_K if clusterer is None else clusterer.k, out)
+    if truth is not None and clusterer is not None:
+        return _simulated(graph, labels, before, faces, truth, clusterer, asking, out)
+    found = choose_questions(graph, labels, before, asking.count)
+    if pictures is not None:
+        write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
+    save_answers(out / "answers.json", before.followed_by(found), faces.keys)
+    where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
+    said = f"{len(found):,} questions, {len(before):,} asked before; answer them in {where}"
+    return {"questions": len(found), "before": len(before), "said": said}
+
+
+def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: EmbeddingSet, truth: np.ndarray,
+               clusterer: Clusterer, asking: Asking, out: Path) -> Mapping[str, Any]:  # fmt: skip
+    """Rounds of questions that true identities answer."""
+    rows = [_row(truth, labels, before, None)]
+    for turn in ask_in_rounds(clusterer, graph, labels, truth, before, asking.count, asking.rounds):
+        before, labels = turn.answers, turn.labels
+        rows.append(_row(truth, labels, before, turn.same))
+    save_answers(out / "answers.json", before, faces.keys)
+    np.save(out / "labels.npy", labels, allow_pickle=False)
+    write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
+    show_table(rows, None)
+    first, last = rows[0], rows[-1]
+    said = f"{len(before):,} answers, {int(np.sum(before.answer == SAME)):,} of them yes"
+    said += f": Fp {first['Fp']} to {last['Fp']}, Fb {first['Fb']} to {last['Fb']}"
+    return {"answers": len(before), "unsure": int(np.sum(before.answer == UNSURE)), "rounds": rows, "said": said}
+
+
+def _row(truth: np.ndarray, labels: np.ndarray, answers: Answers, same: float | None) -> dict[str, Any]:
+    known = truth >= 0
+    found = scores(truth[known], labels[known])
+    return {
+        "answers": len(answers), "yes_in_round": "" if same is None else round(same, 3),
+        "Fp": round(found["pairwise_f"], 4), "Fb": round(found["bcubed_f"], 4),
+        "clusters": int(labels.max(initial=-1)) + 1,
+    }  # fmt: skip
+
+
+def _clusterer(clusters: Path) -> Clusterer:
+    """The backend that made the clusters, with its settings.
+
+    Raises:
+        InputError: Not a folder of cluster.
+    """
+    file = clusters / "config.yaml"
+    if not file.is_file():
+        raise InputError(f"{file}: not found; --truth clusters again, so it needs a folder made by cluster")
+    return load_clusterer(str(read_yaml(file).get("backend")), clusters)
+
+
+def _pictures(thumbnails: Path, faces: EmbeddingSet) -> Thumbnails:
+    pictures = Thumbnails.load(thumbnails)
+    if len(pictures) != len(faces) or (faces.keys is not None and list(faces.keys) != pictures.keys):
+        raise InputError(f"{thumbnails}: thumbnails of other faces than {faces.path}; make them of the faces embedded")
+    return pictures

@@ -1,0 +1,61 @@
+"""The file of answers: read as written, refused where it is damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.answers.file import SAME, UNSURE, Answers, keys_hash, load_answers, save_answers
+from facerec.pipeline.files import InputError, write_json
+
+KEYS = ["a", "b", "c"]
+
+
+def test_answers_are_read_as_written(tmp_path):
+    file = tmp_path / "answers.json"
+    answers = Answers(np.array([[0, 1], [1, 2], [0, 2]]), np.array([SAME, 0, UNSURE]), np.array([0.5, np.nan, 1]))
+    for keys in (KEYS, None):
+        save_answers(file, answers, keys)
+        found = load_answers(file, 3, keys)
+        for name in ("pairs", "answer", "log_odds"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(answers, name))
+    known = found.constraints(3)
+    assert (known.pairs.tolist(), known.same.tolist()) == ([[0, 1], [1, 2]], [True, False])
+
+
+def test_answers_by_rows_belong_to_the_faces_that_were_reviewed(tmp_path):
+    file = tmp_path / "decisions.json"
+    content = {
+        "answers": [{"faces": [0, 2], "answer": "same"}],
+        "faces": keys_hash(KEYS),
+        "clustering": "",
+        "decisions": [],
+    }
+    write_json(file, content)
+    assert load_answers(file, 3, KEYS).pairs.tolist() == [[0, 2]]
+    with pytest.raises(InputError, match="answers about other faces"):
+        load_answers(file, 3, ["a", "b", "d"])
+    write_json(file, {"clustering": "", "decisions": []})
+    with pytest.raises(InputError, match="decisions about numbers of clusters alone"):
+        load_answers(file, 3, KEYS)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (3, "not a file of answers"),
+        ([{"faces": ["a", "b"]}], "answer 0: .* expected exactly 'faces' and 'answer'"),
+        ([{"faces": ["a", "b"], "answer": "yes"}], "'yes'; expected one of different, same, unsure"),
+        ([{"faces": ["a", "b"], "answer": "same", "log_odds": "x"}], "log_odds is x; expected a number"),
+        ([{"faces": ["a", "x"], "answer": "same"}], "face 'x' is unknown; expected a key of the embeddings"),
+        ([{"faces": ["a", 1], "answer": "same"}], "face '1' is unknown"),
+        ([{"faces": ["a"], "answer": "same"}], "expected two"),
+        ([{"faces": ["a", "a"], "answer": "same"}], "face 'a' twice"),
+        ([{"faces": ["a", "b"], "answer": "same"}, {"faces": ["b", "a"], "answer": "different"}],
+         "1 contradiction: 'b' and 'a' are different people, but the same"),
+    ],
+)  # fmt: skip
+def test_files_that_are_refused(tmp_path, answers, message):
+    write_json(tmp_path / "answers.json", {"answers": answers})
+    with pytest.raises(InputError, match=message):
+        load_answers(tmp_path / "answers.json", 3, KEYS)

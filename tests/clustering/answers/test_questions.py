@@ -1,0 +1,125 @@
+"""Which questions are asked: by hand on small corpora, and in rounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
+from clustering.answers.groups import Groups, stake
+from clustering.answers.odds import Correction, between
+from clustering.answers.questions import choose_questions, links_between
+from clustering.answers.sides import sides, undone
+from clustering.answers.simulation import ask_in_rounds
+from clustering.backends.dbscan import Dbscan
+from clustering.backends.hilander.hilander import packaged
+from clustering.backends.hilander.pairs import Start
+from clustering.graph.edges import Edges
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import consecutive
+from clustering.similarity.corpus_scale import CorpusScale
+from eval.clusters import scores
+
+
+@pytest.fixture
+def corpus():
+    """Six people of ten faces, and a clustering: person 0 in two clusters, persons 1 and 2 in one."""
+    generator = np.random.default_rng(0)
+    truth = np.repeat(np.arange(6), 10)
+    faces = np.eye(6, 32)[truth] + 0.08 * generator.normal(size=(60, 32))
+    faces = (faces / np.linalg.norm(faces, axis=1, keepdims=True)).astype(np.float32)
+    labels = np.where(np.arange(60) < 5, 6, np.where(truth == 2, 1, truth))
+    return KnnGraph.build(faces, 10), labels, truth
+
+
+def test_a_cluster_in_two_and_two_people_in_one_are_asked_about_first(corpus):
+    graph, labels, truth = corpus
+    found = choose_questions(graph, labels, Answers.none(), 2)
+    assert sorted(truth[pair].tolist() for pair in np.sort(found.pairs, axis=1)) == [[0, 0], [1, 2]]
+    assert (found.answer == UNSURE).all()
+    answers = found.answered(truth)
+    assert sorted(answers.answer.tolist()) == [DIFFERENT, SAME]
+    again = choose_questions(graph, labels, answers, 100)
+    asked = {frozenset(pair) for pair in labels[answers.pairs].tolist()}
+    assert not asked & {frozenset(pair) for pair in labels[again.pairs].tolist() if len(set(pair)) > 1}
+    assert (found.answered(np.full(60, -1)).answer == UNSURE).all()
+
+
+def test_no_question_about_two_clusters_follows_from_others(corpus):
+    graph, labels, _ = corpus
+    found = choose_questions(graph, labels, Answers.none(), 1000)
+    pairs = labels[found.pairs]
+    between = pairs[pairs[:, 0] != pairs[:, 1]]
+    assert len(between) <= len(np.unique(labels)) - 1
+
+
+@pytest.mark.parametrize(
+    "labels", [np.arange(60), np.zeros(60, int), np.full(60, -1), np.where(np.arange(60) < 2, 0, -1)]
+)
+def test_extreme_clusterings(corpus, labels):
+    found = choose_questions(corpus[0], labels, Answers.none(), 5)
+    assert len(found) <= 5
+    assert (labels[found.pairs] >= 0).all()
+
+
+def test_rounds_mend_the_clustering(corpus):
+    graph, _, truth = corpus
+    weak = Dbscan(min_similarity=0.01, adaptive=False)
+    labels = weak.cluster(graph).labels
+    turns = list(ask_in_rounds(weak, graph, labels, truth, Answers.none(), 5, 4))
+    before, after = (scores(truth, each)["bcubed_f"] for each in (labels, turns[-1].labels))
+    assert after > before + 0.2
+    assert len(turns) == 4
+    pairs = np.sort(turns[-1].answers.pairs, axis=1)
+    assert len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def test_groups_by_hand():
+    faces = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 0]], np.float32)
+    groups = Groups.of(faces, np.array([0, 0, 1, 1, -1]), CorpusScale())
+    assert groups.sizes.tolist() == [2, 2]
+    usual = 0.5  # of the two pairs one has cosine 1, one 0
+    assert groups.cohesion.tolist() == pytest.approx([(1 * 2 + usual * 4) / 6, (0 * 2 + usual * 4) / 6])
+    between = groups.likeness(np.array([0]), np.array([1]), CorpusScale())
+    assert between[0] == pytest.approx(0.5 / np.sqrt(2 / 3 * 1 / 3))
+    assert stake(np.array([4]), np.array([4])) == pytest.approx([8])
+
+
+def test_links_by_hand():
+    graph = KnnGraph(np.zeros((5, 1)), np.array([[1, 2], [3, -1], [0, 4], [0, 1], [2, 3]]), np.ones((5, 2), np.float32))
+    edges = Edges.of(graph)  # 0-1, 0-2, 0-3, 1-3, 2-4, 3-4
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    assert links_between(edges, np.array([0, 0, 1, 2, -1]), pairs).tolist() == [1, 2, 0]
+    assert links_between(edges, np.full(5, -1), pairs[:0]).tolist() == []
+
+
+def test_sides_of_a_join_by_hand():
+    # 1 and 2 joined 0, then 4 with its 5 joined 0, then 3; 7 joined 6, and 8 is alone
+    parents, met = np.array([0, 0, 0, 0, 0, 4, 6, 6, 8]), np.array([0, 1, 2, 5, 3, 1, 0, 1, 0], np.float32)
+    assert undone(parents, met, np.array([4, 7])).tolist() == [0, 0, 0, -1, 1, 1, 2, 3, -1]
+    assert undone(parents, met, np.array([2])).tolist() == [0, 0, 1, -1, -1, -1, -1, -1, -1]
+
+
+def test_two_people_in_a_cluster_are_its_sides(corpus):
+    graph, labels, truth = corpus
+    labels = consecutive(labels)
+    start, centres = Start.of(graph, packaged().model), np.unique(labels, return_index=True)[1]
+    none = np.zeros((0, 2), np.int64)
+    both = np.flatnonzero(labels == labels[truth == 1][0])
+    found = sides(start, labels, centres, none)[both]
+    assert len(np.unique(np.stack([found, truth[both]]), axis=1).T) == 2
+    asked = np.array([[both[0], both[-1]]])
+    found = sides(start, labels, centres, asked)[both]
+    assert found[0] == found[-1]
+
+
+def test_answers_correct_the_log_odds():
+    none = Correction.by_answers(np.zeros(0), np.zeros(0, bool))
+    assert (none.slope, none.offset) == pytest.approx((1, 0), abs=1e-3)
+    assert none.probability(np.array([0.0])) == pytest.approx([0.5], abs=1e-3)
+    log_odds = np.linspace(-3, 3, 200)
+    moved = Correction.by_answers(log_odds, log_odds > 1)
+    assert 0.7 < -moved.offset / moved.slope < 1.1
+    backwards = Correction.by_answers(log_odds, log_odds < 0)
+    assert (backwards.slope, backwards.offset) == (1, 0)  # nonsense changes nothing
+    assert between(np.array([1.0]), np.array([0.0])) == pytest.approx([-0.62])

@@ -1,0 +1,100 @@
+"""The command ``ask``: questions, the page on which they are answered, and rounds answered by true identities."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from clustering.answers.file import load_answers
+from clustering.commands.ask import ask
+from clustering.commands.cluster import cluster
+from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError
+
+
+@pytest.fixture
+def corpus(tmp_path, blobs):
+    """Embeddings with keys, their clusters by DBSCAN with too low a threshold, and the truth."""
+    faces, truth = blobs(identities=12, faces=6, dimension=32, spread=0.6)
+    keys = [f"</script>{row}" for row in range(len(truth))]
+    (tmp_path / "emb").mkdir()
+    save_embeddings(tmp_path / "emb", faces, keys)
+    np.save(tmp_path / "truth.npy", truth)
+    cluster("dbscan", tmp_path / "emb", tmp_path / "clusters", set=["min_similarity=0.4"])
+    return tmp_path
+
+
+def thumbnails(folder, keys):
+    folder.mkdir()
+    picture = cv2.imencode(".jpg", np.full((8, 8, 3), 99, np.uint8))[1].tobytes()
+    (folder / "images.bin").write_bytes(picture * len(keys))
+    np.save(folder / "offsets.npy", len(picture) * np.arange(len(keys) + 1))
+    (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys))
+    return folder
+
+
+def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
+    emb, clusters, keys = corpus / "emb", corpus / "clusters", (corpus / "emb" / "keys.txt").read_text().splitlines()
+    out = ask(clusters, emb, corpus / "ask", count=5)
+    content = json.loads((out / "answers.json").read_text())
+    assert {item["answer"] for item in content["answers"]} == {"unsure"}
+    assert len(content["answers"]) == 5
+    for item in content["answers"]:
+        item["answer"] = "different"
+    (corpus / "mine.json").write_text(json.dumps(content))
+    again = cluster("dbscan", emb, corpus / "again", answers=corpus / "mine.json", set=["min_similarity=0.4"])
+    labels = np.load(again / "labels.npy")
+    pairs = load_answers(corpus / "mine.json", len(labels), keys).pairs
+    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
+    more = ask(clusters, emb, corpus / "more", count=5, answers=corpus / "mine.json")
+    both = load_answers(more / "answers.json", len(labels), keys)
+    assert both.pairs[:5].tolist() == pairs.tolist()
+    assert len(np.unique(np.sort(both.pairs, axis=1), axis=0)) == len(both.pairs)
+
+
+def test_true_identities_answer_in_rounds(corpus):
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=10, truth=corpus / "truth.npy", rounds=3)
+    rows = list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
+    assert [row["answers"] for row in rows][:2] == ["0", "10"]
+    assert float(rows[-1]["Fb"]) > float(rows[0]["Fb"]) + 0.02
+    labels, truth = np.load(out / "labels.npy"), np.load(corpus / "truth.npy")
+    answers = load_answers(out / "answers.json", len(truth), (corpus / "emb" / "keys.txt").read_text().splitlines())
+    a, b = answers.pairs.T
+    assert ((labels[a] == labels[b]) == (truth[a] == truth[b])).all()
+
+
+def test_what_cannot_be_asked(corpus):
+    with pytest.raises(InputError, match="--rounds 2 needs --truth"):
+        ask(corpus / "clusters", corpus / "emb", corpus / "a", rounds=2)
+    with pytest.raises(InputError, match="--truth clusters again, so it needs a folder made by cluster"):
+        ask(corpus / "truth.npy", corpus / "emb", corpus / "b", truth=corpus / "truth.npy")
+    with pytest.raises(InputError, match="thumbnails of other faces"):
+        ask(corpus / "clusters", corpus / "emb", corpus / "c", thumbnails=thumbnails(corpus / "t", ["a"]))
+
+
+def test_the_page_saves_the_answers(corpus, browser):
+    keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
+    pictures = thumbnails(corpus / "t", keys)
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=3, thumbnails=pictures)
+    context = browser.new_context(offline=True)
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((out / "questions.html").as_uri())
+    assert page.evaluate("document.getElementById('left').naturalWidth") == 8
+    page.keyboard.press("y")
+    page.click("text=No (n)")
+    for key in "ubn":
+        page.keyboard.press(key)
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "answers.json"
+    download.value.save_as(corpus / "answers.json")
+    context.close()
+    asked, saved = (load_answers(folder / "answers.json", len(keys), keys) for folder in (out, corpus))
+    assert asked.pairs.tolist() == saved.pairs.tolist()
+    assert saved.answer.tolist() == [1, 0, 2]
+    assert wrong == []
