@@ -37,7 +37,8 @@ def tune(
     near the one that would be chosen by then.
 
     A backend that learns is trained on half the identities and scored on the rest. With the chosen settings it is
-    trained again on all. How far its confidence can be trusted is measured on the rest, too.
+    trained again on all. How far its confidence can be trusted is measured on the rest, too. Hi-LANDER's packaged model
+    is tried beside the trained one, and the better one is taken.
 
     Args:
         backend: The backend, see cluster.
@@ -49,7 +50,7 @@ def tune(
             Without it those of the embedding folder or file.
         trials: Settings to try, for each training.
         trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
-            --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own.
+            --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own, and its packaged model.
         seed: Of the trials, the versions and the training.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """

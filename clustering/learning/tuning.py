@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import hmean
 
 from clustering.backends.registry import backend as class_of
-from clustering.clusterer import Clusterer, TwoStep
+from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, labelled, split_identities
@@ -38,7 +38,8 @@ class Tuning:
     Attributes:
         trials: A row a trial, see `search`; the default first.
         best: The chosen one.
-        training: The settings of the training that it belongs to.
+        training: The settings of the training that it belongs to; ``{"packaged": True}`` of none, if the packaged model
+            was the best.
         chosen: Its settings.
         calibration: Of the confidence; None for backends without one.
     """
@@ -75,7 +76,8 @@ def tune(
         y: Whole numbers [n], the identities; -1 for unknown.
         trials: Settings to try, for each training.
         seed: Of the trials, the versions and the training.
-        trainings: Settings of `Clusterer.learn`, of which the best are taken; by default the backend's own.
+        trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own, and the
+            packaged model as it is, if the backend has one: few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` says how it was found.
@@ -88,14 +90,17 @@ def tune(
         raise InputError(f"trials is {trials}; it must be at least 1")
     if trainings and not found.learns:
         raise InputError(f"{backend} has nothing to train; leave out --trainings")
-    faces, ways = labelled(X, y), trainings or [{}]
+    faces, ways = labelled(X, y), list(trainings or [{}])
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
+    if found.name in PRETRAINED and not trainings:
+        clusterers.append(found.from_pretrained())
+        ways.append({"packaged": True})
     results = compared(clusterers, validation, trials, seed)
     best = strict(results)
     chosen, way = {name: best[name] for name in found.search_space}, ways[best["training"]]
     clusterer, calibration = measure(clusterers[best["training"]].with_settings(**chosen), validation, seed)
-    if found.learns:
+    if found.learns and not way.get("packaged"):
         measured = {} if calibration is None else {"confidence": calibration.confidence}
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)

@@ -153,10 +153,11 @@ def transplanted(
 def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """New centres with the mean and the covariance of the real ones, and about as many lookalikes.
 
-    A new centre is the mean plus a random combination of a few real centres' deviations from it; the fewer, the more
-    alike some new centres are. Of all `MIXTURES` that number is taken with which the nearest other centre is as near
-    as it would be among as many real ones, see `expected_likeness`. New identities that lay apart as Gaussian ones do
-    would hide what joins real ones: a threshold chosen on them is too loose.
+    A new centre is the mean plus a random combination of a few real centres' deviations from it, as long as one of
+    these; the fewer, the more alike some new centres are. Of all `MIXTURES` that number is taken with which the nearest
+    other centre is as near as it would be among as many real ones, see `expected_likeness`. New identities that lay
+    apart as Gaussian ones do would hide what joins real ones: a threshold chosen on them is too loose. Deviations of
+    other lengths would spread strangers of a recogniser whose faces all share a direction: twice as far as real ones.
 
     Args:
         centres: float64 [c, d], any length.
@@ -168,11 +169,13 @@ def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.n
     """
     mean = centres.mean(axis=0)
     deviations = centres - mean
+    lengths = np.linalg.norm(deviations, axis=1)[random.integers(0, len(centres), count)]
 
     def combined(parts: int) -> np.ndarray:
         weights, chosen = random.normal(size=count * parts), random.integers(0, len(centres), count * parts)
         starts = np.arange(0, len(chosen) + 1, parts)
-        return mean + csr_array((weights / np.sqrt(parts), chosen, starts), (count, len(centres))) @ deviations
+        combination = csr_array((weights, chosen, starts), (count, len(centres)))
+        return mean + lengths[:, None] * normalize(combination @ deviations)
 
     wanted = expected_likeness(centres[random.permutation(len(centres))[:count]], count)
     return min(map(combined, MIXTURES), key=lambda invented: abs(likeness(invented, count) - wanted))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import clustering
+from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.registry import BACKENDS, backend
 from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
@@ -170,6 +172,18 @@ def test_tuned_saved_and_loaded(blobs, tmp_path):
     assert loaded.get_params() == best.get_params() == clustering.load("dbscan", tmp_path / "a/tuned").get_params()
     with pytest.raises(InputError, match="not a model of finch; its first line must be 'backend: finch'"):
         clustering.Finch.from_pretrained(tmp_path / "a" / "tuned")
+
+
+def test_the_packaged_model_is_taken_where_training_brings_less(blobs, monkeypatch):
+    X, y = blobs(identities=12, faces=6, spread=0.4)
+    monkeypatch.setattr(clustering.HiLander, "learn", classmethod(lambda cls, *_, **__: cls(LinkageModel())))
+    best = clustering.tune("hilander", X, y, trials=2)
+    assert best.tuning_.training == {"packaged": True}
+    assert [row["training"] for row in best.tuning_.trials] == [0, 0, 1, 1]
+    packaged = clustering.HiLander.from_pretrained().model
+    assert torch.equal(best.model.edge_mlp.weight, packaged.edge_mlp.weight)
+    given = clustering.tune("hilander", X, y, trials=2, trainings=[{}])
+    assert given.tuning_.training == {}
 
 
 def test_networks_learn_from_arrays(blobs, tmp_path):

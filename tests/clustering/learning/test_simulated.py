@@ -96,5 +96,5 @@ def test_pretrain(tmp_path, monkeypatch):
     monkeypatch.setattr("clustering.commands.pretrain.VALIDATION_CORPORA", 2)
     folder = pretrain(tmp_path / "model", corpora=1, epochs=2)
     assert load_clusterer("hilander", folder).p_tau >= 0.5
-    with pytest.raises(InputError, match="corpora is 0 and epochs is 20; both must be at least 1"):
+    with pytest.raises(InputError, match="corpora is 0 and epochs is 14; both must be at least 1"):
         pretrain(tmp_path / "none", corpora=0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import crowd, expected_likeness, invent, likeness, transplanted
+from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 
@@ -53,6 +55,25 @@ def test_invented_centres_have_as_many_lookalikes(spread):
     np.testing.assert_allclose(invented.mean(axis=0), centres.mean(axis=0), atol=0.3)
     ratio = np.trace(np.cov(invented.T)) / np.trace(np.cov(centres.T))
     assert 0.9 < ratio < 1.1
+
+
+def test_invented_centres_are_as_far_from_the_mean_as_real_ones():
+    random = np.random.default_rng(0)
+    centres = 3 + normalize(random.normal(size=(50, 16))) * np.array([[0.5], [1.0]]).repeat(25, axis=0)
+    lengths = np.linalg.norm(invent(centres, 400, random) - centres.mean(axis=0), axis=1)
+    assert 0.4 < lengths.min() < 0.6
+    assert 0.9 < lengths.max() < 1.1
+
+
+def test_a_crowd_by_dlib_is_not_taken_for_one_person(data):
+    with np.load(data / "embeddings_celeba299_dlib128.npz", allow_pickle=False) as archive:
+        faces = LabelledFaces(normalize(archive["embeddings"]), archive["labels"])
+    real, invented = (
+        CorpusScale.of(KnnGraph.build(each.embeddings, 1)) for each in (faces, crowd(faces, np.random.default_rng(0)))
+    )
+    assert not invented.alike
+    assert invented.common == pytest.approx(real.common, abs=0.02)
+    assert invented.spread < 1.5 * real.spread  # by centres of any length: twice
 
 
 def test_one_centre_is_enough_to_invent(blobs):
