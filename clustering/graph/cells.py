@@ -18,6 +18,7 @@ from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
 COMPARED_ROWS = 128
+QUANTISER_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,13 @@ def _means(rows: np.ndarray, count: int, seed: int, iterations: int) -> np.ndarr
     return np.asarray(means.centroids)
 
 
-def _sample(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
+def _sample(builder: GraphBuilder, settings: CellSettings, most: int | None = None) -> np.ndarray:
+    """Float32 [m, d]: the rows that cells are trained on, or the first `most` of them."""
     readable = builder.readable
     chosen = np.random.default_rng(builder.seed).permutation(len(readable))[: settings.training_rows]
-    return take(builder.embeddings, np.sort(readable[chosen]))
+    return take(builder.embeddings, np.sort(readable[chosen])[:most])
 
 
 def _quantiser(builder: GraphBuilder, settings: CellSettings) -> tuple[float, float]:
-    found = Quantiser.of(_sample(builder, settings)[:16_384])
+    found = Quantiser.of(_sample(builder, settings, QUANTISER_ROWS))
     return found.scale, found.slack
