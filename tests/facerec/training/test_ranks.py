@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import facerec.commands.train  # noqa: F401 (here, not by each of the processes that are forked)
 from facerec.devices import collectives as distributed
 from facerec.devices.batch_norm import synchronised
 from facerec.pipeline import ranks as processes
