@@ -50,6 +50,12 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _small_pictures() -> None:
+    """Plots have a twentieth of their pixels, as tests draw a hundred."""
+    importlib.import_module("eval.report.plots").DPI = 45
+
+
 @pytest.fixture(scope="session")
 def in_two_processes() -> Callable[..., None]:
     """Runs a script as two ranks, forked from this process, so that neither has to import PyTorch again.
