@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # One thread a process, that sleeps while it waits: two workers share two cores. Before anything imports NumPy.
@@ -60,12 +60,12 @@ def _small_pictures() -> None:
 def in_two_processes() -> Callable[..., None]:
     """Runs a script as two ranks, forked from this process, so that neither has to import PyTorch again.
 
-    The function takes a folder for what they say, the script and its arguments.
+    The function takes a folder for what they say, the script, its arguments, and how they must end.
     """
     importlib.import_module("torch._dynamo")  # which every optimiser imports: seconds
     fork = multiprocessing.get_context("fork")
 
-    def run(folder: Path, script: str, *arguments: object) -> None:
+    def run(folder: Path, script: str, *arguments: object, ends: Sequence[int] = (0, 0)) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -79,7 +79,7 @@ def in_two_processes() -> Callable[..., None]:
         for process in ranks:
             process.join(240)
         errors = "".join(log.read_text()[-2000:] for log in logs)
-        assert [process.exitcode for process in ranks] == [0, 0], errors
+        assert [process.exitcode for process in ranks] == [*ends], errors
 
     return run
 
