@@ -1,0 +1,150 @@
+"""Faces blended with the neighbours that the model is sure of, and with theirs.
+
+A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
+3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. So a list
+of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level, face_inputs
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.files import blocks
+
+POWER = 4
+"""Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
+LEAST_WEIGHT, SURE = 1e-3, 0.5
+"""Less does not count; and a list is full of neighbours that weigh so much, 0.84 to the power of 4."""
+ROUNDS = 3
+"""Of means. With 1 few of a person's faces come together, with 6 families of people do."""
+SEARCHES = 2
+MOST = 40
+"""Neighbours of a face that are searched for among neighbours of neighbours."""
+GRID = 4097
+COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 14
+
+Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of pairs of faces i and j, int64 [e] each: float32 [e], 0 below `LEAST_WEIGHT`."""
+
+
+def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
+    """The weights of the faces that each face is blended with, [n, n], the same in either direction.
+
+    Args:
+        level: Of n faces.
+        linkage: r_ij, float32 [n, k], 0 for missing neighbours.
+        model: That linkage is of.
+    """
+    weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
+    return filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+
+
+def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
+    """Weights ``r_ij^4`` [n, n] of the edges of a graph, without those below `LEAST_WEIGHT`."""
+    weights = linkage**POWER
+    weights[weights < LEAST_WEIGHT] = 0
+    n, k = weights.shape
+    found = csr_array((weights.ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k), shape=(n, n))
+    found.eliminate_zeros()
+    return found
+
+
+def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
+    """Weights in either direction, the greater of both, where lists that were full have neighbours of neighbours, too.
+
+    Args:
+        near: Weights [n, n], at most k a row.
+        k: Sure neighbours make a list full, in the second search twice as many.
+        weight: Of a pair.
+    """
+    for search in range(SEARCHES):
+        sure = csr_array((near.data >= SURE, near.indices, near.indptr), shape=near.shape)
+        full = np.flatnonzero(sure.sum(axis=1) >= k << search)
+        if not len(full):
+            break
+        both = strongest(near.maximum(near.T).tocsr(), max(MOST, k))
+        near = near.maximum(two_steps_away(both, full, max(MOST, k), weight)).tocsr()
+    return near.maximum(near.T).tocsr()
+
+
+def strongest(weights: csr_array, most: int) -> csr_array:
+    """The highest weights of each row; of equal ones the first."""
+    counts = np.diff(weights.indptr)
+    long = np.repeat(counts > most, counts)
+    entries = np.flatnonzero(long)
+    if not len(entries):
+        return weights
+    rows = np.repeat(np.arange(len(counts)), counts)[entries]
+    order = np.lexsort((-weights.data[entries], rows))
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = ~long
+    kept[entries[order[rank < most]]] = True
+    starts = np.append(0, np.cumsum(np.minimum(counts, most)))
+    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
+
+
+def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight) -> csr_array:
+    """Weights [n, n] of the neighbours and neighbours of neighbours of some faces: the highest of each.
+
+    Args:
+        near: Weights [n, n].
+        rows: int64 [m]: the faces.
+        most: Of a face.
+        weight: Of a pair.
+    """
+    steps = csr_array((np.ones(near.nnz, bool), near.indices, near.indptr), shape=near.shape)
+    found: list[csr_array] = []
+    for some in blocks(rows, ROWS):
+        reached = (steps[some] @ steps).tocoo()
+        i, j = some[reached.row], reached.col
+        weights = np.concatenate([weight(i[part], j[part]) for part in blocks(np.arange(len(i)), PAIRS)])
+        kept = (weights > 0) & (i != j)
+        part = csr_array((weights[kept], (reached.row[kept], j[kept])), shape=(len(some), near.shape[1]))
+        found.append(strongest(part, most))
+    counts = np.zeros(near.shape[0], np.int64)
+    counts[rows] = np.concatenate([np.diff(part.indptr) for part in found])
+    data, indices = (np.concatenate([getattr(part, name) for part in found]) for name in ("data", "indices"))
+    return csr_array((data, indices, np.append(0, np.cumsum(counts))), shape=near.shape)
+
+
+def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
+    """Float32 [GRID]: the linkage of two faces, which follows from their corrected cosine, from -1 to 1."""
+    inputs = torch.from_numpy(face_inputs(np.linspace(-1, 1, GRID, dtype=np.float32), scale))
+    with torch.inference_mode():
+        return torch.sigmoid(model.log_odds(inputs.to(next(model.parameters()).device))).cpu().numpy()
+
+
+def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """`Weight`, by the linkage that `linkage_by_cosine` returns."""
+    cosines = scale.corrected(np.einsum("ed,ed->e", faces[i], faces[j]))
+    weights = np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
+    return np.where(weights < LEAST_WEIGHT, np.float32(0), weights)
+
+
+def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.ndarray:
+    """Means of each face, of weight 1, and its neighbours; of these means again, and so on: float32 [n, d].
+
+    They are not normalised.
+
+    Args:
+        faces: float32 [n, d].
+        weights: [n, n], see `neighborhoods`.
+        rounds: How often means are taken.
+    """
+    share = 1 / (1 + weights.sum(axis=1, dtype=np.float32))[:, None]
+    found = np.array(faces, np.float32)
+    for start in range(0, found.shape[1], COLUMNS):
+        part = found[:, start : start + COLUMNS]
+        for _ in range(rounds):
+            part = (part + weights @ part) * share
+        found[:, start : start + COLUMNS] = part
+    return found
