@@ -23,7 +23,8 @@ from facerec.pipeline.files import blocks
 POWER = 4
 """Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
 LEAST_WEIGHT, SURE = 1e-3, 0.5
-"""Less does not count; and a list is full of neighbours that weigh so much, 0.84 to the power of 4."""
+"""An edge of less does not count. A list is full of neighbours that weigh `SURE`, 0.84 to the power of 4, and takes
+neighbours of neighbours that do. With all of them weak recognisers' lookalikes come in."""
 ROUNDS = 3
 """Of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
@@ -33,7 +34,7 @@ GRID = 4097
 COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 14
 
 Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Of pairs of faces i and j, int64 [e] each: float32 [e], 0 below `LEAST_WEIGHT`."""
+"""Of pairs of faces i and j, int64 [e] each: float32 [e]."""
 
 
 def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
@@ -50,12 +51,9 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     """Weights ``r_ij^4`` [n, n] of the edges of a graph, without those below `LEAST_WEIGHT`."""
-    weights = linkage**POWER
-    weights[weights < LEAST_WEIGHT] = 0
-    n, k = weights.shape
-    found = csr_array((weights.ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k), shape=(n, n))
-    found.eliminate_zeros()
-    return found
+    n, k = linkage.shape
+    edges = ((linkage**POWER).ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k)
+    return at_least(csr_array(edges, shape=(n, n)), LEAST_WEIGHT)
 
 
 def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
@@ -67,13 +65,20 @@ def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
         weight: Of a pair.
     """
     for search in range(SEARCHES):
-        sure = csr_array((near.data >= SURE, near.indices, near.indptr), shape=near.shape)
-        full = np.flatnonzero(sure.sum(axis=1) >= k << search)
+        sure = at_least(near, SURE)
+        full = np.flatnonzero(np.diff(sure.indptr) >= k << search)
         if not len(full):
             break
-        both = strongest(near.maximum(near.T).tocsr(), max(MOST, k))
-        near = near.maximum(two_steps_away(both, full, max(MOST, k), weight)).tocsr()
+        sure = strongest(sure.maximum(sure.T).tocsr(), max(MOST, k))
+        near = near.maximum(two_steps_away(sure, full, max(MOST, k), weight)).tocsr()
     return near.maximum(near.T).tocsr()
+
+
+def at_least(weights: csr_array, least: float) -> csr_array:
+    """Without weights that are less."""
+    kept = weights.data >= least
+    starts = np.append(0, np.cumsum(kept))[weights.indptr]
+    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
 
 
 def strongest(weights: csr_array, most: int) -> csr_array:
@@ -93,7 +98,7 @@ def strongest(weights: csr_array, most: int) -> csr_array:
 
 
 def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight) -> csr_array:
-    """Weights [n, n] of the neighbours and neighbours of neighbours of some faces: the highest of each.
+    """Weights [n, n] of the sure neighbours and neighbours of neighbours of some faces: the highest of each.
 
     Args:
         near: Weights [n, n].
@@ -107,7 +112,7 @@ def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight)
         reached = (steps[some] @ steps).tocoo()
         i, j = some[reached.row], reached.col
         weights = np.concatenate([weight(i[part], j[part]) for part in blocks(np.arange(len(i)), PAIRS)])
-        kept = (weights > 0) & (i != j)
+        kept = (weights >= SURE) & (i != j)
         part = csr_array((weights[kept], (reached.row[kept], j[kept])), shape=(len(some), near.shape[1]))
         found.append(strongest(part, most))
     counts = np.zeros(near.shape[0], np.int64)
@@ -126,8 +131,7 @@ def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
 def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """`Weight`, by the linkage that `linkage_by_cosine` returns."""
     cosines = scale.corrected(np.einsum("ed,ed->e", faces[i], faces[j]))
-    weights = np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
-    return np.where(weights < LEAST_WEIGHT, np.float32(0), weights)
+    return np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
 
 
 def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.ndarray:

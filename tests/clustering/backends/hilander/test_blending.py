@@ -48,11 +48,11 @@ def test_columns_by_parts(blobs):
 def test_a_full_list_finds_neighbors_of_neighbors():
     # A chain of six faces, each with a list of the next one, which is full where that one is sure.
     chain = csr_array(np.diag(np.array([1, 1, 1, 1, 0.4], np.float32), 1))
-    found = filled_up(chain, 1, lambda i, j: np.where(abs(i - j) < 4, np.float32(0.9), np.float32(0)))
+    found = filled_up(chain, 1, lambda i, j: np.where(abs(i - j) < 4, np.float32(0.9), np.float32(0.49)))
     assert found[0, 1] == 1
     assert found[0, 2] == pytest.approx(0.9)
     assert found[0, 3] == pytest.approx(0.9)  # two steps from what the first search found
-    assert found[0, 4] == 0  # too far for the weight
+    assert found[0, 4] == 0  # too far to be sure
     assert found[3, 5] == pytest.approx(0.9)
     assert found[4, 5] == pytest.approx(0.4)  # nobody searched for it: the list of 4 is not full
     np.testing.assert_array_equal(found.toarray(), found.toarray().T)
@@ -75,7 +75,7 @@ def test_linkage_follows_from_the_cosine(blobs):
     weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
     i, column = np.nonzero(graph.valid)
     wanted = link(model, level)[i, column] ** 4
-    np.testing.assert_allclose(weight(i, graph.neighbors[i, column]), np.where(wanted < 1e-3, 0, wanted), atol=2e-3)
+    np.testing.assert_allclose(weight(i, graph.neighbors[i, column]), wanted, atol=2e-3)
     assert len(linkage_by_cosine(model, level.scale)) == GRID
 
 
