@@ -12,7 +12,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
+from scipy.sparse.csgraph import connected_components
 
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
@@ -31,7 +32,7 @@ SEARCHES = 2
 MOST = 40
 """Neighbours of a face that are searched for among neighbours of neighbours."""
 GRID = 4097
-COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 14
+COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 11
 
 Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Of pairs of faces i and j, int64 [e] each: float32 [e]."""
@@ -107,18 +108,18 @@ def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight)
         weight: Of a pair.
     """
     steps = csr_array((np.ones(near.nnz, bool), near.indices, near.indptr), shape=near.shape)
+    rows = rows[np.argsort(connected_components(near, directed=False)[1][rows], kind="stable")]
     found: list[csr_array] = []
-    for some in blocks(rows, ROWS):
+    for some in blocks(rows, ROWS):  # of one component one after the other: their faces stay in the cache
         reached = (steps[some] @ steps).tocoo()
         i, j = some[reached.row], reached.col
         weights = np.concatenate([weight(i[part], j[part]) for part in blocks(np.arange(len(i)), PAIRS)])
         kept = (weights >= SURE) & (i != j)
         part = csr_array((weights[kept], (reached.row[kept], j[kept])), shape=(len(some), near.shape[1]))
         found.append(strongest(part, most))
-    counts = np.zeros(near.shape[0], np.int64)
-    counts[rows] = np.concatenate([np.diff(part.indptr) for part in found])
-    data, indices = (np.concatenate([getattr(part, name) for part in found]) for name in ("data", "indices"))
-    return csr_array((data, indices, np.append(0, np.cumsum(counts))), shape=near.shape)
+    place = np.zeros(near.shape[0], np.int64)  # of the rows that have none the first, which is left empty
+    place[rows] = np.arange(1, len(rows) + 1)
+    return csr_array(vstack([csr_array((1, near.shape[1]), dtype=np.float32), *found], format="csr")[place])
 
 
 def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
@@ -144,11 +145,26 @@ def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.n
         weights: [n, n], see `neighborhoods`.
         rounds: How often means are taken.
     """
-    share = 1 / (1 + weights.sum(axis=1, dtype=np.float32))[:, None]
-    found = np.array(faces, np.float32)
+    order, near = in_order(weights)
+    share = 1 / (1 + near.sum(axis=1, dtype=np.float32))[:, None]
+    found = np.empty(faces.shape, np.float32)
     for start in range(0, found.shape[1], COLUMNS):
-        part = found[:, start : start + COLUMNS]
+        columns = slice(start, start + COLUMNS)
+        part = faces[order, columns]
         for _ in range(rounds):
-            part = (part + weights @ part) * share
-        found[:, start : start + COLUMNS] = part
+            part = (part + near @ part) * share
+        found[order, columns] = part
     return found
+
+
+def in_order(weights: csr_array) -> tuple[np.ndarray, csr_array]:
+    """An order in which those with weights are near each other, so that they stay in the cache: int64 [n]; and weights.
+
+    Args:
+        weights: [n, n].
+    """
+    order = np.argsort(connected_components(weights, directed=False)[1], kind="stable")
+    place = np.empty(len(order), weights.indices.dtype)
+    place[order] = np.arange(len(order))
+    rows = weights[order]
+    return order, csr_array((rows.data, place[rows.indices], rows.indptr), shape=weights.shape)

@@ -53,8 +53,8 @@ def test_a_full_list_finds_neighbors_of_neighbors():
     assert found[0, 2] == pytest.approx(0.9)
     assert found[0, 3] == pytest.approx(0.9)  # two steps from what the first search found
     assert found[0, 4] == 0  # too far to be sure
-    assert found[3, 5] == pytest.approx(0.9)
-    assert found[4, 5] == pytest.approx(0.4)  # nobody searched for it: the list of 4 is not full
+    assert found[3, 5] == 0  # no sure neighbour leads there
+    assert found[4, 5] == pytest.approx(0.4)
     np.testing.assert_array_equal(found.toarray(), found.toarray().T)
 
 
