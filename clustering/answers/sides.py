@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import expit
 
 from clustering.answers.groups import stake
-from clustering.backends.hilander.pairs import Start, blended, log_odds
+from clustering.backends.hilander.blending import blended
+from clustering.backends.hilander.pairs import Start, log_odds
 from clustering.graph.joining import Joining
 from clustering.partition import trees
 
@@ -47,7 +48,7 @@ def joined_within(start: Start, labels: np.ndarray, centres: np.ndarray, asked: 
     ends = np.stack([centres[labels[others]], others], axis=1)
     ends = np.concatenate([ends[ends[:, 0] != others], np.stack([edges.i[inside], edges.j[inside]], axis=1)])
     i, j = np.divmod(np.unique(np.sort(ends, axis=1) @ [count, 1]), count)
-    faces = blended(start.level.base, start.level.graph, start.linkage)
+    faces = blended(start.level.base, start.near)
     tree = Joining(faces, np.ones(count, np.float32), i, j, partial(log_odds, start.model, start.level.scale))
     tree.hold(asked, asked[:0])
     tree.unite()

@@ -15,7 +15,7 @@ from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import candidates, strict
+from clustering.learning.proposals import best_of, candidates, strict
 from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
@@ -98,7 +98,7 @@ def tune(
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
     results = compared(clusterers, validation, trials, seed)
-    best = strict(results)
+    best = strict([row for row in results if row["training"] == best_of(results)["training"]])
     chosen, way = {name: best[name] for name in found.search_space}, ways[best["training"]]
     clusterer, calibration = measure(clusterers[best["training"]].with_settings(**chosen), validation, seed)
     if found.learns and not way.get("packaged"):

@@ -65,11 +65,11 @@ class HiLander(Clusterer):
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
-    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.5, 0.99), "k": [5, 10, 20]}
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [5, 10, 20]}
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
-    p_tau: Share = 0.6
+    p_tau: Share = 0.7
     adaptive: bool = True
     merging: Merging = "pairs"
     features: Features = "average"

@@ -116,6 +116,14 @@ def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
     return np.where((j >= 0)[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)
 
 
+def face_inputs(cosines: np.ndarray, scale: CorpusScale) -> np.ndarray:
+    """What `edge_inputs` says of edges between single faces with these corrected cosines: float32 [e, EDGE_INPUTS]."""
+    median, spread = scale.usual
+    none = np.zeros_like(cosines)
+    inputs = [cosines, cosines, none, none, none + 1, (cosines - median) * (CHANCE_SCALE / spread)]
+    return np.stack(inputs, axis=1).astype(np.float32)
+
+
 def pair_inputs(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray, scale: CorpusScale) -> np.ndarray:
     """What `edge_inputs` says of edges, of pairs of clusters that may become one: float32 [e, EDGE_INPUTS].
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from scipy.special import logit
 from torch import Tensor
 
+from clustering.backends.hilander.blending import blended, neighborhoods
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
-from clustering.backends.hilander.pairs import blended, level_above
+from clustering.backends.hilander.pairs import level_above
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
@@ -85,9 +86,10 @@ def learn_to_join(
 
     for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
         for (graph, identities), found in zip(parts, pairs, strict=True):
-            linkage = link(model, Level.of_faces(graph))
+            level = Level.of_faces(graph)
+            sums = blended(level.base, neighborhoods(level, link(model, level), model))
             for least in thresholds:
-                inputs, same = come_up(graph, identities, linkage, judge, least, random)
+                inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
                 found.append(Examples.of(inputs, same, device))
         optimise(model, faces, pairs, epochs, learning_rate, random)
 
@@ -135,9 +137,9 @@ class _Record:
 
 
 def come_up(
-    graph: KnnGraph,
+    level: Level,
+    sums: np.ndarray,
     identities: np.ndarray,
-    linkage: np.ndarray,
     judge: Judge,
     least: float,
     random: np.random.Generator,
@@ -147,9 +149,9 @@ def come_up(
     A cluster's identity is that of the node that it goes by.
 
     Args:
-        graph: Of n faces.
+        level: Of n faces.
+        sums: float32 [n, d]: the faces, `blended`; overwritten.
         identities: int64 [n].
-        linkage: float32 [n, k], for blending.
         judge: Of pairs.
         least: As of `Joining.join`.
         random: Which pairs are kept where there are more than `MOST`.
@@ -157,9 +159,7 @@ def come_up(
     Returns:
         Inputs float32 [m, EDGE_INPUTS], and bool [m]: whether both are of one identity.
     """
-    level = Level.of_faces(graph)
-    found = _Record(judge, level.scale, identities)
-    sums, edges = blended(level.base, graph, linkage), Edges.of(level.graph)
+    found, edges = _Record(judge, level.scale, identities), Edges.of(level.graph)
     while True:
         found.identities = identities[level.faces]
         joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, found)

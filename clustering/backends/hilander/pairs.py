@@ -4,8 +4,7 @@ The paper gives every node of a level one edge, to its likeliest denser neighbou
 joins what none of them would have: two people who are each next to a third. Here an edge is judged when it is taken,
 by what both of its ends have become.
 
-Faces are not compared as they are, but blended with the neighbours that the model is sure of, and with theirs. A pose
-or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section 3.3).
+Faces are not compared as they are, but `blended` with the neighbours that the model is sure of, and with theirs.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
 from clustering.answers.constraints import Constraints
+from clustering.backends.hilander.blending import blended, neighborhoods
 from clustering.backends.hilander.climb import Step, corrected, nearest_above
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
@@ -32,12 +32,6 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 BLOCK = 1 << 14
-POWER = 4
-"""Of a neighbour's linkage in blending. With 1 a few strangers of a lonely face come in, and it is joined to them."""
-ROUNDS = 3
-"""Of blending."""
-LEAST_WEIGHT = 1e-3
-COLUMNS = 32
 
 
 @dataclass(frozen=True)
@@ -47,47 +41,20 @@ class Start:
     Attributes:
         level: The faces.
         model: That judges pairs.
-        linkage: float32 [n, k]: r_ij of the graph's edges.
+        near: Weights [n, n] of the faces that each is blended with, see `neighborhoods`.
         edges: Without direction.
     """
 
     level: Level
     model: LinkageModel
-    linkage: np.ndarray
+    near: csr_array
     edges: Edges
 
     @classmethod
     def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
         """Links the faces of a graph."""
         level = Level.of_faces(graph)
-        return cls(level, model, link(model, level), Edges.of(level.graph))
-
-
-def blended(faces: np.ndarray, graph: KnnGraph, linkage: np.ndarray, rounds: int = ROUNDS) -> np.ndarray:
-    """Weighted means of each face and its neighbours, of these means again, and so on: float32 [n, d], not normalised.
-
-    A face has weight 1, a neighbour the greater of ``r_ij^4`` and ``r_ji^4``.
-
-    Args:
-        faces: float32 [n, d].
-        graph: Of these.
-        linkage: r_ij, float32 [n, k], 0 for missing neighbours.
-        rounds: How often means are taken.
-    """
-    weights = linkage**POWER
-    weights[weights < LEAST_WEIGHT] = 0
-    n, k = weights.shape
-    near = csr_array((weights.ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k), shape=(n, n))
-    near.eliminate_zeros()
-    near = near.maximum(near.T).tocsr()
-    share = 1 / (1 + near.sum(axis=1, dtype=np.float32))[:, None]
-    found = np.array(faces, np.float32)
-    for start in range(0, found.shape[1], COLUMNS):
-        part = found[:, start : start + COLUMNS]
-        for _ in range(rounds):
-            part = (part + near @ part) * share
-        found[:, start : start + COLUMNS] = part
-    return found
+        return cls(level, model, neighborhoods(level, link(model, level), model), Edges.of(level.graph))
 
 
 def log_odds(
@@ -117,7 +84,7 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         the clusters that joined.
     """
     level, edges = start.level, start.edges
-    sums = blended(level.base, level.graph, start.linkage)
+    sums = blended(level.base, start.near)
     worth = partial(log_odds, start.model, level.scale)
     while True:
         joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth)

@@ -8,9 +8,9 @@ import torch
 
 from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.level import pair_inputs
+from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
-from clustering.backends.hilander.pairs import Start, blended, climb_by_pairs
+from clustering.backends.hilander.pairs import Start, climb_by_pairs
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
@@ -25,25 +25,6 @@ def test_inputs_by_hand():
     cosine = 0.4 / np.sqrt(0.8)
     np.testing.assert_allclose(found[0], [cosine, 0.4, 0, np.log(2), 0, (cosine - 0.1) * 0.1 / 0.2], atol=1e-6)
     np.testing.assert_array_equal(found[0], found[1])  # whatever the order
-
-
-def test_blending_by_hand():
-    faces = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
-    graph = KnnGraph(faces, np.array([[1, 2], [0, -1], [-1, -1]], np.int32), np.zeros((3, 2), np.float32))
-    linkage = np.array([[1, 0.5], [0.9, 0], [0, 0]], np.float32)
-    # Faces 0 and 1 weigh 1 for each other, 0 and 2 weigh 1/16, whoever has whom among its neighbours.
-    share = np.array([[16, 16, 1], [1, 1, 0], [1, 0, 16]]) / [[33], [2], [17]]
-    np.testing.assert_allclose(blended(faces, graph, linkage, rounds=1), share @ faces, atol=1e-6)
-    np.testing.assert_allclose(blended(faces, graph, linkage), share @ share @ share @ faces, atol=1e-6)
-
-
-def test_blending_columns_by_parts(blobs):
-    faces = blobs(identities=10, faces=6, dimension=40, spread=0.5)[0]
-    graph = KnnGraph.build(faces, 4)
-    linkage = np.random.default_rng(0).random(graph.neighbors.shape, np.float32)
-    found = blended(faces, graph, linkage)
-    np.testing.assert_allclose(found[:, 32:], blended(faces[:, 32:], graph, linkage), atol=1e-6)
-    np.testing.assert_array_equal(faces, graph.embeddings)  # not overwritten
 
 
 def test_the_threshold_decides(blobs):
@@ -72,8 +53,7 @@ def test_models_that_see_embeddings_link_edges(blobs):
 def test_pairs_that_come_up_are_told_apart(blobs):
     faces, labels = blobs(identities=12, faces=5, spread=0.4)
     graph = KnnGraph.build(faces, 4)
-    none = np.zeros(graph.neighbors.shape, np.float32)
-    inputs, same = come_up(graph, labels, none, by_mean_cosine, 2.0, np.random.default_rng(0))
+    inputs, same = come_up(Level.of_faces(graph), faces.copy(), labels, by_mean_cosine, 2.0, np.random.default_rng(0))
     assert inputs.shape == (len(same), 6)
     assert inputs[same, 0].mean() > inputs[~same, 0].mean() + 0.2
     assert (inputs[:, 2] <= inputs[:, 3]).all()

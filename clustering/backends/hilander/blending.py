@@ -1,0 +1,170 @@
+"""Faces blended with the neighbours that the model is sure of, and with theirs.
+
+A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
+3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. So a list
+of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array, vstack
+from scipy.sparse.csgraph import connected_components
+
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level, face_inputs
+from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.files import blocks
+
+POWER = 4
+"""Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
+LEAST_WEIGHT, SURE = 1e-3, 0.5
+"""An edge of less does not count. A list is full of neighbours that weigh `SURE`, 0.84 to the power of 4, and takes
+neighbours of neighbours that do. With all of them weak recognisers' lookalikes come in."""
+ROUNDS = 3
+"""Of means. With 1 few of a person's faces come together, with 6 families of people do."""
+SEARCHES = 2
+MOST = 40
+"""Neighbours of a face that are searched for among neighbours of neighbours."""
+GRID = 4097
+COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 11
+
+Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of pairs of faces i and j, int64 [e] each: float32 [e]."""
+
+
+def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
+    """The weights of the faces that each face is blended with, [n, n], the same in either direction.
+
+    Args:
+        level: Of n faces.
+        linkage: r_ij, float32 [n, k], 0 for missing neighbours.
+        model: That linkage is of.
+    """
+    weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
+    return filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+
+
+def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
+    """Weights ``r_ij^4`` [n, n] of the edges of a graph, without those below `LEAST_WEIGHT`."""
+    n, k = linkage.shape
+    edges = ((linkage**POWER).ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k)
+    return at_least(csr_array(edges, shape=(n, n)), LEAST_WEIGHT)
+
+
+def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
+    """Weights in either direction, the greater of both, where lists that were full have neighbours of neighbours, too.
+
+    Args:
+        near: Weights [n, n], at most k a row.
+        k: Sure neighbours make a list full, in the second search twice as many.
+        weight: Of a pair.
+    """
+    for search in range(SEARCHES):
+        sure = at_least(near, SURE)
+        full = np.flatnonzero(np.diff(sure.indptr) >= k << search)
+        if not len(full):
+            break
+        sure = strongest(sure.maximum(sure.T).tocsr(), max(MOST, k))
+        near = near.maximum(two_steps_away(sure, full, max(MOST, k), weight)).tocsr()
+    return near.maximum(near.T).tocsr()
+
+
+def at_least(weights: csr_array, least: float) -> csr_array:
+    """Without weights that are less."""
+    kept = weights.data >= least
+    starts = np.append(0, np.cumsum(kept))[weights.indptr]
+    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
+
+
+def strongest(weights: csr_array, most: int) -> csr_array:
+    """The highest weights of each row; of equal ones the first."""
+    counts = np.diff(weights.indptr)
+    long = np.repeat(counts > most, counts)
+    entries = np.flatnonzero(long)
+    if not len(entries):
+        return weights
+    rows = np.repeat(np.arange(len(counts)), counts)[entries]
+    order = np.lexsort((-weights.data[entries], rows))
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = ~long
+    kept[entries[order[rank < most]]] = True
+    starts = np.append(0, np.cumsum(np.minimum(counts, most)))
+    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
+
+
+def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight) -> csr_array:
+    """Weights [n, n] of the sure neighbours and neighbours of neighbours of some faces: the highest of each.
+
+    Args:
+        near: Weights [n, n].
+        rows: int64 [m]: the faces.
+        most: Of a face.
+        weight: Of a pair.
+    """
+    steps = csr_array((np.ones(near.nnz, bool), near.indices, near.indptr), shape=near.shape)
+    rows = rows[np.argsort(connected_components(near, directed=False)[1][rows], kind="stable")]
+    found: list[csr_array] = []
+    for some in blocks(rows, ROWS):  # of one component one after the other: their faces stay in the cache
+        reached = (steps[some] @ steps).tocoo()
+        i, j = some[reached.row], reached.col
+        weights = np.concatenate([weight(i[part], j[part]) for part in blocks(np.arange(len(i)), PAIRS)])
+        kept = (weights >= SURE) & (i != j)
+        part = csr_array((weights[kept], (reached.row[kept], j[kept])), shape=(len(some), near.shape[1]))
+        found.append(strongest(part, most))
+    place = np.zeros(near.shape[0], np.int64)  # of the rows that have none the first, which is left empty
+    place[rows] = np.arange(1, len(rows) + 1)
+    return csr_array(vstack([csr_array((1, near.shape[1]), dtype=np.float32), *found], format="csr")[place])
+
+
+def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
+    """Float32 [GRID]: the linkage of two faces, which follows from their corrected cosine, from -1 to 1."""
+    inputs = torch.from_numpy(face_inputs(np.linspace(-1, 1, GRID, dtype=np.float32), scale))
+    with torch.inference_mode():
+        return torch.sigmoid(model.log_odds(inputs.to(next(model.parameters()).device))).cpu().numpy()
+
+
+def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """`Weight`, by the linkage that `linkage_by_cosine` returns."""
+    cosines = scale.corrected(np.einsum("ed,ed->e", faces[i], faces[j]))
+    return np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
+
+
+def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.ndarray:
+    """Means of each face, of weight 1, and its neighbours; of these means again, and so on: float32 [n, d].
+
+    They are not normalised.
+
+    Args:
+        faces: float32 [n, d].
+        weights: [n, n], see `neighborhoods`.
+        rounds: How often means are taken.
+    """
+    order, near = in_order(weights)
+    share = 1 / (1 + near.sum(axis=1, dtype=np.float32))[:, None]
+    found = np.empty(faces.shape, np.float32)
+    for start in range(0, found.shape[1], COLUMNS):
+        columns = slice(start, start + COLUMNS)
+        part = faces[order, columns]
+        for _ in range(rounds):
+            part = (part + near @ part) * share
+        found[order, columns] = part
+    return found
+
+
+def in_order(weights: csr_array) -> tuple[np.ndarray, csr_array]:
+    """An order in which those with weights are near each other, so that they stay in the cache: int64 [n]; and weights.
+
+    Args:
+        weights: [n, n].
+    """
+    order = np.argsort(connected_components(weights, directed=False)[1], kind="stable")
+    place = np.empty(len(order), weights.indices.dtype)
+    place[order] = np.arange(len(order))
+    rows = weights[order]
+    return order, csr_array((rows.data, place[rows.indices], rows.indptr), shape=weights.shape)
