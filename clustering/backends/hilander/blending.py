@@ -146,7 +146,7 @@ def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.n
         rounds: How often means are taken.
     """
     order, near = in_order(weights)
-    share = 1 / (1 + near.sum(axis=1, dtype=np.float32))[:, None]
+    share = (1 / (1 + near.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
     for start in range(0, found.shape[1], COLUMNS):
         columns = slice(start, start + COLUMNS)
