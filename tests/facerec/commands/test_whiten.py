@@ -35,12 +35,13 @@ def test_the_set_is_whitened_row_by_row(tmp_path, people):
     assert note["after"] < note["before"]
 
 
-def test_keys_and_labels_stay(tmp_path, people):
-    found = load_embeddings(whiten(embeddings=people, people=people, out=tmp_path / "out"))
-    assert (found.keys, found.labels.tolist()) == (
-        load_embeddings(people).keys,
-        load_embeddings(people).labels.tolist(),
-    )
+def test_people_are_whitened_by_maps_of_others_and_keep_keys_and_labels(tmp_path, people):
+    given, found = (load_embeddings(path) for path in (people, whiten(people, people, tmp_path / "out")))
+    expected = fit_whitening(given.embeddings, given.labels)
+    np.testing.assert_allclose(found.embeddings, expected.of_people, atol=1e-6)
+    assert not np.allclose(found.embeddings, expected(given.embeddings), atol=1e-3)
+    assert found.keys == given.keys
+    assert found.labels.tolist() == given.labels.tolist()
 
 
 def test_embeddings_stay_as_they_are_where_whitening_does_not_help(tmp_path, people, caplog):
@@ -50,7 +51,7 @@ def test_embeddings_stay_as_they_are_where_whitening_does_not_help(tmp_path, peo
     seed = next(seed for seed in range(20) if not fit_whitening(noise, known.labels, seed).helps)
     out = whiten(embeddings=people, people=people, out=tmp_path / "out", seed=seed)
     assert np.array_equal(np.load(out / "embeddings.npy"), noise)
-    assert "held-out people are told apart no better when whitened; written as they are" in caplog.text
+    assert "held-out people are not told apart better when whitened; written as they are" in caplog.text
 
 
 def test_other_lengths_no_labels_few_people(tmp_path, people, status_of):

@@ -32,6 +32,18 @@ def test_matrix_is_the_inverse_root_of_the_covariance_within_people():
     np.testing.assert_allclose(matrix @ within @ matrix, np.eye(8), atol=0.05)  # but for the shrinkage
 
 
+def test_people_are_shown_as_others_are():
+    embeddings, labels = photographs(people=30, each=2)
+    found = fit_whitening(embeddings, labels)
+    white, shown = found(embeddings), found.of_people
+    alike = [np.sum(rows[::2] * rows[1::2], axis=1).mean() for rows in (white, shown)]
+    assert alike[1] < alike[0] - 0.003  # a map that has seen a person makes its photographs too alike
+    without = labels != 3
+    np.testing.assert_allclose(
+        shown[labels == 3], fit_whitening(embeddings[without], labels[without])(embeddings[labels == 3]), atol=0.1
+    )
+
+
 def test_people_whose_photographs_differ_alike_in_all_directions_gain_nothing():
     embeddings, labels = photographs(wide=0.2)
     found = fit_whitening(embeddings, labels)
