@@ -9,12 +9,14 @@ DEMO ?= runs/demo
 BASE ?= HEAD
 ROUNDS ?= 10
 
-.PHONY: demo test test-cuda check fuzz lint docs tables bench arena env clean
+.PHONY: demo test suite test-cuda check fuzz lint docs tables bench arena env clean
 
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
 
-test: lint ## all tests, against the installed package
+test: lint suite ## style, types and all tests, against the installed package
+
+suite: env
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-cuda: env ## what can run on a GPU, beside the CPU

@@ -1,5 +1,10 @@
+import importlib
+import multiprocessing
 import os
 import shutil
+import socket
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # One thread a process, that sleeps while it waits: two workers share two cores. Before anything imports NumPy.
@@ -43,6 +48,48 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real faces at {folder}; set FACEREC_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_pictures() -> None:
+    """Plots have a twentieth of their pixels, as tests draw a hundred."""
+    importlib.import_module("eval.report.plots").DPI = 45
+
+
+@pytest.fixture(scope="session")
+def in_two_processes() -> Callable[..., None]:
+    """Runs a script as two ranks, forked from this process, so that neither has to import PyTorch again.
+
+    The function takes a folder for what they say, the script, its arguments, and how they must end.
+    """
+    importlib.import_module("torch._dynamo")  # which every optimiser imports: seconds
+    fork = multiprocessing.get_context("fork")
+
+    def run(folder: Path, script: str, *arguments: object, ends: Sequence[int] = (0, 0)) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        logs = [folder / f"errors{rank}" for rank in (0, 1)]
+        ranks = [
+            fork.Process(target=as_rank, args=(rank, place, logs[rank], script, [*map(str, arguments)]))
+            for rank in (0, 1)
+        ]
+        for process in ranks:
+            process.start()
+        for process in ranks:
+            process.join(240)
+        errors = "".join(log.read_text()[-2000:] for log in logs)
+        assert [process.exitcode for process in ranks] == [*ends], errors
+
+    return run
+
+
+def as_rank(rank: int, place: dict[str, str], log: Path, script: str, arguments: list[str]) -> None:
+    """What a process does: the script, as a program of its own."""
+    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["-c", *arguments]
+    exec(script, {"__name__": "__main__"})
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from clustering.answers.file import Answers, as_items
 from facerec.pipeline.thumbnails import Thumbnails
 
 TEMPLATE = Path(__file__).parent / "questions.html"
+DOWNLOAD = Path(__file__).parent / "download.js"
+"""How a page saves a file."""
 
 
 def write_questions(path: Path, questions: Answers, before: Answers, pictures: Thumbnails, by_key: bool) -> None:
@@ -29,7 +31,8 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
         "names": [[pictures.keys[row] for row in pair] for pair in questions.pairs.tolist()],
     }  # fmt: skip
     script = json.dumps(content).replace("<", "\\u003c")  # no key ends the script
-    path.write_text(TEMPLATE.read_text(encoding="utf-8").replace("/*CONTENT*/null", script), encoding="utf-8")
+    page = TEMPLATE.read_text(encoding="utf-8").replace("/*DOWNLOAD*/", DOWNLOAD.read_text(encoding="utf-8"))
+    path.write_text(page.replace("/*CONTENT*/null", script), encoding="utf-8")
 
 
 def _embedded(pictures: Thumbnails, row: int) -> str:

@@ -1,4 +1,4 @@
-"""The two sides of each cluster: what its faces had become before the join that is most in doubt."""
+"""The two sides of each cluster: the two groups of faces that its most doubtful join put together."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from clustering.partition import trees
 
 
 def sides(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Int64 [n]: of c clusters with a join, twice the number of one, plus 1 on its other side; -1 for all other faces.
+    """Divides each cluster at its most doubtful join.
 
-    The faces of each cluster join in pairs, the likeliest first, as in Hi-LANDER, until the cluster is whole. The join
-    in doubt is the one with the highest ``P(two people) (a b)^0.75`` of sides of a and b faces. What has joined them
-    later is on neither side.
+    The faces of a cluster join in pairs, the likeliest pair first, as in Hi-LANDER, until the cluster is whole. The
+    most doubtful join has the highest ``P(two people) (a b)^0.75``, where its sides have a and b faces. Faces that
+    joined later are on neither side.
 
     Args:
         start: The graph of the n faces, and the model.
         labels: int64 [n], the clusters; -1 for unassigned.
-        centres: int64 [clusters]: a face of each cluster that has an edge to all others, as the graph may not connect
-            the cluster.
-        asked: int64 [m, 2]: faces of one cluster each that are never on two sides.
+        centres: int64 [clusters]: a face of each cluster. It gets an edge to all others, because the graph may leave
+            the cluster in pieces.
+        asked: int64 [m, 2]: pairs of faces of one cluster that must stay on one side.
+
+    Returns:
+        int64 [n]: 2 i and 2 i + 1 for the faces on the two sides of the i-th cluster that has a join; -1 for all
+        others.
     """
     tree = joined_within(start, labels, centres, asked)
     joins = np.flatnonzero(tree.met)
@@ -36,7 +40,7 @@ def sides(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarr
 
 
 def joined_within(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarray) -> Joining:
-    """What the faces of each cluster join in; asked pairs first."""
+    """The tree of joins inside each cluster; asked pairs join first."""
     count, edges = len(labels), start.edges
     inside = (labels[edges.i] == labels[edges.j]) & (labels[edges.i] >= 0)
     others = np.flatnonzero(labels >= 0)
@@ -56,7 +60,7 @@ def undone(parents: np.ndarray, met: np.ndarray, joins: np.ndarray) -> np.ndarra
 
     Args:
         parents: int64 [n], see `Joining`.
-        met: float32 [n], which rises with time among nodes that joined the same one.
+        met: float32 [n], see `Joining`: among nodes with one parent it rises from the first join to the last.
         joins: int64 [c]: nodes that joined their parents.
     """
     nodes, kept = np.arange(len(parents)), parents[joins]

@@ -20,14 +20,23 @@ Faces = EmbeddingSet | tuple[Any, Any]
 
 
 def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidence]:
-    """The clusters, int64 [n], consecutive from 0; and what is known about them."""
+    """The clusters, int64 [n], consecutive from 0; and what is known about them.
+
+    Raises:
+        InputError: Arrays that do not fit, labels that are no integers, or a confidence beyond [0, 1].
+    """
     graph = X
     if X is not None and not isinstance(X, KnnGraph):
         faces = unit_rows(X)
         graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
     found = np.asarray(labels)
-    found = consecutive(one_each("labels", found, len(found) if graph is None else len(graph)))
+    found = one_each("labels", found, len(found) if graph is None else len(graph))
+    if found.dtype.kind not in "iu":
+        raise InputError(f"labels are {found.dtype}; expected integers, negative for unassigned")
+    found = consecutive(found)
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
+    if sure.dtype.kind not in "fiu" or not np.all((sure >= 0) & (sure <= 1)):
+        raise InputError("confidence: some values are no numbers from 0 to 1; give the backend's `confidence_`")
     return found, Evidence(sure, graph)
 
 

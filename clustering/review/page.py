@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from clustering.answers.file import keys_hash
+from clustering.answers.page import DOWNLOAD
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
 from clustering.review.thumbnails import COLUMNS, Thumbnails
@@ -84,8 +85,8 @@ def write_page(
                "faces": keys_hash(pictures.keys), "thumbnail": pictures.size, "columns": COLUMNS,
                "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
-    for name in PAGE_FILES:
-        shutil.copyfile(ASSETS / name, out / name)
+    for path in (DOWNLOAD, *(ASSETS / name for name in PAGE_FILES)):
+        shutil.copyfile(path, out / path.name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
     _write_keys(out / "keys", [pictures.keys[row] for row in clusters.rows.tolist()])
     _write_sheets(out / "sheets", pictures, clusters.rows)

@@ -7,6 +7,7 @@ order of neighbours.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class CorpusScale:
 
     @classmethod
     def of(cls, graph: KnnGraph) -> CorpusScale:
-        """Measures a corpus on the pairs of some faces and on every face's nearest neighbour.
+        """Measures a corpus on the pairs of some faces and on every face's nearest neighbour, once for each graph.
 
         Almost all pairs are of different people. So location and spread are the median and the distance from there
         down to the quantile that is one standard deviation lower in a normal distribution. With few people genuine
@@ -62,6 +63,14 @@ class CorpusScale:
         Returns:
             The default scale where there are fewer than three faces.
         """
+        found = _MEASURED.get(id(graph))
+        if found is None:
+            found = _MEASURED[id(graph)] = cls._measured(graph)
+            weakref.finalize(graph, _MEASURED.pop, id(graph), None)
+        return found
+
+    @classmethod
+    def _measured(cls, graph: KnnGraph) -> CorpusScale:
         faces = sample(graph.embeddings, SAMPLE)
         if len(faces) < FEWEST:
             return cls()
@@ -98,6 +107,10 @@ class CorpusScale:
             return graph
         similarities = np.where(graph.valid, self.corrected(graph.similarities), 0)
         return KnnGraph(graph.embeddings, graph.neighbors, similarities)
+
+
+_MEASURED: dict[int, CorpusScale] = {}
+"""Of the graphs that there are, by their ids: all embeddings are read to measure one."""
 
 
 def levels_of_chance(faces: np.ndarray) -> tuple[float, float, float, float]:

@@ -27,6 +27,7 @@ SETTINGS = {
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif",
 }  # fmt: skip
 LOWEST_RATE = 1e-3
+DPI = 200
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 Bands = Mapping[str, Sequence[tuple[float, ...]]]
 
@@ -111,7 +112,7 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
             for text, name in zip(legend.get_texts(), shown, strict=True):  # as it is, whatever is in the name
                 text.set_parse_math(False)
                 text.set_text(name)
-        figure.savefig(path, dpi=200, metadata={"Software": None})
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})
     return figure
 
 
@@ -152,4 +153,4 @@ def plot_reliability(table: np.ndarray, path: Path) -> None:
         title = f"reliability: error {calibration_error(table):.3f} over {int(table[:, 2].sum()):,} faces"
         axes.set_title(title, loc="left", fontsize=11, color=INK)
         axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        figure.savefig(path, dpi=200, metadata={"Software": None})
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})

@@ -158,9 +158,14 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
 
     Raises:
-        InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
+        InputError: Not two dimensions, no numbers, masked ones, or NaN or infinite values; it names the row.
     """
-    embeddings = np.asanyarray(embeddings)
+    try:
+        embeddings = np.asanyarray(embeddings)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; tensors of GPUs or bfloat16
+        raise InputError(f"embeddings: no array of numbers [n, d]: {error}") from None
+    if np.ma.is_masked(embeddings):
+        raise InputError("embeddings: some values are masked; fill them, or leave those rows out")
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
         raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [n, d]")
     if is_unit(embeddings, "embeddings"):

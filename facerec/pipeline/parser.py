@@ -46,9 +46,9 @@ def call(program: str, name: str, function: Callable[..., Any], words: Sequence[
     """
     _Parser.more = more
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
-    words = [name, *listed([_underscored(word) for word in words], function)]
+    words = listed([_underscored(word) for word in words], function)
     return jsonargparse.auto_cli(
-        {name: function}, args=words, prog=program, as_positional=False, parser_class=_Parser,
+        function, args=words, prog=f"{program} {name}", as_positional=False, parser_class=_Parser,
         formatter_class=_Help,
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ class _Parser(jsonargparse.ArgumentParser):
     more = ""
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
-        text = super().format_help(formatter).replace(" [options]", "", 1)
+        text = super().format_help(formatter)
         return re.sub(r"(?<![\w-])--[a-z]\w*", lambda option: _dashed(option[0]), text) + self.more
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -159,7 +159,7 @@ class _Parser(jsonargparse.ArgumentParser):
             message = MISSING + re.sub(r"(?:\w+\.)?(\w+)", _as_given, message.removeprefix(MISSING))
         if message.lower().startswith(UNKNOWN):
             message = self._unknown(message[len(UNKNOWN) :])
-        print(complaint(self.prog.replace(" [options]", ""), f"{message} (see --help)"), file=sys.stderr)
+        print(complaint(self.prog, f"{message} (see --help)"), file=sys.stderr)
         raise SystemExit(2)
 
     def _expected(self, name: str, cause: BaseException) -> str:

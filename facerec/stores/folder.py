@@ -80,7 +80,7 @@ def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
     """
     tops = {key.partition("/")[0] for key in keys}
     folders = [key.rpartition("/")[0] for key in keys]
-    if tops <= PARTS and all("/" in folder for folder in folders):
+    if keys and tops <= PARTS and all("/" in folder for folder in folders):
         people = {top: {folder for folder in folders if folder.startswith(f"{top}/")} for top in sorted(tops)}
         folders = [folder.partition("/")[2] for folder in folders]
         shared = sum(map(len, people.values())) - len(set(folders))

@@ -1,5 +1,6 @@
 """The faces that speed and memory are measured on: as many as asked, as alike as those they are made from."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import hilander_speed
 import numpy as np
 import pytest
 import scale
+
+from facerec.pipeline.command_line import run
 
 SIZES = 2500
 
@@ -43,10 +46,29 @@ def test_simulated_faces_are_those_of_the_seed(monkeypatch):
     np.testing.assert_allclose(np.linalg.norm(again, axis=1), 1, atol=1e-5)
 
 
+def here(name: str, command: list[object], *_: object) -> None:
+    """Runs a command as `scale.measured`, without a process of its own: what that takes is tested below."""
+    program, *words = map(str, command)
+    assert run(program, importlib.import_module(f"{program}.__main__").COMMANDS, words, hints=False) == 0
+    print(name)
+
+
+def test_what_a_process_takes_is_printed(capsys):
+    scale.measured("version", ["eval", "--version"], 1, 2**20)
+    name, wall, cpu, peak, beyond = capsys.readouterr().out.split()
+    assert name == "version"
+    assert 0 < float(cpu) < 60
+    assert 0 < float(wall) < 60
+    assert 0 <= float(beyond) <= float(peak) < 2
+    with pytest.raises(SystemExit, match="there is no command"):
+        scale.measured("nothing", ["eval", "nosuch"], 1, 0)
+
+
 def test_backends_are_measured_on_both_graphs(tmp_path, monkeypatch, capsys):
     command = ["scale.py", "--faces", "1200", "--embeddings", str(tmp_path / "none"), "--work", str(tmp_path / "work"),
                "--backends", "dbscan", "--exact", "--threads", "1"]  # fmt: skip
     monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(scale, "measured", here)
     scale.main()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("knn", "cluster"))] == ["knn", "cluster"] * 2

@@ -38,7 +38,7 @@ def labelled(tmp_path, blobs) -> Path:
 @pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander", "lander"])
 def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
     model, clusters, pseudo = tmp_path / "model", tmp_path / "clusters", tmp_path / "pseudo"
-    quick = ["--trainings", "[{epochs: 8, simulated: 0}]"] if backend in ("hilander", "lander") else []
+    quick = ["--trainings", "[{epochs: 3, simulated: 0}]"] if backend in ("hilander", "lander") else []
     assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 3, *quick, "--out", model) == 0
     assert read_yaml(model / "config.yaml")["backend"] == backend
     assert command(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,6 @@ from clustering.commands.cluster import cluster
 from clustering.commands.knn import knn
 from facerec.pipeline.embeddings import normalize
 
-ROOT = Path(__file__).resolve().parents[3]
 ROWS = 300
 
 ALL = """
@@ -71,34 +67,17 @@ def _small_blocks(monkeypatch):
     monkeypatch.setattr("clustering.graph.blocks_on_disk.LEAST_ROWS", ROWS)
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
 def arrays(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npy"))}
 
 
-def test_two_processes_make_what_one_makes(faces, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-W", "error", "-c", ALL, str(ROWS), str(faces), str(tmp_path / "two")]
-    ranks = [
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE,
-            env=environment() | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
-        )
-        for rank in (0, 1)
-    ]  # fmt: skip
+def test_two_processes_make_what_one_makes(faces, tmp_path, in_two_processes):
+    in_two_processes(tmp_path, ALL, ROWS, faces, tmp_path / "two")
     one = tmp_path / "one"
     exact = knn(faces / "single.npy", one / "exact", k=5)
     knn(faces / "half.npy", one / "ivf", k=5, index="ivf")
     cluster("dbscan", faces / "half.npy", one / "dbscan")
     cluster("hilander", faces / "single.npy", one / "hilander", knn=exact)
-    errors = [process.communicate(timeout=240)[1].decode()[-2000:] for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], errors
     found, expected = arrays(tmp_path / "two"), arrays(one)
     assert list(found) == list(expected)
     assert {name for name in expected if found[name] != expected[name]} == set()
@@ -106,15 +85,8 @@ def test_two_processes_make_what_one_makes(faces, tmp_path):
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["dbscan", "exact", "hilander", "ivf"]
 
 
-def test_a_process_that_dies_ends_the_job_and_one_goes_on(faces, tmp_path):
-    (tmp_path / "dying.py").write_text(DYING)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    ran = subprocess.run(
-        [*torchrun, str(tmp_path / "dying.py"), str(ROWS), str(faces), str(tmp_path / "knn")],
-        capture_output=True, text=True, timeout=240, check=False, env=environment(),
-    )  # fmt: skip
-    assert ran.returncode == 1
-    assert "Signal 9 (SIGKILL)" in ran.stderr
+def test_a_process_that_dies_ends_the_job_and_one_goes_on(faces, tmp_path, in_two_processes):
+    in_two_processes(tmp_path, DYING, ROWS, faces, tmp_path / "knn", ends=[1, -signal.SIGKILL])
     assert not (tmp_path / "knn").exists()
     marks = {path.name for path in (tmp_path / "knn.partial").rglob("finished/*")}
     assert {"300-600", "900-1200"} <= marks

@@ -94,6 +94,7 @@ def test_the_model_of_the_package_works_for_any_dimension(blobs):
 
 def test_pretrain(tmp_path, monkeypatch):
     monkeypatch.setattr("clustering.commands.pretrain.VALIDATION_CORPORA", 2)
+    monkeypatch.setattr("clustering.commands.pretrain.THRESHOLDS", (0.5, 0.9))
     folder = pretrain(tmp_path / "model", corpora=1, epochs=2)
     assert load_clusterer("hilander", folder).p_tau >= 0.5
     with pytest.raises(InputError, match="corpora is 0 and epochs is 14; both must be at least 1"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.pseudolabels.inputs import known_people
+from clustering.pseudolabels.inputs import clustered, known_people
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError
 
@@ -23,6 +23,18 @@ def test_known_people_are_readable_faces_of_known_identity(as_set):
     found = known_people("labelled", faces, KnnGraph.build(np.eye(5, dtype=np.float32), 1), 3)
     np.testing.assert_array_equal(found.labels, [7, 3, 9])
     np.testing.assert_array_equal(found.embeddings, embeddings[[0, 3, 4]])
+
+
+@pytest.mark.parametrize(("labels", "confidence", "message"), [
+    ([0.5, 1, 1], None, "labels are float64; expected integers, negative for unassigned"),
+    (["a", "a", "b"], None, "labels are <U1; expected integers"),
+    ([0, 1, 1], [0.5, 1, 1.5], "confidence: some values are no numbers from 0 to 1"),
+    ([0, 1, 1], [0.5, 1, np.nan], "confidence: some values are no numbers from 0 to 1"),
+    ([0, 1, 1], ["x", "y", "z"], "confidence: some values are no numbers from 0 to 1"),
+])  # fmt: skip
+def test_clusters_are_integers_and_confidence_a_share(labels, confidence, message):
+    with pytest.raises(InputError, match=message):
+        clustered(None, labels, confidence)
 
 
 def test_refuses_no_people():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity import corpus_scale
 from clustering.similarity.confidence import evidence
 from clustering.similarity.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
 from eval.clusters import scores
@@ -31,6 +33,19 @@ def test_location_and_spread_by_hand():
     scale = scale_of(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], np.float32))
     # The quantiles .0228 and .1587 of (-1, 0, 0, 0, 0, 0) lie .114 and .7935 of the way from the first to the second.
     assert (scale.location, scale.spread, scale.common) == pytest.approx((0, 0.2065, 0), abs=1e-6)
+
+
+def test_a_graph_is_measured_once_and_forgotten_with_it(monkeypatch):
+    measured: list[int] = []
+    monkeypatch.setattr(CorpusScale, "_measured", classmethod(lambda cls, graph: measured.append(len(graph)) or cls()))
+    graph, other = (KnnGraph.build(np.eye(n, dtype=np.float32), 1) for n in (3, 4))
+    assert CorpusScale.of(graph) is CorpusScale.of(graph)
+    CorpusScale.of(other)
+    assert measured == [3, 4]
+    known = len(corpus_scale._MEASURED)
+    del graph, other
+    gc.collect()
+    assert len(corpus_scale._MEASURED) <= known - 2
 
 
 def test_one_person_and_nobody():

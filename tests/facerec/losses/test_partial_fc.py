@@ -1,8 +1,5 @@
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -227,8 +224,9 @@ import torch.distributed as dist
 from facerec.losses.margins import MarginLoss
 from facerec.losses.partial_fc import PartialHead
 
-rank, ranks, folder, cases = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
-dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
+folder, cases = sys.argv[1], json.loads(sys.argv[2])
+dist.init_process_group("gloo")
+rank, ranks = dist.get_rank(), dist.get_world_size()
 given = torch.load(f"{folder}/batch.pt", weights_only=True)
 own = {name: values.chunk(ranks)[rank] for name, values in given.items()}
 results = []
@@ -250,18 +248,13 @@ CASES = [("arcface", 1.0), ("subcentres", 1.0), ("adaface", 1.0), ("filtered", 1
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
+def two_ranks(tmp_path_factory, in_two_processes) -> dict[str, list[dict[str, torch.Tensor]]]:
     """What each of two processes finds for its half of the batch, by kind of margin."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.save(dict(zip(("embeddings", "labels", "weights"), batch(), strict=True)), folder / "batch.pt")
     options = [{"loss": {"scale": 16.0} | KINDS[kind], "rate": rate} for kind, rate in CASES]
     cases = json.dumps([{"classes": CLASSES, "size": SIZE} | each for each in options])
-    commands = [[sys.executable, "-c", RANK, str(rank), "2", str(folder), cases] for rank in range(2)]
-    running = [
-        subprocess.Popen(command, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"})
-        for rank, command in enumerate(commands)
-    ]
-    assert [process.wait(280) for process in running] == [0, 0]
+    in_two_processes(folder, RANK, folder, cases)
     found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
     return {kind: [rank[number] for rank in found] for number, (kind, _) in enumerate(CASES)}
 

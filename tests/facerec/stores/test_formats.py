@@ -177,6 +177,11 @@ def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
     assert "people of train, val; 1 of them in several of these" in caplog.text
     assert_faces(found, [0, 2, 2, 0, 1, 1])
     assert open_store(written(tmp_path / "flat", [f"train/{row}.png" for row in range(6)])).labels.tolist() == [0] * 6
+    (tmp_path / "none").mkdir()
+    caplog.clear()
+    with pytest.raises(InputError, match="none: no faces"):
+        open_store(tmp_path / "none")
+    assert "people" not in caplog.text
     other = open_store(written(tmp_path / "other", [*names[:5], "eve/5.png"]))
     assert other.identities[1:3] == ["train/ada", "train/zoe"]
 

@@ -1,21 +1,16 @@
 import json
-import multiprocessing
-import os
-import socket
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import facerec.commands.train  # noqa: F401 (here, not by each of the processes that are forked)
 from facerec.devices import collectives as distributed
 from facerec.devices.batch_norm import synchronised
 from facerec.pipeline import ranks as processes
 from facerec.recognisers.model_folder import load_model
 
-FORK = multiprocessing.get_context("fork")
 SMALL = {
     "width": 0.125, "input_size": 32, "embedding_size": 16, "batch_size": 8, "learning_rate": 0.01, "workers": 0,
     "steps": 6, "checkpoint_steps": 2,
@@ -125,32 +120,7 @@ train("resumed", sample_rate=0.5)
 """
 
 
-def in_two_processes(folder: Path, script: str, *arguments: object) -> None:
-    """Runs a script as two ranks, forked from this process, which has imported PyTorch already."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    ranks = [
-        FORK.Process(target=as_rank, args=(rank, place, folder / f"errors{rank}", script, list(map(str, arguments))))
-        for rank in (0, 1)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(240)
-    errors = "".join((folder / f"errors{rank}").read_text()[-2000:] for rank in (0, 1))
-    assert [process.exitcode for process in ranks] == [0, 0], errors
-
-
-def as_rank(rank: int, place: dict[str, str], log: Path, script: str, arguments: list[str]) -> None:
-    """What a process does: the script, as a program of its own."""
-    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
-    sys.argv = ["-c", *arguments]
-    exec(script, {"__name__": "__main__"})
-
-
-def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path):
+def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path, in_two_processes):
     in_two_processes(tmp_path, STEPS, tmp_path)
     for rank in (0, 1):
         differences = json.loads((tmp_path / f"differences{rank}.json").read_text())
@@ -159,7 +129,7 @@ def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path):
         assert max(differences.values()) < 1e-9, differences
 
 
-def test_two_processes_train_one_model_and_go_on_with_their_shards(tmp_path, make_faces):
+def test_two_processes_train_one_model_and_go_on_with_their_shards(tmp_path, make_faces, in_two_processes):
     faces = make_faces(tmp_path / "faces", identities=4, each=4)
     (faces / "person1" / "03.png").write_bytes(b"broken")
     in_two_processes(tmp_path, TRAINING, tmp_path, json.dumps(SMALL))

@@ -309,16 +309,16 @@ def test_training_graphs_are_pure_and_end_without_true_edges(blobs):
     ("inputs", "features"), [("features", "identity"), ("both", "both"), ("similarities", "average")]
 )
 def test_every_kind_of_model_learns(blobs, tmp_path, inputs, features):
-    embeddings, labels = blobs(identities=20, faces=10, dimension=24, spread=0.6)
+    embeddings, labels = blobs(identities=15, faces=10, dimension=24, spread=0.6)
     trained = HiLander.learn(
-        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=6, simulated=0
+        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=4, simulated=0
     )
-    unseen, truth = blobs(identities=20, faces=10, dimension=24, spread=0.6, seed=1)
+    unseen, truth = blobs(identities=15, faces=10, dimension=24, spread=0.6, seed=1)
     clusters = trained.cluster(KnnGraph.build(unseen, 5))
     assert scores(truth, clusters.labels)["bcubed_f"] > 0.7
     trained.save_pretrained(tmp_path)
     again = HiLander.learn(
-        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=6, simulated=0
+        embeddings, labels, 0, inputs=inputs, features=features, k=5, p_tau=0.7, epochs=4, simulated=0
     )
     np.testing.assert_array_equal(again.cluster(KnnGraph.build(unseen, 5)).labels, clusters.labels)
     if inputs != "similarities":
@@ -372,8 +372,8 @@ def test_missing_neighbours_have_no_probability(blobs):
 
 def test_trained_on_one_real_set_it_clusters_another(real):
     embeddings, labels = real("celeba299")
-    some = np.isin(labels, np.unique(labels)[:150])
-    trained = HiLander.learn(embeddings[some], labels[some], seed=0, simulated=2, epochs=8)
+    some = np.isin(labels, np.unique(labels)[:100])
+    trained = HiLander.learn(embeddings[some], labels[some], seed=0, simulated=1, epochs=4)
     embeddings, truth = real("lfw112")
     figures = scores(truth, trained.cluster(KnnGraph.build(embeddings, 10)).labels)
     assert figures["pairwise_f"] > 0.93
