@@ -57,10 +57,10 @@ def _small_pictures() -> None:
 
 
 @pytest.fixture(scope="session")
-def in_two_processes() -> Callable[..., None]:
-    """Runs a script as two ranks, forked from this process, so that neither has to import PyTorch again.
+def in_processes() -> Callable[..., None]:
+    """Runs a script as ranks, forked from this process, so that none has to import PyTorch again.
 
-    The function takes a folder for what they say, the script, its arguments, and how they must end.
+    The function takes a folder for what they say, the script, its arguments, and how each must end; two by default.
     """
     importlib.import_module("torch._dynamo")  # which every optimiser imports: seconds
     fork = multiprocessing.get_context("fork")
@@ -69,10 +69,11 @@ def in_two_processes() -> Callable[..., None]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-        logs = [folder / f"errors{rank}" for rank in (0, 1)]
+        place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(len(ends)))
+        logs = [folder / f"errors{rank}" for rank in range(len(ends))]
         ranks = [
-            fork.Process(target=as_rank, args=(rank, place, logs[rank], script, [*map(str, arguments)]))
-            for rank in (0, 1)
+            fork.Process(target=as_rank, args=(rank, place, log, script, [*map(str, arguments)]))
+            for rank, log in enumerate(logs)
         ]
         for process in ranks:
             process.start()
@@ -86,7 +87,7 @@ def in_two_processes() -> Callable[..., None]:
 
 def as_rank(rank: int, place: dict[str, str], log: Path, script: str, arguments: list[str]) -> None:
     """What a process does: the script, as a program of its own."""
-    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
     sys.argv = ["-c", *arguments]
     exec(script, {"__name__": "__main__"})

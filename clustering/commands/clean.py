@@ -102,11 +102,17 @@ def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tupl
     known = faces.labels if labels is None else load_labels(labels, len(faces))
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
-    people = len(np.unique(known[(known >= 0) & faces.readable]))
+    sizes = np.unique(known[(known >= 0) & faces.readable], return_counts=True)[1]
+    people = len(sizes)
     if people < 2:
         raise InputError(f"{labels or embeddings}: {people} label(s) with readable faces; at least two are needed")
     if known.max() >= LARGEST:
         raise InputError(f"{labels or embeddings}: label {known.max()}; number labels from 0, below 2^30")
+    if sizes.max() == 1:
+        raise InputError(
+            f"{labels or embeddings}: no label has two readable faces, so nothing shows how alike faces of one person "
+            "are; group the faces with clustering cluster"
+        )
     return faces, known
 
 

@@ -80,6 +80,8 @@ def cluster(
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    if zeros := len(graph) - int(np.count_nonzero(graph.readable)):
+        logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))
     copies = Copies.of(graph)
     crowded = copies.crowd(graph.k)
     if copies.count:

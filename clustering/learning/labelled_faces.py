@@ -86,12 +86,19 @@ def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable 
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings, and no labels in them; give --labels")
     say_if_unlike(labels or embeddings, known, faces)
     usable = np.flatnonzero((known >= 0) & faces.readable)
-    repeated = np.count_nonzero(np.unique(known[usable], return_counts=True)[1] > 1)
-    if repeated < 2:
-        raise InputError(
-            f"{labels or embeddings}: {repeated} identities with two faces or more; at least two are needed"
-        )
+    check_repeated(known[usable], labels or embeddings)
     return LabelledFaces(np.ascontiguousarray(faces.embeddings[usable]), known[usable])
+
+
+def check_repeated(identities: np.ndarray, source: object) -> None:
+    """Refuses labels that show no two people who each have two faces: nothing can be tuned on such.
+
+    Raises:
+        InputError: There are none; it begins with the source.
+    """
+    repeated = np.count_nonzero(np.unique(identities, return_counts=True)[1] > 1)
+    if repeated < 2:
+        raise InputError(f"{source}: {repeated} identities with two faces or more; at least two are needed")
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

@@ -14,7 +14,7 @@ from clustering.backends.registry import backend as class_of
 from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
-from clustering.learning.labelled_faces import LabelledFaces, labelled, split_identities
+from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
 from clustering.learning.proposals import candidates, strict
 from clustering.learning.versions import versions
 from eval.clusters import scores
@@ -91,6 +91,7 @@ def tune(
     if trainings and not found.learns:
         raise InputError(f"{backend} has nothing to train; leave out --trainings")
     faces, ways = labelled(X, y), list(trainings or [{}])
+    check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
     if found.name in PRETRAINED and not trainings:

@@ -17,6 +17,7 @@ from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
 from eval.metrics.fnir import Search
 from facerec.pipeline.files import InputError
 
+FEWEST_SAMPLES = 20
 MOST_SAMPLES = 1_000_000
 SPARE = 1.3
 CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
@@ -24,11 +25,13 @@ CONFIDENCE = 0.95
 
 
 def check_samples(samples: int) -> None:
-    """Refuses a number of samples that is none, or that no machine draws.
+    """Refuses a number of samples that is none, that has no 95 % interval, or that no machine draws.
 
     Raises:
-        InputError: Below 0 or above `MOST_SAMPLES`.
+        InputError: Below 0, from 1 to `FEWEST_SAMPLES` - 1, or above `MOST_SAMPLES`.
     """
+    if 0 < samples < FEWEST_SAMPLES:
+        raise InputError(f"--bootstrap {samples}; 95 % intervals need at least {FEWEST_SAMPLES} samples, or 0 for none")
     if not 0 <= samples <= MOST_SAMPLES:
         raise InputError(f"--bootstrap {samples}; a number of samples up to {MOST_SAMPLES:,}, or 0 for no intervals")
 

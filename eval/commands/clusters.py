@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
 from facerec.pipeline.files import InputError, load_labels, write_json
+
+logger = logging.getLogger(__name__)
 
 
 def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Path | None = None) -> None:
@@ -37,6 +41,8 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
     if detail is not None:
         write_json(detail, details(identities, labels))
     print(format_scores(figures))
+    if os.path.realpath(truth) == os.path.realpath(predicted):
+        logger.warning("--truth and --predicted are the same (%s): give the true identities as --truth", truth)
 
 
 def format_scores(figures: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from eval.all_pairs.columns import as_codes, read_columns, read_numbers, read_se
 from eval.all_pairs.evaluation import SetEvaluation, evaluate_set
 from eval.all_pairs.units import make_units
 from eval.all_pairs.worst import worst_matches, worst_misses
+from eval.bootstrap.resampling import check_samples
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, headline, write_report
@@ -68,6 +69,7 @@ def folder(
         worst: How many false matches and how many false non-matches to list.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
+    check_samples(bootstrap)
     faces = load_embeddings(embeddings, unreadable=unreadable)
     people = _labels(faces, labels)
     session = read_sessions(sessions, faces, people) if sessions else None
@@ -101,6 +103,8 @@ def _add_parts(report: SetReport, qualities: Mapping[str, Any], columns: Mapping
 
 def _say(report: SetReport) -> None:
     """What was found, and what to do next."""
+    if failed := report.metrics["counts"]["unreadable_faces"]:
+        logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
     logger.info("%s", headline(report.metrics))
     suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
     if suspects:

@@ -115,7 +115,8 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     faces = records[_is_face(file, index, records)]
     _check_labels(file, faces)
-    check_property(file.with_name("property"), faces["label"])
+    if file.name == "train.rec":  # the one that insightface describes there
+        check_property(file.with_name("property"), faces["label"])
     return RecordStore(path, file, faces, read_names(file.with_suffix(".lst"), faces["key"], faces["label"]))
 
 

@@ -210,6 +210,12 @@ def test_refused_identities(y, message):
         clustering.KMeans.learn(np.eye(4), np.array(y))
 
 
+@pytest.mark.parametrize(("y", "repeated"), [([0] * 4, 1), ([0, 1, 2, 3], 0), ([0, 0, 1, -1], 1)])
+def test_two_people_with_two_faces_are_needed_to_tune(y, repeated):
+    with pytest.raises(InputError, match=f"y: {repeated} identities with two faces or more; at least two are needed"):
+        clustering.tune("dbscan", np.eye(4), np.array(y))
+
+
 def test_what_is_learned_leaves_out_faces_of_unknown_identity():
     assert clustering.KMeans.learn(np.eye(5), np.array([0, 0, 0, 1, -1])).faces_per_cluster == 2
 

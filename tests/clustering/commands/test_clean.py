@@ -81,6 +81,7 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     ("labels", "message"),
     [
         (np.zeros(240, np.int64), "1 label\\(s\\) with readable faces; at least two are needed"),
+        (np.arange(240), "no label has two readable faces"),
         (np.arange(240) + 2**31, "number labels from 0, below 2\\^30"),
         (np.zeros(3, np.int64), "3 labels for 240 rows"),
     ],

@@ -85,6 +85,14 @@ def test_half_precision_is_accepted(faces, tmp_path):
     assert "graph" not in names(half)
 
 
+def test_unreadable_faces_are_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    np.save(tmp_path / "zero.npy", np.zeros((3, 4), np.float32))
+    found = cluster("components", tmp_path / "zero.npy", tmp_path / "clusters")
+    assert np.load(found / "labels.npy").tolist() == [-1] * 3
+    assert "3 of 3 faces are unreadable (rows of zeros): no cluster has them" in caplog.text
+
+
 def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeypatch):
     embeddings, made = load_embeddings(faces), KnnGraph.load(knn(faces, tmp_path / "knn"), np.load(faces))
     (tmp_path / "out").mkdir()

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import faiss
@@ -279,14 +276,8 @@ def test_aiming_at_everything_searches_everything_exactly(faces, file, tmp_path)
 
 
 @pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 3), ("ivf", 7), ("ivf", 14), ("ivf", 18)])
-def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index, blocks):
-    arguments = [str(file), str(tmp_path / "killed"), str(blocks), index]
-    root = Path(__file__).resolve().parents[3]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments],
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, capture_output=True,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index, blocks, in_processes):
+    in_processes(tmp_path, KILLED, file, tmp_path / "killed", blocks, index, ends=[-signal.SIGKILL])
     assert not (tmp_path / "killed").exists()
     for name, value in (("LEAST_ROWS", 500), ("CHEAP", 1)):
         monkeypatch.setattr(f"clustering.graph.blocks_on_disk.{name}", value)

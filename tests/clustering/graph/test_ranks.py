@@ -71,8 +71,8 @@ def arrays(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npy"))}
 
 
-def test_two_processes_make_what_one_makes(faces, tmp_path, in_two_processes):
-    in_two_processes(tmp_path, ALL, ROWS, faces, tmp_path / "two")
+def test_two_processes_make_what_one_makes(faces, tmp_path, in_processes):
+    in_processes(tmp_path, ALL, ROWS, faces, tmp_path / "two")
     one = tmp_path / "one"
     exact = knn(faces / "single.npy", one / "exact", k=5)
     knn(faces / "half.npy", one / "ivf", k=5, index="ivf")
@@ -85,8 +85,8 @@ def test_two_processes_make_what_one_makes(faces, tmp_path, in_two_processes):
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["dbscan", "exact", "hilander", "ivf"]
 
 
-def test_a_process_that_dies_ends_the_job_and_one_goes_on(faces, tmp_path, in_two_processes):
-    in_two_processes(tmp_path, DYING, ROWS, faces, tmp_path / "knn", ends=[1, -signal.SIGKILL])
+def test_a_process_that_dies_ends_the_job_and_one_goes_on(faces, tmp_path, in_processes):
+    in_processes(tmp_path, DYING, ROWS, faces, tmp_path / "knn", ends=[1, -signal.SIGKILL])
     assert not (tmp_path / "knn").exists()
     marks = {path.name for path in (tmp_path / "knn.partial").rglob("finished/*")}
     assert {"300-600", "900-1200"} <= marks

@@ -99,6 +99,16 @@ def test_the_command_writes_the_detail(tmp_path):
         clusters(tmp_path / "truth.npy", tmp_path / "found.npy", detail=tmp_path)
 
 
+def test_clusters_compared_with_themselves_are_told(tmp_path, caplog):
+    np.save(tmp_path / "truth.npy", np.array([0, 0, 1]))
+    np.save(tmp_path / "found.npy", np.array([0, 0, 1]))
+    clusters(tmp_path / "truth.npy", tmp_path / "found.npy")
+    assert not caplog.messages
+    (tmp_path / "again.npy").symlink_to("truth.npy")
+    clusters(tmp_path / "truth.npy", tmp_path / "again.npy")
+    assert "--truth and --predicted are the same" in caplog.text
+
+
 def test_examples_run():
     result = doctest.testmod(eval.clusters.identities)
     assert result.attempted > 0

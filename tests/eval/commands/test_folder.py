@@ -43,7 +43,8 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_the_threshold_and_its_rates(faces, tmp_path):
+def test_the_threshold_and_its_rates(faces, tmp_path, caplog):
+    caplog.set_level("INFO")
     metrics = run(faces, tmp_path / "out")
     rows, labels = np.load(faces / "embeddings.npy").astype(np.float64), np.load(faces / "labels.npy")
     scores = {True: [], False: []}
@@ -64,6 +65,7 @@ def test_the_threshold_and_its_rates(faces, tmp_path):
     assert [counts[name] for name in names] == [23, 23, 6, 1, 1, 1, 17]
     assert (counts["genuine_pairs"], counts["impostor_pairs"]) == (len(scores[True]), len(scores[False]))
     assert [counts["identification"][name]["subjects"] for name in ("G1", "G2")] == [3, 3]
+    assert "1 labelled faces are unreadable: all their genuine pairs count as false non-matches" in caplog.text
     samples = np.load(tmp_path / "out" / "bootstrap.npy")
     assert samples.shape == (20, len(metrics["intervals"]["figures"]))
     plain = run(faces, tmp_path / "plain", bootstrap=0)
@@ -153,6 +155,7 @@ def test_the_worst_pairs_are_listed(faces, tmp_path, caplog):
         (lambda faces: np.save(faces / "labels.npy", np.arange(24)), {}, "0 of 24 labelled people have two faces"),
         (lambda faces: None, {"fmr": 1.5}, "--fmr"),
         (lambda faces: None, {"bootstrap": -1}, "--bootstrap"),
+        (lambda faces: None, {"bootstrap": 19}, "--bootstrap 19; 95 % intervals need at least 20 samples"),
     ],
 )
 def test_bad_input_is_refused(faces, tmp_path, change, options, message):

@@ -98,7 +98,7 @@ def test_without_galleries_it_is_verification_alone(protocol, noisy, tmp_path):
     expected = run(protocol, noisy, tmp_path / "plain")
     for path in protocol.glob("*1N*"):
         path.unlink()
-    metrics = run(protocol, noisy, tmp_path / "pairs", bootstrap=5, compatibility=True)
+    metrics = run(protocol, noisy, tmp_path / "pairs", bootstrap=20, compatibility=True)
     for name in ("fnmr_at_fmr", "eer", "auc"):
         assert metrics[name] == expected[name]
     assert not {"fnir_at_fpir", "rank1"} & {*metrics, *metrics["intervals"]}
@@ -112,7 +112,7 @@ def test_without_galleries_it_is_verification_alone(protocol, noisy, tmp_path):
 def test_one_gallery_will_do(protocol, noisy, tmp_path):
     expected = run(protocol, noisy, tmp_path / "plain")
     (protocol / "tiny_1N_gallery_G1.csv").unlink()
-    metrics = run(protocol, noisy, tmp_path / "one", bootstrap=5)
+    metrics = run(protocol, noisy, tmp_path / "one", bootstrap=20)
     assert metrics["fnir_at_fpir"] == expected["fnir_at_fpir_per_gallery"]["G2"]
     assert list(metrics["intervals"]["fnir_at_fpir_per_gallery"]) == ["G2"]
     (protocol / "tiny_1N_gallery_G2.csv").unlink()
@@ -127,7 +127,7 @@ def test_a_closed_set_has_ranks(protocol, noisy, tmp_path, caplog):
     text = one.read_text() + "".join(two.read_text().splitlines(keepends=True)[1:])
     for path in (one, two):
         path.write_text(text)
-    metrics = run(protocol, noisy, tmp_path / "closed", bootstrap=5)
+    metrics = run(protocol, noisy, tmp_path / "closed", bootstrap=20)
     assert "a closed set; ranks alone, no FNIR" in caplog.text
     assert metrics["fnir_at_fpir"] == {}
     assert metrics["rank10"] == 1
@@ -151,7 +151,7 @@ def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, 
     counted = run(protocol, noisy, tmp_path / "count", missing="count")
     assert counted.pop("missing") == "count"
     assert counted == expected
-    left = run(protocol, noisy, tmp_path / "exclude", missing="exclude", bootstrap=5)
+    left = run(protocol, noisy, tmp_path / "exclude", missing="exclude", bootstrap=20)
     assert left["with_failures"]["fnmr_at_fmr"] == expected["fnmr_at_fmr"]
     assert left["with_failures"]["rank1"] == expected["rank1"]
     assert [left["counts"][name] for name in ("genuine_pairs", "impostor_pairs", "probes")] == [3, 4, 3]

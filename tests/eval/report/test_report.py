@@ -394,7 +394,7 @@ def test_further_trainings_are_read_and_must_have_the_same_test(rows, tiny, tmp_
     shutil.rmtree(rows[0] / "seeds" / "1" / "ijb")
     with pytest.raises(InputError, match=r"seeds/1: no ijb/metrics.json"):
         load_runs(rows[:2])
-    ijb(protocol=tiny / "protocol", embeddings=rows[0] / "again.npy", out=rows[0] / "seeds" / "1" / "ijb", bootstrap=3)
+    ijb(protocol=tiny / "protocol", embeddings=rows[0] / "again.npy", out=rows[0] / "seeds" / "1" / "ijb", bootstrap=20)
     with pytest.raises(InputError, match="other bootstrap samples than in"):
         load_runs(rows[:2])
 

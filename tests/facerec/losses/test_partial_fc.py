@@ -248,13 +248,13 @@ CASES = [("arcface", 1.0), ("subcentres", 1.0), ("adaface", 1.0), ("filtered", 1
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory, in_two_processes) -> dict[str, list[dict[str, torch.Tensor]]]:
+def two_ranks(tmp_path_factory, in_processes) -> dict[str, list[dict[str, torch.Tensor]]]:
     """What each of two processes finds for its half of the batch, by kind of margin."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.save(dict(zip(("embeddings", "labels", "weights"), batch(), strict=True)), folder / "batch.pt")
     options = [{"loss": {"scale": 16.0} | KINDS[kind], "rate": rate} for kind, rate in CASES]
     cases = json.dumps([{"classes": CLASSES, "size": SIZE} | each for each in options])
-    in_two_processes(folder, RANK, folder, cases)
+    in_processes(folder, RANK, folder, cases)
     found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
     return {kind: [rank[number] for rank in found] for number, (kind, _) in enumerate(CASES)}
 

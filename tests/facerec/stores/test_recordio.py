@@ -194,6 +194,8 @@ def test_what_insightfaces_own_builder_writes(tmp_path, monkeypatch, capsys):
     (tmp_path / "set" / "property").write_text("3,112,112\n8\n")
     with pytest.raises(InputError, match="property: 8 faces, but there are records of 7"):
         open_store(tmp_path / "set")
+    other = shutil.copy(tmp_path / "set" / "train.rec", tmp_path / "set" / "other.rec")
+    assert_same(open_store(Path(other)), FACES)  # the property is not about this one
 
 
 def test_samples_of_the_builder(data, tmp_path):

@@ -120,8 +120,8 @@ train("resumed", sample_rate=0.5)
 """
 
 
-def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path, in_two_processes):
-    in_two_processes(tmp_path, STEPS, tmp_path)
+def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path, in_processes):
+    in_processes(tmp_path, STEPS, tmp_path)
     for rank in (0, 1):
         differences = json.loads((tmp_path / f"differences{rank}.json").read_text())
         assert differences.pop("own_statistics") > 1e-3
@@ -129,10 +129,10 @@ def test_two_processes_learn_what_one_learns_from_the_joined_batch(tmp_path, in_
         assert max(differences.values()) < 1e-9, differences
 
 
-def test_two_processes_train_one_model_and_go_on_with_their_shards(tmp_path, make_faces, in_two_processes):
+def test_two_processes_train_one_model_and_go_on_with_their_shards(tmp_path, make_faces, in_processes):
     faces = make_faces(tmp_path / "faces", identities=4, each=4)
     (faces / "person1" / "03.png").write_bytes(b"broken")
-    in_two_processes(tmp_path, TRAINING, tmp_path, json.dumps(SMALL))
+    in_processes(tmp_path, TRAINING, tmp_path, json.dumps(SMALL))
     assert (tmp_path / "plain" / "skipped.csv").read_text().count("person1/03.png") == 1
     assert load_file(tmp_path / "plain" / "head.safetensors")["centres"].shape == (4, 16)
     assert not load_model(tmp_path / "plain")[0].training

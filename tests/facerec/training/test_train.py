@@ -2,8 +2,7 @@ import csv
 import filecmp
 import json
 import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -113,20 +112,12 @@ def test_the_config_of_a_model_trains_it_again(tmp_path, make_faces, monkeypatch
     assert read_yaml(tmp_path / "other" / "config.yaml")["seed"] == 4
 
 
-def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces):
+def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces, in_processes):
     faces = make_faces(tmp_path / "f", identities=4, each=6)
     (faces / "person1" / "03.png").write_bytes(b"broken")
     options = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
-    arguments = [str(faces), str(tmp_path / "killed"), "4"]
-    root = str(Path(__file__).resolve().parents[3])
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED.format(options=options), *arguments],
-        cwd=root,
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    script = KILLED.format(options=options)
+    in_processes(tmp_path, script, faces, tmp_path / "killed", 4, ends=[-signal.SIGKILL])
     assert not (tmp_path / "killed").exists()
     assert (tmp_path / "killed.partial" / "state.safetensors").exists()
     resumed = train(faces=faces, out=tmp_path / "killed", steps=8, checkpoint_steps=3, **SMALL)
