@@ -57,9 +57,10 @@ def rules(runs: list[Path], data: Path) -> None:
     print("\n| faces | backend | rules | threshold | purity | faces | identities | clusters | Fp | Fb |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for run in runs:
-        graph = KnnGraph.load(run / "knn", load_embeddings(run / "embeddings" / "unlabelled").embeddings)
+        seen = run / ("whitened" if (run / "whitened").is_dir() else "embeddings")
+        graph = KnnGraph.load(run / "knn", load_embeddings(seen / "unlabelled").embeddings)
         truth = load_labels(run / "corpus" / "unlabelled_truth.npy")
-        people = load_embeddings(run / "embeddings" / "validation")
+        people = load_embeddings(seen / "validation")
         for name in ("hilander", "dbscan", "kmeans"):
             rows(f"{run.name} | {name}", graph, truth, load_labels(run / "rows" / name / "clusters"), people, 4)
     embeddings, truth = real(data, "lfw112")

@@ -16,6 +16,7 @@ COMMANDS = {
     "backbones": "facerec.commands.backbones:backbones",
     "embed": "facerec.commands.embed:embed",
     "join": "facerec.commands.join:concatenate",
+    "whiten": "facerec.commands.whiten:whiten",
     "export": "facerec.commands.export:export",
     "sheet": "facerec.commands.sheet:sheet",
     "thumbnails": "facerec.commands.thumbnails:thumbnails",

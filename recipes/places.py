@@ -122,9 +122,13 @@ class Turn:
         """The graph of the unlabelled faces."""
         return self._made / "knn"
 
-    def embeddings(self, part: str) -> Path:
-        """The teacher's embeddings of a part of the corpus."""
+    def embedded(self, part: str) -> Path:
+        """A part of the corpus as the teacher embeds it."""
         return self._made / "embeddings" / part
+
+    def embeddings(self, part: str) -> Path:
+        """The same as backends and rules see it: whitened, if the recipe says so."""
+        return self._made / "whitened" / part if self.run.settings.whiten else self.embedded(part)
 
     @property
     def _made(self) -> Path:

@@ -8,7 +8,7 @@
   2 train        both bounds: on the labelled faces alone (the lower one, and the teacher unless one is given), and on
                  labelled faces and the true labels of the unlabelled ones (the upper one)
   3 embed        the faces to tune on and the unlabelled faces, by the teacher
-  4 knn          the graph of the unlabelled faces
+  4 knn          both whitened by the faces to tune on, if that helps, and the graph of the unlabelled ones
   5 tune         every backend on labelled embeddings (Hi-LANDER: meta-training)
   6 cluster      the unlabelled faces with every backend
   7 pseudolabel  clusters to labels
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def validate(run: Run, workers: Workers) -> None:
     """Says what each round brought on people of no training set, if there were rounds and there are such people."""
-    faces = run.turns(1)[0].embeddings("validation")
+    faces = run.turns(1)[0].embedded("validation")
     if run.settings.rounds > 1 and run.settings.tune_on == "validation":
         write_pairs(load_embeddings(faces), run.out / "validation")
         workers.run(stages.validate(run))

@@ -50,6 +50,7 @@ class Settings:
         seeds: Trainings of each row.
         mode: How students are trained.
         overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
+        whiten: Whether backends and rules see embeddings whitened by the people of `tune_on`, see ``facerec whiten``.
         answers: Questions in all, in equal parts a round, that true identities answer in place of a person.
     """
 
@@ -65,6 +66,7 @@ class Settings:
     seeds: int = 1
     mode: Mode = "joint"
     overlap: Overlap = ""
+    whiten: bool = True
     answers: int = 0
 
 
@@ -108,6 +110,8 @@ def _expected(value: Any, kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         return "" if value in choices else f"one of {', '.join(choice or repr(choice) for choice in choices)}"
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
     if kind is int:
         return "" if type(value) is int and value > 0 else "a whole number from 1"
     if kind is float:

@@ -39,15 +39,29 @@ def train_bounds(run: Run) -> Chains:
 
 def embed(run: Run, number: int) -> Chains:
     """The teacher and faces in, embeddings out."""
-    parts = dict.fromkeys([run.settings.tune_on, "unlabelled"] + (["labelled"] if run.settings.overlap else []))
-    return _once([_embed(run, turn.teacher, run.corpus(part), turn.embeddings(part))]
-                 for turn in run.turns(number) for part in parts)  # fmt: skip
+    return _once([_embed(run, turn.teacher, run.corpus(part), turn.embedded(part))]
+                 for turn in run.turns(number) for part in _parts(run))  # fmt: skip
+
+
+def _parts(run: Run) -> list[str]:
+    """What is embedded: the faces to tune on, the unlabelled faces, and the labelled ones if they are looked for."""
+    return list(dict.fromkeys([run.settings.tune_on, "unlabelled", *(["labelled"] if run.settings.overlap else [])]))
 
 
 def link(run: Run, number: int) -> Chains:
-    """Embeddings in, the graph out."""
-    return _once([command("clustering knn", run.section("knn"), embeddings=turn.embeddings("unlabelled"), out=turn.knn)]
-                 for turn in run.turns(number))  # fmt: skip
+    """Embeddings in, whitened ones and the graph out."""
+    return _once(
+        [
+            *(_whiten(turn, part) for part in _parts(run) if run.settings.whiten),
+            command("clustering knn", run.section("knn"), embeddings=turn.embeddings("unlabelled"), out=turn.knn),
+        ]
+        for turn in run.turns(number)
+    )
+
+
+def _whiten(turn: Turn, part: str) -> Command:
+    people = turn.embedded(turn.run.settings.tune_on)
+    return command("facerec whiten", embeddings=turn.embedded(part), people=people, out=turn.embeddings(part))
 
 
 def tune(run: Run, number: int) -> Chains:

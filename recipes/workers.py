@@ -29,7 +29,7 @@ PROGRAMS: Mapping[str, Mapping[str, str]] = {
     "eval": EVAL,
 }
 USED = {
-    "facerec": ("synth", "split", "train", "embed", "sheet"),
+    "facerec": ("synth", "split", "train", "embed", "whiten", "sheet"),
     "clustering": ("knn", "tune", "cluster", "pseudolabel"),
     "eval": ("clusters", "ijb", "pairs", "compare"),
 }

@@ -1,5 +1,6 @@
 """The whole recipe on a tiny rendered corpus: finished, repeated, killed, and with other options."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -223,6 +224,8 @@ def test_rounds_take_the_short_student_as_the_next_teacher(two_rounds):
     run, log = two_rounds
     first, second = run / "rows/components-round1-short", run / "rows/components-round2"
     assert note(second / "embeddings/unlabelled")["inputs"]["model"]["path"].endswith("components-round1-short/model")
+    assert note(second / "knn")["inputs"]["embeddings"]["path"].endswith("components-round2/whitened/unlabelled")
+    assert note(second / "whitened/unlabelled")["inputs"]["people"]["path"].endswith("round2/embeddings/validation")
     assert note(second / "clusters")["inputs"]["model"]["path"].endswith("components-round1-short/tuned")
     assert (note(first / "model")["config"]["steps"], note(second / "model")["config"]["steps"]) == (4, 12)
     assert note(first / "model")["inputs"]["init"]["path"].endswith("rows/labelled/model")
@@ -256,7 +259,7 @@ def test_finished_rounds_are_not_repeated(run_recipe, two_rounds):
     run, _ = two_rounds
     before = times(run)
     log = run_recipe(run, *ROUNDS, "--stage", "3", "--stop-stage", "8")
-    assert log.count("already done") == 2 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 1 + 1 + 2
+    assert log.count("already done") == 2 + 3 + 1 + 1 + 1 + 1 + 2 + 3 + 1 + 1 + 2
     assert times(run) == before
 
 
@@ -280,7 +283,13 @@ def test_people_who_are_labelled_already_are_looked_for(run_recipe, finished, tm
     truth = np.load(run / "corpus/unlabelled_truth.npy")
     np.save(run / "corpus/unlabelled_truth.npy", np.append(truth, np.full(len(known), truth.max() + 1)))
     made = [run / "rows/dbscan" / name for name in ("clusters", "pseudo", "model", "test", "ijb")]
-    for stale in (run / "knn", run / "embeddings/unlabelled", run / "rows/components", *made):
+    for stale in (
+        run / "knn",
+        run / "embeddings/unlabelled",
+        run / "whitened/unlabelled",
+        run / "rows/components",
+        *made,
+    ):
         shutil.rmtree(stale)
     lenient = tmp_path / "lenient.yaml"  # among so few people fewer false matches cannot be measured
     lenient.write_text(TINY.replace("min_size: 2", "min_size: 2, overlap_false_match: 0.4"))
@@ -308,6 +317,15 @@ def test_the_recipe_refuses_before_it_makes_a_folder(call, tmp_path):
     assert (status, log.count("\n")) == (2, 1)
     assert "c.yaml: section ijb: unknown setting 'boostrap'; did you mean bootstrap?" in log
     assert not (tmp_path / "out").exists()
+
+
+def test_faces_that_are_not_to_be_whitened_are_clustered_as_they_are(tiny):
+    settings, sections = recipe.load_recipe(tiny)
+    run = places.Run(Path("out"), str(tiny), dataclasses.replace(settings, whiten=False), sections)
+    words = [word for stage in (stages.link, stages.tune, stages.cluster, stages.label) for chain in stage(run, 1)
+             for command in chain for word in command]  # fmt: skip
+    assert "out/embeddings/unlabelled" in words
+    assert not any("whiten" in word for word in words)
 
 
 def test_rounds_need_to_know_how_long_a_training_is(call, tmp_path):

@@ -49,6 +49,7 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
         ("recipe: {tune_on: [labelled]}", "expected one of labelled, validation"),
         ("recipe: {short: 2}", "short of section recipe is 2; expected a share, above 0 and at most 1"),
         ("recipe: {backends: hilander}", "expected a list of backends"),
+        ("recipe: {whiten: 1}", "whiten of section recipe is 1; expected true or false"),
         ("recipe: {backends: [../a]}", "expected a list of backends"),
     ],
 )

@@ -65,7 +65,7 @@ class HiLander(Clusterer):
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
-    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [5, 10, 20]}
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [3, 5, 10]}
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K

@@ -26,7 +26,7 @@ class Lander(HiLander):
     """
 
     name: ClassVar[str] = "lander"
-    search_space: ClassVar[Mapping[str, Range]] = {name: HiLander.search_space[name] for name in ("p_tau", "k")}
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": HiLander.search_space["p_tau"], "k": [5, 10, 20]}
 
     adaptive: bool = False
     merging: Merging = "edges"

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError
+from facerec.recognisers.whitening import LEAST_PEOPLE, fit_whitening
+
+
+def photographs(people=40, each=6, wide=2.0, seed=0):
+    """Of people who differ alike in 8 directions, and whose photographs differ most in the first."""
+    random = np.random.default_rng(seed)
+    spread = np.array([wide] + [0.2] * 7)
+    rows = np.repeat(random.normal(size=(people, 8)), each, axis=0) + spread * random.normal(size=(people * each, 8))
+    return normalize(rows), np.repeat(np.arange(people), each)
+
+
+def test_the_direction_in_which_photographs_differ_counts_less():
+    embeddings, labels = photographs()
+    found = fit_whitening(embeddings, labels)
+    assert found.helps
+    assert found.after < found.before / 2
+    white = found(embeddings)
+    np.testing.assert_allclose(np.linalg.norm(white, axis=1), 1, atol=1e-6)
+    assert white[:, 0].var() < white[:, 1:].var(axis=0).min() < embeddings[:, 0].var()
+
+
+def test_matrix_is_the_inverse_root_of_the_covariance_within_people():
+    embeddings, labels = photographs(people=200, each=20)
+    means = np.stack([embeddings[labels == person].mean(axis=0) for person in range(200)])
+    within = np.cov((embeddings - means[labels]).T, bias=True)
+    matrix = fit_whitening(embeddings, labels).matrix
+    np.testing.assert_allclose(matrix @ within @ matrix, np.eye(8), atol=0.05)  # but for the shrinkage
+
+
+def test_people_are_shown_as_others_are():
+    embeddings, labels = photographs(people=30, each=2)
+    found = fit_whitening(embeddings, labels)
+    white, shown = found(embeddings), found.of_people
+    alike = [np.sum(rows[::2] * rows[1::2], axis=1).mean() for rows in (white, shown)]
+    assert alike[1] < alike[0] - 0.003  # a map that has seen a person makes its photographs too alike
+    without = labels != 3
+    np.testing.assert_allclose(
+        shown[labels == 3], fit_whitening(embeddings[without], labels[without])(embeddings[labels == 3]), atol=0.1
+    )
+
+
+def test_people_whose_photographs_differ_alike_in_all_directions_gain_nothing():
+    embeddings, labels = photographs(wide=0.2)
+    found = fit_whitening(embeddings, labels)
+    assert abs(found.after - found.before) < 0.02
+
+
+def test_unknown_and_unreadable_faces_and_people_of_one_face_do_not_count():
+    embeddings, labels = photographs()
+    more = np.concatenate([embeddings, np.zeros((3, 8), np.float32), embeddings[:5], embeddings[7:9]])
+    names = np.concatenate([labels, [0, 1, 2], [-1] * 5, [900, 901]])
+    one, other = fit_whitening(embeddings, labels), fit_whitening(more, names)
+    np.testing.assert_allclose(one.matrix, other.matrix)
+    assert (one.before, one.after) == (other.before, other.after)
+    assert not other(more[240:243]).any()
+
+
+def test_the_order_of_faces_and_the_numbers_of_people_do_not_matter():
+    embeddings, labels = photographs()
+    order = np.random.default_rng(1).permutation(len(labels))
+    found = fit_whitening(embeddings[order], labels[order] * 3 + 5)
+    np.testing.assert_allclose(found.matrix, fit_whitening(embeddings, labels).matrix, rtol=1e-5)
+
+
+def test_copies_of_one_face_a_person():
+    embeddings, labels = photographs(each=1)
+    found = fit_whitening(np.repeat(embeddings, 3, axis=0), np.repeat(labels, 3))
+    assert np.isfinite(found.matrix).all()
+    assert not found.helps
+
+
+def test_too_few_people():
+    embeddings, labels = photographs(people=LEAST_PEOPLE - 1)
+    with pytest.raises(InputError, match="3 people with two faces or more; whitening needs 4"):
+        fit_whitening(embeddings, labels)
