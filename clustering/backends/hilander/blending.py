@@ -148,7 +148,7 @@ def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.n
     order, near = in_order(weights)
     share = (1 / (1 + near.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
-    for start in range(0, found.shape[1], COLUMNS):
+    for start in range(0, faces.shape[1], COLUMNS):
         columns = slice(start, start + COLUMNS)
         part = faces[order, columns]
         for _ in range(rounds):
