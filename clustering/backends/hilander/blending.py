@@ -23,9 +23,10 @@ from facerec.pipeline.files import blocks
 
 POWER = 4
 """Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
-LEAST_WEIGHT, SURE = 1e-3, 0.5
-"""An edge of less does not count. A list is full of neighbours that weigh `SURE`, 0.84 to the power of 4, and takes
-neighbours of neighbours that do. With all of them weak recognisers' lookalikes come in."""
+LEAST_WEIGHT, SURE = 1e-3, 0.95
+"""An edge of less does not count. A list is full of neighbours that weigh `SURE`, .987 to the power of 4, and takes
+neighbours of neighbours that do. With .5 more of a person with hundreds of faces come together, but with a weak
+recogniser lookalikes do, too."""
 ROUNDS = 3
 """Of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
@@ -70,9 +71,14 @@ def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
         full = np.flatnonzero(np.diff(sure.indptr) >= k << search)
         if not len(full):
             break
-        sure = strongest(sure.maximum(sure.T).tocsr(), max(MOST, k))
+        sure = strongest(either_way(sure), max(MOST, k))
         near = near.maximum(two_steps_away(sure, full, max(MOST, k), weight)).tocsr()
-    return near.maximum(near.T).tocsr()
+    return either_way(near)
+
+
+def either_way(weights: csr_array) -> csr_array:
+    """Weights in either direction, the greater of both."""
+    return weights.maximum(weights.T).tocsr()
 
 
 def at_least(weights: csr_array, least: float) -> csr_array:

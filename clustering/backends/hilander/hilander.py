@@ -69,7 +69,7 @@ class HiLander(Clusterer):
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
-    p_tau: Share = 0.7
+    p_tau: Share = 0.6
     adaptive: bool = True
     merging: Merging = "pairs"
     features: Features = "average"

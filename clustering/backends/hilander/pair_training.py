@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.special import logit
 from torch import Tensor
 
-from clustering.backends.hilander.blending import blended, neighborhoods
+from clustering.backends.hilander.blending import blended, either_way, sure_neighbors
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
@@ -66,7 +66,9 @@ def learn_to_join(
     """Trains a model that sees no embedding, on several corpora.
 
     First on single faces, so that faces can be blended; then also on the pairs that come up while clusters join by
-    their mean cosine; then also on those that come up while they join by what the model has learned.
+    their mean cosine; then also on those that come up while they join by what the model has learned. Faces are blended
+    with the neighbours of the graph alone: models that learn from lists that are filled up are too sure of faces that a
+    weak recogniser confuses.
 
     Args:
         model: To train.
@@ -87,7 +89,7 @@ def learn_to_join(
     for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
         for (graph, identities), found in zip(parts, pairs, strict=True):
             level = Level.of_faces(graph)
-            sums = blended(level.base, neighborhoods(level, link(model, level), model))
+            sums = blended(level.base, either_way(sure_neighbors(level.graph, link(model, level))))
             for least in thresholds:
                 inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
                 found.append(Examples.of(inputs, same, device))

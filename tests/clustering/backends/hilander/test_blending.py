@@ -48,10 +48,10 @@ def test_columns_by_parts(blobs):
 def test_a_full_list_finds_neighbors_of_neighbors():
     # A chain of six faces, each with a list of the next one, which is full where that one is sure.
     chain = csr_array(np.diag(np.array([1, 1, 1, 1, 0.4], np.float32), 1))
-    found = filled_up(chain, 1, lambda i, j: np.where(abs(i - j) < 4, np.float32(0.9), np.float32(0.49)))
+    found = filled_up(chain, 1, lambda i, j: np.where(abs(i - j) < 4, np.float32(0.97), np.float32(0.9)))
     assert found[0, 1] == 1
-    assert found[0, 2] == pytest.approx(0.9)
-    assert found[0, 3] == pytest.approx(0.9)  # two steps from what the first search found
+    assert found[0, 2] == pytest.approx(0.97)
+    assert found[0, 3] == pytest.approx(0.97)  # two steps from what the first search found
     assert found[0, 4] == 0  # too far to be sure
     assert found[3, 5] == 0  # no sure neighbour leads there
     assert found[4, 5] == pytest.approx(0.4)
