@@ -51,7 +51,7 @@ def whiten(
     except InputError as error:
         raise InputError(f"{people}: {error}; give more labelled people, or leave this step out") from None
     if not found.helps:
-        logger.warning("%s: held-out people are not told apart better when whitened; written as they are", embeddings)
+        logger.warning("held-out people are not told apart better when whitened; embeddings are written as they are")
     _write(faces, found, np.array_equal(faces.embeddings, known.embeddings), out)
     return {"faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps}
 
