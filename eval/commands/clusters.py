@@ -42,7 +42,7 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
         write_json(detail, details(identities, labels))
     print(format_scores(figures))
     if os.path.realpath(truth) == os.path.realpath(predicted):
-        logger.warning("--truth and --predicted are the same (%s): give the true identities as --truth", truth)
+        logger.warning("--truth and --predicted are the same file or folder: give the true identities as --truth")
 
 
 def format_scores(figures: dict[str, float]) -> str:
