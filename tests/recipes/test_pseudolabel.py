@@ -227,7 +227,7 @@ def test_rounds_take_the_short_student_as_the_next_teacher(two_rounds):
     assert note(second / "knn")["inputs"]["embeddings"]["path"].endswith("components-round2/whitened/unlabelled")
     assert note(second / "whitened/unlabelled")["inputs"]["people"]["path"].endswith("round2/embeddings/validation")
     assert note(second / "clusters")["inputs"]["model"]["path"].endswith("components-round1-short/tuned")
-    assert (note(first / "model")["config"]["steps"], note(second / "model")["config"]["steps"]) == (4, 12)
+    assert (note(first / "model")["config"]["steps"], note(second / "model")["config"]["steps"]) == (8, 24)
     assert note(first / "model")["inputs"]["init"]["path"].endswith("rows/labelled/model")
     assert "init" not in note(second / "model")["inputs"]  # trained as the bounds are
     assert log.count("round 1\n") == log.count("round 2\n") == 6
