@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, write_lines, write_table
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.committee import agreed, write_side_by_side
 
@@ -49,10 +49,7 @@ def concatenate(
         raise InputError(f"none of the {len(first)} faces has an embedding in all of {', '.join(map(str, embeddings))}")
     for file in scratch:
         file.unlink(missing_ok=True)
-    if keys is not None:
-        write_lines(out / "keys.txt", keys)
-    if labels is not None:
-        np.save(out / "labels.npy", labels)
+    save_names(out, keys, labels)
     skipped = [(row, keys[row] if keys else "", f"no embedding in {embeddings[number]}") for row, number in lacking]
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
     dimension = sum(one.embeddings.shape[1] for one in sets)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array, write_lines
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
 
@@ -26,9 +26,9 @@ def whiten(
     """Makes directions count less in which the photographs of one person differ, and writes the embeddings anew.
 
     It helps where the recogniser was trained on few people. Whether it does is measured on people, each whitened by a
-    map of others. The figure is the FNMR at FMR 1e-2 and 1e-3, in the mean. If it does not
-    fall by a twentieth, the embeddings are written as they are. People themselves, given as embeddings, too, are
-    whitened in the same way, so that a backend can be tuned on them.
+    map of others: by the mean of FNMR at FMR 1e-2 and at 1e-3. If it does not fall by a twentieth, the embeddings are
+    written as they are. The people themselves, given as embeddings, are each whitened by a map of others, too, so that
+    a backend can be tuned on them.
 
     Args:
         embeddings: The embedding set to whiten.
@@ -66,7 +66,4 @@ def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Pat
         else:
             rows[block] = whitening(faces.embeddings[block]) if whitening.helps else faces.embeddings[block]
     rows.flush()
-    if faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
-    if faces.labels is not None:
-        np.save(out / "labels.npy", faces.labels, allow_pickle=False)
+    save_names(out, faces.keys, faces.labels)

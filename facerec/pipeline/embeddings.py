@@ -231,6 +231,11 @@ def save_embeddings(
 ) -> None:
     """Writes an embedding set into an existing folder."""
     np.save(folder / "embeddings.npy", np.asarray(embeddings, dtype=np.float32), allow_pickle=False)
+    save_names(folder, keys, labels)
+
+
+def save_names(folder: Path, keys: Sequence[str] | None, labels: np.ndarray | None) -> None:
+    """Writes the keys and labels of an embedding set, as far as there are any."""
     if keys is not None:
         write_lines(folder / "keys.txt", keys)
     if labels is not None:

@@ -66,13 +66,13 @@ def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
         k: Sure neighbours make a list full, in the second search twice as many.
         weight: Of a pair.
     """
+    most = max(MOST, k)
     for search in range(SEARCHES):
         sure = at_least(near, SURE)
         full = np.flatnonzero(np.diff(sure.indptr) >= k << search)
         if not len(full):
             break
-        sure = strongest(either_way(sure), max(MOST, k))
-        near = near.maximum(two_steps_away(sure, full, max(MOST, k), weight)).tocsr()
+        near = near.maximum(two_steps_away(strongest(either_way(sure), most), full, most, weight)).tocsr()
     return either_way(near)
 
 
@@ -114,9 +114,10 @@ def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight)
         weight: Of a pair.
     """
     steps = csr_array((np.ones(near.nnz, bool), near.indices, near.indptr), shape=near.shape)
-    rows = rows[np.argsort(connected_components(near, directed=False)[1][rows], kind="stable")]
+    order = by_component(near)
+    rows = order[np.isin(order, rows)]
     found: list[csr_array] = []
-    for some in blocks(rows, ROWS):  # of one component one after the other: their faces stay in the cache
+    for some in blocks(rows, ROWS):
         reached = (steps[some] @ steps).tocoo()
         i, j = some[reached.row], reached.col
         weights = np.concatenate([weight(i[part], j[part]) for part in blocks(np.arange(len(i)), PAIRS)])
@@ -126,6 +127,11 @@ def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight)
     place = np.zeros(near.shape[0], np.int64)  # of the rows that have none the first, which is left empty
     place[rows] = np.arange(1, len(rows) + 1)
     return csr_array(vstack([csr_array((1, near.shape[1]), dtype=np.float32), *found], format="csr")[place])
+
+
+def by_component(weights: csr_array) -> np.ndarray:
+    """All rows, those of a component one after the other, so that their faces stay in the cache: int64 [n]."""
+    return np.argsort(connected_components(weights, directed=False)[1], kind="stable")
 
 
 def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
@@ -164,12 +170,8 @@ def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.n
 
 
 def in_order(weights: csr_array) -> tuple[np.ndarray, csr_array]:
-    """An order in which those with weights are near each other, so that they stay in the cache: int64 [n]; and weights.
-
-    Args:
-        weights: [n, n].
-    """
-    order = np.argsort(connected_components(weights, directed=False)[1], kind="stable")
+    """The order of `by_component`, and weights [n, n] with rows and columns in it."""
+    order = by_component(weights)
     place = np.empty(len(order), weights.indices.dtype)
     place[order] = np.arange(len(order))
     rows = weights[order]

@@ -108,19 +108,23 @@ def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
     """
     j, cosine = level.graph.neighbors[rows], level.graph.similarities[rows]
     coherence, size = level.coherence, level.log_sizes
-    median, spread = level.scale.usual
     inputs = [
         cosine, cosine * coherence[rows, None] * coherence[j], np.broadcast_to(size[rows, None], j.shape), size[j],
-        np.full(j.shape, level.lowest), (cosine - median) * (CHANCE_SCALE / spread),
+        np.full(j.shape, level.lowest), above_chance(cosine, level.scale),
     ]  # fmt: skip
     return np.where((j >= 0)[..., None], np.stack(inputs, axis=-1), 0).astype(np.float32)
 
 
+def above_chance(cosines: np.ndarray, scale: CorpusScale) -> np.ndarray:
+    """Input 6 of `edge_inputs`, of corrected cosines of any shape."""
+    median, spread = scale.usual
+    return np.asarray((cosines - median) * (CHANCE_SCALE / spread))
+
+
 def face_inputs(cosines: np.ndarray, scale: CorpusScale) -> np.ndarray:
     """What `edge_inputs` says of edges between single faces with these corrected cosines: float32 [e, EDGE_INPUTS]."""
-    median, spread = scale.usual
     none = np.zeros_like(cosines)
-    inputs = [cosines, cosines, none, none, none + 1, (cosines - median) * (CHANCE_SCALE / spread)]
+    inputs = [cosines, cosines, none, none, none + 1, above_chance(cosines, scale)]
     return np.stack(inputs, axis=1).astype(np.float32)
 
 
@@ -136,10 +140,10 @@ def pair_inputs(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarra
         j: int64 [e]: the other.
         scale: What chance gives in this corpus.
     """
-    one, other, (median, spread) = sums[i], sums[j], scale.usual
+    one, other = sums[i], sums[j]
     pair = scale.corrected(np.einsum("ed,ed->e", one, other) / (sizes[i] * sizes[j]))
     lengths = coherence(one, sizes[i], scale) * coherence(other, sizes[j], scale)
     cosine = np.clip(pair / np.maximum(lengths, LEAST_COHERENCE**2), -1, 1)
     smaller, larger = np.log(np.minimum(sizes[i], sizes[j])), np.log(np.maximum(sizes[i], sizes[j]))
-    inputs = [cosine, pair, smaller, larger, np.zeros(len(i)), (cosine - median) * (CHANCE_SCALE / spread)]
+    inputs = [cosine, pair, smaller, larger, np.zeros(len(i)), above_chance(cosine, scale)]
     return np.stack(inputs, axis=1).astype(np.float32)
