@@ -70,6 +70,16 @@ class Settings:
     answers: int = 0
 
 
+def doubt(settings: Settings) -> str:
+    """What speaks against a recipe's way to choose thresholds, with what to do; "" if nothing does."""
+    if settings.tune_on == "validation" or (settings.teacher and settings.rounds == 1):
+        return ""
+    return (
+        "tune_on: labelled: a recogniser of this run learns these people, and thresholds chosen on them do not suit "
+        "others; name a number of people in corpus: validation, and set recipe: tune_on: validation"
+    )
+
+
 def load_recipe(file: Path) -> tuple[Settings, Sections]:
     """Reads the YAML.
 

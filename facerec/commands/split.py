@@ -14,17 +14,22 @@ from facerec.stores.open import open_store
 
 @stage(
     "facerec split",
-    found="{labelled_faces:,} faces stay labelled, {unlabelled_faces:,} do not; {identities:,} identities".format_map,
+    found=(
+        "{labelled_faces:,} faces stay labelled, {validation_faces:,} are for validation, {unlabelled_faces:,} lose "
+        "their labels; {identities:,} identities"
+    ).format_map,
     then="python -m facerec train --faces {out}/labelled --out MODEL",
 )
-def split(faces: Path, out: Path, labelled: int, seed: Seed = 0) -> dict[str, int]:
+def split(faces: Path, out: Path, labelled: int, validation: int = 0, seed: Seed = 0) -> dict[str, int]:
     """Splits a labelled face store by identity into a labelled and an unlabelled one.
 
     Args:
         faces: A face store with identities.
-        out: Folder for the stores ``labelled`` and ``unlabelled`` (shuffled, without identities) and for
-            ``unlabelled_truth.npy``, the identities of the latter, for scoring only.
+        out: Folder for the stores ``labelled``, ``validation`` (if any) and ``unlabelled`` (shuffled, without
+            identities) and for ``unlabelled_truth.npy``, the identities of the latter, for scoring only.
         labelled: Number of identities that stay labelled.
+        validation: Number of further identities that stay labelled and are kept out of training. A recogniser that is
+            trained on ``labelled`` knows its people too well for thresholds to be chosen on them; choose them here.
         seed: Draws them, and the order of the unlabelled faces.
     """
     source = open_store(faces)
@@ -35,13 +40,21 @@ def split(faces: Path, out: Path, labelled: int, seed: Seed = 0) -> dict[str, in
     identities = int(truth.max()) + 1
     if not 0 < labelled < identities:
         raise InputError(f"--labelled {labelled} of {identities} identities in {faces}; choose 1 to {identities - 1}")
+    left = identities - labelled - 1
+    if not 0 <= validation <= left:
+        raise InputError(
+            f"--validation {validation} of {left + 1} identities in {faces} beside labelled; choose 0 to {left}"
+        )
     generator = np.random.default_rng(seed)
-    chosen = np.zeros(identities, bool)
-    chosen[generator.permutation(identities)[:labelled]] = True
-    kept = np.flatnonzero(chosen[truth])
-    hidden = generator.permutation(np.flatnonzero(~chosen[truth]))
-    for name, rows in (("labelled", kept), ("unlabelled", hidden)):
-        (out / name).mkdir()
-        source.subset(rows, out / name, named=name == "labelled")
+    order = generator.permutation(identities)
+    part = np.full(identities, 2)
+    part[order[:labelled]], part[order[labelled : labelled + validation]] = 0, 1
+    kept, held_out = (np.flatnonzero(part[truth] == number) for number in (0, 1))
+    hidden = generator.permutation(np.flatnonzero(part[truth] == 2))
+    stores = {"labelled": kept, "validation": held_out, "unlabelled": hidden}
+    for name, rows in stores.items():
+        if len(rows):
+            (out / name).mkdir()
+            source.subset(rows, out / name, named=name != "unlabelled")
     np.save(out / "unlabelled_truth.npy", truth[hidden])
-    return {"labelled_faces": len(kept), "unlabelled_faces": len(hidden), "identities": identities}
+    return {f"{name}_faces": len(rows) for name, rows in stores.items()} | {"identities": identities}

@@ -63,6 +63,20 @@ def test_wrong_recipes_are_refused_in_one_line(call, tmp_path, monkeypatch, text
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "doubted"),
+    [
+        (recipe.Settings(), True),
+        (recipe.Settings(tune_on="validation"), False),
+        (recipe.Settings(teacher="x.onnx"), False),
+        (recipe.Settings(teacher="x.onnx", rounds=2), True),
+        (recipe.Settings(tune_on="validation", rounds=2), False),
+    ],
+)
+def test_thresholds_chosen_on_people_of_the_training_are_doubted(settings, doubted):
+    assert bool(recipe.doubt(settings)) == doubted
+
+
 def test_other_settings_are_written_until_work_depends_on_them(tmp_path):
     def write(text: str) -> None:
         recipe.write_sections(recipe.load_recipe(written(tmp_path, text))[1], tmp_path)

@@ -93,6 +93,28 @@ def test_split_keeps_identities_apart_and_rows_with_their_truth(tmp_path, make_f
     assert not named & {source.identities[row] for row in rows}
 
 
+def test_split_keeps_people_for_validation_out_of_both_other_parts(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=5, each=2)
+    source = open_store(faces)
+    without = split(faces, out=tmp_path / "without", labelled=2, seed=3)
+    corpus = split(faces, out=tmp_path / "corpus", labelled=2, validation=1, seed=3)
+    labelled, validation = open_store(corpus / "labelled"), open_store(corpus / "validation")
+    assert labelled.keys == open_store(without / "labelled").keys
+    assert len(validation) == 2
+    hidden = {
+        source.identities[source.labels.tolist().index(label)] for label in np.load(corpus / "unlabelled_truth.npy")
+    }
+    assert sorted([*labelled.identities, *validation.identities, *hidden]) == sorted(source.identities)
+    assert not (without / "validation").exists()
+
+
+@pytest.mark.parametrize("validation", [-1, 3])
+def test_split_leaves_somebody_unlabelled(tmp_path, make_faces, validation):
+    faces = make_faces(tmp_path / "f", identities=5, each=2)
+    with pytest.raises(InputError, match=f"--validation {validation} of 3 identities .* choose 0 to 2"):
+        split(faces, out=tmp_path / "corpus", labelled=2, validation=validation)
+
+
 def _two_stores(tmp_path, make_faces):
     """A folder, and tar shards with the same keys and identities but other pictures."""
     one = make_faces(tmp_path / "one", identities=3, each=2)
