@@ -103,7 +103,10 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
             raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
     commands = {name: sections.get(name) or {} for name in WORK}
     commands["student"] = {**commands["train"], **commands["student"]}
-    return _settings(file, sections.get("recipe") or {}), commands
+    settings = _settings(file, sections.get("recipe") or {})
+    if (settings.corpus, settings.tune_on) == ("split", "validation") and not commands["corpus"].get("validation"):
+        raise InputError(f"{file}: tune_on: validation, but nobody is kept for it; set validation in section corpus")
+    return settings, commands
 
 
 def _settings(file: Path, section: Mapping[str, Any]) -> Settings:

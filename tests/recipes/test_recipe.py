@@ -51,6 +51,7 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
         ("recipe: {backends: hilander}", "expected a list of backends"),
         ("recipe: {whiten: 1}", "whiten of section recipe is 1; expected true or false"),
         ("recipe: {backends: [../a]}", "expected a list of backends"),
+        ("recipe: {corpus: split, tune_on: validation}", "nobody is kept for it; set validation in section corpus"),
     ],
 )
 def test_wrong_recipes_are_refused_in_one_line(call, tmp_path, monkeypatch, text, message):

@@ -101,10 +101,10 @@ def test_split_keeps_people_for_validation_out_of_both_other_parts(tmp_path, mak
     labelled, validation = open_store(corpus / "labelled"), open_store(corpus / "validation")
     assert labelled.keys == open_store(without / "labelled").keys
     assert len(validation) == 2
-    hidden = {
-        source.identities[source.labels.tolist().index(label)] for label in np.load(corpus / "unlabelled_truth.npy")
-    }
-    assert sorted([*labelled.identities, *validation.identities, *hidden]) == sorted(source.identities)
+    hidden = {source.identities[source.labels.tolist().index(n)] for n in np.load(corpus / "unlabelled_truth.npy")}
+    parts = [set(labelled.identities), set(validation.identities), hidden]
+    assert [len(part) for part in parts] == [2, 1, 2]
+    assert set.union(*parts) == set(source.identities)
     assert not (without / "validation").exists()
 
 
