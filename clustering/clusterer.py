@@ -233,11 +233,11 @@ class TwoStep(Clusterer):
     The estimate depends on k alone, so `tune` asks for it once.
     """
 
-    def estimate(self, graph: KnnGraph) -> np.ndarray:
+    def estimate(self, graph: KnnGraph) -> Any:
         """What does not depend on thresholds, of the graph of k neighbours."""
         raise NotImplementedError
 
-    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+    def decide(self, graph: KnnGraph, estimate: Any) -> Clustering:
         """The clusters, of the graph of k neighbours and its estimate."""
         raise NotImplementedError
 

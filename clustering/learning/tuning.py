@@ -127,7 +127,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
-    estimates: dict[str, dict[int, np.ndarray]] = {each.name: {} for each in validation}
+    estimates: dict[str, dict[int, Any]] = {each.name: {} for each in validation}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
         row: dict[str, Any] = dict(settings)
@@ -144,7 +144,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     return results
 
 
-def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, np.ndarray]) -> np.ndarray:
+def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> np.ndarray:
     """Int64 [n]: the clusters of a graph for one of many settings.
 
     Args:
