@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from facerec.pipeline import completion
-from facerec.pipeline.complaint import OUT_OF_MEMORY, complaint, said
+from facerec.pipeline.complaint import complaint, is_of_the_system, said
 from facerec.pipeline.files import InputError
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 from facerec.pipeline.overview import HELP, overview, perhaps, version
@@ -63,7 +63,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (InputError, OSError, UnicodeEncodeError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+        if not is_of_the_system(error):
             raise
         print(complaint(program, said(error)), file=sys.stderr)
         return 2

@@ -13,12 +13,22 @@ REMEDIES = {
 }  # fmt: skip
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "size calculation overflowed")
 """Of PyTorch, which has no other sign of it on a CPU."""
+LOST_PROCESS = ("closed by peer", "reset by peer")
+"""Of Gloo, by which the processes of one run talk to each other."""
+
+
+def is_of_the_system(error: Exception) -> bool:
+    """Whether it is one that `said` can tell, and no mistake in this program."""
+    known = any(words in str(error) for words in (*OUT_OF_MEMORY, *LOST_PROCESS))
+    return known or not isinstance(error, RuntimeError)
 
 
 def said(error: Exception) -> str:
     """What an error of an input or of the system says."""
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object[:80]!r}: a name that is not UTF-8, which this output cannot hold; rename the file"
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in LOST_PROCESS):
+        return "another process of this run has ended, its own last lines say why; the same command goes on"
     if isinstance(error, (MemoryError, RuntimeError)):
         return f"too little memory ({(str(error) or 'no more said').splitlines()[0][:120]}); lower sizes and numbers"
     if isinstance(error, OSError) and error.strerror:

@@ -77,6 +77,14 @@ def test_too_little_memory_is_one_line(ended, error):
     assert said.count("\n") == 1
 
 
+def test_a_lost_process_is_one_line(ended):
+    status, said = ended(RuntimeError("[gloo/pair.cc:561] Connection closed by peer [10.0.0.2]:44738. This is"))
+    assert status == 2
+    assert said == (
+        "prog: error: another process of this run has ended, its own last lines say why; the same command goes on\n"
+    )
+
+
 def test_other_runtime_errors_are_ours(ended):
     with pytest.raises(RuntimeError, match="a mistake"):
         ended(RuntimeError("a mistake"))
