@@ -25,6 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
+from facerec.pipeline.values import as_array
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -158,16 +159,16 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
 
     Raises:
-        InputError: Not two dimensions, no numbers, masked ones, or NaN or infinite values; it names the row.
+        InputError: Not two dimensions, no numbers, masked ones, no face, or NaN or infinite values; it names the row.
     """
-    try:
-        embeddings = np.asanyarray(embeddings)
-    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; tensors of GPUs or bfloat16
-        raise InputError(f"embeddings: no array of numbers [n, d]: {error}") from None
+    embeddings = as_array("embeddings", embeddings)
     if np.ma.is_masked(embeddings):
         raise InputError("embeddings: some values are masked; fill them, or leave those rows out")
+    found = f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}"
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [n, d]")
+        raise InputError(f"{found}; expected numbers [n, d]")
+    if not embeddings.size:
+        raise InputError(f"{found}; expected at least one face")
     if is_unit(embeddings, "embeddings"):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])

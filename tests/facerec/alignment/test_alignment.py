@@ -406,3 +406,20 @@ class Many(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(x.mean(dim=1) + number for number in range(self.outputs))
+
+
+@pytest.mark.parametrize(
+    ("image", "landmarks", "size", "message"),
+    [
+        (np.zeros((9, 9, 3)), arcface_dst, 112, r"image: float64 \[9, 9, 3\]; expected uint8"),
+        (np.zeros((9, 9), np.uint8), arcface_dst, 112, r"image: uint8 \[9, 9\]"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst[:3], 112, r"landmarks: shape \[3, 2\]; expected five points"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst * np.nan, 112, "expected five points .*, finite"),
+        (np.zeros((9, 9, 3), np.uint8), np.ones((5, 2)), 112, "not all one"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst, 0, "size is 0; it must be a whole number from 112"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst, 200, "size is 200; it must be a multiple of 112 or of 128"),
+    ],
+)
+def test_what_cannot_be_aligned(image, landmarks, size, message):
+    with pytest.raises(InputError, match=message):
+        align_face(image, landmarks, size)
