@@ -57,7 +57,8 @@ class Asking:
 @stage(
     "clustering ask",
     found=lambda results: results["said"],
-    then="python -m clustering cluster --backend NAME --embeddings EMBEDDINGS --answers {out}/answers.json --out AGAIN",
+    then="python -m clustering cluster --backend BACKEND --embeddings {embeddings} --answers {out}/answers.json "
+    "--out AGAIN",
 )
 @flattened
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
@@ -110,7 +111,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
     show_table(rows, None)
     first, last = rows[0], rows[-1]
     said = f"{len(before):,} answers, {int(np.sum(before.answer == SAME)):,} of them yes"
-    said += f": Fp {first['Fp']} to {last['Fp']}, Fb {first['Fb']} to {last['Fb']}"
+    said += "".join(f"{mark} {name} {first[name]:.4f} to {last[name]:.4f}" for mark, name in ((":", "Fp"), (",", "Fb")))
     return {"answers": len(before), "unsure": int(np.sum(before.answer == UNSURE)), "rounds": rows, "said": said}
 
 

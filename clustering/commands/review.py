@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
     found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
     then=(
         "open {out}/review.html, then "
-        "python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO"
+        "python -m clustering pseudolabel --clusters {clusters} --decisions decisions.json --out PSEUDO"
     ),
 )
 def review(
