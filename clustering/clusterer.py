@@ -91,11 +91,7 @@ class Clusterer:
             InputError: Embeddings that cannot be used; NaN or infinite values, by row; a graph that is none, see
                 `KnnGraph.check`; no model, where it needs one.
         """
-        if self.learns and not hasattr(getattr(self, "model", None), "settings"):
-            raise InputError(
-                f"{self.name} has no model, but {shown(getattr(self, 'model', None))}; make one with "
-                f"{type(self).__name__}.learn(X, y), or load it with {type(self).__name__}.from_pretrained(folder)"
-            )
+        self._check_model()
         if isinstance(X, KnnGraph):
             X.check()
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
@@ -112,6 +108,14 @@ class Clusterer:
         self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
         return self
+
+    def _check_model(self) -> None:
+        model, name = getattr(self, "model", None), type(self).__name__
+        if self.learns and not hasattr(model, "settings"):
+            raise InputError(
+                f"{self.name} has no model, but {shown(model)}; make one with {name}.learn(X, y), or load it with "
+                f"{name}.from_pretrained(folder)"
+            )
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """Int64 [n]: the cluster of each face, -1 for none; see `fit`."""

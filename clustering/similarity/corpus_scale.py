@@ -16,7 +16,9 @@ from facerec.pipeline.embeddings import readable_rows
 
 SAMPLE, LARGE_SAMPLE = 512, 2048
 ONE_DEVIATION, TWO_DEVIATIONS = 0.1587, 0.0228
+"""Quantiles of a normal distribution, so many standard deviations below its mean."""
 LEAST_SPREAD = 0.02
+"""So that a corpus of equal faces is divided by something."""
 USUAL = 0.034
 TOLERATED = 0.1
 MOST = 0.999

@@ -123,7 +123,7 @@ def _make(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_json(folder / "meta.json", {**work, **about})
-    said = f"{found(results)}; " if found and results else ""
+    said = f"{found(results).rstrip('.')}; " if found and results else ""
     logger.info("%s: %sdone in %.1f s", out, said, time.perf_counter() - started)
 
 

@@ -23,9 +23,13 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.progress import progress
 
 CHANCE = (3.0, 1.5)
+"""What a pair must be worth to join `by_mean_cosine`, in spreads: first strictly, then loosely."""
 OWN = (0.85,)
+"""The same by the model's own probability."""
 MOST = 40_000
+"""Pairs that are kept of a corpus and a threshold."""
 STEP_FACES, STEP_PAIRS = 1024, 3072
+"""Edges of faces, and pairs of clusters, that a step sees."""
 LEAST_STEPS = 24
 """Of an epoch: few corpora are gone through several times."""
 
