@@ -7,7 +7,7 @@ Example:
     ...     k: Count = 10
     >>> check_settings(Radius(k=0))
     Traceback (most recent call last):
-    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 to inf
+    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 on
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def check_number(name: str, value: Any, low: float, high: float = np.inf) -> Non
         InputError: Naming the parameter, its value and the range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise InputError(f"{name} is {shown(value)}; it must be a number from {low} to {high}")
+        limits = f"from {low} to {high}" if high < np.inf else f"from {low} on"
+        raise InputError(f"{name} is {shown(value)}; it must be a number {limits}")
     _check_width(name, value)
 
 

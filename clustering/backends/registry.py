@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clustering.clusterer import PRETRAINED, Clusterer
 from facerec.pipeline.files import InputError
+from facerec.pipeline.overview import perhaps
 from facerec.pipeline.values import shown
 
 __all__ = ["BACKENDS", "PRETRAINED", "backend", "load_clusterer"]
@@ -39,7 +40,8 @@ def backend(name: str) -> type[Clusterer]:
         InputError: No such backend.
     """
     if not isinstance(name, str) or name not in BACKENDS:
-        raise InputError(f"backend {shown(name)} is unknown; there are {', '.join(BACKENDS)}")
+        near = perhaps(name, BACKENDS) if isinstance(name, str) else ""
+        raise InputError(f"backend {shown(name)} is unknown{near or '; there are ' + ', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
     found: type[Clusterer] = getattr(importlib.import_module(module), attribute)
     return found

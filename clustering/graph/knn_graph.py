@@ -103,18 +103,19 @@ class KnnGraph:
         folder = Path(folder)
         neighbors: np.ndarray
         similarities: np.ndarray
+        files = folder / "neighbors.npy", folder / "similarities.npy"
         if split_part(folder)[0].is_file():
-            neighbors, similarities = read_reference_lists(folder)
+            files, (neighbors, similarities) = (folder, folder), read_reference_lists(folder)
         else:
-            neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
-            similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
+            neighbors = load_array(files[0], kind="iu", ndim=2)
+            similarities = load_array(files[1], kind="f", ndim=2)
         if neighbors.shape != similarities.shape or len(neighbors) != len(embeddings):
             raise InputError(
                 f"{folder}: neighbors {list(neighbors.shape)} and similarities {list(similarities.shape)} for "
                 f"{len(embeddings)} embeddings; build the graph from these embeddings"
             )
-        _check((folder / "neighbors.npy", folder / "similarities.npy"), neighbors, similarities)
-        _check_cosines(folder, embeddings, neighbors, similarities)
+        _check(files, neighbors, similarities)
+        _check_cosines(files[1], embeddings, neighbors, similarities)
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def check(self) -> None:
@@ -164,7 +165,7 @@ def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np
             raise InputError(f"{names[1]}: NaN or values beyond [-1, 1]; they must be cosines")
 
 
-def _check_cosines(folder: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
+def _check_cosines(file: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
     """Computes the cosines of some rows again, evenly spaced: the graph may be one of other or reordered faces."""
     for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
         ids = np.asarray(neighbors[row])
@@ -173,7 +174,7 @@ def _check_cosines(folder: Path, embeddings: np.ndarray, neighbors: np.ndarray, 
         if wrong.any():
             at = int(wrong.argmax())
             raise InputError(
-                f"{folder / 'similarities.npy'}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
+                f"{file}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
                 f"the cosine of these embeddings is {cosines[at]:.3f}; the graph is of other faces, or of another "
                 "order or measure; build it from these embeddings"
             )

@@ -89,7 +89,8 @@ class _Given(dict[str, str]):
                 self.setdefault(option[2:].replace("-", "_"), shlex.quote(value or following))
 
     def __missing__(self, name: str) -> str:
-        return name.upper()
+        begun = (value for option, value in self.items() if name.startswith(option))  # options may be cut short
+        return next(begun, name.upper())
 
 
 def _call(program: str, words: Sequence[str], function: Callable[..., Any], more: str) -> tuple[Any, str]:

@@ -101,9 +101,8 @@ def load_embeddings(
     if bad.size:
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
-        logger.warning(
-            "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
-        )
+        lengths = " not of unit length" if embeddings.dtype == np.float32 else ""
+        logger.warning("%s: %s rows%s; normalised in %s", file, embeddings.dtype, lengths, scratch or "memory")
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))
