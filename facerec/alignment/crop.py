@@ -8,7 +8,7 @@ import numpy as np
 from insightface.utils.face_align import norm_crop
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_array, whole
+from facerec.pipeline.values import as_array, as_picture, whole
 
 
 def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
@@ -41,9 +41,11 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
     Raises:
         InputError: No such picture, landmarks that are not five different points, or another size.
     """
-    image, landmarks, size = as_array("image", image), as_array("landmarks", landmarks), whole("size", size, 112, 8192)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(f"image: {image.dtype} {list(image.shape)}; expected uint8 [height, width, 3], 0 to 255")
+    image, landmarks, size = (
+        as_picture("image", image),
+        as_array("landmarks", landmarks),
+        whole("size", size, 112, 8192),
+    )
     if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all() or not np.ptp(landmarks, axis=0).any():
         raise InputError(f"landmarks: shape {list(landmarks.shape)}; expected five points (x, y), finite, not all one")
     if size % 112 and size % 128:

@@ -1,4 +1,4 @@
-"""Checks of what Python callers hand over: arrays, labels, whole numbers, choices."""
+"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, keys."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def as_array(name: str, values: Any) -> np.ndarray:
         return np.asanyarray(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
+
+
+def as_picture(name: str, image: Any) -> np.ndarray:
+    """A picture, uint8 RGB [height, width, 3].
+
+    Raises:
+        InputError: Another type or shape, or no pixel.
+    """
+    picture = as_array(name, image)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        found = f"{name}: {picture.dtype} {list(picture.shape)}"
+        raise InputError(f"{found}; expected uint8 RGB [height, width, 3], 0 to 255")
+    return picture
 
 
 def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import nn
 from facerec.__main__ import COMMANDS
 from facerec.alignment import photographs as module
 from facerec.alignment.crop import align_face, choose_face
-from facerec.alignment.detector import find_detector
+from facerec.alignment.detector import Detector, find_detector
 from facerec.alignment.photographs import crop_names
 from facerec.commands.align import align
 from facerec.commands.embed import embed
@@ -406,6 +406,19 @@ class Many(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(x.mean(dim=1) + number for number in range(self.outputs))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sizes": [33]}, "a detection size is 33; it must be a multiple of 32"),
+        ({"sizes": ["64"]}, "a detection size is '64'; it must be a whole number from 32 to 16384"),
+        ({"threshold": float("nan")}, "threshold is nan; a score is a number from 0 to 1"),
+    ],
+)
+def test_settings_of_a_detector(options, message):
+    with pytest.raises(InputError, match=message):
+        Detector("detector.onnx", **options)
 
 
 @pytest.mark.parametrize(
