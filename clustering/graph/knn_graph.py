@@ -16,7 +16,7 @@ from facerec.pipeline.named_part import split_part
 from facerec.pipeline.values import whole
 
 DEFAULT_K = 10
-MOST_K = 4096
+MOST_K = 1 << 14
 CHECKED_ROWS = 256
 COSINE_TOLERANCE = 2e-3  # float16 embeddings
 

@@ -275,7 +275,7 @@ def test_graphs_made_by_hand_are_checked(change, message):
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, np.array([1, 2]), 10**9])
 def test_numbers_of_neighbours_that_cannot_be(k):
-    with pytest.raises(InputError, match=r"k is .*; it must be a whole number from 1 to 4096"):
+    with pytest.raises(InputError, match=r"k is .*; it must be a whole number from 1 to 16384"):
         KnnGraph.build(angles(0, 1), k)
 
 
