@@ -18,7 +18,7 @@ from facerec.recognisers.onnx import open_session, readable_network
 
 MODELS = Path("~/.insightface/models")
 DETECTION_SIZES = (128, 640)
-MOST_SIZE = 1 << 14
+MOST_SIZE = 4096
 WITH_LANDMARKS, WITHOUT_LANDMARKS = (9, 15), (6, 10)
 
 

@@ -412,7 +412,7 @@ class Many(nn.Module):
     ("options", "message"),
     [
         ({"sizes": [33]}, "a detection size is 33; it must be a multiple of 32"),
-        ({"sizes": ["64"]}, "a detection size is '64'; it must be a whole number from 32 to 16384"),
+        ({"sizes": ["64"]}, "a detection size is '64'; it must be a whole number from 32 to 4096"),
         ({"threshold": float("nan")}, "threshold is nan; a score is a number from 0 to 1"),
     ],
 )
