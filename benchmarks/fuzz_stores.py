@@ -168,7 +168,7 @@ def make_thumbnails(folder: Path) -> None:
 
 
 def read_thumbnails(folder: Path) -> None:
-    from clustering.review.thumbnails import Thumbnails
+    from facerec.pipeline.thumbnails import Thumbnails
 
     pictures = Thumbnails.load(folder)
     for row in range(len(pictures)):

@@ -19,6 +19,7 @@ from clustering.result import Clustering
 from clustering.settings import Range, check_names, check_settings
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
+from facerec.pipeline.values import shown, whole
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +88,12 @@ class Clusterer:
             y: Not looked at.
 
         Raises:
-            InputError: Embeddings that cannot be used; NaN or infinite values, by row.
+            InputError: Embeddings that cannot be used; NaN or infinite values, by row; a graph that is none, see
+                `KnnGraph.check`; no model, where it needs one.
         """
+        self._check_model()
+        if isinstance(X, KnnGraph):
+            X.check()
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
         crowded = copies is not None and copies.crowd(graph.k)
@@ -103,6 +108,14 @@ class Clusterer:
         self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
         return self
+
+    def _check_model(self) -> None:
+        model, name = getattr(self, "model", None), type(self).__name__
+        if self.learns and not hasattr(model, "settings"):
+            raise InputError(
+                f"{self.name} has no model, but {shown(model)}; make one with {name}.learn(X, y), or load it with "
+                f"{name}.from_pretrained(folder)"
+            )
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """Int64 [n]: the cluster of each face, -1 for none; see `fit`."""
@@ -143,7 +156,7 @@ class Clusterer:
         Raises:
             InputError: Unusable faces, unknown settings, or values that it refuses.
         """
-        return cls._learn(labelled(X, y), seed, settings)
+        return cls._learn(labelled(X, y), whole("seed", seed, 0), settings)
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
@@ -165,13 +178,18 @@ class Clusterer:
             InputError: Unknown names, or values that it refuses; then nothing has changed.
         """
         check_names(f"{self.name} has no setting", self.name, params, self._names())
-        replace(self, **params)
-        for name, value in params.items():
-            setattr(self, name, value)
+        checked = replace(self, **params)
+        for name in params:
+            setattr(self, name, getattr(checked, name))
         return self
 
     def with_settings(self, **settings: Any) -> Self:
-        """The same, not fitted, with other settings."""
+        """The same, not fitted, with other settings.
+
+        Raises:
+            InputError: Unknown names, or values that it refuses.
+        """
+        check_names(f"{self.name} has no setting", self.name, settings, self._names())
         return replace(self, **settings)
 
     def __sklearn_tags__(self) -> Any:
@@ -217,6 +235,8 @@ class Clusterer:
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be."""
         folder, settings = Path(folder), self.get_params()
+        if folder.is_file():
+            raise InputError(f"{folder}: a file; name a folder for the model")
         folder.mkdir(parents=True, exist_ok=True)
         if self.learns:
             from clustering.backends.weights import save_weights

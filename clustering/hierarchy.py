@@ -12,6 +12,7 @@ import numpy as np
 
 from clustering.partition import consecutive
 from facerec.pipeline.files import InputError, load_array, load_labels
+from facerec.pipeline.values import is_whole, shown
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +32,20 @@ class Hierarchy:
     levels: Sequence[Mapping[str, np.ndarray]]
     origin: str = "the clustering"
 
+    def __post_init__(self) -> None:
+        labels = [level.get("labels") for level in self.levels if isinstance(level, Mapping)]
+        shapes = {getattr(each, "shape", ()) for each in labels}
+        if not labels or len(labels) != len(self.levels) or len(shapes) > 1 or len(shapes.pop()) != 1:
+            raise InputError(f"{self.origin}: expected levels, each with the 'labels' of the same faces")
+
     @classmethod
-    def load(cls, clusters: Path) -> Hierarchy:
+    def load(cls, clusters: str | Path) -> Hierarchy:
         """Maps the levels of a clustering folder.
 
         Raises:
             InputError: No levels there, a gap in their numbers, or arrays that do not fit each other.
         """
+        clusters = Path(clusters)
         folder = clusters / "levels"
         names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         if not names:
@@ -83,8 +91,8 @@ class Hierarchy:
         Raises:
             InputError: No such level.
         """
-        if not 0 <= level < len(self.levels):
-            raise InputError(f"level is {level}; {self.origin} has levels 0 to {len(self.levels) - 1}")
+        if not is_whole(level) or not 0 <= level < len(self.levels):
+            raise InputError(f"level is {shown(level)}; {self.origin} has levels 0 to {len(self.levels) - 1}")
         return consecutive(self.levels[level]["labels"])
 
     def trace(self, face: int) -> list[dict[str, Any]]:
@@ -98,8 +106,8 @@ class Hierarchy:
             InputError: No such face, an unassigned one, or levels without edges.
         """
         rows = len(self.levels[0]["labels"])
-        if not 0 <= face < rows:
-            raise InputError(f"face is {face}; {self.origin} has rows 0 to {rows - 1}")
+        if not is_whole(face) or not 0 <= face < rows:
+            raise InputError(f"face is {shown(face)}; {self.origin} has rows 0 to {rows - 1}")
         for name in KINDS:
             if any(name not in level for level in self.levels):
                 raise InputError(

@@ -7,7 +7,7 @@ Example:
     ...     k: Count = 10
     >>> check_settings(Radius(k=0))
     Traceback (most recent call last):
-    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 to inf
+    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 on
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import numpy as np
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import shown
 
 Range = tuple[float, float] | list[Any]
 """What ``tune`` searches: from a number to another, or the values of a list."""
@@ -35,7 +36,8 @@ def check_number(name: str, value: Any, low: float, high: float = np.inf) -> Non
         InputError: Naming the parameter, its value and the range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise InputError(f"{name} is {value!r}; it must be a number from {low} to {high}")
+        limits = f"from {low} to {high}" if high < np.inf else f"from {low} on"
+        raise InputError(f"{name} is {shown(value)}; it must be a number {limits}")
     _check_width(name, value)
 
 
@@ -46,7 +48,7 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
         InputError: Naming the parameter, its value and the choices.
     """
     if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(str, choices))}")
+        raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, choices))}")
 
 
 def check_whole(name: str, value: Any, low: int, high: float = np.inf) -> None:
@@ -67,7 +69,7 @@ def check_positive(name: str, value: Any, whole: bool) -> None:
         InputError: Naming the setting and its value.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InputError(f"{name} is {value!r}; it must be a positive number")
+        raise InputError(f"{name} is {shown(value)}; it must be a positive number")
     if whole and not isinstance(value, int):
         raise InputError(f"{name} is {value}; it must be a whole number")
     _check_width(name, value)
@@ -102,12 +104,17 @@ PositiveFloat = Annotated[float, Positive]
 def check_settings(settings: Any) -> None:
     """Checks the fields of a dataclass against their annotations: numbers `Within`, `Positive`, `Literal` and bool.
 
+    NumPy numbers become Python's.
+
     Raises:
         InputError: Naming the first field that does not fit, its value and what fits.
     """
     for name, hint in _hints(type(settings)).items():  # type: ignore[arg-type]
         kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
         value = getattr(settings, name)
+        if isinstance(value, np.generic):  # a NumPy number is written to no YAML file
+            value = value.item()
+            object.__setattr__(settings, name, value)
         if kind is bool:
             check_choice(name, value, [True, False])
         elif get_origin(kind) is Literal:

@@ -12,6 +12,7 @@ import numpy as np
 
 from clustering.answers.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.pipeline.values import refuse_repeated
 
 WORDS = ("different", "same", "unsure")
 DIFFERENT, SAME, UNSURE = range(3)
@@ -77,7 +78,8 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
         keys: Their names, or None.
 
     Raises:
-        InputError: Not such a file, other faces, unknown answers, one face twice, or contradictions.
+        InputError: Not such a file, other faces, keys that do not tell faces apart, unknown answers, one face twice, or
+            contradictions.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), list):
@@ -87,7 +89,10 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     by_row = keys is None or "faces" in content
     if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
         raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
-    places = None if by_row or keys is None else {key: row for row, key in enumerate(keys)}
+    places = None
+    if keys is not None and not by_row:
+        refuse_repeated(f"{path}: answers by key", keys)
+        places = {key: row for row, key in enumerate(keys)}
     pairs, answer, log_odds = [], [], []
     for number, item in enumerate(content["answers"]):
         try:

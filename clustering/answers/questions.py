@@ -18,6 +18,7 @@ from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.values import as_labels, whole
 
 NEAREST = 8
 """Nearest clusters of each that may be asked about."""
@@ -60,8 +61,11 @@ def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count
         labels: int64 [n], the clustering; -1 for unassigned.
         before: What has been asked. Its answers correct the probabilities.
         count: At most so many.
+
+    Raises:
+        InputError: Labels that are no integers or of another number of faces, or a negative count.
     """
-    labels = consecutive(labels)
+    labels, count = consecutive(as_labels("labels", labels, len(graph))), whole("count", count, 0)
     start = Start.of(graph.narrowed(packaged().k), packaged().model)
     clusters = between_clusters(start, labels, before.pairs)
     parts = within_clusters(start, labels, clusters.groups.shown, before.pairs)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from clustering.clusterer import PRETRAINED, Clusterer
 from facerec.pipeline.files import InputError
+from facerec.pipeline.overview import perhaps
+from facerec.pipeline.values import shown
 
 __all__ = ["BACKENDS", "PRETRAINED", "backend", "load_clusterer"]
 
@@ -37,8 +39,9 @@ def backend(name: str) -> type[Clusterer]:
     Raises:
         InputError: No such backend.
     """
-    if name not in BACKENDS:
-        raise InputError(f"backend {name!r} is unknown; there are {', '.join(BACKENDS)}")
+    if not isinstance(name, str) or name not in BACKENDS:
+        near = perhaps(name, BACKENDS) if isinstance(name, str) else ""
+        raise InputError(f"backend {shown(name)} is unknown{near or '; there are ' + ', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
     found: type[Clusterer] = getattr(importlib.import_module(module), attribute)
     return found

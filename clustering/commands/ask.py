@@ -25,7 +25,8 @@ from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embedding
 from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
-from facerec.pipeline.thumbnails import Thumbnails
+from facerec.pipeline.thumbnails import thumbnails_of
+from facerec.pipeline.values import refuse_repeated
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Asking:
 @stage(
     "clustering ask",
     found=lambda results: results["said"],
-    then="python -m clustering cluster --backend NAME --embeddings EMBEDDINGS --answers {out}/answers.json --out AGAIN",
+    then="python -m clustering cluster --backend BACKEND --embeddings {embeddings} --answers {out}/answers.json "
+    "--out AGAIN",
 )
 @flattened
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
@@ -75,9 +77,10 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)
     check_faces(clusters, labels, faces)
+    refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
     truth = None if asking.truth is None else load_labels(asking.truth, len(labels))
     before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
-    pictures = None if asking.thumbnails is None else _pictures(asking.thumbnails, faces)
+    pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(
             f"--rounds {asking.rounds} needs --truth; without it answer the questions, cluster and ask again"
@@ -108,7 +111,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
     show_table(rows, None)
     first, last = rows[0], rows[-1]
     said = f"{len(before):,} answers, {int(np.sum(before.answer == SAME)):,} of them yes"
-    said += f": Fp {first['Fp']} to {last['Fp']}, Fb {first['Fb']} to {last['Fb']}"
+    said += "".join(f"{mark} {name} {first[name]:.4f} to {last[name]:.4f}" for mark, name in ((":", "Fp"), (",", "Fb")))
     return {"answers": len(before), "unsure": int(np.sum(before.answer == UNSURE)), "rounds": rows, "said": said}
 
 
@@ -132,10 +135,3 @@ def _clusterer(clusters: Path) -> Clusterer:
     if not file.is_file():
         raise InputError(f"{file}: not found; --truth clusters again, so it needs a folder made by cluster")
     return load_clusterer(str(read_yaml(file).get("backend")), clusters)
-
-
-def _pictures(thumbnails: Path, faces: EmbeddingSet) -> Thumbnails:
-    pictures = Thumbnails.load(thumbnails)
-    if len(pictures) != len(faces) or (faces.keys is not None and list(faces.keys) != pictures.keys):
-        raise InputError(f"{thumbnails}: thumbnails of other faces than {faces.path}; make them of the faces embedded")
-    return pictures

@@ -15,11 +15,11 @@ from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
 from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
 from clustering.review.page import Frame, write_page
-from clustering.review.thumbnails import Thumbnails
 from clustering.settings import check_number
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
+from facerec.pipeline.thumbnails import thumbnails_of
 
 logger = logging.getLogger(__name__)
 LARGEST = 1 << 30
@@ -75,7 +75,7 @@ def clean(
         cleaned = apply_decisions(known, load_decisions(decisions, known))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
         return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known))}
-    pictures = None if thumbnails is None else _pictures(thumbnails, faces)
+    pictures = None if thumbnails is None else thumbnails_of(thumbnails, faces)
     found = find_errors(faces.embeddings, known, min_probability, seed)
     np.save(out / "labels.npy", found.labels(move=strays == "move"), allow_pickle=False)
     np.save(out / "confidence.npy", found.confidence(), allow_pickle=False)
@@ -114,13 +114,6 @@ def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tupl
             "are; group the faces with clustering cluster"
         )
     return faces, known
-
-
-def _pictures(thumbnails: Path, faces: EmbeddingSet) -> Thumbnails:
-    pictures = Thumbnails.load(thumbnails)
-    if len(pictures) != len(faces) or (faces.keys is not None and faces.keys != pictures.keys):
-        raise InputError(f"{thumbnails}: {len(pictures)} thumbnails, not of the {len(faces)} faces in {faces.path}")
-    return pictures
 
 
 def _results(found: Cleaned) -> dict[str, Any]:

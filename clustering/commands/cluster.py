@@ -35,8 +35,8 @@ MOST_ESTIMATED = 200_000
     "clustering cluster",
     resumable=True,
     distributed=True,
-    found="{faces:,} faces in {clusters:,} clusters, {alone:,} of one face; the largest has {largest:,}".format_map,
-    then="python -m clustering review --clusters {out} --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+    found=lambda results: in_words(results),
+    then="python -m clustering review --clusters {out} --embeddings {embeddings} --thumbnails THUMBNAILS --out REVIEW",
 )
 def cluster(
     backend: str,
@@ -114,6 +114,15 @@ def cluster(
         **clustering.notes,
         **estimate,
     }
+
+
+def in_words(results: Mapping[str, Any]) -> str:
+    """What was found, in one line."""
+    none = f", {results['unassigned']:,} faces in none" if results["unassigned"] else ""
+    return (
+        f"{results['faces']:,} faces in {results['clusters']:,} clusters, {results['alone']:,} of one face{none}; "
+        f"the largest has {results['largest']:,}"
+    )
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:

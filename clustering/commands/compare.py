@@ -24,7 +24,9 @@ from facerec.pipeline.stage import stage
 
 
 @stage(
-    "clustering compare", found="{faces:,} faces, {copies:,} of them copies".format_map, then="open {out}/report.html"
+    "clustering compare",
+    found="{faces:,} faces, {copies:,} of them copies".format_map,
+    then="open {out}/comparison.html",
 )
 def compare(
     embeddings: Path,

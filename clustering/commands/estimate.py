@@ -19,7 +19,8 @@ from facerec.pipeline.stage import stage
 @stage(
     "clustering estimate",
     found=lambda results: results["said"],
-    then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails THUMBNAILS --out REVIEW",
+    then="python -m clustering review --clusters {clusters} --embeddings {embeddings} --thumbnails THUMBNAILS "
+    "--out REVIEW",
 )
 def estimate(
     embeddings: Path,

@@ -22,6 +22,7 @@ from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
+from facerec.pipeline.values import refuse_repeated
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +91,7 @@ def export(
         labels, keys, confidence = _clustered(embeddings, unreadable)
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
-    if len(set(keys)) < len(keys):
-        raise InputError(f"{embeddings or clusters}: keys.txt has a name twice; the faces cannot be told apart")
+    refuse_repeated(embeddings or clusters, keys)
     made = Decisions() if decisions is None else load_decisions(decisions, labels)
     names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)

@@ -26,7 +26,7 @@ def _found(results: Mapping[str, Any]) -> str:
     resumable=True,
     distributed=True,
     found=_found,
-    then="python -m clustering cluster --backend hilander --embeddings EMBEDDINGS --knn {out} --out CLUSTERS",
+    then="python -m clustering cluster --backend hilander --embeddings {embeddings} --knn {out} --out CLUSTERS",
 )
 def knn(
     embeddings: Path,

@@ -13,12 +13,12 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.review.page import Frame, write_page
-from clustering.review.thumbnails import Thumbnails
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
+from facerec.pipeline.thumbnails import thumbnails_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
     found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
     then=(
         "open {out}/review.html, then "
-        "python -m clustering pseudolabel --clusters CLUSTERS --decisions decisions.json --out PSEUDO"
+        "python -m clustering pseudolabel --clusters {clusters} --decisions decisions.json --out PSEUDO"
     ),
 )
 def review(
@@ -59,10 +59,11 @@ def review(
     """
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
-    pictures = Thumbnails.load(thumbnails)
+    pictures = thumbnails_of(thumbnails, faces)
     if knn is not None:
         KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
-    _check(clusters, labels, faces, pictures)
+    if labels.max() < 0:
+        raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
     check_faces(clusters, labels, faces)
     levels = _levels(clusters, hierarchy, labels)
     if hierarchy is not None:
@@ -78,19 +79,6 @@ def _commands(clusters: Path, embeddings: Path) -> list[str]:
     made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
     inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
     return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
-
-
-def _check(clusters: Path, labels: np.ndarray, faces: EmbeddingSet, pictures: Thumbnails) -> None:
-    if len(pictures) != len(labels):
-        raise InputError(f"{pictures.path}: {len(pictures)} thumbnails for {len(labels)} faces in {clusters}")
-    if labels.max() < 0:
-        raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
-    if faces.keys is not None and faces.keys != pictures.keys:
-        row = next(row for row, pair in enumerate(zip(faces.keys, pictures.keys, strict=True)) if pair[0] != pair[1])
-        raise InputError(
-            f"{pictures.path}: face {row} is {pictures.keys[row]!r}, but {faces.keys[row]!r} in {faces.path}; "
-            "make thumbnails of the faces that were embedded"
-        )
 
 
 def _levels(clusters: Path, hierarchy: Path | None, labels: np.ndarray) -> list[np.ndarray]:

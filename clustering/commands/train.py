@@ -20,7 +20,7 @@ from facerec.pipeline.stage import stage
 @stage(
     "clustering train",
     found="trained on {faces:,} faces of {identities:,} identities".format_map,
-    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+    then="python -m clustering cluster --backend {backend} --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
 def train(
     backend: str,

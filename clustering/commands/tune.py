@@ -16,7 +16,7 @@ from facerec.pipeline.stage import stage
 @stage(
     "clustering tune",
     found="score {score:.3f} (by default {default_score:.3f}) after {trials} trials".format_map,
-    then="python -m clustering cluster --backend BACKEND --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
+    then="python -m clustering cluster --backend {backend} --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
 def tune(
     backend: str,

@@ -25,7 +25,7 @@ from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.scan import own_limits, scan
-from clustering.graph.second_search import Again, SecondSearch, SecondSearchSettings, UncertainRows
+from clustering.graph.second_search import SearchedAgain, SecondSearch, SecondSearchSettings, UncertainRows
 from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
@@ -55,7 +55,7 @@ class ApproximateSettings:
 
 def approximate(
     builder: GraphBuilder, recall: float, settings: ApproximateSettings | None = None
-) -> tuple[Lists, list[Again]]:
+) -> tuple[Lists, list[SearchedAgain]]:
     """Builds the approximate graph.
 
     Args:
@@ -117,7 +117,7 @@ def improved(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings)
     return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare, rows)
 
 
-def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[Again]) -> Lists:
+def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[SearchedAgain]) -> Lists:
     """The graph's own lists: rows in place of places, and what was found last of each."""
 
     def prepare() -> Work:

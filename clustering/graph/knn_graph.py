@@ -10,11 +10,13 @@ import numpy as np
 
 from clustering.graph.exact import search
 from clustering.graph.reference_lists import read_reference_lists
-from facerec.pipeline.embeddings import readable_rows, unit_rows
+from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
 from facerec.pipeline.named_part import split_part
+from facerec.pipeline.values import whole
 
 DEFAULT_K = 10
+MOST_K = 1 << 14
 CHECKED_ROWS = 256
 COSINE_TOLERANCE = 2e-3  # float16 embeddings
 
@@ -29,11 +31,21 @@ class KnnGraph:
         embeddings: float32 [n, d]; unit rows, or zero rows for faces that could not be read.
         neighbors: int32 [n, k]; never the row itself, -1 where there is no further neighbour.
         similarities: float32 [n, k]; cosines in descending order, 0 where there is no neighbour.
+
+    Raises:
+        InputError: Arrays of other shapes. `check` looks at the values, too.
     """
 
     embeddings: np.ndarray
     neighbors: np.ndarray
     similarities: np.ndarray
+
+    def __post_init__(self) -> None:
+        arrays = (self.embeddings, self.neighbors, self.similarities)
+        shapes: list[tuple[int, ...]] = [getattr(array, "shape", ()) for array in arrays]
+        if [len(shape) for shape in shapes] != [2, 2, 2] or shapes[1] != shapes[2] or shapes[0][0] != shapes[1][0]:
+            names = ", ".join(str(list(shape)) for shape in shapes)
+            raise InputError(f"embeddings, neighbors, similarities: {names}; expected shapes [n, d], [n, k], [n, k]")
 
     def __len__(self) -> int:
         return len(self.neighbors)
@@ -65,8 +77,10 @@ class KnnGraph:
             find: `search`, or what finds the same.
 
         Raises:
-            InputError: Not two dimensions, no numbers, or NaN or infinite values; it names the row.
+            InputError: Not two dimensions, no numbers, no face, or NaN or infinite values, naming the row; a `k` that
+                is no whole number from 1 to `MOST_K`.
         """
+        k = whole("k", k, 1, MOST_K)
         embeddings = unit_rows(embeddings)
         neighbors = np.full((len(embeddings), k), -1, dtype=np.int32)
         similarities = np.zeros((len(embeddings), k), dtype=np.float32)
@@ -75,7 +89,7 @@ class KnnGraph:
         return cls(embeddings, neighbors, similarities)
 
     @classmethod
-    def load(cls, folder: Path, embeddings: np.ndarray) -> KnnGraph:
+    def load(cls, folder: str | Path, embeddings: np.ndarray) -> KnnGraph:
         """Maps a graph from disk and checks that it can be one of these embeddings.
 
         Args:
@@ -86,47 +100,72 @@ class KnnGraph:
             InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
                 range or the row itself; similarities that are NaN or not the cosines of these embeddings.
         """
+        folder = Path(folder)
         neighbors: np.ndarray
         similarities: np.ndarray
+        files = folder / "neighbors.npy", folder / "similarities.npy"
         if split_part(folder)[0].is_file():
-            neighbors, similarities = read_reference_lists(folder)
+            files, (neighbors, similarities) = (folder, folder), read_reference_lists(folder)
         else:
-            neighbors = load_array(folder / "neighbors.npy", kind="iu", ndim=2)
-            similarities = load_array(folder / "similarities.npy", kind="f", ndim=2)
+            neighbors = load_array(files[0], kind="iu", ndim=2)
+            similarities = load_array(files[1], kind="f", ndim=2)
         if neighbors.shape != similarities.shape or len(neighbors) != len(embeddings):
             raise InputError(
                 f"{folder}: neighbors {list(neighbors.shape)} and similarities {list(similarities.shape)} for "
                 f"{len(embeddings)} embeddings; build the graph from these embeddings"
             )
-        for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
-            _check(folder, number * BLOCK_ROWS, ids, cosines, len(embeddings))
-        _check_cosines(folder, embeddings, neighbors, similarities)
+        _check(files, neighbors, similarities)
+        _check_cosines(files[1], embeddings, neighbors, similarities)
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
-    def save(self, folder: Path) -> None:
+    def check(self) -> None:
+        """Refuses arrays that are no graph: for one that was put together by hand.
+
+        Raises:
+            InputError: No face or no neighbour; embeddings that are no float32 rows of unit length or zero; neighbours
+                that are no integers, out of range or the row itself; similarities that are no cosines.
+        """
+        if not self.similarities.size:
+            raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
+        if self.embeddings.dtype != np.float32 or not is_unit(self.embeddings, "embeddings"):
+            raise InputError("embeddings of the graph: not float32 rows of unit length; KnnGraph.build normalises them")
+        if self.neighbors.dtype.kind not in "iu" or self.similarities.dtype.kind != "f":
+            raise InputError(
+                f"neighbors are {self.neighbors.dtype}, similarities {self.similarities.dtype}; expected ints, floats"
+            )
+        _check(("neighbors", "similarities"), self.neighbors, self.similarities)
+
+    def save(self, folder: str | Path) -> None:
         """Writes neighbours and similarities into an existing folder."""
-        np.save(folder / "neighbors.npy", self.neighbors, allow_pickle=False)
-        np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
+        np.save(Path(folder) / "neighbors.npy", self.neighbors, allow_pickle=False)
+        np.save(Path(folder) / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
-        """The graph of the first `k` neighbours; of this one's if it has no more than `k`."""
+        """The graph of the first `k` neighbours; of this one's if it has no more than `k`.
+
+        Raises:
+            InputError: A `k` that is no whole number from 1 on.
+        """
+        k = whole("k", k, 1)
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 
-def _check(folder: Path, first: int, ids: np.ndarray, cosines: np.ndarray, rows: int) -> None:
-    bad = (ids < -1) | (ids >= rows)
-    if bad.any():
-        raise InputError(f"{folder / 'neighbors.npy'}: neighbour {ids[bad][0]} of {rows} rows; rebuild the graph")
-    own = (ids == np.arange(first, first + len(ids))[:, None]).any(axis=1)
-    if own.any():
-        raise InputError(
-            f"{folder / 'neighbors.npy'}: row {first + own.argmax()} is its own neighbour; rebuild without self"
-        )
-    if not np.all(np.abs(cosines) <= 1.001):
-        raise InputError(f"{folder / 'similarities.npy'}: NaN or values beyond [-1, 1]; they must be cosines")
+def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
+    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
+    rows = len(neighbors)
+    for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
+        first = number * BLOCK_ROWS
+        bad = (ids < -1) | (ids >= rows)
+        if bad.any():
+            raise InputError(f"{names[0]}: neighbour {ids[bad][0]} of {rows} rows; rebuild the graph")
+        own = (ids == np.arange(first, first + len(ids))[:, None]).any(axis=1)
+        if own.any():
+            raise InputError(f"{names[0]}: row {first + own.argmax()} is its own neighbour; rebuild without self")
+        if not np.all(np.abs(cosines) <= 1.001):
+            raise InputError(f"{names[1]}: NaN or values beyond [-1, 1]; they must be cosines")
 
 
-def _check_cosines(folder: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
+def _check_cosines(file: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
     """Computes the cosines of some rows again, evenly spaced: the graph may be one of other or reordered faces."""
     for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
         ids = np.asarray(neighbors[row])
@@ -135,7 +174,7 @@ def _check_cosines(folder: Path, embeddings: np.ndarray, neighbors: np.ndarray, 
         if wrong.any():
             at = int(wrong.argmax())
             raise InputError(
-                f"{folder / 'similarities.npy'}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
+                f"{file}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
                 f"the cosine of these embeddings is {cosines[at]:.3f}; the graph is of other faces, or of another "
                 "order or measure; build it from these embeddings"
             )

@@ -50,7 +50,7 @@ class SecondSearch(NamedTuple):
         return np.asarray(self.cells)[np.searchsorted(np.asarray(self.limits), cosines, side="right")]
 
 
-class Again(NamedTuple):
+class SearchedAgain(NamedTuple):
     """Rows that were searched for again, all in as many cells.
 
     Attributes:
@@ -83,7 +83,7 @@ class UncertainRows:
     known: int = 0
 
     def plan(self, recall: float) -> SecondSearch:
-        """What reaches the recall on a sample with the fewest cells, see `cheapest`."""
+        """What reaches the recall on a sample with the fewest cells, see `cheapest_ways`."""
         rows, count = self.builder.sample(self.builder.seed), len(self.faces.centres)
         truth = np.concatenate([self.search(some, count, known=0)[0] for some in blocks(rows, rows_at_once(count))])
         there = is_listed(truth, self.lists.neighbors[rows])
@@ -96,7 +96,7 @@ class UncertainRows:
         limits = np.unique(order[[len(rows) * group // groups for group in range(1, groups)]])
         number = np.searchsorted(limits, cosines, side="right")
         gains = np.stack([np.bincount(number, share, len(limits) + 1) for share in shares], axis=1)
-        chosen = cheapest(gains, np.array([0, *(way - self.known for way in ways)]), recall * len(rows))
+        chosen = cheapest_ways(gains, np.array([0, *(way - self.known for way in ways)]), recall * len(rows))
         return SecondSearch(limits.tolist(), [[0, *ways][way] for way in chosen])
 
     def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,18 +120,20 @@ class UncertainRows:
         own = np.take_along_axis(scores, cells, axis=1)
         return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)
 
-    def search_again(self, chosen: SecondSearch) -> list[Again]:
+    def search_again(self, chosen: SecondSearch) -> list[SearchedAgain]:
         """What is found for the rows of each number of cells."""
         wanted = chosen.of_rows(self.lists.similarities[:, -1])
         return [self._search_again(np.flatnonzero(wanted == cells), cells) for cells in sorted({*chosen.cells} - {0})]
 
-    def _search_again(self, places: np.ndarray, cells: int) -> Again:
+    def _search_again(self, places: np.ndarray, cells: int) -> SearchedAgain:
         def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.search(places[some], cells, self.known)
 
         folder, count = self.builder.steps / f"again_{cells}", len(places)
         name, rows = f"{cells} cells", rows_at_once(cells)
-        return Again(cells, places, fill(folder, folder / "finished", count, self.builder.k, name, lambda: work, rows))
+        return SearchedAgain(
+            cells, places, fill(folder, folder / "finished", count, self.builder.k, name, lambda: work, rows)
+        )
 
 
 def rows_at_once(cells: int) -> int:
@@ -159,7 +161,7 @@ def _mean(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray((found & (truth >= 0)).sum(axis=1) / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
 
 
-def cheapest(gains: np.ndarray, costs: np.ndarray, least: float) -> np.ndarray:
+def cheapest_ways(gains: np.ndarray, costs: np.ndarray, least: float) -> np.ndarray:
     """A way for each group, so that gains are enough at about the least cost.
 
     The step that gains most for its cost is taken, again and again; what a group gains never falls.

@@ -20,6 +20,7 @@ from eval.clusters.calibration import calibration_error, in_majority, reliabilit
 from facerec.pipeline.files import write_table
 
 RIDGE = 1e-3
+"""Weight of the squared slopes, of standardised evidence, in the mean loss."""
 
 
 @dataclass(frozen=True)

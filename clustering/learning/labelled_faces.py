@@ -10,6 +10,7 @@ import numpy as np
 from clustering.similarity.same_faces import say_if_unlike
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.values import as_labels
 
 HELD_BACK = 0.5
 FEWEST = 2
@@ -44,9 +45,6 @@ def unit_faces(X: Any) -> np.ndarray:
     Raises:
         InputError: Other shapes or types, no face, or NaN or infinite values; it names the row.
     """
-    X = np.asarray(X)
-    if not X.size:
-        raise InputError(f"embeddings: {X.dtype} of shape {list(X.shape)}; expected at least one face")
     return np.ascontiguousarray(unit_rows(X))
 
 
@@ -60,16 +58,11 @@ def labelled(X: Any, y: Any) -> LabelledFaces:
     Raises:
         InputError: Unusable embeddings; identities of another number or type; no face that is known.
     """
-    faces, known = unit_faces(X), np.asarray(y)
-    if known.shape != (len(faces),) or known.dtype.kind not in "iu":
-        raise InputError(
-            f"identities are {known.dtype} of shape {list(known.shape)} for {len(faces)} faces; expected a whole "
-            "number each"
-        )
+    faces = unit_faces(X)
+    known = as_labels("identities", y, len(faces))
     rows = np.flatnonzero((known >= 0) & readable_rows(faces))
     if not len(rows):
         raise InputError("no face that is readable and of known identity; nothing can be learned")
-    known = known.astype(np.int64, copy=False)
     return LabelledFaces(faces, known) if len(rows) == len(faces) else LabelledFaces(faces[rows], known[rows])
 
 

@@ -12,9 +12,13 @@ from facerec.pipeline.embeddings import normalize
 SHAPES = ("tail", "crowd", "large", "mixed")
 DIMENSIONS = (64, 128, 256, 512)
 FEWEST_DIRECTIONS, MOST_DIRECTIONS = 15, 200
+"""That a recogniser really uses, whatever the dimension."""
 GENUINE = (0.4, 0.8)
+"""Range of a corpus's mean cosine of two faces of one identity."""
 MODES = 4
+"""Looks of an identity."""
 FAMILY, MOST_FAMILIAR = (4, 12), 0.6
+"""Identities of a family, and the largest share of a centre that is its family's."""
 
 
 def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:

@@ -14,6 +14,7 @@ from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import LINKS
 from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array, as_labels, shown
 
 Faces = EmbeddingSet | tuple[Any, Any]
 """Labelled faces: an embedding set with labels, or embeddings [m, d] and int [m], the identities, -1 for unknown."""
@@ -29,11 +30,7 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     if X is not None and not isinstance(X, KnnGraph):
         faces = unit_rows(X)
         graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
-    found = np.asarray(labels)
-    found = one_each("labels", found, len(found) if graph is None else len(graph))
-    if found.dtype.kind not in "iu":
-        raise InputError(f"labels are {found.dtype}; expected integers, negative for unassigned")
-    found = consecutive(found)
+    found = consecutive(as_labels("labels", labels, None if graph is None else len(graph)))
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
     if sure.dtype.kind not in "fiu" or not np.all((sure >= 0) & (sure <= 1)):
         raise InputError("confidence: some values are no numbers from 0 to 1; give the backend's `confidence_`")
@@ -46,7 +43,7 @@ def one_each(name: str, values: Any, rows: int) -> np.ndarray:
     Raises:
         InputError: Another number of values.
     """
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.shape != (rows,):
         raise InputError(f"{name} has shape {list(array.shape)} for {rows} faces; expected one value each")
     return array
@@ -62,11 +59,13 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
         least: Number of people that are needed.
 
     Raises:
-        InputError: No labels, embeddings of another length, or fewer people.
+        InputError: Not two arrays, no labels, embeddings of another length, or fewer people.
     """
     if not isinstance(faces, EmbeddingSet):
-        X, y = unit_rows(faces[0]), np.asarray(faces[1])
-        faces = EmbeddingSet(X, None, one_each(f"{name} labels", y, len(X)), Path(name))
+        if not isinstance(faces, tuple | list) or len(faces) != 2:
+            raise InputError(f"{name} is {shown(faces)}; expected two arrays, (embeddings, labels)")
+        X = unit_rows(faces[0])
+        faces = EmbeddingSet(X, None, as_labels(f"{name} labels", faces[1], len(X)), Path(name))
     if faces.labels is None:
         raise InputError(f"{faces.path}: no labels.npy beside the embeddings; the labelled faces need one")
     length, expected = faces.embeddings.shape[1], graph.embeddings.shape[1]

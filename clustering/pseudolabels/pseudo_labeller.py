@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from clustering.pseudolabels.overlap import ACTIONS, with_labelled_people, witho
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
 from clustering.pseudolabels.thresholds import SIMILARITY_RULES, measure_likeness, mending_rules
-from clustering.settings import check_choice, check_number, check_whole
+from clustering.settings import Count, Share, Within, check_choice, check_number, check_settings
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.likeness import Likeness
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_labels, shown
 
 
 @dataclass
@@ -46,27 +48,22 @@ class PseudoLabeller:
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """
 
-    min_size: int = 2
-    max_size: int | None = None
-    min_confidence: float = 0.0
+    min_size: Count = 2
+    max_size: Annotated[int | None, Within(1)] = None
+    min_confidence: Share = 0.0
     rules: list[str] | None = None
-    false_match: float = 0.05
-    duplicates: float | None = None
+    false_match: Share = 0.05
+    duplicates: Annotated[float | None, Within(-1, 1)] = None
     overlap: str = "drop"
-    overlap_false_match: float = 0.01
+    overlap_false_match: Share = 0.01
 
     def __post_init__(self) -> None:
-        check_whole("min_size", self.min_size, 1)
-        for name, low, high in [
-            ("max_size", self.min_size, np.inf),
-            ("min_confidence", 0, 1),
-            ("false_match", 0, 1),
-            ("overlap_false_match", 0, 1),
-            ("duplicates", -1, 1),
-        ]:
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), low, high)
+        check_settings(self)
+        if self.max_size is not None:
+            check_number("max_size", self.max_size, self.min_size)
         check_choice("overlap", self.overlap, list(ACTIONS))
+        if not isinstance(self.rules, list | tuple | None):
+            raise InputError(f"rules is {shown(self.rules)}; it must be a list of {', '.join(SIMILARITY_RULES)}")
         for rule in self.rules or []:
             check_choice("a rule", rule, SIMILARITY_RULES)
 
@@ -100,8 +97,10 @@ class PseudoLabeller:
             InputError: Arrays that do not fit, or no embeddings where a rule needs them.
         """
         found, evidence = clustered(X, labels, confidence)
-        certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found)).astype(bool)
-        identities = None if truth is None else one_each("truth", truth, len(found))
+        certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found))
+        if certain.dtype != bool:
+            raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
+        identities = None if truth is None else as_labels("true identities", truth, len(found))
         people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
         likeness = measure_likeness(evidence.links, found, people) if wanted else None

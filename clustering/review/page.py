@@ -18,9 +18,9 @@ from clustering.answers.file import keys_hash
 from clustering.answers.page import DOWNLOAD
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
-from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.files import blocks, write_lines
 from facerec.pipeline.progress import progress
+from facerec.pipeline.thumbnails import COLUMNS, Thumbnails
 
 ASSETS = Path(__file__).parent / "assets"
 PAGE_FILES = (

@@ -7,7 +7,6 @@ order of neighbours.
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +16,16 @@ from facerec.pipeline.embeddings import readable_rows
 
 SAMPLE, LARGE_SAMPLE = 512, 2048
 ONE_DEVIATION, TWO_DEVIATIONS = 0.1587, 0.0228
+"""Quantiles of a normal distribution, so many standard deviations below its mean."""
 LEAST_SPREAD = 0.02
+"""So that a corpus of equal faces is divided by something."""
 USUAL = 0.034
 TOLERATED = 0.1
 MOST = 0.999
 HIGHEST = 0.3
 FEWEST, FEWEST_CORRECTED = 3, 50
 DISTINCT = 2.0
+KEPT = "corpus_scale"
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class CorpusScale:
         Returns:
             The default scale where there are fewer than three faces.
         """
-        found = _MEASURED.get(id(graph))
-        if found is None:
-            found = _MEASURED[id(graph)] = cls._measured(graph)
-            weakref.finalize(graph, _MEASURED.pop, id(graph), None)
+        kept = vars(graph)  # as a cached property is kept: all embeddings are read to measure one
+        if KEPT not in kept:
+            kept[KEPT] = cls._measured(graph)
+        found: CorpusScale = kept[KEPT]
         return found
 
     @classmethod
@@ -107,10 +109,6 @@ class CorpusScale:
             return graph
         similarities = np.where(graph.valid, self.corrected(graph.similarities), 0)
         return KnnGraph(graph.embeddings, graph.neighbors, similarities)
-
-
-_MEASURED: dict[int, CorpusScale] = {}
-"""Of the graphs that there are, by their ids: all embeddings are read to measure one."""
 
 
 def levels_of_chance(faces: np.ndarray) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError, load_array, read_lines
+from facerec.pipeline.values import refuse_repeated
 
 KEYS = ("key", "crop", "face", "file", "filename", "path", "name")
 PEOPLE = ("identity", "person", "subject", "label")
@@ -117,7 +118,9 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
 def _keys(path: Path, faces: EmbeddingSet) -> list[str]:
     if faces.keys is None:
         raise InputError(f"{faces.path}: no keys.txt; {path.name} names faces by key, so that it is needed")
-    return [key.removeprefix("img/") for key in faces.keys]
+    names = [key.removeprefix("img/") for key in faces.keys]
+    refuse_repeated(faces.path, names)
+    return names
 
 
 def _people(faces: EmbeddingSet, labels: np.ndarray, known: dict[str, list[str]]) -> list[str]:

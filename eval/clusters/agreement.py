@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.clusters.contingency import Contingency, contingency, found_identities
-from facerec.pipeline.files import InputError
+from eval.clusters.contingency import Contingency, contingency, found_identities, known_identities
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -36,18 +35,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         >>> round(figures["pairwise_f"], 3), round(figures["bcubed_f"], 3), figures["purity"]
         (0.4, 0.706, 0.75)
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    if truth.ndim != 1 or truth.shape != predicted.shape:
-        raise InputError(
-            f"identities of shape {truth.shape} and clusters of shape {predicted.shape}; expected one each"
-        )
-    for labels, kind in [(truth, "identities"), (predicted, "clusters")]:
-        if labels.dtype.kind not in "iu":
-            raise InputError(f"{kind} are {labels.dtype}; expected integers, -1 for none")
-    known = truth >= 0
-    if not known.any():
-        raise InputError("every identity is -1 (unknown); nothing to score")
-    truth, predicted = truth[known], predicted[known]
+    truth, predicted = known_identities(truth, predicted)
     table = contingency(truth, predicted)
     are_found, are_whole = found_identities(table)
     named = table.cluster_names >= 0

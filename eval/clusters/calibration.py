@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from facerec.pipeline.values import as_labels
+
 
 def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Bool [n]: whether a face has the most frequent identity of its cluster; of equally frequent ones the lowest.
@@ -12,10 +14,15 @@ def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         truth: int [n] identities; faces of unknown identity (-1) have no vote, and are never in the majority.
         predicted: int [n] clusters; -1 is a cluster of one face.
 
+    Raises:
+        InputError: Other lengths, or labels that are no integers.
+
     Example:
         >>> in_majority(np.array([5, 7, 7, 2, 2]), np.array([0, 0, 0, 1, -1])).tolist()
         [False, True, True, True, True]
     """
+    truth = as_labels("identities", truth)
+    predicted = as_labels("clusters", predicted, len(truth))
     majority = truth >= 0
     rows = np.flatnonzero(majority & (predicted >= 0))
     identities, identity = np.unique(truth[rows], return_inverse=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_labels
 
 NEARLY = 0.9
 
@@ -30,6 +34,24 @@ class Contingency:
     identity_sizes: np.ndarray
     cluster_names: np.ndarray
     identity_names: np.ndarray
+
+
+def known_identities(truth: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The faces of known identity alone: the identity and the cluster of each, int64.
+
+    Args:
+        truth: int [n] identities; negative where unknown.
+        predicted: int [n] clusters; negative for none.
+
+    Raises:
+        InputError: Other lengths, labels that are no integers, or no face of known identity.
+    """
+    truth = as_labels("identities", truth)
+    predicted = as_labels("clusters", predicted, len(truth))
+    known = truth >= 0
+    if not known.any():
+        raise InputError("every identity is -1 (unknown); nothing to score")
+    return truth[known], predicted[known]
 
 
 def contingency(truth: np.ndarray, predicted: np.ndarray) -> Contingency:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.clusters.contingency import Contingency, contingency, found_identities
+from eval.clusters.contingency import Contingency, contingency, found_identities, known_identities
 
 WORST, LISTED = 20, 5
 
@@ -22,9 +22,11 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         ``sizes``: rows of `size_histogram`; ``splits`` and ``merges``: how many identities have 0, 1, 2, ... (see
         `splits_and_merges`); ``found_by_size``: rows of identity size from, to, identities, share found;
         ``worst_clusters``: see `worst_clusters`.
+
+    Raises:
+        InputError: As `scores`.
     """
-    known = np.asarray(truth) >= 0
-    table = contingency(np.asarray(truth)[known], np.asarray(predicted)[known])
+    table = contingency(*known_identities(truth, predicted))
     splits, merges = splits_and_merges(table)
     are_found, _ = found_identities(table)
     size_bin = _size_bin(table.identity_sizes)
@@ -42,8 +44,7 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 def sizes(truth: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
     """How many identities and clusters have each size, see `size_histogram`; faces of unknown identity are left out."""
-    known = np.asarray(truth) >= 0
-    return size_histogram(contingency(np.asarray(truth)[known], np.asarray(predicted)[known]))
+    return size_histogram(contingency(*known_identities(truth, predicted)))
 
 
 def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from eval.report.set_parts import calibration_entry, discard_entry, group_entrie
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.pipeline.stage import stage
-from facerec.pipeline.thumbnails import Thumbnails
+from facerec.pipeline.thumbnails import thumbnails_of
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def folder(
     session = read_sessions(sessions, faces, people) if sessions else None
     qualities = _qualities(faces, people, quality)
     columns = read_columns(attributes, faces, people) if attributes else {}
-    pictures = _pictures(faces, thumbnails) if thumbnails else None
+    pictures = thumbnails_of(thumbnails, faces) if thumbnails else None
 
     units = make_units(faces.embeddings, people, session, labels or embeddings)
     evaluation = evaluate_set(units, float(fmr), ([float(f) for f in FMRS], [float(f) for f in FPIRS]), bootstrap, seed)
@@ -136,16 +136,6 @@ def _qualities(faces: EmbeddingSet, people: np.ndarray, quality: Path | None) ->
         if len(found["norm"]) != len(faces) or not np.isfinite(found["norm"]).all():
             raise InputError(f"{norms}: {len(found['norm'])} values for {len(faces)} faces; expected a length for each")
     return found
-
-
-def _pictures(faces: EmbeddingSet, path: Path) -> Thumbnails:
-    pictures = Thumbnails.load(path)
-    if len(pictures) != len(faces) or (faces.keys is not None and faces.keys != pictures.keys):
-        raise InputError(
-            f"{path}: {len(pictures)} pictures, not of the {len(faces)} faces in {faces.path}, or in another order; "
-            "make thumbnails of the faces that were embedded"
-        )
-    return pictures
 
 
 def _counts(faces: EmbeddingSet, people: np.ndarray, unit_of: np.ndarray) -> dict[str, int]:

@@ -22,6 +22,7 @@ import numpy as np
 from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point
 from eval.metrics.templates import pool_subjects, unit_rows
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_labels, shown, whole
 
 PROBES_PER_BLOCK = 2048
 SUBJECTS_PER_BLOCK = 4096
@@ -80,7 +81,12 @@ class Identification:
         return {fpir: float(np.mean([point.error for point in points])) for fpir, points in self.points.items()}
 
     def rank(self, k: int) -> float:
-        """Share of mated probes whose mate has rank k or better, mean of the galleries."""
+        """Share of mated probes whose mate has rank k or better, mean of the galleries.
+
+        Raises:
+            InputError: A `k` that is no whole number from 1 on.
+        """
+        k = whole("k", k, 1)
         return float(np.mean([search.found_up_to(k) for search in self.searches]))
 
 
@@ -112,6 +118,8 @@ def identification(
     rates = check_rates(fpirs, "FPIR")
     searches = []
     for number, gallery in enumerate(galleries, 1):
+        if not isinstance(gallery, tuple | list) or len(gallery) != 2:
+            raise InputError(f"gallery {number}: {shown(gallery)}; expected two arrays, (features, subjects)")
         rows, enrolled = _checked(*gallery, f"gallery {number}")
         if rows.shape[1] != probes.shape[1]:
             width = probes.shape[1]
@@ -127,13 +135,8 @@ def identification(
 
 def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows and the subject of each, or an `InputError`."""
-    rows, ids = unit_rows(features, name), np.asarray(subjects)
-    if ids.shape != (len(rows),) or ids.dtype.kind not in "iu":
-        raise InputError(
-            f"{name}: {len(rows)} rows, but subjects are {ids.dtype} with shape {list(ids.shape)}; "
-            "give one whole number a row"
-        )
-    return rows, ids
+    rows = unit_rows(features, name)
+    return rows, as_labels(f"{name}: subjects", subjects, len(rows))
 
 
 def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, gallery_subjects: np.ndarray) -> Search:

@@ -9,13 +9,15 @@ near, and none is interpolated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array, shown
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,18 @@ def curve_rates(negatives: int, per_decade: int = 20, lowest: float = 1e-6) -> n
     return rates[rates * negatives >= 1]
 
 
-def check_rates(rates: Iterable[float], name: str) -> list[float]:
+def check_rates(rates: Sequence[float], name: str) -> list[float]:
     """The rates as floats.
 
     Raises:
-        InputError: One that is not in [0, 1].
+        InputError: No list of numbers, or one that is not in [0, 1].
     """
-    checked = [float(rate) for rate in rates]
-    for rate in checked:
-        if not 0 <= rate <= 1:
-            raise InputError(f"{name} {rate}; a rate is in [0, 1], as 1e-4")
-    return checked
+    if not np.iterable(rates) or isinstance(rates, str):
+        raise InputError(f"{name} {shown(rates)}; give a list of rates, as (1e-4,)")
+    for rate in rates:
+        if not isinstance(rate, Real) or not 0 <= rate <= 1:
+            raise InputError(f"{name} {shown(rate)}; a rate is in [0, 1], as 1e-4")
+    return [float(rate) for rate in rates]
 
 
 def rising(scores: Any, name: str) -> np.ndarray:
@@ -120,7 +123,7 @@ def rising(scores: Any, name: str) -> np.ndarray:
     Raises:
         InputError: None, not a list of numbers, NaN or infinite.
     """
-    array = np.asarray(scores)
+    array = as_array(f"{name} scores", scores)
     if array.ndim != 1 or array.dtype.kind not in "fiu" or not len(array):
         raise InputError(f"{name} scores: {array.dtype} with shape {list(array.shape)}; expected numbers [n], n > 0")
     if array.dtype not in (np.float32, np.float64):

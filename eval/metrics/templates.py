@@ -13,6 +13,7 @@ import numpy as np
 
 from facerec.pipeline.embeddings import UNIT_TOLERANCE
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks
+from facerec.pipeline.values import as_array
 
 FACES_PER_BLOCK = 8_192
 
@@ -121,7 +122,7 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
     Raises:
         InputError: Not a matrix of numbers, no row, NaN or infinite values.
     """
-    rows = np.asarray(features)
+    rows = as_array(name, features)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
         raise InputError(f"{name}: {rows.dtype} with shape {list(rows.shape)}; expected numbers [n, d]")
     is_unit = rows.dtype in (np.float32, np.float64)

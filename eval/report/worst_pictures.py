@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,7 +59,8 @@ def _rows(thumbnails: Thumbnails) -> dict[str, int]:
         stem = PurePosixPath(key).stem
         twice |= {stem} & rows.keys()
         rows.setdefault(stem, row)
-    named = {key: row for row, key in enumerate(thumbnails.keys)}
+    counts = Counter(thumbnails.keys)
+    named = {key: row for row, key in enumerate(thumbnails.keys) if counts[key] == 1}
     return {name: row for name, row in rows.items() if name not in twice} | named
 
 

@@ -7,6 +7,9 @@ import warnings
 import numpy as np
 from insightface.utils.face_align import norm_crop
 
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array, as_picture, whole
+
 
 def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
     """Which of several faces is the photograph's.
@@ -34,7 +37,16 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
 
     Returns:
         uint8 [size, size, 3], black where the photograph ends; insightface's ``norm_crop``.
+
+    Raises:
+        InputError: No such picture, landmarks that are not five different points, or another size.
     """
+    image, landmarks = as_picture("image", image), as_array("landmarks", landmarks)
+    size = whole("size", size, 112, 8192)
+    if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all() or not np.ptp(landmarks, axis=0).any():
+        raise InputError(f"landmarks: shape {list(landmarks.shape)}; expected five points (x, y), finite, not all one")
+    if size % 112 and size % 128:
+        raise InputError(f"size is {size}; it must be a multiple of 112 or of 128")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of scikit-image, about how insightface calls it
         return norm_crop(image, landmarks, size)

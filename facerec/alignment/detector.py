@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,12 @@ import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_picture, shown, whole
 from facerec.recognisers.onnx import open_session, readable_network
 
 MODELS = Path("~/.insightface/models")
 DETECTION_SIZES = (128, 640)
+MOST_SIZE = 4096
 WITH_LANDMARKS, WITHOUT_LANDMARKS = (9, 15), (6, 10)
 
 
@@ -32,10 +35,13 @@ class Detector:
         threshold: Lowest score of a face.
 
     Raises:
-        InputError: Not a readable ONNX file, not such a detector, or one made for photographs of another size.
+        InputError: Not a readable ONNX file, not such a detector, or one made for photographs of another size; sizes
+            that are no multiples of 32, or a threshold beyond 0 and 1.
     """
 
-    def __init__(self, path: Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
+    def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
+        _check_settings([] if sizes is None else sizes, threshold)
+        path = Path(path)
         with readable_network(path):
             session = open_session(onnx.load(path), "cpu", threads=1)
             _check_detector(path, session)
@@ -59,8 +65,10 @@ class Detector:
             [n, 5, 2] (x, y of the eyes, the nose and the corners of the mouth, the left of the picture first).
 
         Raises:
+            InputError: Not such a picture.
             cv2.error: A photograph whose smaller side vanishes when it is fitted.
         """
+        image = as_picture("photograph", image)
         found, landmarks = self.model.detect(
             cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.sizes, det_thresh=self.threshold
         )
@@ -92,6 +100,16 @@ def find_detector(name: Path) -> Path:
             if len(onnx.load(file, load_external_data=False).graph.output) in WITH_LANDMARKS:
                 return file
     raise InputError(f"{found}: no detector with landmarks among the .onnx files in this folder; give one by its path")
+
+
+def _check_settings(sizes: Sequence[int], threshold: float) -> None:
+    if not np.iterable(sizes):
+        raise InputError(f"sizes is {shown(sizes)}; give a list, as [640]")
+    for size in sizes:
+        if whole("a detection size", size, 32, MOST_SIZE) % 32:
+            raise InputError(f"a detection size is {size}; it must be a multiple of 32")
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
+        raise InputError(f"threshold is {shown(threshold)}; a score is a number from 0 to 1")
 
 
 def _check_detector(path: Path, session: onnxruntime.InferenceSession) -> None:

@@ -40,7 +40,7 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
     "facerec align",
     resumable=True,
     incidental=["workers"],
-    found="{faces:,} faces of {photographs:,} photographs".format_map,
+    found="{faces:,} faces of {photographs:,} photographs; {no_face:,} without a face (missing.csv)".format_map,
     then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
 )
 def align(

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
     resumable=True,
     incidental=("batch_size", "workers", "device"),
     distributed=True,
-    found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
+    found="{faces:,} faces, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions".format_map,
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def embed(

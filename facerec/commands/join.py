@@ -15,7 +15,7 @@ from facerec.recognisers.committee import agreed, write_side_by_side
 
 @stage(
     "facerec join",
-    found="{faces:,} faces, {skipped:,} of them unreadable; {dimension} dimensions".format_map,
+    found="{faces:,} faces, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions".format_map,
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def concatenate(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.arguments import Seed
@@ -11,6 +13,8 @@ from facerec.pipeline.files import InputError, check_target, load_labels
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
+
+logger = logging.getLogger(__name__)
 
 
 def sheet(
@@ -39,6 +43,7 @@ def sheet(
         raise InputError(f"{out}: the sheet is a picture; give --out a name ending in .png")
     check_target(out)
     if out.exists():
+        logger.info("%s: already there; remove it to draw it anew", out)
         return
     store = open_store(faces, max_pixels)
     cluster = load_labels(labels, len(store))
@@ -46,3 +51,4 @@ def sheet(
     if cluster.max() < 0:
         raise InputError(f"{labels}: every face is unassigned (-1); there is no cluster to draw")
     write_png(out, draw_clusters(store, cluster, identity, clusters, min(columns, len(store)), seed))
+    logger.info("%s: %d of %d clusters", out, min(clusters, found := int(np.unique(cluster[cluster >= 0]).size)), found)

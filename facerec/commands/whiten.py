@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array
+from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, new_array
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
 
@@ -38,7 +38,9 @@ def whiten(
         seed: Of the tenths of the people, each of which is held out in turn.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
-    faces, known = (load_embeddings(path, unreadable=unreadable) for path in (embeddings, people))
+    scratch = out / "unit.npy", out / "unit_people.npy"
+    faces = load_embeddings(embeddings, scratch[0], unreadable=unreadable)
+    known = load_embeddings(people, scratch[1], unreadable=unreadable)
     if known.labels is None:
         raise InputError(f"{people}: no labels.npy; whitening is measured on faces whose people are known")
     if known.embeddings.shape[1] != faces.embeddings.shape[1]:
@@ -52,8 +54,14 @@ def whiten(
         raise InputError(f"{people}: {error}; give more labelled people, or leave this step out") from None
     if not found.helps:
         logger.warning("held-out people are not told apart better when whitened; embeddings are written as they are")
-    _write(faces, found, np.array_equal(faces.embeddings, known.embeddings), out)
+    _write(faces, found, _are_same(faces.embeddings, known.embeddings), out)
+    for file in scratch:
+        file.unlink(missing_ok=True)
     return {"faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps}
+
+
+def _are_same(one: np.ndarray, other: np.ndarray) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, blocks(one), blocks(other)))
 
 
 def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Path) -> None:
@@ -62,7 +70,7 @@ def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Pat
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         if whitening.helps and are_people:
-            rows[block] = whitening.of_people[block]
+            rows[block] = whitening.held_out(faces.embeddings, block)
         else:
             rows[block] = whitening(faces.embeddings[block]) if whitening.helps else faces.embeddings[block]
     rows.flush()

@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: Unknown, or CUDA where there is none.
     """
-    if name.partition(":")[0] not in DEVICES:
+    if str(name).partition(":")[0] not in DEVICES:
         raise InputError(f"--device {name}; choose one of {', '.join(DEVICES)}")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device {name}, but PyTorch finds no CUDA device here; use --device cpu")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from facerec.pipeline import completion
@@ -58,7 +60,7 @@ def run(
             more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
             out, then = _call(program, words, function, more)
             if hints and then and out is not None:
-                logger.info("next: %s", then.format(out=out))
+                logger.info("next: %s", then.format_map(_Given(words, out)))
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -74,6 +76,21 @@ def run(
         print(stopped(program), file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+class _Given(dict[str, str]):
+    """What an option was given, by its name: for the command that follows. Of others the name in capitals."""
+
+    def __init__(self, words: Sequence[str], out: Any):
+        super().__init__({"out": str(out)})
+        for word, following in pairwise([*words, "--"]):
+            option, _, value = word.partition("=")
+            if option.startswith("--") and (value or not following.startswith("--")):
+                self.setdefault(option[2:].replace("-", "_"), shlex.quote(value or following))
+
+    def __missing__(self, name: str) -> str:
+        begun = (value for option, value in self.items() if name.startswith(option))  # options may be cut short
+        return next(begun, name.upper())
 
 
 def _call(program: str, words: Sequence[str], function: Callable[..., Any], more: str) -> tuple[Any, str]:

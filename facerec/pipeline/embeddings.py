@@ -25,6 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
+from facerec.pipeline.values import as_array
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -100,9 +101,8 @@ def load_embeddings(
     if bad.size:
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
-        logger.warning(
-            "%s: %s, not float32 rows of unit length; normalised in %s", file, embeddings.dtype, scratch or "memory"
-        )
+        lengths = " not of unit length" if embeddings.dtype == np.float32 else ""
+        logger.warning("%s: %s rows%s; normalised in %s", file, embeddings.dtype, lengths, scratch or "memory")
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))
@@ -158,16 +158,16 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
 
     Raises:
-        InputError: Not two dimensions, no numbers, masked ones, or NaN or infinite values; it names the row.
+        InputError: Not two dimensions, no numbers, masked ones, no face, or NaN or infinite values; it names the row.
     """
-    try:
-        embeddings = np.asanyarray(embeddings)
-    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; tensors of GPUs or bfloat16
-        raise InputError(f"embeddings: no array of numbers [n, d]: {error}") from None
+    embeddings = as_array("embeddings", embeddings)
     if np.ma.is_masked(embeddings):
         raise InputError("embeddings: some values are masked; fill them, or leave those rows out")
+    found = f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}"
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [n, d]")
+        raise InputError(f"{found}; expected numbers [n, d]")
+    if not embeddings.size:
+        raise InputError(f"{found}; expected at least one face")
     if is_unit(embeddings, "embeddings"):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])

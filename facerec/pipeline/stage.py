@@ -54,7 +54,8 @@ def stage(
             should write into it. The function waits for all with `facerec.pipeline.ranks.init_group` before it first
             looks into `out`.
         found: Puts the results into words, which are logged at the end: ``"{faces:,} faces".format_map``.
-        then: The command that usually follows, with ``{out}`` for the folder; `command_line.run` shows it.
+        then: The command that usually follows, with ``{out}`` for the folder and ``{name}`` for what an option was
+            given; `command_line.run` shows it.
     """
 
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:
@@ -122,7 +123,7 @@ def _make(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_json(folder / "meta.json", {**work, **about})
-    said = f"{found(results)}; " if found and results else ""
+    said = f"{found(results).rstrip('.')}; " if found and results else ""
     logger.info("%s: %sdone in %.1f s", out, said, time.perf_counter() - started)
 
 

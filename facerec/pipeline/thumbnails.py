@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from facerec.pipeline.contact_sheet import contact_sheet
+from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError, load_array, load_keys
+from facerec.pipeline.values import first_repeated, shown
 
 COLUMNS = 16
 """Faces across and down one sheet."""
 BLANK = 128
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,3 +88,23 @@ class Thumbnails:
         pictures = [self.read(row) for row in rows.tolist()]
         lines = [pictures[first : first + COLUMNS] for first in range(0, COLUMNS * COLUMNS, COLUMNS)]
         return contact_sheet(lines, COLUMNS, self.size, BLANK)
+
+
+def thumbnails_of(path: Path, faces: EmbeddingSet) -> Thumbnails:
+    """Maps the pictures of an embedding set's faces, row by row; a warning where keys do not show that they are these.
+
+    Raises:
+        InputError: As `Thumbnails.load`; another number of pictures, or a face of another key.
+    """
+    found, remedy = Thumbnails.load(path), "make thumbnails of the faces that were embedded"
+    if len(found) != len(faces):
+        raise InputError(f"{path}: {len(found)} thumbnails for {len(faces)} faces in {faces.path}; {remedy}")
+    keys = found.keys if faces.keys is None else faces.keys
+    row = next((row for row, pair in enumerate(zip(keys, found.keys, strict=True)) if pair[0] != pair[1]), None)
+    if row is not None:
+        raise InputError(
+            f"{path}: face {row} is {shown(found.keys[row])}, but {shown(keys[row])} in {faces.path}; {remedy}"
+        )
+    if (twice := first_repeated(keys)) is not None:
+        logger.warning("%s: key %s stands there more than once; pictures go by row alone", path, shown(twice))
+    return found

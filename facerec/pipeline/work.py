@@ -74,6 +74,9 @@ def is_done(out: Path, work: Mapping[str, Any]) -> bool:
     there = read_json(out / "meta.json")
     if not isinstance(there, dict):
         raise InputError(f"{out / 'meta.json'}: not what a finished command writes; choose another --out")
+    command = there.get("command")
+    if isinstance(command, str) and command != work["command"]:
+        raise InputError(f"{out}: made by {command}, not by {work['command']}; choose another --out or delete it")
     differences = [
         f"{name} {_short(_get(there, name))} there, {_short(_get(work, name))} asked"
         for name in _differing(there, work)

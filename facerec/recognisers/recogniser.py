@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from facerec.devices.device import choose_device
+from facerec.devices.device import autocast, choose_device
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_picture, shown, whole
 from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
 from facerec.recognisers.onnx_graph import InputSettings
@@ -65,6 +66,7 @@ class Recogniser:
             InputError: Neither a model folder nor an .onnx file, a damaged one, or no such device or precision.
         """
         path, place = Path(model), choose_device(device)
+        autocast(place, precision)  # which refuses an unknown one
         if path.suffix == ".onnx" and path.is_file():
             from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
 
@@ -90,11 +92,9 @@ class Recogniser:
             float32 [n, embedding_size], rows of unit length.
 
         Raises:
-            InputError: Pictures of another type or shape, or a network that gives NaN.
+            InputError: Pictures of another type or shape, no such batch size, or a network that gives NaN.
         """
-        faces = _checked(images)
-        if batch_size < 1:
-            raise InputError(f"batch_size {batch_size}; at least 1")
+        faces, batch_size = _checked(images), whole("batch_size", batch_size, 1)
         rows = [np.empty((0, self.embedding_size), np.float32)]
         for start in range(0, len(faces), batch_size):
             batch = np.stack([resized(face, self.input_size) for face in faces[start : start + batch_size]])
@@ -126,14 +126,10 @@ def _checked(images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
     """The pictures one by one.
 
     Raises:
-        InputError: One of them is no uint8 [height, width, 3].
+        InputError: No list, or one of them is no uint8 [height, width, 3].
     """
     if isinstance(images, np.ndarray) and images.ndim == 3:
         raise InputError(f"images: one picture of shape {list(images.shape)}; give a list: [picture]")
-    faces = [np.asarray(image) for image in images]
-    for row, face in enumerate(faces):
-        if face.dtype != np.uint8 or face.ndim != 3 or face.shape[2] != 3 or not face.size:
-            raise InputError(
-                f"images: {face.dtype} {list(face.shape)} in row {row}; expected uint8 RGB [height, width, 3], 0 to 255"
-            )
-    return faces
+    if not np.iterable(images) or isinstance(images, str | Mapping):
+        raise InputError(f"images: {shown(images)}; give a list of pictures, uint8 RGB [height, width, 3]")
+    return [as_picture(f"images: row {row}", image) for row, image in enumerate(images)]

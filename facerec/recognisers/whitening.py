@@ -11,12 +11,12 @@ tells those people apart. People whom it has not seen vary there for no reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
-from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.embeddings import normalize, readable_rows
 from facerec.pipeline.files import InputError
 
 FMRS = (1e-2, 1e-3)
@@ -36,14 +36,15 @@ class Whitening:
 
     Attributes:
         matrix: float64 [d, d], W^(-1/2).
-        of_people: float32 [n, d], the people that it was made from as it shows others: each person whitened by a map
-            of nine tenths of the people, without that person. On these a threshold can be chosen.
+        of_others: float64 [FOLDS, d, d], the same of nine tenths of the people, without a tenth each.
+        fold: int8 [n], which tenth each face of the n is in; -1 for faces that the maps were not made from.
         before: FNMR of the people as they are, the mean over `FMRS`.
-        after: The same of ``of_people``.
+        after: The same of people whom `held_out` whitens.
     """
 
     matrix: np.ndarray
-    of_people: np.ndarray
+    of_others: np.ndarray
+    fold: np.ndarray
     before: float
     after: float
 
@@ -56,9 +57,27 @@ class Whitening:
         """Whitens float32 [n, d]; unit rows, and zero rows stay what they are."""
         return _whitened(embeddings, self.matrix)
 
+    def held_out(self, embeddings: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
+        """Whitens faces of the people that it was made from as it whitens others: each by a map without that person.
+
+        On these a threshold can be chosen.
+
+        Args:
+            embeddings: float32 [n, d], all that it was made from.
+            rows: Of the m faces that are wanted.
+
+        Returns:
+            float32 [m, d], unit rows.
+        """
+        faces, fold = embeddings[rows], self.fold[rows]
+        found = _whitened(faces, self.matrix)
+        for number in np.unique(fold[fold >= 0]):
+            found[fold == number] = _whitened(faces[fold == number], self.of_others[number])
+        return found
+
 
 def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Whitening:
-    """Measures the covariance within people.
+    """Measures the covariance within people. Memory is for `MOST_FITTED` faces at most, however many there are.
 
     Args:
         embeddings: float32 [n, d], unit rows; zero rows are left out.
@@ -69,19 +88,18 @@ def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
         InputError: Fewer than `LEAST_PEOPLE` people with two faces or more.
     """
     rows, person = (order[:MOST_FITTED] for order in _by_people(embeddings, labels, seed))
-    matrix = _matrix(embeddings[rows], person)
-    of_people = _whitened(embeddings, matrix)
-    for fold in range(FOLDS):
-        own = person % FOLDS == fold
-        of_people[rows[own]] = _whitened(embeddings[rows[own]], _matrix(embeddings[rows[~own]], person[~own]))
-    shown = slice(MOST_COMPARED)
-    before, after = (_fnmr(faces[rows[shown]], person[shown]) for faces in (embeddings, of_people))
-    return Whitening(matrix, of_people, before, after)
+    faces, fold = embeddings[rows], np.full(len(embeddings), -1, np.int8)
+    fold[rows] = person % FOLDS
+    of_others = [_matrix(faces[kept], person[kept]) for kept in (person % FOLDS != number for number in range(FOLDS))]
+    found = Whitening(_matrix(faces, person), np.stack(of_others), fold, before=np.nan, after=np.nan)
+    shown, names = rows[:MOST_COMPARED], person[:MOST_COMPARED]
+    before, after = _fnmr(embeddings[shown], names), _fnmr(found.held_out(embeddings, shown), names)
+    return replace(found, before=before, after=after)
 
 
 def _by_people(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows of people with two faces or more, and their people, numbered at random from 0, ascending."""
-    rows = np.flatnonzero((labels >= 0) & embeddings.any(axis=1))
+    rows = np.flatnonzero((labels >= 0) & readable_rows(embeddings))
     _, person, sizes = np.unique(labels[rows], return_inverse=True, return_counts=True)
     several = np.flatnonzero(sizes > 1)
     if len(several) < LEAST_PEOPLE:

@@ -18,6 +18,7 @@ import numpy as np
 
 from facerec.pipeline.face_lists import PICTURES
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import first_repeated
 from facerec.stores.pixels import MOST_PIXELS, decode
 
 SUFFIXES = PICTURES
@@ -61,8 +62,8 @@ class Store:
             )
         if bad := next((key for key in self.keys if any(mark in key for mark in "\n\r\t")), None):
             raise InputError(f"{path}: name {bad!r} has a tab or an end of line in it; rename the file")
-        if len(set(self.keys)) != len(self.keys):
-            raise InputError(f"{path}: {_repeated(self.keys)!r} stands there more than once; keys must be unique")
+        if (twice := first_repeated(self.keys)) is not None:
+            raise InputError(f"{path}: {twice!r} stands there more than once; keys must be unique")
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -115,8 +116,3 @@ def padded(identities: Sequence[str | None]) -> list[str | None]:
     known = {name for name in identities if name is not None}
     width = max(map(len, known), default=0) if all(name.isdigit() for name in known) else 0
     return [None if name is None else name.zfill(width) for name in identities]
-
-
-def _repeated(keys: Sequence[str]) -> str:
-    seen: set[str] = set()
-    return next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]

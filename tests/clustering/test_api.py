@@ -8,6 +8,7 @@ import logging
 import pydoc
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,89 @@ def test_the_import_takes_nothing_with_it():
     code = f"import sys, clustering; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert done.stdout.strip() == "[]"
+
+
+GRAPH = KnnGraph.build(angles(0, 1, 90), 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"similarities": GRAPH.similarities[:2]}, r"\[3, 2\], \[3, 2\], \[2, 2\]; expected shapes"),
+        ({"embeddings": None}, r"\[\], \[3, 2\], \[3, 2\]; expected shapes"),
+        ({"embeddings": 2 * GRAPH.embeddings}, "not float32 rows of unit length; KnnGraph.build normalises them"),
+        ({"neighbors": GRAPH.neighbors * 1.0}, "neighbors are float64, similarities float32; expected ints, floats"),
+        ({"neighbors": GRAPH.neighbors + 2}, "neighbors: neighbour 3 of 3 rows; rebuild the graph"),
+        ({"neighbors": np.tile([[0], [1], [2]], 2)}, "neighbors: row 0 is its own neighbour; rebuild without self"),
+        ({"similarities": GRAPH.similarities * np.nan}, r"similarities: NaN or values beyond \[-1, 1\]"),
+        (
+            {"neighbors": GRAPH.neighbors[:, :0], "similarities": GRAPH.similarities[:, :0]},
+            r"neighbors: shape \[3, 0\]",
+        ),
+    ],
+)
+def test_graphs_made_by_hand_are_checked(change, message):
+    with pytest.raises(InputError, match=message):
+        clustering.Dbscan().fit(replace(GRAPH, **change))
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, np.array([1, 2]), 10**9])
+def test_numbers_of_neighbours_that_cannot_be(k):
+    with pytest.raises(InputError, match=r"k is .*; it must be a whole number from 1 to 16384"):
+        KnnGraph.build(angles(0, 1), k)
+
+
+def test_more_neighbours_than_there_are_stay_as_they_are():
+    assert GRAPH.narrowed(10**9).k == 2
+    with pytest.raises(InputError, match="k is -1; it must be a whole number from 1 on"):
+        GRAPH.narrowed(-1)
+
+
+@pytest.mark.parametrize("level", [1, -1, 0.5, "0", None])
+def test_levels_that_are_not_there(level):
+    with pytest.raises(InputError, match="level is .*; the clustering has levels 0 to 0"):
+        clustering.Hierarchy([{"labels": np.arange(3)}]).cut(level)
+
+
+@pytest.mark.parametrize("levels", [[], [{}], [{"labels": np.arange(3)}, {"labels": np.arange(2)}], [{"labels": [0]}]])
+def test_what_is_no_hierarchy(levels):
+    with pytest.raises(InputError, match="expected levels, each with the 'labels' of the same faces"):
+        clustering.Hierarchy(levels)
+
+
+def test_numbers_of_numpy_are_settings_too(tmp_path):
+    clusterer = clustering.Dbscan(min_similarity=np.float64(0.75), min_samples=np.int64(3)).set_params(k=np.int32(5))
+    clusterer.save_pretrained(tmp_path)
+    assert clustering.load("dbscan", tmp_path).get_params() == clusterer.get_params()
+    assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            lambda: clustering.GcnV().fit(angles(0, 1)),
+            r"no model, but None; make one with GcnV.learn\(X, y\)",
+        ),
+        (
+            lambda: clustering.HiLander("folder").fit(angles(0, 1)),
+            r"but 'folder'; .*HiLander.from_pretrained\(folder\)",
+        ),
+        (lambda: clustering.load(["dbscan"]), r"backend \['dbscan'\] is unknown; there are aro"),
+        (
+            lambda: clustering.Dbscan().with_settings(radius=1),
+            "dbscan has no setting radius; dbscan has",
+        ),
+        (
+            lambda: clustering.KMeans.learn(angles(0, 1), [0, 0], seed=1.5),
+            "seed is 1.5; it must be a whole number from 0",
+        ),
+        (lambda: clustering.Dbscan().fit([[1], [1, 2]]), "embeddings: no array of numbers"),
+        (lambda: KnnGraph.build(np.zeros((0, 3)), 2), r"float64 of shape \[0, 3\]; expected at least one face"),
+        (lambda: clustering.PseudoLabeller(rules=3), "rules is 3; it must be a list of split, merge, outliers"),
+        (lambda: clustering.PseudoLabeller(min_confidence=None), "min_confidence is None; it must be a number from 0"),
+    ],
+)
+def test_slips_of_the_pen(made, message):
+    with pytest.raises(InputError, match=message):
+        made()

@@ -30,10 +30,13 @@ recogniser lookalikes do, too."""
 ROUNDS = 3
 """Of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
+"""How often lists are filled up; the second time by what the first has found."""
 MOST = 40
 """Neighbours of a face that are searched for among neighbours of neighbours."""
 GRID = 4097
+"""Cosines from -1 to 1 at which the linkage of two faces is computed; between them it is interpolated."""
 COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 11
+"""Of embeddings, faces and pairs that are worked on at once, so that they stay in the cache."""
 
 Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Of pairs of faces i and j, int64 [e] each: float32 [e]."""

@@ -70,7 +70,9 @@ def climb(
         yield Step(level, of_edges(level.graph, linkage, parents), density, parents, clusters, peaks)
         if len(peaks) == len(parents):
             return
-        level = merge(level, clusters, peaks, features, k)
+        sums = cluster_sums(level.sums, clusters)
+        sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
+        level = merge(level, clusters, peaks, sums, sizes, features, k)
         known = known.of_nodes(clusters) if known else None
 
 
@@ -117,16 +119,25 @@ def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
     return graph.valid & ((there > here) | ((there == here) & lower))
 
 
-def merge(level: Level, clusters: np.ndarray, peaks: np.ndarray, features: str, k: int) -> Level:
+def merge(
+    level: Level, clusters: np.ndarray, peaks: np.ndarray, sums: np.ndarray, sizes: np.ndarray, features: str, k: int
+) -> Level:
     """Equations (2) and (7): the next level's nodes and their graph.
 
     A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
     of unit length, and so is their concatenation. With ``reference`` neighbours are those of the identity features, and
     the model sees the mean, not of unit length, beside them: so does the paper's public reference.
+
+    Args:
+        level: Of n nodes.
+        clusters: int64 [n], what each node has become part of.
+        peaks: int64 [m], the node that each cluster goes back to.
+        sums: float32 [m, d], of the embeddings below each cluster.
+        sizes: float32 [m], faces below each.
+        features: See `climb`.
+        k: Neighbours a node.
     """
     faces = level.faces[peaks]
-    sums = cluster_sums(level.sums, clusters)
-    sizes = np.bincount(clusters, weights=level.sizes).astype(np.float32)
     compared = normalize(sums) if features == "average" else level.base[faces]
     if features == "both":
         compared = normalize(np.hstack([compared, normalize(sums)]))

@@ -29,6 +29,7 @@ from clustering.similarity.mixtures import mixed
 
 Climbing = Callable[[float, Constraints | None], Iterable[Step]]
 RAISES = 5
+"""How often p_tau is raised at most; each time by half of what is missing to 1."""
 PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
 """Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
 

@@ -13,7 +13,9 @@ from clustering.similarity.corpus_scale import CorpusScale
 
 EDGE_INPUTS = 6
 CHANCE_SCALE = 0.1
+"""Brings input 6 to the size of a cosine: the spread of a usual recogniser."""
 LEAST_COHERENCE = 1e-2
+"""Of faces whose mean vanishes, so that nothing is divided by 0."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ from facerec.pipeline.embeddings import readable_rows
 
 LINKS, BACK_LINKS = 20, 10  # of a cluster, as of a face in the approximate graph
 WIDER = 2
+"""How many times as many neighbours are kept as a level needs."""
 MOST_NODES = 20_000
+"""For which the search among all is quick enough."""
 SHARED_ROWS = 2048
+"""Of a block that one process of several works on."""
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,13 @@ from facerec.pipeline.progress import progress
 
 Merging = Literal["pairs", "edges"]
 TRUE_EDGE = 0.5
+"""Between the linkage of two identities, 0, and that of one, 1."""
 TRUE_SHARE = 0.4
+"""Of the epochs, those on levels of true edges."""
 OWN_THRESHOLDS = (0.5, 0.8)
+"""p_tau of the model's own levels: a loose one and a strict one."""
 STEP_NODES = 2048
+"""Nodes whose edges a step sees, at most."""
 
 
 @dataclass(frozen=True)

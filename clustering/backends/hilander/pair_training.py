@@ -12,10 +12,10 @@ from scipy.special import logit
 from torch import Tensor
 
 from clustering.backends.hilander.blending import blended, either_way, sure_neighbors
+from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
-from clustering.backends.hilander.pairs import level_above
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
@@ -23,9 +23,13 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.progress import progress
 
 CHANCE = (3.0, 1.5)
+"""What a pair must be worth to join `by_mean_cosine`, in spreads: first strictly, then loosely."""
 OWN = (0.85,)
+"""The same by the model's own probability."""
 MOST = 40_000
+"""Pairs that are kept of a corpus and a threshold."""
 STEP_FACES, STEP_PAIRS = 1024, 3072
+"""Edges of faces, and pairs of clusters, that a step sees."""
 LEAST_STEPS = 24
 """Of an epoch: few corpora are gone through several times."""
 
@@ -169,7 +173,7 @@ def come_up(
         clusters, peaks = joining.clusters()
         if len(peaks) == len(clusters):
             return found.kept(random)
-        level = level_above(level, joining, clusters, peaks)
+        level = merge(level, clusters, peaks, joining.sums[peaks], joining.sizes[peaks], "average", level.graph.k)
         sums, edges = level.sums.copy(), Edges.of(level.graph)
 
 

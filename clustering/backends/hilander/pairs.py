@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 
 from clustering.answers.constraints import Constraints
 from clustering.backends.hilander.blending import blended, neighborhoods
-from clustering.backends.hilander.climb import Step, corrected, nearest_above
+from clustering.backends.hilander.climb import Step, merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
@@ -29,7 +29,6 @@ from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.embeddings import normalize
 
 BLOCK = 1 << 14
 
@@ -95,17 +94,9 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
         if len(peaks) == len(clusters):
             return
-        level = level_above(level, joining, clusters, peaks)
+        level = merge(level, clusters, peaks, joining.sums[peaks], joining.sizes[peaks], "average", level.graph.k)
         known = known.of_nodes(clusters) if known else None
         sums, edges = level.sums.copy(), Edges.of(level.graph)
-
-
-def level_above(level: Level, joining: Joining, clusters: np.ndarray, peaks: np.ndarray) -> Level:
-    """The level of what the nodes of a level have become, with their neighbours."""
-    sums, sizes = joining.sums[peaks], joining.sizes[peaks]
-    nearest = nearest_above(level, clusters, peaks, normalize(sums), level.graph.k)
-    graph = corrected(nearest.graph.narrowed(level.graph.k), level.scale, sums, sizes, "average")
-    return Level(graph, level.base, sums, sizes, level.faces[peaks], nearest, level.scale)
 
 
 def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:

@@ -149,7 +149,7 @@ class Learned(Clusterer):
     network: ClassVar[type[Network]]
     training: ClassVar[type[Training]]
 
-    model: Any = field(repr=False)
+    model: Any = field(default_factory=lambda: None, repr=False)  # by factory: no plain value that help lists
 
     @classmethod
     def train(cls, faces: LabelledFaces, k: int, seed: int, training: Any) -> Network:

@@ -59,3 +59,9 @@ def test_files_that_are_refused(tmp_path, answers, message):
     write_json(tmp_path / "answers.json", {"answers": answers})
     with pytest.raises(InputError, match=message):
         load_answers(tmp_path / "answers.json", 3, KEYS)
+
+
+def test_answers_by_keys_need_different_ones(tmp_path):
+    write_json(tmp_path / "answers.json", {"answers": [{"faces": ["a", "b"], "answer": "same"}]})
+    with pytest.raises(InputError, match="answers by key: key 'b' stands there more than once"):
+        load_answers(tmp_path / "answers.json", 3, ["a", "b", "b"])

@@ -72,7 +72,7 @@ def test_what_cannot_be_asked(corpus):
         ask(corpus / "clusters", corpus / "emb", corpus / "a", rounds=2)
     with pytest.raises(InputError, match="--truth clusters again, so it needs a folder made by cluster"):
         ask(corpus / "truth.npy", corpus / "emb", corpus / "b", truth=corpus / "truth.npy")
-    with pytest.raises(InputError, match="thumbnails of other faces"):
+    with pytest.raises(InputError, match="1 thumbnails for .* make thumbnails of the faces that were embedded"):
         ask(corpus / "clusters", corpus / "emb", corpus / "c", thumbnails=thumbnails(corpus / "t", ["a"]))
 
 

@@ -173,5 +173,8 @@ def test_without_clusters_the_packaged_model_makes_them(tmp_path, blobs):
     owners = {int(row["key"][:2]): row["person"] for row in rows(out / "faces.csv")}
     assert len(set(owners.values())) == 4
     assert all(owners[a] == owners[b] for a in range(20) for b in range(20) if people[a] == people[b])
+    (tmp_path / "emb" / "keys.txt").write_text("".join(f"{row % 19:02d}.jpg\n" for row in range(20)))
+    with pytest.raises(InputError, match="emb: key '00.jpg' stands there more than once"):
+        export(out=tmp_path / "other", embeddings=tmp_path / "emb", as_="csv")
     with pytest.raises(InputError, match="--clusters or --embeddings: give one of them"):
         export(out=tmp_path / "other", as_="csv")

@@ -18,7 +18,13 @@ from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.codes import Quantiser, _float_products, _int8_products, products, shifted
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.scan import LOWEST, Hits, own_limits, scan, top
-from clustering.graph.second_search import SecondSearch, SecondSearchSettings, UncertainRows, cheapest, recall_per_row
+from clustering.graph.second_search import (
+    SecondSearch,
+    SecondSearchSettings,
+    UncertainRows,
+    cheapest_ways,
+    recall_per_row,
+)
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
@@ -96,8 +102,8 @@ def test_the_cheapest_ways_by_hand():
     gains, costs = np.array([[5.0, 7, 8], [1, 1.5, 10], [9, 9, 9]]), np.array([0, 1, 3])
     # 15 without any; +2 for 1, then +9 for 3, then +1 for 2
     for least, ways in ((15, [0, 0, 0]), (15.1, [0, 2, 0]), (24, [0, 2, 0]), (24.1, [1, 2, 0]), (27, [2, 2, 0])):
-        np.testing.assert_array_equal(cheapest(gains, costs, least), ways)
-    np.testing.assert_array_equal(cheapest(gains, costs, 100), [2, 2, 0])  # as far as it can
+        np.testing.assert_array_equal(cheapest_ways(gains, costs, least), ways)
+    np.testing.assert_array_equal(cheapest_ways(gains, costs, 100), [2, 2, 0])  # as far as it can
 
 
 def test_rows_get_the_cells_of_their_group():

@@ -138,8 +138,8 @@ def test_arrays_of_any_type_length_and_order_make_the_graph_of_their_unit_rows(b
         ([[np.inf, 0], [0, 1]], "embeddings: row 0 has NaN or infinite values"),
         ([1.0, 2], "embeddings: float64 of shape .2.; expected numbers .n, d."),
         ([["a"]], "embeddings: <U1 of shape .1, 1.; expected numbers .n, d."),
-        ([[1.0, 2], [3.0]], "embeddings: no array of numbers .n, d.: .*inhomogeneous"),
-        (torch.ones(2, 2, dtype=torch.bfloat16), "embeddings: no array of numbers .n, d.: .*BFloat16"),
+        ([[1.0, 2], [3.0]], "embeddings: no array of numbers: .*inhomogeneous"),
+        (torch.ones(2, 2, dtype=torch.bfloat16), "embeddings: no array of numbers: .*BFloat16"),
         (np.ma.masked_less([[1.0, -2]], 0), "embeddings: some values are masked; fill them"),
     ],
 )

@@ -26,8 +26,8 @@ def test_known_people_are_readable_faces_of_known_identity(as_set):
 
 
 @pytest.mark.parametrize(("labels", "confidence", "message"), [
-    ([0.5, 1, 1], None, "labels are float64; expected integers, negative for unassigned"),
-    (["a", "a", "b"], None, "labels are <U1; expected integers"),
+    ([0.5, 1, 1], None, r"labels are float64 of shape \[3\]; expected integers \[n\], -1 for none"),
+    (["a", "a", "b"], None, "labels are <U1 of shape .*; expected integers"),
     ([0, 1, 1], [0.5, 1, 1.5], "confidence: some values are no numbers from 0 to 1"),
     ([0, 1, 1], [0.5, 1, np.nan], "confidence: some values are no numbers from 0 to 1"),
     ([0, 1, 1], ["x", "y", "z"], "confidence: some values are no numbers from 0 to 1"),

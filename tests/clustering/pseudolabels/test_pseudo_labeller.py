@@ -126,11 +126,11 @@ X = around(0, 1, 90, 91)
 LABELS = [0, 0, 1, 1]
 BAD = [
     ({"X": np.full((4, 2), np.nan)}, "row 0 has NaN or infinite values"),
-    ({"X": X[:3]}, "labels has shape [4] for 3 faces; expected one value each"),
+    ({"X": X[:3]}, "labels are int64 of shape [4] for 3 faces; expected integers"),
     ({"X": X, "kept": [True]}, "kept has shape [1] for 4 faces"),
     ({"X": X, "confidence": [1.0]}, "confidence has shape [1] for 4 faces"),
-    ({"X": X, "truth": [[1]] * 4}, "truth has shape [4, 1] for 4 faces"),
-    ({"X": X, "calibration": (X, [0, 0])}, "calibration labels has shape [2] for 4 faces"),
+    ({"X": X, "truth": [[1]] * 4}, "true identities are int64 of shape [4, 1] for 4 faces"),
+    ({"X": X, "calibration": (X, [0, 0])}, "calibration labels are int64 of shape [2] for 4 faces"),
     ({"X": X, "calibration": (np.eye(3), [0, 1, 2])}, "calibration: embeddings of length 3, the clustered ones of 2"),
     ({"X": X, "calibration": (X, [0, 0, -1, 0])}, "calibration: 1 labelled people; at least 2 are needed"),
     ({"X": X, "labelled": (X, [0, 0, 1, 1])}, "labelled: 2 labelled people; at least 3 are needed"),

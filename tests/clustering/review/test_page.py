@@ -18,10 +18,10 @@ from clustering.answers.file import DIFFERENT, SAME, load_answers
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
 from clustering.review.page import KEYS, Frame, write_page
-from clustering.review.thumbnails import COLUMNS, Thumbnails
 from facerec.pipeline.command_line import run
-from facerec.pipeline.embeddings import normalize, save_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, normalize, save_embeddings
 from facerec.pipeline.files import InputError
+from facerec.pipeline.thumbnails import COLUMNS, Thumbnails, thumbnails_of
 
 SIDE = 16
 HOSTILE = [
@@ -40,7 +40,7 @@ def colour(row: int) -> np.ndarray:
 
 
 def write_thumbnails(folder: Path, keys: list[str], missing: tuple[int, ...] = ()) -> Path:
-    """SettingsOnly squares in place of faces."""
+    """Plain squares in place of faces."""
     folder.mkdir(parents=True)
     squares = (np.full((SIDE, SIDE, 3), colour(row), np.uint8) for row in range(72))
     encoded = [cv2.imencode(".jpg", square)[1].tobytes() for square in squares]
@@ -593,3 +593,9 @@ def test_a_list_longer_than_browsers_draw(case, opened, tmp_path):
             const card = document.querySelector('{selected}').getBoundingClientRect();
             const pane = document.getElementById('pane').getBoundingClientRect();
             return card.top >= pane.top && card.bottom <= pane.bottom; }})()""")
+
+
+def test_keys_that_repeat_are_said(tmp_path, caplog):
+    pictures, faces = write_thumbnails(tmp_path / "t", ["a", "b", "a"]), np.eye(3, dtype=np.float32)
+    assert len(thumbnails_of(pictures, EmbeddingSet(faces, None, None, tmp_path))) == 3
+    assert "key 'a' stands there more than once; pictures go by row alone" in caplog.text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity import corpus_scale
+from clustering.partition import cluster_sums
 from clustering.similarity.confidence import evidence
 from clustering.similarity.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
 from eval.clusters import scores
@@ -35,17 +35,15 @@ def test_location_and_spread_by_hand():
     assert (scale.location, scale.spread, scale.common) == pytest.approx((0, 0.2065, 0), abs=1e-6)
 
 
-def test_a_graph_is_measured_once_and_forgotten_with_it(monkeypatch):
+def test_a_graph_is_measured_once(monkeypatch):
     measured: list[int] = []
     monkeypatch.setattr(CorpusScale, "_measured", classmethod(lambda cls, graph: measured.append(len(graph)) or cls()))
     graph, other = (KnnGraph.build(np.eye(n, dtype=np.float32), 1) for n in (3, 4))
     assert CorpusScale.of(graph) is CorpusScale.of(graph)
     CorpusScale.of(other)
     assert measured == [3, 4]
-    known = len(corpus_scale._MEASURED)
-    del graph, other
-    gc.collect()
-    assert len(corpus_scale._MEASURED) <= known - 2
+    CorpusScale.of(replace(graph, similarities=graph.similarities / 2))
+    assert measured == [3, 4, 3]
 
 
 def test_one_person_and_nobody():
@@ -98,7 +96,9 @@ def test_corrected_levels_equal_those_of_corrected_vectors(blobs):
         graph = KnnGraph.build(faces, 5)
         exact = scale or CorpusScale(common, 0.1 * (1 - common), common)
         level = Level(exact.correct(graph), faces, faces, np.ones(len(faces), np.float32), np.arange(len(faces)))
-        level = merge(Level(**{**vars(level), "scale": exact}), labels, np.arange(0, len(faces), 6), "average", 39)
+        level, peaks = replace(level, scale=exact), np.arange(0, len(faces), 6)
+        sums, sizes = cluster_sums(faces, labels), np.full(40, 6, np.float32)
+        level = merge(level, labels, peaks, sums, sizes, "average", 39)
         order = np.argsort(level.graph.neighbors, axis=1)
         found.append(np.take_along_axis(edge_inputs(level), order[..., None], axis=1))
     np.testing.assert_allclose(*found, atol=2e-3)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,6 @@ def test_what_does_not_fit_is_refused(tmp_path):
         read_sessions(written(tmp_path, "key,day\nann/1.png,1\n"), FACES, LABELS)
     with pytest.raises(InputError, match="no keys.txt; x.csv names faces by key"):
         read_columns(written(tmp_path, "key,day\nann/1.png,1\n"), BARE, LABELS)
+    twice = replace(FACES, keys=["ann/1.png", "img/ann/1.png", "b", "c"])
+    with pytest.raises(InputError, match="key 'ann/1.png' stands there more than once"):
+        read_columns(written(tmp_path, "key,day\nann/1.png,1\n"), twice, LABELS)

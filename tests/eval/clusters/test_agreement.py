@@ -11,7 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 import eval.clusters.agreement
-from eval.clusters import scores
+from eval.clusters import details, scores
 from eval.commands.clusters import clusters
 from facerec.pipeline.files import InputError
 
@@ -162,15 +162,18 @@ def test_json_onto_a_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("truth", "predicted", "message"),
     [
-        ([0, 1], [0, 1, 1], r"identities of shape \(2,\) and clusters of shape \(3,\)"),
+        ([0, 1], [0, 1, 1], r"clusters are int64 of shape \[3\] for 2 faces"),
         ([-1, -1], [0, 1], "every identity is -1"),
-        ([0.0, 1.0], [0, 1], "identities are float64; expected integers"),
-        ([0, 1], [0, np.nan], "clusters are float64; expected integers"),
+        ([0.0, 1.0], [0, 1], r"identities are float64 of shape \[2\]; expected integers"),
+        ([[0], [0, 1]], [0, 1], "identities: no array of numbers"),
+        (np.full(2, 1 << 63, np.uint64), [0, 1], "identities: 9223372036854775808 is larger than int64 can hold"),
+        ([0, 1], [0, np.nan], r"clusters are float64 of shape \[2\] for 2 faces"),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(truth, predicted, message):
-    with pytest.raises(InputError, match=message):
-        scores(truth, predicted)
+    for figures in (scores, details):
+        with pytest.raises(InputError, match=message):
+            figures(truth, predicted)
 
 
 def test_lists_and_read_only_arrays_will_do():

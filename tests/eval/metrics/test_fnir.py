@@ -171,10 +171,11 @@ def test_any_float_type_length_and_memory_order_will_do(kind):
     ("features", "subjects", "galleries", "message"),
     [
         (PROBES, WHO, (), "no gallery; give at least one"),
+        (PROBES, WHO, (GALLERIES[0][:1],), r"gallery 1: .*; expected two arrays, \(features, subjects\)"),
         ([[1, np.nan]], [1], GALLERIES, "probes: row 0 has NaN or infinite values"),
         (PROBES, WHO, (GALLERIES[0], ([[np.inf, 0]], [3])), "gallery 2: row 0 has NaN"),
-        (PROBES, WHO[:3], GALLERIES, r"probes: 4 rows, but subjects are int64 with shape \[3\]"),
-        (PROBES, [0.5, 1, 2, 3], GALLERIES, "probes: 4 rows, but subjects are float64"),
+        (PROBES, WHO[:3], GALLERIES, r"probes: subjects are int64 of shape \[3\] for 4 faces"),
+        (PROBES, [0.5, 1, 2, 3], GALLERIES, "probes: subjects are float64"),
         (PROBES[0], [1], GALLERIES, r"probes: float64 with shape \[4\]; expected numbers \[n, d\]"),
         (PROBES, [1, 1, 2, 2], GALLERIES[:1], "gallery 1: no non-mated probe"),
         (PROBES, [7, 7, 8, 9], GALLERIES[:1], "gallery 1: no mated probe"),
@@ -187,7 +188,7 @@ def test_features_that_cannot_be_used_are_refused(features, subjects, galleries,
 
 
 def test_rates_beyond_one_are_refused():
-    with pytest.raises(InputError, match=r"FPIR 2.0; a rate is in"):
+    with pytest.raises(InputError, match=r"FPIR 2; a rate is in"):
         identification(PROBES, WHO, *GALLERIES, fpirs=(2,))
 
 
@@ -195,3 +196,9 @@ def test_examples_run():
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("rank", [0, -1, 1.5, "1"])
+def test_ranks_are_whole_numbers_from_one_on(rank):
+    with pytest.raises(InputError, match="k is .*; it must be a whole number from 1 on"):
+        identification(np.eye(3), [7, 8, 9], (np.eye(3)[:2], [7, 8])).rank(rank)

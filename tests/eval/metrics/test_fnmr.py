@@ -154,6 +154,9 @@ def test_float_types_may_differ():
         ([0.1, -np.inf], [0.1], [0.1], "genuine scores: -inf in row 1"),
         ([0.1], [0.1], [1.5], r"FMR 1.5; a rate is in \[0, 1\]"),
         ([0.1], [0.1], [np.nan], "FMR nan"),
+        ([0.1], [0.1], ["x"], "FMR 'x'; a rate is in"),
+        ([0.1], [0.1], 0.1, "FMR 0.1; give a list of rates"),
+        ([[1], [1, 2]], [0.1], [0.1], "genuine scores: no array of numbers"),
     ],
 )
 def test_scores_that_cannot_be_used_are_refused(genuine, impostor, fmrs, message):

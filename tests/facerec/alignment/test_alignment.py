@@ -18,7 +18,7 @@ from torch import nn
 from facerec.__main__ import COMMANDS
 from facerec.alignment import photographs as module
 from facerec.alignment.crop import align_face, choose_face
-from facerec.alignment.detector import find_detector
+from facerec.alignment.detector import Detector, find_detector
 from facerec.alignment.photographs import crop_names
 from facerec.commands.align import align
 from facerec.commands.embed import embed
@@ -406,3 +406,33 @@ class Many(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(x.mean(dim=1) + number for number in range(self.outputs))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sizes": [33]}, "a detection size is 33; it must be a multiple of 32"),
+        ({"sizes": ["64"]}, "a detection size is '64'; it must be a whole number from 32 to 4096"),
+        ({"threshold": float("nan")}, "threshold is nan; a score is a number from 0 to 1"),
+    ],
+)
+def test_settings_of_a_detector(options, message):
+    with pytest.raises(InputError, match=message):
+        Detector("detector.onnx", **options)
+
+
+@pytest.mark.parametrize(
+    ("image", "landmarks", "size", "message"),
+    [
+        (np.zeros((9, 9, 3)), arcface_dst, 112, r"image: float64 \[9, 9, 3\]; expected uint8"),
+        (np.zeros((9, 9), np.uint8), arcface_dst, 112, r"image: uint8 \[9, 9\]"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst[:3], 112, r"landmarks: shape \[3, 2\]; expected five points"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst * np.nan, 112, "expected five points .*, finite"),
+        (np.zeros((9, 9, 3), np.uint8), np.ones((5, 2)), 112, "not all one"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst, 0, "size is 0; it must be a whole number from 112"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst, 200, "size is 200; it must be a multiple of 112 or of 128"),
+    ],
+)
+def test_what_cannot_be_aligned(image, landmarks, size, message):
+    with pytest.raises(InputError, match=message):
+        align_face(image, landmarks, size)

@@ -38,7 +38,7 @@ def test_the_set_is_whitened_row_by_row(tmp_path, people):
 def test_people_are_whitened_by_maps_of_others_and_keep_keys_and_labels(tmp_path, people):
     given, found = (load_embeddings(path) for path in (people, whiten(people, people, tmp_path / "out")))
     expected = fit_whitening(given.embeddings, given.labels)
-    np.testing.assert_allclose(found.embeddings, expected.of_people, atol=1e-6)
+    np.testing.assert_allclose(found.embeddings, expected.held_out(given.embeddings, slice(None)), atol=1e-6)
     assert not np.allclose(found.embeddings, expected(given.embeddings), atol=1e-3)
     assert found.keys == given.keys
     assert found.labels.tolist() == given.labels.tolist()
@@ -68,3 +68,11 @@ def test_other_lengths_no_labels_few_people(tmp_path, people, status_of):
     command = ["whiten", "--embeddings", str(people), "--people", str(people), "--out", str(tmp_path / "o")]
     assert status_of(COMMANDS, command) == 2
     assert not (tmp_path / "o").exists()
+
+
+def test_rows_of_any_length_are_mapped_and_the_map_is_gone(tmp_path, people):
+    expected = np.load(whiten(embeddings=people, people=people, out=tmp_path / "unit") / "embeddings.npy")
+    np.save(people / "embeddings.npy", 3 * np.load(people / "embeddings.npy").astype(np.float64))
+    out = whiten(embeddings=people, people=people, out=tmp_path / "out")
+    np.testing.assert_allclose(np.load(out / "embeddings.npy"), expected, atol=1e-4)
+    assert sorted(path.name for path in out.iterdir()) == ["embeddings.npy", "keys.txt", "labels.npy", "meta.json"]

@@ -15,6 +15,7 @@ from facerec.pipeline.command_line import run
 from facerec.pipeline.complaint import MOST_LETTERS
 from facerec.pipeline.files import InputError, new_array, write_table
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions
+from facerec.pipeline.stage import stage
 
 raised: list[BaseException] = []
 
@@ -183,3 +184,14 @@ def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path):
     write_table(tmp_path / "t.csv", ["a"], [["=1+1"], ["+x"], ["-x"], ["@x"], [-1.5], ["plain"]])
     with (tmp_path / "t.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file)] == ["a", "'=1+1", "'+x", "'-x", "'@x", "-1.5", "plain"]
+
+
+def test_the_command_that_follows_has_what_this_one_was_given(tmp_path, monkeypatch, caplog):
+    @stage("x", then="look --at {out} --model {model} --few {few_faces} --faces {faces}")
+    def command(out: Path, model: str = "", few_faces: int = 1) -> None:
+        """Does nothing."""
+
+    monkeypatch.setattr("facerec.pipeline.command_line._import", lambda target: command)
+    out = tmp_path / "out"
+    assert run("x", {"c": "m:f"}, ["c", "--out", str(out), "--model=a b", "--few-faces", "3"]) == 0
+    assert f"next: look --at {out} --model 'a b' --few 3 --faces FACES" in caplog.text

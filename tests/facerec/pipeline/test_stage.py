@@ -305,6 +305,14 @@ def test_changed_input_at_any_depth_is_other_work(tmp_path, changed):
         copy_names(folder, tmp_path / "out")
 
 
+def test_the_folder_of_another_command_is_named_in_a_line(tmp_path, source):
+    copy(source, tmp_path / "out")
+    note = read_json(tmp_path / "out" / "meta.json")
+    (tmp_path / "out" / "meta.json").write_text(json.dumps({**note, "command": "toy other"}))
+    with pytest.raises(InputError, match=r"out: made by toy other, not by .*; choose another --out or delete it$"):
+        copy(source, tmp_path / "out")
+
+
 def test_strings_are_paths(tmp_path, source):
     copy(str(source), str(tmp_path / "out"))
     assert "source" in read_json(tmp_path / "out" / "meta.json")["inputs"]

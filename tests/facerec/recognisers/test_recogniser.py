@@ -71,11 +71,13 @@ def test_flip_is_the_sum_with_the_mirrored_face(model):
     ("images", "message"),
     [
         (pictures((32, 32))[0], "one picture of shape .32, 32, 3.; give a list"),
-        (np.zeros((2, 32, 32, 3), np.float32), r"float32 \[32, 32, 3\] in row 0; expected uint8 RGB"),
+        (np.zeros((2, 32, 32, 3), np.float32), r"row 0: float32 \[32, 32, 3\]; expected uint8 RGB"),
         (np.zeros((2, 32, 32), np.uint8), "one picture of shape .2, 32, 32.; give a list"),
-        ([*pictures((32, 32)), np.zeros((32, 32), np.uint8)], r"uint8 \[32, 32\] in row 1; expected"),
-        (np.zeros((1, 3, 32, 32), np.uint8), r"uint8 \[3, 32, 32\] in row 0; expected"),
-        (np.zeros((1, 0, 32, 3), np.uint8), r"uint8 \[0, 32, 3\] in row 0; expected"),
+        ([*pictures((32, 32)), np.zeros((32, 32), np.uint8)], r"row 1: uint8 \[32, 32\]; expected"),
+        (np.zeros((1, 3, 32, 32), np.uint8), r"row 0: uint8 \[3, 32, 32\]; expected"),
+        (np.zeros((1, 0, 32, 3), np.uint8), r"row 0: uint8 \[0, 32, 3\]; expected"),
+        (None, "None; give a list of pictures"),
+        ("a.jpg", "'a.jpg'; give a list of pictures"),
     ],
 )
 def test_what_is_no_picture_is_refused(folder, images, message):
@@ -94,5 +96,7 @@ def test_what_is_no_recogniser_is_refused(folder, tmp_path):
             facerec.Recogniser.from_pretrained(path)
     with pytest.raises(InputError, match="--device tpu; choose one of auto, cpu, cuda"):
         facerec.Recogniser.from_pretrained(folder, device="tpu")
-    with pytest.raises(InputError, match="batch_size 0; at least 1"):
+    with pytest.raises(InputError, match="--precision fp64; choose one of auto, fp32, bf16"):
+        facerec.Recogniser.from_pretrained(folder, precision="fp64")
+    with pytest.raises(InputError, match="batch_size is 0; it must be a whole number from 1 on"):
         facerec.Recogniser.from_pretrained(folder).embed(pictures((32, 32)), batch_size=0)

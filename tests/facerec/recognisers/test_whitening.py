@@ -35,7 +35,7 @@ def test_matrix_is_the_inverse_root_of_the_covariance_within_people():
 def test_people_are_shown_as_others_are():
     embeddings, labels = photographs(people=30, each=2)
     found = fit_whitening(embeddings, labels)
-    white, shown = found(embeddings), found.of_people
+    white, shown = found(embeddings), found.held_out(embeddings, np.arange(60))
     alike = [np.sum(rows[::2] * rows[1::2], axis=1).mean() for rows in (white, shown)]
     assert alike[1] < alike[0] - 0.003  # a map that has seen a person makes its photographs too alike
     without = labels != 3

@@ -105,7 +105,8 @@ def test_density_by_hand():
 def test_merge_by_hand(features):
     faces = np.eye(3, dtype=np.float32)
     level = Level.of_faces(KnnGraph.build(faces, 2))
-    merged = merge(level, clusters=np.array([0, 1, 1]), peaks=np.array([0, 2]), features=features, k=2)
+    sums, sizes = np.float32([[1, 0, 0], [0, 1, 1]]), np.float32([1, 2])
+    merged = merge(level, np.array([0, 1, 1]), np.array([0, 2]), sums, sizes, features, k=2)
     r = math.sqrt(0.5)
     identity, average = np.eye(3)[[0, 2]], np.array([[1, 0, 0], [0, r, r]])
     expected = {

@@ -1,0 +1,109 @@
+"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from facerec.pipeline.reading import InputError
+
+MOST_SHOWN = 60
+MOST_WHOLE = (1 << 63) - 1
+
+
+def shown(value: Any) -> str:
+    """A value for a message: one line, and not a long one."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any, low: int, high: int = MOST_WHOLE) -> int:
+    """A whole number as Python has it.
+
+    Raises:
+        InputError: Not a whole number between `low` and `high`.
+    """
+    if not is_whole(value) or not low <= value <= high:
+        limit = f"from {low} to {high}" if high < MOST_WHOLE else f"from {low} on"
+        raise InputError(f"{name} is {shown(value)}; it must be a whole number {limit}")
+    return int(value)
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """An array of whatever NumPy makes one of, without a copy where none is needed.
+
+    Raises:
+        InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU.
+    """
+    try:
+        return np.asanyarray(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
+
+
+def as_picture(name: str, image: Any) -> np.ndarray:
+    """A picture, uint8 RGB [height, width, 3].
+
+    Raises:
+        InputError: Another type or shape, or no pixel.
+    """
+    picture = as_array(name, image)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        found = f"{name}: {picture.dtype} {list(picture.shape)}"
+        raise InputError(f"{found}; expected uint8 RGB [height, width, 3], 0 to 255")
+    return picture
+
+
+def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
+    """Int64 [n]: the identity or the cluster of each face, negative for none.
+
+    Args:
+        name: What they are, in the plural, for messages.
+        values: Whole numbers [n].
+        rows: How many there must be, if known.
+
+    Raises:
+        InputError: Another shape or type, another number of them, or a number that int64 cannot hold.
+    """
+    labels = as_array(name, values)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or rows not in (None, len(labels)):
+        wanted = "" if rows is None else f" for {rows} faces"
+        raise InputError(
+            f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}; expected integers [n], -1 for none"
+        )
+    if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:
+        raise InputError(f"{name}: {labels.max()} is larger than int64 can hold; number them from 0")
+    return labels.astype(np.int64, copy=False)
+
+
+def first_repeated(keys: Sequence[str]) -> str | None:
+    """The first key that stands there before; None if all are different."""
+    if len(set(keys)) == len(keys):
+        return None
+    seen: set[str] = set()
+    return next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+
+
+def refuse_repeated(source: object, keys: Sequence[str]) -> None:
+    """Refuses keys that do not tell faces apart, where something is found by them.
+
+    Args:
+        source: Where they are, for the message.
+        keys: Of the faces.
+
+    Raises:
+        InputError: A key stands there more than once; it is named.
+    """
+    if (twice := first_repeated(keys)) is not None:
+        raise InputError(
+            f"{source}: key {shown(twice)} stands there more than once, so it does not say which face is meant; give "
+            "each face a key of its own"
+        )
