@@ -36,6 +36,8 @@ class Clusterer:
     Attributes:
         name: Its name in `BACKENDS`.
         search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
+        prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
+            lowest value.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
         untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
@@ -51,6 +53,7 @@ class Clusterer:
 
     name: ClassVar[str]
     search_space: ClassVar[Mapping[str, Range]] = {}
+    prefers_low: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
@@ -233,11 +236,11 @@ class TwoStep(Clusterer):
     The estimate depends on k alone, so `tune` asks for it once.
     """
 
-    def estimate(self, graph: KnnGraph) -> np.ndarray:
+    def estimate(self, graph: KnnGraph) -> Any:
         """What does not depend on thresholds, of the graph of k neighbours."""
         raise NotImplementedError
 
-    def decide(self, graph: KnnGraph, estimate: np.ndarray) -> Clustering:
+    def decide(self, graph: KnnGraph, estimate: Any) -> Clustering:
         """The clusters, of the graph of k neighbours and its estimate."""
         raise NotImplementedError
 

@@ -15,7 +15,7 @@ from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import best_of, candidates, strict
+from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
@@ -39,7 +39,7 @@ class Tuning:
         trials: A row a trial, see `search`; the default first.
         best: The chosen one.
         training: The settings of the training that it belongs to; ``{"packaged": True}`` of none, if the packaged model
-            was the best.
+            was taken.
         chosen: Its settings.
         calibration: Of the confidence; None for backends without one.
     """
@@ -77,7 +77,8 @@ def tune(
         trials: Settings to try, for each training.
         seed: Of the trials, the versions and the training.
         trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own, and the
-            packaged model as it is, if the backend has one: few labelled faces may teach less than it knows.
+            packaged model as it is, if the backend has one. It is taken unless the other is clearly better, see
+            `training_of`: few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` says how it was found.
@@ -94,13 +95,15 @@ def tune(
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
-    if found.name in PRETRAINED and not trainings:
+    packaged = len(ways) if found.name in PRETRAINED and not trainings else None
+    if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
     results = compared(clusterers, validation, trials, seed)
-    best = strict([row for row in results if row["training"] == best_of(results)["training"]])
-    chosen, way = {name: best[name] for name in found.search_space}, ways[best["training"]]
-    clusterer, calibration = measure(clusterers[best["training"]].with_settings(**chosen), validation, seed)
+    training = training_of(results, packaged)
+    best = strict([row for row in results if row["training"] == training], found.prefers_low)
+    chosen, way = {name: best[name] for name in found.search_space}, ways[training]
+    clusterer, calibration = measure(clusterers[training].with_settings(**chosen), validation, seed)
     if found.learns and not way.get("packaged"):
         measured = {} if calibration is None else {"confidence": calibration.confidence}
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
@@ -127,7 +130,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
-    estimates: dict[str, dict[int, np.ndarray]] = {each.name: {} for each in validation}
+    estimates: dict[str, dict[int, Any]] = {each.name: {} for each in validation}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
         row: dict[str, Any] = dict(settings)
@@ -144,7 +147,7 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     return results
 
 
-def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, np.ndarray]) -> np.ndarray:
+def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> np.ndarray:
     """Int64 [n]: the clusters of a graph for one of many settings.
 
     Args:

@@ -19,7 +19,7 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clustering, TwoStep
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
@@ -40,7 +40,7 @@ def packaged() -> HiLander:
 
 
 @dataclass(eq=False)
-class HiLander(Clusterer):
+class HiLander(TwoStep):
     """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, its clusters become nodes.
 
     The defaults are the packaged model and the settings that belong to it.
@@ -65,7 +65,8 @@ class HiLander(Clusterer):
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
-    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [3, 5, 10]}
+    search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [3, 5, 10, 20]}
+    prefers_low: ClassVar[str] = "k"
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
@@ -90,19 +91,31 @@ class HiLander(Clusterer):
             known: Answers about them, without contradictions. They hold on every level. p_tau is raised as without
                 them, so clusters that nothing is known about stay as they are.
         """
+        return self.decide(graph, self.estimate(graph), known)
+
+    def estimate(self, graph: KnnGraph) -> Climbing:
+        """Climbs the graph at a threshold, with what is known. What does not depend on these is computed once."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
-        climbing, p_tau = self._climbing(graph), self.p_tau
+        if self.by_pairs:
+            return partial(climb_by_pairs, Start.of(graph.narrowed(self.k), self.model))
+        link: Link = partial(engines.link, self.model)
+        link = cache_lowest_level(link) if self.adaptive else link
+        return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
+
+    def decide(self, graph: KnnGraph, estimate: Climbing, known: Constraints | None = None) -> Clustering:
+        """The clusters of a graph that can be climbed, see `cluster`."""
+        p_tau = self.p_tau
         first = None if self.adaptive else known
-        levels = self._hierarchy(climbing(p_tau, first), graph)
+        levels = self._hierarchy(estimate(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(climbing(p_tau, first), graph)
+            levels = self._hierarchy(estimate(p_tau, first), graph)
         if known is not first:
             levels.clear()
-            levels = self._hierarchy(climbing(p_tau, known), graph)
+            levels = self._hierarchy(estimate(p_tau, known), graph)
         warning = "" if p_tau == self.p_tau else (
             f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
             f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
@@ -111,14 +124,6 @@ class HiLander(Clusterer):
         labels = levels[-1]["labels"]
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
-
-    def _climbing(self, graph: KnnGraph) -> Climbing:
-        """Climbs the graph at a threshold, with what is known. What does not depend on these is computed once."""
-        if self.by_pairs:
-            return partial(climb_by_pairs, Start.of(graph.narrowed(self.k), self.model))
-        link: Link = partial(engines.link, self.model)
-        link = cache_lowest_level(link) if self.adaptive else link
-        return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
     def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[dict[str, np.ndarray]]:
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
