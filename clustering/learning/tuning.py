@@ -21,6 +21,8 @@ from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 
+Estimates = dict[str, dict[int, Any]]
+
 
 @dataclass(frozen=True)
 class Version:
@@ -130,21 +132,36 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
-    estimates: dict[str, dict[int, Any]] = {each.name: {} for each in validation}
+    estimates: Estimates = {}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
-        row: dict[str, Any] = dict(settings)
-        trial = clusterer.with_settings(**settings)
-        found = {
-            each.name: scores(each.labels, labels_of(trial, each.graph, estimates[each.name])) for each in validation
-        }
-        values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
-        row["score"] = float(hmean(values, axis=None))
-        row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
-        for name, (pairwise, bcubed) in zip(found, values, strict=True):
-            row |= {f"{name}_pairwise_f": pairwise, f"{name}_bcubed_f": bcubed}
-        results.append(row)
+        results.append(judged(clusterer, settings, validation, estimates))
     return results
+
+
+def judged(
+    clusterer: Clusterer, settings: Mapping[str, Any], validation: Sequence[Version], estimates: Estimates
+) -> dict[str, Any]:
+    """The row of one trial, see `search`.
+
+    Args:
+        clusterer: Of the trials.
+        settings: To try.
+        validation: The versions.
+        estimates: By name of a version, what `labels_of` keeps; it is filled here.
+    """
+    row: dict[str, Any] = dict(settings)
+    trial = clusterer.with_settings(**settings)
+    found = {
+        each.name: scores(each.labels, labels_of(trial, each.graph, estimates.setdefault(each.name, {})))
+        for each in validation
+    }
+    values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
+    row["score"] = float(hmean(values, axis=None))
+    row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
+    for name, (pairwise, bcubed) in zip(found, values, strict=True):
+        row |= {f"{name}_pairwise_f": pairwise, f"{name}_bcubed_f": bcubed}
+    return row
 
 
 def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> np.ndarray:
