@@ -24,11 +24,14 @@ class Choice:
             validation faces makes of a score.
         strictness: Place of the chosen one among those, in order of precision: 0 the loosest, 1 the strictest. Of .5,
             .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
+        own_gain: How much more than the packaged model one has to score that was trained on the labelled faces, as a
+            share. Less is chance: on nine other corpora such a model is worse there, see docs/lab/tuning.md.
     """
 
     reach: Share = 0.1
     near_best: Share = 0.99
     strictness: Share = 0.75
+    own_gain: Share = 0.02
 
 
 CHOICE = Choice()
@@ -51,7 +54,7 @@ def candidates(
     yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
     if quarter:
         yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
-        chosen = strict(results)
+        chosen = strict(results, clusterer.prefers_low)
         near = {
             name: declared if isinstance(declared, tuple) else [chosen[name]]
             for name, declared in narrowed(ranges, chosen).items()
@@ -84,16 +87,46 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(results, key=lambda result: result["score"])
 
 
-def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mapping[str, Any]:
     """Of the trials that are nearly as good as the best, the one at the upper quartile of precision.
 
     Unlabelled faces are of more people than labelled ones. So strangers are joined there at thresholds that separate
     all people here. The score falls slowly towards stricter settings and at once towards looser ones. The strictest
     trial of all may be an outlier.
+
+    Args:
+        results: Rows of trials, see `search`.
+        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first, then the
+            trial, of those that are nearly as good as the best with this value. Among more people fewer of a face's
+            neighbours are of its own person.
     """
-    least = CHOICE.near_best * best_of(results)["score"]
-    near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
+    near = nearly_best(results)
+    if prefers_low:
+        lowest = min(row[prefers_low] for row in near)
+        near = nearly_best([row for row in results if row[prefers_low] == lowest])
+    near = sorted(near, key=lambda row: row["precision"])
     return near[math.ceil(CHOICE.strictness * (len(near) - 1))]
+
+
+def nearly_best(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The trials whose score is at least `Choice.near_best` of the best one's."""
+    least = CHOICE.near_best * best_of(results)["score"]
+    return [row for row in results if row["score"] >= least]
+
+
+def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = None) -> int:
+    """The training with the best trial; the packaged model unless that is better by `Choice.own_gain`.
+
+    Args:
+        results: Rows of trials, see `compared`.
+        packaged: Its number as ``training``, if it was tried.
+    """
+    best = best_of(results)
+    if packaged is not None:
+        own = best_of([row for row in results if row["training"] == packaged])
+        if best["score"] < (1 + CHOICE.own_gain) * own["score"]:
+            return packaged
+    return int(best["training"])
 
 
 def pick(choices: Range, position: float) -> Any:

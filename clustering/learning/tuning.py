@@ -15,11 +15,13 @@ from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import best_of, candidates, strict
+from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
+
+Estimates = dict[str, dict[int, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Tuning:
         trials: A row a trial, see `search`; the default first.
         best: The chosen one.
         training: The settings of the training that it belongs to; ``{"packaged": True}`` of none, if the packaged model
-            was the best.
+            was taken.
         chosen: Its settings.
         calibration: Of the confidence; None for backends without one.
     """
@@ -77,7 +79,8 @@ def tune(
         trials: Settings to try, for each training.
         seed: Of the trials, the versions and the training.
         trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own, and the
-            packaged model as it is, if the backend has one: few labelled faces may teach less than it knows.
+            packaged model as it is, if the backend has one. It is taken unless the other is clearly better, see
+            `training_of`: few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` says how it was found.
@@ -94,13 +97,15 @@ def tune(
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
-    if found.name in PRETRAINED and not trainings:
+    packaged = len(ways) if found.name in PRETRAINED and not trainings else None
+    if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
     results = compared(clusterers, validation, trials, seed)
-    best = strict([row for row in results if row["training"] == best_of(results)["training"]])
-    chosen, way = {name: best[name] for name in found.search_space}, ways[best["training"]]
-    clusterer, calibration = measure(clusterers[best["training"]].with_settings(**chosen), validation, seed)
+    training = training_of(results, packaged)
+    best = strict([row for row in results if row["training"] == training], found.prefers_low)
+    chosen, way = {name: best[name] for name in found.search_space}, ways[training]
+    clusterer, calibration = measure(clusterers[training].with_settings(**chosen), validation, seed)
     if found.learns and not way.get("packaged"):
         measured = {} if calibration is None else {"confidence": calibration.confidence}
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
@@ -127,21 +132,36 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
         pairwise precisions, and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
-    estimates: dict[str, dict[int, Any]] = {each.name: {} for each in validation}
+    estimates: Estimates = {}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
-        row: dict[str, Any] = dict(settings)
-        trial = clusterer.with_settings(**settings)
-        found = {
-            each.name: scores(each.labels, labels_of(trial, each.graph, estimates[each.name])) for each in validation
-        }
-        values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
-        row["score"] = float(hmean(values, axis=None))
-        row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
-        for name, (pairwise, bcubed) in zip(found, values, strict=True):
-            row |= {f"{name}_pairwise_f": pairwise, f"{name}_bcubed_f": bcubed}
-        results.append(row)
+        results.append(judged(clusterer, settings, validation, estimates))
     return results
+
+
+def judged(
+    clusterer: Clusterer, settings: Mapping[str, Any], validation: Sequence[Version], estimates: Estimates
+) -> dict[str, Any]:
+    """The row of one trial, see `search`.
+
+    Args:
+        clusterer: Of the trials.
+        settings: To try.
+        validation: The versions.
+        estimates: By name of a version, what `labels_of` keeps; it is filled here.
+    """
+    row: dict[str, Any] = dict(settings)
+    trial = clusterer.with_settings(**settings)
+    found = {
+        each.name: scores(each.labels, labels_of(trial, each.graph, estimates.setdefault(each.name, {})))
+        for each in validation
+    }
+    values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
+    row["score"] = float(hmean(values, axis=None))
+    row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))
+    for name, (pairwise, bcubed) in zip(found, values, strict=True):
+        row |= {f"{name}_pairwise_f": pairwise, f"{name}_bcubed_f": bcubed}
+    return row
 
 
 def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> np.ndarray:
