@@ -23,7 +23,6 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.quality.estimate import Quality, estimate_quality
 from clustering.quality.estimator import FIGURES
 from clustering.quality.features import Corpus
-from clustering.quality.nested_cuts import nested_cuts
 from clustering.quality.simulated_clusterings import OTHERS, clusterings
 from clustering.quality.simulated_corpora import corpus
 from eval.clusters import scores
@@ -101,7 +100,7 @@ def measured(name: str, faces: np.ndarray, labels: np.ndarray) -> list[dict[str,
     random = np.random.default_rng(len(labels))
     graph, truth = KnnGraph.build(faces, 10), np.unique(labels, return_inverse=True)[1]
     seen = Corpus.of(graph)
-    made = clusterings(graph, truth, nested_cuts(graph, seen.scale), len(OTHERS), random)
+    made = clusterings(graph, truth, seen.cuts, len(OTHERS), random)
     made |= {"one heap": np.zeros(len(truth), np.int64), "all alone": np.arange(len(truth))}
     made.pop("people", None)  # made from the truth, which no method has
     rows = []

@@ -9,8 +9,7 @@ from scipy.special import expit
 
 from clustering.answers.groups import stake
 from clustering.backends.hilander.blending import blended
-from clustering.backends.hilander.inputs import log_odds
-from clustering.backends.hilander.pairs import Start
+from clustering.backends.hilander.pairs import Start, log_odds
 from clustering.graph.joining import Joining
 from clustering.partition import trees
 

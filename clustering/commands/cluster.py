@@ -128,8 +128,7 @@ def in_words(results: Mapping[str, Any]) -> str:
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
     """Says how good the clusters are likely to be; the figures are for meta.json.
 
-    It copies the embeddings into memory, twice, so with more than `MOST_ESTIMATED` faces it is left to the command
-    estimate.
+    It copies the embeddings into memory, so with more than `MOST_ESTIMATED` faces it is left to the command estimate.
     """
     if len(graph) > MOST_ESTIMATED:
         logger.info(

@@ -17,7 +17,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.tuning import tune
 from clustering.quality.estimate import NEIGHBORS as ESTIMATE_NEIGHBORS
-from clustering.quality.estimate import enough, estimate_quality
+from clustering.quality.estimate import estimate_quality
 from clustering.quality.features import Corpus
 from eval.clusters import scores
 from facerec.pipeline.files import InputError
@@ -133,8 +133,6 @@ def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict
 
     Nothing for fewer faces than `estimate_quality` needs.
     """
-    if not enough(graph):
-        return []
     corpus = Corpus.of(graph.narrowed(ESTIMATE_NEIGHBORS))
     found: list[dict[str, object]] = []
     for run in runs:

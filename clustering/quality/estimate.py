@@ -10,7 +10,7 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality.estimator import FIGURES, MOST_WIDENED, PEOPLE, Estimator, packaged
-from clustering.quality.features import Corpus, features
+from clustering.quality.features import Corpus, features, in_order
 
 FEWEST = 50
 NEIGHBORS, FEWEST_NEIGHBORS = 10, 6
@@ -89,10 +89,13 @@ def estimate_quality(
     Returns:
         None for fewer than `FEWEST` readable faces, or `FEWEST_NEIGHBORS` neighbours.
     """
-    if not isinstance(graph, Corpus) and not enough(graph):
+    given = graph.graph if isinstance(graph, Corpus) else graph
+    readable = given.readable
+    faces = int(readable.sum())
+    if faces < FEWEST or given.k < FEWEST_NEIGHBORS:
         return None
     corpus = graph if isinstance(graph, Corpus) else Corpus.of(graph.narrowed(NEIGHBORS))
-    labels, faces = corpus.own(labels), len(corpus.rows)
+    labels = in_order(np.asarray(labels), readable)
     found, unlike = (estimator or packaged()).intervals(features(corpus, labels)[None])
     intervals = {name: Interval(*map(float, row)) for name, row in zip((*FIGURES, PEOPLE), found[0], strict=True)}
     intervals |= _by_definition(labels, faces)
@@ -101,14 +104,9 @@ def estimate_quality(
     return Quality(intervals, Interval(*people), float(unlike[0]))
 
 
-def enough(graph: KnnGraph) -> bool:
-    """Whether a corpus has the faces and neighbours that an estimate needs."""
-    return int(np.count_nonzero(graph.readable)) >= FEWEST and graph.k >= FEWEST_NEIGHBORS
-
-
 def _by_definition(labels: np.ndarray, faces: int) -> dict[str, Interval]:
     """Figures that are known."""
-    largest = np.bincount(labels).max()
+    largest = np.bincount(labels[labels >= 0], minlength=1).max()
     known = ["pairwise_precision", "bcubed_precision"] if largest <= 1 else []
     known = [*known, "pairwise_recall", "bcubed_recall"] if largest == faces else known
     return dict.fromkeys(known, Interval(1.0, 1.0, 1.0))

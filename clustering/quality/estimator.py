@@ -15,7 +15,7 @@ from facerec.pipeline.files import InputError
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"
-OWN = names().index("Pp by 0.98")
+OWN = names().index("Pp by cut 0.85")
 """Features before this one are of the corpus, and the number of people depends on them alone."""
 MOST_WIDENED = 3.0
 FILE = "quality.safetensors"

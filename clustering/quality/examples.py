@@ -9,13 +9,12 @@ import numpy as np
 
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.quality.estimator import FIGURES
-from clustering.quality.features import Corpus, features
-from clustering.quality.nested_cuts import nested_cuts
+from clustering.quality.features import Corpus, features, in_order
 from clustering.quality.simulated_clusterings import clusterings
 from clustering.quality.simulated_corpora import corpus
 from eval.clusters import scores
 
-OTHERS = 3
+OTHERS = 6
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,14 @@ def examples(first: int, last: int, seed: int) -> Examples:
         faces = corpus(random)
         graph = KnnGraph.build(faces.embeddings, min(DEFAULT_K, len(faces.labels) - 1))
         seen = Corpus.of(graph)
-        made = clusterings(graph, faces.labels, nested_cuts(graph, seen.scale), OTHERS, random)
+        made = clusterings(graph, faces.labels, seen.cuts, OTHERS, random)
         rows += [(number, *example(seen, labels, faces.labels)) for labels in made.values()]
     numbers, found, figures, people = (np.array(column) for column in zip(*rows, strict=True))
     return Examples(found, figures, people, numbers)
 
 
 def example(seen: Corpus, labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, list[float], float]:
-    """Features of a clustering, its figures, and identities per face; int64 [n] each, all faces readable."""
+    """Features of a clustering, its figures, and identities per face; int64 [n] each."""
+    labels = in_order(labels, seen.graph.readable)
     score: Mapping[str, float] = scores(truth, labels)
-    return features(seen, seen.own(labels)), [score[name] for name in FIGURES], score["identities"] / len(labels)
+    return features(seen, labels), [score[name] for name in FIGURES], score["identities"] / len(labels)

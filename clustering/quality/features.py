@@ -7,12 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from clustering.backends.hilander.plain_model import packaged_confidence
-from clustering.graph.edges import reordered
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, consecutive
-from clustering.quality.linked import EVIDENCE, LEVELS, Linked
-from clustering.quality.strangers import STRANGERS, strangers
+from clustering.partition import cluster_sums, consecutive, own_cluster_size
+from clustering.quality.nested_cuts import NEIGHBORS, PLACES, Cuts, nested_cuts
 from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.confidence import evidence
 from clustering.similarity.corpus_scale import CorpusScale
@@ -23,9 +20,9 @@ from facerec.pipeline.files import blocks
 SQUEEZE = 0.01
 """`squeezed` keeps shares this far from 0 and 1."""
 GAPS = (0.1, 0.25, 0.5, 0.75, 0.9)
-NEIGHBORS = 8
-USUAL = LEVELS.index(0.6)
-"""The reference that is looked at more closely, for what it tells of the corpus: Hi-LANDER's own threshold."""
+TAILS, TAIL_CUTS, COMPANY = (0.05, 0.2, 0.5), (1, 3, 5), 4
+"""Quantiles of faces' cosines with the rest of their cluster, of some cuts and of clusters of so many faces or more:
+where a threshold has cut genuine faces off, the lower quantiles end at it."""
 
 
 def squeezed(shares: np.ndarray) -> np.ndarray:
@@ -42,69 +39,65 @@ def unsqueezed(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus with what all its clusterings are compared with.
+    """A graph with what all its clusterings are compared with.
 
     Attributes:
-        rows: int64 [n]: the readable faces of the graph that it was made of.
-        graph: Of these n faces.
+        graph: Of n faces.
         scale: Of their cosines.
-        linked: What the linkage model thinks of them.
-        references: Clusterings from strict to loose, int64 [n] each.
+        cuts: Reference clusterings from strict to loose.
     """
 
-    rows: np.ndarray
     graph: KnnGraph
     scale: CorpusScale
-    linked: Linked
-    references: list[np.ndarray]
+    cuts: Cuts
 
     @classmethod
     def of(cls, graph: KnnGraph) -> Corpus:
         """Makes the reference clusterings."""
-        rows = np.flatnonzero(graph.readable)
-        graph = graph if len(rows) == len(graph) else reordered(graph, rows)
         scale = CorpusScale.of(graph)
-        linked = Linked.of(graph, scale)
-        return cls(rows, graph, scale, linked, linked.references())
-
-    def own(self, labels: np.ndarray) -> np.ndarray:
-        """Labels as `features` wants them: of readable faces, consecutive, each unassigned face a cluster of one."""
-        own = np.asarray(labels)[self.rows]
-        return consecutive(np.where(own < 0, own.max(initial=0) + 1 + np.arange(len(own)), own))
+        return cls(graph, scale, nested_cuts(graph, scale))
 
     @cached_property
     def features(self) -> np.ndarray:
         """Float64 [CORPUS]: of the corpus alone, see `names`."""
         graph, (location, spread) = self.graph, self.scale.usual
+        faces = max(int(graph.readable.sum()), 1)
         valid = graph.valid[:, : min(graph.k, NEIGHBORS)]
         near = self.scale.corrected(graph.similarities[:, : valid.shape[1]])
         rows = valid.all(axis=1)
         first, last = (near[rows][:, [0, -1]] if rows.any() else np.zeros((1, 2))).T
         shape = [
-            np.log(max(len(graph), 1)), np.log(graph.embeddings.shape[1]), location, spread, self.scale.common,
-            *np.quantile(first, GAPS), *np.quantile(first - last, GAPS),
+            np.log(faces), np.log(graph.embeddings.shape[1]), location, spread, self.scale.common,
+            *np.quantile(first, GAPS), *np.quantile(first - last, GAPS), *(self.cuts.thresholds[[0, -1]]),
         ]  # fmt: skip
-        sizes = [np.bincount(labels) for labels in self.references]
-        by_level = [(np.log(len(s) / len(graph)), _log_pairs(s), np.mean(s == 1)) for s in sizes]
-        usual = self.references[USUAL]
-        seen, alone = evidence(graph, usual)
-        return np.array([*shape, *np.ravel(by_level), *self.judged(usual, confidence(seen, alone))])
+        sizes = [np.bincount(labels[labels >= 0], minlength=1) for labels in self.cuts.labels]
+        per_cut = [(np.log(max(len(s), 1) / faces), _log_pairs(s), np.mean(s == 1)) for s in sizes]
+        return np.array([*shape, *np.ravel(per_cut), *np.ravel([self._tail(self.cuts.labels[j]) for j in TAIL_CUTS])])
 
-    def judged(self, labels: np.ndarray, sure: np.ndarray) -> list[float]:
-        """What the model and the cosines of strangers say of a clustering and the confidence of its faces."""
-        return [*self.linked.evidence(labels, sure), *strangers(self.graph.embeddings, labels, self.scale)]
+    def _tail(self, labels: np.ndarray) -> list[float]:
+        """Of the clusters of `COMPANY` faces or more: `TAILS` of mean cosines, their share of all, and their number."""
+        sizes = own_cluster_size(labels)
+        rows = np.flatnonzero(sizes >= COMPANY)
+        if not len(rows):
+            return [1.0] * len(TAILS) + [0.0, np.log(0.1 / len(labels))]
+        large = consecutive(np.where(sizes >= COMPANY, labels, -1))
+        sums = cluster_sums(self.graph.embeddings, large)
+        dots = np.einsum("nd,nd->n", sums[large[rows]], self.graph.embeddings[rows])
+        cosines = self.scale.corrected((dots - 1) / (sizes[rows] - 1))
+        return [*np.quantile(cosines, TAILS), len(rows) / len(labels), np.log(len(sums) / len(labels))]
 
 
 def names() -> list[str]:
     """Of the features of a clustering, in the order of `features`."""
     corpus = ["log faces", "log dimension", "location", "spread", "common"]
     corpus += [f"first neighbour {share}" for share in GAPS] + [f"first less last neighbour {share}" for share in GAPS]
-    corpus += [f"{what} at {level}" for level in LEVELS for what in ("clusters", "pairs", "alone")]
-    judged = [*EVIDENCE, *STRANGERS]
-    own = [f"{what} by {level}" for level in LEVELS for what in ("Pp", "Rp", "Pb", "Rb")]
+    corpus += ["strictest cut", "loosest cut"]
+    corpus += [f"{what} of cut {place}" for place in PLACES for what in ("clusters", "pairs", "alone")]
+    tails = [*(f"cosine to the rest {share}" for share in TAILS), "share in company", "companies"]
+    corpus += [f"{what} of cut {PLACES[j]}" for j in TAIL_CUTS for what in tails]
+    own = [f"{what} by cut {place}" for place in PLACES for what in ("Pp", "Rp", "Pb", "Rb")]
     own += ["clusters", "pairs", "alone", "largest", "pair cosine", "pair cosine by face", "cosine to the rest"]
-    own += ["margin", "inside", "next cluster", "next cluster above chance"]
-    return [*corpus, *(f"{name} of the usual" for name in judged), *own, *judged]
+    return [*corpus, *own, "margin", "inside", "next cluster", "next cluster above chance"]
 
 
 def features(corpus: Corpus, labels: np.ndarray) -> np.ndarray:
@@ -112,52 +105,52 @@ def features(corpus: Corpus, labels: np.ndarray) -> np.ndarray:
 
     Args:
         corpus: Of n faces.
-        labels: int64 [n], as `Corpus.own` returns them.
+        labels: int64 [n], consecutive from 0, -1 for unassigned.
     """
-    faces, sizes = len(labels), np.bincount(labels)
+    readable = corpus.graph.readable
+    faces, sizes = max(int(readable.sum()), 1), np.bincount(labels[labels >= 0], minlength=1)
+    alone = int(np.count_nonzero(sizes == 1)) + int(np.count_nonzero(readable & (labels < 0)))
     agreement = []
-    for reference in corpus.references:
-        table = contingency(reference, labels)
+    for reference in corpus.cuts.labels:
+        table = contingency(reference[readable], labels[readable])
         agreement += [*pairwise(table)[1:], *bcubed(table)[1:]]
-    own = [np.log(len(sizes) / faces), _log_pairs(sizes), np.mean(sizes == 1) * len(sizes) / faces, sizes.max() / faces]
-    seen, alone = evidence(corpus.graph, labels)
-    company = seen[~alone].mean(axis=0) if not alone.all() else np.zeros(3)
-    return np.array([
-        *corpus.features, *squeezed(np.array(agreement)), *own, *_pair_cosines(corpus, labels, sizes),
-        *map(float, company), *_next_cosine(corpus, labels, sizes), *corpus.judged(labels, confidence(seen, alone)),
-    ])  # fmt: skip
+    clusters = int(np.count_nonzero(sizes)) + int(np.count_nonzero(readable & (labels < 0)))
+    own = [np.log(clusters / faces), _log_pairs(sizes), alone / faces, sizes.max() / faces]
+    return np.array([*corpus.features, *squeezed(np.array(agreement)), *own, *_cosines(corpus, labels)])
 
 
-def confidence(seen: np.ndarray, alone: np.ndarray) -> np.ndarray:
-    """Float64 [n], by the packaged function, of what `evidence` returns; 1 for a face alone."""
-    return np.where(alone, 1.0, packaged_confidence().probability(seen))
+def _cosines(corpus: Corpus, labels: np.ndarray) -> list[float]:
+    """Mean cosines within the clusters and with the nearest linked one, corrected, and the evidence of `Confidence`."""
+    graph, scale = corpus.graph, corpus.scale
+    sums, sizes = cluster_sums(graph.embeddings, labels), np.bincount(labels[labels >= 0], minlength=1)
+    several = np.flatnonzero(sizes > 1)
+    pair = scale.corrected(mean_pair_cosine(sums[several], sizes[several])) if len(several) else np.zeros(0)
+    found, alone = evidence(graph, labels)
+    company = found[~alone].mean(axis=0) if not alone.all() else np.zeros(3)
+    following = _next_cosine(corpus, labels, sums, sizes)
+    location, spread = scale.usual
+    return [
+        _mean(pair, sizes[several] * (sizes[several] - 1.0)), _mean(pair, sizes[several]), *map(float, company),
+        following, (following - location) / spread,
+    ]  # fmt: skip
 
 
-def _pair_cosines(corpus: Corpus, labels: np.ndarray, sizes: np.ndarray) -> list[float]:
-    """Means of the corrected cosines within clusters, over pairs and over faces."""
-    sums, several = cluster_sums(corpus.graph.embeddings, labels), np.flatnonzero(sizes > 1)
-    if not len(several):
-        return [0.0, 0.0]
-    pair = corpus.scale.corrected(mean_pair_cosine(sums[several], sizes[several]))
-    return [_mean(pair, sizes[several] * (sizes[several] - 1.0)), _mean(pair, sizes[several])]
-
-
-def _next_cosine(corpus: Corpus, labels: np.ndarray, sizes: np.ndarray) -> list[float]:
-    """The mean over faces of the corrected mean cosine of their cluster with the nearest that an edge leads to.
-
-    As it is, and in spreads above what chance gives.
-    """
-    best, number = np.full(len(sizes), -1.0), len(sizes)
-    sums, edges = cluster_sums(corpus.graph.embeddings, labels), corpus.linked.edges
-    ends = np.sort([labels[edges.i], labels[edges.j]], axis=0)
-    for some in blocks(np.unique(ends[:, ends[0] != ends[1]].T @ [number, 1])):
+def _next_cosine(corpus: Corpus, labels: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> float:
+    """The mean over faces of the corrected mean cosine of their cluster with the nearest that an edge leads to."""
+    graph = corpus.graph
+    best = np.full(len(sizes), -1.0)
+    near, number = graph.neighbors[:, :NEIGHBORS], len(sizes)
+    rows, columns = np.nonzero((near >= 0) & (labels[:, None] >= 0))
+    one, other = labels[rows], labels[near[rows, columns]]
+    crossing = (other >= 0) & (one != other)
+    keys = np.unique(one[crossing] * number + other[crossing])
+    for some in blocks(keys):
         a, b = np.divmod(some, number)
         cosines = np.einsum("pd,pd->p", sums[a], sums[b]) / (sizes[a] * sizes[b])
         np.maximum.at(best, a, cosines)
         np.maximum.at(best, b, cosines)
-    seen, (location, spread) = np.flatnonzero(best > -1), corpus.scale.usual
-    following = _mean(corpus.scale.corrected(best[seen]), sizes[seen])
-    return [following, (following - location) / spread]
+    seen = np.flatnonzero(best > -1)
+    return _mean(corpus.scale.corrected(best[seen]), sizes[seen])
 
 
 def _log_pairs(sizes: np.ndarray) -> float:
@@ -168,3 +161,8 @@ def _log_pairs(sizes: np.ndarray) -> float:
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(values, weights=weights)) if len(values) else 0.0
+
+
+def in_order(labels: np.ndarray, readable: np.ndarray) -> np.ndarray:
+    """Labels as `features` wants them: consecutive, unreadable faces unassigned."""
+    return consecutive(np.where(readable, labels, -1))

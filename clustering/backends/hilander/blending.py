@@ -11,10 +11,12 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 
-from clustering.backends.hilander.inputs import PairModel, face_inputs
+from clustering.backends.hilander.lander import LinkageModel
+from clustering.backends.hilander.level import Level, face_inputs
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
@@ -40,20 +42,16 @@ Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Of pairs of faces i and j, int64 [e] each: float32 [e]."""
 
 
-def neighborhoods(
-    faces: np.ndarray, graph: KnnGraph, linkage: np.ndarray, model: PairModel, scale: CorpusScale
-) -> csr_array:
+def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
     """The weights of the faces that each face is blended with, [n, n], the same in either direction.
 
     Args:
-        faces: float32 [n, d].
-        graph: Of them, with corrected similarities.
+        level: Of n faces.
         linkage: r_ij, float32 [n, k], 0 for missing neighbours.
         model: That linkage is of.
-        scale: Of the corpus.
     """
-    weight = partial(pair_weight, faces, scale, linkage_by_cosine(model, scale))
-    return filled_up(sure_neighbors(graph, linkage), graph.k, weight)
+    weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
+    return filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
 
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
@@ -139,9 +137,11 @@ def by_component(weights: csr_array) -> np.ndarray:
     return np.argsort(connected_components(weights, directed=False)[1], kind="stable")
 
 
-def linkage_by_cosine(model: PairModel, scale: CorpusScale) -> np.ndarray:
+def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
     """Float32 [GRID]: the linkage of two faces, which follows from their corrected cosine, from -1 to 1."""
-    return model.probability(face_inputs(np.linspace(-1, 1, GRID, dtype=np.float32), scale))
+    inputs = torch.from_numpy(face_inputs(np.linspace(-1, 1, GRID, dtype=np.float32), scale))
+    with torch.inference_mode():
+        return torch.sigmoid(model.log_odds(inputs.to(next(model.parameters()).device))).cpu().numpy()
 
 
 def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ import numpy as np
 
 from clustering.answers.constraints import Constraints
 from clustering.answers.forest import constrained_parents
-from clustering.backends.hilander.inputs import coherence
-from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, trees

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clustering.backends.hilander.encoders import ENCODERS, EdgeBatch, GraphAttention, GraphConvolution
-from clustering.backends.hilander.inputs import EDGE_INPUTS
+from clustering.backends.hilander.level import EDGE_INPUTS
 from clustering.backends.weights import default_device, load_weights
 from clustering.settings import check_choice
 from facerec.pipeline.files import InputError
@@ -102,18 +101,6 @@ class LinkageModel(nn.Module):
         """
         scores: Tensor = self.head(self.edge_mlp(inputs))
         return scores[:, 1] - scores[:, 0]
-
-    @torch.inference_mode()
-    def judge(self, inputs: np.ndarray) -> np.ndarray:
-        """`log_odds` as an array, of an array."""
-        device = next(self.parameters()).device
-        return self.log_odds(torch.from_numpy(inputs).to(device)).cpu().numpy()
-
-    @torch.inference_mode()
-    def probability(self, inputs: np.ndarray) -> np.ndarray:
-        """The logistic function of `judge`, float32 [e]."""
-        device = next(self.parameters()).device
-        return torch.sigmoid(self.log_odds(torch.from_numpy(inputs).to(device))).cpu().numpy()
 
     def check_dimension(self, dimension: int) -> None:
         """Refuses features of another dimension than the model was trained on.

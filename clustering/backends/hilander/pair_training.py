@@ -14,9 +14,8 @@ from torch import Tensor
 from clustering.backends.hilander.blending import blended, either_way, sure_neighbors
 from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.engines import link
-from clustering.backends.hilander.inputs import pair_inputs
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.level import Level, edge_inputs
+from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
@@ -88,7 +87,8 @@ def learn_to_join(
     optimise(model, faces, pairs, epochs, learning_rate, random)
 
     def by_model(inputs: np.ndarray, _: CorpusScale) -> np.ndarray:
-        return model.judge(inputs)
+        with torch.inference_mode():
+            return model.log_odds(torch.from_numpy(inputs).to(device)).cpu().numpy()
 
     for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
         for (graph, identities), found in zip(parts, pairs, strict=True):

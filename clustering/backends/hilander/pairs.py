@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
@@ -21,13 +22,15 @@ from clustering.answers.constraints import Constraints
 from clustering.backends.hilander.blending import blended, neighborhoods
 from clustering.backends.hilander.climb import Step, merge
 from clustering.backends.hilander.engines import link
-from clustering.backends.hilander.inputs import log_odds
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
+
+BLOCK = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,20 @@ class Start:
     def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
         """Links the faces of a graph."""
         level = Level.of_faces(graph)
-        return cls(
-            level,
-            model,
-            neighborhoods(level.base, level.graph, link(model, level), model, level.scale),
-            Edges.of(level.graph),
-        )
+        return cls(level, model, neighborhoods(level, link(model, level), model), Edges.of(level.graph))
+
+
+def log_odds(
+    model: LinkageModel, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray
+) -> np.ndarray:
+    """Float32 [e]: log-odds that clusters i and j are of one identity, see `pair_inputs`."""
+    device, found = next(model.parameters()).device, np.empty(len(i), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(i), BLOCK):
+            rows = slice(start, start + BLOCK)
+            inputs = torch.from_numpy(pair_inputs(sums, sizes, i[rows], j[rows], scale)).to(device)
+            found[rows] = model.log_odds(inputs).cpu().numpy()
+    return found
 
 
 def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:

@@ -93,7 +93,7 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
 
     monkeypatch.setattr(fitting, "REAL", 1)
     new = drawn(150)
-    ends, unlike = fitting.fit(drawn(300), 0).intervals(new.features)
+    ends, unlike = fitting.fit(drawn(150), 0).intervals(new.features)
     truth = new.figures
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
     assert np.all((held > 0.8) & (held < 0.98))

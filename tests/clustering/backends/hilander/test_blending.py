@@ -21,8 +21,7 @@ from clustering.backends.hilander.blending import (
 )
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import packaged
-from clustering.backends.hilander.inputs import face_inputs
-from clustering.backends.hilander.level import Level, edge_inputs
+from clustering.backends.hilander.level import Level, edge_inputs, face_inputs
 from clustering.graph.knn_graph import KnnGraph
 
 
@@ -84,7 +83,7 @@ def test_large_people_get_long_lists(blobs):
     faces, labels = blobs(identities=4, faces=90, spread=0.3)
     model = packaged().model
     level = Level.of_faces(KnnGraph.build(faces, 10))
-    near = neighborhoods(level.base, level.graph, link(model, level), model, level.scale)
+    near = neighborhoods(level, link(model, level), model)
     same = labels[:, None] == labels
     assert near.toarray()[~same].max() == 0
     assert np.median(np.diff(near.indptr)) >= MOST

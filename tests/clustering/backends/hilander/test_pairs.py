@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from clustering.backends.hilander.hilander import HiLander, packaged
-from clustering.backends.hilander.inputs import pair_inputs
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
 from clustering.graph.knn_graph import KnnGraph
