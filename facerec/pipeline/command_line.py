@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from facerec.pipeline import completion
-from facerec.pipeline.complaint import complaint, is_of_the_system, said
+from facerec.pipeline.complaint import complaint, is_of_the_system, printable, said
 from facerec.pipeline.files import InputError
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 from facerec.pipeline.overview import HELP, overview, perhaps, version
@@ -60,7 +60,7 @@ def run(
             more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
             out, then = _call(program, words, function, more)
             if hints and then and out is not None:
-                logger.info("next: %s", then.format_map(_Given(words, out)))
+                logger.info("next: %s", printable(then.format_map(_Given(words, out))))
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -38,6 +38,11 @@ def said(error: Exception) -> str:
 
 def complaint(program: str, text: str) -> str:
     """One line of at most `MOST_LETTERS` letters."""
-    text = " ".join(f"{program}: error: {text}".split()).encode("utf-8", "backslashreplace").decode()
+    text = printable(" ".join(f"{program}: error: {text}".split()))
     half = MOST_LETTERS // 2
     return text if len(text) <= MOST_LETTERS else f"{text[:half]} ... {text[5 - half :]}"
+
+
+def printable(text: str) -> str:
+    """The same for any output: bytes that are no UTF-8, which names of files may have, stand as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
