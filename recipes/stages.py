@@ -127,7 +127,7 @@ def label(run: Run, number: int) -> Chains:
 def retrain(run: Run, number: int) -> Chains:
     """Labelled and pseudo-labelled faces in, students out: short ones, but in the last round."""
     return [
-        [_train(run, "student", folder, training, **_faces_of(turn), **({} if turn.is_last else _short(turn)))]
+        [_train(run, "student", folder, training, **(_faces_of(turn) | ({} if turn.is_last else _short(turn))))]
         for turn in run.turns(number)
         for folder, training in run.trainings(turn.name)
     ]

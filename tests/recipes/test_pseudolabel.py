@@ -343,3 +343,10 @@ def test_rounds_need_to_know_how_long_a_training_is(call, tmp_path):
 def test_short_students_have_a_share_of_the_steps(tiny, student, options):
     settings = recipe.load_recipe(tiny)[0]
     assert stages.shortened(places.Run(Path("out"), "c.yaml", settings, {"student": student})) == pytest.approx(options)
+
+
+def test_students_that_go_on_from_their_teacher_do_so_in_every_round():
+    settings = recipe.Settings(backends=["a"], rounds=2, mode="finetune")
+    run = places.Run(Path("out"), "c.yaml", settings, {name: {"steps": 100} for name in recipe.WORK})
+    begun = [words[words.index("--init") + 1] for number in (1, 2) for [words] in stages.retrain(run, number)]
+    assert begun == ["out/rows/labelled/model", "out/rows/a-round1-short/model"]
