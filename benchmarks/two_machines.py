@@ -41,13 +41,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", default="ivf")
     with simulated(parser, threads=1) as (arguments, work, _), machines():
-        faces = work / "faces" / "embeddings.npy"
+        faces, env = work / "faces" / "embeddings.npy", environment(arguments.threads)
         alone, together, killed = (job(faces, work / name, arguments.index) for name in ("alone", "together", "killed"))
         for command in alone:
-            subprocess.run([sys.executable, "-m", "clustering", *command], check=True, env=environment(1))
-        print(f"together: {run(together):.1f} s of the clock")
-        print(f"killed: the other machine ended after {lose_one(killed[0], work / 'killed_knn.partial'):.1f} s")
-        print(f"again: {run(killed):.1f} s of the clock")
+            subprocess.run([sys.executable, "-m", "clustering", *command], check=True, env=env)
+        print(f"together: {run(together, env):.1f} s of the clock")
+        print(f"killed: the other machine ended after {lose_one(killed[0], env, work / 'killed_knn.partial'):.1f} s")
+        print(f"again: {run(killed, env):.1f} s of the clock")
         different = [each for name in ("together", "killed") for each in differing(work / "alone", work / name)]
         print(f"arrays that differ: {', '.join(different) or 'none'}")
     sys.exit(1 if different else 0)
@@ -75,30 +75,30 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def run(commands: list[list[str]]) -> float:
+def run(commands: list[list[str]], env: dict[str, str]) -> float:
     """Runs commands on both machines, one after the other: seconds of the clock."""
     started = time.perf_counter()
     for command in commands:
-        for agent in [start(name, command) for name in MACHINES]:
+        for agent in [start(name, command, env) for name in MACHINES]:
             if agent.wait():
                 raise SystemExit(f"{' '.join(command)}: status {agent.returncode}")
     return time.perf_counter() - started
 
 
-def start(machine: str, command: list[str]) -> subprocess.Popen[bytes]:
+def start(machine: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
     """An agent of torchrun on a machine, with a session of its own."""
     rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{MACHINES[FIRST]}:{PORT}", "--rdzv-id", "1"]
     rendezvous += ["--rdzv-conf", f"is_host={machine == FIRST}"]  # both have one host name
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *rendezvous]
     words = ["ip", "netns", "exec", machine, *torchrun, "--local-addr", MACHINES[machine], "-m", "clustering", *command]
     return subprocess.Popen(
-        words, env=environment(1) | {"GLOO_SOCKET_IFNAME": "cable"}, start_new_session=True, stderr=subprocess.DEVNULL
+        words, env=env | {"GLOO_SOCKET_IFNAME": "cable"}, start_new_session=True, stderr=subprocess.DEVNULL
     )
 
 
-def lose_one(command: list[str], partial: Path) -> float:
+def lose_one(command: list[str], env: dict[str, str], partial: Path) -> float:
     """Kills all that is on the second machine when a block is there: seconds that the first goes on."""
-    first, second = (start(name, command) for name in MACHINES)
+    first, second = (start(name, command, env) for name in MACHINES)
     while not any(BLOCK.fullmatch(path.name) for path in partial.rglob("*")):
         if first.poll() is not None:
             raise SystemExit("it was done before it could be killed; take more faces")

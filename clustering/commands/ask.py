@@ -37,7 +37,7 @@ class Asking:
         count: Questions a round.
         answers: What has been asked before, a file made by ask or saved by its page or that of review. Nothing of it is
             asked again, and answers.json begins with it.
-        truth: True identities (-1 = unknown), a file or folder, that answer the questions in place of a person.
+        truth: True identities (-1 = unknown), a file or folder, that answer the questions instead of a person.
         rounds: Rounds with --truth. After each the faces are clustered again with the clusters' own backend.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
             answers.

@@ -118,7 +118,7 @@ def improved(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings)
 
 
 def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[SearchedAgain]) -> Lists:
-    """The graph's own lists: rows in place of places, and what was found last of each."""
+    """The graph's own lists: they name rows, not places, and have what was found last of each."""
 
     def prepare() -> Work:
         place = np.full(len(builder), -1, dtype=np.int32)

@@ -17,7 +17,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: Unknown, or CUDA where there is none.
     """
-    if str(name).partition(":")[0] not in DEVICES:
+    name = str(name)
+    if name.partition(":")[0] not in DEVICES:
         raise InputError(f"--device {name}; choose one of {', '.join(DEVICES)}")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device {name}, but PyTorch finds no CUDA device here; use --device cpu")
