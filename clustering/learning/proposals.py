@@ -25,8 +25,8 @@ class Choice:
         strictness: Place of the chosen one among those, in order of precision: 0 the loosest, 1 the strictest. Of .5,
             .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
         own_gain: How much more than the packaged model one has to score that was trained on the labelled faces, as a
-            share. Less is chance: on six of sixteen corpora it scored more, but by less, and on other people it was worse
-            in all six, see docs/lab/tuning.md.
+            share. Less is chance: on six of sixteen corpora it scored more, but by less, and on other people it was
+            worse in all six, see docs/lab/tuning.md.
     """
 
     reach: Share = 0.1
