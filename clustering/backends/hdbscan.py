@@ -19,7 +19,7 @@ from clustering.settings import Count, Neighbors, Range, Within
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
-NO_EDGE = 2.0
+NO_EDGE, BEYOND = 2.0, 1.001
 CLOSEST = 1e-6
 
 
@@ -28,7 +28,9 @@ class Hdbscan(Clusterer):
     """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
 
     The spanning tree of the mutual reachability distances is taken from the kNN graph, which has n k edges instead of
-    n^2. Components of that graph are joined at the greatest possible distance. scikit-learn does the rest.
+    n^2. Components of that graph are joined at a distance just beyond the greatest in it, so that it hardly matters
+    whether a few faces have no edge to the others. (Joined far beyond, all others live so long as one cluster that they
+    stay one.) scikit-learn does the rest.
 
     Attributes:
         min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.
@@ -78,7 +80,9 @@ class Hdbscan(Clusterer):
         n = tree.shape[0]
         if tree.data.max() <= distance:
             return np.zeros(n, np.int64), np.ones(n)
-        tree = csr_matrix((np.maximum(tree.data, distance), tree.indices, tree.indptr), tree.shape)
+        apart, data = tree.data == NO_EDGE, np.maximum(tree.data, distance)
+        data[apart] = BEYOND * data[~apart].max(initial=distance)
+        tree = csr_matrix((data, tree.indices, tree.indptr), tree.shape)
         found = HDBSCAN(
             min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed", copy=True,
         ).fit(tree + tree.T)  # fmt: skip

@@ -17,8 +17,11 @@ from facerec.pipeline.stage import stage
 
 
 def _found(results: Mapping[str, Any]) -> str:
-    k = results["k"]
-    return f"{k} neighbours of {results['readable']:,} faces, {results['index']}, recall {results[f'recall@{k}']:.3f}"
+    k, every = results["k"], f"recall@{results['k']}"
+    return (
+        f"{k} neighbours of {results['readable']:,} faces, {results['index']}, recall {results[every]:.3f}, "
+        f"{results[f'{every}_above_chance']:.3f} of neighbours above chance"
+    )
 
 
 @stage(
@@ -47,8 +50,10 @@ def knn(
         k: Neighbours a face, itself not counted.
         index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
             takes minutes: see clustering plan.
-        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again.
-        min_recall: Refuses a graph of which a sample finds a lower share; 0 takes any.
+        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again. What
+            a face costs is bounded: from about a million faces on strangers are missed, and the graph has less.
+        min_recall: Refuses a graph of which a sample finds a lower share of the neighbours above chance, those that fewer
+            than one stranger is expected to match in cosine; 0 takes any.
         seed: Of the samples and of what ivf trains.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """

@@ -2,31 +2,31 @@
 
 1. Faces are sorted by cells of about the same size, and rounded to codes of 8 bits.
 2. Each face looks into its few nearest cells. A cell is multiplied with all faces that look into it at once.
-3. A round looks at the neighbours of neighbours, in either direction, and keeps the best (NN-descent, Dong et al.,
-   WWW 2011, without its sampling). It finds nearly all neighbours of the same person.
-4. Rows whose k-th cosine is low miss strangers, who are anywhere. They look into more cells, the more the lower it is;
-   a sample says how many.
+3. Rounds look at the neighbours of neighbours, in either direction, and keep the best. They find nearly all neighbours
+   of the same person.
+4. Rows whose k-th cosine is low miss others, who are anywhere. They look into more cells, the more the lower it is; a
+   sample says how many, and a budget bounds what a face costs.
+5. If the budget did not do, a last round spreads what was found.
 
-Products of codes are whole numbers, and all cosines
-are of the embeddings themselves, in fp32. A row's lists depend on the lists of the step before and on nothing else,
-so neither the number of threads or processes nor where a run was interrupted changes them.
+Each step costs a face as much in any corpus, or grows as the square root of the cells, of which there are as many for
+as many faces. Products of codes are whole numbers, and all cosines are of the embeddings themselves, in fp32. A row's
+lists depend on the lists of the steps before and on nothing else, so neither the number of threads or processes nor
+where a run was interrupted changes them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill, release
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.candidates import best, both_ways, in_parts
+from clustering.graph.candidates import best
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
+from clustering.graph.rounds import Links, improved, link, share_of_new
 from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import SearchedAgain, SecondSearch, SecondSearchSettings, UncertainRows
-from facerec.pipeline.ranks import make_once
 
 LEAST_FACES = 1_000
 PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 32_768  # of what looks into cells: the more faces, the less each costs
@@ -39,8 +39,10 @@ class ApproximateSettings:
     Attributes:
         fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
         probed: Cells that each row is first sought in.
-        links: Neighbours of a row that the round follows.
-        back_links: Rows that have the row among their neighbours and that the round follows, too.
+        links: Neighbours of a row that a round follows.
+        back_links: Rows that have the row among their neighbours and that a round follows, too.
+        rounds: At most, before the second search.
+        least_new: Share of links that no round has followed, from which on another round is worth its cost.
         cells: How faces are parted.
         second: Of the search for uncertain rows.
     """
@@ -49,8 +51,15 @@ class ApproximateSettings:
     probed: int = 32
     links: int = 10
     back_links: int = 10
+    rounds: int = 4
+    least_new: float = 0.08
     cells: CellSettings = field(default_factory=CellSettings)
     second: SecondSearchSettings = field(default_factory=SecondSearchSettings)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Links of a row that a round follows, and rows that link to it."""
+        return self.links, self.back_links
 
 
 def approximate(
@@ -71,12 +80,30 @@ def approximate(
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
     lists = first_lists(inner, faces, settings)
     release(faces.codes)
-    lists = improved(inner, lists, settings)
+    lists, links = rounds(inner, lists, settings)
     uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
     chosen = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
     again = uncertain.search_again(chosen)
+    if again:
+        lists = with_found(inner, lists, again)
+    if chosen.recall < recall:
+        folder = builder.steps / "last"
+        lists = improved(inner, lists, folder, link(inner, lists, folder, settings.widths, links))
     release(faces.embeddings)
-    return in_first_order(builder, faces, lists, again), again
+    return in_first_order(builder, faces, lists), again
+
+
+def rounds(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings) -> tuple[Lists, Links]:
+    """Rounds until few links are new, and what they have followed."""
+    links = None
+    for number in range(settings.rounds):
+        folder = builder.steps / str(number + 1)
+        further = link(builder, lists, folder, settings.widths, links)
+        if links is not None and share_of_new(further, folder) < settings.least_new:
+            break
+        lists, links = improved(builder, lists, folder, further), further
+    assert links is not None
+    return lists, links
 
 
 def first_lists(builder: GraphBuilder, faces: SortedFaces, settings: ApproximateSettings) -> Lists:
@@ -96,29 +123,23 @@ def first_lists(builder: GraphBuilder, faces: SortedFaces, settings: Approximate
     return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, rows)
 
 
-def improved(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings) -> Lists:
-    """The best of each row's list, its links, and the links of those."""
-    folder, k = builder.steps / "1", builder.k
+def with_found(builder: GraphBuilder, lists: Lists, again: list[SearchedAgain]) -> Lists:
+    """The lists with those of the second search in their places."""
 
-    def prepare() -> Work:
-        def write_links(path: Path) -> None:
-            np.save(path, both_ways(lists.neighbors[:, : settings.links], settings.back_links))
+    def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ids, cosines = (part[rows] for part in lists)
+        for _, places, found in again:
+            at = np.minimum(np.searchsorted(places, rows), max(len(places) - 1, 0))
+            changed = np.flatnonzero(places[at] == rows) if len(places) else at[:0]
+            ids[changed], cosines[changed] = (part[at[changed]] for part in found)
+        return ids, cosines
 
-        links = np.load(make_once(folder / "links.npy", write_links), mmap_mode="r")
-
-        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            near = links[rows]
-            further = np.where(near[:, :, None] < 0, -1, links[near]).reshape(len(rows), -1)
-            return best(builder.embeddings, rows, np.hstack([lists.neighbors[rows], near, further]), k)
-
-        return partial(in_parts, work)
-
-    rows = cheap_rows(len(builder))
-    return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare, rows)
+    folder, rows = builder.steps / "found", cheap_rows(len(builder))
+    return fill(folder, folder / "finished", len(builder), builder.k, "found", lambda: work, rows)
 
 
-def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, again: list[SearchedAgain]) -> Lists:
-    """The graph's own lists: they name rows, not places, and have what was found last of each."""
+def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists) -> Lists:
+    """The graph's own lists: they name rows, not places."""
 
     def prepare() -> Work:
         place = np.full(len(builder), -1, dtype=np.int32)
@@ -127,10 +148,6 @@ def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists, agai
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             some = place[rows]
             ids, cosines = (part[some] for part in lists)
-            for _, places, found in again:
-                at = np.minimum(np.searchsorted(places, some), max(len(places) - 1, 0))
-                changed = np.flatnonzero(places[at] == some) if len(places) else at[:0]
-                ids[changed], cosines[changed] = (part[at[changed]] for part in found)
             there = some[:, None] >= 0
             return np.where(there & (ids >= 0), faces.order[ids], -1), np.where(there, cosines, 0)
 

@@ -32,6 +32,7 @@ def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: in
     again = np.zeros(ids.shape, dtype=bool)
     again[:, 1:] = ids[:, 1:] == ids[:, :-1]
     ids[again | (ids == rows[:, None])] = -1
+    ids = ids[:, int(np.min(np.count_nonzero(candidates < 0, axis=1), initial=ids.shape[1])) :]
     keys = _keys(ids, cosines_with(embeddings, rows, ids))
     if keys.shape[1] > k:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,23 @@ class CellSettings:
     """How faces are parted into cells.
 
     Attributes:
-        rows: Of a cell on average.
-        most: Cells; beyond them cells grow.
-        training_rows: On which cells are trained.
+        rows: Of a cell on average, while cells are few.
+        looked_into: Cells that a face is sought in at first: to find them among all cells and to look into them costs
+            least together if there are ``sqrt(looked_into n)``. So there are not more, and cells grow beyond.
+        training_rows: On which cells are trained; more if there are many cells.
+        rows_of_cell: For each of them so many at least.
         iterations: Of k-means on either level.
     """
 
     rows: int = 200
-    most: int = 16_384
+    looked_into: int = 32
     training_rows: int = 262_144
+    rows_of_cell: int = 16
     iterations: int = 10
+
+    def cells(self, faces: int) -> int:
+        """How many."""
+        return max(min(faces // self.rows, math.isqrt(self.looked_into * faces)), 1)
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,10 @@ def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
 
 
 def _train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
-    rows = _sample(builder, settings)
-    count = int(min(max(len(builder.readable) // settings.rows, 1), settings.most))
-    coarse = _means(rows, max(round(count**0.5), 1), builder.seed, settings.iterations)
+    count = settings.cells(len(builder.readable))
+    rows = _sample(builder, max(settings.training_rows, count * settings.rows_of_cell))
+    some = rows[:: -(-len(rows) // settings.training_rows)]
+    coarse = _means(some, max(round(count**0.5), 1), builder.seed, settings.iterations)
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(coarse)
     cells = index.search(rows, 1)[1][:, 0]
@@ -123,13 +132,13 @@ def _means(rows: np.ndarray, count: int, seed: int, iterations: int) -> np.ndarr
     return np.asarray(means.centroids)
 
 
-def _sample(builder: GraphBuilder, settings: CellSettings, most: int | None = None) -> np.ndarray:
-    """Float32 [m, d]: the rows that cells are trained on, or the first `most` of them."""
+def _sample(builder: GraphBuilder, count: int, most: int | None = None) -> np.ndarray:
+    """Float32 [m, d]: so many rows to train on, or the first `most` of them."""
     readable = builder.readable
-    chosen = np.random.default_rng(builder.seed).permutation(len(readable))[: settings.training_rows]
+    chosen = np.random.default_rng(builder.seed).permutation(len(readable))[:count]
     return take(builder.embeddings, np.sort(readable[chosen])[:most])
 
 
 def _quantiser(builder: GraphBuilder, settings: CellSettings) -> tuple[float, float]:
-    found = Quantiser.of(_sample(builder, settings, QUANTISER_ROWS))
+    found = Quantiser.of(_sample(builder, settings.training_rows, QUANTISER_ROWS))
     return found.scale, found.slack

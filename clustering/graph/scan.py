@@ -13,7 +13,7 @@ from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
 SAMPLED_CELLS, LEAST_PLACE = 512, 4
-OWN_ROWS, PRODUCT_ROWS, TOP_ROWS, PARTS = 512, 1_024, 256, 16
+OWN_ROWS, PRODUCT_ROWS, TOP_ROWS, PARTS = 512, 512, 256, 16
 SCORE_BITS, INDEX_BITS = 26, 29
 MOST_SCORE, LOWEST = 1 << 25, -(1 << 25)  # beyond all products of unit rows' codes
 
@@ -100,13 +100,13 @@ def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: in
 
 
 def _nearest(faces: SortedFaces, cells: int, known: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a face, int32, and a cell that it looks into, uint16."""
+    """Pairs of a face, int32, and a cell that it looks into."""
     scores, count = products(queries, faces.centres), len(faces.centres)
     chosen = scores >= (_limits(scores, cells) if cells < count else LOWEST)
     if known:
         chosen &= scores < _limits(scores, known)
     searching, cell = np.divmod(chosen.ravel().nonzero()[0], count)
-    return searching.astype(np.int32), cell.astype(np.uint16)
+    return searching.astype(np.int32), cell.astype(np.uint16 if count <= 1 << 16 else np.int32)
 
 
 def _limits(scores: np.ndarray, cells: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from clustering.graph.blocks_on_disk import Lists, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
+from clustering.graph.chance import Chance
 from clustering.graph.codes import products, shifted
 from clustering.graph.scan import scan
 from facerec.pipeline.files import blocks
@@ -26,11 +27,14 @@ class SecondSearchSettings:
         cells: Into how many of its cells a row may look, but for all.
         fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
         groups: Of sampled rows of about the same k-th cosine; each has its number of cells.
+        most: Faces that a row is compared with, the mean over all rows. So what a face costs does not grow with the
+            corpus.
     """
 
     cells: tuple[int, ...] = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
     fetched: int = 10
     groups: int = 30
+    most: int = 20_000
 
 
 class SecondSearch(NamedTuple):
@@ -40,10 +44,12 @@ class SecondSearch(NamedTuple):
         limits: Ascending k-th cosines, one fewer than there are groups. A row with just such a cosine is in the group
             above.
         cells: In how many cells the rows of each group are sought; 0 for none.
+        recall: What the sample's rows then have of their neighbours.
     """
 
     limits: list[float]
     cells: list[int]
+    recall: float
 
     def of_rows(self, cosines: np.ndarray) -> np.ndarray:
         """Int64 [n]: in how many cells rows with these k-th cosines are sought."""
@@ -83,7 +89,7 @@ class UncertainRows:
     known: int = 0
 
     def plan(self, recall: float) -> SecondSearch:
-        """What reaches the recall on a sample with the fewest cells, see `cheapest_ways`."""
+        """What reaches the recall on a sample with the fewest cells, or comes near it within the budget."""
         rows, count = self.builder.sample(self.builder.seed), len(self.faces.centres)
         truth = np.concatenate([self.search(some, count, known=0)[0] for some in blocks(rows, rows_at_once(count))])
         there = is_listed(truth, self.lists.neighbors[rows])
@@ -96,8 +102,11 @@ class UncertainRows:
         limits = np.unique(order[[len(rows) * group // groups for group in range(1, groups)]])
         number = np.searchsorted(limits, cosines, side="right")
         gains = np.stack([np.bincount(number, share, len(limits) + 1) for share in shares], axis=1)
-        chosen = cheapest_ways(gains, np.array([0, *(way - self.known for way in ways)]), recall * len(rows))
-        return SecondSearch(limits.tolist(), [[0, *ways][way] for way in chosen])
+        compared = np.array([0, *(way - self.known for way in ways)]) * (len(self.faces) / count)
+        costs = np.bincount(number, minlength=len(gains))[:, None] * compared
+        chosen = cheapest_ways(gains, costs, recall * len(rows), self.settings.most * len(rows))
+        reached = gains[np.arange(len(gains)), chosen].sum() / len(rows)
+        return SecondSearch(limits.tolist(), [[0, *ways][way] for way in chosen], float(reached))
 
     def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
         """The best of some rows' lists and of what is found in so many cells, but for the `known` nearest.
@@ -141,10 +150,25 @@ def rows_at_once(cells: int) -> int:
     return min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
 
 
-def estimate_recall(builder: GraphBuilder, lists: Lists) -> float:
+class Recall(NamedTuple):
+    """Shares of the true neighbours that a graph has.
+
+    Attributes:
+        all: Of all, the mean over rows.
+        above_chance: Of those that stand out, see `Chance`; of all if none does.
+    """
+
+    all: float
+    above_chance: float
+
+
+def estimate_recall(builder: GraphBuilder, lists: Lists, chance: Chance) -> Recall:
     """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at, by exact search."""
     rows = builder.sample(builder.seed + 1)
-    return float(recall_per_row(lists.neighbors[rows], builder.search(rows)[0]).mean())
+    truth, cosines = builder.search(rows)
+    wanted, there = (truth >= 0) & chance.stands_out(cosines), is_listed(truth, lists.neighbors[rows])
+    every = float(_mean(there, truth).mean())
+    return Recall(every, float((wanted & there).sum() / wanted.sum()) if wanted.any() else every)
 
 
 def is_listed(truth: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
@@ -161,23 +185,26 @@ def _mean(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray((found & (truth >= 0)).sum(axis=1) / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
 
 
-def cheapest_ways(gains: np.ndarray, costs: np.ndarray, least: float) -> np.ndarray:
+def cheapest_ways(gains: np.ndarray, costs: np.ndarray, least: float, most: float) -> np.ndarray:
     """A way for each group, so that gains are enough at about the least cost.
 
     The step that gains most for its cost is taken, again and again; what a group gains never falls.
 
     Args:
         gains: float64 [groups, ways].
-        costs: int64 [ways], ascending from 0, the same for all groups.
+        costs: float64 [groups, ways], ascending from 0.
         least: What the gains are to add up to, as far as they can.
+        most: What the costs may add up to; steps that cost more are left out.
 
     Returns:
         int64 [groups]: the way of each group.
     """
     chosen, groups = np.zeros(len(gains), dtype=np.int64), np.arange(len(gains))
     while gains[groups, chosen].sum() < least - 1e-9:
-        more, further = gains - gains[groups, chosen, None], costs - costs[chosen, None]
-        rates = np.where((further > 0) & (more > 0), more / np.maximum(further, 1), 0)
+        now = costs[groups, chosen]
+        more, further = gains - gains[groups, chosen, None], costs - now[:, None]
+        possible = (further > 0) & (more > 0) & (further <= most - now.sum())
+        rates = np.where(possible, more / np.maximum(further, 1), 0)
         if not rates.any():
             break
         group, way = np.unravel_index(rates.argmax(), rates.shape)

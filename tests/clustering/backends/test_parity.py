@@ -128,6 +128,21 @@ def test_hdbscan_does_not_split_what_is_near():
     np.testing.assert_array_equal(Hdbscan(2, 2, 1.9).cluster(graph).labels, 0)
 
 
+def test_a_few_faces_without_an_edge_to_the_others_do_not_make_hdbscan_join_these():
+    rng = np.random.default_rng(0)
+    centres = normalize(rng.normal(size=(40, 24)))
+    crowd = np.repeat(centres, 8, axis=0) + 0.12 * rng.normal(size=(320, 24))
+    crowd[:, 0] = 0.1
+    crowd, apart = normalize(crowd), normalize(0.01 * rng.normal(size=(25, 24)) - np.eye(24)[:1])
+    labels = Hdbscan().cluster(KnnGraph.build(crowd, 20)).labels
+    graph = KnnGraph.build(np.vstack([crowd, apart]), 20)
+    i = np.repeat(np.arange(345), 20)
+    assert connected_components(csr_matrix((np.ones(len(i)), (i, graph.neighbors.ravel()))))[0] == 2
+    found = Hdbscan().cluster(graph).labels
+    assert labels.max() > 20
+    np.testing.assert_array_equal(found, np.append(labels, np.full(25, labels.max() + 1)))
+
+
 # ----------------------------------------------------------------------------------------------------------- FINCH
 
 

@@ -99,21 +99,28 @@ def test_found_shares_by_hand():
 
 
 def test_the_cheapest_ways_by_hand():
-    gains, costs = np.array([[5.0, 7, 8], [1, 1.5, 10], [9, 9, 9]]), np.array([0, 1, 3])
+    gains, costs = np.array([[5.0, 7, 8], [1, 1.5, 10], [9, 9, 9]]), np.array([[0.0, 1, 3]] * 3)
     # 15 without any; +2 for 1, then +9 for 3, then +1 for 2
     for least, ways in ((15, [0, 0, 0]), (15.1, [0, 2, 0]), (24, [0, 2, 0]), (24.1, [1, 2, 0]), (27, [2, 2, 0])):
-        np.testing.assert_array_equal(cheapest_ways(gains, costs, least), ways)
-    np.testing.assert_array_equal(cheapest_ways(gains, costs, 100), [2, 2, 0])  # as far as it can
+        np.testing.assert_array_equal(cheapest_ways(gains, costs, least, 10), ways)
+    np.testing.assert_array_equal(cheapest_ways(gains, costs, 100, 10), [2, 2, 0])  # as far as it can
+    for most, ways in ((5, [1, 2, 0]), (3, [0, 2, 0]), (2.9, [1, 1, 0]), (1, [1, 0, 0]), (0, [0, 0, 0])):
+        np.testing.assert_array_equal(cheapest_ways(gains, costs, 100, most), ways)  # what is too dear is left out
+    costs[1] *= 10  # a large group
+    np.testing.assert_array_equal(cheapest_ways(gains, costs, 24, 100), [2, 2, 0])
 
 
 def test_rows_get_the_cells_of_their_group():
-    chosen = SecondSearch([0.2, 0.5], [256, 64, 0])
+    chosen = SecondSearch([0.2, 0.5], [256, 64, 0], 0.9)
     np.testing.assert_array_equal(chosen.of_rows(np.array([0, 0.19, 0.2, 0.49, 0.5, 1])), [256, 256, 64, 64, 0, 0])
 
 
-def searched(faces: np.ndarray, folder: Path, recall: float, cells: tuple[int, ...]) -> tuple[float, list[int]]:
+def searched(
+    faces: np.ndarray, folder: Path, recall: float, cells: tuple[int, ...], most: int = 20_000
+) -> tuple[float, list[int]]:
     """Recall of an approximate graph that looks into one small cell at first, and in how many it looks again."""
-    settings = ApproximateSettings(probed=1, cells=CellSettings(rows=20), second=SecondSearchSettings(cells))
+    second = SecondSearchSettings(cells, most=most)
+    settings = ApproximateSettings(probed=1, rounds=1, cells=CellSettings(rows=20), second=second)
     builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder / "steps", 5)
     lists, again = approximate(builder, recall, settings)
     assert sum(len(some.places) for some in again) <= len(builder.readable)
@@ -135,11 +142,32 @@ def test_where_few_cells_do_not_reach_the_recall_rows_look_into_all(faces, tmp_p
     assert max(cells) == len(np.load(tmp_path / "steps" / "cells" / "centres.npy"))
 
 
+def test_what_a_face_is_compared_with_is_bounded_and_a_last_round_spreads_it(faces, tmp_path):
+    recalls = []
+    for most in (0, 60, 20_000):
+        recall, _ = searched(faces, tmp_path / str(most), 0.999, (5, 20, 60), most)
+        steps, readable = tmp_path / str(most) / "steps", np.count_nonzero(faces.any(axis=1))
+        again = json.loads((steps / "again.json").read_text())
+        assert (steps / "last").exists() == (again[2] < 0.999)
+        searched_rows = [(int(path.name[6:]), len(np.load(path / "neighbors.npy"))) for path in steps.glob("again_*")]
+        assert sum((cells - 1) * 20 * rows for cells, rows in searched_rows) <= 1.2 * most * readable
+        recalls.append((again[2], recall))
+    (none, first), (some, second), (every, third) = recalls
+    assert none < some < every
+    assert first < second < third
+    assert first >= none - 0.02
+
+
 @pytest.fixture(scope="module")
 def sorted_faces(faces, tmp_path_factory) -> SortedFaces:
     folder = tmp_path_factory.mktemp("sorted")
     builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder, 5)
     return sort_faces(builder, CellSettings(rows=20))
+
+
+def test_cells_are_as_many_as_cost_least():
+    for faces, cells in ((100, 1), (300_000, 1500), (10**6, 5000), (10**7, 17_888), (10**8, 56_568)):
+        assert CellSettings().cells(faces) == cells
 
 
 def test_faces_are_sorted_by_the_cell_they_are_nearest_to(faces, sorted_faces):
@@ -248,6 +276,7 @@ def test_finds_what_it_aims_at_and_says_so(faces, made):
     results = json.loads((made / "meta.json").read_text())["results"]
     assert recall >= 0.97
     assert results["recall@5"] == pytest.approx(recall, abs=0.01)
+    assert results["recall@5_above_chance"] >= 0.97
     assert results["index"] == "ivf"
     assert sorted(path.name for path in made.iterdir()) == ["meta.json", "neighbors.npy", "similarities.npy"]
 
@@ -323,12 +352,13 @@ def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, mo
     monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: few)
     options = {"k": 5, "index": "ivf", "recall": 0.0}
     with pytest.raises(
-        InputError, match=r"recall@5 of the ivf graph is 0\.\d{4} on a sample, below --min-recall 0.95; raise"
+        InputError,
+        match=r"recall@5 of the ivf graph is 0\.\d{4} of neighbours above chance, on a sample, below --min-recall 0.95",
     ):
         knn(file, tmp_path / "knn", **options)
     assert not (tmp_path / "knn").exists()
     results = json.loads((knn(file, tmp_path / "knn", min_recall=0, **options) / "meta.json").read_text())["results"]
-    assert results["recall@5"] < 0.95
+    assert results["recall@5_above_chance"] < 0.95
 
 
 def assert_same(one: Path, other: Path) -> None:

@@ -1,0 +1,93 @@
+"""Rounds of neighbours of neighbours, by links that no round has followed (NN-descent, Dong et al., WWW 2011).
+
+The sampling of NN-descent is left out.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill
+from clustering.graph.builder import GraphBuilder
+from clustering.graph.candidates import best, both_ways, in_parts
+from clustering.graph.in_threads import in_threads
+from facerec.pipeline.files import blocks, new_array
+from facerec.pipeline.ranks import make_once
+
+MARKED_ROWS = 16_384
+
+
+class Links(NamedTuple):
+    """What a round follows.
+
+    Attributes:
+        ends: int32 [n, l], mapped, see `both_ways`.
+        new: bool [n, l], mapped: which of them no round has followed yet.
+    """
+
+    ends: np.ndarray
+    new: np.ndarray
+
+
+def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, int], before: Links | None) -> Links:
+    """The links of some lists, which the first process writes into a folder.
+
+    Args:
+        builder: Of the graph.
+        lists: That they are of.
+        folder: For ``links.npy`` and ``new.npy``.
+        widths: Links of a row, and rows that link to it.
+        before: What the round before has followed.
+    """
+
+    def write_ends(path: Path) -> None:
+        np.save(path, both_ways(lists.neighbors[:, : widths[0]], widths[1]))
+
+    ends = np.load(make_once(folder / "links.npy", write_ends), mmap_mode="r")
+
+    def write_new(path: Path) -> None:
+        new = new_array(path, bool, ends.shape)
+        in_threads(partial(_mark_new, ends, before, new), blocks(np.arange(len(builder)), MARKED_ROWS))
+        new.flush()
+
+    return Links(ends, np.load(make_once(folder / "new.npy", write_new), mmap_mode="r"))
+
+
+def _mark_new(ends: np.ndarray, before: Links | None, new: np.ndarray, rows: np.ndarray) -> None:
+    """Marks the links of some rows that no round has followed."""
+    here = ends[rows]
+    found = here >= 0
+    for column in () if before is None else before.ends[rows].T:
+        found &= here != column[:, None]
+    new[rows] = found
+
+
+def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) -> Lists:
+    """The best of each row's list, its links, and the links of those, but for what rounds before have seen."""
+    k = builder.k
+
+    def prepare() -> Work:
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids, cosines = (part[rows] for part in lists)
+            near, new = links.ends[rows], links.new[rows]
+            useful = (new[:, :, None] | links.new[near]) & (near >= 0)[:, :, None]
+            some = np.flatnonzero(useful.any(axis=(1, 2)) | new.any(axis=1))
+            near, new, useful = near[some], new[some], useful[some]
+            further = np.where(useful, links.ends[near], -1).reshape(len(some), near.shape[1] ** 2)
+            candidates = np.hstack([ids[some], np.where(new, near, -1), further])
+            ids[some], cosines[some] = best(builder.embeddings, rows[some], candidates, k)
+            return ids, cosines
+
+        return partial(in_parts, work)
+
+    rows = cheap_rows(len(builder))
+    return fill(folder, folder / "finished", len(builder), k, "neighbours of neighbours", prepare, rows)
+
+
+def share_of_new(links: Links, folder: Path) -> float:
+    """Share of the links that no round has followed yet, noted on disk."""
+    return float(cached_json(folder / "new.json", lambda: float(links.new.mean())))

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.graph.blocks_on_disk import Lists
+from clustering.graph.builder import GraphBuilder
+from clustering.graph.chance import Chance
+from clustering.graph.second_search import estimate_recall
+from facerec.pipeline.embeddings import normalize
+
+
+def test_recalls_of_all_and_of_those_above_chance_by_hand(tmp_path):
+    angles = np.radians([0.0, 5, 60, 170])  # nearest two of each: 1 2, 0 2, 1 0, 2 1
+    faces = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    builder = GraphBuilder(faces, np.arange(4), tmp_path, tmp_path, 2)
+    lists = Lists(np.array([[1, 3], [2, 3], [1, 0], [0, 2]]), np.zeros((4, 2), np.float32))
+    chance = Chance(4, 0, 0.25)  # cosines of .5 (two of 60 and 55 degrees) are exceeded by one stranger in 60
+    found = estimate_recall(builder, lists, chance)
+    assert found.all == pytest.approx((1 / 2 + 1 / 2 + 1 + 1 / 2) / 4)
+    assert found.above_chance == pytest.approx(4 / 6)  # all but the two of the last, which has none: 1, 2, 1 and 0 of 6
+    assert estimate_recall(builder, lists, Chance(4, 0.999, 0.25)).above_chance == found.all  # none stands out
+
+
+def test_strangers_are_expected_as_often_as_random_directions_are_as_alike():
+    random = np.random.default_rng(0)
+    rows = normalize(random.normal(size=(3000, 64)))
+    cosines = rows @ rows[0]
+    for least in (0.1, 0.2, 0.3):
+        expected = Chance(3000, 0, 1 / 8).expected(np.array([least]))[0]
+        assert abs(np.sum(cosines[1:] >= least) - expected) < 3 * expected**0.5 + 1
+    measured = Chance.of(rows[:1000], 3000)
+    assert measured.location == pytest.approx(0, abs=0.005)
+    assert measured.spread == pytest.approx(1 / 8, rel=0.05)
+
+
+def test_a_direction_that_all_faces_share_is_taken_off():
+    plain, shared = Chance(10**6, 0, 0.1), Chance(10**6, 0.8, 0.02)
+    cosines = np.array([-0.3, 0, 0.3, 0.45, 0.6, 1])
+    np.testing.assert_allclose(shared.expected(0.8 + 0.2 * cosines), plain.expected(cosines), rtol=1e-9)
+    np.testing.assert_array_equal(plain.stands_out(cosines), [False, False, False, False, True, True])
