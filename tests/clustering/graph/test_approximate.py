@@ -36,7 +36,9 @@ from clustering.graph import approximate, blocks_on_disk
 from clustering.commands.knn import knn
 
 blocks_on_disk.LEAST_ROWS, blocks_on_disk.CHEAP = 500, 1
-settings = approximate.ApproximateSettings(probed=2, cells=approximate.CellSettings(rows=20))
+settings = approximate.ApproximateSettings(
+    probed=2, cells=approximate.CellSettings(rows=20), second=approximate.SecondSearchSettings(most=60)
+)
 approximate.ApproximateSettings = lambda: settings
 marked, touch = [], Path.touch
 def touch_and_die(path):
@@ -310,13 +312,14 @@ def test_aiming_at_everything_searches_everything_exactly(faces, file, tmp_path)
     assert np.mean(graph.neighbors == KnnGraph.build(faces, 5).neighbors) > 0.99
 
 
-@pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 3), ("ivf", 7), ("ivf", 14), ("ivf", 18)])
+@pytest.mark.parametrize(("index", "blocks"), [("exact", 2), ("ivf", 7), ("ivf", 14), ("ivf", 20), ("ivf", 24)])
 def test_killed_run_goes_on_to_the_same_bits(file, tmp_path, monkeypatch, index, blocks, in_processes):
     in_processes(tmp_path, KILLED, file, tmp_path / "killed", blocks, index, ends=[-signal.SIGKILL])
     assert not (tmp_path / "killed").exists()
     for name, value in (("LEAST_ROWS", 500), ("CHEAP", 1)):
         monkeypatch.setattr(f"clustering.graph.blocks_on_disk.{name}", value)
-    settings = ApproximateSettings(probed=2, cells=CellSettings(rows=20))
+    second = SecondSearchSettings(most=60)  # so that there is a last round
+    settings = ApproximateSettings(probed=2, cells=CellSettings(rows=20), second=second)
     monkeypatch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: settings)
     straight = knn(file, tmp_path / "straight", k=5, index=index)
     assert len(list((tmp_path / "killed.partial").rglob("finished/*"))) == blocks
