@@ -52,8 +52,8 @@ def knn(
             takes minutes: see clustering plan.
         recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again. What
             a face costs is bounded: from about a million faces on strangers are missed, and the graph has less.
-        min_recall: Refuses a graph of which a sample finds a lower share of the neighbours above chance, those that fewer
-            than one stranger is expected to match in cosine; 0 takes any.
+        min_recall: Refuses a graph of which a sample finds a lower share of the neighbours above chance: those that
+            fewer than one stranger is expected to match in cosine. 0 takes any.
         seed: Of the samples and of what ivf trains.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
