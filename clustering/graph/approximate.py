@@ -29,7 +29,7 @@ from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import SearchedAgain, SecondSearch, SecondSearchSettings, UncertainRows
 
 LEAST_FACES = 1_000
-PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 131_072  # of what looks into cells: the more faces, the less each costs
+PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 65_536  # of what looks into cells: the more faces, the less each costs
 
 
 @dataclass(frozen=True)
