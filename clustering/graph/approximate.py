@@ -39,9 +39,8 @@ class ApproximateSettings:
     Attributes:
         fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
         probed: Cells that each row is first sought in.
-        links: Neighbours of a row that the first round follows.
-        back_links: Rows that have the row among their neighbours and that it follows, too.
-        further_links: As many of both are followed by later rounds.
+        links: Neighbours of a row that a round follows.
+        back_links: Rows that have the row among their neighbours and that a round follows, too.
         rounds: At most, before the second search.
         least_new: Share of links that no round has followed, from which on another round is worth its cost.
         cells: How faces are parted.
@@ -52,15 +51,15 @@ class ApproximateSettings:
     probed: int = 32
     links: int = 10
     back_links: int = 10
-    further_links: int = 5
     rounds: int = 4
-    least_new: float = 0.05
+    least_new: float = 0.08
     cells: CellSettings = field(default_factory=CellSettings)
     second: SecondSearchSettings = field(default_factory=SecondSearchSettings)
 
-    def widths(self, first: bool = True) -> tuple[int, int]:
+    @property
+    def widths(self) -> tuple[int, int]:
         """Links of a row that a round follows, and rows that link to it."""
-        return (self.links, self.back_links) if first else (self.further_links, self.further_links)
+        return self.links, self.back_links
 
 
 def approximate(
@@ -89,7 +88,7 @@ def approximate(
         lists = with_found(inner, lists, again)
     if chosen.recall < recall:
         folder = builder.steps / "last"
-        lists = improved(inner, lists, folder, link(inner, lists, folder, settings.widths(first=False), links))
+        lists = improved(inner, lists, folder, link(inner, lists, folder, settings.widths, links))
     release(faces.embeddings)
     return in_first_order(builder, faces, lists), again
 
@@ -99,7 +98,7 @@ def rounds(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings) -
     links = None
     for number in range(settings.rounds):
         folder = builder.steps / str(number + 1)
-        further = link(builder, lists, folder, settings.widths(first=links is None), links)
+        further = link(builder, lists, folder, settings.widths, links)
         if links is not None and share_of_new(further, folder) < settings.least_new:
             break
         lists, links = improved(builder, lists, folder, further), further

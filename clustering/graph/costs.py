@@ -18,7 +18,7 @@ INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
 KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
 LINKED_BYTES = 100  # on the way, beside the links themselves
-KEPT_LISTS, KEPT_LINKS = 8, 3  # of all steps, until the graph is whole
+KEPT_LISTS, KEPT_LINKS = 8, 5  # of all steps, until the graph is whole
 HILANDER_EDGE, HILANDER_UPPER = 50, 6
 
 
@@ -71,7 +71,7 @@ class Costs:
         own = processes * (KNN_BASE + 4 * dimension * SEARCH_ROWS + 24 * (k + 1) * MOST_ROWS + 9 * faces)
         if index == "exact":
             return cls(own + faces * lists, faces * lists)
-        links, coded = 5 * sum(ApproximateSettings().widths()), 20 + dimension
+        links, coded = 5 * sum(ApproximateSettings().widths), 20 + dimension
         memory = own + faces * (coded + max(12, links + LINKED_BYTES) + 2 * lists)
         return cls(memory, faces * (KEPT_LISTS * lists + 4 * dimension + coded + KEPT_LINKS * links))
 
