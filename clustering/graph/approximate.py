@@ -82,7 +82,7 @@ def approximate(
     release(faces.codes)
     lists, links = rounds(inner, lists, settings)
     uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
-    chosen = SecondSearch(*cached_json(builder.steps / "again.json", lambda: uncertain.plan(recall)))
+    chosen = SecondSearch(*cached_json(builder.steps / "second_search.json", lambda: uncertain.plan(recall)))
     again = uncertain.search_again(chosen)
     if again:
         lists = with_found(inner, lists, again)

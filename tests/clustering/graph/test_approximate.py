@@ -149,7 +149,7 @@ def test_what_a_face_is_compared_with_is_bounded_and_a_last_round_spreads_it(fac
     for most in (0, 60, 20_000):
         recall, _ = searched(faces, tmp_path / str(most), 0.999, (5, 20, 60), most)
         steps, readable = tmp_path / str(most) / "steps", np.count_nonzero(faces.any(axis=1))
-        again = json.loads((steps / "again.json").read_text())
+        again = json.loads((steps / "second_search.json").read_text())
         assert (steps / "last").exists() == (again[2] < 0.999)
         searched_rows = [(int(path.name[6:]), len(np.load(path / "neighbors.npy"))) for path in steps.glob("again_*")]
         assert sum((cells - 1) * 20 * rows for cells, rows in searched_rows) <= 1.2 * most * readable
