@@ -8,10 +8,10 @@
    sample says how many, and a budget bounds what a face costs.
 5. If the budget did not do, a last round spreads what was found.
 
-Each step costs a face as much in any corpus, or grows as the square root of the cells, of which there are as many for
-as many faces. Products of codes are whole numbers, and all cosines are of the embeddings themselves, in fp32. A row's
-lists depend on the lists of the steps before and on nothing else, so neither the number of threads or processes nor
-where a run was interrupted changes them.
+What a face costs does not grow with the corpus, but for the choice among cells and the first look into them: these grow
+with the square root of the faces. Products of codes are whole numbers, and all cosines are of the embeddings themselves,
+in fp32. A row's lists depend on the lists of the steps before and on nothing else, so neither the number of threads or
+processes nor where a run was interrupted changes them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from clustering.graph.scan import own_limits, scan
 from clustering.graph.second_search import SearchedAgain, SecondSearch, SecondSearchSettings, UncertainRows
 
 LEAST_FACES = 1_000
+ROUNDED = 1e-9
 PARTS, LEAST_ROWS, MOST_ROWS = 16, 8_192, 65_536  # of what looks into cells: the more faces, the less each costs
 
 
@@ -69,7 +70,7 @@ def approximate(
 
     Args:
         builder: With more than `LEAST_FACES` readable rows.
-        recall: Share of the true neighbours to be found; on a sample it decides what is searched for again.
+        recall: Share of the true neighbours aimed at; on a sample it decides what is searched for again.
         settings: By default as `ApproximateSettings` has them.
 
     Returns:
@@ -86,7 +87,7 @@ def approximate(
     again = uncertain.search_again(chosen)
     if again:
         lists = with_found(inner, lists, again)
-    if chosen.recall < recall:
+    if chosen.recall < recall - ROUNDED:
         folder = builder.steps / "last"
         lists = improved(inner, lists, folder, link(inner, lists, folder, settings.widths, links))
     release(faces.embeddings)
