@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from clustering.pseudolabels.new_faces import assign_new_faces
-from clustering.settings import check_number, check_whole
+from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
+from facerec.pipeline.values import whole
 
 
 @stage(
@@ -45,7 +46,7 @@ def assign(
         min_size: Least faces that found a cluster.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
-    check_whole("min_size", min_size, 1)
+    whole("min_size", min_size, 1)
     if similarity is not None:
         check_number("similarity", similarity, -1, 1)
     old, faces = (load_embeddings(path, unreadable=unreadable) for path in (embeddings, new))

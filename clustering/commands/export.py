@@ -16,13 +16,13 @@ from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
 from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
-from clustering.settings import check_number, check_whole
+from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
-from facerec.pipeline.values import refuse_repeated
+from facerec.pipeline.values import refuse_repeated, whole
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Doubt:
 
     def __post_init__(self) -> None:
         check_number("min_confidence", self.min_confidence, 0, 1)
-        check_whole("min_size", self.min_size, 1)
+        whole("min_size", self.min_size, 1)
 
 
 def _found(results: Mapping[str, Any]) -> str:

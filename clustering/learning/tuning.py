@@ -20,7 +20,9 @@ from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
+from facerec.pipeline.values import shown, whole
 
+MOST_TRIALS = 100_000
 Estimates = dict[str, dict[int, Any]]
 
 
@@ -89,8 +91,11 @@ def tune(
         InputError: Unusable faces or settings; too few identities.
     """
     found = class_of(backend)
-    if trials < 1:
-        raise InputError(f"trials is {trials}; it must be at least 1")
+    trials, seed = whole("trials", trials, 1, MOST_TRIALS), whole("seed", seed, 0)
+    if trainings is not None and (
+        not isinstance(trainings, Sequence) or not all(isinstance(way, Mapping) for way in trainings)
+    ):
+        raise InputError(f"trainings is {shown(trainings)}; expected a list of settings by name, or None")
     if trainings and not found.learns:
         raise InputError(f"{backend} has nothing to train; leave out --trainings")
     faces, ways = labelled(X, y), list(trainings or [{}])

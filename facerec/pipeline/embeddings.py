@@ -25,7 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
-from facerec.pipeline.values import as_array
+from facerec.pipeline.values import as_array, as_path
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -89,7 +89,7 @@ def load_embeddings(
         InputError: No embeddings there, several that are not named, NaN or infinite values, another number of rows,
             keys or labels of another length, or no room for `scratch`.
     """
-    path = Path(path)
+    path = as_path("embeddings", path)
     file = path / "embeddings.npy" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise InputError(f"{path}: no embeddings.npy in this folder; give the file itself where it has another name")
@@ -168,6 +168,8 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         raise InputError(f"{found}; expected numbers [n, d]")
     if not embeddings.size:
         raise InputError(f"{found}; expected at least one face")
+    if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take
+        embeddings = embeddings.astype(np.float64)
     if is_unit(embeddings, "embeddings"):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])

@@ -23,6 +23,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
+from facerec.pipeline.values import as_path
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -45,7 +46,7 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     Raises:
         InputError: Missing or unusable file, labels below -1, or another number of rows.
     """
-    path = Path(path)
+    path = as_path("labels", path)
     file = path / "labels.npy" if path.is_dir() else path
     labels = labels_in(file)
     if labels.min() < -1:

@@ -1,9 +1,11 @@
-"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, keys."""
+"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, paths, keys."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,15 @@ from facerec.pipeline.reading import InputError
 
 MOST_SHOWN = 60
 MOST_WHOLE = (1 << 63) - 1
+MOST_PATH, MOST_NAME = 4095, 255  # bytes that Linux takes
 
 
 def shown(value: Any) -> str:
     """A value for a message: one line, and not a long one."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = f"of type {type(value).__name__}"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
@@ -29,12 +35,32 @@ def whole(name: str, value: Any, low: int, high: int = MOST_WHOLE) -> int:
     """A whole number as Python has it.
 
     Raises:
-        InputError: Not a whole number between `low` and `high`.
+        InputError: Not a whole number between `low` and `high`, or one of more than 63 bits.
     """
+    if is_whole(value) and value > MOST_WHOLE == high:
+        raise InputError(f"{name} is a whole number of {int(value).bit_length()} bits; at most 63 can be worked with")
     if not is_whole(value) or not low <= value <= high:
         limit = f"from {low} to {high}" if high < MOST_WHOLE else f"from {low} on"
         raise InputError(f"{name} is {shown(value)}; it must be a whole number {limit}")
     return int(value)
+
+
+def as_path(name: str, value: Any) -> Path:
+    """A path as Python has it.
+
+    Raises:
+        InputError: Neither text nor a path, empty, or with what no path can have.
+    """
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str) or not text:
+        raise InputError(f"{name} is {shown(value)}; give a path, as text or as a pathlib.Path")
+    parts = os.fsencode(text).split(b"/")
+    if "\0" in text or max(map(len, parts)) > MOST_NAME or sum(map(len, parts)) + len(parts) > MOST_PATH:
+        raise InputError(f"{name} is {shown(text)}; no path can be so long, or have a zero byte in it")
+    return Path(text)
 
 
 def as_array(name: str, values: Any) -> np.ndarray:

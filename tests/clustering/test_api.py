@@ -304,6 +304,13 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
     assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
 
 
+def test_long_doubles_are_numbers():
+    np.testing.assert_array_equal(clustering.Dbscan().fit_predict(angles(0, 1, 90).astype(np.longdouble)), [0, 0, -1])
+
+
+LABELLED = np.eye(4), [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
@@ -327,6 +334,13 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
         (lambda: clustering.Dbscan().fit([[1], [1, 2]]), "embeddings: no array of numbers"),
         (lambda: KnnGraph.build(np.zeros((0, 3)), 2), r"float64 of shape \[0, 3\]; expected at least one face"),
         (lambda: clustering.PseudoLabeller(rules=3), "rules is 3; it must be a list of split, merge, outliers"),
+        (lambda: clustering.Dbscan.from_pretrained(3), "folder is 3; give a path"),
+        (lambda: clustering.Dbscan().save_pretrained(None), "folder is None; give a path"),
+        (lambda: KnnGraph.load(None, angles(0, 1)), "folder is None; give a path"),
+        (lambda: clustering.Hierarchy.load([]), r"clusters is \[\]; give a path"),
+        (lambda: clustering.Hierarchy(3), "levels is 3; expected a list of levels"),
+        (lambda: clustering.tune("dbscan", *LABELLED, trials="3"), "trials is '3'; it must be a whole number from 1"),
+        (lambda: clustering.tune("dbscan", *LABELLED, trainings=np.zeros(3)), "trainings is .*; expected a list of"),
         (lambda: clustering.PseudoLabeller(min_confidence=None), "min_confidence is None; it must be a number from 0"),
     ],
 )

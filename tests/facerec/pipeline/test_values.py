@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_labels, first_repeated, refuse_repeated, shown, whole
+from facerec.pipeline.values import as_labels, as_path, first_repeated, refuse_repeated, shown, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
@@ -27,6 +29,17 @@ def test_what_is_no_whole_number_in_range_is_named(value):
 def test_what_is_shown_is_one_short_line():
     assert shown(np.zeros((3, 2))) == "array([[0., 0.], [0., 0.], [0., 0.]])"
     assert shown("x" * 999) == f"'{'x' * 59}..."
+    assert shown(10**5000) == "of type int"
+    with pytest.raises(InputError, match="k is a whole number of 16610 bits; at most 63"):
+        whole("k", 10**5000, 1)
+
+
+@pytest.mark.parametrize("value", [None, 3, 1.5, b"x", [], ["x"], np.zeros(3), "", "a\0b", "x" * 256, "x/" * 3000])
+def test_what_is_no_path_is_named_in_a_line(value):
+    with pytest.raises(InputError, match="^folder is .*; ") as error:
+        as_path("folder", value)
+    assert len(str(error.value)) < 150
+    assert as_path("folder", "a/\u00e9") == as_path("folder", Path("a/\u00e9")) == Path("a/\u00e9")
 
 
 def test_labels_are_int64():
