@@ -11,6 +11,7 @@ import numpy as np
 from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
@@ -19,10 +20,11 @@ from facerec.pipeline.values import whole
 
 @stage(
     "clustering assign",
-    found=(
-        "{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,} new ones, "
+    found=told(
+        "{joined:,} of {faces:new face} joined clusters, {founding:,} founded {new_clusters:,} new ones, "
         "{unassigned:,} are unassigned"
-    ).format_map,
+    ),
+    then="python -m clustering review --clusters {out} --embeddings {new} --thumbnails THUMBNAILS --out REVIEW",
 )
 def assign(
     clusters: Path,

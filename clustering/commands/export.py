@@ -18,6 +18,7 @@ from clustering.people.tables import CHANGES, Export, read_earlier
 from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
 from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
@@ -45,10 +46,10 @@ class Doubt:
 
 
 def _found(results: Mapping[str, Any]) -> str:
-    text = "{people:,} people ({named:,} with a name) of {faces:,} faces; {doubtful:,} doubtful, {nobody:,} nobody's"
+    text = "{people:person} ({named:,} with a name) of {faces:face}; {doubtful:,} doubtful, {nobody:,} nobody's"
     text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
-    text += "; {missing:,} pictures not found" if results["missing"] else ""
-    return text.format_map(results)
+    text += "; {missing:picture} not found" if results["missing"] else ""
+    return told(text)(results)
 
 
 @stage(

@@ -12,6 +12,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import LINKS
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import as_array, as_labels, shown
@@ -77,5 +78,7 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
     rows = np.flatnonzero((faces.labels >= 0) & faces.readable)
     people = len(np.unique(faces.labels[rows]))
     if people < least:
-        raise InputError(f"{faces.path}: {people} labelled people; at least {least} are needed to choose a threshold")
+        raise InputError(
+            f"{faces.path}: {counted(people, 'labelled person')}; at least {least} are needed to choose a threshold"
+        )
     return LabelledFaces(np.asarray(faces.embeddings[rows]), faces.labels[rows])

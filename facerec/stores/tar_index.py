@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
@@ -46,7 +47,7 @@ def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
     if path.is_dir() and kept.is_file() and _stamp_in(kept) == stamp:
         return open_shards(path, kept)
     names, offsets, lengths, keys, identities = _indexed(files)
-    logger.info("%s: %d faces found in %d tar files", path, len(keys), len(files))
+    logger.info("%s: %s found in %s", path, counted(len(keys), "face"), counted(len(files), "tar file"))
     if path.is_dir() and keys:
         shards = [files[name].name for name in names]
         _keep(kept, (shards, np.array(offsets), np.array(lengths), keys, identities), stamp)

@@ -23,6 +23,7 @@ from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.tuning import Tuning
 from eval.clusters import scores
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
 
 ROOT = Path(clustering.__file__).parent
@@ -213,7 +214,7 @@ def test_refused_identities(y, message):
 
 @pytest.mark.parametrize(("y", "repeated"), [([0] * 4, 1), ([0, 1, 2, 3], 0), ([0, 0, 1, -1], 1)])
 def test_two_people_with_two_faces_are_needed_to_tune(y, repeated):
-    with pytest.raises(InputError, match=f"y: {repeated} identities with two faces or more; at least two are needed"):
+    with pytest.raises(InputError, match=f"y: {counted(repeated, 'identity')} with two faces or more; at least two"):
         clustering.tune("dbscan", np.eye(4), np.array(y))
 
 
