@@ -213,7 +213,7 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
     def make(file: Path) -> None:
         if shutil.disk_usage(file.parent).free < size:
             raise InputError(
-                f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
+                f"{file.parent}: too little room for {-(-size >> 20)} MiB of float32 rows; choose another --out"
             )
         rows = new_array(file, np.float32, embeddings.shape)
         for number, block in enumerate(blocks(embeddings)):

@@ -38,9 +38,9 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
 
     Args:
-        path: A .npy file, or a folder with ``labels.npy`` (an embedding set, a clustering, pseudo-labels); a text file
-            with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a table, ``FILE.csv:COLUMN``;
-            or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
+        path: A .npy file of whole numbers or names, or a folder with ``labels.npy`` (an embedding set, a clustering,
+            pseudo-labels); a text file with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a
+            table, ``FILE.csv:COLUMN``; or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
         rows: The number of rows they must have, if known.
 
     Raises:
@@ -114,7 +114,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
             return array  # a file system that reserves nothing
         path.unlink()
         raise InputError(
-            f"{path.parent}: too little room for {array.nbytes >> 20} MiB; free some, or choose another --out"
+            f"{path.parent}: too little room for {-(-array.nbytes >> 20)} MiB; free some, or choose another --out"
         ) from None
     return array
 
