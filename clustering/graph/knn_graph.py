@@ -13,7 +13,7 @@ from clustering.graph.reference_lists import read_reference_lists
 from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
 from facerec.pipeline.named_part import split_part
-from facerec.pipeline.values import as_path, whole
+from facerec.pipeline.values import as_path, shown, whole
 
 DEFAULT_K = 10
 MOST_K = 1 << 14
@@ -101,6 +101,8 @@ class KnnGraph:
                 range or the row itself; similarities that are NaN or not the cosines of these embeddings.
         """
         folder = as_path("folder", folder)
+        if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype != np.float32:
+            raise InputError(f"embeddings: {shown(embeddings)}; expected a float32 array [n, d] of unit rows")
         neighbors: np.ndarray
         similarities: np.ndarray
         files = folder / "neighbors.npy", folder / "similarities.npy"

@@ -22,7 +22,7 @@ Faces = EmbeddingSet | tuple[Any, Any]
 
 
 def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidence]:
-    """The clusters, int64 [n], consecutive from 0; and what is known about them.
+    """The clusters, int64 [n], consecutive from 0, of readable faces; and what is known about them.
 
     Raises:
         InputError: Arrays that do not fit, labels that are no integers, or a confidence beyond [0, 1].
@@ -31,7 +31,8 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     if X is not None and not isinstance(X, KnnGraph):
         faces = unit_rows(X)
         graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
-    found = consecutive(as_labels("labels", labels, None if graph is None else len(graph)))
+    given = as_labels("labels", labels, None if graph is None else len(graph))
+    found = consecutive(given if graph is None else np.where(graph.readable, given, -1))
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
     if sure.dtype.kind not in "fiu" or not np.all((sure >= 0) & (sure <= 1)):
         raise InputError("confidence: some values are no numbers from 0 to 1; give the backend's `confidence_`")

@@ -100,6 +100,7 @@ class PseudoLabeller:
         certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found))
         if certain.dtype != bool:
             raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
+        certain = certain & (found >= 0)
         identities = None if truth is None else as_labels("true identities", truth, len(found))
         people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()

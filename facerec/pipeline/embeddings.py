@@ -25,7 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
-from facerec.pipeline.values import as_array, as_path
+from facerec.pipeline.values import as_array, as_path, whole
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -89,7 +89,8 @@ def load_embeddings(
         InputError: No embeddings there, several that are not named, NaN or infinite values, another number of rows,
             keys or labels of another length, or no room for `scratch`.
     """
-    path = as_path("embeddings", path)
+    path, scratch = as_path("embeddings", path), None if scratch is None else as_path("scratch", scratch)
+    rows = None if rows is None else whole("rows", rows, 0)
     file = path / "embeddings.npy" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise InputError(f"{path}: no embeddings.npy in this folder; give the file itself where it has another name")

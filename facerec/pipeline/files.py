@@ -23,7 +23,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
-from facerec.pipeline.values import as_path
+from facerec.pipeline.values import as_path, whole
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -46,7 +46,7 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     Raises:
         InputError: Missing or unusable file, labels below -1, or another number of rows.
     """
-    path = as_path("labels", path)
+    path, rows = as_path("labels", path), None if rows is None else whole("rows", rows, 0)
     file = path / "labels.npy" if path.is_dir() else path
     labels = labels_in(file)
     if labels.min() < -1:

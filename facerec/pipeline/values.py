@@ -63,6 +63,16 @@ def as_path(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def check_type(name: str, value: Any, kind: type) -> None:
+    """Refuses an argument of another type.
+
+    Raises:
+        InputError: Naming the argument and the type that is expected.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {shown(value)}; expected {kind.__name__}")
+
+
 def as_array(name: str, values: Any) -> np.ndarray:
     """An array of whatever NumPy makes one of, without a copy where none is needed.
 
@@ -70,7 +80,8 @@ def as_array(name: str, values: Any) -> np.ndarray:
         InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU.
     """
     try:
-        return np.asanyarray(values)
+        array = np.asanyarray(values)
+        return np.asarray(array) if isinstance(array, np.matrix) else array  # rows of a matrix have two dimensions
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
 
@@ -102,9 +113,9 @@ def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
     labels = as_array(name, values)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or rows not in (None, len(labels)):
         wanted = "" if rows is None else f" for {rows} faces"
-        raise InputError(
-            f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}; expected integers [n], -1 for none"
-        )
+        remedy = ": np.unique(names, return_inverse=True)[1]" if labels.dtype.kind in "US" else ""
+        found = f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}"
+        raise InputError(f"{found}; expected integers [n], -1 for none{remedy}")
     if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:
         raise InputError(f"{name}: {labels.max()} is larger than int64 can hold; number them from 0")
     return labels.astype(np.int64, copy=False)

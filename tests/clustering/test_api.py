@@ -24,7 +24,8 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.tuning import Tuning
 from eval.clusters import scores
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError
+from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import InputError, load_labels
 
 ROOT = Path(clustering.__file__).parent
 
@@ -305,7 +306,10 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
     assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
 
 
-def test_long_doubles_are_numbers():
+def test_long_doubles_and_matrices_are_numbers():
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix(angles(0, 1, 90))
+    np.testing.assert_array_equal(clustering.Dbscan().fit_predict(matrix), [0, 0, -1])
     np.testing.assert_array_equal(clustering.Dbscan().fit_predict(angles(0, 1, 90).astype(np.longdouble)), [0, 0, -1])
 
 
@@ -338,6 +342,10 @@ LABELLED = np.eye(4), [0, 0, 1, 1]
         (lambda: clustering.Dbscan.from_pretrained(3), "folder is 3; give a path"),
         (lambda: clustering.Dbscan().save_pretrained(None), "folder is None; give a path"),
         (lambda: KnnGraph.load(None, angles(0, 1)), "folder is None; give a path"),
+        (lambda: KnnGraph.load("graph", None), r"embeddings: None; expected a float32 array \[n, d\]"),
+        (lambda: load_labels("labels.npy", "3"), "rows is '3'; it must be a whole number"),
+        (lambda: load_embeddings("e.npy", scratch=3), "scratch is 3; give a path"),
+        (lambda: load_embeddings(3), "embeddings is 3; give a path"),
         (lambda: clustering.Hierarchy.load([]), r"clusters is \[\]; give a path"),
         (lambda: clustering.Hierarchy(3), "levels is 3; expected a list of levels"),
         (lambda: clustering.tune("dbscan", *LABELLED, trials="3"), "trials is '3'; it must be a whole number from 1"),

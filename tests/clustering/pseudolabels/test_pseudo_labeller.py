@@ -162,3 +162,11 @@ def test_settings_are_checked(options, message):
 def test_rules_without_embeddings_say_what_is_missing():
     with pytest.raises(InputError, match="no embeddings"):
         PseudoLabeller(rules=["split"]).fit_transform(None, LABELS)
+
+
+def test_faces_in_no_cluster_and_unreadable_faces_get_no_label():
+    X = np.array([[1, 0], [1, 0.01], [0, 1], [0.01, 1], [1, 1], [0, 0]])
+    kept = np.array([False, False, False, False, True, True])
+    y, w = PseudoLabeller(rules=[]).fit_transform(X, [0, 0, 1, 1, -1, 1], kept=kept)
+    assert y.tolist() == [0, 0, 1, 1, -1, -1]
+    assert w[4:].tolist() == [0, 0]

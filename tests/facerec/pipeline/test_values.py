@@ -52,7 +52,7 @@ def test_labels_are_int64():
         ([0, 1, 2], r"labels are int64 of shape \[3\] for 2 faces; expected integers \[n\], -1 for none"),
         ([0.0, 1.0], r"labels are float64 of shape \[2\] for 2 faces"),
         ([True, False], "labels are bool of"),
-        (["a", "b"], "labels are <U1 of"),
+        (["a", "b"], r"labels are <U1 of .* -1 for none: np.unique\(names, return_inverse=True\)\[1\]"),
         ([10**30, 1], "labels are object of"),
         ([[0], [1]], r"labels are int64 of shape \[2, 1\]"),
         ([[0], [1, 2]], "labels: no array of numbers: setting an array element"),
