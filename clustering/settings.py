@@ -94,22 +94,27 @@ def check_settings(settings: Any) -> None:
         InputError: Naming the first field that does not fit, its value and what fits.
     """
     for name, hint in _hints(type(settings)).items():  # type: ignore[arg-type]
-        kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
         value = getattr(settings, name)
         if isinstance(value, np.generic):  # a NumPy number is written to no YAML file
             value = value.item()
             object.__setattr__(settings, name, value)
-        if kind is bool:
-            check_choice(name, value, [True, False])
-        elif get_origin(kind) is Literal:
-            check_choice(name, value, get_args(kind))
-        elif rule is Positive:
-            check_positive(name, value)
-        elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
-            if kind is int or int in get_args(kind):
-                whole(name, value, rule.low, MOST_WHOLE if rule.high == np.inf else int(rule.high))
-            else:
-                check_number(name, value, rule.low, rule.high)
+        kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+        _check_field(name, value, kind, rule)
+
+
+def _check_field(name: str, value: Any, kind: Any, rule: Any) -> None:
+    """Checks a value by the type of its field and the rule that is annotated, if there is one."""
+    if kind is bool:
+        check_choice(name, value, [True, False])
+    elif get_origin(kind) is Literal:
+        check_choice(name, value, get_args(kind))
+    elif rule is Positive:
+        check_positive(name, value)
+    elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
+        if kind is int or int in get_args(kind):
+            whole(name, value, rule.low, MOST_WHOLE if rule.high == np.inf else int(rule.high))
+        else:
+            check_number(name, value, rule.low, rule.high)
 
 
 @cache

@@ -92,12 +92,7 @@ def tune(
     """
     found = class_of(backend)
     trials, seed = whole("trials", trials, 1, MOST_TRIALS), whole("seed", seed, 0)
-    if trainings is not None and (
-        not isinstance(trainings, Sequence) or not all(isinstance(way, Mapping) for way in trainings)
-    ):
-        raise InputError(f"trainings is {shown(trainings)}; expected a list of settings by name, or None")
-    if trainings and not found.learns:
-        raise InputError(f"{backend} has nothing to train; leave out --trainings")
+    _check_trainings(trainings, found)
     faces, ways = labelled(X, y), list(trainings or [{}])
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
@@ -116,6 +111,16 @@ def tune(
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
     return clusterer
+
+
+def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:
+    """Refuses what is no list of settings, and trainings of a backend without any."""
+    if trainings is None:
+        return
+    if not isinstance(trainings, Sequence) or not all(isinstance(way, Mapping) for way in trainings):
+        raise InputError(f"trainings is {shown(trainings)}; expected a list of settings by name, or None")
+    if trainings and not backend.learns:
+        raise InputError(f"{backend.name} has nothing to train; leave out --trainings")
 
 
 def compared(clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int) -> list[dict[str, Any]]:
