@@ -17,6 +17,7 @@ from facerec.pipeline.files import InputError
 INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
 KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
+FOUND_BYTES = 256 << 20  # what a block of faces finds in cells
 LINKED_BYTES = 100  # on the way, beside the links themselves
 KEPT_LISTS, KEPT_LINKS = 8, 5  # of all steps, until the graph is whole
 HILANDER_EDGE, HILANDER_UPPER = 50, 6
@@ -72,7 +73,7 @@ class Costs:
         if index == "exact":
             return cls(own + faces * lists, faces * lists)
         links, coded = 5 * sum(ApproximateSettings().widths), 20 + dimension
-        memory = own + faces * (coded + max(12, links + LINKED_BYTES) + 2 * lists)
+        memory = own + processes * FOUND_BYTES + faces * (coded + max(12, links + LINKED_BYTES) + 2 * lists)
         return cls(memory, faces * (KEPT_LISTS * lists + 4 * dimension + coded + KEPT_LINKS * links))
 
     @classmethod
