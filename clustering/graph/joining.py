@@ -9,6 +9,8 @@ import numpy as np
 from clustering.partition import components, trees
 
 ROUNDS = 500
+BLOCK = 1 << 14
+"""Pairs whose sums are added at once."""
 
 
 Worth = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -23,8 +25,8 @@ class Joining:
     Args:
         sums: float32 [n, d]: of the embeddings below each node; overwritten.
         sizes: float32 [n]: faces below each node; overwritten.
-        i: int64 [e]: one end of each edge.
-        j: int64 [e]: the other.
+        i: int32 [e]: one end of each edge.
+        j: int32 [e]: the other.
         worth: Of two clusters, given what they have become.
         values: float32 [e], the worth of the edges, if it is known already.
 
@@ -47,7 +49,7 @@ class Joining:
     ) -> None:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
         self.joined, self.met = np.zeros(len(sums), np.float32), np.zeros(len(sums), np.float32)
-        self._i, self._j, self.worth = i.astype(np.int64), j.astype(np.int64), worth
+        self._i, self._j, self.worth = i.astype(np.int32, copy=False), j.astype(np.int32, copy=False), worth
         self._group: np.ndarray | None = None
         self._apart = np.zeros((0, 2), np.int64)
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
@@ -104,7 +106,9 @@ class Joining:
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
             self.met[gone] = self.sizes[keep]
-            self.sums[keep] += self.sums[gone]
+            for start in range(0, len(pairs), BLOCK):  # no cluster is in two pairs
+                some = slice(start, start + BLOCK)
+                self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
             self._lead(keep, gone, self.values[pairs])
 
@@ -131,7 +135,6 @@ class Joining:
     def _mutual(self, least: float) -> np.ndarray:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
-        active = active[np.argsort(self.values[active], kind="stable")]
         pairs = self._best_of_both(active, self._i[active], self._j[active])
         if self._group is None:
             return pairs
@@ -141,22 +144,39 @@ class Joining:
         return np.intersect1d(pairs, np.append(active[tied], between))
 
     def _best_of_both(self, edges: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Of edges with rising worth those that are the last of both their ends."""
-        best = np.full(len(self.sizes), -1, np.int64)
-        best[np.stack([one, other], axis=1).ravel()] = np.repeat(edges, 2)  # the last one stays
-        return edges[(best[one] == edges) & (best[other] == edges)]
+        """Of edges in rising order those that are the best of both their ends."""
+        values, highest = self.values[edges], np.full(len(self.sizes), -np.inf, self.values.dtype)
+        for ends in (one, other):
+            np.maximum.at(highest, ends, values)
+        last = np.full(len(self.sizes), -1, np.int64)
+        for ends in (one, other):
+            best = values == highest[ends]
+            np.maximum.at(last, ends[best], edges[best])
+        return edges[(last[one] == edges) & (last[other] == edges)]
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]
-        one, other = self.parents[self._i[old]], self.parents[self._j[old]]
-        keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
-        i, j = np.divmod(keys, len(changed))
-        values = self.worth(self.sums, self.sizes, i, j)
-        self._i, self._j = np.concatenate([self._i[~old], i]), np.concatenate([self._j[~old], j])
-        self.values = np.concatenate([self.values[~old], values])
+        i, j = self._pairs_of_today(self._i[old], self._j[old])
+        same = np.flatnonzero(~old)
+        del old
+        self._i, self._j = np.concatenate([self._i[same], i]), np.concatenate([self._j[same], j])
+        self.values = np.concatenate([self.values[same], self.worth(self.sums, self.sizes, i, j)])
+
+    def _pairs_of_today(self, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the ends of edges have become, int32 [m] each: the lower ends and the higher ones, every pair once."""
+        one, other = self.parents[i], self.parents[j]
+        apart = one != other
+        one, other = one[apart], other[apart]
+        keys = np.minimum(one, other)  # int64, as are products of two row numbers
+        keys *= len(self.sizes)
+        keys += np.maximum(one, other, out=one)
+        keys.sort()
+        keys = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
+        i, j = np.divmod(keys, len(self.sizes))
+        return i.astype(np.int32), j.astype(np.int32)
 
     def _forbidden(self) -> np.ndarray:
         """Int64: the edges between clusters that must not join."""
