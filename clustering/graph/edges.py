@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +40,14 @@ class Edges(NamedTuple):
             least: Edges below it are left out, direction by direction.
         """
         values = graph.similarities if values is None else values
-        upwards, downwards = _entries(graph, values, least, up=True), _entries(graph, values, least, up=False).T.tocsr()
-        parts = [_united(upwards[some], downwards[some], first) for first, some in _row_blocks(graph)]
-        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        back = _entries(graph, values, least, _row_blocks(graph), up=False).T.tocsr()
+        parts: list[list[np.ndarray]] = [[], [], [], []]
+        for rows in _row_blocks(graph):
+            own = _entries(graph, values, least, [rows], up=True)
+            for part, found in zip(parts, _united(own, back[rows], rows.start), strict=True):
+                part.append(found)
+        del back
+        return cls(*(np.concatenate(parts.pop(0)) for _ in cls._fields))  # each part is freed when it is put together
 
     def where(self, chosen: np.ndarray) -> Edges:
         """Some of the edges: bool [e] or indices."""
@@ -55,20 +59,20 @@ class Edges(NamedTuple):
         return (half + half.T).tocsr()
 
 
-def _row_blocks(graph: KnnGraph) -> Iterator[tuple[int, slice]]:
-    """The first row of each block, and the block."""
+def _row_blocks(graph: KnnGraph) -> list[slice]:
+    """All rows in blocks, at least one."""
     rows = max(ENTRIES // max(graph.k, 1), 1)
-    yield from ((first, slice(first, first + rows)) for first in range(0, max(len(graph), 1), rows))
+    return [slice(first, min(first + rows, len(graph))) for first in range(0, max(len(graph), 1), rows)]
 
 
-def _entries(graph: KnnGraph, values: np.ndarray, least: float, up: bool) -> csr_array:
-    """The values [n, n] of neighbours with higher indices than the row's, or of those with lower ones."""
+def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:
+    """Of some rows the values of neighbours with higher indices than the row's, or of those with lower ones."""
     ids, kept, counts = [], [], [np.zeros(1, np.int64)]
-    for first, some in _row_blocks(graph):
-        near, own = graph.neighbors[some], np.arange(first, first + len(graph.neighbors[some]), dtype=np.int32)[:, None]
-        chosen = (near >= 0) & (values[some] >= least) & ((near > own) if up else (near < own))
+    for rows in blocks:
+        near, own = graph.neighbors[rows], np.arange(rows.start, rows.stop, dtype=np.int32)[:, None]
+        chosen = (near >= 0) & (values[rows] >= least) & ((near > own) if up else (near < own))
         ids.append(near[chosen])
-        kept.append(values[some][chosen])
+        kept.append(values[rows][chosen])
         counts.append(chosen.sum(axis=1))
     return sparse_rows(np.concatenate(kept), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
 

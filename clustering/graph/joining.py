@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.partition import components, trees
+from facerec.pipeline.files import blocks
 
 ROUNDS = 500
-BLOCK = 1 << 14
-"""Pairs whose sums are added at once."""
+BLOCK, SUMS = 1 << 18, 1 << 14
+"""Edges that are worked on at once, and pairs whose sums are added at once."""
 
 
 Worth = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -106,8 +107,8 @@ class Joining:
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
             self.met[gone] = self.sizes[keep]
-            for start in range(0, len(pairs), BLOCK):  # no cluster is in two pairs
-                some = slice(start, start + BLOCK)
+            for start in range(0, len(pairs), SUMS):  # no cluster is in two pairs
+                some = slice(start, start + SUMS)
                 self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
             self._lead(keep, gone, self.values[pairs])
@@ -126,7 +127,9 @@ class Joining:
         kept = self.values >= least
         kept[self._forbidden()] = False
         if not kept.all():
-            self._i, self._j, self.values = self._i[kept], self._j[kept], self.values[kept]
+            self._i = self._i[kept]  # one after the other, so that no more than one is there twice
+            self._j = self._j[kept]
+            self.values = self.values[kept]
 
     def clusters(self) -> tuple[np.ndarray, np.ndarray]:
         """What `trees` makes of `parents`: int64 [n], the cluster of each node; and the index of each cluster."""
@@ -135,24 +138,35 @@ class Joining:
     def _mutual(self, least: float) -> np.ndarray:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
-        pairs = self._best_of_both(active, self._i[active], self._j[active])
+        pairs = self._best_of_both(active, self._i, self._j)
         if self._group is None:
             return pairs
-        one, other = self._group[self._i[active]], self._group[self._j[active]]
-        tied = one == other  # of those between groups one a group, or the second might join what the first forbids
-        between = self._best_of_both(active[~tied], one[~tied], other[~tied])
+        one, other = self._group[self._i], self._group[self._j]
+        tied = (one == other)[
+            active
+        ]  # of those between groups one a group, or the second might join what the first forbids
+        between = self._best_of_both(active[~tied], one, other)
         return np.intersect1d(pairs, np.append(active[tied], between))
 
     def _best_of_both(self, edges: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Of edges in rising order those that are the best of both their ends."""
-        values, highest = self.values[edges], np.full(len(self.sizes), -np.inf, self.values.dtype)
-        for ends in (one, other):
-            np.maximum.at(highest, ends, values)
+        """Of some edges, in rising order, those that are the best of both their ends.
+
+        Args:
+            edges: int64 [a].
+            one: One end of each edge, whole numbers [e].
+            other: The other.
+        """
+        highest = np.full(len(self.sizes), -np.inf, self.values.dtype)
+        for some in blocks(edges, BLOCK):
+            for ends in (one[some], other[some]):
+                np.maximum.at(highest, ends, self.values[some])
         last = np.full(len(self.sizes), -1, np.int64)
-        for ends in (one, other):
-            best = values == highest[ends]
-            np.maximum.at(last, ends[best], edges[best])
-        return edges[(last[one] == edges) & (last[other] == edges)]
+        for some in blocks(edges, BLOCK):
+            for ends in (one[some], other[some]):
+                best = self.values[some] == highest[ends]
+                np.maximum.at(last, ends[best], some[best])
+        found = [some[(last[one[some]] == some) & (last[other[some]] == some)] for some in blocks(edges, BLOCK)]
+        return np.concatenate([edges[:0], *found])
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
@@ -162,7 +176,8 @@ class Joining:
         i, j = self._pairs_of_today(self._i[old], self._j[old])
         same = np.flatnonzero(~old)
         del old
-        self._i, self._j = np.concatenate([self._i[same], i]), np.concatenate([self._j[same], j])
+        self._i = np.concatenate([self._i[same], i])
+        self._j = np.concatenate([self._j[same], j])
         self.values = np.concatenate([self.values[same], self.worth(self.sums, self.sizes, i, j)])
 
     def _pairs_of_today(self, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
 BLOCK = 1 << 14
+KEPT_FACES = 1 << 19
+"""Up to so many, weights for blending are found once for all climbs; beyond, the memory counts for more."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,31 @@ class Start:
     Attributes:
         level: The faces.
         model: That judges pairs.
-        near: Weights of the faces that each is blended with, see `neighborhoods`.
     """
 
     level: Level
     model: LinkageModel
-    near: InOrder
 
     @classmethod
     def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
-        """Links the faces of a graph."""
-        level = Level.of_faces(graph)
-        return cls(level, model, InOrder.of(neighborhoods(level, link(model, level), model)))
+        """The faces of a graph."""
+        return cls(Level.of_faces(graph), model)
+
+    @property
+    def near(self) -> InOrder:
+        """Weights of the faces that each is blended with, see `neighborhoods`; kept for up to `KEPT_FACES` faces."""
+        return self._kept if len(self.level.sizes) <= KEPT_FACES else self._linked()
+
+    @cached_property
+    def _kept(self) -> InOrder:
+        return self._linked()
+
+    def _linked(self) -> InOrder:
+        return InOrder.of(neighborhoods(self.level, link(self.model, self.level), self.model))
 
     @property
     def edges(self) -> Edges:
-        """Without direction; found anew each time, as a climb needs the memory."""
+        """Without direction; found anew each time."""
         return Edges.of(self.level.graph)
 
 
