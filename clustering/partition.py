@@ -66,8 +66,8 @@ def trees(parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     roots = parents
     while not np.array_equal(roots, further := roots[roots]):
         roots = further
-    peaks, clusters = np.unique(roots, return_inverse=True)
-    return clusters, peaks
+    own = parents == np.arange(len(parents))
+    return (np.cumsum(own) - 1)[roots], np.flatnonzero(own)
 
 
 def components(nodes: int, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:

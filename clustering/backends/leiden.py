@@ -43,7 +43,7 @@ class Leiden(Communities):
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> list[int]:
         """The community of each node."""
-        network = library.Graph(nodes, np.stack([edges.i, edges.j], axis=1))
+        network = library.Graph(nodes, np.stack([edges.i, edges.j], axis=1).astype(np.int64))
         library.set_random_number_generator(random.Random(self.seed))
         try:
             found = network.community_leiden(

@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix
 
 from clustering.graph.knn_graph import KnnGraph
 
 SORT_COLUMNS = 8
 DIGITS = 4
+ENTRIES = 1 << 19
+"""Of the graph, that are worked on at once."""
 
 
 class Edges(NamedTuple):
     """Undirected edges, every pair once, in order of (i, j).
 
     Attributes:
-        i: int64 [e], the lower end.
-        j: int64 [e], the higher end.
+        i: int32 [e], the lower end.
+        j: int32 [e], the higher end.
         similarity: float32 [e], cosines.
         mutual: Bool [e]: whether either end lists the other.
     """
@@ -38,17 +40,14 @@ class Edges(NamedTuple):
             least: Edges below it are left out, direction by direction.
         """
         values = graph.similarities if values is None else values
-        rows, columns = np.nonzero(graph.valid & (values >= least))
-        others = graph.neighbors[rows, columns].astype(np.int64)
-        keys = np.minimum(rows, others) * len(graph) + np.maximum(rows, others)
-        order = np.argsort(keys, kind="stable")
-        found, starts = np.unique(keys[order], return_index=True)
-        if not len(found):
-            return cls(found, found, np.zeros(0, np.float32), np.zeros(0, bool))
-        upwards = (rows < others)[order]
-        mutual = np.logical_or.reduceat(upwards, starts) & np.logical_or.reduceat(~upwards, starts)
-        similarity = np.maximum.reduceat(values[rows, columns][order], starts)
-        return cls(found // len(graph), found % len(graph), similarity, mutual)
+        back = _entries(graph, values, least, _row_blocks(graph), up=False).T.tocsr()
+        parts: list[list[np.ndarray]] = [[], [], [], []]
+        for rows in _row_blocks(graph):
+            own = _entries(graph, values, least, [rows], up=True)
+            for part, found in zip(parts, united(own, back[rows], rows.start), strict=True):
+                part.append(found)
+        del back
+        return cls(*(np.concatenate(parts.pop(0)) for _ in cls._fields))  # each part is freed when it is put together
 
     def where(self, chosen: np.ndarray) -> Edges:
         """Some of the edges: bool [e] or indices."""
@@ -58,6 +57,57 @@ class Edges(NamedTuple):
         """The symmetric matrix [nodes, nodes] with a weight an edge."""
         half = csr_matrix((weights, (self.i, self.j)), (nodes, nodes))
         return (half + half.T).tocsr()
+
+
+def _row_blocks(graph: KnnGraph) -> list[slice]:
+    """All rows in blocks, at least one."""
+    rows = max(ENTRIES // max(graph.k, 1), 1)
+    return [slice(first, min(first + rows, len(graph))) for first in range(0, max(len(graph), 1), rows)]
+
+
+def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:
+    """Of some rows the values of neighbours with higher indices than the row's, or of those with lower ones."""
+    ids, kept, counts = [], [], [np.zeros(1, np.int64)]
+    for rows in blocks:
+        near, own = graph.neighbors[rows], np.arange(rows.start, rows.stop, dtype=np.int32)[:, None]
+        chosen = (near >= 0) & (values[rows] >= least) & ((near > own) if up else (near < own))
+        ids.append(near[chosen])
+        kept.append(values[rows][chosen])
+        counts.append(chosen.sum(axis=1))
+    return sparse_rows(np.concatenate(kept), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
+
+
+def united(upwards: csr_array, downwards: csr_array, first: int) -> tuple[np.ndarray, ...]:
+    """The columns of `Edges` for some lower ends, the first of which is `first`, given by both directions' entries."""
+    width = upwards.shape[1]
+    keys = np.concatenate([
+        np.repeat(np.arange(len(part.indptr) - 1), np.diff(part.indptr)) * width + part.indices
+        for part in (upwards, downwards)
+    ])  # fmt: skip
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    if not len(starts):
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, bool)
+    up = order < upwards.nnz
+    mutual = np.logical_or.reduceat(up, starts) & np.logical_or.reduceat(~up, starts)
+    similarity = np.maximum.reduceat(np.concatenate([upwards.data, downwards.data])[order], starts)
+    i, j = np.divmod(keys[starts], width)
+    return (i + first).astype(np.int32), j.astype(np.int32), similarity, mutual
+
+
+def sparse_rows(data: np.ndarray, columns: np.ndarray, starts: np.ndarray, width: int) -> csr_array:
+    """Sparse rows, with int32 indices where these suffice; scipy's take int64 where one array of both has it.
+
+    Args:
+        data: [e], the entries.
+        columns: Whole numbers [e].
+        starts: Whole numbers [rows + 1]: where each row's entries begin.
+        width: Columns.
+    """
+    kind = np.int32 if max(len(data), width) <= np.iinfo(np.int32).max else np.int64
+    indices, starts = columns.astype(kind, copy=False), starts.astype(kind, copy=False)
+    return csr_array((data, indices, starts), shape=(len(starts) - 1, width))
 
 
 def value_order(embeddings: np.ndarray) -> np.ndarray:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.partition import components, trees
+from facerec.pipeline.files import blocks
 
 ROUNDS = 500
+BLOCK, SUMS = 1 << 18, 1 << 14
+"""Edges that are worked on at once, and pairs whose sums are added at once."""
 
 
 Worth = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -23,8 +26,8 @@ class Joining:
     Args:
         sums: float32 [n, d]: of the embeddings below each node; overwritten.
         sizes: float32 [n]: faces below each node; overwritten.
-        i: int64 [e]: one end of each edge.
-        j: int64 [e]: the other.
+        i: int32 [e]: one end of each edge.
+        j: int32 [e]: the other.
         worth: Of two clusters, given what they have become.
         values: float32 [e], the worth of the edges, if it is known already.
 
@@ -47,7 +50,7 @@ class Joining:
     ) -> None:
         self.sums, self.sizes, self.parents = sums, sizes, np.arange(len(sums))
         self.joined, self.met = np.zeros(len(sums), np.float32), np.zeros(len(sums), np.float32)
-        self._i, self._j, self.worth = i.astype(np.int64), j.astype(np.int64), worth
+        self._i, self._j, self.worth = i.astype(np.int32, copy=False), j.astype(np.int32, copy=False), worth
         self._group: np.ndarray | None = None
         self._apart = np.zeros((0, 2), np.int64)
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
@@ -104,7 +107,9 @@ class Joining:
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
             self.met[gone] = self.sizes[keep]
-            self.sums[keep] += self.sums[gone]
+            for start in range(0, len(pairs), SUMS):  # no cluster is in two pairs
+                some = slice(start, start + SUMS)
+                self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
             self._lead(keep, gone, self.values[pairs])
 
@@ -122,7 +127,9 @@ class Joining:
         kept = self.values >= least
         kept[self._forbidden()] = False
         if not kept.all():
-            self._i, self._j, self.values = self._i[kept], self._j[kept], self.values[kept]
+            self._i = self._i[kept]  # one after the other, so that no more than one is there twice
+            self._j = self._j[kept]
+            self.values = self.values[kept]
 
     def clusters(self) -> tuple[np.ndarray, np.ndarray]:
         """What `trees` makes of `parents`: int64 [n], the cluster of each node; and the index of each cluster."""
@@ -131,32 +138,47 @@ class Joining:
     def _mutual(self, least: float) -> np.ndarray:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
-        active = active[np.argsort(self.values[active], kind="stable")]
-        pairs = self._best_of_both(active, self._i[active], self._j[active])
+        pairs = self._best_of_both(active, self._i, self._j)
         if self._group is None:
             return pairs
-        one, other = self._group[self._i[active]], self._group[self._j[active]]
-        tied = one == other  # of those between groups one a group, or the second might join what the first forbids
-        between = self._best_of_both(active[~tied], one[~tied], other[~tied])
+        one, other = self._group[self._i], self._group[self._j]
+        tied = (one == other)[
+            active
+        ]  # of those between groups one a group, or the second might join what the first forbids
+        between = self._best_of_both(active[~tied], one, other)
         return np.intersect1d(pairs, np.append(active[tied], between))
 
     def _best_of_both(self, edges: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Of edges with rising worth those that are the last of both their ends."""
-        best = np.full(len(self.sizes), -1, np.int64)
-        best[np.stack([one, other], axis=1).ravel()] = np.repeat(edges, 2)  # the last one stays
-        return edges[(best[one] == edges) & (best[other] == edges)]
+        """Of some edges, in rising order, those that are the best of both their ends.
+
+        Args:
+            edges: int64 [a].
+            one: One end of each edge, whole numbers [e].
+            other: The other.
+        """
+        highest = np.full(len(self.sizes), -np.inf, self.values.dtype)
+        for some in blocks(edges, BLOCK):
+            for ends in (one[some], other[some]):
+                np.maximum.at(highest, ends, self.values[some])
+        last = np.full(len(self.sizes), -1, np.int64)
+        for some in blocks(edges, BLOCK):
+            for ends in (one[some], other[some]):
+                best = self.values[some] == highest[ends]
+                np.maximum.at(last, ends[best], some[best])
+        found = [some[(last[one[some]] == some) & (last[other[some]] == some)] for some in blocks(edges, BLOCK)]
+        return np.concatenate([edges[:0], *found])
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]
-        one, other = self.parents[self._i[old]], self.parents[self._j[old]]
-        keys = np.unique((np.minimum(one, other) * len(changed) + np.maximum(one, other))[one != other])
-        i, j = np.divmod(keys, len(changed))
-        values = self.worth(self.sums, self.sizes, i, j)
-        self._i, self._j = np.concatenate([self._i[~old], i]), np.concatenate([self._j[~old], j])
-        self.values = np.concatenate([self.values[~old], values])
+        i, j = pairs_once(self.parents[self._i[old]], self.parents[self._j[old]], len(changed))
+        same = np.flatnonzero(~old)
+        del old
+        self._i = np.concatenate([self._i[same], i])
+        self._j = np.concatenate([self._j[same], j])
+        self.values = np.concatenate([self.values[same], self.worth(self.sums, self.sizes, i, j)])
 
     def _forbidden(self) -> np.ndarray:
         """Int64: the edges between clusters that must not join."""
@@ -168,3 +190,21 @@ class Joining:
         low, high = np.sort(self._apart, axis=1).T
         ends = np.sort([self._group[self._i[edges]], self._group[self._j[edges]]], axis=0)
         return edges[np.isin(ends[0] * count + ends[1], low * count + high)]
+
+
+def pairs_once(one: np.ndarray, other: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of two different nodes, every pair once, in rising order: int32 [m] each, the lower and the higher.
+
+    Args:
+        one: int64 [e], as keys of pairs are products of two row numbers.
+        other: int64 [e].
+        nodes: How many there are, fewer than 2^31.
+    """
+    apart = one != other
+    one, other = one[apart], other[apart]
+    keys = np.minimum(one, other)
+    keys *= nodes
+    keys += np.maximum(one, other, out=one)
+    keys.sort()
+    i, j = np.divmod(keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]], nodes)
+    return i.astype(np.int32), j.astype(np.int32)

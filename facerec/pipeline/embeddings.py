@@ -251,8 +251,13 @@ def normalize(rows: np.ndarray) -> np.ndarray:
     Args:
         rows: [n, d], finite, of any length: those whose squares float32 cannot hold are scaled first.
     """
+    if len(rows) > BLOCK_ROWS:
+        found = np.empty(rows.shape, np.float32)
+        for number, block in enumerate(blocks(rows)):
+            found[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
+        return found
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        single = rows.astype(np.float32)
+        single = rows.astype(np.float32, copy=False)
         norms = np.linalg.norm(single, axis=1, keepdims=True)
         unit = single / np.where(norms == 0, 1, norms)
     extreme = np.flatnonzero(~((norms > LEAST_LENGTH) & (norms < MOST_LENGTH)))

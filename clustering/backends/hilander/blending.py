@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
+from clustering.graph.edges import sparse_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
@@ -35,8 +37,12 @@ MOST = 40
 """Neighbours of a face that are searched for among neighbours of neighbours."""
 GRID = 4097
 """Cosines from -1 to 1 at which the linkage of two faces is computed; between them it is interpolated."""
-COLUMNS, ROWS, PAIRS = 32, 1 << 11, 1 << 11
+COLUMNS, ROWS, PAIRS = 16, 1 << 11, 1 << 11
 """Of embeddings, faces and pairs that are worked on at once, so that they stay in the cache."""
+MANY_FACES = 1 << 19
+"""Beyond, memory counts for more than time: half as many columns are worked on at once."""
+LINKED_ROWS = 1 << 16
+"""Faces whose linkage is looked at together, so that memory is needed for these alone."""
 
 Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Of pairs of faces i and j, int64 [e] each: float32 [e]."""
@@ -56,9 +62,14 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     """Weights ``r_ij^4`` [n, n] of the edges of a graph, without those below `LEAST_WEIGHT`."""
-    n, k = linkage.shape
-    edges = ((linkage**POWER).ravel(), np.maximum(graph.neighbors, 0).ravel(), np.arange(n + 1) * k)
-    return at_least(csr_array(edges, shape=(n, n)), LEAST_WEIGHT)
+    data, ids, counts = [], [], [np.zeros(1, np.int64)]
+    for near, linked in zip(blocks(graph.neighbors, LINKED_ROWS), blocks(linkage, LINKED_ROWS), strict=True):
+        weights = linked**POWER
+        kept = weights >= LEAST_WEIGHT
+        data.append(weights[kept])
+        ids.append(np.maximum(near[kept], 0))
+        counts.append(kept.sum(axis=1))
+    return sparse_rows(np.concatenate(data), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
 
 
 def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
@@ -88,7 +99,7 @@ def at_least(weights: csr_array, least: float) -> csr_array:
     """Without weights that are less."""
     kept = weights.data >= least
     starts = np.append(0, np.cumsum(kept))[weights.indptr]
-    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
+    return sparse_rows(weights.data[kept], weights.indices[kept], starts, weights.shape[1])
 
 
 def strongest(weights: csr_array, most: int) -> csr_array:
@@ -104,7 +115,7 @@ def strongest(weights: csr_array, most: int) -> csr_array:
     kept = ~long
     kept[entries[order[rank < most]]] = True
     starts = np.append(0, np.cumsum(np.minimum(counts, most)))
-    return csr_array((weights.data[kept], weights.indices[kept], starts), shape=weights.shape)
+    return sparse_rows(weights.data[kept], weights.indices[kept], starts, weights.shape[1])
 
 
 def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight) -> csr_array:
@@ -150,32 +161,53 @@ def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: n
     return np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
 
 
-def blended(faces: np.ndarray, weights: csr_array, rounds: int = ROUNDS) -> np.ndarray:
+class InOrder(NamedTuple):
+    """Weights of the faces that each face is blended with, with those of a component one after the other.
+
+    Attributes:
+        order: int32 [n], the faces, see `by_component`.
+        weights: [n, n], with rows and columns in this order.
+    """
+
+    order: np.ndarray
+    weights: csr_array
+
+    @classmethod
+    def of(cls, weights: csr_array) -> InOrder:
+        """Puts weights [n, n] in order."""
+        order = by_component(weights).astype(np.int32)
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order))
+        rows = weights[order]
+        return cls(order, sparse_rows(rows.data, place[rows.indices], rows.indptr, len(order)))
+
+
+def blended(faces: np.ndarray, near: InOrder, rounds: int = ROUNDS) -> np.ndarray:
     """Means of each face, of weight 1, and its neighbours; of these means again, and so on: float32 [n, d].
 
     They are not normalised.
 
     Args:
         faces: float32 [n, d].
-        weights: [n, n], see `neighborhoods`.
+        near: See `neighborhoods`.
         rounds: How often means are taken.
     """
-    order, near = in_order(weights)
-    share = (1 / (1 + near.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
+    share = (1 / (1 + near.weights.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
-    for start in range(0, faces.shape[1], COLUMNS):
-        columns = slice(start, start + COLUMNS)
-        part = faces[order, columns]
+    width = COLUMNS if len(faces) <= MANY_FACES else COLUMNS // 2
+    for start in range(0, faces.shape[1], width):
+        columns = slice(start, start + width)
+        part = faces[near.order, columns]
         for _ in range(rounds):
-            part = (part + near @ part) * share
-        found[order, columns] = part
+            part = _mean(part, near.weights, share)
+        found[near.order, columns] = part
+        del part  # before the next one is taken
     return found
 
 
-def in_order(weights: csr_array) -> tuple[np.ndarray, csr_array]:
-    """The order of `by_component`, and weights [n, n] with rows and columns in it."""
-    order = by_component(weights)
-    place = np.empty(len(order), weights.indices.dtype)
-    place[order] = np.arange(len(order))
-    rows = weights[order]
-    return order, csr_array((rows.data, place[rows.indices], rows.indptr), shape=weights.shape)
+def _mean(part: np.ndarray, weights: csr_array, share: np.ndarray) -> np.ndarray:
+    """One round of `blended`."""
+    found: np.ndarray = weights @ part
+    found += part
+    found *= share
+    return found

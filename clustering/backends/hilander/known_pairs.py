@@ -33,6 +33,7 @@ def joined(nodes: Joining, least: float, known: Constraints | None) -> Joining:
     found = _held(nodes.without(together[:0]), together, known.apart, least)
     left_out = strays(nodes, found, together)
     if len(left_out):
+        del found  # a copy of all sums
         found = _held(nodes.without(left_out), together, known.apart, least)
     found.unite()
     found.join(least, slack=SLACK)

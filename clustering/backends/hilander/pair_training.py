@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.special import logit
 from torch import Tensor
 
-from clustering.backends.hilander.blending import blended, either_way, sure_neighbors
+from clustering.backends.hilander.blending import InOrder, blended, either_way, sure_neighbors
 from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.lander import LinkageModel
@@ -93,7 +93,7 @@ def learn_to_join(
     for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
         for (graph, identities), found in zip(parts, pairs, strict=True):
             level = Level.of_faces(graph)
-            sums = blended(level.base, either_way(sure_neighbors(level.graph, link(model, level))))
+            sums = blended(level.base, InOrder.of(either_way(sure_neighbors(level.graph, link(model, level)))))
             for least in thresholds:
                 inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
                 found.append(Examples.of(inputs, same, device))

@@ -11,22 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from scipy.special import expit, logit
 
 from clustering.answers.constraints import Constraints
-from clustering.backends.hilander.blending import blended, neighborhoods
+from clustering.backends.hilander.blending import MANY_FACES, InOrder, blended, neighborhoods
 from clustering.backends.hilander.climb import Step, merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.graph.edges import Edges
-from clustering.graph.joining import Joining
+from clustering.graph.joining import Joining, Worth
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
@@ -40,20 +39,32 @@ class Start:
     Attributes:
         level: The faces.
         model: That judges pairs.
-        near: Weights [n, n] of the faces that each is blended with, see `neighborhoods`.
-        edges: Without direction.
     """
 
     level: Level
     model: LinkageModel
-    near: csr_array
-    edges: Edges
 
     @classmethod
     def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
-        """Links the faces of a graph."""
-        level = Level.of_faces(graph)
-        return cls(level, model, neighborhoods(level, link(model, level), model), Edges.of(level.graph))
+        """The faces of a graph."""
+        return cls(Level.of_faces(graph), model)
+
+    @property
+    def near(self) -> InOrder:
+        """Weights of the faces that each is blended with, see `neighborhoods`; beyond `MANY_FACES` found anew."""
+        return self._kept if len(self.level.sizes) <= MANY_FACES else self._linked()
+
+    @cached_property
+    def _kept(self) -> InOrder:
+        return self._linked()
+
+    def _linked(self) -> InOrder:
+        return InOrder.of(neighborhoods(self.level, link(self.model, self.level), self.model))
+
+    @property
+    def edges(self) -> Edges:
+        """Without direction; found anew each time."""
+        return Edges.of(self.level.graph)
 
 
 def log_odds(
@@ -82,25 +93,39 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
         the clusters that joined.
     """
-    level, edges = start.level, start.edges
+    level, worth = start.level, partial(log_odds, start.model, start.level.scale)
     sums = blended(level.base, start.near)
-    worth = partial(log_odds, start.model, level.scale)
     while True:
-        joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth)
-        density = density_of(edges, joining.values, len(sums), level.graph.k)
+        joining, density = _before_any_join(level, sums, worth)
+        del sums
         joining = joined(joining, float(logit(p_tau)), known)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
         if len(peaks) == len(clusters):
             return
-        level = merge(level, clusters, peaks, joining.sums[peaks], joining.sizes[peaks], "average", level.graph.k)
+        sums, sizes = joining.sums[peaks], joining.sizes[peaks]
+        del joining
+        level = merge(level, clusters, peaks, sums, sizes, "average", level.graph.k)
         known = known.of_nodes(clusters) if known else None
-        sums, edges = level.sums.copy(), Edges.of(level.graph)
+
+
+def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Joining, np.ndarray]:
+    """A level's nodes and edges, whose sums are overwritten as they join, and the density of each node.
+
+    Of a level above the faces these are the sums of `Level`: nothing looks at them once its graph is made.
+    """
+    edges = Edges.of(level.graph)
+    joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth)
+    return joining, density_of(edges, joining.values, len(sums), level.graph.k)
 
 
 def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:
     """Equation (4), float32 [nodes], of both ends' edges, with the linkage that pairs have."""
-    terms = (2 * expit(worth) - 1) * edges.similarity
-    total = np.bincount(edges.i, terms, nodes) + np.bincount(edges.j, terms, nodes)
-    return np.asarray(total / max(k, 1), np.float32)
+    total = np.zeros((2, nodes))
+    for start in range(0, len(worth), BLOCK):
+        some = slice(start, start + BLOCK)
+        terms = ((2 * expit(worth[some]) - 1) * edges.similarity[some]).astype(np.float64)
+        np.add.at(total[0], edges.i[some], terms)
+        np.add.at(total[1], edges.j[some], terms)
+    return np.asarray(total.sum(axis=0) / max(k, 1), np.float32)

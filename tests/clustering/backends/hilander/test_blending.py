@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from clustering.backends.hilander.blending import (
     GRID,
     MOST,
+    InOrder,
     blended,
     filled_up,
     linkage_by_cosine,
@@ -33,13 +34,13 @@ def test_weights_and_means_by_hand():
     # Faces 0 and 1 weigh 1 for each other, 0 and 2 weigh 1/16, whoever has whom among its neighbours.
     np.testing.assert_allclose(near.toarray(), [[0, 1, 1 / 16], [1, 0, 0], [1 / 16, 0, 0]])
     share = np.array([[16, 16, 1], [1, 1, 0], [1, 0, 16]]) / [[33], [2], [17]]
-    np.testing.assert_allclose(blended(faces, near, rounds=1), share @ faces, atol=1e-6)
-    np.testing.assert_allclose(blended(faces, near), share @ share @ share @ faces, atol=1e-6)
+    np.testing.assert_allclose(blended(faces, InOrder.of(near), rounds=1), share @ faces, atol=1e-6)
+    np.testing.assert_allclose(blended(faces, InOrder.of(near)), share @ share @ share @ faces, atol=1e-6)
 
 
 def test_columns_by_parts(blobs):
     faces = blobs(identities=10, faces=6, dimension=40, spread=0.5)[0]
-    near = csr_array(np.random.default_rng(0).random((60, 60), np.float32))
+    near = InOrder.of(csr_array(np.random.default_rng(0).random((60, 60), np.float32)))
     before = faces.copy()
     np.testing.assert_allclose(blended(faces, near)[:, 32:], blended(faces[:, 32:], near), atol=1e-6)
     np.testing.assert_array_equal(faces, before)  # not overwritten
