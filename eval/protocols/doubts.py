@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
+
 logger = logging.getLogger(__name__)
 
 
@@ -26,14 +28,14 @@ def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: n
         rows = np.flatnonzero(np.isin(keys, repeated))
         again = int(rows[np.flatnonzero(keys[rows] == keys[rows[0]])[1]])
         logger.warning(
-            "%s: this pair stands there before (%d such lines); each line counts, so remove the repeated ones",
-            where(again), len(rows) - len(repeated),
+            "%s: this pair stands there before (%s); each line counts, so remove the repeated ones",
+            where(again), counted(len(rows) - len(repeated), "such line"),
         )  # fmt: skip
     own = np.flatnonzero(low == high)
     if own.size:
         logger.warning(
-            "%s: compares something with itself (%d such lines), which any recogniser matches; remove them",
-            where(int(own[0])), len(own),
+            "%s: compares something with itself (%s), which any recogniser matches; remove them",
+            where(int(own[0])), counted(len(own), "such line"),
         )  # fmt: skip
 
 

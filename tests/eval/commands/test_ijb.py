@@ -331,3 +331,13 @@ def test_lfw_is_right_to_the_last_probe(data, tmp_path):
             assert metrics["fnir_at_fpir_per_gallery"][name][fpir] == fnirs[fpir][-1]
     assert metrics["rank1"] == pytest.approx(sum(rank1) / 2)
     assert metrics["fnir_at_fpir"] == pytest.approx({fpir: sum(both) / 2 for fpir, both in fnirs.items()})
+
+
+def test_comparisons_that_say_nothing_are_told(protocol, embeddings, tmp_path, caplog):
+    pairs = protocol / "tiny_template_pair_label.txt"
+    pairs.write_text(pairs.read_text() + "40 70 1\n9 9 1\n")
+    np.save(embeddings / "embeddings.npy", np.ones((11, 2), np.float32))
+    metrics_of(protocol, embeddings, tmp_path / "out")
+    assert "label.txt line 10: this pair stands there before (1 such line)" in caplog.text
+    assert "label.txt line 11: compares something with itself (1 such line)" in caplog.text
+    assert "all 11 comparisons score 1.000000" in caplog.text

@@ -128,3 +128,13 @@ def test_faces_need_unique_names(tmp_path, faces):
         run(listed, faces, tmp_path / "out")
     with pytest.raises(InputError, match="no keys.txt; the faces of pairs match by name"):
         run(listed, faces / "embeddings.npy", tmp_path / "out")
+
+
+def test_pairs_that_stand_there_twice_and_equal_embeddings_are_told(tmp_path, faces, caplog):
+    lines = [(KEYS[0], KEYS[1], 1, 0), (KEYS[0], KEYS[2], 0, 0), (KEYS[2], KEYS[3], 1, 1), (KEYS[2], KEYS[0], 0, 1)]
+    listed = written(tmp_path, "".join("\t".join(map(str, line)) + "\n" for line in lines), "some.tsv")
+    run(listed, faces, tmp_path / "a")
+    assert "some.tsv line 4: this pair stands there before (1 such line)" in caplog.text
+    np.save(faces / "embeddings.npy", np.tile(np.float32([[0.6, 0.8]]), (5, 1)))
+    run(listed, faces, tmp_path / "b")
+    assert "faces: all 4 comparisons score 1.000000: the embeddings are all alike" in caplog.text
