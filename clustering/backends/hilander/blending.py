@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
+from clustering.backends.hilander.shared_neighbors import weights_by_shared_neighbors
 from clustering.graph.edges import sparse_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
@@ -55,7 +56,8 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
         model: That linkage is of.
     """
     weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
-    return filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+    near = filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+    return near.maximum(weights_by_shared_neighbors(level.graph, linkage)).tocsr()
 
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
