@@ -44,7 +44,7 @@ class Edges(NamedTuple):
         parts: list[list[np.ndarray]] = [[], [], [], []]
         for rows in _row_blocks(graph):
             own = _entries(graph, values, least, [rows], up=True)
-            for part, found in zip(parts, _united(own, back[rows], rows.start), strict=True):
+            for part, found in zip(parts, united(own, back[rows], rows.start), strict=True):
                 part.append(found)
         del back
         return cls(*(np.concatenate(parts.pop(0)) for _ in cls._fields))  # each part is freed when it is put together
@@ -77,7 +77,7 @@ def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[sli
     return sparse_rows(np.concatenate(kept), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
 
 
-def _united(upwards: csr_array, downwards: csr_array, first: int) -> tuple[np.ndarray, ...]:
+def united(upwards: csr_array, downwards: csr_array, first: int) -> tuple[np.ndarray, ...]:
     """The columns of `Edges` for some lower ends, the first of which is `first`, given by both directions' entries."""
     width = upwards.shape[1]
     keys = np.concatenate([

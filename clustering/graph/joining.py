@@ -173,25 +173,12 @@ class Joining:
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]
-        i, j = self._pairs_of_today(self._i[old], self._j[old])
+        i, j = pairs_once(self.parents[self._i[old]], self.parents[self._j[old]], len(changed))
         same = np.flatnonzero(~old)
         del old
         self._i = np.concatenate([self._i[same], i])
         self._j = np.concatenate([self._j[same], j])
         self.values = np.concatenate([self.values[same], self.worth(self.sums, self.sizes, i, j)])
-
-    def _pairs_of_today(self, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the ends of edges have become, int32 [m] each: the lower ends and the higher ones, every pair once."""
-        one, other = self.parents[i], self.parents[j]
-        apart = one != other
-        one, other = one[apart], other[apart]
-        keys = np.minimum(one, other)  # int64, as are products of two row numbers
-        keys *= len(self.sizes)
-        keys += np.maximum(one, other, out=one)
-        keys.sort()
-        keys = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
-        i, j = np.divmod(keys, len(self.sizes))
-        return i.astype(np.int32), j.astype(np.int32)
 
     def _forbidden(self) -> np.ndarray:
         """Int64: the edges between clusters that must not join."""
@@ -203,3 +190,21 @@ class Joining:
         low, high = np.sort(self._apart, axis=1).T
         ends = np.sort([self._group[self._i[edges]], self._group[self._j[edges]]], axis=0)
         return edges[np.isin(ends[0] * count + ends[1], low * count + high)]
+
+
+def pairs_once(one: np.ndarray, other: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of two different nodes, every pair once, in rising order: int32 [m] each, the lower and the higher.
+
+    Args:
+        one: int64 [e], as keys of pairs are products of two row numbers.
+        other: int64 [e].
+        nodes: How many there are, fewer than 2^31.
+    """
+    apart = one != other
+    one, other = one[apart], other[apart]
+    keys = np.minimum(one, other)
+    keys *= nodes
+    keys += np.maximum(one, other, out=one)
+    keys.sort()
+    i, j = np.divmod(keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]], nodes)
+    return i.astype(np.int32), j.astype(np.int32)

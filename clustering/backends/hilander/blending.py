@@ -40,6 +40,8 @@ GRID = 4097
 """Cosines from -1 to 1 at which the linkage of two faces is computed; between them it is interpolated."""
 COLUMNS, ROWS, PAIRS = 16, 1 << 11, 1 << 11
 """Of embeddings, faces and pairs that are worked on at once, so that they stay in the cache."""
+MANY_FACES = 1 << 19
+"""Beyond, memory counts for more than time: half as many columns are worked on at once."""
 LINKED_ROWS = 1 << 16
 """Faces whose linkage is looked at together, so that memory is needed for these alone."""
 
@@ -194,8 +196,9 @@ def blended(faces: np.ndarray, near: InOrder, rounds: int = ROUNDS) -> np.ndarra
     """
     share = (1 / (1 + near.weights.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
-    for start in range(0, faces.shape[1], COLUMNS):
-        columns = slice(start, start + COLUMNS)
+    width = COLUMNS if len(faces) <= MANY_FACES else COLUMNS // 2
+    for start in range(0, faces.shape[1], width):
+        columns = slice(start, start + width)
         part = faces[near.order, columns]
         for _ in range(rounds):
             part = _mean(part, near.weights, share)

@@ -18,7 +18,7 @@ import torch
 from scipy.special import expit, logit
 
 from clustering.answers.constraints import Constraints
-from clustering.backends.hilander.blending import InOrder, blended, neighborhoods
+from clustering.backends.hilander.blending import MANY_FACES, InOrder, blended, neighborhoods
 from clustering.backends.hilander.climb import Step, merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
@@ -30,8 +30,6 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
 BLOCK = 1 << 14
-KEPT_FACES = 1 << 19
-"""Up to so many, weights for blending are found once for all climbs; beyond, the memory counts for more."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Start:
 
     @property
     def near(self) -> InOrder:
-        """Weights of the faces that each is blended with, see `neighborhoods`; kept for up to `KEPT_FACES` faces."""
-        return self._kept if len(self.level.sizes) <= KEPT_FACES else self._linked()
+        """Weights of the faces that each is blended with, see `neighborhoods`; beyond `MANY_FACES` found anew."""
+        return self._kept if len(self.level.sizes) <= MANY_FACES else self._linked()
 
     @cached_property
     def _kept(self) -> InOrder:

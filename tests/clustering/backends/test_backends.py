@@ -21,7 +21,7 @@ from clustering.backends.infomap import Infomap
 from clustering.backends.kmeans import KMeans
 from clustering.backends.leiden import Leiden
 from clustering.backends.networks.l2c import L2c, PairNetwork, likelihood_loss
-from clustering.graph.edges import Edges, reordered, value_order
+from clustering.graph.edges import Edges, reordered, sparse_rows, united, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from eval.clusters import scores
@@ -35,6 +35,39 @@ def test_edges_by_hand():
     edges = Edges.of(KnnGraph(np.eye(3, dtype=np.float32), neighbors, similarities))
     assert list(zip(edges.i, edges.j, edges.mutual, strict=True)) == [(0, 1, True), (0, 2, True), (1, 2, False)]
     np.testing.assert_allclose(edges.similarity, [0.9, 0.5, 0.4])
+
+
+def test_edges_in_blocks(blobs, monkeypatch):
+    graph = KnnGraph.build(blobs(spread=0.9)[0], 4)
+    listed = {
+        (i, int(j)): a
+        for i in range(len(graph))
+        for j, a in zip(graph.neighbors[i], graph.similarities[i], strict=True)
+    }
+    pairs = sorted({tuple(sorted(pair)) for pair, a in listed.items() if a >= 0.2})
+    monkeypatch.setattr("clustering.graph.edges.ENTRIES", 12)  # three rows
+    edges = Edges.of(graph, least=0.2)
+    assert list(zip(edges.i, edges.j, strict=True)) == pairs
+    assert edges.i.dtype == edges.j.dtype == np.int32
+    both = [((i, j) in listed, (j, i) in listed) for i, j in pairs]
+    np.testing.assert_array_equal(edges.mutual, [all(each) for each in both])
+    best = [max(listed.get((i, j), -1), listed.get((j, i), -1)) for i, j in pairs]
+    np.testing.assert_array_equal(edges.similarity, np.float32(best))
+
+
+def test_edges_of_as_many_rows_as_int32_holds():
+    most = np.iinfo(np.int32).max
+    up = sparse_rows(np.float32([0.5, 0.75]), np.array([most - 2, most - 1]), np.array([0, 1, 2]), most)
+    down = sparse_rows(np.float32([0.25]), np.array([most - 1]), np.array([0, 0, 1]), most)
+    i, j, similarity, mutual = united(up, down, most - 4)
+    assert list(zip(i, j, similarity, mutual, strict=True)) == [
+        (most - 4, most - 2, 0.5, False), (most - 3, most - 1, 0.75, True)
+    ]  # fmt: skip
+
+
+def test_a_graph_of_nobody_has_no_edges():
+    edges = Edges.of(KnnGraph(np.zeros((0, 2), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32)))
+    assert [len(part) for part in edges] == [0, 0, 0, 0]
 
 
 def test_a_reordered_graph_is_that_of_reordered_faces(blobs):

@@ -37,6 +37,8 @@ def test_auto_goes_by_operations_and_device(monkeypatch, faces, dimension, gpus,
 def test_costs_by_hand():
     costs = Costs.of("exact", 1_000_000, 128, 10)
     assert costs.disk == 1_000_000 * 10 * 8
+    hilander = Costs.of_hilander(1_000_000, 128, 10)
+    assert hilander.memory == (1 << 30) + 1_000_000 * (6 * 128 + 20 * 10)
 
 
 @pytest.mark.parametrize("index", ["exact", "ivf"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering.backends.hac import HacAverage
-from clustering.graph.joining import Joining
+from clustering.graph.joining import Joining, pairs_once
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.quality.nested_cuts import mean_cosine
@@ -68,6 +68,28 @@ def test_among_all_pairs_it_is_average_linkage(seed, least):
     found.join(least)
     exact = HacAverage(min_similarity=least).cluster(KnnGraph.build(faces, 24)).labels
     np.testing.assert_array_equal(consecutive(found.clusters()[0]), consecutive(exact))
+
+
+def test_pairs_of_as_many_rows_as_int32_holds():
+    most = np.iinfo(np.int32).max
+    one, other = np.array([[most - 1, 3, 0, 7, most - 2], [most - 2, most - 1, most - 1, 7, most - 1]])
+    i, j = pairs_once(one, other, most)
+    assert list(zip(i, j, strict=True)) == [(0, most - 1), (3, most - 1), (most - 2, most - 1)]
+
+
+def test_best_pairs_are_the_same_in_blocks(monkeypatch):
+    """Equally good edges, too, of which the last counts."""
+    random = np.random.default_rng(0)
+    i, j = np.triu_indices(30, 1)
+    values = random.integers(0, 4, len(i)).astype(np.float32)
+    found = Joining(np.zeros((30, 1), np.float32), np.ones(30, np.float32), i, j, nearness, values)
+    order = np.lexsort((np.arange(len(i)), values))
+    best = {node: edge for edge in order for node in (i[edge], j[edge])}
+    expected = [edge for edge in range(len(i)) if values[edge] >= 1 and best[i[edge]] == best[j[edge]] == edge]
+    for block in (7, 1 << 18):
+        monkeypatch.setattr("clustering.graph.joining.BLOCK", block)
+        assert found._mutual(1).tolist() == expected
+    assert expected
 
 
 def test_what_is_far_too_little_is_forgotten():

@@ -161,6 +161,13 @@ def test_json_and_yaml_are_checked(tmp_path):
         read_yaml(tmp_path / "list")
 
 
+def test_many_rows_are_normalised_as_few():
+    rows = np.random.default_rng(0).normal(size=(70_000, 2))
+    rows[66_000] = 1e-40
+    expected = np.concatenate([normalize(rows[:30_000]), normalize(rows[30_000:])])
+    np.testing.assert_array_equal(normalize(rows), expected)
+
+
 @pytest.mark.parametrize("key", ["plain", "with space", "line\u2028separator", "next\x85line", "form\x0cfeed"])
 def test_keys_are_whatever_stands_on_a_line(tmp_path, key):
     write_lines(tmp_path / "keys.txt", [key, "second"])

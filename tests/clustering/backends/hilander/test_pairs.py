@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from clustering.backends.hilander import blending, pairs
+from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
@@ -38,6 +40,21 @@ def test_the_threshold_decides(blobs):
     assert len(everything.peaks) == 1
 
 
+def test_many_faces_are_linked_again_for_each_climb(blobs, monkeypatch):
+    graph = KnnGraph.build(blobs(identities=20, faces=6, spread=0.8)[0], 5)
+    linked = []
+    monkeypatch.setattr(pairs, "link", lambda *given: linked.append(1) or link(*given))
+    few, many = Start.of(graph, packaged().model), Start.of(graph, packaged().model)
+    expected = [list(climb_by_pairs(few, p_tau))[-1].clusters for p_tau in (0.6, 0.9)]
+    assert len(linked) == 1
+    for module in (pairs, blending):
+        monkeypatch.setattr(module, "MANY_FACES", 100)
+    found = [list(climb_by_pairs(many, p_tau))[-1].clusters for p_tau in (0.6, 0.9)]
+    assert len(linked) == 3
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_models_that_see_embeddings_link_edges(blobs):
     torch.manual_seed(0)
     model = LinkageModel("features", 16, width=8, hidden=8)
@@ -46,8 +63,8 @@ def test_models_that_see_embeddings_link_edges(blobs):
     assert not HiLander(merging="edges").by_pairs
     assert HiLander().by_pairs
     graph = KnnGraph.build(blobs(identities=5, dimension=16)[0], 3)
-    pairs, edges = HiLander(model, k=3), HiLander(model, k=3, merging="edges")
-    np.testing.assert_array_equal(pairs.cluster(graph).labels, edges.cluster(graph).labels)
+    by_pairs, edges = HiLander(model, k=3), HiLander(model, k=3, merging="edges")
+    np.testing.assert_array_equal(by_pairs.cluster(graph).labels, edges.cluster(graph).labels)
 
 
 def test_pairs_that_come_up_are_told_apart(blobs):
