@@ -19,7 +19,7 @@ from clustering.result import Clustering
 from clustering.settings import Range, check_names, check_settings
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
-from facerec.pipeline.values import shown, whole
+from facerec.pipeline.values import as_path, shown, whole
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ class Clusterer:
             InputError: Not a folder of this backend; settings or weights that do not fit; no folder for a backend
                 that needs one.
         """
-        folder = PRETRAINED.get(cls.name) if folder is None else Path(folder)
+        folder = PRETRAINED.get(cls.name) if folder is None else as_path("folder", folder)
         if folder is None:
             if cls.learns:
                 raise InputError(
@@ -237,7 +237,7 @@ class Clusterer:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be."""
-        folder, settings = Path(folder), self.get_params()
+        folder, settings = as_path("folder", folder), self.get_params()
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder for the model")
         folder.mkdir(parents=True, exist_ok=True)

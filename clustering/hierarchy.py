@@ -12,7 +12,7 @@ import numpy as np
 
 from clustering.partition import consecutive
 from facerec.pipeline.files import InputError, load_array, load_labels
-from facerec.pipeline.values import is_whole, shown
+from facerec.pipeline.values import as_path, is_whole, shown
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ class Hierarchy:
     origin: str = "the clustering"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.levels, Sequence):
+            raise InputError(f"levels is {shown(self.levels)}; expected a list of levels")
         labels = [level.get("labels") for level in self.levels if isinstance(level, Mapping)]
         shapes = {getattr(each, "shape", ()) for each in labels}
         if not labels or len(labels) != len(self.levels) or len(shapes) > 1 or len(shapes.pop()) != 1:
@@ -45,7 +47,7 @@ class Hierarchy:
         Raises:
             InputError: No levels there, a gap in their numbers, or arrays that do not fit each other.
         """
-        clusters = Path(clusters)
+        clusters = as_path("clusters", clusters)
         folder = clusters / "levels"
         names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         if not names:

@@ -7,7 +7,7 @@ Example:
     ...     k: Count = 10
     >>> check_settings(Radius(k=0))
     Traceback (most recent call last):
-    facerec.pipeline.files.InputError: k is 0; it must be a number from 1 on
+    facerec.pipeline.files.InputError: k is 0; it must be a whole number from 1 on
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import numpy as np
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import shown
+from facerec.pipeline.values import MOST_WHOLE, shown, whole
 
 Range = tuple[float, float] | list[Any]
 """What ``tune`` searches: from a number to another, or the values of a list."""
@@ -35,10 +35,9 @@ def check_number(name: str, value: Any, low: float, high: float = np.inf) -> Non
     Raises:
         InputError: Naming the parameter, its value and the range.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or _is_wide(value):
         limits = f"from {low} to {high}" if high < np.inf else f"from {low} on"
         raise InputError(f"{name} is {shown(value)}; it must be a number {limits}")
-    _check_width(name, value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
@@ -51,33 +50,18 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
         raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, choices))}")
 
 
-def check_whole(name: str, value: Any, low: int, high: float = np.inf) -> None:
-    """Refuses a hyper-parameter that is not a whole number between `low` and `high`.
-
-    Raises:
-        InputError: Naming the parameter, its value and the range.
-    """
-    check_number(name, value, low, high)
-    if not isinstance(value, int):
-        raise InputError(f"{name} is {value}; it must be a whole number")
-
-
-def check_positive(name: str, value: Any, whole: bool) -> None:
-    """Refuses a setting that is not a number above 0, or not a whole one.
+def check_positive(name: str, value: Any) -> None:
+    """Refuses a setting that is not a number above 0.
 
     Raises:
         InputError: Naming the setting and its value.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0 or _is_wide(value):
         raise InputError(f"{name} is {shown(value)}; it must be a positive number")
-    if whole and not isinstance(value, int):
-        raise InputError(f"{name} is {value}; it must be a whole number")
-    _check_width(name, value)
 
 
-def _check_width(name: str, value: float) -> None:
-    if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise InputError(f"{name} is a whole number of {value.bit_length()} bits; at most 63 can be worked with")
+def _is_wide(value: float) -> bool:
+    return isinstance(value, int) and abs(value) > MOST_WHOLE
 
 
 @dataclass(frozen=True)
@@ -97,7 +81,7 @@ Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
 Neighbors = Annotated[int, Within(1, 4096)]
 Seed = Annotated[int, Within(0)]
-PositiveInt = Annotated[int, Positive]
+PositiveInt = Count
 PositiveFloat = Annotated[float, Positive]
 
 
@@ -110,20 +94,27 @@ def check_settings(settings: Any) -> None:
         InputError: Naming the first field that does not fit, its value and what fits.
     """
     for name, hint in _hints(type(settings)).items():  # type: ignore[arg-type]
-        kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
         value = getattr(settings, name)
         if isinstance(value, np.generic):  # a NumPy number is written to no YAML file
             value = value.item()
             object.__setattr__(settings, name, value)
-        if kind is bool:
-            check_choice(name, value, [True, False])
-        elif get_origin(kind) is Literal:
-            check_choice(name, value, get_args(kind))
-        elif rule is Positive:
-            check_positive(name, value, whole=kind is int)
-        elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
-            check = check_whole if kind is int or int in get_args(kind) else check_number
-            check(name, value, rule.low, rule.high)
+        kind, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+        _check_field(name, value, kind, rule)
+
+
+def _check_field(name: str, value: Any, kind: Any, rule: Any) -> None:
+    """Checks a value by the type of its field and the rule that is annotated, if there is one."""
+    if kind is bool:
+        check_choice(name, value, [True, False])
+    elif get_origin(kind) is Literal:
+        check_choice(name, value, get_args(kind))
+    elif rule is Positive:
+        check_positive(name, value)
+    elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
+        if kind is int or int in get_args(kind):
+            whole(name, value, rule.low, MOST_WHOLE if rule.high == np.inf else int(rule.high))
+        else:
+            check_number(name, value, rule.low, rule.high)
 
 
 @cache

@@ -49,7 +49,7 @@ from door import Door, locked, refusing_input
 from known_settings import refuse_unknown_settings
 from outcome import outcome
 from places import Run
-from recipe import BACKEND, Mode, Overlap, doubt, load_recipe, write_sections
+from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, write_sections
 from validation import write_figures, write_pairs
 from workers import Workers
 
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
         workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings.corpus)
         with locked(run.out):
             write_sections(run.sections, run.out)
-            if said := doubt(run.settings):
+            for said in doubts(run.settings):
                 print(said, file=sys.stderr)
             for number, title, commands in steps(run):
                 if asked.first <= number <= asked.last:

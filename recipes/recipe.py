@@ -70,14 +70,18 @@ class Settings:
     answers: int = 0
 
 
-def doubt(settings: Settings) -> str:
-    """What speaks against a recipe's way to choose thresholds, with what to do; "" if nothing does."""
-    if settings.tune_on == "validation" or (settings.teacher and settings.rounds == 1):
-        return ""
-    return (
-        "tune_on: labelled: a recogniser of this run learns these people, and thresholds chosen on them do not suit "
-        "others; name a number of people in corpus: validation, and set recipe: tune_on: validation"
-    )
+def doubts(settings: Settings) -> Iterator[str]:
+    """What speaks against how a recipe chooses thresholds and compares rows, with what to do."""
+    if settings.tune_on == "labelled" and not (settings.teacher and settings.rounds == 1):
+        yield (
+            "tune_on: labelled: a recogniser of this run learns these people, and thresholds chosen on them do not "
+            "suit others; name a number of people in corpus: validation, and set recipe: tune_on: validation"
+        )
+    if settings.mode == "finetune":
+        yield (
+            "mode: finetune: students go on from their teacher, so they learn for more steps than both bounds, and the "
+            "share of the gap flatters them; compare them with each other, or take mode: joint"
+        )
 
 
 def load_recipe(file: Path) -> tuple[Settings, Sections]:

@@ -11,12 +11,20 @@ from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.result import Clustering
+from facerec.pipeline.values import check_type
 
 
 def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
-    """The clusters of a graph that keep what is known about its faces, of those that are readable."""
+    """The clusters of a graph that keep what is known about its faces, of those that are readable.
+
+    Raises:
+        InputError: An argument of another type.
+    """
+    check_type("clusterer", clusterer, Clusterer)
+    check_type("graph", graph, KnnGraph)
     if known is None:
         return clusterer.cluster(graph)
+    check_type("known", known, Constraints)
     known = known.among(graph.readable)
     if isinstance(clusterer, HiLander):
         return clusterer.cluster(graph, known)

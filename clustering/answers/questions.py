@@ -18,7 +18,7 @@ from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.values import as_labels, whole
+from facerec.pipeline.values import as_labels, check_type, whole
 
 NEAREST = 8
 """Nearest clusters of each that may be asked about."""
@@ -65,6 +65,8 @@ def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count
     Raises:
         InputError: Labels that are no integers or of another number of faces, or a negative count.
     """
+    check_type("graph", graph, KnnGraph)
+    check_type("before", before, Answers)
     labels, count = consecutive(as_labels("labels", labels, len(graph))), whole("count", count, 0)
     start = Start.of(graph.narrowed(packaged().k), packaged().model)
     clusters = between_clusters(start, labels, before.pairs)

@@ -21,6 +21,7 @@ from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
 from facerec.pipeline.console import show_table
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
 from facerec.pipeline.options import flattened
@@ -94,7 +95,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
     where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
-    said = f"{len(found):,} questions, {len(before):,} asked before; answer them in {where}"
+    said = f"{counted(len(found), 'question')}, {len(before):,} asked before; answer them in {where}"
     return {"questions": len(found), "before": len(before), "said": said}
 
 
@@ -110,7 +111,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]
-    said = f"{len(before):,} answers, {int(np.sum(before.answer == SAME)):,} of them yes"
+    said = f"{counted(len(before), 'answer')}, {int(np.sum(before.answer == SAME)):,} of them yes"
     said += "".join(f"{mark} {name} {first[name]:.4f} to {last[name]:.4f}" for mark, name in ((":", "Fp"), (",", "Fb")))
     return {"answers": len(before), "unsure": int(np.sum(before.answer == UNSURE)), "rounds": rows, "said": said}
 

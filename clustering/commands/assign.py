@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 
 from clustering.pseudolabels.new_faces import assign_new_faces
-from clustering.settings import check_number, check_whole
+from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
+from facerec.pipeline.values import whole
 
 
 @stage(
     "clustering assign",
-    found=(
-        "{joined:,} of {faces:,} new faces joined clusters, {founding:,} founded {new_clusters:,} new ones, "
+    found=told(
+        "{joined:,} of {faces:new face} joined clusters, {founding:,} founded {new_clusters:,} new ones, "
         "{unassigned:,} are unassigned"
-    ).format_map,
+    ),
+    then="python -m clustering review --clusters {out} --embeddings {new} --thumbnails THUMBNAILS --out REVIEW",
 )
 def assign(
     clusters: Path,
@@ -40,12 +43,13 @@ def assign(
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
             them; -1 = unassigned), confidence.npy, cosines.npy, summary.json.
-        similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one at which
-            most of the old faces, each taken out and looked at as new, would be put where they are.
+        similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one that
+            is right most often about the old faces: each should go back if it is taken out, and join nothing if its
+            whole cluster is.
         min_size: Least faces that found a cluster.
         unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
-    check_whole("min_size", min_size, 1)
+    whole("min_size", min_size, 1)
     if similarity is not None:
         check_number("similarity", similarity, -1, 1)
     old, faces = (load_embeddings(path, unreadable=unreadable) for path in (embeddings, new))

@@ -16,6 +16,7 @@ from clustering.cleaning.findings import proposals, write_findings
 from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
 from clustering.review.page import Frame, write_page
 from clustering.settings import check_number
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
@@ -27,11 +28,11 @@ LARGEST = 1 << 30
 
 def _found(results: Mapping[str, Any]) -> str:
     if "changed" in results:
-        return f"{results['changed']:,} of {results['faces']:,} faces have another label"
-    return (
-        "{faces:,} faces under {labels:,} labels: {strays:,} strays ({strays_of_others:,} of people in the set), "
-        "{merged_labels:,} labels of several people, {split_people:,} pairs of labels of one person"
-    ).format_map(results)
+        return told("{changed:,} of {faces:face} have another label")(results)
+    return told(
+        "{faces:face} under {labels:label}: {strays:stray} ({strays_of_others:,} of people in the set), "
+        "{merged_labels:label} of several people, {split_people:pair} of labels of one person"
+    )(results)
 
 
 @stage(

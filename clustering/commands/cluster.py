@@ -22,6 +22,7 @@ from clustering.quality.estimate import estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, write_not_finite
 from facerec.pipeline.files import write_lines
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -118,11 +119,9 @@ def cluster(
 
 def in_words(results: Mapping[str, Any]) -> str:
     """What was found, in one line."""
-    none = f", {results['unassigned']:,} faces in none" if results["unassigned"] else ""
-    return (
-        f"{results['faces']:,} faces in {results['clusters']:,} clusters, {results['alone']:,} of one face{none}; "
-        f"the largest has {results['largest']:,}"
-    )
+    none = ", {unassigned:face} in none" if results["unassigned"] else ""
+    text = "{faces:face} in {clusters:cluster}, {alone:,} of one face" + none + "; the largest has {largest:,}"
+    return told(text)(results)
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:

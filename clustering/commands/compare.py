@@ -18,6 +18,7 @@ from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from facerec.pipeline.console import show_table
+from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json, write_lines, write_table
 from facerec.pipeline.stage import stage
@@ -25,7 +26,7 @@ from facerec.pipeline.stage import stage
 
 @stage(
     "clustering compare",
-    found="{faces:,} faces, {copies:,} of them copies".format_map,
+    found=told("{faces:face}, {copies:,} of them copies"),
     then="open {out}/comparison.html",
 )
 def compare(
@@ -68,8 +69,8 @@ def compare(
     rows = {run.name: run.row(truth) for run in runs}
     if truth is not None:
         runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
-    about = f"{embeddings.name}: {len(faces):,} faces, {copies.count:,} of them copies; " + (
-        "default settings" if tune_on is None else f"tuned on {tune_on.name}, {trials} trials"
+    about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies.count:,} of them copies; " + (
+        "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
     tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
     _write(out, about, runs, tables, refused, faces.keys)

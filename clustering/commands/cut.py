@@ -13,6 +13,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, write_lines
 from facerec.pipeline.stage import stage
@@ -20,7 +21,8 @@ from facerec.pipeline.stage import stage
 
 @stage(
     "clustering cut",
-    found="{faces:,} faces in {clusters:,} clusters on level {level}".format_map,
+    found=told("{faces:face} in {clusters:cluster} on level {level}"),
+    then="python -m clustering pseudolabel --clusters {out} --embeddings EMBEDDINGS --out PSEUDO_LABELS",
 )
 def cut(
     clusters: Path,

@@ -11,6 +11,7 @@ from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, est
 from clustering.quality.estimator import PACKAGED, Estimator
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.console import show_table
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
@@ -49,9 +50,10 @@ def estimate(
     graph = graph_of(faces, knn, NEIGHBORS, out)
     found = estimate_quality(graph, labels, estimator)
     if found is None:
+        given = f"{counted(int(faces.readable.sum()), 'readable face')} with {counted(graph.k, 'neighbour')}"
         raise InputError(
-            f"{embeddings}: {int(faces.readable.sum())} readable faces with {graph.k} neighbours; the estimate needs "
-            f"{FEWEST} with {FEWEST_NEIGHBORS}; look at the clusters, or make the graph with more neighbours"
+            f"{embeddings}: {given}; the estimate needs {FEWEST} with {FEWEST_NEIGHBORS}; "
+            "look at the clusters, or make the graph with more neighbours"
         )
     content = found.as_json()
     write_json(out / "estimate.json", content)

@@ -16,13 +16,14 @@ from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
 from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
-from clustering.settings import check_number, check_whole
+from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
-from facerec.pipeline.values import refuse_repeated
+from facerec.pipeline.values import refuse_repeated, whole
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +42,14 @@ class Doubt:
 
     def __post_init__(self) -> None:
         check_number("min_confidence", self.min_confidence, 0, 1)
-        check_whole("min_size", self.min_size, 1)
+        whole("min_size", self.min_size, 1)
 
 
 def _found(results: Mapping[str, Any]) -> str:
-    text = "{people:,} people ({named:,} with a name) of {faces:,} faces; {doubtful:,} doubtful, {nobody:,} nobody's"
+    text = "{people:person} ({named:,} with a name) of {faces:face}; {doubtful:,} doubtful, {nobody:,} nobody's"
     text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
-    text += "; {missing:,} pictures not found" if results["missing"] else ""
-    return text.format_map(results)
+    text += "; {missing:picture} not found" if results["missing"] else ""
+    return told(text)(results)
 
 
 @stage(

@@ -10,6 +10,7 @@ from typing import Any
 from clustering.graph.build import MIN_RECALL, RECALL, make_graph
 from clustering.graph.knn_graph import DEFAULT_K
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, write_not_finite
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -18,7 +19,8 @@ from facerec.pipeline.stage import stage
 
 def _found(results: Mapping[str, Any]) -> str:
     k = results["k"]
-    return f"{k} neighbours of {results['readable']:,} faces, {results['index']}, recall {results[f'recall@{k}']:.3f}"
+    of = f"{counted(k, 'neighbour')} of {counted(results['readable'], 'face')}"
+    return f"{of}, {results['index']}, recall {results[f'recall@{k}']:.3f}"
 
 
 @stage(
@@ -85,5 +87,6 @@ def check_k(k: int, faces: EmbeddingSet) -> None:
         raise InputError(f"k is {k}; it must be at least 1")
     if k >= len(faces):
         raise InputError(
-            f"{faces.path}: {len(faces)} faces have at most {len(faces) - 1} neighbours; k is {k}; lower it"
+            f"{faces.path}: {counted(len(faces), 'face')}, so at most {counted(len(faces) - 1, 'neighbour')}; "
+            f"k is {k}; lower it"
         )

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from clustering.graph.costs import Costs, available_memory, choose_index, gib
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.files import InputError
 
@@ -35,10 +36,11 @@ def plan(
     for name, value in (("faces", faces), ("dimension", dimension), ("k", k)):
         if value < 1:
             raise InputError(f"--{name} is {value}; it must be at least 1")
+    said = counted(faces, "face")
     if k >= faces:
-        raise InputError(f"{faces} faces have at most {faces - 1} neighbours; --k is {k}; lower it")
+        raise InputError(f"{said}, so at most {counted(faces - 1, 'neighbour')}; --k is {k}; lower it")
     chosen = choose_index(index, faces, dimension)
-    print(f"{faces:,} faces, d = {dimension}, k = {k}; embeddings {gib(4.0 * faces * dimension)} in float32, mapped")
+    print(f"{said}, d = {dimension}, k = {k}; embeddings {gib(4.0 * faces * dimension)} in float32, mapped")
     print(f"{'':14} {'memory':>12} {'disk':>12}")
     stages = {
         f"knn {chosen}": Costs.of(chosen, faces, dimension, k),

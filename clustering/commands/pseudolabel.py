@@ -17,6 +17,7 @@ from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
 from clustering.similarity.same_faces import check_faces, check_recogniser
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.options import flattened
@@ -54,7 +55,7 @@ class Files:
 
 @stage(
     "clustering pseudolabel",
-    found="{used:,} of {faces:,} faces have a pseudo-label, of {clusters:,} clusters".format_map,
+    found=told("{used:,} of {faces:face} have a pseudo-label, of {clusters:cluster}"),
     then="python -m facerec train --faces LABELLED --unlabelled FACES --pseudo-labels {out} --out STUDENT",
 )
 @flattened

@@ -15,6 +15,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.review.page import Frame, write_page
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @stage(
     "clustering review",
-    found="{clusters:,} clusters of {faces:,} faces to look through".format_map,
+    found=told("{clusters:cluster} of {faces:face} to look through"),
     then=(
         "open {out}/review.html, then "
         "python -m clustering pseudolabel --clusters {clusters} --decisions decisions.json --out PSEUDO"

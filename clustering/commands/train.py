@@ -12,6 +12,7 @@ from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
@@ -19,7 +20,7 @@ from facerec.pipeline.stage import stage
 
 @stage(
     "clustering train",
-    found="trained on {faces:,} faces of {identities:,} identities".format_map,
+    found=told("trained on {faces:face} of {identities:identity}"),
     then="python -m clustering cluster --backend {backend} --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
 def train(

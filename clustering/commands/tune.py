@@ -9,13 +9,14 @@ from typing import Any
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.stage import stage
 
 
 @stage(
     "clustering tune",
-    found="score {score:.3f} (by default {default_score:.3f}) after {trials} trials".format_map,
+    found=told("score {score:.3f} (by default {default_score:.3f}) after {trials:trial}"),
     then="python -m clustering cluster --backend {backend} --model {out} --embeddings EMBEDDINGS --out CLUSTERS",
 )
 def tune(

@@ -20,6 +20,7 @@ from clustering.quality.estimate import NEIGHBORS as ESTIMATE_NEIGHBORS
 from clustering.quality.estimate import estimate_quality
 from clustering.quality.features import Corpus
 from eval.clusters import scores
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def run_all(
             refused[name] = str(error)
             logger.warning("%s: left out: %s", name, error)
             continue
-        logger.info("%s: %d clusters in %.1f s", name, runs[-1].labels.max() + 1, runs[-1].seconds)
+        logger.info("%s: %s in %.1f s", name, counted(int(runs[-1].labels.max()) + 1, "cluster"), runs[-1].seconds)
     if not runs:
         name, reason = next(iter(refused.items()))
         raise InputError(f"none of the {len(names)} backends could run, e.g. {name}: {reason}")

@@ -13,7 +13,7 @@ from clustering.graph.reference_lists import read_reference_lists
 from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
 from facerec.pipeline.named_part import split_part
-from facerec.pipeline.values import whole
+from facerec.pipeline.values import as_path, shown, whole
 
 DEFAULT_K = 10
 MOST_K = 1 << 14
@@ -100,7 +100,9 @@ class KnnGraph:
             InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
                 range or the row itself; similarities that are NaN or not the cosines of these embeddings.
         """
-        folder = Path(folder)
+        folder = as_path("folder", folder)
+        if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype != np.float32:
+            raise InputError(f"embeddings: {shown(embeddings)}; expected a float32 array [n, d] of unit rows")
         neighbors: np.ndarray
         similarities: np.ndarray
         files = folder / "neighbors.npy", folder / "similarities.npy"
@@ -137,8 +139,9 @@ class KnnGraph:
 
     def save(self, folder: str | Path) -> None:
         """Writes neighbours and similarities into an existing folder."""
-        np.save(Path(folder) / "neighbors.npy", self.neighbors, allow_pickle=False)
-        np.save(Path(folder) / "similarities.npy", self.similarities, allow_pickle=False)
+        folder = as_path("folder", folder)
+        np.save(folder / "neighbors.npy", self.neighbors, allow_pickle=False)
+        np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
         """The graph of the first `k` neighbours; of this one's if it has no more than `k`.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clustering.similarity.same_faces import say_if_unlike
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.values import as_labels
@@ -91,7 +92,9 @@ def check_repeated(identities: np.ndarray, source: object) -> None:
     """
     repeated = np.count_nonzero(np.unique(identities, return_counts=True)[1] > 1)
     if repeated < 2:
-        raise InputError(f"{source}: {repeated} identities with two faces or more; at least two are needed")
+        raise InputError(
+            f"{source}: {counted(int(repeated), 'identity')} with two faces or more; at least two are needed"
+        )
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
@@ -103,6 +106,6 @@ def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, La
     identities = len(np.unique(faces.labels))
     held_back = round(HELD_BACK * identities)
     if min(held_back, identities - held_back) < FEWEST:
-        raise InputError(f"{identities} identities are too few to hold some back for validation; use train")
+        raise InputError(f"{counted(identities, 'identity')}: too few to hold some back for validation; use train")
     held, rest = split(faces, HELD_BACK, seed)
     return rest, held

@@ -20,7 +20,9 @@ from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
+from facerec.pipeline.values import shown, whole
 
+MOST_TRIALS = 100_000
 Estimates = dict[str, dict[int, Any]]
 
 
@@ -89,10 +91,8 @@ def tune(
         InputError: Unusable faces or settings; too few identities.
     """
     found = class_of(backend)
-    if trials < 1:
-        raise InputError(f"trials is {trials}; it must be at least 1")
-    if trainings and not found.learns:
-        raise InputError(f"{backend} has nothing to train; leave out --trainings")
+    trials, seed = whole("trials", trials, 1, MOST_TRIALS), whole("seed", seed, 0)
+    _check_trainings(trainings, found)
     faces, ways = labelled(X, y), list(trainings or [{}])
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
@@ -111,6 +111,16 @@ def tune(
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
     return clusterer
+
+
+def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:
+    """Refuses what is no list of settings, and trainings of a backend without any."""
+    if trainings is None:
+        return
+    if not isinstance(trainings, Sequence) or not all(isinstance(way, Mapping) for way in trainings):
+        raise InputError(f"trainings is {shown(trainings)}; expected a list of settings by name, or None")
+    if trainings and not backend.learns:
+        raise InputError(f"{backend.name} has nothing to train; leave out --trainings")
 
 
 def compared(clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import LINKS
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import as_array, as_labels, shown
@@ -21,7 +22,7 @@ Faces = EmbeddingSet | tuple[Any, Any]
 
 
 def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidence]:
-    """The clusters, int64 [n], consecutive from 0; and what is known about them.
+    """The clusters, int64 [n], consecutive from 0, of readable faces; and what is known about them.
 
     Raises:
         InputError: Arrays that do not fit, labels that are no integers, or a confidence beyond [0, 1].
@@ -30,7 +31,8 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     if X is not None and not isinstance(X, KnnGraph):
         faces = unit_rows(X)
         graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
-    found = consecutive(as_labels("labels", labels, None if graph is None else len(graph)))
+    given = as_labels("labels", labels, None if graph is None else len(graph))
+    found = consecutive(given if graph is None else np.where(graph.readable, given, -1))
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
     if sure.dtype.kind not in "fiu" or not np.all((sure >= 0) & (sure <= 1)):
         raise InputError("confidence: some values are no numbers from 0 to 1; give the backend's `confidence_`")
@@ -77,5 +79,7 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
     rows = np.flatnonzero((faces.labels >= 0) & faces.readable)
     people = len(np.unique(faces.labels[rows]))
     if people < least:
-        raise InputError(f"{faces.path}: {people} labelled people; at least {least} are needed to choose a threshold")
+        raise InputError(
+            f"{faces.path}: {counted(people, 'labelled person')}; at least {least} are needed to choose a threshold"
+        )
     return LabelledFaces(np.asarray(faces.embeddings[rows]), faces.labels[rows])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clustering.graph.copies import COPY
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components, consecutive, own_cluster_size
 from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
+
+logger = logging.getLogger(__name__)
 
 
 def assign_new_faces(
@@ -58,6 +62,10 @@ def assign_new_faces(
 class Joining:
     """The least cosine of a face with the centre of the cluster that it joins, and how well it does on the old faces.
 
+    Each old face is taken out of its cluster and looked at as new: it belongs there. Each old face is also looked at
+    without its whole cluster: it belongs nowhere, as the first face of a new person. Without the second, a clustering
+    in which no face is alone would show no stranger, and any stranger would join.
+
     Attributes:
         similarity: The cosine.
         agreement: Share of the old faces that would be put where they are, had they come later: those of clusters
@@ -69,7 +77,9 @@ class Joining:
 
     @classmethod
     def measured(cls, embeddings: np.ndarray, labels: np.ndarray) -> Joining:
-        """The cosine with the best agreement. Each old face is taken out of its cluster and looked at as new.
+        """The cosine that is right most often; of equal ones the highest.
+
+        Without a cluster of several, nothing shows how alike faces of one person are: then only copies join.
 
         Args:
             embeddings: float32 [n, d], unit rows; zero rows do not count.
@@ -79,15 +89,17 @@ class Joining:
         member = own_cluster_size(labels)[rows] > 1
         own = cosine_to_rest_of_cluster(embeddings, labels)[rows]
         other = other_centre(embeddings, labels, rows)
-        found = np.sort(own[member & (own > other)])[::-1]
-        stray = np.sort(other[~member])[::-1]
-        if not len(rows):
-            return cls(1.0, 1.0)
-        thresholds = np.unique(np.concatenate([found, np.nextafter(stray, np.float32(2)), [-1]]).astype(np.float32))
-        right = np.searchsorted(-found, -thresholds, side="right") + len(stray)
-        right = right - np.searchsorted(-stray, -thresholds, side="right")
+        found = np.sort(own[member & (own > other)])
+        strangers = np.sort(other)
+        if not np.any(member):
+            logger.warning("no cluster has two faces, so nothing shows how alike faces of one person are: copies join")
+            return cls(COPY, float(np.mean(other < COPY)) if len(rows) else 1.0)
+        thresholds = np.unique(np.concatenate([found, np.nextafter(strangers, np.float32(2)), [-1]]).astype(np.float32))
+        kept = len(found) - np.searchsorted(found, thresholds)
+        right = kept + np.searchsorted(strangers, thresholds)
         best = len(right) - 1 - int(np.argmax(right[::-1]))  # of equal ones the highest
-        return cls(float(thresholds[best]), float(right[best]) / len(rows))
+        alone = np.count_nonzero(other[~member] < thresholds[best])
+        return cls(float(thresholds[best]), float(kept[best] + alone) / len(rows))
 
 
 def assign_to_clusters(

@@ -97,16 +97,13 @@ class PseudoLabeller:
             InputError: Arrays that do not fit, or no embeddings where a rule needs them.
         """
         found, evidence = clustered(X, labels, confidence)
-        certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found))
-        if certain.dtype != bool:
-            raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
+        certain = _certain(kept, found)
         identities = None if truth is None else as_labels("true identities", truth, len(found))
         people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
         likeness = measure_likeness(evidence.links, found, people) if wanted else None
-        first = [PseudoLabelRule("confident", self.min_confidence)] if self.min_confidence > 0 else []
-        first += mending_rules(wanted, likeness, self.false_match, found, people is not None)
-        y, records = apply(first, found, evidence, identities)
+        mending = mending_rules(wanted, likeness, self.false_match, found, people is not None)
+        y, records = apply([*self._first_rules(), *mending], found, evidence, identities)
         y = consecutive(np.where(certain, y.max(initial=-1) + 1 + found, y))
         overlap = None
         if labelled is not None:
@@ -131,9 +128,24 @@ class PseudoLabeller:
         embeddings = evidence.links.embeddings
         return find_labelled_people(embeddings, labels, labelled, self.overlap_false_match, others)
 
+    def _first_rules(self) -> Sequence[PseudoLabelRule]:
+        return [PseudoLabelRule("confident", self.min_confidence)] if self.min_confidence > 0 else []
+
     def _last_rules(self) -> Sequence[PseudoLabelRule]:
         named = [(name, getattr(self, name)) for name in ("duplicates", "max_size", "min_size")]
         return [PseudoLabelRule(name, value) for name, value in named if value is not None]
+
+
+def _certain(kept: Any, found: np.ndarray) -> np.ndarray:
+    """Bool [n]: the faces of clusters that a person has confirmed.
+
+    Raises:
+        InputError: Another number of values, or others than True and False.
+    """
+    certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found))
+    if certain.dtype != bool:
+        raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
+    return certain & (found >= 0)
 
 
 def _weights(

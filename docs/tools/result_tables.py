@@ -8,6 +8,8 @@ more), ``columns`` and ``rows``. A column is a title and what stands below it:
     from      the gap that the backend of the column's title closes, out of the file that the row names
     gap       (labelled - row) / (labelled - supervised) in per cent, of the means of the values; its range over seeds
 
+A row of another file, of the same seeds, stands there once: here it has ``same_as``, the ``results`` and their ``row``.
+
 A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; NAME is a file of results.
 """
 
@@ -35,8 +37,20 @@ def pages() -> list[str]:
 
 
 def load(name: str) -> dict[str, Any]:
-    """A file of results by its name."""
-    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    """A file of results by its name, with the values of rows that are another file's."""
+    results = json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    results["rows"] = [borrowed(row, results["seeds"]) for row in results["rows"]]
+    return results
+
+
+def borrowed(row: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """A row with ``same_as``: the values of another file's row, of these seeds. Any other row is returned as it is."""
+    if "same_as" not in row:
+        return row
+    other = load(row["same_as"]["results"])
+    values = next(each for each in other["rows"] if each["row"] == row["same_as"]["row"])
+    places = [other["seeds"].index(seed) for seed in seeds]
+    return {key: [value[place] for place in places] for key, value in values.items() if key != "row"} | row
 
 
 def table(results: Mapping[str, Any]) -> str:

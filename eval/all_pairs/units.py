@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.metrics.templates import pool, unit
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
 
 
@@ -84,7 +85,7 @@ def _pooled(embeddings: np.ndarray, rows: np.ndarray, template: np.ndarray) -> n
 
 def _check(units: Units, kind: str, path: Path) -> None:
     if len(units.labels) < 2:
-        raise InputError(f"{path}: {len(units.labels)} labelled people; impostor pairs need at least two")
+        raise InputError(f"{path}: {counted(len(units.labels), 'labelled person')}; impostor pairs need at least two")
     several = int(np.count_nonzero(units.sizes > 1))
     if several < 2:
         raise InputError(

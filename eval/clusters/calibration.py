@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facerec.pipeline.values import as_labels
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array, as_labels, shown, whole
 
 
 def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -60,14 +61,23 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np
     Returns:
         float64 [bins or fewer, 5]: lowest and highest confidence, faces, mean confidence, share that is right.
 
+    Raises:
+        InputError: Arrays of other shapes, no numbers, a confidence beyond [0, 1], or no such number of bins.
+
     Example:
         >>> reliability(np.array([0.2, 0.4, 0.8, 0.8]), np.array([False, True, True, True]), bins=2).tolist()
         [[0.2, 0.4, 2.0, 0.30000000000000004, 0.5], [0.8, 0.8, 2.0, 0.8, 1.0]]
     """
-    if not len(confidence):
+    bins = whole("bins", bins, 1)
+    values, hits = as_array("confidence", confidence), as_array("right", right)
+    if values.ndim != 1 or values.dtype.kind not in "fiu" or not np.all((values >= 0) & (values <= 1)):
+        raise InputError(f"confidence: {values.dtype} of shape {list(values.shape)}; expected numbers [n] from 0 to 1")
+    if hits.shape != values.shape or hits.dtype.kind != "b":
+        raise InputError(f"right: {hits.dtype} of shape {list(hits.shape)} for {len(values)} faces; expected bool [n]")
+    if not len(values):
         return np.zeros((0, 5))
-    order = np.argsort(confidence, kind="stable")
-    values, hits = np.asarray(confidence, dtype=np.float64)[order], np.asarray(right, dtype=np.float64)[order]
+    order = np.argsort(values, kind="stable")
+    values, hits = values[order].astype(np.float64), hits[order].astype(np.float64)
     bins = min(bins, len(values))
     starts = np.unique(np.searchsorted(values, values[np.arange(bins) * len(values) // bins]))
     faces = np.diff(np.append(starts, len(values)))
@@ -79,7 +89,12 @@ def calibration_error(table: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015) of a `reliability` table; 0 for an empty one.
 
     The mean over faces of the distance between their bin's mean confidence and its share that is right.
+
+    Raises:
+        InputError: No such table.
     """
+    if getattr(table, "shape", (0,))[1:] != (5,):
+        raise InputError(f"table is {shown(table)}; expected what reliability gives, numbers [bins, 5]")
     faces = table[:, 2]
     return float(faces @ np.abs(table[:, 3] - table[:, 4]) / max(faces.sum(), 1))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, load_labels, write_json
 
 logger = logging.getLogger(__name__)
@@ -53,8 +54,8 @@ def format_scores(figures: dict[str, float]) -> str:
         lines.append(f"{title:10}{f:9.4f}{precision:11.4f}{recall:9.4f}")
     lines += [f"{'NMI':10}{figures['nmi']:9.4f}", f"{'purity':10}{figures['purity']:9.4f}"]
     lines.append(
-        f"{figures['clusters']:,} clusters for {figures['identities']:,} identities; "
-        f"{figures['assigned']:,} of {figures['faces']:,} faces assigned; "
+        f"{counted(int(figures['clusters']), 'cluster')} for {counted(int(figures['identities']), 'identity')}; "
+        f"{figures['assigned']:,} of {counted(int(figures['faces']), 'face')} assigned; "
         f"{100 * figures['identities_found']:.1f} % of the identities found"
     )
     return "\n".join(lines)

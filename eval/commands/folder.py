@@ -12,9 +12,11 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
 
 from eval.all_pairs.columns import as_codes, read_columns, read_numbers, read_sessions
 from eval.all_pairs.evaluation import SetEvaluation, evaluate_set
+from eval.all_pairs.scores import GRID
 from eval.all_pairs.units import make_units
 from eval.all_pairs.worst import worst_matches, worst_misses
 from eval.bootstrap.resampling import check_samples
+from eval.protocols.doubts import say_all_equal
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, headline, write_report
@@ -87,7 +89,7 @@ def folder(
     report.worst += worst_matches(evaluation.pairs, units, evaluation.point.threshold, worst)
     report.worst += worst_misses(evaluation.pairs, units, evaluation.point.threshold, worst)
     write_report(report, out)
-    _say(report)
+    _say(report, embeddings)
     return {name: report.metrics[name] for name in ("threshold", "fnmr_at_fmr", "fnir_at_fpir")}
 
 
@@ -101,8 +103,12 @@ def _add_parts(report: SetReport, qualities: Mapping[str, Any], columns: Mapping
         report.metrics.setdefault("groups", {})[name] = group_entries(evaluation, *as_codes(cells), name)
 
 
-def _say(report: SetReport) -> None:
+def _say(report: SetReport, embeddings: Path) -> None:
     """What was found, and what to do next."""
+    scores = report.evaluation.pairs
+    counts = scores.genuine_counts + scores.impostor_counts
+    found = np.flatnonzero(counts) / GRID - 1
+    say_all_equal(found[0], found[-1], int(counts.sum()), embeddings)
     if failed := report.metrics["counts"]["unreadable_faces"]:
         logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
     logger.info("%s", headline(report.metrics))

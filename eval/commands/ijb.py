@@ -11,6 +11,7 @@ import numpy as np
 from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
+from eval.protocols.doubts import say_all_equal, say_repeated_pairs
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
@@ -99,6 +100,9 @@ def ijb(
     templates = pool_protocol(files, embeddings, norm, detector_scores, missing is None, unreadable)
     fpirs = [float(f) for f in FPIRS]
     counted = evaluate(files, templates, fpirs)
+    say_repeated_pairs(files.pairs.where, *counted.pairs)
+    scores = counted.scores.pairs
+    say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0
     files = without_empty(files, templates) if excluding else files
     evaluation = evaluate(files, templates, fpirs) if excluding else counted

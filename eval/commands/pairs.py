@@ -12,6 +12,7 @@ from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
+from eval.protocols.doubts import say_all_equal, say_repeated_pairs
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
 from eval.report.headline import headline
@@ -23,10 +24,7 @@ from facerec.pipeline.pair_accuracy import decide
 from facerec.pipeline.stage import stage
 
 
-@stage(
-    "eval pairs",
-    found="{headline}".format_map,
-)
+@stage("eval pairs", found="{headline}".format_map, then="look at {out}/det.png; {out}/metrics.json has all figures")
 def pairs(
     pairs: Path,
     embeddings: Path,
@@ -52,7 +50,9 @@ def pairs(
     check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)
     first, second = match_pairs(listed, embedded)
+    say_repeated_pairs(lambda row: f"{listed.path} line {listed.lines[row]}", first, second)
     cosines = row_cosines(embedded.embeddings, first, second)
+    say_all_equal(cosines.min(), cosines.max(), len(cosines), embeddings)
     scores = PairScores.of(cosines, listed.same)
     right, thresholds = decide(cosines, listed.same, listed.fold)
     metrics = pair_set_figures(listed, scores, right, thresholds)

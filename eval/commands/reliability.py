@@ -24,6 +24,7 @@ HEADER = ("lowest", "highest", "faces", "confidence", "right")
         "of the least sure tenth {lowest_tenth[confidence]:.3f} is claimed, "
         "{lowest_tenth[right]:.3f} right"
     ).format_map,
+    then="look at {out}/reliability.png",
 )
 def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -> Mapping[str, Any]:
     """Compares the confidence of clustered faces with how often they have their cluster's majority identity.

@@ -13,6 +13,7 @@ from typing import Any
 from eval.protocols.ids import as_ids, whole_number
 from facerec.pipeline.files import InputError, check_file
 
+WHOLE = ("int64", "id")
 TRUE, FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "-1", "false", "False", "FALSE")
 
 
@@ -36,7 +37,7 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
     check_file(path)
     layout = _Layout.of(path, columns, delimiter, header)
     table, refusal = _read(path, layout, "int64")
-    if table is None and any(kind in ("int64", "id") for kind in columns.values()):
+    if table is None and any(kind in WHOLE for kind in columns.values()):
         table, refusal = _read(path, layout, "string")
     if table is None:
         raise InputError(_diagnose(path, layout) or f"{path}: {refusal or 'not a readable table'}")
@@ -118,56 +119,64 @@ def _read(path: Path, layout: _Layout, numbers: str) -> tuple[Any, str]:
     import pyarrow as pa
     from pyarrow import csv
 
-    kinds = {name: numbers if kind in ("int64", "id") else kind for name, kind in layout.columns.items()}
-    skipped = layout.blank + layout.header
-    options = csv.ReadOptions(column_names=layout.names, skip_rows=skipped)
+    kinds = {name: numbers if kind in WHOLE else kind for name, kind in layout.columns.items()}
+    read = csv.ReadOptions(column_names=layout.names, skip_rows=layout.blank + layout.header)
+    parse = csv.ParseOptions(delimiter=layout.delimiter, quote_char='"' if layout.delimiter in ",;" else False)
+    convert = csv.ConvertOptions(
+        column_types={name: pa.type_for_alias(kind) for name, kind in kinds.items()},
+        include_columns=list(layout.columns),
+        null_values=[],
+        true_values=list(TRUE),
+        false_values=list(FALSE),
+    )
     try:
-        table = csv.read_csv(
-            path,
-            options,
-            csv.ParseOptions(delimiter=layout.delimiter, quote_char='"' if layout.delimiter in ",;" else False),
-            csv.ConvertOptions(
-                column_types={name: pa.type_for_alias(kind) for name, kind in kinds.items()},
-                include_columns=list(layout.columns),
-                null_values=[],
-                true_values=list(TRUE),
-                false_values=list(FALSE),
-            ),
-        )
+        table = csv.read_csv(path, read, parse, convert)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         return None, " ".join(str(error).split())
-    if numbers == "string" and len(table):
-        for index, (name, kind) in enumerate(layout.columns.items()):
-            if kind in ("int64", "id"):
-                values = as_ids(table[name], words=kind == "id")
-                if values is None:
-                    return None, ""
-                table = table.set_column(index, name, pa.array(values))
-    return table, ""
+    return (_with_numbers(table, layout) if numbers == "string" and len(table) else table), ""
+
+
+def _with_numbers(table: Any, layout: _Layout) -> Any:
+    """The table with the whole numbers and ids of its text; None if some text is neither."""
+    import pyarrow as pa
+
+    for index, (name, kind) in enumerate(layout.columns.items()):
+        if kind in WHOLE:
+            values = as_ids(table[name], words=kind == "id")
+            if values is None:
+                return None
+            table = table.set_column(index, name, pa.array(values))
+    return table
 
 
 def _diagnose(path: Path, layout: _Layout) -> str | None:
     """What is wrong with a file that pyarrow refused: the slow way, to say where."""
-    names, empty = layout.names, True
+    empty = True
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         filled = ((number, text.rstrip("\r\n")) for number, text in enumerate(file, 1) if text.strip())
         if layout.header:
             next(filled, None)
         for number, text in filled:
             empty = False
-            fields = text.split(layout.delimiter)
-            if len(fields) != len(names):
-                wants = f"expected {len(names)}: {layout.delimiter.join(names)}"
-                return f"{path} line {number}: {len(fields)} fields in {text!r}; {wants}"
-            for name, field in zip(names, fields, strict=True):
-                kind = layout.columns.get(name)
-                if kind in ("int64", "id") and whole_number(field) is None:
-                    return f"{path} line {number}: {name} is {field!r}; expected a whole number"
-                if kind == "bool" and field not in (*TRUE, *FALSE):
-                    return f"{path} line {number}: {name} {field}; expected 1 (genuine) or 0 (impostor)"
-                if kind == "float64" and not _is_float(field):
-                    return f"{path} line {number}: {name} is {field!r}; expected a number"
+            if wrong := _wrong_in(text, layout):
+                return f"{path} line {number}: {wrong}"
     return f"{path}: no lines; expected {' '.join(layout.columns)}" if empty else None
+
+
+def _wrong_in(text: str, layout: _Layout) -> str | None:
+    """What is wrong with a line."""
+    fields = text.split(layout.delimiter)
+    if len(fields) != len(layout.names):
+        return f"{len(fields)} fields in {text!r}; expected {len(layout.names)}: {layout.delimiter.join(layout.names)}"
+    for name, field in zip(layout.names, fields, strict=True):
+        kind = layout.columns.get(name)
+        if kind in WHOLE and whole_number(field) is None:
+            return f"{name} is {field!r}; expected a whole number"
+        if kind == "bool" and field not in (*TRUE, *FALSE):
+            return f"{name} {field}; expected 1 (genuine) or 0 (impostor)"
+        if kind == "float64" and not _is_float(field):
+            return f"{name} is {field!r}; expected a number"
+    return None
 
 
 def _is_float(text: str) -> bool:

@@ -13,7 +13,7 @@ import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_picture, shown, whole
+from facerec.pipeline.values import as_path, as_picture, shown, whole
 from facerec.recognisers.onnx import open_session, readable_network
 
 MODELS = Path("~/.insightface/models")
@@ -41,7 +41,7 @@ class Detector:
 
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
         _check_settings([] if sizes is None else sizes, threshold)
-        path = Path(path)
+        path = as_path("path", path)
         with readable_network(path):
             session = open_session(onnx.load(path), "cpu", threads=1)
             _check_detector(path, session)

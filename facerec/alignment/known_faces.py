@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_lines
 
 LANDMARK_FIELDS = 12
@@ -131,14 +130,9 @@ def best_overlap(boxes: np.ndarray, box: tuple[int, int, int, int]) -> int | Non
 
 def _stems(path: Path, names: list[str]) -> list[str]:
     """Names without suffix; with it where two would be the same."""
-    paths = ["/".join(part for part in name.split("/") if part not in ("", ".", "..")) for name in names]
-    stems = [os.path.splitext(name)[0] for name in paths]  # noqa: PTH122 (of many)
-    counts = Counter(stems)
-    found = [stem if counts[stem] == 1 else name for stem, name in zip(stems, paths, strict=True)]
-    name, times = Counter(found).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"{path}: {name} stands there {times} times; a picture has one line")
-    return found
+    return distinct_stems(
+        names, lambda name, times: f"{path}: {name} stands there {times} times; a picture has one line"
+    )
 
 
 def _boxes_of(file: Path, optional: bool) -> Iterable[tuple[str, tuple[int, int, int, int]]]:

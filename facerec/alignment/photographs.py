@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from facerec.alignment.crop import choose_face
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, photograph_key, window
+from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.worker_pool import spread
@@ -110,14 +110,11 @@ def _say(job: Job, results: Mapping[str, int]) -> None:
 
 def crop_names(store: Store) -> list[str]:
     """Of each photograph its relative path without suffix; with it where two would have the same name."""
-    paths = ["/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys]
-    stems = [os.path.splitext(path)[0] for path in paths]  # noqa: PTH122 (of many)
-    counts = Counter(stems)
-    names = [stem if counts[stem] == 1 else path for stem, path in zip(stems, paths, strict=True)]
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"{store.path}: the crops of {times} photographs would be named {name}; rename some of them")
-    return names
+
+    def complaint(name: str, times: int) -> str:
+        return f"{store.path}: the crops of {times} photographs would be named {name}; rename some of them"
+
+    return distinct_stems(store.keys, complaint)
 
 
 class Aligner:

@@ -12,6 +12,7 @@ from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
 from facerec.alignment.known_faces import Known, photograph_key, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
@@ -40,7 +41,7 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
     "facerec align",
     resumable=True,
     incidental=["workers"],
-    found="{faces:,} faces of {photographs:,} photographs; {no_face:,} without a face (missing.csv)".format_map,
+    found=told("{faces:face} of {photographs:photograph}; {no_face:,} without a face (missing.csv)"),
     then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
 )
 def align(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.verification_bin import read_bin
@@ -13,7 +14,7 @@ MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".
 
 @stage(
     "facerec bin",
-    found="{images:,} faces, {pairs:,} pairs, {genuine:,} of them genuine".format_map,
+    found=told("{images:face}, {pairs:pair}, {genuine:,} of them genuine"),
     then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
 )
 def unpack(file: Path, out: Path) -> Results:

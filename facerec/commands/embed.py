@@ -13,6 +13,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from facerec.devices import collectives as distributed
 from facerec.devices.device import choose_device
 from facerec.pipeline import ranks as processes
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.embedding_run import EmbeddingFiles, FaceBlocks, embed_blocks
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
     resumable=True,
     incidental=("batch_size", "workers", "device"),
     distributed=True,
-    found="{faces:,} faces, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions".format_map,
+    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions"),
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def embed(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.stage import stage
@@ -15,7 +16,7 @@ from facerec.recognisers.committee import agreed, write_side_by_side
 
 @stage(
     "facerec join",
-    found="{faces:,} faces, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions".format_map,
+    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions"),
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def concatenate(

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import write_table
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 from facerec.stores.pictures import read_places, write_pictures
 
 
-@stage("facerec pictures", found="{faces:,} pictures; {skipped:,} faces skipped, see skipped.csv".format_map)
+@stage(
+    "facerec pictures",
+    found=told("{faces:picture}; {skipped:face} skipped, see skipped.csv"),
+    then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
+)
 def pictures(faces: Path, out: Path, table: Path | None = None) -> Mapping[str, int]:
     """Writes the faces of a store as files, whatever it keeps them in: records, tar shards, lists.
 

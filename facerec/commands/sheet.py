@@ -9,6 +9,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, check_target, load_labels
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
@@ -51,4 +52,5 @@ def sheet(
     if cluster.max() < 0:
         raise InputError(f"{labels}: every face is unassigned (-1); there is no cluster to draw")
     write_png(out, draw_clusters(store, cluster, identity, clusters, min(columns, len(store)), seed))
-    logger.info("%s: %d of %d clusters", out, min(clusters, found := int(np.unique(cluster[cluster >= 0]).size)), found)
+    found = int(np.unique(cluster[cluster >= 0]).size)
+    logger.info("%s: %d of %s", out, min(clusters, found), counted(found, "cluster"))

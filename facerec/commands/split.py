@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
@@ -14,10 +15,10 @@ from facerec.stores.open import open_store
 
 @stage(
     "facerec split",
-    found=(
-        "{labelled_faces:,} faces stay labelled, {validation_faces:,} are for validation, {unlabelled_faces:,} lose "
-        "their labels; {identities:,} identities"
-    ).format_map,
+    found=told(
+        "{labelled_faces:face} stay labelled, {validation_faces:,} are for validation, {unlabelled_faces:,} lose "
+        "their labels; {identities:identity}"
+    ),
     then="python -m facerec train --faces {out}/labelled --out MODEL",
 )
 def split(faces: Path, out: Path, labelled: int, validation: int = 0, seed: Seed = 0) -> dict[str, int]:

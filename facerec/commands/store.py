@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 from facerec.stores.shards import write_index, write_shards
@@ -14,7 +15,7 @@ from facerec.stores.store import INDEX
 
 @stage(
     "facerec store",
-    found="{faces:,} faces in {shards} shards".format_map,
+    found=told("{faces:face} in {shards:shard}"),
     then="python -m facerec embed --model MODEL --faces {out} --out EMBEDDINGS",
 )
 def store(faces: Path, out: Path, shard_megabytes: PositiveInt = 256) -> dict[str, int]:

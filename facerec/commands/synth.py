@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import Results, stage
 from facerec.rendering.composition import Composition
@@ -15,7 +16,7 @@ from facerec.rendering.corpus import render_corpus
 
 
 def _found(results: Mapping[str, Any]) -> str:
-    return ", ".join(f"{number:,} {part} faces" for part, number in results["faces"].items())
+    return ", ".join(counted(number, f"{part} face") for part, number in results["faces"].items())
 
 
 @stage(

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
@@ -21,7 +22,7 @@ Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
 @stage(
     "facerec thumbnails",
     incidental=("workers",),
-    found="{faces:,} faces, {unreadable:,} of them unreadable".format_map,
+    found=told("{faces:face}, {unreadable:,} of them unreadable"),
     then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails {out} --out REVIEW",
 )
 def thumbnails(

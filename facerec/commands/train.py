@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.losses.choice import LossOptions
+from facerec.pipeline.counts import told
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.training.options import INCIDENTAL, Network, Run, Schedule, TrainingData
@@ -17,7 +18,7 @@ from facerec.training.trainer import Trainer
     resumable=True,
     distributed=True,
     incidental=INCIDENTAL,
-    found="{faces:,} faces of {classes:,} classes; loss {loss:.3f}, accuracy {accuracy:.1%} at the end".format_map,
+    found=told("{faces:face} of {classes:class}; loss {loss:.3f}, accuracy {accuracy:.1%} at the end"),
     then="python -m facerec embed --model {out} --faces FACES --out EMBEDDINGS",
 )
 @flattened

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, new_array
 from facerec.pipeline.stage import stage
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @stage(
     "facerec whiten",
-    found="{faces:,} faces; FNMR of held-out people {before:.1%} as they are, {after:.1%} whitened".format_map,
+    found=told("{faces:face}; FNMR of held-out people {before:.1%} as they are, {after:.1%} whitened"),
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def whiten(

@@ -6,6 +6,7 @@ import cv2
 import torch
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import shown
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -17,9 +18,9 @@ def choose_device(name: str) -> torch.device:
     Raises:
         InputError: Unknown, or CUDA where there is none.
     """
+    if str(name).partition(":")[0] not in DEVICES:
+        raise InputError(f"--device {shown(name)}; choose one of {', '.join(DEVICES)}")
     name = str(name)
-    if name.partition(":")[0] not in DEVICES:
-        raise InputError(f"--device {name}; choose one of {', '.join(DEVICES)}")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device {name}, but PyTorch finds no CUDA device here; use --device cpu")
     if name == "auto":
@@ -33,8 +34,8 @@ def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
     Raises:
         InputError: Unknown precision.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"--precision {precision}; choose one of {', '.join(PRECISIONS)}")
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise InputError(f"--precision {shown(precision)}; choose one of {', '.join(PRECISIONS)}")
     enabled = precision == "bf16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 

@@ -25,7 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import numbered
 from facerec.pipeline.ranks import make_once
-from facerec.pipeline.values import as_array
+from facerec.pipeline.values import as_array, as_path, whole
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -89,7 +89,8 @@ def load_embeddings(
         InputError: No embeddings there, several that are not named, NaN or infinite values, another number of rows,
             keys or labels of another length, or no room for `scratch`.
     """
-    path = Path(path)
+    path, scratch = as_path("embeddings", path), None if scratch is None else as_path("scratch", scratch)
+    rows = None if rows is None else whole("rows", rows, 0)
     file = path / "embeddings.npy" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise InputError(f"{path}: no embeddings.npy in this folder; give the file itself where it has another name")
@@ -168,6 +169,8 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         raise InputError(f"{found}; expected numbers [n, d]")
     if not embeddings.size:
         raise InputError(f"{found}; expected at least one face")
+    if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take
+        embeddings = embeddings.astype(np.float64)
     if is_unit(embeddings, "embeddings"):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
@@ -211,7 +214,7 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
     def make(file: Path) -> None:
         if shutil.disk_usage(file.parent).free < size:
             raise InputError(
-                f"{file.parent}: too little room for {size >> 20} MiB of float32 rows; choose another --out"
+                f"{file.parent}: too little room for {-(-size >> 20)} MiB of float32 rows; choose another --out"
             )
         rows = new_array(file, np.float32, embeddings.shape)
         for number, block in enumerate(blocks(embeddings)):

@@ -23,6 +23,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
+from facerec.pipeline.values import as_path, whole
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -37,15 +38,15 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
 
     Args:
-        path: A .npy file, or a folder with ``labels.npy`` (an embedding set, a clustering, pseudo-labels); a text file
-            with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a table, ``FILE.csv:COLUMN``;
-            or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
+        path: A .npy file of whole numbers or names, or a folder with ``labels.npy`` (an embedding set, a clustering,
+            pseudo-labels); a text file with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a
+            table, ``FILE.csv:COLUMN``; or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
         rows: The number of rows they must have, if known.
 
     Raises:
         InputError: Missing or unusable file, labels below -1, or another number of rows.
     """
-    path = Path(path)
+    path, rows = as_path("labels", path), None if rows is None else whole("rows", rows, 0)
     file = path / "labels.npy" if path.is_dir() else path
     labels = labels_in(file)
     if labels.min() < -1:
@@ -113,7 +114,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
             return array  # a file system that reserves nothing
         path.unlink()
         raise InputError(
-            f"{path.parent}: too little room for {array.nbytes >> 20} MiB; free some, or choose another --out"
+            f"{path.parent}: too little room for {-(-array.nbytes >> 20)} MiB; free some, or choose another --out"
         ) from None
     return array
 

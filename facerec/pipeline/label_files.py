@@ -34,7 +34,21 @@ def labels_in(path: Path) -> np.ndarray:
         return numbered(np.array(_lines(meta), object), meta)
     if suffix in READERS:
         return numbered(labels_of(READERS[suffix](file), file, part), file)
+    if (names := _names_of_array(file)) is not None:
+        return numbered(names, file)
     return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
+
+
+def _names_of_array(file: Path) -> np.ndarray | None:
+    """The text [n] of a .npy file; None if it holds anything else."""
+    if file.suffix.lower() != ".npy" or not file.is_file():
+        return None
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception:  # a damaged one, of which load_array says what is wrong
+        return None
+    is_text = isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in "US"
+    return np.array(found) if is_text else None
 
 
 def numbered(values: np.ndarray, file: Path) -> np.ndarray:

@@ -72,7 +72,10 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
         known = any(word in str(error) for word in ("pickle", "Python objects"))
-        reason = "the file does not begin as one does, or holds Python objects" if known else error
+        if known and _begins_as_array(path):
+            remedy = "save numbers, x.astype('float32'), or text, x.astype(str)"
+            raise InputError(f"{path}: holds Python objects, which are not read; {remedy}") from None
+        reason = "the file does not begin as one does" if known else error
         if way := WAYS.get(path.suffix.lower()):
             raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
         raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
@@ -87,6 +90,11 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     if array.size == 0:
         raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
     return array
+
+
+def _begins_as_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def read_lines(path: Path) -> list[str]:

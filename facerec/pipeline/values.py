@@ -1,9 +1,11 @@
-"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, keys."""
+"""Checks of what Python callers hand over: arrays, pictures, labels, whole numbers, paths, keys."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,15 @@ from facerec.pipeline.reading import InputError
 
 MOST_SHOWN = 60
 MOST_WHOLE = (1 << 63) - 1
+MOST_PATH, MOST_NAME = 4095, 255  # bytes that Linux takes
 
 
 def shown(value: Any) -> str:
     """A value for a message: one line, and not a long one."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = f"of type {type(value).__name__}"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
@@ -29,12 +35,42 @@ def whole(name: str, value: Any, low: int, high: int = MOST_WHOLE) -> int:
     """A whole number as Python has it.
 
     Raises:
-        InputError: Not a whole number between `low` and `high`.
+        InputError: Not a whole number between `low` and `high`, or one of more than 63 bits.
     """
+    if is_whole(value) and value > MOST_WHOLE == high:
+        raise InputError(f"{name} is a whole number of {int(value).bit_length()} bits; at most 63 can be worked with")
     if not is_whole(value) or not low <= value <= high:
         limit = f"from {low} to {high}" if high < MOST_WHOLE else f"from {low} on"
         raise InputError(f"{name} is {shown(value)}; it must be a whole number {limit}")
     return int(value)
+
+
+def as_path(name: str, value: Any) -> Path:
+    """A path as Python has it.
+
+    Raises:
+        InputError: Neither text nor a path, empty, or with what no path can have.
+    """
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str) or not text:
+        raise InputError(f"{name} is {shown(value)}; give a path, as text or as a pathlib.Path")
+    parts = os.fsencode(text).split(b"/")
+    if "\0" in text or max(map(len, parts)) > MOST_NAME or sum(map(len, parts)) + len(parts) > MOST_PATH:
+        raise InputError(f"{name} is {shown(text)}; no path can be so long, or have a zero byte in it")
+    return Path(text)
+
+
+def check_type(name: str, value: Any, kind: type) -> None:
+    """Refuses an argument of another type.
+
+    Raises:
+        InputError: Naming the argument and the type that is expected.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {shown(value)}; expected {kind.__name__}")
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
@@ -44,7 +80,8 @@ def as_array(name: str, values: Any) -> np.ndarray:
         InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU.
     """
     try:
-        return np.asanyarray(values)
+        array = np.asanyarray(values)
+        return np.asarray(array) if isinstance(array, np.matrix) else array  # rows of a matrix have two dimensions
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
 
@@ -76,9 +113,9 @@ def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
     labels = as_array(name, values)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or rows not in (None, len(labels)):
         wanted = "" if rows is None else f" for {rows} faces"
-        raise InputError(
-            f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}; expected integers [n], -1 for none"
-        )
+        remedy = ": np.unique(names, return_inverse=True)[1]" if labels.dtype.kind in "US" else ""
+        found = f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}"
+        raise InputError(f"{found}; expected integers [n], -1 for none{remedy}")
     if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:
         raise InputError(f"{name}: {labels.max()} is larger than int64 can hold; number them from 0")
     return labels.astype(np.int64, copy=False)

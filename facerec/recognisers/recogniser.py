@@ -11,7 +11,7 @@ import numpy as np
 from facerec.devices.device import autocast, choose_device
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_picture, shown, whole
+from facerec.pipeline.values import as_path, as_picture, shown, whole
 from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
 from facerec.recognisers.onnx_graph import InputSettings
@@ -65,8 +65,10 @@ class Recogniser:
         Raises:
             InputError: Neither a model folder nor an .onnx file, a damaged one, or no such device or precision.
         """
-        path, place = Path(model), choose_device(device)
+        path, place = as_path("model", model), choose_device(device)
         autocast(place, precision)  # which refuses an unknown one
+        if not isinstance(settings, InputSettings | None):
+            raise InputError(f"settings is {shown(settings)}; expected InputSettings or None")
         if path.suffix == ".onnx" and path.is_file():
             from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
 
@@ -95,6 +97,8 @@ class Recogniser:
             InputError: Pictures of another type or shape, no such batch size, or a network that gives NaN.
         """
         faces, batch_size = _checked(images), whole("batch_size", batch_size, 1)
+        if not isinstance(flip, bool):
+            raise InputError(f"flip is {shown(flip)}; it must be True or False")
         rows = [np.empty((0, self.embedding_size), np.float32)]
         for start in range(0, len(faces), batch_size):
             batch = np.stack([resized(face, self.input_size) for face in faces[start : start + batch_size]])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
-from facerec.pipeline.values import whole
+from facerec.pipeline.values import as_path, whole
 from facerec.stores.folder import open_folder, open_list
 from facerec.stores.parquet_store import has_pictures, open_parquet
 from facerec.stores.pixels import MOST_PIXELS
@@ -37,7 +37,7 @@ def open_store(path: str | Path, max_pixels: int = MOST_PIXELS) -> Store:
             `max_pixels` that is no whole number from 1 on.
     """
     max_pixels = whole("max_pixels", max_pixels, 1)
-    store = _open(Path(path))
+    store = _open(as_path("path", path))
     store.max_pixels = max_pixels
     return store
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as types
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import KEYS, LABELS
 from facerec.pipeline.files import InputError
 from facerec.pipeline.reading import readable
@@ -120,7 +121,7 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
                 raise ValueError(f"columns of {len(names)} and {len(people)} rows, where it says {sum(counts)}")
     if column is None or not names:
         raise InputError(f"{path}: no rows in it")
-    logger.info("%s: %d pictures; training reads them faster from facerec store's shards", path, len(names))
+    logger.info("%s: %s; training reads them faster from facerec store's shards", path, counted(len(names), "picture"))
     suffix = _suffix(*groups[0], column) if None in names else ".jpg"
     return ParquetStore(path, _keys(names, suffix), padded(people), column, groups, np.cumsum(counts))
 

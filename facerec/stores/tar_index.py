@@ -12,11 +12,12 @@ import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
@@ -46,7 +47,7 @@ def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
     if path.is_dir() and kept.is_file() and _stamp_in(kept) == stamp:
         return open_shards(path, kept)
     names, offsets, lengths, keys, identities = _indexed(files)
-    logger.info("%s: %d faces found in %d tar files", path, len(keys), len(files))
+    logger.info("%s: %s found in %s", path, counted(len(keys), "face"), counted(len(files), "tar file"))
     if path.is_dir() and keys:
         shards = [files[name].name for name in names]
         _keep(kept, (shards, np.array(offsets), np.array(lengths), keys, identities), stamp)
@@ -79,27 +80,47 @@ def _keep(kept: Path, columns: Sequence[Any], stamp: bytes) -> None:
 
 def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], list[str], list[str | None]]:
     """File, offset, length, key and identity of each face."""
-    faces: list[tuple[int, int, int, str, str]] = []  # the last is the sample
-    said: dict[tuple[int, str], str] = {}
+    numbers: list[int] = []
+    faces: list[_Face] = []
+    people: list[str | None] = []
     for number, file in enumerate(progress(files, "index", "tar files")):
         try:
-            with tarfile.open(file, "r:") as tar:
-                while member := tar.next():
-                    tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
-                    sample, suffix = _split(member.name)
-                    if not member.isreg():
-                        continue
-                    if member.name.lower().endswith(SUFFIXES):
-                        faces.append((number, member.offset_data, member.size, member.name.removeprefix("./"), sample))
-                    elif suffix in SAID_BY and (number, sample) not in said and member.size <= MOST_TEXT:
-                        content = tar.extractfile(member)
-                        said[number, sample] = _identity(content.read() if content else b"", suffix)
+            found, said = _faces_of(file)
         except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError) as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"{file}: not a readable tar file ({reason}); unpack it if it is compressed") from None
-    identities = padded([said.get((face[0], face[4])) or None for face in faces])
-    numbers, offsets, lengths, keys, _ = ([face[part] for face in faces] for part in range(5))
-    return numbers, offsets, lengths, _unique(keys, numbers, files), identities  # type: ignore[arg-type,return-value]
+        numbers += [number] * len(found)
+        faces += found
+        people += [said.get(face.sample) or None for face in found]
+    keys = _unique([face.key for face in faces], numbers, files)
+    return numbers, [face.offset for face in faces], [face.length for face in faces], keys, padded(people)
+
+
+class _Face(NamedTuple):
+    """A picture in a tar file: where its bytes are, its name, and the sample that it belongs to."""
+
+    offset: int
+    length: int
+    key: str
+    sample: str
+
+
+def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str]]:
+    """The pictures of a tar file, and whose faces its samples say they are."""
+    faces: list[_Face] = []
+    said: dict[str, str] = {}
+    with tarfile.open(file, "r:") as tar:
+        while member := tar.next():
+            tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
+            sample, suffix = _split(member.name)
+            if not member.isreg():
+                continue
+            if member.name.lower().endswith(SUFFIXES):
+                faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), sample))
+            elif suffix in SAID_BY and sample not in said and member.size <= MOST_TEXT:
+                content = tar.extractfile(member)
+                said[sample] = _identity(content.read() if content else b"", suffix)
+    return faces, said
 
 
 def _split(name: str) -> tuple[str, str]:

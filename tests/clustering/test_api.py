@@ -23,7 +23,9 @@ from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.tuning import Tuning
 from eval.clusters import scores
-from facerec.pipeline.files import InputError
+from facerec.pipeline.counts import counted
+from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.files import InputError, load_labels
 
 ROOT = Path(clustering.__file__).parent
 
@@ -213,7 +215,7 @@ def test_refused_identities(y, message):
 
 @pytest.mark.parametrize(("y", "repeated"), [([0] * 4, 1), ([0, 1, 2, 3], 0), ([0, 0, 1, -1], 1)])
 def test_two_people_with_two_faces_are_needed_to_tune(y, repeated):
-    with pytest.raises(InputError, match=f"y: {repeated} identities with two faces or more; at least two are needed"):
+    with pytest.raises(InputError, match=f"y: {counted(repeated, 'identity')} with two faces or more; at least two"):
         clustering.tune("dbscan", np.eye(4), np.array(y))
 
 
@@ -304,6 +306,16 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
     assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
 
 
+def test_long_doubles_and_matrices_are_numbers():
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix(angles(0, 1, 90))
+    np.testing.assert_array_equal(clustering.Dbscan().fit_predict(matrix), [0, 0, -1])
+    np.testing.assert_array_equal(clustering.Dbscan().fit_predict(angles(0, 1, 90).astype(np.longdouble)), [0, 0, -1])
+
+
+LABELLED = np.eye(4), [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
@@ -327,6 +339,17 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
         (lambda: clustering.Dbscan().fit([[1], [1, 2]]), "embeddings: no array of numbers"),
         (lambda: KnnGraph.build(np.zeros((0, 3)), 2), r"float64 of shape \[0, 3\]; expected at least one face"),
         (lambda: clustering.PseudoLabeller(rules=3), "rules is 3; it must be a list of split, merge, outliers"),
+        (lambda: clustering.Dbscan.from_pretrained(3), "folder is 3; give a path"),
+        (lambda: clustering.Dbscan().save_pretrained(None), "folder is None; give a path"),
+        (lambda: KnnGraph.load(None, angles(0, 1)), "folder is None; give a path"),
+        (lambda: KnnGraph.load("graph", None), r"embeddings: None; expected a float32 array \[n, d\]"),
+        (lambda: load_labels("labels.npy", "3"), "rows is '3'; it must be a whole number"),
+        (lambda: load_embeddings("e.npy", scratch=3), "scratch is 3; give a path"),
+        (lambda: load_embeddings(3), "embeddings is 3; give a path"),
+        (lambda: clustering.Hierarchy.load([]), r"clusters is \[\]; give a path"),
+        (lambda: clustering.Hierarchy(3), "levels is 3; expected a list of levels"),
+        (lambda: clustering.tune("dbscan", *LABELLED, trials="3"), "trials is '3'; it must be a whole number from 1"),
+        (lambda: clustering.tune("dbscan", *LABELLED, trainings=np.zeros(3)), "trainings is .*; expected a list of"),
         (lambda: clustering.PseudoLabeller(min_confidence=None), "min_confidence is None; it must be a number from 0"),
     ],
 )

@@ -181,7 +181,7 @@ def test_lander_is_the_lowest_level(hilander, blobs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": 0}, "levels is 0; it must be a number from 1"),
+        ({"levels": 0}, "levels is 0; it must be a whole number from 1"),
         ({"levels": 1.5}, "levels is 1.5; it must be a whole number"),
         ({"early_stop": 1}, "early_stop is 1; it must be one of True, False"),
         ({"k": 2.5}, "k is 2.5; it must be a whole number"),

@@ -67,15 +67,17 @@ def test_wrong_recipes_are_refused_in_one_line(call, tmp_path, monkeypatch, text
 @pytest.mark.parametrize(
     ("settings", "doubted"),
     [
-        (recipe.Settings(), True),
-        (recipe.Settings(tune_on="validation"), False),
-        (recipe.Settings(teacher="x.onnx"), False),
-        (recipe.Settings(teacher="x.onnx", rounds=2), True),
-        (recipe.Settings(tune_on="validation", rounds=2), False),
+        (recipe.Settings(), ["tune_on"]),
+        (recipe.Settings(tune_on="validation"), []),
+        (recipe.Settings(teacher="x.onnx"), []),
+        (recipe.Settings(teacher="x.onnx", rounds=2), ["tune_on"]),
+        (recipe.Settings(tune_on="validation", rounds=2), []),
+        (recipe.Settings(mode="finetune"), ["tune_on", "mode"]),
+        (recipe.Settings(tune_on="validation", mode="finetune"), ["mode"]),
     ],
 )
-def test_thresholds_chosen_on_people_of_the_training_are_doubted(settings, doubted):
-    assert bool(recipe.doubt(settings)) == doubted
+def test_thresholds_chosen_on_people_of_the_training_and_longer_trainings_of_students_are_doubted(settings, doubted):
+    assert [said.partition(":")[0] for said in recipe.doubts(settings)] == doubted
 
 
 def test_other_settings_are_written_until_work_depends_on_them(tmp_path):

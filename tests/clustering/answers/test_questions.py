@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clustering.answers.clustered import clusters_of
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
 from clustering.answers.groups import Groups, stake
 from clustering.answers.odds import Correction, between
@@ -19,6 +20,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
+from facerec.pipeline.files import InputError
 
 
 @pytest.fixture
@@ -123,3 +125,17 @@ def test_answers_correct_the_log_odds():
     backwards = Correction.by_answers(log_odds, log_odds < 0)
     assert (backwards.slope, backwards.offset) == (1, 0)  # nonsense changes nothing
     assert between(np.array([1.0]), np.array([0.0])) == pytest.approx([-0.62])
+
+
+def test_arguments_of_another_type_are_named():
+    graph, before = (
+        KnnGraph.build(np.eye(3), 2),
+        Answers(np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0)),
+    )
+    for call, message in (
+        (lambda: choose_questions(np.eye(3), np.arange(3), before, 1), "graph is array.*; expected KnnGraph"),
+        (lambda: choose_questions(graph, np.arange(3), None, 1), "before is None; expected Answers"),
+        (lambda: clusters_of("dbscan", graph, None), "clusterer is 'dbscan'; expected Clusterer"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

@@ -156,7 +156,7 @@ def two_cliques() -> KnnGraph:
         (lambda: Components(k=2.5), "k is 2.5; it must be a whole number"),
         (lambda: HacAverage(min_similarity=-2), "min_similarity is -2"),
         (lambda: HacSingle(min_similarity=None), "min_similarity is None"),
-        (lambda: Hdbscan(min_cluster_size=1), "min_cluster_size is 1; it must be a number from 2"),
+        (lambda: Hdbscan(min_cluster_size=1), "min_cluster_size is 1; it must be a whole number from 2"),
         (lambda: Hdbscan(max_distance=3), "max_distance is 3"),
         (lambda: Aro(max_distance=-1), "max_distance is -1"),
         (lambda: Graclus(sweeps=-1), "sweeps is -1"),

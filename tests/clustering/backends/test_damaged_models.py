@@ -10,9 +10,9 @@ import torch
 from clustering import Components, HiLander
 from clustering.backends.hilander.reference_weights import read_state
 from clustering.commands.tune import tune
-from clustering.settings import check_whole
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
+from facerec.pipeline.values import whole
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_truth_values_are_no_sizes_and_numbers_have_an_end(model):
         with pytest.raises(InputError, match=message):
             HiLander.from_pretrained(model)
     with pytest.raises(InputError, match="min_size is a whole number of 1329 bits; at most 63 can be worked with"):
-        check_whole("min_size", 10**400, 1)
+        whole("min_size", 10**400, 1)
 
 
 @pytest.mark.parametrize("value", [3, "x", [1], None])
@@ -56,7 +56,7 @@ def test_a_model_of_another_type_is_refused(model, value):
 
 def test_neighbours_without_bound_are_refused(tmp_path):
     write_yaml(tmp_path / "config.yaml", {"backend": "components", "k": 1_000_000})
-    with pytest.raises(InputError, match="k is 1000000; it must be a number from 1 to 4096"):
+    with pytest.raises(InputError, match="k is 1000000; it must be a whole number from 1 to 4096"):
         Components.from_pretrained(tmp_path)
 
 

@@ -35,8 +35,7 @@ def test_what_it_writes(noisy, tmp_path, caplog):
     with caplog.at_level("INFO"):
         out = clean(noisy, tmp_path / "out", strays="move")
     assert (
-        "240 faces under 30 labels: 2 strays (2 of people in the set), 1 labels of several people, 1 pairs"
-        in caplog.text
+        "240 faces under 30 labels: 2 strays (2 of people in the set), 1 label of several people, 1 pair" in caplog.text
     )
     found = [row for row in rows(out / "findings.csv") if row["found"]]
     assert [(row["kind"], row["label"], row["other"], row["faces"], row["row"]) for row in found[:2]] == [

@@ -202,9 +202,9 @@ BAD = [
     ("cluster --backend finch --embeddings {e} --model {t}/finch --out {o}", "unknown speed; finch has min_similarity"),
     ("tune --backend dbscan --embeddings {e}/embeddings.npy --out {o}", "no labels.npy beside the embeddings"),
     ("tune --backend dbscan --embeddings {e} --labels {t}/short.npy --out {o}", "3 labels for 140 rows"),
-    ("tune --backend dbscan --embeddings {e} --labels {t}/ones.npy --out {o}", "1 identities with two faces or more"),
+    ("tune --backend dbscan --embeddings {e} --labels {t}/ones.npy --out {o}", "1 identity with two faces or more"),
     ("tune --backend dbscan --embeddings {e} --trials 0 --out {o}", "trials is 0"),
-    ("tune --backend hilander --embeddings {e} --labels {t}/two.npy --out {o}", "2 identities are too few"),
+    ("tune --backend hilander --embeddings {e} --labels {t}/two.npy --out {o}", "2 identities: too few"),
     ("train --backend kmeans --embeddings {e} --out {o}", "kmeans has nothing to train; choose its settings with tune"),
     ("pseudolabel --clusters {t}/short.npy --out {o}", "no cluster of at least 2 faces"),
     ("pseudolabel --clusters {e} --min_size 0 --out {o}", "min_size is 0"),
@@ -237,5 +237,5 @@ def test_bad_input_is_one_line_and_leaves_nothing(line, message, labelled, tmp_p
 
 
 def test_untrained_split_says_what_is_too_few():
-    with pytest.raises(InputError, match="3 identities are too few"):
+    with pytest.raises(InputError, match="3 identities: too few"):
         split_identities(LabelledFaces(np.eye(6, dtype=np.float32), np.repeat([0, 1, 2], 2)), 0)

@@ -132,7 +132,7 @@ BAD = [
         "no labels.npy beside the embeddings",
     ),
     ("--embeddings {e} --calibration {t}/narrow", "embeddings of length 2, the clustered ones of 32"),
-    ("--embeddings {e} --calibration {t}/one", "1 labelled people; at least 2 are needed"),
+    ("--embeddings {e} --calibration {t}/one", "1 labelled person; at least 2 are needed"),
     ("--truth {t}/few_labels.npy", "3 labels for 216 rows"),
     ("--min-size 400", "no cluster of at least 400 faces is left; the largest had 24"),
 ]

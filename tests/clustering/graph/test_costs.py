@@ -114,7 +114,7 @@ def test_plan_reads_the_size_of_embeddings(tmp_path, capsys):
         ({}, "give --embeddings or --faces, and not both"),
         ({"faces": 0}, "--faces is 0; it must be at least 1"),
         ({"faces": 10, "k": 0}, "--k is 0; it must be at least 1"),
-        ({"faces": 10, "k": 10}, "10 faces have at most 9 neighbours; --k is 10; lower it"),
+        ({"faces": 10, "k": 10}, "10 faces, so at most 9 neighbours; --k is 10; lower it"),
         ({"faces": 10, "dimension": -1}, "--dimension is -1; it must be at least 1"),
         ({"faces": 10, "k": 2, "index": "flat"}, "--index flat; choose one of auto, exact, ivf"),
     ],

@@ -132,7 +132,7 @@ BAD = [
     ({"X": X, "truth": [[1]] * 4}, "true identities are int64 of shape [4, 1] for 4 faces"),
     ({"X": X, "calibration": (X, [0, 0])}, "calibration labels are int64 of shape [2] for 4 faces"),
     ({"X": X, "calibration": (np.eye(3), [0, 1, 2])}, "calibration: embeddings of length 3, the clustered ones of 2"),
-    ({"X": X, "calibration": (X, [0, 0, -1, 0])}, "calibration: 1 labelled people; at least 2 are needed"),
+    ({"X": X, "calibration": (X, [0, 0, -1, 0])}, "calibration: 1 labelled person; at least 2 are needed"),
     ({"X": X, "labelled": (X, [0, 0, 1, 1])}, "labelled: 2 labelled people; at least 3 are needed"),
     ({"X": None, "labelled": (X, [0, 1, 2, 3])}, "no embeddings"),
 ]
@@ -162,3 +162,11 @@ def test_settings_are_checked(options, message):
 def test_rules_without_embeddings_say_what_is_missing():
     with pytest.raises(InputError, match="no embeddings"):
         PseudoLabeller(rules=["split"]).fit_transform(None, LABELS)
+
+
+def test_faces_in_no_cluster_and_unreadable_faces_get_no_label():
+    X = np.array([[1, 0], [1, 0.01], [0, 1], [0.01, 1], [1, 1], [0, 0]])
+    kept = np.array([False, False, False, False, True, True])
+    y, w = PseudoLabeller(rules=[]).fit_transform(X, [0, 0, 1, 1, -1, 1], kept=kept)
+    assert y.tolist() == [0, 0, 1, 1, -1, -1]
+    assert w[4:].tolist() == [0, 0]

@@ -125,7 +125,7 @@ def test_a_collapsed_recogniser_fills_no_memory(monkeypatch):
     ("labels", "message"),
     [
         ([-1, -1, -1, -1], "0 labelled people; impostor pairs need at least two"),
-        ([1, 1, 1, -1], "1 labelled people"),
+        ([1, 1, 1, -1], "1 labelled person"),
         ([1, 1, 2, -1], "1 of 2 labelled people have two faces; at least two people need them"),
     ],
 )

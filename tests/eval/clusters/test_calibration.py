@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from eval.clusters import calibration
 from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
+from facerec.pipeline.files import InputError
 
 
 def slow_majority(truth, predicted):
@@ -86,3 +87,20 @@ def test_the_least_sure_tenth_by_hand():
     found = lowest_tenth(confidence, right)
     assert found == {"faces": 2, "confidence": pytest.approx(0.3), "right": 0.5, "error": pytest.approx(0.2)}
     assert lowest_tenth(np.full(20, 0.8), np.arange(20) < 15)["faces"] == 20
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "message"),
+    [
+        ([0.5, 2], [True, False], "confidence: float64 of shape"),
+        ([0.5, np.nan], [True, False], "expected numbers .* from 0 to 1"),
+        (None, [True], "confidence: object"),
+        ([0.5, 0.6], [True], r"right: bool of shape \[1\] for 2 faces"),
+        ([0.5], [3], "right: int64"),
+    ],
+)
+def test_what_is_no_confidence(confidence, right, message):
+    with pytest.raises(InputError, match=message):
+        reliability(confidence, right)
+    with pytest.raises(InputError, match="expected what reliability gives"):
+        calibration_error(confidence)

@@ -175,7 +175,7 @@ def test_new_arrays_have_their_room(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(InputError, match="too little room for 0 MiB; free some, or choose another --out"):
+    with pytest.raises(InputError, match="too little room for 1 MiB; free some, or choose another --out"):
         new_array(tmp_path / "b.npy", np.float32, (1000, 8))
     assert not (tmp_path / "b.npy").exists()
 

@@ -38,6 +38,15 @@ def test_a_column_of_pandas(tmp_path):
     assert load_labels(tmp_path / "x.parquet:age", 3).tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("dtype", ["U", "S"])
+def test_names_in_an_array(tmp_path, dtype):
+    np.save(tmp_path / "labels.npy", np.array(["zoe", "ada", "", "zoe"], dtype))
+    assert load_labels(tmp_path, 4).tolist() == [1, 0, -1, 1]
+    np.save(tmp_path / "labels.npy", np.array(["zoe", 3], object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"holds Python objects, which are not read; save numbers.*or text, x.astype"):
+        load_labels(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

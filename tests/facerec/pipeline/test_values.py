@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_labels, first_repeated, refuse_repeated, shown, whole
+from facerec.pipeline.values import as_labels, as_path, first_repeated, refuse_repeated, shown, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
@@ -27,6 +29,17 @@ def test_what_is_no_whole_number_in_range_is_named(value):
 def test_what_is_shown_is_one_short_line():
     assert shown(np.zeros((3, 2))) == "array([[0., 0.], [0., 0.], [0., 0.]])"
     assert shown("x" * 999) == f"'{'x' * 59}..."
+    assert shown(10**5000) == "of type int"
+    with pytest.raises(InputError, match="k is a whole number of 16610 bits; at most 63"):
+        whole("k", 10**5000, 1)
+
+
+@pytest.mark.parametrize("value", [None, 3, 1.5, b"x", [], ["x"], np.zeros(3), "", "a\0b", "x" * 256, "x/" * 3000])
+def test_what_is_no_path_is_named_in_a_line(value):
+    with pytest.raises(InputError, match="^folder is .*; ") as error:
+        as_path("folder", value)
+    assert len(str(error.value)) < 150
+    assert as_path("folder", "a/\u00e9") == as_path("folder", Path("a/\u00e9")) == Path("a/\u00e9")
 
 
 def test_labels_are_int64():
@@ -39,7 +52,7 @@ def test_labels_are_int64():
         ([0, 1, 2], r"labels are int64 of shape \[3\] for 2 faces; expected integers \[n\], -1 for none"),
         ([0.0, 1.0], r"labels are float64 of shape \[2\] for 2 faces"),
         ([True, False], "labels are bool of"),
-        (["a", "b"], "labels are <U1 of"),
+        (["a", "b"], r"labels are <U1 of .* -1 for none: np.unique\(names, return_inverse=True\)\[1\]"),
         ([10**30, 1], "labels are object of"),
         ([[0], [1]], r"labels are int64 of shape \[2, 1\]"),
         ([[0], [1, 2]], "labels: no array of numbers: setting an array element"),

@@ -94,9 +94,19 @@ def test_what_is_no_recogniser_is_refused(folder, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             facerec.Recogniser.from_pretrained(path)
-    with pytest.raises(InputError, match="--device tpu; choose one of auto, cpu, cuda"):
+    with pytest.raises(InputError, match="--device 'tpu'; choose one of auto, cpu, cuda"):
         facerec.Recogniser.from_pretrained(folder, device="tpu")
-    with pytest.raises(InputError, match="--precision fp64; choose one of auto, fp32, bf16"):
+    with pytest.raises(InputError, match="--precision 'fp64'; choose one of auto, fp32, bf16"):
         facerec.Recogniser.from_pretrained(folder, precision="fp64")
     with pytest.raises(InputError, match="batch_size is 0; it must be a whole number from 1 on"):
         facerec.Recogniser.from_pretrained(folder).embed(pictures((32, 32)), batch_size=0)
+    with pytest.raises(InputError, match="flip is 'no'; it must be True or False"):
+        facerec.Recogniser.from_pretrained(folder).embed(pictures((32, 32)), flip="no")
+    for given, message in (
+        ({"model": None}, "model is None; give a path"),
+        ({"settings": 3}, "settings is 3; expected"),
+    ):
+        with pytest.raises(InputError, match=message):
+            facerec.Recogniser.from_pretrained(**{"model": folder, **given})
+    with pytest.raises(InputError, match="path is 3; give a path"):
+        facerec.open_store(3)

@@ -221,7 +221,7 @@ def test_tuning_asks_for_the_estimate_of_a_version_once(blobs, monkeypatch):
     ("settings", "message"),
     [
         ({"depth": 3}, "gcn_v has no setting depth; gcn_v has min_similarity, k, width, epochs, learning_rate"),
-        ({"epochs": 0}, "epochs is 0; it must be a positive number"),
+        ({"epochs": 0}, "epochs is 0; it must be a whole number from 1 on"),
         ({"k": 2.5, **QUICK}, "k is 2.5; it must be a whole number"),
     ],
 )

@@ -1,0 +1,29 @@
+"""Names of pictures without their suffixes, where these tell them apart."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from facerec.pipeline.files import InputError
+
+
+def distinct_stems(names: Sequence[str], complaint: Callable[[str, int], str]) -> list[str]:
+    """Relative paths without suffix; with it where two would be the same.
+
+    Args:
+        names: Paths, perhaps with ``.`` and ``..`` in them, which are left out.
+        complaint: Says what is wrong with a name that still stands there several times.
+
+    Raises:
+        InputError: The complaint.
+    """
+    paths = ["/".join(part for part in name.split("/") if part not in ("", ".", "..")) for name in names]
+    stems = [os.path.splitext(path)[0] for path in paths]  # noqa: PTH122 (of many)
+    counts = Counter(stems)
+    found = [stem if counts[stem] == 1 else path for stem, path in zip(stems, paths, strict=True)]
+    name, times = Counter(found).most_common(1)[0]
+    if times > 1:
+        raise InputError(complaint(name, times))
+    return found
