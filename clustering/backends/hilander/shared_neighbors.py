@@ -13,6 +13,9 @@ from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import blocks
 
 LEAST_LINKAGE, LEAST_WEIGHT = 1e-3, 1e-3
+UNSHARED = 2
+"""Neighbours that either face counts as having beside its own, not linked with the other: few neighbours prove little.
+With 1 more of a large identity's faces come together, and more strangers of identities with few."""
 LIKELY = 0.9
 """Pairs of this linkage weigh enough by themselves."""
 PAIRS = 1 << 15
@@ -22,8 +25,8 @@ PAIRS = 1 << 15
 def weights_by_shared_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     """Weights ``u_ij u_ji`` [n, n] of pairs that the model is not sure of, the same in either direction.
 
-    ``u_ij = sum_l r_il r_lj / (1 + sum_l r_il)`` over all faces l but i and j: the linkage of j with the other
-    neighbours of i, on average. The 1 stands for one more that it is not linked with, as few neighbours prove little.
+    ``u_ij = sum_l r_il r_lj / (2 + sum_l r_il)`` over all faces l but i and j: the linkage of j with the other
+    neighbours of i, on average, with `UNSHARED` more that it is not linked with.
 
     Args:
         graph: Of n faces.
@@ -31,7 +34,7 @@ def weights_by_shared_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_arr
     """
     pairs = Edges.of(graph, linkage, LEAST_LINKAGE)
     near = pairs.adjacency(len(graph), pairs.similarity)
-    total = 1 + np.asarray(near.sum(axis=1)).ravel()
+    total = UNSHARED + np.asarray(near.sum(axis=1)).ravel()
     pairs = pairs.where(pairs.similarity < LIKELY)
     others = (total[end] - pairs.similarity for end in (pairs.i, pairs.j))
     weights = (shared(near, pairs) ** 2 / np.multiply(*others)).astype(np.float32)

@@ -16,8 +16,8 @@ def test_by_hand():
     found = weights_by_shared_neighbors(_graph(neighbors), linkage).toarray()
     expected = np.zeros((4, 4))
     # Faces 0 and 1 share face 2; face 0 has .6 of linkage beside face 1, which has .95 beside face 0.
-    expected[0, 1] = expected[1, 0] = (0.4 * 0.95) ** 2 / (1.6 * 1.95)
-    expected[0, 2] = expected[2, 0] = (0.3 * 0.95) ** 2 / (1.5 * 1.95)
+    expected[0, 1] = expected[1, 0] = (0.4 * 0.95) ** 2 / (2.6 * 2.95)
+    expected[0, 2] = expected[2, 0] = (0.3 * 0.95) ** 2 / (2.5 * 2.95)
     # Faces 1 and 2 are likely as they are, and face 3 shares nobody with face 0.
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -35,7 +35,7 @@ def test_as_a_slow_sum(seed):
             r[i, j] = r[j, i] = max(r[i, j], linked if linked >= 1e-3 else 0)
     for i in range(n):
         for j in range(n):
-            weight = r[i] @ r[j] / (1 + r[i].sum() - r[i, j]) * (r[i] @ r[j]) / (1 + r[j].sum() - r[i, j])
+            weight = r[i] @ r[j] / (2 + r[i].sum() - r[i, j]) * (r[i] @ r[j]) / (2 + r[j].sum() - r[i, j])
             counts = i != j and 0 < r[i, j] < LIKELY and weight >= 1e-3
             np.testing.assert_allclose(found[i, j], weight if counts else 0, atol=1e-6)
 
