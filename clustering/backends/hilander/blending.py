@@ -2,7 +2,8 @@
 
 A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
 3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. So a list
-of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up.
+of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up. Neighbours that the model
+is not sure of count if they share neighbours.
 """
 
 from __future__ import annotations
