@@ -2,7 +2,8 @@
 
 A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
 3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. So a list
-of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up.
+of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up. Neighbours that the model
+is not sure of count if they share neighbours.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
+from clustering.backends.hilander.shared_neighbors import weights_by_shared_neighbors
 from clustering.graph.edges import sparse_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
@@ -57,7 +59,8 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
         model: That linkage is of.
     """
     weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
-    return filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+    near = filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+    return near.maximum(weights_by_shared_neighbors(level.graph, linkage)).tocsr()
 
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
