@@ -14,6 +14,7 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
 from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import BLOCK_ROWS, blocks
 
 COPY, SAME = 0.998, 1 - 1e-6
@@ -61,7 +62,11 @@ class Copies:
     def say(self) -> str:
         """How many there are, in one line."""
         groups = int(np.count_nonzero(np.bincount(self.node) > 1))
-        return f"{self.count:,} of {len(self.node):,} faces are copies (nearly the same picture) of {groups:,} others"
+        are = "is a copy" if self.count == 1 else "are copies"
+        return (
+            f"{self.count:,} of {counted(len(self.node), 'face')} {are} (nearly the same picture) of "
+            f"{counted(groups, 'other')}"
+        )
 
     def expanded(self, levels: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
         """Levels of a hierarchy of the nodes as those of the faces.

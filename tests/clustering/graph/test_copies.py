@@ -114,3 +114,10 @@ def test_pseudolabel_counts_them(copied, tmp_path, caplog):
         out = pseudolabel(tmp_path / "labels.npy", tmp_path / "out", embeddings=tmp_path / "faces.npy")
     assert read_json(out / "summary.json")["copies"] == 1680
     assert "of 120 others; --duplicates 0.998 keeps one of each" in caplog.text
+
+
+def test_one_copy_is_told_as_one():
+    assert (
+        Copies(np.array([0, 0, 1]), np.array([0, 2])).say()
+        == "1 of 3 faces is a copy (nearly the same picture) of 1 other"
+    )
