@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from facerec.pipeline.complaint import printable
 from facerec.pipeline.counts import counted
 
 logger = logging.getLogger(__name__)
@@ -29,13 +30,13 @@ def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: n
         again = int(rows[np.flatnonzero(keys[rows] == keys[rows[0]])[1]])
         logger.warning(
             "%s: this pair stands there before (%s); each line counts, so remove the repeated ones",
-            where(again), counted(len(rows) - len(repeated), "such line"),
+            printable(where(again)), counted(len(rows) - len(repeated), "such line"),
         )  # fmt: skip
     own = np.flatnonzero(low == high)
     if own.size:
         logger.warning(
             "%s: compares something with itself (%s), which any recogniser matches; remove them",
-            where(int(own[0])), counted(len(own), "such line"),
+            printable(where(int(own[0]))), counted(len(own), "such line"),
         )  # fmt: skip
 
 
@@ -51,5 +52,5 @@ def say_all_equal(lowest: float, highest: float, count: int, source: object) -> 
     if count > 1 and highest - lowest < 1e-6:
         logger.warning(
             "%s: all %d comparisons score %.6f: the embeddings are all alike; check the recogniser and its input",
-            source, count, highest,
+            printable(str(source)), count, highest,
         )  # fmt: skip
