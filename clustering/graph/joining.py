@@ -142,9 +142,8 @@ class Joining:
         if self._group is None:
             return pairs
         one, other = self._group[self._i], self._group[self._j]
-        tied = (one == other)[
-            active
-        ]  # of those between groups one a group, or the second might join what the first forbids
+        tied = (one == other)[active]
+        # Between groups one edge a group joins, or the second might join what the first forbids.
         between = self._best_of_both(active[~tied], one, other)
         return np.intersect1d(pairs, np.append(active[tied], between))
 
