@@ -43,7 +43,7 @@ class ApproximateSettings:
         links: Neighbours of a row that a round follows.
         back_links: Rows that have the row among their neighbours and that a round follows, too.
         rounds: At most, before the second search.
-        least_new: Share of links that no round has followed, from which on another round is worth its cost.
+        least_new: Another round is made if at least this share of the links has been followed by none.
         cells: How faces are parted.
         second: Of the search for uncertain rows.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ SORT_COLUMNS = 8
 DIGITS = 4
 ENTRIES = 1 << 19
 """Of the graph, that are worked on at once."""
+
+Chosen = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A block of `chosen_neighbors`."""
 
 
 class Edges(NamedTuple):
@@ -36,7 +40,7 @@ class Edges(NamedTuple):
 
         Args:
             graph: With n rows and k columns.
-            values: float32 [n, k], in place of the graph's similarities; the greater of both directions is taken.
+            values: float32 [n, k], by default the graph's similarities; the greater of both directions is taken.
             least: Edges below it are left out, direction by direction.
         """
         values = graph.similarities if values is None else values
@@ -67,14 +71,27 @@ def _row_blocks(graph: KnnGraph) -> list[slice]:
 
 def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:
     """Of some rows the values of neighbours with higher indices than the row's, or of those with lower ones."""
-    ids, kept, counts = [], [], [np.zeros(1, np.int64)]
-    for rows in blocks:
+
+    def chosen_of(rows: slice) -> Chosen:
         near, own = graph.neighbors[rows], np.arange(rows.start, rows.stop, dtype=np.int32)[:, None]
-        chosen = (near >= 0) & (values[rows] >= least) & ((near > own) if up else (near < own))
+        return near, values[rows], (near >= 0) & (values[rows] >= least) & ((near > own) if up else (near < own))
+
+    return chosen_neighbors(map(chosen_of, blocks), len(graph))
+
+
+def chosen_neighbors(parts: Iterable[Chosen], width: int) -> csr_array:
+    """The values of chosen neighbours as sparse rows, from blocks of rows one after the other; at least one block.
+
+    Args:
+        parts: Of each block of b rows the neighbours, int32 [b, k]; their values [b, k]; and which count, bool [b, k].
+        width: Columns.
+    """
+    ids, data, counts = [], [], [np.zeros(1, np.int64)]
+    for near, values, chosen in parts:
         ids.append(near[chosen])
-        kept.append(values[rows][chosen])
+        data.append(values[chosen])
         counts.append(chosen.sum(axis=1))
-    return sparse_rows(np.concatenate(kept), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
+    return sparse_rows(np.concatenate(data), np.concatenate(ids), np.cumsum(np.concatenate(counts)), width)
 
 
 def united(upwards: csr_array, downwards: csr_array, first: int) -> tuple[np.ndarray, ...]:

@@ -43,7 +43,7 @@ class PseudoLabeller:
         overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
             same_as.npy); or keep.
         overlap_false_match: Share of other people's faces that may be taken for a labelled person's. It is measured
-            on the calibration, of whom then none may be labelled, or among the labelled people themselves.
+            on the calibration, in which nobody may be labelled then, or without one on the labelled people.
         summary_: Faces used, clusters, their sizes, and what each rule did; for JSON.
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """

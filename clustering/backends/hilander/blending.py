@@ -19,18 +19,17 @@ from scipy.sparse.csgraph import connected_components
 
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
-from clustering.backends.hilander.shared_neighbors import weights_by_shared_neighbors
-from clustering.graph.edges import sparse_rows
+from clustering.backends.hilander.shared_neighbors import LEAST_WEIGHT, weights_by_shared_neighbors
+from clustering.graph.edges import chosen_neighbors, sparse_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 POWER = 4
 """Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
-LEAST_WEIGHT, SURE = 1e-3, 0.95
-"""An edge of less does not count. A list is full of neighbours that weigh `SURE`, .987 to the power of 4, and takes
-neighbours of neighbours that do. With .5 more of a person with hundreds of faces come together, but with a weak
-recogniser lookalikes do, too."""
+SURE = 0.95
+"""A list is full if all its neighbours weigh as much: .987 to the power of 4. It takes neighbours of those that do, too.
+With .5 more of a person with hundreds of faces come together, but with a weak recogniser lookalikes do, too."""
 ROUNDS = 3
 """Of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
@@ -65,14 +64,9 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
 
 def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     """Weights ``r_ij^4`` [n, n] of the edges of a graph, without those below `LEAST_WEIGHT`."""
-    data, ids, counts = [], [], [np.zeros(1, np.int64)]
-    for near, linked in zip(blocks(graph.neighbors, LINKED_ROWS), blocks(linkage, LINKED_ROWS), strict=True):
-        weights = linked**POWER
-        kept = weights >= LEAST_WEIGHT
-        data.append(weights[kept])
-        ids.append(np.maximum(near[kept], 0))
-        counts.append(kept.sum(axis=1))
-    return sparse_rows(np.concatenate(data), np.concatenate(ids), np.cumsum(np.concatenate(counts)), len(graph))
+    parts = zip(blocks(graph.neighbors, LINKED_ROWS), blocks(linkage, LINKED_ROWS), strict=True)
+    weighed = ((near, linked**POWER) for near, linked in parts)
+    return chosen_neighbors(((near, weights, weights >= LEAST_WEIGHT) for near, weights in weighed), len(graph))
 
 
 def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:

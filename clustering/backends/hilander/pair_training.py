@@ -69,10 +69,10 @@ def learn_to_join(
 ) -> None:
     """Trains a model that sees no embedding, on several corpora.
 
-    First on single faces, so that faces can be blended; then also on the pairs that come up while clusters join by
-    their mean cosine; then also on those that come up while they join by what the model has learned. Faces are blended
-    with the neighbours of the graph alone: models that learn from lists that are filled up are too sure of faces that a
-    weak recogniser confuses.
+    At first it learns from single faces, so that faces can be blended. Then pairs are added that come up while clusters
+    join by their mean cosine. At last those are added that come up while clusters join by what it has learned. Faces
+    are blended with the neighbours of the graph alone. Models that learn from lists that are filled up are too sure of
+    faces that a weak recogniser confuses.
 
     Args:
         model: To train.

@@ -61,9 +61,9 @@ class Start:
     def _linked(self) -> InOrder:
         return InOrder.of(neighborhoods(self.level, link(self.model, self.level), self.model))
 
-    @property
+    @cached_property
     def edges(self) -> Edges:
-        """Without direction; found anew each time."""
+        """Without direction. A climb finds its own, which it can let go."""
         return Edges.of(self.level.graph)
 
 

@@ -1,6 +1,6 @@
-"""Pairs of faces that share neighbours: a turned head is unlike each of its person's faces, but like all of them a bit.
+"""Weights of pairs of faces that share neighbours.
 
-A stranger who is as like one of them is next to few of the others.
+A turned head is unlike each face of its person, but a bit like all of them. A stranger is a bit like one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import blocks
 
 LEAST_LINKAGE, LEAST_WEIGHT = 1e-3, 1e-3
+"""Less does not count."""
 UNSHARED = 2
-"""Neighbours that either face counts as having beside its own, not linked with the other: few neighbours prove little.
-With 1 more of a large identity's faces come together, and more strangers of identities with few."""
+"""Neighbours that count beside those there are. They are not shared, as few neighbours prove little. With 1, more faces
+of large identities come together. So do more strangers of small ones."""
 LIKELY = 0.9
 """Pairs of this linkage weigh enough by themselves."""
 PAIRS = 1 << 15
@@ -25,8 +26,8 @@ PAIRS = 1 << 15
 def weights_by_shared_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     """Weights ``u_ij u_ji`` [n, n] of pairs that the model is not sure of, the same in either direction.
 
-    ``u_ij = sum_l r_il r_lj / (2 + sum_l r_il)`` over all faces l but i and j: the linkage of j with the other
-    neighbours of i, on average, with `UNSHARED` more that it is not linked with.
+    Here ``u_ij = sum_l r_il r_lj / (UNSHARED + sum_l r_il)``, over all faces l but i and j. It is the mean linkage of j
+    with the other neighbours of i.
 
     Args:
         graph: Of n faces.
