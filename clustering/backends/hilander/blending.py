@@ -28,8 +28,9 @@ from facerec.pipeline.files import blocks
 POWER = 4
 """Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
 SURE = 0.95
-"""A list is full if all its neighbours weigh as much: .987 to the power of 4. It takes neighbours of those that do, too.
-With .5 more of a person with hundreds of faces come together, but with a weak recogniser lookalikes do, too."""
+"""Of a neighbour: .987 to the power of 4. A list of none but such neighbours is full. It takes neighbours of neighbours
+that weigh as much. With .5 more of a person with hundreds of faces come together, but with a weak recogniser lookalikes
+do, too."""
 ROUNDS = 3
 """Of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
