@@ -9,8 +9,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 
 from facerec.devices.device import prepare_worker
@@ -74,7 +75,7 @@ def _check_room(workers: int) -> None:
 def _begin(worker: int) -> None:
     prepare_worker()
     # A worker that cannot hand over an item only says so, and whoever waits for the item waits for ever.
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+    multiprocessing.queues.Queue._on_queue_feeder_error = _hand_over_error  # type: ignore[attr-defined]
     sys.excepthook = _say_nothing  # of the thread that hands over open files; whoever waits for them says it
 
 
@@ -82,6 +83,7 @@ def _say_nothing(*_: object) -> None:
     pass
 
 
-def _end(error: Exception, _: object) -> NoReturn:
-    os.write(2, f"{traceback.format_exception_only(error)[-1].strip()}\n".encode(errors="replace"))
-    os._exit(1)
+def _hand_over_error(queue: multiprocessing.queues.Queue[Any], error: Exception, item: tuple[Any, Any]) -> None:
+    """Puts an error in the place of an item of a loader, `(number, what was read)`, that cannot be handed over."""
+    reason = OSError(f"an item cannot be handed over, {traceback.format_exception_only(error)[-1].strip()}")
+    queue.put((item[0], ExceptionWrapper((OSError, reason, None), "in a worker")))
