@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.nodes import exact_graph_of_nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.result import Clustering
@@ -100,7 +101,7 @@ class Clusterer:
         graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
         crowded = copies is not None and copies.crowd(graph.k)
-        nodes = _graph_of(graph.embeddings[copies.first], self.k) if copies and crowded else graph
+        nodes = exact_graph_of_nodes(graph, copies, self.k) if copies and crowded else graph
         found = self.cluster(nodes)
         for said in filter(None, (found.warning, doubts(nodes, found.labels))):
             logger.warning("%s", said)

@@ -15,9 +15,10 @@ from clustering.answers.file import load_answers
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
-from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
+from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.nodes import graph_of_nodes
 from clustering.quality.estimate import estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
@@ -88,7 +89,7 @@ def cluster(
     if copies.count:
         logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
     if crowded:
-        graph = graph_of_nodes(faces, copies, made / "nodes", clusterer.k)
+        graph = graph_of_nodes(graph, copies, made / "nodes", clusterer.k)
         if known is not None:
             known = known.of_nodes(copies.node).checked(f"{answers}, where copies of a picture are one face")
     works = is_main() or clusterer.distributed  # else the first process does all after the graph

@@ -13,9 +13,10 @@ from jsonargparse.typing import PositiveInt
 from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
-from clustering.graph.build import graph_of_nodes, load_graph, make_graph, neighbors_wanted
+from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.nodes import graph_of_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
@@ -102,7 +103,7 @@ def _graph(faces: EmbeddingSet, knn: Path | None, made: Path) -> tuple[KnnGraph,
         make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
     graph = load_graph(faces, made if knn is None else knn, NEIGHBORS)
     copies = Copies.of(graph)
-    return (graph_of_nodes(faces, copies, made / "nodes", NEIGHBORS) if copies.count else graph), copies
+    return (graph_of_nodes(graph, copies, made / "nodes", NEIGHBORS) if copies.count else graph), copies
 
 
 def _write(

@@ -16,13 +16,15 @@ nor where a run was interrupted changes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill, release
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.candidates import best
+from clustering.graph.candidates import best, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.rounds import Links, improved, link, share_of_new
 from clustering.graph.scan import own_limits, scan
@@ -79,53 +81,131 @@ def approximate(
     settings = settings or ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
-    lists = first_lists(inner, faces, settings)
-    release(faces.codes)
-    lists, links = rounds(inner, lists, settings)
-    uncertain = UncertainRows(inner, lists, faces, settings.second, settings.probed)
-    chosen = SecondSearch(*cached_json(builder.steps / "second_search.json", lambda: uncertain.plan(recall)))
-    again = uncertain.search_again(chosen)
-    if again:
-        lists = with_found(inner, lists, again)
-    if chosen.recall < recall - ROUNDED:
-        folder = builder.steps / "last"
-        lists = improved(inner, lists, folder, link(inner, lists, folder, settings.widths, links))
-    release(faces.embeddings)
+    lists, again = refined(
+        inner, faces, first_lists(inner, faces, inner.readable, None, settings), None, recall, settings
+    )
     return in_first_order(builder, faces, lists), again
 
 
-def rounds(builder: GraphBuilder, lists: Lists, settings: ApproximateSettings) -> tuple[Lists, Links]:
-    """Rounds until few links are new, and what they have followed."""
-    links = None
+def complete(
+    builder: GraphBuilder,
+    candidates: Callable[[np.ndarray], np.ndarray],
+    recall: float,
+    settings: ApproximateSettings | None = None,
+) -> Lists:
+    """Builds the approximate graph from what is known of each row's neighbours; only rows that lack some are searched.
+
+    Args:
+        builder: As for `approximate`.
+        candidates: Rows, int64 [b], to the nearest of each, int [b, c], with repetitions and -1 for none.
+        recall: Share of the true neighbours aimed at, of the rows that lack some.
+        settings: By default as `ApproximateSettings` has them.
+    """
+    settings = settings or ApproximateSettings()
+    faces = sort_faces(builder, settings.cells)
+    inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
+    lists = known_lists(inner, faces, candidates, len(builder))
+    lacking = np.flatnonzero(lists.neighbors[:, -1] < 0)
+    if len(lacking):
+        full = np.array(lists.neighbors)
+        full[lacking] = -1
+        followed = link(inner, Lists(full, lists.similarities), builder.steps / "full", settings.widths, None)
+        some = replace(inner, readable=lacking)
+        found = first_lists(inner, faces, lacking, lists, settings)
+        lists = with_found(inner, lists, [SearchedAgain(settings.probed, lacking, found)], "nearest")
+        lists, _ = refined(some, faces, lists, followed, recall, settings)
+    return in_first_order(builder, faces, lists)
+
+
+def refined(
+    builder: GraphBuilder,
+    faces: SortedFaces,
+    lists: Lists,
+    followed: Links | None,
+    recall: float,
+    settings: ApproximateSettings,
+) -> tuple[Lists, list[SearchedAgain]]:
+    """Lists after all rounds, and what was searched for again.
+
+    Args:
+        builder: Over the faces in the order of their cells; its readable rows may be searched for again.
+        faces: In that order.
+        lists: From the nearest cells.
+        followed: Links that no round need follow.
+        recall: Aimed at.
+        settings: Of the graph.
+    """
+    release(faces.codes)
+    lists, links = rounds(builder, lists, followed, settings)
+    uncertain = UncertainRows(builder, lists, faces, settings.second, settings.probed)
+    chosen = SecondSearch(*cached_json(builder.steps / "second_search.json", lambda: uncertain.plan(recall)))
+    again = uncertain.search_again(chosen)
+    if again:
+        lists = with_found(builder, lists, again, "found")
+    if chosen.recall < recall - ROUNDED:
+        folder = builder.steps / "last"
+        lists = improved(builder, lists, folder, link(builder, lists, folder, settings.widths, links))
+    release(faces.embeddings)
+    return lists, again
+
+
+def rounds(
+    builder: GraphBuilder, lists: Lists, followed: Links | None, settings: ApproximateSettings
+) -> tuple[Lists, Links]:
+    """Rounds until few links are new, one at least, and the links of the last."""
+    links = followed
     for number in range(settings.rounds):
         folder = builder.steps / str(number + 1)
         further = link(builder, lists, folder, settings.widths, links)
-        if links is not None and share_of_new(further, folder) < settings.least_new:
+        if number and share_of_new(further, folder) < settings.least_new:
             break
         lists, links = improved(builder, lists, folder, further), further
     assert links is not None
     return lists, links
 
 
-def first_lists(builder: GraphBuilder, faces: SortedFaces, settings: ApproximateSettings) -> Lists:
-    """Lists from the cells nearest to each face: the best by their codes, scored again.
+def known_lists(
+    builder: GraphBuilder, faces: SortedFaces, candidates: Callable[[np.ndarray], np.ndarray], rows: int
+) -> Lists:
+    """Lists of what is known, see `complete`, in the order of the cells; the graph has so many rows."""
 
-    What a face finds among those beside it bounds what counts.
+    def prepare() -> Work:
+        place = places_of(faces, rows)
+
+        def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            ids = candidates(faces.order[places])
+            return best(builder.embeddings, places, np.where(ids < 0, -1, place[ids]), builder.k)
+
+        return partial(in_parts, work)
+
+    folder, at_once = builder.steps / "known", cheap_rows(len(builder))
+    return fill(folder, folder / "finished", len(builder), builder.k, "known neighbours", prepare, at_once)
+
+
+def first_lists(
+    builder: GraphBuilder, faces: SortedFaces, places: np.ndarray, known: Lists | None, settings: ApproximateSettings
+) -> Lists:
+    """Lists of some places, ascending, from the cells nearest to each: the best by their codes, scored again.
+
+    What a face finds among those beside it bounds what counts. Neighbours that are known count, too.
     """
     k = builder.k
 
-    def work(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ids = scan(faces, places, settings.probed, own_limits(faces, places, k), k + 1 + settings.fetched)[0]
-        found = best(builder.embeddings, places, ids, k)
+    def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        some = places[some]
+        ids = scan(faces, some, settings.probed, own_limits(faces, some, k), k + 1 + settings.fetched)[0]
+        if known is not None:
+            ids = np.hstack([known.neighbors[some], ids])
+        found = best(builder.embeddings, some, ids, k)
         release(builder.embeddings)
         return found
 
-    folder, rows = builder.steps / "0", min(max(-(-len(faces) // PARTS), LEAST_ROWS), MOST_ROWS)
-    return fill(folder, folder / "finished", len(faces), k, "cells", lambda: work, rows)
+    folder, rows = builder.steps / "0", min(max(-(-len(places) // PARTS), LEAST_ROWS), MOST_ROWS)
+    return fill(folder, folder / "finished", len(places), k, "cells", lambda: work, rows)
 
 
-def with_found(builder: GraphBuilder, lists: Lists, again: list[SearchedAgain]) -> Lists:
-    """The lists with those of the second search in their places."""
+def with_found(builder: GraphBuilder, lists: Lists, again: list[SearchedAgain], name: str) -> Lists:
+    """The lists with those that were searched for again in their places; the name is of the step's folder."""
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids, cosines = (part[rows] for part in lists)
@@ -135,7 +215,7 @@ def with_found(builder: GraphBuilder, lists: Lists, again: list[SearchedAgain]) 
             ids[changed], cosines[changed] = (part[at[changed]] for part in found)
         return ids, cosines
 
-    folder, rows = builder.steps / "found", cheap_rows(len(builder))
+    folder, rows = builder.steps / name, cheap_rows(len(builder))
     return fill(folder, folder / "finished", len(builder), builder.k, "found", lambda: work, rows)
 
 
@@ -143,8 +223,7 @@ def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists) -> L
     """The graph's own lists: they name rows, not places."""
 
     def prepare() -> Work:
-        place = np.full(len(builder), -1, dtype=np.int32)
-        place[faces.order] = np.arange(len(faces), dtype=np.int32)
+        place = places_of(faces, len(builder))
 
         def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             some = place[rows]
@@ -155,3 +234,10 @@ def in_first_order(builder: GraphBuilder, faces: SortedFaces, lists: Lists) -> L
         return work
 
     return builder.fill("order", prepare, cheap_rows(len(builder)))
+
+
+def places_of(faces: SortedFaces, rows: int) -> np.ndarray:
+    """Int32 [rows]: the place of each row in the order of the cells, -1 for those that have none."""
+    place = np.full(rows, -1, dtype=np.int32)
+    place[faces.order] = np.arange(len(faces), dtype=np.int32)
+    return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sized
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +15,12 @@ from clustering.graph.approximate import approximate
 from clustering.graph.blocks_on_disk import cached_json
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.chance import chance_of
-from clustering.graph.copies import Copies
 from clustering.graph.costs import Costs, check_room, choose_index
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.second_search import Recall, estimate_recall
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array, new_array
-from facerec.pipeline.ranks import is_main, local_world_size, make_once
+from facerec.pipeline.files import InputError
+from facerec.pipeline.ranks import is_main, local_world_size
 
 RECALL = 0.985
 MIN_RECALL = 0.95
@@ -56,30 +56,7 @@ def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGra
         return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
 
 
-def graph_of_nodes(faces: EmbeddingSet, copies: Copies, made: Path, k: int) -> KnnGraph:
-    """The graph of the faces without copies, made in a folder, all processes together.
-
-    Args:
-        faces: All of them.
-        copies: Which of them are one node.
-        made: The folder, made if need be; what is finished in it counts.
-        k: Neighbours that a backend wants.
-    """
-    made.mkdir(parents=True, exist_ok=True)
-
-    def write(file: Path) -> None:
-        rows = new_array(file, np.float32, (len(copies.first), faces.embeddings.shape[1]))
-        for number, some in enumerate(blocks(copies.first)):
-            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(some)] = faces.embeddings[some]
-        rows.flush()
-
-    file = make_once(made / "embeddings.npy", write)
-    nodes = EmbeddingSet(load_array(file, kind="f", ndim=2), None, None, faces.path)
-    make_graph(nodes, made, neighbors_wanted(nodes, k))
-    return KnnGraph.load(made, nodes.embeddings)
-
-
-def neighbors_wanted(faces: EmbeddingSet, k: int) -> int:
+def neighbors_wanted(faces: Sized, k: int) -> int:
     """As many neighbours as a backend wants, or as there are other faces; at least 1."""
     return max(min(k, len(faces) - 1), 1)
 

@@ -130,9 +130,10 @@ class UncertainRows:
         return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)
 
     def search_again(self, chosen: SecondSearch) -> list[SearchedAgain]:
-        """What is found for the rows of each number of cells."""
-        wanted = chosen.of_rows(self.lists.similarities[:, -1])
-        return [self._search_again(np.flatnonzero(wanted == cells), cells) for cells in sorted({*chosen.cells} - {0})]
+        """What is found for the builder's readable rows, those of each number of cells."""
+        rows = self.builder.readable
+        wanted = chosen.of_rows(self.lists.similarities[rows, -1])
+        return [self._search_again(rows[wanted == cells], cells) for cells in sorted({*chosen.cells} - {0})]
 
     def _search_again(self, places: np.ndarray, cells: int) -> SearchedAgain:
         def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -86,4 +86,4 @@ def _say_nothing(*_: object) -> None:
 def _hand_over_error(queue: multiprocessing.queues.Queue[Any], error: Exception, item: tuple[Any, Any]) -> None:
     """Puts an error in the place of an item of a loader, `(number, what was read)`, that cannot be handed over."""
     reason = OSError(f"an item cannot be handed over, {traceback.format_exception_only(error)[-1].strip()}")
-    queue.put((item[0], ExceptionWrapper((OSError, reason, None), "in a worker")))
+    queue.put((item[0], ExceptionWrapper((OSError, reason, error.__traceback__), "in a worker")))

@@ -72,6 +72,6 @@ def test_rounds_end_when_few_links_are_new(faces, tmp_path):
     lists = first_lists(faces)
     for least, done in ((1.1, 1), (0.0, 4)):
         builder = builder_in(tmp_path / str(done), faces)
-        rounds(builder, lists, ApproximateSettings(links=3, back_links=2, least_new=least))
+        rounds(builder, lists, None, ApproximateSettings(links=3, back_links=2, least_new=least))
         folders = sorted(path.parent.name for path in builder.steps.glob("*/neighbors.npy"))
         assert folders == [str(number + 1) for number in range(done)]

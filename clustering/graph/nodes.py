@@ -1,0 +1,97 @@
+"""The graph of the faces without copies: what the lists of the graph with them still hold, and what they now lack."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.graph.approximate import complete
+from clustering.graph.blocks_on_disk import Work
+from clustering.graph.build import RECALL, neighbors_wanted
+from clustering.graph.builder import GraphBuilder
+from clustering.graph.candidates import best
+from clustering.graph.copies import Copies
+from clustering.graph.costs import Costs, check_room, choose_index
+from clustering.graph.exact import gpu_index, search
+from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.files import BLOCK_ROWS, blocks, load_array, new_array
+from facerec.pipeline.ranks import local_world_size, make_once
+
+
+def graph_of_nodes(graph: KnnGraph, copies: Copies, made: Path, k: int, index: str = "auto") -> KnnGraph:
+    """The graph of the faces without copies, made in a folder, all processes together.
+
+    Lists that hold k different nodes are taken over. The others, often a quarter, are searched for among the nodes.
+
+    Args:
+        graph: Of all faces.
+        copies: Which of them are one node.
+        made: The folder, made if need be; what is finished in it counts.
+        k: Neighbours that a backend wants.
+        index: See `knn`.
+
+    Raises:
+        InputError: Too little room.
+    """
+    made.mkdir(parents=True, exist_ok=True)
+
+    def write(file: Path) -> None:
+        rows = new_array(file, np.float32, (len(copies.first), graph.embeddings.shape[1]))
+        for number, some in enumerate(blocks(copies.first)):
+            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(some)] = graph.embeddings[some]
+        rows.flush()
+
+    embeddings = load_array(make_once(made / "embeddings.npy", write), kind="f", ndim=2)
+    readable, k = np.flatnonzero(readable_rows(embeddings)), neighbors_wanted(embeddings, k)
+    index = choose_index(index, len(readable), embeddings.shape[1])
+    check_room(Costs.of(index, len(readable), embeddings.shape[1], k, local_world_size()), made)
+    builder = GraphBuilder(embeddings, readable, made, made / "steps" / f"nodes_{index}", k)
+    if index == "exact":
+        _complete_exactly(builder, graph, copies)
+    else:
+        complete(builder, partial(candidates, graph, copies), RECALL)
+    return KnnGraph.load(made, embeddings)
+
+
+def exact_graph_of_nodes(graph: KnnGraph, copies: Copies, k: int) -> KnnGraph:
+    """The exact graph of the faces without copies, in memory; see `graph_of_nodes`."""
+    embeddings = graph.embeddings[copies.first]
+    rows, k = np.arange(len(embeddings)), neighbors_wanted(embeddings, k)
+    lists = _exact_lists(
+        embeddings, np.flatnonzero(readable_rows(embeddings)), k, candidates(graph, copies, rows), rows
+    )
+    return KnnGraph(embeddings, *lists)
+
+
+def candidates(graph: KnnGraph, copies: Copies, nodes: np.ndarray) -> np.ndarray:
+    """Int [b, k]: the nodes of the neighbours of some nodes' first faces, with repetitions, -1 for none."""
+    ids = graph.neighbors[copies.first[nodes]]
+    return np.where(ids < 0, -1, copies.node[ids])
+
+
+def _complete_exactly(builder: GraphBuilder, graph: KnnGraph, copies: Copies) -> None:
+    def prepare() -> Work:
+        index = gpu_index(builder.embeddings, builder.readable)
+
+        def work(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            known = candidates(graph, copies, rows)
+            return _exact_lists(builder.embeddings, builder.readable, builder.k, known, rows, index)
+
+        return work
+
+    builder.fill("without copies", prepare)
+
+
+def _exact_lists(
+    embeddings: np.ndarray, readable: np.ndarray, k: int, known: np.ndarray, rows: np.ndarray, index: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best of what is known of some rows, int [b, c], or all that are readable where this is too little."""
+    ids, cosines = best(embeddings, rows, known, k)
+    lacking = np.flatnonzero((ids[:, -1] < 0) & readable_rows(embeddings[rows]))
+    if len(lacking):
+        ids[lacking], cosines[lacking] = search(embeddings, rows[lacking], readable, k, index)
+    return ids, cosines
