@@ -22,13 +22,13 @@ from functools import partial
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill, release
+from clustering.graph.blocks_on_disk import Lists, Work, cheap_rows, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
 from clustering.graph.rounds import Links, improved, link, share_of_new
 from clustering.graph.scan import own_limits, scan
-from clustering.graph.second_search import SearchedAgain, SecondSearch, SecondSearchSettings, UncertainRows
+from clustering.graph.second_search import SearchedAgain, SecondSearchSettings, UncertainRows
 
 LEAST_FACES = 1_000
 ROUNDED = 1e-9
@@ -138,7 +138,7 @@ def refined(
     release(faces.codes)
     lists, links = rounds(builder, lists, followed, settings)
     uncertain = UncertainRows(builder, lists, faces, settings.second, settings.probed)
-    chosen = SecondSearch(*cached_json(builder.steps / "second_search.json", lambda: uncertain.plan(recall)))
+    chosen = uncertain.chosen(recall)
     again = uncertain.search_again(chosen)
     if again:
         lists = with_found(builder, lists, again, "found")

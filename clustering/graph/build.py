@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from clustering.graph.approximate import approximate
-from clustering.graph.blocks_on_disk import cached_json
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.chance import chance_of
 from clustering.graph.costs import Costs, check_room, choose_index
@@ -100,8 +99,7 @@ def make_graph(
         count = sum(len(some.places) for some in again)
         cells = sum(some.cells * len(some.places) for some in again) / max(count, 1)
         how = {"searched_again": round(count / len(rows), 5), "in_cells": round(cells)}
-        chance = chance_of(builder)
-        found = Recall(*cached_json(builder.steps / "recall.json", lambda: estimate_recall(builder, lists, chance)))
+        found = estimate_recall(builder, lists, chance_of(builder))
         check_recall(found, recall, min_recall, f"{faces.path}: recall@{k} of the {chosen} graph")
     return {
         "faces": len(faces),

@@ -53,10 +53,6 @@ class GraphBuilder:
         """Int64: `SAMPLED_ROWS` of the readable rows, ascending; all if there are no more."""
         return np.sort(np.random.default_rng(seed).permutation(self.readable)[:SAMPLED_ROWS])
 
-    def search(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The true neighbours of some rows, see `exact.search`."""
-        return search(self.embeddings, rows, self.readable, self.k)
-
     def exact(self) -> Lists:
         """Builds the exact graph."""
 

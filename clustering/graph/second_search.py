@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, fill, release
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
 from clustering.graph.chance import Chance
 from clustering.graph.codes import products, shifted
+from clustering.graph.exact import gpu_index, search
 from clustering.graph.scan import scan
-from facerec.pipeline.files import blocks
 
 MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 512, 32_768  # of a block
 
@@ -88,10 +88,22 @@ class UncertainRows:
     settings: SecondSearchSettings
     known: int = 0
 
-    def plan(self, recall: float) -> SecondSearch:
-        """What reaches the recall on a sample with the fewest cells, or comes near it within the budget."""
-        rows, count = self.builder.sample(self.builder.seed), len(self.faces.centres)
-        truth = np.concatenate([self.search(some, count, known=0)[0] for some in blocks(rows, rows_at_once(count))])
+    def chosen(self, recall: float) -> SecondSearch:
+        """What `plan` finds on a sample, whose neighbours all processes seek together; noted on disk."""
+        rows = self.builder.sample(self.builder.seed)
+        truth = self._found(rows, len(self.faces.centres), 0, "sample").neighbors
+        file = self.builder.steps / "second_search.json"
+        return SecondSearch(*cached_json(file, lambda: self.plan(rows, truth, recall)))
+
+    def plan(self, rows: np.ndarray, truth: np.ndarray, recall: float) -> SecondSearch:
+        """What reaches the recall on some rows with the fewest cells, or comes near it within the budget.
+
+        Args:
+            rows: int64 [m], a sample of all.
+            truth: int [m, k], their true neighbours.
+            recall: Aimed at.
+        """
+        count = len(self.faces.centres)
         there = is_listed(truth, self.lists.neighbors[rows])
         ranks = self.ranks_of_cells(rows, truth)
         ways = [way for way in dict.fromkeys(min(way, count) for way in (*self.settings.cells, count))
@@ -136,14 +148,17 @@ class UncertainRows:
         return [self._search_again(rows[wanted == cells], cells) for cells in sorted({*chosen.cells} - {0})]
 
     def _search_again(self, places: np.ndarray, cells: int) -> SearchedAgain:
-        def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return self.search(places[some], cells, self.known)
+        return SearchedAgain(cells, places, self._found(places, cells, self.known, f"again_{cells}"))
 
-        folder, count = self.builder.steps / f"again_{cells}", len(places)
-        name, rows = f"{cells} cells", rows_at_once(cells)
-        return SearchedAgain(
-            cells, places, fill(folder, folder / "finished", count, self.builder.k, name, lambda: work, rows)
-        )
+    def _found(self, places: np.ndarray, cells: int, known: int, name: str) -> Lists:
+        """Lists of some places, from so many cells but the known ones, in a folder of that name."""
+
+        def work(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.search(places[some], cells, known)
+
+        folder, count = self.builder.steps / name, len(places)
+        said, rows = f"{cells} cells", rows_at_once(cells)
+        return fill(folder, folder / "finished", count, self.builder.k, said, lambda: work, rows)
 
 
 def rows_at_once(cells: int) -> int:
@@ -164,12 +179,25 @@ class Recall(NamedTuple):
 
 
 def estimate_recall(builder: GraphBuilder, lists: Lists, chance: Chance) -> Recall:
-    """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at, by exact search."""
+    """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at, by exact search.
+
+    All processes search together; what they find is noted on disk.
+    """
     rows = builder.sample(builder.seed + 1)
-    truth, cosines = builder.search(rows)
-    wanted, there = (truth >= 0) & chance.stands_out(cosines), is_listed(truth, lists.neighbors[rows])
-    every = float(_mean(there, truth).mean())
-    return Recall(every, float((wanted & there).sum() / wanted.sum()) if wanted.any() else every)
+
+    def prepare() -> Work:
+        index = gpu_index(builder.embeddings, builder.readable)
+        return lambda some: search(builder.embeddings, rows[some], builder.readable, builder.k, index)
+
+    folder = builder.steps / "check"
+    truth, cosines = fill(folder, folder / "finished", len(rows), builder.k, "check", prepare)
+
+    def recall() -> Recall:
+        wanted, there = (truth >= 0) & chance.stands_out(cosines), is_listed(truth, lists.neighbors[rows])
+        every = float(_mean(there, truth).mean())
+        return Recall(every, float((wanted & there).sum() / wanted.sum()) if wanted.any() else every)
+
+    return Recall(*cached_json(builder.steps / "recall.json", recall))
 
 
 def is_listed(truth: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
