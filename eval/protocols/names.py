@@ -17,7 +17,8 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
     """The row of each name among the keys, int64 [n]; -1 where there is none.
 
     A leading ``img/`` on either side does not matter. Names that are no key match without suffix: crops of
-    ``photo.jpg`` are often ``photo.png``.
+    ``photo.jpg`` are often ``photo.png``. Such a match is none if another name is that key: ``photo.png`` is then
+    another picture.
 
     Args:
         names: Of the faces, a list or pyarrow array [n].
@@ -26,14 +27,14 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
         by_file: Whether names that match in neither way match by their file's name alone.
 
     Raises:
-        InputError: A name that is several keys.
+        InputError: A name that is several keys, or several names that are one key without suffix.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     wanted, known = (pc.replace_substring_regex(_texts(side), "^img/", "") for side in (names, keys))
     _refuse_twice(known, known, source)
-    rows = _indices(wanted, known)
+    rows, spelled = _indices(wanted, known), wanted
     for pattern in (SUFFIX, FOLDERS) if by_file else (SUFFIX,):
         missing = np.flatnonzero(rows < 0)
         if not missing.size:
@@ -41,7 +42,10 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
         wanted, known = (pc.replace_substring_regex(side, pattern, "") for side in (wanted, known))
         some = wanted.take(pa.array(missing))
         _refuse_twice(known, some, source)
-        rows[missing] = _indices(some, known)
+        taken, found = np.unique(rows[rows >= 0]), _indices(some, known)
+        found[np.isin(found, taken)] = -1
+        _refuse_shared(found, spelled.take(pa.array(missing)), keys, source)
+        rows[missing] = found
     return rows
 
 
@@ -73,3 +77,14 @@ def _refuse_twice(known: Any, wanted: Any, source: Path) -> None:
     if len(twice):
         name = twice[0].as_py().decode("utf-8", "surrogateescape")
         raise InputError(f"{source}: key {name!r} occurs twice in keys.txt; faces match by key")
+
+
+def _refuse_shared(rows: np.ndarray, names: Any, keys: list[str], source: Path) -> None:
+    """Refuses two names that have the row of one key."""
+    named: dict[int, bytes] = {}
+    for row, name in zip(rows.tolist(), names.to_pylist(), strict=True):
+        if row >= 0 and named.setdefault(row, name) != name:
+            one, other = (text.decode("utf-8", "surrogateescape") for text in (named[row], name))
+            raise InputError(
+                f"{source}: faces {one!r} and {other!r} would both be key {keys[row]!r}; give each its own key"
+            )

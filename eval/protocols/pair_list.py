@@ -46,18 +46,18 @@ def match_pairs(listed: PairList, embedded: EmbeddingSet) -> tuple[np.ndarray, n
     """The embedding rows of both faces of each pair, int64 [p] each, by name.
 
     Raises:
-        InputError: No keys, a key that is there twice, or a face without embedding.
+        InputError: No keys, a key that is there twice or for two faces, or a face without embedding.
     """
     if embedded.keys is None:
         raise InputError(f"{embedded.path}: no keys.txt; the faces of pairs match by name, so that it is needed")
-    sides = []
-    for names in (listed.first, listed.second):
-        rows = find_rows(names, embedded.keys, embedded.path, by_file=True)
-        missing = np.flatnonzero(rows < 0)
-        if missing.size:
-            raise InputError(
-                f"{listed.path} line {listed.lines[missing[0]]}: face {names[missing[0]]!r} has no embedding in "
-                f"{embedded.path} ({missing.size} of {len(names)} pairs lack one)"
-            )
-        sides.append(rows)
-    return sides[0], sides[1]
+    both = [*listed.first, *listed.second]
+    rows = find_rows(both, embedded.keys, embedded.path, by_file=True).reshape(2, -1)
+    missing = np.argwhere(rows.T < 0)
+    if missing.size:
+        pair, side = missing[0]
+        raise InputError(
+            f"{listed.path} line {listed.lines[pair]}: face {(listed.first, listed.second)[side][pair]!r} has no "
+            f"embedding in {embedded.path} ({np.count_nonzero((rows < 0).any(axis=0))} of {len(listed.first)} pairs "
+            "lack one)"
+        )
+    return rows[0], rows[1]

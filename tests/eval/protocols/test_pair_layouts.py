@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from eval.protocols.names import find_rows
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError
@@ -102,6 +103,27 @@ def test_faces_match_by_name_then_without_suffix_then_by_file(tmp_path):
     twice = EmbeddingSet(np.zeros((49, 2), np.float32), [*keys, "y/a3.png"], None, tmp_path)
     with pytest.raises(InputError, match="key 'a3' occurs twice"):
         match_pairs(listed, twice)
+
+
+def test_a_face_without_embedding_is_not_taken_for_another_of_its_name(tmp_path):
+    text = "front/1.jpg side/1.jpg 1\nfront/2.jpg side/2.jpg 1\n" + LAYOUTS["blanks"]
+    listed = load_pair_list(written(tmp_path, text))
+    keys = ["side/1.jpg", "front/2.jpg", "side/2.jpg", *(name for pair in PAIRS for name in pair[:2])]
+    embedded = EmbeddingSet(np.zeros((len(keys), 2), np.float32), keys, None, tmp_path)
+    with pytest.raises(InputError, match=r"line 1: face 'front/1.jpg' has no embedding in .*1 of 26 pairs lack one"):
+        match_pairs(listed, embedded)
+    embedded.keys[0] = "1.png"
+    with pytest.raises(InputError, match=r"faces 'front/1.jpg' and 'side/1.jpg' would both be key '1.png'"):
+        match_pairs(listed, embedded)
+    embedded.keys[0] = "front/1.png"  # one of two by its name
+    listed.second[0] = "b0.jpg"
+    assert match_pairs(listed, embedded)[0][0] == 0
+
+
+def test_a_picture_of_the_same_name_and_another_suffix_is_another_face(tmp_path):
+    assert find_rows(["1.jpg", "2.jpg", "2.png"], ["1.png", "2.png"], tmp_path).tolist() == [0, -1, 1]
+    with pytest.raises(InputError, match=r"faces '1.jpg' and '1.bmp' would both be key '1.png'"):
+        find_rows(["1.jpg", "1.jpg", "1.bmp"], ["1.png"], tmp_path)
 
 
 @pytest.mark.parametrize(
