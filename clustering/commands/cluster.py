@@ -85,7 +85,7 @@ def cluster(
     if zeros := len(graph) - int(np.count_nonzero(graph.readable)):
         logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))
     copies = Copies.of(graph)
-    crowded = copies.crowd(graph.k)
+    crowded = copies.crowd(min(graph.k, clusterer.k))
     if copies.count:
         logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
     if crowded:

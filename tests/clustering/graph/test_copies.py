@@ -10,6 +10,7 @@ import pytest
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clustering
 from clustering.commands.cluster import cluster
+from clustering.commands.knn import knn
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
@@ -75,6 +76,14 @@ def test_copies_change_no_cluster(backend, copied, tmp_path, caplog):
     np.testing.assert_array_equal(load_clusterer(backend).fit_predict(embeddings), labels)
     assert scores(people, labels)["pairwise_f"] == pytest.approx(scores(people[nodes], alone)["pairwise_f"], abs=0.02)
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) in (["levels"], [])
+
+
+def test_copies_that_fill_only_the_neighbours_that_the_backend_takes_count_once(copied, tmp_path):
+    np.save(tmp_path / "faces.npy", copied[0])
+    graph = knn(tmp_path / "faces.npy", tmp_path / "knn", k=80)
+    alone = cluster("dbscan", tmp_path / "faces.npy", tmp_path / "alone")
+    given = cluster("dbscan", tmp_path / "faces.npy", tmp_path / "given", knn=graph)
+    np.testing.assert_array_equal(np.load(given / "labels.npy"), np.load(alone / "labels.npy"))
 
 
 def test_the_hierarchy_of_copies_can_be_read_and_traced(copied, tmp_path):
