@@ -22,7 +22,7 @@ from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -79,7 +79,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
-    truth = None if asking.truth is None else load_labels(asking.truth, len(labels))
+    truth = None if asking.truth is None else labels_of(faces, asking.truth)
     before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:

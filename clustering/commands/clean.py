@@ -17,8 +17,8 @@ from clustering.review.decisions import apply_decisions, labels_hash, load_decis
 from clustering.review.page import Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
@@ -100,7 +100,7 @@ def _command(embeddings: Path, labels: Path | None) -> str:
 
 def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tuple[EmbeddingSet, np.ndarray]:
     faces = load_embeddings(embeddings, unreadable=unreadable)
-    known = faces.labels if labels is None else load_labels(labels, len(faces))
+    known = labels_of(faces, labels)
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
     sizes = np.unique(known[(known >= 0) & faces.readable], return_counts=True)[1]

@@ -19,7 +19,7 @@ from clustering.review.decisions import apply_decisions, kept_faces, load_decisi
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 
@@ -84,6 +84,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         if copies.count and labeller.duplicates is None:
             logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
+    if files.truth is not None:
+        refuse_other_order(files.truth, clusters)
     people = {
         path: load_embeddings(path, unreadable=files.unreadable)
         for path in (files.calibration, files.labelled)

@@ -9,7 +9,7 @@ from pathlib import Path
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
             f"{predicted}: {len(labels)} cluster labels, but {truth} has {len(identities)} identities; "
             "both must be of the same faces in the same order"
         )
+    refuse_other_order(truth, predicted)
     if identities.max() < 0:
         raise InputError(f"{truth}: every identity is -1 (unknown); nothing to score")
     figures = scores(identities, labels)

@@ -21,8 +21,8 @@ from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, headline, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_array, load_labels
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.files import InputError, load_array
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
@@ -124,11 +124,10 @@ def _say(report: SetReport, embeddings: Path) -> None:
 
 def _labels(faces: EmbeddingSet, labels: Path | None) -> np.ndarray:
     """The label of each face, int64 [n]."""
-    if labels is not None:
-        return load_labels(labels, len(faces))
-    if faces.labels is None:
+    found = labels_of(faces, labels)
+    if found is None:
         raise InputError(f"{faces.path}: no labels.npy; give --labels, or embed a folder with a folder a person")
-    return faces.labels
+    return found
 
 
 def _qualities(faces: EmbeddingSet, people: np.ndarray, quality: Path | None) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
 from eval.report.plots import plot_reliability
-from facerec.pipeline.files import InputError, load_array, load_labels, write_json, write_table
+from facerec.pipeline.files import InputError, load_array, load_labels, refuse_other_order, write_json, write_table
 from facerec.pipeline.stage import stage
 
 HEADER = ("lowest", "highest", "faces", "confidence", "right")
@@ -72,6 +72,7 @@ def _load(truth: Path, clusters: Path) -> tuple[np.ndarray, np.ndarray, np.ndarr
             f"{clusters}: {len(labels)} labels and {len(confidence)} values of confidence for the {len(identities)} "
             f"identities of {truth}; all must be of the same faces"
         )
+    refuse_other_order(truth, clusters)
     if not np.all((confidence >= 0) & (confidence <= 1)):
         raise InputError(f"{file}: values beyond [0, 1] or NaN; they must be probabilities")
     return identities, labels, np.asarray(confidence, dtype=np.float64)

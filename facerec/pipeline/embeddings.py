@@ -20,6 +20,7 @@ from facerec.pipeline.files import (
     load_keys,
     load_labels,
     new_array,
+    refuse_other_order,
     write_lines,
     write_table,
 )
@@ -112,6 +113,19 @@ def load_embeddings(
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
     return EmbeddingSet(embeddings, keys, labels, path, bad)
+
+
+def labels_of(faces: EmbeddingSet, labels: Path | None) -> np.ndarray | None:
+    """The labels in a file or folder, one for each face, int64 [n]; without one those that the faces came with.
+
+    Raises:
+        InputError: Unusable labels, of another number of faces, or of faces in another order.
+    """
+    if labels is None:
+        return faces.labels
+    found = load_labels(labels, len(faces))
+    refuse_other_order(labels, faces.path)
+    return found
 
 
 def _one_each(labels: np.ndarray, file: Path, rows: int) -> np.ndarray:

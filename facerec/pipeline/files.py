@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import filecmp
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
-from facerec.pipeline.values import as_path, whole
+from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -66,6 +67,31 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     if rows is not None and len(keys) != rows:
         raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
     return keys
+
+
+def refuse_other_order(labels: Path, faces: Path) -> None:
+    """Refuses labels of faces in another order, as far as both are in folders that name the faces.
+
+    Args:
+        labels: A folder, or ``labels.npy`` in one.
+        faces: Another folder, or ``labels.npy`` or ``embeddings.npy`` in one, of the same number of faces.
+
+    Raises:
+        InputError: A face is in one row there and in another row here.
+    """
+    inside = ("labels.npy", "embeddings.npy")
+    one, two = ((path.parent if path.name in inside else path) / "keys.txt" for path in (labels, faces))
+    if not (one.is_file() and two.is_file()) or filecmp.cmp(one, two, shallow=False):
+        return
+    keys, others = read_lines(one), read_lines(two)
+    rows = {key: row for row, key in enumerate(others)}
+    for row, key in enumerate(keys):
+        other = rows.get(key, row)
+        if other != row and others[row : row + 1] != [key]:
+            raise InputError(
+                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {other} of {faces} (keys.txt)"
+                "; both must have the same faces in the same order"
+            )
 
 
 def read_text(path: Path) -> str:

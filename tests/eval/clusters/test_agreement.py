@@ -153,6 +153,15 @@ def test_unusable_labels_are_refused(tmp_path, truth, predicted, message):
     assert not (tmp_path / "scores.json").exists()
 
 
+def test_clusters_of_faces_in_another_order_are_refused(tmp_path):
+    for name, keys in (("truth", "a\nb\n"), ("clusters", "b\na\n")):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "labels.npy", np.array([0, 1]))
+        (tmp_path / name / "keys.txt").write_text(keys)
+    with pytest.raises(InputError, match=r"truth: face 'a' is in row 0 there, but in row 1 of .*clusters"):
+        clusters(tmp_path / "truth", tmp_path / "clusters")
+
+
 def test_json_onto_a_folder_is_refused(tmp_path):
     np.save(tmp_path / "labels.npy", np.array([0, 1]))
     with pytest.raises(InputError, match="wants a file name"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
+from facerec.pipeline.embeddings import labels_of, load_embeddings, normalize, save_embeddings
 from facerec.pipeline.embeddings import unit_rows as as_unit_rows
 from facerec.pipeline.files import (
     InputError,
@@ -33,6 +33,22 @@ def test_embedding_set_comes_back_as_it_was_saved(tmp_path, unit_rows):
     assert loaded.keys == ["a", "b", "ç d", "e", "f"]
     assert loaded.labels is not None
     assert loaded.labels.tolist() == [0, 1, -1, 1, 0]
+
+
+def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows):
+    labels, keys = np.array([0, 1, -1, 1, 0]), ["a", "b", "ç d", "e", "f"]
+    for name, order in (("ours", [0, 1, 2, 3, 4]), ("same", [0, 1, 2, 3, 4]), ("other", [0, 3, 2, 1, 4])):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, unit_rows[order], [keys[row] for row in order], labels[order])
+    faces = load_embeddings(tmp_path / "ours")
+    for place in ("same", "same/labels.npy"):
+        np.testing.assert_array_equal(labels_of(faces, tmp_path / place), labels)
+    for place in ("other", "other/labels.npy"):
+        with pytest.raises(InputError, match=r"face 'e' is in row 1 there, but in row 3 of .*ours \(keys.txt\)"):
+            labels_of(faces, tmp_path / place)
+    write_lines(tmp_path / "other" / "keys.txt", [f"{key}.png" for key in keys])  # which says nothing
+    np.testing.assert_array_equal(labels_of(faces, tmp_path / "other"), labels[[0, 3, 2, 1, 4]])
+    np.testing.assert_array_equal(labels_of(faces, None), labels)
 
 
 def test_unit_float32_rows_stay_a_memory_map(tmp_path, unit_rows):
