@@ -82,7 +82,7 @@ class _Given(dict[str, str]):
     """What an option was given, by its name: for the command that follows. Of others the name in capitals."""
 
     def __init__(self, words: Sequence[str], out: Any):
-        super().__init__({"out": str(out)})
+        super().__init__({"out": shlex.quote(str(out))})
         for word, following in pairwise([*words, "--"]):
             option, _, value = word.partition("=")
             if option.startswith("--") and (value or not following.startswith("--")):

@@ -192,6 +192,6 @@ def test_the_command_that_follows_has_what_this_one_was_given(tmp_path, monkeypa
         """Does nothing."""
 
     monkeypatch.setattr("facerec.pipeline.command_line._import", lambda target: command)
-    out = tmp_path / "out"
+    out = tmp_path / "the out"
     assert run("x", {"c": "m:f"}, ["c", "--out", str(out), "--model=a b", "--few-faces", "3"]) == 0
-    assert f"next: look --at {out} --model 'a b' --few 3 --faces FACES" in caplog.text
+    assert f"next: look --at '{out}' --model 'a b' --few 3 --faces FACES" in caplog.text
