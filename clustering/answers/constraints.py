@@ -62,6 +62,17 @@ class Constraints:
         kept = pairs[:, 0] != pairs[:, 1]
         return Constraints(int(node.max(initial=-1)) + 1, pairs[kept], self.same[kept])
 
+    def torn(self, node: np.ndarray) -> np.ndarray:
+        """Int64: faces of which answers contradict each other only if the faces of a node, int64 [n], are one."""
+        person = self.of_nodes(node).person[node]
+        first = np.unique(self.apart[person[self.apart[:, 0]] == person[self.apart[:, 1]]])
+        node = np.array(node)
+        node[first] = node.max(initial=-1) + 1 + np.arange(len(first))
+        person = self.of_nodes(node).person[node]  # of one person through copies of other faces: all that are named
+        one, other = person[self.apart].T
+        named = np.unique(self.pairs)
+        return np.union1d(first, named[np.isin(person[named], one[one == other])])
+
     def checked(self, origin: str) -> Constraints:
         """The same.
 

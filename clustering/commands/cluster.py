@@ -89,9 +89,9 @@ def cluster(
     if copies.count:
         logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
     if crowded:
+        copies = copies if known is None else copies.without(known.torn(copies.node))
         graph = graph_of_nodes(graph, copies, made / "nodes", clusterer.k)
-        if known is not None:
-            known = known.of_nodes(copies.node).checked(f"{answers}, where copies of a picture are one face")
+        known = known and known.of_nodes(copies.node)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
     clustering = clusters_of(clusterer, graph, known) if works else None
     barrier()  # before what the others read is removed

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import components
+from clustering.partition import components, consecutive
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import BLOCK_ROWS, blocks
@@ -54,6 +54,13 @@ class Copies:
     def count(self) -> int:
         """Faces that are a copy of an earlier one."""
         return len(self.node) - len(self.first)
+
+    def without(self, faces: np.ndarray) -> Copies:
+        """The same, where some faces are nodes of their own."""
+        node = np.array(self.node)
+        node[faces] = len(self.first) + np.arange(len(faces))
+        node = consecutive(node)
+        return Copies(node, np.unique(node, return_index=True)[1])
 
     def crowd(self, k: int) -> bool:
         """Whether copies of one picture fill a good part of lists of `k` neighbours: more than a quarter, and two."""

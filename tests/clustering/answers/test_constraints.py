@@ -14,6 +14,7 @@ from clustering.answers.constraints import Constraints
 from clustering.answers.forest import constrained_parents, kept_edges
 from clustering.backends.dbscan import Dbscan
 from clustering.backends.hilander.known_pairs import joined
+from clustering.graph.copies import Copies
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, trees
@@ -53,6 +54,27 @@ def test_answers_about_nodes_and_about_some_faces():
     nodes = answers.of_nodes(np.array([0, 0, 1, 1]))
     assert (nodes.rows, nodes.pairs.tolist(), nodes.same.tolist()) == (2, [[0, 1]], [False])
     assert answers.among(np.array([1, 1, 1, 0], bool)).pairs.tolist() == [[0, 1]]
+
+
+def test_faces_are_torn_from_their_nodes_where_answers_tell_copies_apart():
+    node = np.array([0, 0, 0, 1, 1, 2, 2])
+    assert known(7, [(0, 3)], [(1, 5)]).torn(node).tolist() == []
+    assert known(7, [(5, 6)], [(0, 2)]).torn(node).tolist() == [0, 2]
+    assert known(7, [(0, 3), (2, 5)], [(1, 4), (5, 6)]).torn(node).tolist() == [1, 4, 5, 6]
+    assert known(7, [(0, 3), (4, 5)], [(1, 6)]).torn(node).tolist() == [1, 6]
+    assert known(7, [(0, 3), (4, 5)], [(0, 5)]).torn(node).tolist() == [0, 3, 4, 5]
+
+
+@given(st.integers(0, 999))
+def test_answers_without_contradictions_have_none_about_nodes_without_torn_faces(seed):
+    random = np.random.default_rng(seed)
+    answers = random_answers(random, random.integers(4, size=12), 8)
+    _, first, node = np.unique(random.integers(5, size=12), return_index=True, return_inverse=True)
+    found = Copies(consecutive(node), np.sort(first)).without(answers.torn(node))
+    assert not answers.of_nodes(found.node).contradictions()
+    assert len(answers.of_nodes(found.node).apart) == len(answers.apart)
+    np.testing.assert_array_equal(found.first, np.unique(found.node, return_index=True)[1])
+    assert (np.diff(found.first) > 0).all()
 
 
 def test_the_weakest_edge_between_two_faces_is_cut():

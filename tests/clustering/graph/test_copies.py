@@ -17,7 +17,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import read_json
+from facerec.pipeline.files import read_json, write_json
 
 
 @pytest.fixture
@@ -84,6 +84,22 @@ def test_copies_that_fill_only_the_neighbours_that_the_backend_takes_count_once(
     alone = cluster("dbscan", tmp_path / "faces.npy", tmp_path / "alone")
     given = cluster("dbscan", tmp_path / "faces.npy", tmp_path / "given", knn=graph)
     np.testing.assert_array_equal(np.load(given / "labels.npy"), np.load(alone / "labels.npy"))
+
+
+@pytest.mark.parametrize("backend", ["hilander", "finch"])
+def test_answers_about_copies_are_kept(backend, copied, tmp_path):
+    embeddings, _, original = copied
+    np.save(tmp_path / "faces.npy", embeddings)
+    rows = [np.flatnonzero(original == each) for each in (3, 15)]
+    (one, two, three), other = rows[0][:3], rows[1][0]
+    said = [(one, two, "different"), (three, other, "same")]
+    items = [{"faces": [int(a), int(b)], "answer": answer} for a, b, answer in said]
+    write_json(tmp_path / "answers.json", {"answers": items})
+    out = cluster(backend, tmp_path / "faces.npy", tmp_path / "clusters", answers=tmp_path / "answers.json")
+    labels = np.load(out / "labels.npy")
+    assert labels[one] != labels[two]
+    assert len(set(labels[[three, *rows[0][3:], *rows[1]]])) == 1
+    assert read_json(out / "meta.json")["results"]["answers"] == 2
 
 
 def test_the_hierarchy_of_copies_can_be_read_and_traced(copied, tmp_path):
