@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, read_lines
+from facerec.pipeline.files import InputError, as_it_was, load_array, read_lines
 from facerec.pipeline.values import refuse_repeated
 
 KEYS = ("key", "crop", "face", "file", "filename", "path", "name")
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise InputError(f"{path} line {number}: {len(row)} fields; the header has {len(header)}")
-    return header, [[cell.strip() for cell in row] for row in rows[1:]]
+    return header, [[as_it_was(cell.strip()) for cell in row] for row in rows[1:]]
 
 
 def _keys(path: Path, faces: EmbeddingSet) -> list[str]:

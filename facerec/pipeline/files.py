@@ -148,7 +148,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file with a header.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `as_it_was` takes off.
     """
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -158,6 +158,11 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 def _defused(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def as_it_was(text: str) -> str:
+    """Text of a table without the apostrophe that `write_table` puts before what a spreadsheet takes for a formula."""
+    return text[1:] if text.startswith(("'=", "'+", "'-", "'@")) else text
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from eval.all_pairs.columns import as_codes, read_columns, read_numbers, read_sessions
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, write_table
 
 KEYS = ["ann/1.png", "ann/2.png", "bob/1.png", "bob/2.png"]
 LABELS = np.array([0, 0, 1, -1])
@@ -31,6 +31,13 @@ def test_lines_match_by_face_by_person_or_by_row(tmp_path):
     assert read_columns(written(tmp_path, "sex\nf\nf\nm\nm\n"), BARE, LABELS) == {"sex": ["f", "f", "m", "m"]}
     codes, words = as_codes(["m", "", "f", "m"])
     assert (codes.tolist(), words) == ([1, -1, 0, 1], ["f", "m"])
+
+
+def test_tables_that_we_wrote_match_whatever_a_name_begins_with(tmp_path):
+    keys = ["@ann/1.png", "-1.png", "=b.png", "+b.png"]
+    write_table(tmp_path / "faces.csv", ("crop", "sex"), [(key, "fm"[row % 2]) for row, key in enumerate(keys)])
+    faces = EmbeddingSet(FACES.embeddings, keys, LABELS, Path("faces"))
+    assert read_columns(tmp_path / "faces.csv", faces, LABELS) == {"sex": ["f", "m", "f", "m"]}
 
 
 def test_numbers_and_sessions(tmp_path):
