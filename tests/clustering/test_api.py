@@ -94,6 +94,17 @@ def test_coarse_types_keep_the_clusters(dtype, blobs):
     np.testing.assert_array_equal(found, truth)
 
 
+def test_the_packaged_model_does_not_depend_on_the_default_type_of_torch(blobs):
+    embeddings, _ = blobs(identities=8, faces=10, spread=0.5)
+    labels = clustering.HiLander.from_pretrained().fit_predict(embeddings)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = clustering.HiLander.from_pretrained().fit_predict(embeddings)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found, labels)
+
+
 def test_a_read_only_memory_map_stays_one_and_as_it_is(blobs, tmp_path):
     X, truth = blobs(identities=5, spread=0.1)
     np.save(tmp_path / "X.npy", X)

@@ -28,7 +28,7 @@ def link(model: LinkageModel, level: Level) -> np.ndarray:
         max(1, values[device.type] // (model.hidden * max(k, 1))) for values in (BLOCK_VALUES, HEAD_VALUES)
     )
     nodes = _Nodes(model, level, block)
-    room = torch.empty(2, min(at_once, n), k, model.hidden, device=device)
+    room = torch.empty(2, min(at_once, n), k, model.hidden, dtype=torch.float32, device=device)
     linkage = np.zeros((n, k), dtype=np.float32)
     for rows in own_blocks(n, block):
         graph = EdgeBatch.of(level, nodes.features, model.inputs != "features", rows)
@@ -60,12 +60,12 @@ class _Nodes:
         self._kept: Tensor | None
         n = len(level.sizes)
         if model.inputs == "similarities":
-            self.features = self.source = torch.zeros(0, hidden, device=device)
+            self.features = self.source = torch.zeros(0, hidden, dtype=torch.float32, device=device)
             self._kept = model.edge_mlp.bias.expand(n, -1)
             return
         self.features = node_features(level, device)
         self._parts = model.encoder.parts(self.features)
-        self.source = torch.empty(n, hidden, device=device)
+        self.source = torch.empty(n, hidden, dtype=torch.float32, device=device)
         self._kept = torch.empty_like(self.source) if n * hidden <= KEPT_VALUES[device.type] else None
         for rows in own_blocks(n, block):
             encoded = model.encoder(EdgeBatch.of(level, self.features, edges=False, rows=rows), self._parts)
