@@ -19,7 +19,7 @@ from clustering.review.decisions import apply_decisions, kept_faces, load_decisi
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json
+from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 
@@ -64,7 +64,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
 
     Args:
         clusters: Folder made by cluster, or a .npy file of labels.
-        out: Folder to make: labels.npy (-1 = not used), weights.npy, same_as.npy (with --overlap merge), summary.json.
+        out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
+            same_as.npy (with --overlap merge), summary.json.
         labeller: See there.
         files: See there.
     """
@@ -104,6 +105,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         )
     np.save(out / "labels.npy", y, allow_pickle=False)
     np.save(out / "weights.npy", w, allow_pickle=False)
+    if faces is not None and faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})

@@ -69,28 +69,29 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     return keys
 
 
-def refuse_other_order(labels: Path, faces: Path) -> None:
-    """Refuses labels of faces in another order, as far as both are in folders that name the faces.
+def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
+    """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
     Args:
         labels: A folder, or ``labels.npy`` in one.
         faces: Another folder, or ``labels.npy`` or ``embeddings.npy`` in one, of the same number of faces.
+        keys: Of these faces; without them those in that folder.
 
     Raises:
         InputError: A face is in one row there and in another row here.
     """
     inside = ("labels.npy", "embeddings.npy")
     one, two = ((path.parent if path.name in inside else path) / "keys.txt" for path in (labels, faces))
-    if not (one.is_file() and two.is_file()) or filecmp.cmp(one, two, shallow=False):
+    if not one.is_file() or (keys is None and (not two.is_file() or filecmp.cmp(one, two, shallow=False))):
         return
-    keys, others = read_lines(one), read_lines(two)
+    others = read_lines(two) if keys is None else keys
     rows = {key: row for row, key in enumerate(others)}
-    for row, key in enumerate(keys):
+    for row, key in enumerate(read_lines(one)):
         other = rows.get(key, row)
-        if other != row and others[row : row + 1] != [key]:
+        if other != row and key not in others[row : row + 1]:
             raise InputError(
-                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {other} of {faces} (keys.txt)"
-                "; both must have the same faces in the same order"
+                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {other} of {faces}; "
+                "both must have the same faces in the same order"
             )
 
 

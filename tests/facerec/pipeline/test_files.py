@@ -44,7 +44,7 @@ def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows):
     for place in ("same", "same/labels.npy"):
         np.testing.assert_array_equal(labels_of(faces, tmp_path / place), labels)
     for place in ("other", "other/labels.npy"):
-        with pytest.raises(InputError, match=r"face 'e' is in row 1 there, but in row 3 of .*ours \(keys.txt\)"):
+        with pytest.raises(InputError, match=r"face 'e' is in row 1 there, but in row 3 of .*ours; both"):
             labels_of(faces, tmp_path / place)
     write_lines(tmp_path / "other" / "keys.txt", [f"{key}.png" for key in keys])  # which says nothing
     np.testing.assert_array_equal(labels_of(faces, tmp_path / "other"), labels[[0, 3, 2, 1, 4]])

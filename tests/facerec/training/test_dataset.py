@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, write_lines
 from facerec.stores.open import open_store
 from facerec.stores.pixels import resized
 from facerec.training.augment import Augmentation
 from facerec.training.dataset import Batches, slots
+from facerec.training.options import TrainingData
 from facerec.training.samplers import choose_sampler
-from facerec.training.training_set import combine_stores
+from facerec.training.training_set import combine_stores, gather
 
 
 @pytest.fixture
@@ -44,6 +45,17 @@ def test_pseudo_classes_of_labelled_people_join_their_classes(faces):
     assert np.array_equal(apart.label, combine_stores([(faces, first, None), (faces, second, None)]).label)
     with pytest.raises(InputError, match=r"same_as.npy names class 4, but no used labelled face has it"):
         combine_stores([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 4, -1, 3]))
+
+
+def test_labels_of_the_faces_in_another_order_are_refused(faces, tmp_path):
+    (tmp_path / "pseudo").mkdir()
+    np.save(tmp_path / "pseudo" / "labels.npy", np.arange(20) // 2)
+    data = TrainingData(unlabelled=faces.path, pseudo_labels=tmp_path / "pseudo")
+    write_lines(tmp_path / "pseudo" / "keys.txt", faces.keys)
+    assert gather(data).classes == 10
+    write_lines(tmp_path / "pseudo" / "keys.txt", reversed(faces.keys))
+    with pytest.raises(InputError, match=r"pseudo: face '.*' is in row 0 there, but in row 19 of .*faces; both"):
+        gather(data)
 
 
 def test_first_classes_of_a_store_without_used_faces_are_none(faces):
