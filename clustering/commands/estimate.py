@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from clustering.graph.build import graph_of
+from clustering.graph.copies import Copies
+from clustering.graph.nodes import graph_of_nodes
 from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, estimate_quality
 from clustering.quality.estimator import PACKAGED, Estimator
 from clustering.similarity.same_faces import check_faces
@@ -15,6 +19,8 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
 
 
 @stage(
@@ -33,7 +39,8 @@ def estimate(
 ) -> Mapping[str, Any]:
     """Estimates without labels how good a clustering is, whatever made it: precision, recall, F, and how many people.
 
-    Each figure has a 90 % interval. It was learned on simulated corpora, see `calibrate`.
+    Each figure has a 90 % interval. It was learned on simulated corpora, see `calibrate`. Copies (nearly the same
+    picture) count once where they fill the lists of neighbours, as in cluster.
 
     Args:
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
@@ -48,7 +55,12 @@ def estimate(
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     check_faces(clusters, labels, faces)
     graph = graph_of(faces, knn, NEIGHBORS, out)
-    found = estimate_quality(graph, labels, estimator)
+    copies = Copies.of(graph)
+    with TemporaryDirectory(dir=out) as made:
+        if copies.crowd(min(graph.k, NEIGHBORS)):
+            logger.info("%s; they count once", copies.say())
+            graph, labels = graph_of_nodes(graph, copies, Path(made), NEIGHBORS), labels[copies.first]
+        found = estimate_quality(graph, labels, estimator)
     if found is None:
         given = f"{counted(int(faces.readable.sum()), 'readable face')} with {counted(graph.k, 'neighbour')}"
         raise InputError(

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clustering.commands.cluster import cluster
 from clustering.commands.estimate import estimate
+from clustering.commands.knn import knn as make_knn
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality import features as seen
 from clustering.quality.estimate import Interval, Quality, estimate_quality
@@ -16,7 +18,7 @@ from clustering.quality.estimator import FIGURES, Estimator, harmonic, packaged
 from clustering.quality.features import Corpus, features, names, squeezed, unsqueezed
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize, save_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, read_json
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +163,14 @@ def test_the_command(tmp_path, people, capsys):
     np.save(tmp_path / "labels.npy", people[1][:40])
     with pytest.raises(InputError, match="40 readable faces with 10 neighbours; the estimate needs 50 with 6"):
         estimate(tmp_path / "emb", tmp_path / "labels.npy", tmp_path / "other")
+
+
+def test_copies_count_once_as_where_they_were_clustered(people, tmp_path):
+    faces = np.repeat(people[0], np.where(np.arange(600) % 3 == 0, 15, 1), axis=0)
+    np.save(tmp_path / "faces.npy", faces[np.random.default_rng(0).permutation(len(faces))])
+    clusters = cluster("dbscan", tmp_path / "faces.npy", tmp_path / "clusters")
+    expected = read_json(clusters / "meta.json")["results"]["estimate"]
+    for knn in (None, make_knn(tmp_path / "faces.npy", tmp_path / "knn", k=80)):
+        out = tmp_path / ("with_knn" if knn else "without")
+        assert read_json(estimate(tmp_path / "faces.npy", clusters, out, knn) / "estimate.json") == expected
+        assert sorted(path.name for path in out.iterdir()) == ["estimate.json", "meta.json"]
