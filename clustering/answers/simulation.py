@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.answers.clustered import clusters_of
+from clustering.answers.clustered import labels_of_faces
 from clustering.answers.file import DIFFERENT, SAME, Answers
 from clustering.answers.questions import choose_questions
 from clustering.clusterer import Clusterer
@@ -58,6 +58,6 @@ def ask_in_rounds(
             return
         before = before.followed_by(asked)
         known = before.constraints(len(labels)).checked("earlier answers and true identities")
-        labels = clusters_of(clusterer, graph, known).labels
+        labels = labels_of_faces(clusterer, graph, known)
         sure = asked.answer[np.isin(asked.answer, (SAME, DIFFERENT))]
         yield Turn(before, labels, float(np.mean(sure == SAME)) if len(sure) else 0.0)

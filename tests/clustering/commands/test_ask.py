@@ -56,6 +56,16 @@ def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
     assert len(np.unique(np.sort(both.pairs, axis=1), axis=0)) == len(both.pairs)
 
 
+@pytest.mark.parametrize("backend", ["hilander", "dbscan"])
+def test_rounds_cluster_copies_as_the_command_does(backend, corpus):
+    np.save(corpus / "copied.npy", np.load(corpus / "emb" / "embeddings.npy").repeat(15, axis=0))
+    np.save(corpus / "people.npy", np.load(corpus / "truth.npy").repeat(15))
+    first = cluster(backend, corpus / "copied.npy", corpus / "first")
+    out = ask(first, corpus / "copied.npy", corpus / "ask", count=8, truth=corpus / "people.npy", rounds=2)
+    again = cluster(backend, corpus / "copied.npy", corpus / "again", answers=out / "answers.json")
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), np.load(again / "labels.npy"))
+
+
 def test_true_identities_answer_in_rounds(corpus):
     out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=10, truth=corpus / "truth.npy", rounds=3)
     rows = list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
