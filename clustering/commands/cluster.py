@@ -89,9 +89,10 @@ def cluster(
     if copies.count:
         logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
     if crowded:
-        copies = copies if known is None else copies.without(known.torn(copies.node))
+        if known is not None:
+            copies = copies.without(known.torn(copies.node))
+            known = known.of_nodes(copies.node)
         graph = graph_of_nodes(graph, copies, made / "nodes", clusterer.k)
-        known = known and known.of_nodes(copies.node)
     works = is_main() or clusterer.distributed  # else the first process does all after the graph
     clustering = clusters_of(clusterer, graph, known) if works else None
     barrier()  # before what the others read is removed

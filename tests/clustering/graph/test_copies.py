@@ -100,6 +100,10 @@ def test_answers_about_copies_are_kept(backend, copied, tmp_path):
     assert labels[one] != labels[two]
     assert len(set(labels[[three, *rows[0][3:], *rows[1]]])) == 1
     assert read_json(out / "meta.json")["results"]["answers"] == 2
+    write_json(tmp_path / "unsure.json", {"answers": [{**item, "answer": "unsure"} for item in items]})
+    unsure = cluster(backend, tmp_path / "faces.npy", tmp_path / "unsure", answers=tmp_path / "unsure.json")
+    without = cluster(backend, tmp_path / "faces.npy", tmp_path / "without")
+    np.testing.assert_array_equal(np.load(unsure / "labels.npy"), np.load(without / "labels.npy"))
 
 
 def test_the_hierarchy_of_copies_can_be_read_and_traced(copied, tmp_path):
