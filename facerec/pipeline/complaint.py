@@ -10,11 +10,15 @@ REMEDIES = {
     errno.EACCES: "; check who may read and write there", errno.EROFS: "; choose another --out",
     errno.ENAMETOOLONG: "; give a shorter name", errno.ELOOP: "; a link leads to itself",
     errno.ENOTDIR: "; a file stands where a folder should be", errno.EMFILE: "; raise the limit, see ulimit -n",
+    errno.EFBIG: "; raise the limit, see ulimit -f",
 }  # fmt: skip
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "size calculation overflowed")
 """Of PyTorch, which has no other sign of it on a CPU."""
 LOST_PROCESS = ("closed by peer", "reset by peer")
 """Of Gloo, by which the processes of one run talk to each other."""
+
+NOT_WRITTEN = ("requested and", "written")
+"""Of NumPy, where a disk is full."""
 
 
 def is_of_the_system(error: Exception) -> bool:
@@ -33,6 +37,8 @@ def said(error: Exception) -> str:
         return f"too little memory ({(str(error) or 'no more said').splitlines()[0][:120]}); lower sizes and numbers"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
+    if isinstance(error, OSError) and all(word in str(error) for word in NOT_WRITTEN):
+        return f"too little room for an array ({error}), or a limit of files (ulimit -f){REMEDIES[errno.EDQUOT]}"
     return str(error)
 
 

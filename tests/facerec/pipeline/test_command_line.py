@@ -180,6 +180,19 @@ def test_new_arrays_have_their_room(tmp_path, monkeypatch):
     assert not (tmp_path / "b.npy").exists()
 
 
+def test_arrays_that_find_no_room_are_told(monkeypatch, capsys):
+    def command(target: str) -> None:
+        """Fails as NumPy does where a disk is full."""
+        raise OSError("1500 requested and 112 written")
+
+    monkeypatch.setattr("facerec.pipeline.command_line._import", lambda target: command)
+    assert run("x", {"c": "m:f"}, ["c", "--target", "a"]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "x: error: too little room for an array (1500 requested and 112 written), or a limit of files (ulimit -f); "
+        "free some, or choose another --out"
+    )
+
+
 def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path):
     write_table(tmp_path / "t.csv", ["a"], [["=1+1"], ["+x"], ["-x"], ["@x"], [-1.5], ["plain"]])
     with (tmp_path / "t.csv").open(newline="") as file:
