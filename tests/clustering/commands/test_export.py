@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
+from clustering.commands.cluster import cluster
 from clustering.commands.export import export
 from clustering.review.decisions import labels_hash
 from facerec.pipeline.command_line import run
@@ -57,6 +58,20 @@ EXPECTED = [
     "doubtful/Anna Übel/2.jpg", "nobody/5.jpg", "people/Anna Übel/a_1.jpg", "people/Anna Übel/b_1.jpg",
     "people/person_0001/-4.jpg", "people/person_0001/3.jpg",
 ]  # fmt: skip
+
+
+def test_embeddings_of_the_faces_in_another_order_are_refused(tmp_path, blobs):
+    embeddings, _ = blobs(identities=8, faces=10, spread=0.3)
+    order, keys = np.arange(80)[::-1], [f"{row}.jpg" for row in range(80)]
+    for name, rows_, named in (("emb", slice(None), keys), ("other", order, keys[::-1]), ("bare", order, keys)):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, embeddings[rows_], named)
+    clusters = cluster("hilander", tmp_path / "emb", tmp_path / "clusters")
+    with pytest.raises(InputError, match="face '0.jpg' is in row 0 there, but in row 79 of .*other"):
+        export(clusters=clusters, embeddings=tmp_path / "other", as_="csv", out=tmp_path / "out")
+    with pytest.raises(InputError, match="clusters of other embeddings than .*bare"):
+        export(clusters=clusters, embeddings=tmp_path / "bare", as_="csv", out=tmp_path / "out")
+    export(clusters=clusters, embeddings=tmp_path / "emb", as_="csv", out=tmp_path / "out")
 
 
 def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog):
