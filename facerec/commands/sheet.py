@@ -10,7 +10,7 @@ from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, check_target, load_labels
+from facerec.pipeline.files import InputError, check_target
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
@@ -47,8 +47,8 @@ def sheet(
         logger.info("%s: already there; remove it to draw it anew", out)
         return
     store = open_store(faces, max_pixels)
-    cluster = load_labels(labels, len(store))
-    identity = None if truth is None else load_labels(truth, len(store))
+    cluster = store.labels_in(labels)
+    identity = None if truth is None else store.labels_in(truth)
     if cluster.max() < 0:
         raise InputError(f"{labels}: every face is unassigned (-1); there is no cluster to draw")
     write_png(out, draw_clusters(store, cluster, identity, clusters, min(columns, len(store)), seed))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.face_lists import PICTURES
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated
 from facerec.stores.pixels import MOST_PIXELS, decode
 
@@ -67,6 +67,16 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def labels_in(self, labels: Path) -> np.ndarray:
+        """The labels in a file or folder, one for each face, int64 [n].
+
+        Raises:
+            InputError: Unusable labels, of another number of faces, or of faces in another order.
+        """
+        found = load_labels(labels, len(self))
+        refuse_other_order(labels, self.path, self.keys)
+        return found
 
     @property
     def labels(self) -> np.ndarray | None:

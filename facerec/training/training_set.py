@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array, load_labels, refuse_other_order
+from facerec.pipeline.files import InputError, load_array
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
@@ -101,7 +101,7 @@ def gather(data: TrainingData) -> TrainingSet:
     same_as = None
     if data.faces is not None:
         store = open_store(data.faces, data.max_pixels)
-        known = store.labels if data.labels is None else _labels(data.labels, store)
+        known = store.labels if data.labels is None else store.labels_in(data.labels)
         if known is None:
             raise InputError(
                 f"{data.faces}: no face has an identity; give --labels, or images in a folder per identity"
@@ -109,16 +109,10 @@ def gather(data: TrainingData) -> TrainingSet:
         parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
     if data.unlabelled is not None and data.pseudo_labels is not None:
         store = open_store(data.unlabelled, data.max_pixels)
-        pseudo = _labels(data.pseudo_labels, store)
+        pseudo = store.labels_in(data.pseudo_labels)
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
         same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
     return combine_stores(parts, same_as)
-
-
-def _labels(labels: Path, store: Store) -> np.ndarray:
-    found = load_labels(labels, len(store))
-    refuse_other_order(labels, store.path, store.keys)
-    return found
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:

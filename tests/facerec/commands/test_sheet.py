@@ -4,8 +4,9 @@ import pytest
 
 from facerec.__main__ import COMMANDS
 from facerec.commands.sheet import sheet
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, write_lines
 from facerec.stores.cluster_sheet import GAP, LEFT, STRANGER, TILE, choose
+from facerec.stores.open import open_store
 
 
 def test_choose_takes_large_middling_and_small_clusters():
@@ -91,3 +92,12 @@ def test_numbers_below_1_are_refused(tmp_path, make_faces, status_of, capsys, op
     assert status_of(COMMANDS, ["sheet", *options]) == 2
     assert f"--{option}: 0; expected a number above 0" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
+
+
+def test_clusters_of_the_faces_in_another_order_are_refused(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=2, each=3)
+    (tmp_path / "clusters").mkdir()
+    np.save(tmp_path / "clusters" / "labels.npy", np.array([0, 0, 0, 0, 1, 1]))
+    write_lines(tmp_path / "clusters" / "keys.txt", reversed(open_store(faces).keys))
+    with pytest.raises(InputError, match=r"clusters: face '.*' is in row 0 there, but in row 5 of .*f; both"):
+        sheet(faces=faces, labels=tmp_path / "clusters", out=tmp_path / "sheet.png")
