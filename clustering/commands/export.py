@@ -131,7 +131,7 @@ def _read(
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
-        refuse_other_order(clusters, embeddings)
+        refuse_other_order(clusters, embeddings, faces.keys)
         check_faces(clusters, labels, faces)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
     if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():

@@ -124,7 +124,7 @@ def labels_of(faces: EmbeddingSet, labels: Path | None) -> np.ndarray | None:
     if labels is None:
         return faces.labels
     found = load_labels(labels, len(faces))
-    refuse_other_order(labels, faces.path)
+    refuse_other_order(labels, faces.path, faces.keys)
     return found
 
 

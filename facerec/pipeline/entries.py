@@ -104,6 +104,13 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
     return np.asarray(entries[found].load())
 
 
+def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
+    """The names of the faces in a file of labels, of which a part may be the labels; None if there are none."""
+    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1}
+    name = _first(flat, KEYS, "USO", part or "")
+    return None if name is None else as_text(entries[name].load())
+
+
 def as_text(values: Any) -> list[str]:
     """Names, of text or bytes, as text."""
     items = values.tolist() if isinstance(values, np.ndarray) else list(values)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import filecmp
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from facerec.pipeline.label_files import labels_in
+from facerec.pipeline.label_files import keys_in, labels_in
 from facerec.pipeline.reading import BLOCK_ROWS as BLOCK_ROWS
 from facerec.pipeline.reading import InputError as InputError
 from facerec.pipeline.reading import blocks as blocks
@@ -73,26 +72,31 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
     """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
     Args:
-        labels: A folder, or ``labels.npy`` in one.
-        faces: Another folder, or ``labels.npy`` or ``embeddings.npy`` in one, of the same number of faces.
-        keys: Of these faces; without them those in that folder.
+        labels: A folder with keys.txt, or ``labels.npy`` in one; or a table with a column of names.
+        faces: Another one of the same number of faces.
+        keys: Of these faces, if they are known.
 
     Raises:
         InputError: A face is in one row there and in another row here.
     """
-    inside = ("labels.npy", "embeddings.npy")
-    one, two = ((path.parent if path.name in inside else path) / "keys.txt" for path in (labels, faces))
-    if not one.is_file() or (keys is None and (not two.is_file() or filecmp.cmp(one, two, shallow=False))):
+    ours = _keys_of(labels)
+    others = None if ours is None else _keys_of(faces) if keys is None else keys
+    if ours is None or others is None or ours == others:
         return
-    others = read_lines(two) if keys is None else keys
     rows = {key: row for row, key in enumerate(others)}
-    for row, key in enumerate(read_lines(one)):
+    for row, key in enumerate(ours):
         other = rows.get(key, row)
         if other != row and key not in others[row : row + 1]:
             raise InputError(
                 f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {other} of {faces}; "
                 "both must have the same faces in the same order"
             )
+
+
+def _keys_of(path: Path) -> list[str] | None:
+    inside = path.name in ("labels.npy", "embeddings.npy")
+    file = (path.parent if inside else path) / "keys.txt"
+    return read_lines(file) if file.is_file() else keys_in(path)
 
 
 def read_text(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embedding_files import READERS
-from facerec.pipeline.entries import LABELS, as_text, labels_of
+from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
 from facerec.pipeline.reading import InputError, load_array, read_lines
@@ -37,6 +37,15 @@ def labels_in(path: Path) -> np.ndarray:
     if (names := _names_of_array(file)) is not None:
         return numbered(names, file)
     return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
+
+
+def keys_in(path: Path) -> list[str] | None:
+    """The names of the faces in a file of labels as `labels_in` reads it; None if it has none."""
+    file, part = split_part(path)
+    suffix = file.suffix.lower()
+    if suffix not in READERS or suffix in LINES or not file.is_file() or (suffix in TABLES and _one_column(file)):
+        return None
+    return keys_of(READERS[suffix](file), part)
 
 
 def _names_of_array(file: Path) -> np.ndarray | None:

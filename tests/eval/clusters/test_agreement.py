@@ -160,6 +160,12 @@ def test_clusters_of_faces_in_another_order_are_refused(tmp_path):
         (tmp_path / name / "keys.txt").write_text(keys)
     with pytest.raises(InputError, match=r"truth: face 'a' is in row 0 there, but in row 1 of .*clusters"):
         clusters(tmp_path / "truth", tmp_path / "clusters")
+    (tmp_path / "people.csv").write_text("file,person\na,ann\nb,bob\n")
+    for truth in ("people.csv", "people.csv:person"):
+        with pytest.raises(InputError, match=r"people.csv.*: face 'a' is in row 0 there, but in row 1 of .*clusters"):
+            clusters(tmp_path / truth, tmp_path / "clusters")
+    (tmp_path / "people.csv").write_text("file,person\nb,bob\na,ann\n")
+    clusters(tmp_path / "people.csv", tmp_path / "clusters")
 
 
 def test_json_onto_a_folder_is_refused(tmp_path):
