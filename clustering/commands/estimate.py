@@ -33,7 +33,7 @@ def estimate(
 ) -> Mapping[str, Any]:
     """Estimates without labels how good a clustering is, whatever made it: precision, recall, F, and how many people.
 
-    Each figure has a 90 % interval. It was learned on simulated corpora, see `calibrate`.
+    Each figure has a 90 % interval. The estimate was learned on simulated corpora, see calibrate.
 
     Args:
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.

@@ -65,8 +65,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     Args:
         clusters: Folder made by cluster, or a .npy file of labels.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, same_as.npy (with --overlap merge), summary.json.
-        labeller: See there.
-        files: See there.
+        labeller: See `PseudoLabeller`.
+        files: See `Files`.
     """
     _check_embeddings(labeller, files)
     labels, kept = load_labels(clusters), None

@@ -34,7 +34,7 @@ def train(
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.
 
-    How sure it may be of a face's place is measured first, on half the identities after training on the others.
+    Its confidence is calibrated on half the identities, after a separate training on the other half.
 
     Args:
         backend: A backend that learns: hilander, lander.
