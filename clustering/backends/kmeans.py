@@ -30,10 +30,10 @@ class KMeans(Clusterer):
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, > 0.
-        iterations: Of Lloyd's algorithm.
+        iterations: Iterations of Lloyd's algorithm.
         starts: Runs from other initial centres, of which the one with the least sum of squared distances is taken. Each
             costs as much as the first.
-        seed: Of the initial centres.
+        seed: Seed of the initial centres.
     """
 
     name: ClassVar[str] = "kmeans"

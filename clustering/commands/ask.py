@@ -43,7 +43,7 @@ class Asking:
         thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
             answers.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
 
     count: PositiveInt = 50

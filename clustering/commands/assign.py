@@ -47,7 +47,7 @@ def assign(
             old faces: a face that is taken out should go back, and should join nothing if its whole cluster is taken
             out. The cosine that is right most often is chosen.
         min_size: Least faces that found a cluster.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     whole("min_size", min_size, 1)
     if similarity is not None:

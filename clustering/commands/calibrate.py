@@ -34,7 +34,7 @@ def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[st
     Args:
         out: Folder to make: quality.safetensors, for estimate's --model.
         corpora: How many to simulate, at least 10.
-        seed: Of the simulation and of the networks.
+        seed: Seed of the simulation and of the networks.
     """
     if corpora < 2 * FOLDS:
         raise InputError(f"corpora is {corpora}; at least {2 * FOLDS} are needed")

@@ -68,8 +68,8 @@ def clean(
             looked for.
         min_probability: Least probability of an error that labels.npy corrects.
         strays: What to do with strays: drop them (label -1), or move those of a person in the set to that label.
-        seed: Of the examples that are made to learn from.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the examples that are made to learn from.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)

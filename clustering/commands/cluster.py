@@ -79,7 +79,7 @@ def cluster(
             A threshold that is set is not tightened.
         answers: File of answers about pairs of faces, made by ask or saved by the page of review. The clusters agree
             with them. hilander and lander use them while they cluster; the clusters of other backends are corrected.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()

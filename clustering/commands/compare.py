@@ -56,8 +56,8 @@ def compare(
         knn: Folder made by knn from the same embeddings, best with --k 40; without it the graph is built here.
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
         trials: Settings that the tuning of each backend tries.
-        seed: Of the tuning.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the tuning.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     names = list(BACKENDS) if backends is None else backends
     for name in names:

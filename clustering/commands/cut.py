@@ -43,7 +43,7 @@ def cut(
         out: Folder to make: labels.npy, confidence.npy, cosines.npy.
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     labels = Hierarchy.load(clusters).cut(level)
     if embeddings is None:

@@ -41,7 +41,7 @@ def estimate(
         out: Folder to make: estimate.json with estimate, low and high of each figure.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
         model: Folder made by calibrate; by default the estimate that comes with the package.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     estimator = Estimator.load(PACKAGED if model is None else model)
     labels = load_labels(clusters)

@@ -86,7 +86,7 @@ def export(
             applied.
         previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
             changes.csv lists each face that has another owner since.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     pictures.check()
     if clusters is None:

@@ -56,8 +56,8 @@ def knn(
             share.
         min_recall: Refuses a graph with a lower share of the neighbours above chance, as measured on a sample. A
             neighbour is above chance if fewer than one stranger is expected to be as similar. 0 accepts any graph.
-        seed: Of the samples and of what ivf trains.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the samples and of what ivf trains.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_shares(recall, min_recall)
     init_group()

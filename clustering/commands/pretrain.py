@@ -44,7 +44,7 @@ def pretrain(out: Path, corpora: int = 24, epochs: int = 14, seed: Seed = 0) -> 
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model.
         corpora: Simulated corpora to learn from, each of another recogniser.
         epochs: Passes over the graphs of all corpora.
-        seed: Of the simulation, the weights and the order.
+        seed: Seed of the simulation, the weights and the order.
     """
     if corpora < 1 or epochs < 1:
         raise InputError(f"corpora is {corpora} and epochs is {epochs}; both must be at least 1")

@@ -41,7 +41,7 @@ class Files:
         decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
             Clusters that were kept stay as they are, with weight 1.
         truth: True identities, for the report alone: what each rule did to purity.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
 
     embeddings: Path | None = None

@@ -56,7 +56,7 @@ def review(
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here. It serves to estimate a
             confidence if the backend has none.
         title: The page's heading.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)

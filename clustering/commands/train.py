@@ -43,10 +43,10 @@ def train(
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.
         labels: File or folder of identities (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN.
             Without it those of the embedding folder or file.
-        seed: Of initial weights and resampling.
+        seed: Seed of initial weights and resampling.
         settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
             the paper's model is {inputs: features, features: identity}.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     found = registry.backend(backend)
     if not found.learns:

@@ -48,7 +48,7 @@ def folder(
 ) -> Mapping[str, Any]:
     """Evaluates a recogniser on your own labelled faces: the threshold to use, error rates of all pairs, worst pairs.
 
-    Compares every face with every other. Also draws two galleries and searches the other faces in them. Open
+    It compares every face with every other. It also draws two galleries and searches the other faces in them. Open
     OUT/report.html in a browser.
 
     Args:
@@ -64,12 +64,12 @@ def folder(
         quality: The quality of each face, more is better: a .npy file, or a CSV file with columns key and quality, or
             faces.csv of `facerec align` (the detector's scores). norms.npy beside the embeddings is used anyway.
         attributes: A CSV file with a column key (a face) or identity (a person), and a column for each attribute, as
-            sex or age class. Error rates of each group at the threshold.
-        thumbnails: Folder made by `facerec thumbnails` from the same faces. Shows the worst pairs.
-        bootstrap: How many times subjects are drawn for 95 % intervals; 0 for none.
-        seed: Draws galleries, probes and subjects.
+            sex or age class. The report then has the error rates of each group at the threshold.
+        thumbnails: Folder made by `facerec thumbnails` from the same faces. With it the report shows the worst pairs.
+        bootstrap: How many times subjects are drawn for 95 % intervals; 0 for no intervals.
+        seed: Seed with which galleries, probes and subjects are drawn.
         worst: How many false matches and how many false non-matches to list.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     faces = load_embeddings(embeddings, unreadable=unreadable)

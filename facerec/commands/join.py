@@ -35,7 +35,7 @@ def concatenate(
         embeddings: Two or more embedding sets; row i is the same face in all.
         out: Folder for the embedding set.
         dtype: Of what is written: float32, or float16, which takes half the disk.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     if len(embeddings) < 2:
         raise InputError(f"{len(embeddings)} embedding set to join; give two or more, as '[A, B]'")

@@ -36,8 +36,8 @@ def whiten(
         people: Embeddings with labels.npy by the same recogniser, of people whom it was not trained on. Those whom it
             was trained on say nothing about whether whitening helps.
         out: Folder for the embedding set.
-        seed: Of the tenths of the people, each of which is held out in turn.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the tenths of the people, each of which is held out in turn.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     scratch = out / "unit.npy", out / "unit_people.npy"
     faces = load_embeddings(embeddings, scratch[0], unreadable=unreadable)

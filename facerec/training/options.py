@@ -177,7 +177,7 @@ class Run:
         compile: Whether the backbone is compiled (torch.compile), which takes a minute and then is faster on CUDA.
         shared_statistics: Whether batch normalisation takes its means over all processes, so that their number does not
             change the result; without, steps are faster.
-        seed: Of initial weights, order and augmentation.
+        seed: Seed of initial weights, order and augmentation.
         workers: Processes that read faces, for each that trains; 0 reads in the training process.
         device: auto, cpu or cuda.
         checkpoint_steps: Steps from one saved state to the next.

@@ -92,7 +92,7 @@ class L2c(Learned):
         passes: Over the pairs of neighbours, when clustering.
         steps: Of training, when clustering, at least.
         k: Neighbours a face.
-        seed: Of first centres and random pairs.
+        seed: Seed of first centres and random pairs.
     """
 
     name: ClassVar[str] = "l2c"
