@@ -85,7 +85,7 @@ class Clusterer:
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces. Copies that fill lists of neighbours count as one, see `Copies`; not those of a graph.
+        """Clusters faces. Copies that would fill the lists of neighbours count as one, but not in a given graph.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
@@ -237,7 +237,11 @@ class Clusterer:
         return settings
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be."""
+        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be.
+
+        Raises:
+            InputError: The folder is a file.
+        """
         folder, settings = as_path("folder", folder), self.get_params()
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder for the model")

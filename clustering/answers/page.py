@@ -11,7 +11,7 @@ from facerec.pipeline.thumbnails import Thumbnails
 
 TEMPLATE = Path(__file__).parent / "questions.html"
 DOWNLOAD = Path(__file__).parent / "download.js"
-"""How a page saves a file."""
+"""The script by which a page saves a file."""
 
 
 def write_questions(path: Path, questions: Answers, before: Answers, pictures: Thumbnails, by_key: bool) -> None:

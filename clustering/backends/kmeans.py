@@ -18,7 +18,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.settings import Count, Seed, Within
 
 CELL = 16_384
-"""Faces among which initial centres are drawn: seconds of work, and less for all cells than an iteration costs."""
+"""Most faces, on average, among which initial centres are drawn. All cells together take less than an iteration."""
 
 
 @dataclass(eq=False)
@@ -31,8 +31,8 @@ class KMeans(Clusterer):
     Attributes:
         faces_per_cluster: Mean faces per cluster, > 0.
         iterations: Iterations of Lloyd's algorithm.
-        starts: Runs from other initial centres, of which the one with the least sum of squared distances is taken. Each
-            costs as much as the first.
+        starts: Runs, each from other initial centres. The one with the least sum of squared distances is taken. Every
+            run takes as long as the first.
         seed: Seed of the initial centres.
     """
 

@@ -36,10 +36,10 @@ class Run:
     """What a backend did.
 
     Attributes:
-        name: Of the backend.
+        name: Name of the backend.
         labels: int64 [n], its clusters; -1 for unassigned.
-        settings: That it had, without its network.
-        seconds: To cluster the graph; tuning took ``tuning_seconds``.
+        settings: Its settings, without its network.
+        seconds: Time to cluster the graph, without ``tuning_seconds``.
         tuning_seconds: 0 if it was not tuned.
     """
 
@@ -79,7 +79,7 @@ def run_all(
         The runs; and why a backend could not run, by its name.
 
     Raises:
-        InputError: None could.
+        InputError: No backend could run.
     """
     runs, refused = [], {}
     for name in names:

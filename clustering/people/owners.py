@@ -117,5 +117,5 @@ class Earlier:
         ]
 
     def lost(self, people: People) -> list[str]:
-        """Names that no cluster has any more."""
+        """The given names of the earlier export that nobody has now."""
         return sorted(set(self.owner.values()) - set(people.names))

@@ -18,6 +18,7 @@ from facerec.pipeline.files import InputError
 
 MOST_FOR_HAC = 8000
 Make = Callable[[KnnGraph, np.ndarray, Cuts, np.random.Generator], np.ndarray]
+"""Clusters a graph of n faces of known identity: int64 [n]. `InputError` means that it does not take this graph."""
 
 
 def clusterings(
@@ -38,7 +39,7 @@ def clusterings(
         try:
             found[name] = consecutive(OTHERS[name](graph, truth, cuts, random))
         except InputError:
-            continue  # too large for it
+            continue  # a graph that this backend does not take
     return found
 
 

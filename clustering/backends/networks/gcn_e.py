@@ -39,7 +39,7 @@ class EdgeTraining(Training):
     """As `Training`.
 
     Attributes:
-        faces: Of each version, drawn at random; bounds the time of large versions, set by hand.
+        faces: Faces drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
     epochs: PositiveInt = 3

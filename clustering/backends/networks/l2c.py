@@ -36,7 +36,8 @@ class PairTraining(Training):
     """As `Training`.
 
     Attributes:
-        pairs: Of neighbours, and as many random ones, drawn from each version; bounds the time, set by hand.
+        pairs: Pairs of neighbours drawn from each version, at most, to bound the time, and as many random pairs. Set by
+            hand.
     """
 
     pairs: PositiveInt = 32_768
@@ -89,8 +90,8 @@ class L2c(Learned):
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.
-        passes: Over the pairs of neighbours, when clustering.
-        steps: Of training, when clustering, at least.
+        passes: Passes over the pairs of neighbours while clustering.
+        steps: Fewest steps of training while clustering.
         k: Neighbours a face.
         seed: Seed of first centres and random pairs.
     """

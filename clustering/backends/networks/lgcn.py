@@ -41,7 +41,7 @@ class PivotTraining(Training):
     """As `Training`.
 
     Attributes:
-        faces: Pivots of each version, drawn at random; bounds the time of large versions, set by hand.
+        faces: Pivots drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
     faces: PositiveInt = 2048
@@ -113,7 +113,7 @@ class Lgcn(GraphNetwork):
 
 
 def propagated(nodes: int, edges: Edges, least: float, max_size: int) -> np.ndarray:
-    """Int64 [nodes]: components of edges at a threshold, those that are too large at higher and higher ones."""
+    """Int64 [nodes]: components of the edges at a threshold; larger ones than `max_size` are cut at higher ones."""
     edges = edges.where(edges.similarity >= least)
     while True:
         labels = components(nodes, edges.i, edges.j)
