@@ -11,7 +11,7 @@ from eval.all_pairs.units import Units
 
 FALSE_MATCH, FALSE_NON_MATCH = "false match", "false non-match"
 CANDIDATES = 20
-"""Pairs that are looked at for one that is shown."""
+"""Pairs that are examined for each pair that is shown."""
 MATCH_READINGS = (
     "one person under two labels?", "first face belongs to the second person?",
     "second face belongs to the first person?", "a face that fits no person: a poor picture?", "look-alikes",

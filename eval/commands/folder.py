@@ -19,7 +19,7 @@ from eval.bootstrap.resampling import check_samples
 from eval.protocols.doubts import say_all_equal
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
-from eval.report.set_page import SetReport, headline, write_report
+from eval.report.set_page import SetReport, threshold_in_words, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_array, load_labels
@@ -111,7 +111,7 @@ def _say(report: SetReport, embeddings: Path) -> None:
     say_all_equal(found[0], found[-1], int(counts.sum()), embeddings)
     if failed := report.metrics["counts"]["unreadable_faces"]:
         logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
-    logger.info("%s", headline(report.metrics))
+    logger.info("%s", threshold_in_words(report.metrics))
     suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
     if suspects:
         logger.warning(

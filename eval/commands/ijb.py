@@ -100,19 +100,20 @@ def ijb(
     files = load_protocol(protocol)
     templates = pool_protocol(files, embeddings, norm, detector_scores, missing is None, unreadable)
     fpirs = [float(f) for f in FPIRS]
-    counted = evaluate(files, templates, fpirs)
-    say_repeated_pairs(files.pairs.where, *counted.pairs)
-    scores = counted.scores.pairs
+    with_failures = evaluate(files, templates, fpirs)
+    say_repeated_pairs(files.pairs.where, *with_failures.pairs)
+    scores = with_failures.scores.pairs
     say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0
     files = without_empty(files, templates) if excluding else files
-    evaluation = evaluate(files, templates, fpirs) if excluding else counted
+    evaluation = evaluate(files, templates, fpirs) if excluding else with_failures
     curves = _Curves.of(evaluation)
     metrics = summarise(evaluation)
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
     metrics |= {} if missing is None else {"missing": missing}
     if excluding:
-        metrics["with_failures"] = {name: value for name, value in summarise(counted).items() if name in HEADLINES}
+        figures = summarise(with_failures)
+        metrics["with_failures"] = {name: value for name, value in figures.items() if name in HEADLINES}
     intervals = None
     if bootstrap:
         intervals = resample(evaluation, bootstrap, seed, curves.rates())

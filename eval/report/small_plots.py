@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.histogram import Bins
+from eval.report.histogram import ScoreBins
 from eval.report.hover import plot_values
 from eval.report.plots import GREY, PALETTE
 
@@ -19,7 +19,7 @@ Plot = tuple[str, dict[str, Any]]
 """SVG, and its values for `eval.report.hover`."""
 
 
-def plot_scores(bins: Bins, threshold: float, limits: tuple[float, float], highest: float) -> Plot:
+def plot_scores(bins: ScoreBins, threshold: float, limits: tuple[float, float], highest: float) -> Plot:
     """Draws the share of the genuine and of the impostor pairs in each bin of scores, and a threshold.
 
     Args:
