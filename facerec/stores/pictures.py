@@ -9,13 +9,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from facerec.pipeline.files import InputError, read_lines
+from facerec.pipeline.files import InputError, cell_text, read_lines
 from facerec.stores.store import SUFFIXES, Store
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 OTHER = ".tif"
-FORMULAS = ("'=", "'+", "'-", "'@")
-"""What `facerec.pipeline.files.write_table` writes of texts that a spreadsheet would take for formulas."""
 
 
 def read_places(table: Path | None, store: Store) -> dict[str, str]:
@@ -38,7 +36,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         raise InputError(f"{table}: not readable as CSV ({error})") from None
     if not {"key", "file"} <= set(reader.fieldnames or ()):
         raise InputError(f"{table}: no columns key and file; give faces.csv of clustering export --as csv")
-    pairs = [(_armed(row["key"]), _armed(row["file"] or "")) for row in rows]
+    pairs = [(cell_text(row["key"]), cell_text(row["file"] or "")) for row in rows]
     places = {key: place for key, place in pairs if place}
     if not places:
         raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
@@ -50,10 +48,6 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
     if len(set(places.values())) < len(places):
         raise InputError(f"{table}: two faces have one place; give each its own")
     return places
-
-
-def _armed(text: str) -> str:
-    return text[1:] if text.startswith(FORMULAS) else text
 
 
 def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[int, list[tuple[str, str]]]:
