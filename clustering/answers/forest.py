@@ -89,7 +89,7 @@ def _weakest_between(
     """Int64: for each pair of nodes of one tree the dearest edge on the way between them.
 
     Args:
-        nodes: Their number.
+        nodes: Number of nodes.
         one: int64 [f], of the edges of a forest.
         other: int64 [f].
         price: float64 [f].

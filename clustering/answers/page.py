@@ -20,7 +20,7 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
         path: The file.
         questions: What is asked.
         before: What has been asked already.
-        pictures: Of all faces.
+        pictures: Pictures of all faces.
         by_key: Whether faces go by their keys, else by rows.
     """
     keys = pictures.keys if by_key else None

@@ -83,7 +83,7 @@ def initial_centres(faces: np.ndarray, clusters: int, seed: int, cell: int = CEL
     Args:
         faces: float32 [n, d].
         clusters: At most n.
-        seed: Of both.
+        seed: Seed of the coarse K-means and of k-means++.
         cell: Faces a cell, on average at most.
 
     Returns:

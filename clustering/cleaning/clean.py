@@ -88,7 +88,7 @@ def clean(embeddings: np.ndarray, labels: np.ndarray, least: float = 0.5, seed: 
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], -1 for unknown.
         least: Least probability of an error that counts as found.
-        seed: Of the examples that are made to learn from.
+        seed: Seed of the examples that are made to learn from.
     """
     usable = np.where(readable_rows(embeddings), labels, -1)
     given = np.full(len(usable), -1, np.int64)

@@ -52,7 +52,7 @@ def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, 
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for faces that are left out.
         weights: float32 [n], how much each face counts.
-        seed: Of the halves.
+        seed: Seed of the halves.
     """
     count = int(labels.max(initial=-1)) + 1
     whole = GroupSums.of(embeddings, labels, weights, count)
@@ -130,7 +130,7 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for faces that are left out.
         weights: float32 [n], how much each face counts.
-        seed: Of what is drawn.
+        seed: Seed of what is drawn.
     """
     count = int(labels.max(initial=-1)) + 1
     part, found, features = _parted(embeddings, labels, weights)

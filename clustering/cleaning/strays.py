@@ -45,7 +45,7 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
     Args:
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], consecutive from 0; -1 for unknown and unreadable faces.
-        seed: Of the labels drawn.
+        seed: Seed of the labels drawn.
     """
     rows = np.flatnonzero(labels >= 0)
     drawn = labels[np.random.default_rng(seed).permutation(rows)]

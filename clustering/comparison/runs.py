@@ -68,12 +68,12 @@ def run_all(
     """Clusters the faces with several backends.
 
     Args:
-        names: Of the backends.
+        names: Names of the backends.
         graph: Of the faces without copies, with `NEIGHBORS` neighbours.
         copies: Which faces are one node of the graph.
         tune_on: Labelled faces by the same recogniser, on which each is tuned; None for their defaults.
-        trials: Of the tuning.
-        seed: Of the tuning.
+        trials: Number of settings that the tuning tries.
+        seed: Seed of the tuning.
 
     Returns:
         The runs; and why a backend could not run, by its name.

@@ -51,7 +51,7 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
         name: What is being done, for the progress bar.
         prepare: Makes the function that finds the lists of a block; called by all processes, or by none if all blocks
             are finished. The same rows must always give the same lists.
-        rows: Of a block; 0 for `block_rows`.
+        rows: Rows of a block; 0 for `block_rows`.
     """
     arrays = {part: ((k,), dtype) for part, dtype in PARTS}
     return Lists(*fill_arrays(folder, finished, n, arrays, name, prepare, rows))
@@ -69,7 +69,7 @@ def fill_arrays(
         arrays: Shape of a row, and kind of number, of each array.
         name: What is being done, for the progress bar.
         prepare: Makes the function that finds a block's rows of all arrays, see `fill`.
-        rows: Of a block; 0 for `block_rows`.
+        rows: Rows of a block; 0 for `block_rows`.
 
     Returns:
         The arrays, mapped for reading.

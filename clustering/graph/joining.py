@@ -28,7 +28,7 @@ class Joining:
         sizes: float32 [n]: faces below each node; overwritten.
         i: int32 [e]: one end of each edge.
         j: int32 [e]: the other.
-        worth: Of two clusters, given what they have become.
+        worth: Gives the worth of pairs of clusters, as they are by then.
         values: float32 [e], the worth of the edges, if it is known already.
 
     Attributes:

@@ -37,7 +37,7 @@ def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, i
     """The links for the next round, which the first process writes into a folder.
 
     Args:
-        builder: Of the graph.
+        builder: The builder of the graph.
         lists: The lists so far.
         folder: For ``links.npy`` and ``new.npy``.
         widths: How many neighbours of a row are links, and how many rows that link to it.

@@ -67,8 +67,8 @@ def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibrat
 
     Args:
         clusterer: With the hyper-parameters that it will be used with.
-        faces: Of at least two identities.
-        seed: Of the halves and the versions.
+        faces: Faces of at least two identities.
+        seed: Seed of the halves and the versions.
     """
     halves = [samples(clusterer, half, seed) for half in split(faces, 0.5, seed)]
     fitted = [fit(list(half.values())) for half in halves]

@@ -48,8 +48,8 @@ def candidates(
 
     Args:
         clusterer: With its declared ranges.
-        trials: How many, its own settings counted.
-        seed: Of the Latin hypercubes.
+        trials: Number of settings, its own counted.
+        seed: Seed of the Latin hypercubes.
         results: The rows of the trials before, added by the caller.
     """
     ranges, quarter = clusterer.search_space, (trials - 1) // 4
@@ -122,7 +122,7 @@ def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = Non
 
     Args:
         results: Rows of trials, see `compared`.
-        packaged: Its number as ``training``, if it was tried.
+        packaged: Number of the packaged model as ``training``, if it was tried.
     """
     best = best_of(results)
     if packaged is not None:

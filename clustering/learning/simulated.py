@@ -25,8 +25,8 @@ def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:
     """Corpora as several recognisers might embed them, each of one of the `SHAPES` in turn.
 
     Args:
-        count: How many.
-        seed: Of everything; each corpus has its own.
+        count: Number of corpora.
+        seed: Seed of everything; each corpus has its own.
     """
     for number in range(count):
         yield corpus(SHAPES[number % len(SHAPES)], np.random.default_rng((seed, number)))

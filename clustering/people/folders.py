@@ -35,8 +35,8 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     does not tell them apart, the row stands before it.
 
     Args:
-        folders: Of each picture.
-        sources: The path of each.
+        folders: The folder of each picture.
+        sources: The path of each picture.
     """
     names = [source.rpartition("/")[2] for source in sources]
     paths = ["_".join(part for part in source.split("/") if part not in ("", ".", "..")) for source in sources]
@@ -86,9 +86,9 @@ def put(
 
     Args:
         root: The folder that the sources are relative to.
-        sources: Of each picture.
+        sources: The path of each picture below `root`.
         out: An existing folder.
-        targets: Below it, of each picture; one that occurs twice is made once.
+        targets: The place of each picture below `out`; one that occurs twice is made once.
         action: `copy` or `link`.
 
     Returns:

@@ -22,7 +22,7 @@ class Export:
     """All that is known about exported faces, row by row.
 
     Attributes:
-        keys: Of the n faces.
+        keys: Keys of the n faces.
         labels: int64 [n], clusters; -1 for unassigned.
         people: Whose face each is.
         confidence: float32 [n] in [0, 1].

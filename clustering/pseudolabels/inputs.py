@@ -55,7 +55,7 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
     """The readable faces of known identity.
 
     Args:
-        name: Of the argument, for messages about arrays.
+        name: Name of the argument, for messages about arrays.
         faces: Labelled faces, by the recogniser of the clustered ones.
         graph: Of the clustered faces.
         least: Number of people that are needed.

@@ -35,7 +35,7 @@ def fit(found: Examples, seed: int) -> Estimator:
 
     Args:
         found: Clusterings of known quality.
-        seed: Of folds and networks.
+        seed: Seed of folds and networks.
     """
     x, truth = found.features, targets(found)
     corpora, place = np.unique(found.corpus, return_inverse=True)

@@ -75,7 +75,7 @@ def write_page(
         labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
         confidence: float32 [n] in [0, 1], see `arrange`.
         levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
-        pictures: Of the n faces.
+        pictures: Pictures of the n faces.
 
     Returns:
         The clusters as the page shows them.

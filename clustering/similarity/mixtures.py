@@ -84,7 +84,7 @@ def unmixed(
     Args:
         graph: Of n faces, with cosines as they are.
         labels_at: Clusters the faces at a least similarity: int64 [n], consecutive from 0.
-        threshold: To start from; then in steps of `STEP` up to `STRICTEST`.
+        threshold: The first threshold to try; then in steps of `STEP` up to `STRICTEST`.
         adaptive: False keeps the first.
 
     Returns:

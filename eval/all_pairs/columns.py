@@ -55,7 +55,7 @@ def read_numbers(path: Path, faces: EmbeddingSet, labels: np.ndarray, names: tup
         path: A .npy file of n numbers, or a CSV file as `read_columns` reads it.
         faces: The embedding set.
         labels: int64 [n].
-        names: Of the column that is meant; if there is none of them, there must be one column.
+        names: Names that the wanted column may have; if no column has one, there must be a single column.
 
     Raises:
         InputError: See `read_columns`; or a labelled face without a finite number.

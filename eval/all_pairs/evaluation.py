@@ -32,7 +32,7 @@ class SetEvaluation:
         fmr: The FMR that is wanted.
         verification: At every rate that is reported, and at the wanted one.
         draw: Galleries and probes.
-        identification: Of the probes in both galleries.
+        identification: The searches of the probes in both galleries.
         drawn: How often each subject is drawn in each sample, float64 [subjects, samples]; without samples [s, 0].
     """
 

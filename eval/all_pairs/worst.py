@@ -28,7 +28,7 @@ class WorstPair:
 
     Attributes:
         kind: ``false match`` or ``false non-match``.
-        score: Of the pair.
+        score: Score of the pair.
         units: Positions of both.
         own: Mean cosine of each with the other units of its own person; NaN if there is none.
         other: Mean cosine of each with the units of the other's person; NaN for a false non-match.
@@ -64,7 +64,7 @@ def worst_matches(pairs: AllPairs, units: Units, threshold: float, count: int) -
         pairs: All pairs.
         units: Whose they are.
         threshold: Impostor pairs at or above it are false matches.
-        count: How many.
+        count: Most pairs.
     """
     found = pairs.highest.of(np.flatnonzero(pairs.highest.score >= threshold))
     people = units.subject[found.first].astype(np.int64) * len(units.labels) + units.subject[found.second]

@@ -91,7 +91,7 @@ def fnir_samples(search: Search, subject: np.ndarray, rates: Sequence[float], dr
     """FNIR at each FPIR of one gallery in each sample, float64 [rates, samples].
 
     Args:
-        search: Of all probes in the gallery.
+        search: The search of all probes in the gallery.
         subject: int [p], of all probes.
         rates: FPIRs.
         drawn: From `draw`.

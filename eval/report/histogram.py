@@ -19,8 +19,8 @@ def score_bins(scores: PairScores, bins: int = BINS) -> ScoreBins:
     """Counts scores in equally wide bins between -1 and 1; empty bins at both ends are left out.
 
     Args:
-        scores: Of pairs; cosines.
-        bins: How many.
+        scores: Scores of pairs; cosines.
+        bins: Number of bins.
 
     Returns:
         The bins, rising. A bin's highest score belongs to the next one.

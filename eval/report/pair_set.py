@@ -26,7 +26,7 @@ def pair_set_figures(
 
     Args:
         listed: The pairs.
-        scores: Of the pairs.
+        scores: Scores of the pairs.
         right: bool [p], whether each pair is decided rightly, from `decide`.
         thresholds: One a fold, from `decide`.
     """

@@ -138,7 +138,7 @@ def plot_reliability(table: np.ndarray, path: Path) -> None:
     """Draws the share of faces that are right over their mean confidence, a point a bin, beside the diagonal.
 
     Args:
-        table: Of `reliability`.
+        table: From `reliability`.
         path: The PNG file.
     """
     import matplotlib

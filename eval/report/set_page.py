@@ -32,8 +32,8 @@ class SetReport:
         evaluation: The set.
         metrics: ``metrics.json``.
         keys: Names of the faces, by embedding row.
-        pictures: Of the faces.
-        intervals: Of every figure.
+        pictures: Pictures of the faces.
+        intervals: Intervals of every figure.
         discard: Curves by the name of a quality.
         ratios: Score and its LLR by both maps.
         worst: Pairs that are decided wrongly.

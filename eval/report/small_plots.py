@@ -56,7 +56,7 @@ def plot_sizes(sizes: Sequence[Sequence[int]], colour: str, highest: int) -> Plo
 
     Args:
         sizes: Rows of size from, to, identities, clusters; see `eval.clusters.identities.size_histogram`.
-        colour: Of the clusters.
+        colour: Colour of the clusters.
         highest: The number at the top of the axis.
     """
     slot = (RIGHT - LEFT) / len(sizes)

@@ -19,7 +19,8 @@ def shown_pairs(table: Table, thumbnails: Thumbnails | None) -> list[dict[str, A
 
     Args:
         table: The runs.
-        thumbnails: Of the test faces. A face is looked up by its name, else by its file's name without the suffix.
+        thumbnails: Thumbnails of the test faces. A face is looked up by its name, else by its file's name without the
+            suffix.
     """
     runs = [run for run in table.runs if run.worst]
     best = min((run for run in runs if run.is_backend), key=lambda run: table.fnmr(run.name), default=None)

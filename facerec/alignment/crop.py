@@ -17,7 +17,7 @@ def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
     Args:
         boxes: float [n, 4], left, top, right, bottom.
         height: Of the photograph.
-        width: Of the photograph.
+        width: Width of the photograph.
         rule: ``"largest"``; or ``"centre"``, insightface's own: area less twice the squared distance from the centre.
     """
     left, top, right, bottom = boxes.T

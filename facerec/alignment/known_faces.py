@@ -31,10 +31,10 @@ class KnownFace:
     """A face in a photograph.
 
     Attributes:
-        name: Of its crop, without suffix.
+        name: Name of its crop, without suffix.
         landmarks: float32 [5, 2], x and y of the eyes, the nose and the corners of the mouth; or None.
         box: x, y, width and height in pixels, in which the landmarks are to be found; or None.
-        score: Of the detector that found the landmarks, or nan.
+        score: Score of the detector that found the landmarks, or nan.
     """
 
     name: str

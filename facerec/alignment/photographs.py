@@ -41,7 +41,7 @@ class Job:
 
     Attributes:
         store: The photographs.
-        names: Of each photograph's crops, the path without suffix.
+        names: Names of each photograph's crops, the path without suffix.
         out: Where they go.
         detector: The .onnx file; None where all landmarks are known.
         faces: Which of several faces: a `Choice`.

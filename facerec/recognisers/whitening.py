@@ -82,7 +82,7 @@ def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     Args:
         embeddings: float32 [n, d], unit rows; zero rows are left out.
         labels: int64 [n] identities, -1 for unknown. People of one face tell nothing.
-        seed: Of the folds, and of the people that are taken where there are very many.
+        seed: Seed of the folds, and of the people that are taken where there are very many.
 
     Raises:
         InputError: Fewer than `LEAST_PEOPLE` people with two faces or more.

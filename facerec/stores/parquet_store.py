@@ -36,8 +36,8 @@ class ParquetStore(Store):
 
     Args:
         path: The store's.
-        keys: Of each face.
-        identities: Of each face, None where unknown.
+        keys: Key of each face.
+        identities: Identity of each face, None where unknown.
         column: Of the pictures.
         groups: File and number of each row group.
         begins: int64 [groups + 1], the row at which each begins.

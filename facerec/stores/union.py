@@ -24,7 +24,7 @@ class UnionStore(Store):
     Args:
         path: Where it was opened.
         stores: The stores, at least one.
-        names: Of each, put before its keys and identities.
+        names: Name of each store, put before its keys and identities.
         order: Int64 [n], rows of the stores one after the other; by default all of them.
     """
 

@@ -117,7 +117,7 @@ def train_linkage_model(
     Args:
         embeddings: float32 [n, d], all readable.
         labels: int64 [n], all known.
-        seed: Of initial weights and resampling.
+        seed: Seed of initial weights and resampling.
         training: How to train; the defaults of `MetaTraining` if None.
         merging: What the model is to judge, see `HiLander`.
     """
@@ -201,7 +201,7 @@ def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
 
     Args:
         graph: Of n nodes.
-        identities: Of each node, int64 [n].
+        identities: Identity of each node, int64 [n].
     """
     return (graph.valid & (identities[:, None] == identities[graph.neighbors])).astype(np.float32)
 

@@ -51,7 +51,7 @@ class _Nodes:
     the memory.
 
     Args:
-        model: To encode with.
+        model: The model that encodes.
         level: Of n nodes.
         block: Nodes a block.
     """
@@ -93,8 +93,8 @@ def _log_odds(model: LinkageModel, graph: EdgeBatch, source: Tensor, target: Ten
     Args:
         model: With the head.
         graph: Of the b nodes.
-        source: Of `_Nodes`.
-        target: float32 [b, hidden], of `_Nodes`.
+        source: `_Nodes.source`.
+        target: float32 [b, hidden], from `_Nodes.target`.
         room: float32 [2, nodes at a time, k, hidden], overwritten.
     """
     slope, weight, bias, last_slope, last_weight, last_bias = model.head.parameters()

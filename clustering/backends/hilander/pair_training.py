@@ -75,11 +75,11 @@ def learn_to_join(
     weak recogniser confuses.
 
     Args:
-        model: To train.
+        model: The model to train.
         parts: Graphs, and the identities of their faces.
         epochs: Passes over all corpora in each of the three rounds; a pass has `LEAST_STEPS` or more.
         learning_rate: The highest of AdamW with a cosine schedule.
-        seed: Of the order and of what is kept.
+        seed: Seed of the order and of what is kept.
     """
     random, device = np.random.default_rng(seed), next(model.parameters()).device
     faces = [faces_of(*part, device) for part in parts]

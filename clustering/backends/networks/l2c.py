@@ -47,8 +47,8 @@ class PairNetwork(Network):
     """Predicts whether two faces are of one identity: a perceptron over ``[|a - b|, a * b, cosine]``.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the layers.
+        dimension: Dimension of the embeddings.
+        width: Width of the layers.
     """
 
     def __init__(self, dimension: int, width: int):
@@ -189,8 +189,8 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
         model: The network.
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the pairs drawn and the order.
-        training: Of the network.
+        seed: Seed of the pairs drawn and the order.
+        training: Settings of the training.
     """
     random = np.random.default_rng(seed)
     losses = []

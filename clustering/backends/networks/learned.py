@@ -122,7 +122,7 @@ class Training:
     The defaults are set by hand, not searched: small enough to be trained on a CPU.
 
     Attributes:
-        width: Of the layers.
+        width: Width of the layers.
         epochs: Passes over all versions of the labelled faces, with AdamW and a cosine schedule.
         learning_rate: The highest.
     """

@@ -51,8 +51,8 @@ class LinkNetwork(Network):
     """Estimates which neighbours of a pivot are of its identity.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the layers.
+        dimension: Dimension of the embeddings.
+        width: Width of the layers.
     """
 
     def __init__(self, dimension: int, width: int):
@@ -170,8 +170,8 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
         model: The network.
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the pivots drawn and the order.
-        training: Of the network.
+        seed: Seed of the pivots drawn and the order.
+        training: Settings of the training.
     """
     random = np.random.default_rng(seed)
     losses = []
