@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import exact_graph_of_nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
@@ -98,7 +98,7 @@ class Clusterer:
         self._check_model()
         if isinstance(X, KnnGraph):
             X.check()
-        graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
+        graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
         crowded = copies is not None and copies.crowd(graph.k)
         nodes = exact_graph_of_nodes(graph, copies, self.k) if copies and crowded else graph
@@ -277,8 +277,3 @@ class TwoStep(Clusterer):
 
 PRETRAINED = {"hilander": Path(__file__).parent / "backends" / "hilander" / "pretrained"}
 """The model folders that come with the package, by backend."""
-
-
-def _graph_of(faces: np.ndarray, k: int) -> KnnGraph:
-    """The exact graph with k neighbours a face, or with as many as there are others."""
-    return KnnGraph.build(faces, max(min(k, len(faces) - 1), 1))

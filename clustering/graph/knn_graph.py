@@ -153,6 +153,11 @@ class KnnGraph:
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 
+def exact_graph(embeddings: np.ndarray, k: int) -> KnnGraph:
+    """The exact graph with `k` neighbours a face, or with as many as there are other faces; see `KnnGraph.build`."""
+    return KnnGraph.build(embeddings, max(min(k, len(embeddings) - 1), 1))
+
+
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
     """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
     rows = len(neighbors)

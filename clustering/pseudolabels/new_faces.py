@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clustering.graph.copies import COPY
-from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K, exact_graph
 from clustering.partition import components, consecutive, own_cluster_size
 from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
 from clustering.similarity.likeness import Likeness
@@ -139,7 +139,7 @@ def found_clusters(new: np.ndarray, free: np.ndarray, similarity: float, min_siz
     labels = np.full(len(new), -1, dtype=np.int64)
     rows = np.flatnonzero(free & readable_rows(new))
     if len(rows):
-        graph = KnnGraph.build(np.asarray(new[rows]), max(min(DEFAULT_K, len(rows) - 1), 1))
+        graph = exact_graph(np.asarray(new[rows]), DEFAULT_K)
         sources, places = np.nonzero(graph.valid & (graph.similarities >= similarity))
         group = components(len(rows), sources, graph.neighbors[sources, places])
         labels[rows] = np.where(np.bincount(group)[group] >= min_size, group, -1)
