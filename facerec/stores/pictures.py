@@ -55,7 +55,7 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
 
     Args:
         store: The faces.
-        places: Below `out`, by key.
+        places: The path of each face's file below `out`, by key; faces without one are left out.
         out: An existing folder.
 
     Returns:
