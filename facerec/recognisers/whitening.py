@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from facerec.pipeline.embeddings import normalize, readable_rows
 from facerec.pipeline.files import InputError
@@ -112,6 +111,8 @@ def _by_people(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
 
 def _matrix(embeddings: np.ndarray, person: np.ndarray) -> np.ndarray:
     """Float64 [d, d], W^(-1/2), of faces in the order of their people."""
+    from sklearn.covariance import LedoitWolf  # here, as scikit-learn changes the environment when it is imported
+
     starts = np.flatnonzero(np.diff(person, prepend=-1))
     sizes = np.diff(starts, append=len(person))
     means = np.add.reduceat(embeddings, starts, dtype=np.float64) / sizes[:, None]
