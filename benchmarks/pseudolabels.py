@@ -26,7 +26,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.labelled_people import find_labelled_people
-from clustering.pseudolabels.new_faces import Joining, assign_to_clusters, found_clusters
+from clustering.pseudolabels.new_faces import JoiningThreshold, assign_to_clusters, found_clusters
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.thresholds import THRESHOLDS
 from clustering.similarity.centres import centres, nearest
@@ -161,7 +161,7 @@ def assign(runs: list[Path], data: Path) -> None:
         started = time.process_time()
         whole = cluster(clusterer, KnnGraph.build(embeddings, K))
         middle = time.process_time()
-        similarity = Joining.measured(old, before).similarity
+        similarity = JoiningThreshold.measured(old, before).similarity
         joined, _ = assign_to_clusters(old, before, fresh, similarity)
         founded = found_clusters(fresh, joined < 0, similarity, 2)
         seconds = time.process_time() - middle, middle - started

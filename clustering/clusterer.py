@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import exact_graph_of_nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
@@ -85,7 +85,7 @@ class Clusterer:
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces. Copies that fill lists of neighbours count as one, see `Copies`; not those of a graph.
+        """Clusters faces. Copies that would fill the lists of neighbours count as one, but not in a given graph.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
@@ -98,7 +98,7 @@ class Clusterer:
         self._check_model()
         if isinstance(X, KnnGraph):
             X.check()
-        graph = X if isinstance(X, KnnGraph) else _graph_of(unit_faces(X), self.k)
+        graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
         crowded = copies is not None and copies.crowd(graph.k)
         nodes = exact_graph_of_nodes(graph, copies, self.k) if copies and crowded else graph
@@ -237,7 +237,11 @@ class Clusterer:
         return settings
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be."""
+        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be.
+
+        Raises:
+            InputError: The folder is a file.
+        """
         folder, settings = as_path("folder", folder), self.get_params()
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder for the model")
@@ -273,8 +277,3 @@ class TwoStep(Clusterer):
 
 PRETRAINED = {"hilander": Path(__file__).parent / "backends" / "hilander" / "pretrained"}
 """The model folders that come with the package, by backend."""
-
-
-def _graph_of(faces: np.ndarray, k: int) -> KnnGraph:
-    """The exact graph with k neighbours a face, or with as many as there are others."""
-    return KnnGraph.build(faces, max(min(k, len(faces) - 1), 1))

@@ -26,7 +26,7 @@ class Hierarchy:
 
     Attributes:
         levels: Named arrays a level: always ``labels`` of the n faces; of Hi-LANDER also those of `KINDS`.
-        origin: Where they come from, for messages.
+        origin: Where the levels come from, for messages.
     """
 
     levels: Sequence[Mapping[str, np.ndarray]]

@@ -22,7 +22,7 @@ class Clustering:
         confidence: float32 [n] in [0, 1]: how sure it is that a face is where it belongs, in the backend's own
             sense; 0 for unassigned faces, 1 for all others where the backend has no opinion.
         levels: The hierarchy, finest first: named arrays a level (always ``labels`` of the n faces), or nothing.
-        notes: What the backend found out about these faces and the summary should say.
+        notes: Figures that the backend found on the way, for the summary.
         warning: What the user should be told, in one line; or nothing.
     """
 

@@ -127,8 +127,8 @@ def divided(name: str, settings: Mapping[str, Any], own: Sequence[str], training
     """Parts the settings of a training into a backend's hyper-parameters and the training's own.
 
     Args:
-        name: Of the backend, for messages.
-        settings: Of both kinds, by name.
+        name: Name of the backend, for messages.
+        settings: Settings of both kinds, by name.
         own: Names of the hyper-parameters.
         training: Dataclass of the training's settings.
 

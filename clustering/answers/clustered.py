@@ -1,4 +1,4 @@
-"""Clusters that keep answers, by any backend: Hi-LANDER keeps them inside its climb, others' clusters are corrected."""
+"""Clusters that agree with answers: Hi-LANDER uses them while it clusters, clusters of other backends are corrected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facerec.pipeline.values import check_type
 
 
 def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
-    """The clusters of a graph that keep what is known about its faces, of those that are readable.
+    """The clusters of a graph, in agreement with what is known about its readable faces.
 
     Raises:
         InputError: An argument of another type.
@@ -45,7 +45,7 @@ def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -
 
 
 def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
-    """Labels that keep answers, for a backend that cannot keep them itself.
+    """Labels that agree with answers, for a backend that cannot use them itself.
 
     Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
     weakest edge of the graph on the way from one face to the other is cut.

@@ -12,6 +12,7 @@ from clustering.partition import components
 from facerec.pipeline.files import InputError
 
 MOST_SHOWN = 40
+"""Letters of a key that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ class Constraints:
         return np.union1d(first, named[np.isin(person[named], one[one == other])])
 
     def checked(self, origin: str) -> Constraints:
-        """The same.
+        """Itself, if no answers contradict each other.
+
+        Args:
+            origin: Where the answers come from, for the message.
 
         Raises:
             InputError: Answers that contradict each other.

@@ -42,7 +42,7 @@ class Answers:
         return len(self.pairs)
 
     def followed_by(self, others: Answers) -> Answers:
-        """Both."""
+        """These answers, and the others after them."""
         return Answers(
             np.concatenate([self.pairs, others.pairs]),
             np.concatenate([self.answer, others.answer]),

@@ -1,4 +1,4 @@
-"""Edges that join nodes, thinned until answers hold: must-links are certain edges, cannot-links cut the weakest one."""
+"""Edges that join nodes, in agreement with answers: must-links are certain edges, cannot-links cut the weakest edge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CERTAIN = 1e-9
 
 
 def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndarray, known: Constraints) -> np.ndarray:
-    """A forest that keeps answers, made of another one.
+    """A forest that agrees with answers, made of another one.
 
     The trees of two nodes that must be together become one. In a tree that holds two nodes that must be apart, the
     weakest edge on the way from one to the other is cut. Trees that nothing is known about stay as they are.
@@ -38,7 +38,7 @@ def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndar
     order = np.lexsort((nodes, -rank))
     peaks = order[np.unique(after[order], return_index=True)[1]]
     peaks = peaks[named[peaks]]
-    above = len(nodes)  # a node above all peaks, from which the trees are walked through
+    above = len(nodes)  # one more node, above all peaks, from which all trees are walked through
     sources, targets = np.append(one, np.full(len(peaks), above)), np.append(other, peaks)
     tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (above + 1, above + 1))
     found = breadth_first_order(tree, above, directed=False)[1][:-1].astype(np.int64)
@@ -49,7 +49,7 @@ def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndar
 def kept_edges(
     sources: np.ndarray, targets: np.ndarray, strength: np.ndarray, known: Constraints
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of a forest that spans what these edges and must-links join, less those that answers forbid.
+    """The strongest edges that span what these edges and must-links join, without those that answers forbid.
 
     Args:
         sources: int64 [e].
@@ -89,7 +89,7 @@ def _weakest_between(
     """Int64: for each pair of nodes of one tree the dearest edge on the way between them.
 
     Args:
-        nodes: Their number.
+        nodes: Number of nodes.
         one: int64 [f], of the edges of a forest.
         other: int64 [f].
         price: float64 [f].
@@ -100,8 +100,8 @@ def _weakest_between(
     above = nodes
     sources, targets = np.append(one, np.full(len(roots), above)), np.append(other, pairs[roots, 0])
     tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (nodes + 1, nodes + 1))
-    order, parents = breadth_first_order(tree, above, directed=False)
-    depth = _depths(parents, order)
+    parents = breadth_first_order(tree, above, directed=False)[1]
+    depth = _depths(parents)
     edge = np.full(nodes + 1, -1)
     up = parents[one] == other
     edge[np.where(up, one, other)] = np.arange(len(one))
@@ -119,7 +119,7 @@ def _weakest_between(
     return np.unique(weakest)
 
 
-def _depths(parents: np.ndarray, order: np.ndarray) -> np.ndarray:
+def _depths(parents: np.ndarray) -> np.ndarray:
     """Int64 [n]: edges from each node up to the root, by pointer jumping; 0 for nodes without a way there."""
     nodes = np.arange(len(parents))
     up = np.where(parents >= 0, parents, nodes)

@@ -12,9 +12,9 @@ from clustering.similarity.corpus_scale import CorpusScale
 
 LEAST_COHESION = 0.05
 PRIOR_PAIRS = 4
-"""A group's cohesion is a mean with so many pairs of the mean over all groups."""
+"""Each group's cohesion is averaged with so many more pairs, which have the mean cohesion of all groups."""
 POWER = 0.75
-"""Between that of pairwise F, in which the pairs of two groups count, and that of BCubed F, in which faces do."""
+"""Between the power of pairwise F, which counts the pairs of two groups, and that of BCubed F, which counts faces."""
 
 
 @dataclass(frozen=True)

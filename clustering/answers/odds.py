@@ -9,10 +9,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 BETWEEN = (-7.75, 7.13, 1.34)
-"""Of two clusters: a constant, and what likeness and links count, see `between`."""
+"""For two clusters: the constant, the weight of likeness and that of links, see `between`."""
 WITHIN = (-3.8, 6.4)
-"""Of two sides of a cluster: a constant, and what likeness counts."""
+"""For two sides of a cluster: the constant and the weight of likeness, see `within`."""
 PRIOR_ANSWERS = 20
+"""Answers that the log-odds as they are count for, see `Correction.by_answers`."""
 GRID = np.linspace(-5, 5, 25)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from facerec.pipeline.thumbnails import Thumbnails
 
 TEMPLATE = Path(__file__).parent / "questions.html"
 DOWNLOAD = Path(__file__).parent / "download.js"
-"""How a page saves a file."""
+"""The script by which a page saves a file."""
 
 
 def write_questions(path: Path, questions: Answers, before: Answers, pictures: Thumbnails, by_key: bool) -> None:
@@ -21,11 +20,11 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
         path: The file.
         questions: What is asked.
         before: What has been asked already.
-        pictures: Of all faces.
+        pictures: Pictures of all faces.
         by_key: Whether faces go by their keys, else by rows.
     """
     keys = pictures.keys if by_key else None
-    shown = [[_embedded(pictures, row) for row in pair] for pair in questions.pairs.tolist()]
+    shown = [[pictures.as_url(row) for row in pair] for pair in questions.pairs.tolist()]
     content = {
         "before": as_items(before, keys), "questions": as_items(questions, keys), "pictures": shown,
         "names": [[pictures.keys[row] for row in pair] for pair in questions.pairs.tolist()],
@@ -33,9 +32,3 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
     script = json.dumps(content).replace("<", "\\u003c")  # no key ends the script
     page = TEMPLATE.read_text(encoding="utf-8").replace("/*DOWNLOAD*/", DOWNLOAD.read_text(encoding="utf-8"))
     path.write_text(page.replace("/*CONTENT*/null", script), encoding="utf-8")
-
-
-def _embedded(pictures: Thumbnails, row: int) -> str:
-    """A picture as a URL; nothing where there is none."""
-    jpeg = pictures.encoded(row)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}" if jpeg else ""

@@ -29,7 +29,7 @@ class Candidates:
     """Pairs of groups that may be asked about.
 
     Attributes:
-        groups: Of which they are pairs.
+        groups: The groups.
         pairs: int64 [p, 2], no two alike, the lower first, in order.
         log_odds: float64 [p], that both are one person.
     """

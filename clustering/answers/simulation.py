@@ -47,7 +47,7 @@ def ask_in_rounds(
         truth: int64 [n], identities; -1 for unknown ones, about which answers are unsure.
         before: What has been asked already.
         count: Questions a round.
-        rounds: How many.
+        rounds: Most rounds.
 
     Raises:
         InputError: True identities contradict what has been answered.

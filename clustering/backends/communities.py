@@ -18,7 +18,7 @@ class Communities(Clusterer):
     """What Infomap and Leiden share: the edges, and a library that may be missing.
 
     Attributes:
-        library: The module that is needed.
+        library: Name of the library's module.
         min_similarity: Edges below it are left out.
     """
 
@@ -43,5 +43,11 @@ class Communities(Clusterer):
         return Clustering.of(labels)
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> Any:
-        """The community of each node, any numbers >= 0."""
+        """The community of each node, any numbers from 0 on.
+
+        Args:
+            library: The imported module.
+            nodes: How many there are.
+            edges: Between them, weighted by their similarity.
+        """
         raise NotImplementedError

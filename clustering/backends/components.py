@@ -23,8 +23,8 @@ class Components(Clusterer):
 
     Attributes:
         min_similarity: Least corrected cosine of an edge, see `CorpusScale`.
-        mutual: Only edges between faces that list each other. A face is listed by few others than its like, so this
-            takes out most of the edges that join two people.
+        mutual: Whether only edges between faces that list each other count. A face is rarely listed by other people's
+            faces, so this leaves out most of the edges that join two people.
         k: Neighbours a face.
         adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
             for data that nobody tuned it on.
@@ -55,6 +55,6 @@ class Components(Clusterer):
 
 
 def tied(graph: KnnGraph, edges: Edges) -> np.ndarray:
-    """Bool [e]: edges as similar as the last neighbour of either end; duplicates may be too many to be listed."""
+    """Bool [e]: edges at least as similar as the last neighbour of both ends: lists may be too short for duplicates."""
     last = np.where(graph.valid[:, -1], graph.similarities[:, -1], np.inf)
     return edges.similarity >= np.maximum(last[edges.i], last[edges.j])

@@ -24,8 +24,8 @@ class Dbscan(Clusterer):
     all k that are looked at). Core points joined by such an edge, listed at either end, share a cluster; another face
     joins its most similar core neighbour, else it is noise (-1).
 
-    Exact where no neighbourhood exceeds k. A smaller k leaves out edges between the densest faces, and with them most
-    of those that chain two people together: on LFW and celeba299 it is the better rival. So `tune` searches k, too.
+    It is exact if no neighbourhood exceeds k. A smaller k leaves out edges between the densest faces, and with them
+    most of those that chain two people together. On LFW and celeba299 a small k is better. So `tune` searches k, too.
 
     Attributes:
         min_similarity: Radius of the neighbourhood, as a corrected cosine (1 - eps), see `CorpusScale`.

@@ -21,11 +21,11 @@ class Setting(NamedTuple):
     """A hyper-parameter.
 
     Attributes:
-        name: Of the field.
-        default: Without a model.
-        allowed: Its values, in words.
-        searched: What ``tune`` searches, in words; nothing if it does not.
-        text: What it is.
+        name: The field's name.
+        default: Its value without a model.
+        allowed: The values that it takes, in words.
+        searched: The values that ``tune`` searches, in words; empty if it searches none.
+        text: Its description.
     """
 
     name: str

@@ -40,7 +40,7 @@ class Graclus(Clusterer):
         faces_per_cluster: Mean faces per cluster, >= 1.
         min_similarity: Edges below it are left out.
         k: Neighbours a face.
-        sweeps: Refinements a level, at most.
+        sweeps: Most refinements of a level.
     """
 
     name: ClassVar[str] = "graclus"
@@ -88,7 +88,7 @@ def multilevel(weights: csr_matrix, clusters: int, sweeps: int) -> np.ndarray:
 
 
 def match(weights: csr_matrix, most: int) -> np.ndarray:
-    """Int64 [n]: pairs of nodes that are each other's best, numbered; at most so many, the best of them.
+    """Int64 [n]: the group of each node. Nodes that are each other's best share one, at most the `most` best pairs.
 
     The diagonal, weight within a node, is no edge but counts for the degree.
     """

@@ -20,7 +20,9 @@ from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
 NO_EDGE, BEYOND = 2.0, 1.001
+"""Mark of the edges that join components, and their length as a multiple of the longest other edge."""
 CLOSEST = 1e-6
+"""Least distance, so that edges between duplicates are not taken for missing ones."""
 
 
 @dataclass(eq=False)
@@ -29,15 +31,15 @@ class Hdbscan(Clusterer):
 
     The spanning tree of the mutual reachability distances is taken from the kNN graph, which has n k edges instead of
     n^2. Components of that graph are joined at a distance just beyond the greatest in it, so that it hardly matters
-    whether a few faces have no edge to the others. (Joined far beyond, all others live so long as one cluster that they
-    stay one.) scikit-learn does the rest.
+    whether a few faces have no edge to the others. (Joined far beyond it, all other faces would be one cluster over
+    such a range of distances that they would stay one.) scikit-learn does the rest.
 
     Attributes:
         min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.
         min_cluster_size: Smaller branches are noise.
         max_distance: Smaller distances (1 - corrected cosine, see `CorpusScale`) count as this one, so that no cluster
-            is split below it. (It does what scikit-learn's ``cluster_selection_epsilon`` is for, and for a single
-            cluster, too.)
+            is split below it, not even a single one. (scikit-learn's ``cluster_selection_epsilon`` does the same, but
+            not for a single cluster.)
         k: Neighbours a face.
         adaptive: Whether to lower `max_distance` while the largest clusters are mixtures of people, see `unmixed`: for
             data that nobody tuned it on.
@@ -63,14 +65,13 @@ class Hdbscan(Clusterer):
         rows = rows[value_order(graph.embeddings[rows])]
         scaled = CorpusScale.of(graph).correct(graph.narrowed(self.k))
         tree = reachability_tree(reordered(scaled, rows), self.min_samples)
-        confidence = np.zeros(len(graph))
+        confidence, first = np.zeros(len(graph)), 1 - self.max_distance
 
         def labels_at(least: float) -> np.ndarray:
             labels = np.full(len(graph), -1)
             labels[rows], confidence[rows] = self._cut(tree, self.max_distance if least == first else 1 - least)
             return consecutive(labels)
 
-        first = 1 - self.max_distance
         least, labels = unmixed(graph, labels_at, first, self.adaptive)
         notes = {"max_distance": self.max_distance if least == first else round(1 - least, 3)}
         return Clustering.of(labels, confidence, notes=notes if self.adaptive else None)

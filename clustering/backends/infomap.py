@@ -22,7 +22,7 @@ class Infomap(Communities):
     Attributes:
         min_similarity: Edges below it are left out.
         k: Neighbours a face.
-        seed: Of the order in which nodes are moved, >= 1.
+        seed: Seed of the order in which nodes are moved, >= 1.
     """
 
     name: ClassVar[str] = "infomap"

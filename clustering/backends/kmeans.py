@@ -18,7 +18,7 @@ from clustering.learning.labelled_faces import LabelledFaces
 from clustering.settings import Count, Seed, Within
 
 CELL = 16_384
-"""Faces among which initial centres are drawn: seconds of work, and less for all cells than an iteration costs."""
+"""Most faces, on average, among which initial centres are drawn. All cells together take less than an iteration."""
 
 
 @dataclass(eq=False)
@@ -30,10 +30,10 @@ class KMeans(Clusterer):
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, > 0.
-        iterations: Of Lloyd's algorithm.
-        starts: Runs from other initial centres, of which the one with the least sum of squared distances is taken. Each
-            costs as much as the first.
-        seed: Of the initial centres.
+        iterations: Iterations of Lloyd's algorithm.
+        starts: Runs, each from other initial centres. The one with the least sum of squared distances is taken. Every
+            run takes as long as the first.
+        seed: Seed of the initial centres.
     """
 
     name: ClassVar[str] = "kmeans"
@@ -83,7 +83,7 @@ def initial_centres(faces: np.ndarray, clusters: int, seed: int, cell: int = CEL
     Args:
         faces: float32 [n, d].
         clusters: At most n.
-        seed: Of both.
+        seed: Seed of the coarse K-means and of k-means++.
         cell: Faces a cell, on average at most.
 
     Returns:

@@ -27,7 +27,7 @@ class Leiden(Communities):
         resolution: The density, as similarity per pair of faces.
         min_similarity: Edges below it are left out.
         k: Neighbours a face.
-        seed: Of the order in which nodes are moved.
+        seed: Seed of the order in which nodes are moved.
     """
 
     name: ClassVar[str] = "leiden"

@@ -1,4 +1,4 @@
-"""Which of several classes something is, where examples of each can be made, but nobody knows how many there are."""
+"""Classification where examples of each class can be made, but the shares of the classes are unknown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Classes:
     Attributes:
         model: Logistic regression on features and their products, as of Gaussian classes with covariances of their
             own; all classes count alike. None where a class has no example.
-        count: Of classes.
+        count: Number of classes.
     """
 
     model: Pipeline | None

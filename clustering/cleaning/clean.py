@@ -12,8 +12,8 @@ from clustering.partition import components, consecutive
 from facerec.pipeline.embeddings import readable_rows
 
 PASSES = 2
-MOST_PEOPLE = 3
-"""Times that a label is parted in two."""
+PARTINGS = 2
+"""How often labels of several people are parted in two, and then their parts."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Cleaned:
         merged: int64 [n], the same after people under two labels were joined: the lower number stays.
         mixed: float64 [n], the probability that the face's label is of two people; 0 in the part that keeps the number.
         twins: Pairs of `parted` labels that may be one person.
-        strays: Of `merged`.
-        least: Probability from which something counts as found.
+        strays: Strays under the labels of `merged`.
+        least: Least probability of an error that counts as found.
     """
 
     given: np.ndarray
@@ -44,7 +44,7 @@ class Cleaned:
 
     @property
     def is_stray(self) -> np.ndarray:
-        """Bool [n]."""
+        """Bool [n]: the faces that count as strays."""
         return np.asarray(self.strays.probability >= self.least)
 
     @property
@@ -58,7 +58,7 @@ class Cleaned:
         return np.asarray(self.twins.probability >= self.least)
 
     def name_of(self, numbers: np.ndarray) -> np.ndarray:
-        """The names of numbers; parts that left a label are named after the largest name, -1 stays."""
+        """The names of numbers. Parts that left a label get new names, beyond the largest given one; -1 stays."""
         more = int(self.parted.max(initial=-1)) + 1 - len(self.names)
         last = int(self.names.max(initial=-1))
         return np.concatenate([self.names, last + 1 + np.arange(more), [-1]])[numbers]
@@ -81,14 +81,14 @@ class Cleaned:
 def clean(embeddings: np.ndarray, labels: np.ndarray, least: float = 0.5, seed: int = 0) -> Cleaned:
     """Finds label errors: labels of several people, people under two labels, and strays.
 
-    They are looked for in this order, as each of them hides the next. All is done twice; the second time a face counts
-    in its label's figures by the probability that it is no stray.
+    They are looked for in this order, because each kind hides the next. All is done twice. The second time a face
+    counts in its label's figures by the probability that it is no stray.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], -1 for unknown.
-        least: Probability from which something is taken out.
-        seed: Of the examples that are made.
+        least: Least probability of an error that counts as found.
+        seed: Seed of the examples that are made to learn from.
     """
     usable = np.where(readable_rows(embeddings), labels, -1)
     given = np.full(len(usable), -1, np.int64)
@@ -106,9 +106,9 @@ def clean(embeddings: np.ndarray, labels: np.ndarray, least: float = 0.5, seed: 
 def _part(
     embeddings: np.ndarray, given: np.ndarray, weights: np.ndarray, least: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels parted where they are of several people, and each face's probability of being one to be parted off."""
+    """Labels parted where they are of several people, and the probability of this for faces that are parted off."""
     parted, mixed = given.copy(), np.zeros(len(given))
-    for _ in range(MOST_PEOPLE - 1):
+    for _ in range(PARTINGS):
         found = find_mixtures(embeddings, parted, weights, seed)
         several = found.probability >= least
         if not several.any():
@@ -139,7 +139,7 @@ def _join(labels: np.ndarray, twins: Twins, least: float) -> np.ndarray:
 
 
 def _as_numbered(strays: Strays, merged: np.ndarray) -> Strays:
-    """The same with other labels as `merged` numbers them."""
+    """The same strays, with `other` as a label of `merged`."""
     numbers = consecutive(merged)
     name = np.full(int(numbers.max(initial=-1)) + 2, -1)
     name[numbers[numbers >= 0]] = merged[numbers >= 0]

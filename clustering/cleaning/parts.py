@@ -1,4 +1,4 @@
-"""Each label's faces in the two parts that are most unlike, all labels at once."""
+"""The two most different parts of each label's faces, for all labels at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEANS_STEPS = 5
 
 
 @dataclass(frozen=True)
-class Groups:
+class GroupSums:
     """Sums of groups of faces, and how alike two groups are.
 
     Attributes:
@@ -29,8 +29,8 @@ class Groups:
     squares: np.ndarray
 
     @classmethod
-    def of(cls, embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, count: int) -> Groups:
-        """Of faces by label, int64 [n], -1 for those in no group; `count` groups."""
+    def of(cls, embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, count: int) -> GroupSums:
+        """The sums of `count` groups of faces; `labels` int64 [n] names the group of each, -1 for none."""
         rows = np.flatnonzero(labels >= 0)
         sums = np.zeros((count, embeddings.shape[1]), np.float32)
         found = cluster_sums(embeddings, labels, weights)
@@ -93,7 +93,7 @@ def two_parts(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray) -
     """
     count = int(labels.max(initial=-1)) + 1
     rows = np.flatnonzero(labels >= 0)
-    means = Groups.of(embeddings, labels, weights, count)
+    means = GroupSums.of(embeddings, labels, weights, count)
     centre = means.sums / np.maximum(means.mass, TINY)[:, None]
     direction = np.random.default_rng(0).normal(size=centre.shape).astype(np.float32)
     place = np.zeros(len(labels), np.float32)
@@ -104,7 +104,7 @@ def two_parts(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray) -
         direction = cluster_sums(embeddings, labels, weights * place)
     part = np.where(place > 0, 1, 0)
     for _ in range(MEANS_STEPS):
-        halves = Groups.of(embeddings, np.where(labels >= 0, 2 * labels + part, -1), weights, 2 * count).centres
+        halves = GroupSums.of(embeddings, np.where(labels >= 0, 2 * labels + part, -1), weights, 2 * count).centres
         part[rows] = _along(embeddings, rows, 2 * labels + 1, halves) > _along(embeddings, rows, 2 * labels, halves)
     return np.where(labels >= 0, part, -1)
 

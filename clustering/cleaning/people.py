@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.cleaning.classes import Classes
-from clustering.cleaning.parts import Groups, two_parts
+from clustering.cleaning.parts import GroupSums, two_parts
 from clustering.cleaning.strays import first_weights
 from clustering.partition import consecutive
 from clustering.similarity.centres import nearest
@@ -15,13 +15,15 @@ from clustering.similarity.centres import nearest
 NEIGHBOURS = 3
 TURNS = 3
 FEWEST = 2
-"""Faces of a part that can be a person's."""
+"""Fewest faces of a part that can be a person's."""
 UNLIKE, PAIRS = 0.005, 20_000
+"""Share of pairs of strangers that may be as alike as a part's faces, and pairs on which that is measured."""
 FLOOR = 0.25
+"""Least weight of a face far from its part's mode."""
 APART = 0.6
 """Share of a label's faces in one part, less that of the other label's, from which the parts tell both apart."""
 STRANGERS = 0.95
-"""Share of made mixtures whose parts are less alike than those of a label that is taken for one person's at first."""
+"""At first a label counts as one person's if its parts are more alike than those of this share of made mixtures."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,22 @@ def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, 
 
     Examples of one person under two labels are the halves of each label, cut at random. Examples of two people are the
     pairs themselves, weighted by the probability that they are. It is found in `TURNS` turns. In the first turn they
-    are all pairs but those of a label and its nearest one. `Groups.features` says what is looked at.
+    are all pairs but those of a label and its nearest one. `GroupSums.features` says what is looked at.
 
     Args:
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for faces that are left out.
         weights: float32 [n], how much each face counts.
-        seed: Of the halves.
+        seed: Seed of the halves.
     """
     count = int(labels.max(initial=-1)) + 1
-    whole = Groups.of(embeddings, labels, weights, count)
+    whole = GroupSums.of(embeddings, labels, weights, count)
     left, right, rank = _pairs(whole.centres)
     if not len(left):
         return Twins(left, right, np.zeros(0))
     pairs = whole.features(left, right)
     parts, halved = halves(labels, seed)
-    cut = Groups.of(embeddings, parts, weights, 2 * count)
+    cut = GroupSums.of(embeddings, parts, weights, 2 * count)
     same = cut.features(2 * halved, 2 * halved + 1)
     apart = (rank > 0).astype(np.float64) if np.any(rank > 0) else np.ones(len(left))
     for _ in range(TURNS):
@@ -128,7 +130,7 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for faces that are left out.
         weights: float32 [n], how much each face counts.
-        seed: Of what is drawn.
+        seed: Seed of what is drawn.
     """
     count = int(labels.max(initial=-1)) + 1
     part, found, features = _parted(embeddings, labels, weights)
@@ -156,7 +158,7 @@ def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> n
     count = int(labels.max()) + 1
     both = np.where(labels >= 0, 2 * labels + part, -1)
     middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, both)
-    within = Groups.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
+    within = GroupSums.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
     return np.asarray(np.nan_to_num(within, nan=-1.0).min(axis=1) >= strangers_cosine(embeddings, labels))
 
 
@@ -179,7 +181,7 @@ def _parted(
     counted = np.where(weights > 0.5, both, -1)
     sizes = np.bincount(counted[counted >= 0], minlength=2 * count).reshape(-1, 2)
     found = np.flatnonzero(sizes.min(axis=1) >= FEWEST)
-    groups = Groups.of(embeddings, both, weights, 2 * count)
+    groups = GroupSums.of(embeddings, both, weights, 2 * count)
     return part, found, groups.features(2 * found, 2 * found + 1)
 
 
@@ -211,7 +213,7 @@ def _joined(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, see
     order = np.random.default_rng(seed).permutation(count)
     drawn = np.full(count, -1)
     drawn[order[0 : 2 * (count // 2) : 2]] = drawn[order[1 : 2 * (count // 2) : 2]] = np.arange(count // 2)
-    centres = Groups.of(embeddings, labels, weights, count).centres
+    centres = GroupSums.of(embeddings, labels, weights, count).centres
     ids, _ = nearest(centres, centres, 3)
     third = ids[:, min(2, ids.shape[1] - 1)]
     mutual = np.flatnonzero((third[third] == np.arange(count)) & (third > np.arange(count)))

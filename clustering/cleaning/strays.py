@@ -13,6 +13,7 @@ from facerec.pipeline.files import blocks
 
 ROUNDS = 4
 STRANGERS = 0.95
+"""At first a face counts as right if it is nearer to its label than this share of strangers."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,16 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
     """Finds strays.
 
     Three figures of each face count. g is its cosine with the centre of its label's other faces, m their number, and o
-    its highest cosine with another label's centre. Examples of strays are made: the same face under
-    the label of another face that is drawn. There it is a stray of a person who is in the set, or of nobody if its own
-    label is left out of o. Examples of right faces are the faces themselves, weighted by the probability of being
-    right. Centres have the same weights. Both are found in `ROUNDS` turns. In the first turn right faces are those that
-    are nearer to their own label than to any other, and than most strangers are.
+    its highest cosine with another label's centre. Examples of strays are made: each face is put under the label of
+    another face, drawn at random. There it is a stray of a person in the set. If its own label is left out of o, it is
+    a stray of nobody in the set. Examples of right faces are the faces themselves, weighted by the probability of being
+    right. The centres have the same weights. Probabilities and centres are found in `ROUNDS` turns. In the first turn
+    right faces are those that are nearer to their own label than to any other, and than most strangers are.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], consecutive from 0; -1 for unknown and unreadable faces.
-        seed: Of the labels drawn.
+        seed: Seed of the labels drawn.
     """
     rows = np.flatnonzero(labels >= 0)
     drawn = labels[np.random.default_rng(seed).permutation(rows)]
@@ -71,7 +72,7 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
 
 
 def first_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int = 3) -> np.ndarray:
-    """Float32 [n]: how much each face counts in its label's centre before anything is known: more near the mode."""
+    """Float32 [n]: first weights of the faces in their label's centre; faces near the label's mode weigh most."""
     known = labels >= 0
     own, sizes = labels[known], np.maximum(np.bincount(labels[known]), 1)
     weights = known.astype(np.float32)

@@ -36,14 +36,14 @@ class Asking:
 
     Attributes:
         count: Questions a round.
-        answers: What has been asked before, a file made by ask or saved by its page or that of review. Nothing of it is
-            asked again, and answers.json begins with it.
-        truth: True identities (-1 = unknown), a file or folder, that answer the questions instead of a person.
-        rounds: Rounds with --truth. After each the faces are clustered again with the clusters' own backend.
+        answers: File of earlier answers, made by ask or saved by its page or the page of review. None of its pairs is
+            asked about again. answers.json begins with them.
+        truth: File or folder of true identities (-1 = unknown), which answer the questions instead of a person.
+        rounds: Rounds of questions, with --truth. After each round the backend that made the clusters clusters again.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
             answers.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
 
     count: PositiveInt = 50
@@ -65,15 +65,15 @@ class Asking:
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
     """Asks the questions "the same person?" that tell the most about a clustering: pairs of faces, the best first.
 
-    Each is about two clusters that may be one person, or about two sides of a cluster that may be two. It shows the
-    face of each that is most like the others there. The answers are for cluster --answers.
+    Each question is about two clusters that may be one person, or about two sides of a cluster that may be two people.
+    It shows the most typical face of either. The answers are for cluster --answers.
 
     Args:
         clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
-        out: Folder to make: answers.json, in it unanswered questions as unsure; with --thumbnails questions.html, which
-            saves the answers; with --truth rounds.csv and labels.npy.
-        asking: See there.
+        out: Folder to make: answers.json, in which unanswered questions are unsure; with --thumbnails questions.html,
+            which saves the answers; with --truth rounds.csv and labels.npy.
+        asking: See `Asking`.
     """
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)

@@ -43,11 +43,11 @@ def assign(
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
             them; -1 = unassigned), confidence.npy, cosines.npy, summary.json.
-        similarity: Least cosine of a face with the centre of the cluster that it joins. By default the one that
-            is right most often about the old faces: each should go back if it is taken out, and join nothing if its
-            whole cluster is.
+        similarity: Least cosine of a face with the centre of the cluster that it joins. By default it is chosen on the
+            old faces: a face that is taken out should go back, and should join nothing if its whole cluster is taken
+            out. The cosine that is right most often is chosen.
         min_size: Least faces that found a cluster.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     whole("min_size", min_size, 1)
     if similarity is not None:

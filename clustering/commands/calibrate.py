@@ -16,6 +16,7 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 
 BLOCK = 20
+"""Corpora whose clusterings are written together, and are done again if the run is killed among them."""
 
 
 @stage(
@@ -27,14 +28,13 @@ BLOCK = 20
 def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[str, Any]:
     """Learns on simulated corpora how good clusterings are, for `estimate` and `cluster`.
 
-    The packaged estimate was fitted to these corpora, clustered by an earlier Hi-LANDER. That takes about half an hour
-    of one core.
-    Killed, it goes on from the finished blocks of `BLOCK` corpora.
+    The packaged estimate was fitted to these corpora, clustered by an earlier Hi-LANDER. It takes about half an hour on
+    one core. A run that was killed goes on where it stopped.
 
     Args:
         out: Folder to make: quality.safetensors, for estimate's --model.
         corpora: How many to simulate, at least 10.
-        seed: Of the simulation and of the networks.
+        seed: Seed of the simulation and of the networks.
     """
     if corpora < 2 * FOLDS:
         raise InputError(f"corpora is {corpora}; at least {2 * FOLDS} are needed")

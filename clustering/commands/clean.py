@@ -54,7 +54,8 @@ def clean(
 ) -> Mapping[str, Any]:
     """Finds label errors: strays, people merged under one label, and people under two labels.
 
-    Each is found with a probability; the shares of errors are estimated from the set itself.
+    A stray is a face under the label of somebody else. Each error has a probability. How many errors there are is
+    estimated from the set itself.
 
     Args:
         embeddings: The labelled faces, best by a recogniser that was not trained on these labels.
@@ -63,12 +64,12 @@ def clean(
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
         thumbnails: Folder made by python -m facerec thumbnails of the same faces. With it page/review.html shows the
             given labels, the most doubtful first, with all that was found as decisions to look through.
-        decisions: decisions.json saved from the page, about exactly these labels. It is carried out, and nothing else
-            is looked for.
-        min_probability: From which an error is taken out.
-        strays: drop (label -1), or move those of a person in the set to that label.
-        seed: Of the examples that are made to learn from.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        decisions: decisions.json saved from the page, about exactly these labels. It is applied, and no errors are
+            looked for.
+        min_probability: Least probability of an error that labels.npy corrects.
+        strays: What to do with strays: drop them (label -1), or move those of a person in the set to that label.
+        seed: Seed of the examples that are made to learn from.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)
@@ -91,7 +92,7 @@ def clean(
 
 
 def _command(embeddings: Path, labels: Path | None) -> str:
-    """What carries out decisions that are saved on the page."""
+    """The command that applies decisions saved on the page."""
     inputs = ["--embeddings", str(embeddings), *([] if labels is None else ["--labels", str(labels)])]
     return shlex.join(
         ["python", "-m", "clustering", "clean", *inputs, "--decisions", "decisions.json", "--out", "cleaned"]

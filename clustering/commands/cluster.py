@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.clustered import clusters_of
+from clustering.answers.constraints import Constraints
 from clustering.answers.file import load_answers
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
@@ -31,13 +32,20 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 MOST_ESTIMATED = 200_000
+"""Faces up to which the quality is estimated here: the estimate copies the embeddings into memory."""
+
+
+def _found(results: Mapping[str, Any]) -> str:
+    none = ", {unassigned:face} in none" if results["unassigned"] else ""
+    text = "{faces:face} in {clusters:cluster}, {alone:,} of one face" + none + "; the largest has {largest:,}"
+    return told(text)(results)
 
 
 @stage(
     "clustering cluster",
     resumable=True,
     distributed=True,
-    found=lambda results: in_words(results),
+    found=_found,
     then="python -m clustering review --clusters {out} --embeddings {embeddings} --thumbnails THUMBNAILS --out REVIEW",
 )
 def cluster(
@@ -52,8 +60,8 @@ def cluster(
 ) -> Mapping[str, Any]:
     """Clusters faces with one of the backends; interrupted, it goes on from the finished blocks of the graph.
 
-    Faces that are nearly the same picture (copies) count as one where they would fill the lists of neighbours. How good
-    the clusters are is estimated without labels, and said; see estimate.
+    Copies are faces that are nearly the same picture. They count as one where they would fill the lists of neighbours.
+    At the end the command estimates without labels how good the clusters are; see estimate.
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
@@ -61,24 +69,23 @@ def cluster(
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
-        model: Folder made by tune, train, pretrain or import. Without it hilander has a model of its own, others have
-            their defaults, and those that learn need one. hilander, components, dbscan, hac_single and hdbscan tighten
-            their thresholds where clusters come out as mixtures of people; config.yaml's adaptive turns that off.
+        model: Folder made by tune, train, pretrain or import. Without it hilander has its packaged model and the other
+            backends their defaults; gcn_e, gcn_v, l2c, lander and lgcn need one. hilander, components, dbscan,
+            hac_single and hdbscan tighten their thresholds if the largest clusters look mixed; adaptive in config.yaml
+            turns that off.
         knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz); without it the graph is
             built here, with the index that knn chooses by itself.
-        set: Settings of the backend other than the model's or the defaults, as NAME=VALUE, once or several times.
+        set: Settings of the backend that differ from the model's or the defaults, as NAME=VALUE, once or several times.
             A threshold that is set is not tightened.
-        answers: File of answers about pairs of faces, made by ask or saved by the page of review. Clusters keep
-            them: inside the climb of hilander and lander, by a correction afterwards with other backends.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        answers: File of answers about pairs of faces, made by ask or saved by the page of review. The clusters agree
+            with them. hilander and lander use them while they cluster; the clusters of other backends are corrected.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = with_changes(load_clusterer(backend, model), set or [])
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
-    known = None
-    if answers is not None:
-        known = load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
+    known = None if answers is None else _constraints(answers, faces)
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -93,9 +100,9 @@ def cluster(
             copies = copies.without(known.torn(copies.node))
             known = known.of_nodes(copies.node)
         graph = graph_of_nodes(graph, copies, made / "nodes", clusterer.k)
-    works = is_main() or clusterer.distributed  # else the first process does all after the graph
+    works = is_main() or clusterer.distributed  # without distributed work the first process clusters alone
     clustering = clusters_of(clusterer, graph, known) if works else None
-    barrier()  # before what the others read is removed
+    barrier()  # no process reads the graph any more when it is removed
     if clustering is None or not is_main():
         return {}
     for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
@@ -119,21 +126,15 @@ def cluster(
     }
 
 
-def in_words(results: Mapping[str, Any]) -> str:
-    """What was found, in one line."""
-    none = ", {unassigned:face} in none" if results["unassigned"] else ""
-    text = "{faces:face} in {clusters:cluster}, {alone:,} of one face" + none + "; the largest has {largest:,}"
-    return told(text)(results)
+def _constraints(answers: Path, faces: EmbeddingSet) -> Constraints:
+    return load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
-    """Says how good the clusters are likely to be; the figures are for meta.json.
-
-    It copies the embeddings into memory, so with more than `MOST_ESTIMATED` faces it is left to the command estimate.
-    """
+    """Logs how good the clusters are likely to be, and returns the figures for meta.json."""
     if len(graph) > MOST_ESTIMATED:
         logger.info(
-            "more than %s faces: how good the clusters are is told by clustering estimate", f"{MOST_ESTIMATED:,}"
+            "more than %s faces: python -m clustering estimate tells how good the clusters are", f"{MOST_ESTIMATED:,}"
         )
         return {}
     quality = estimate_quality(graph, labels)
@@ -146,7 +147,7 @@ def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
 
 
 def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: EmbeddingSet) -> None:
-    """Writes what was found and with what, and removes the work on the way."""
+    """Writes the clusters and the settings that made them, and removes the graph."""
     shutil.rmtree(out / "levels", ignore_errors=True)
     clusterer.save_pretrained(out)
     clustering.save(out)

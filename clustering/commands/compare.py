@@ -43,7 +43,7 @@ def compare(
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
 
-    All have the same graph, in which copies (nearly the same picture) count once.
+    All backends get the same graph, in which copies (faces that are nearly the same picture) count once.
 
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
@@ -55,9 +55,9 @@ def compare(
             reason: backends that learn need --tune-on, leiden and infomap their libraries.
         knn: Folder made by knn from the same embeddings, best with --k 40; without it the graph is built here.
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
-        trials: Settings that the tuning tries.
-        seed: Of the tuning.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        trials: Settings that the tuning of each backend tries.
+        seed: Seed of the tuning.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     names = list(BACKENDS) if backends is None else backends
     for name in names:
@@ -98,7 +98,7 @@ def _read(
 
 
 def _graph(faces: EmbeddingSet, knn: Path | None, made: Path) -> tuple[KnnGraph, Copies]:
-    """The graph without copies, and which faces they are."""
+    """The graph without copies, and which faces are copies."""
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
     graph = load_graph(faces, made if knn is None else knn, NEIGHBORS)

@@ -34,16 +34,16 @@ def cut(
 ) -> Mapping[str, Any]:
     """Makes a clustering of one level of a hierarchy.
 
-    Its confidence is that of the whole clustering, and 1 for faces that are alone on this level. With `embeddings` it
-    is estimated for the clusters of this level, by the function in the clustering's config.yaml.
+    Faces keep the confidence that they have in the whole clustering; a face alone on this level has 1. With
+    --embeddings the confidence is estimated for this level, by the function in the clustering's config.yaml.
 
     Args:
         clusters: Folder made by cluster with a hierarchical backend.
         level: Number of the level, 0 is the finest.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy.
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
-        knn: Its graph, a folder made by knn; without it the graph is built here.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     labels = Hierarchy.load(clusters).cut(level)
     if embeddings is None:

@@ -39,8 +39,8 @@ def estimate(
 ) -> Mapping[str, Any]:
     """Estimates without labels how good a clustering is, whatever made it: precision, recall, F, and how many people.
 
-    Each figure has a 90 % interval. It was learned on simulated corpora, see `calibrate`. Copies (nearly the same
-    picture) count once where they fill the lists of neighbours, as in cluster.
+    Each figure has a 90 % interval. The estimate was learned on simulated corpora, see calibrate. Copies (nearly the
+    same picture) count once where they fill the lists of neighbours, as in cluster.
 
     Args:
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
@@ -48,7 +48,7 @@ def estimate(
         out: Folder to make: estimate.json with estimate, low and high of each figure.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
         model: Folder made by calibrate; by default the estimate that comes with the package.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     estimator = Estimator.load(PACKAGED if model is None else model)
     labels = load_labels(clusters)

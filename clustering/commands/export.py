@@ -34,7 +34,7 @@ class Doubt:
     """Which faces are set apart.
 
     Attributes:
-        min_confidence: A face of lower confidence is doubtful.
+        min_confidence: A face of lower confidence is doubtful, and goes into the folder doubtful.
         min_size: Least faces of a cluster that is a person; faces of smaller ones are nobody's.
     """
 
@@ -77,16 +77,17 @@ def export(
     Args:
         out: Folder to make: people/NAME, doubtful/NAME and nobody with the pictures; faces.csv, people.csv,
             changes.csv (with --previous).
-        pictures: See there.
-        doubt: See there.
+        pictures: See `Pictures`.
+        doubt: See `Doubt`.
         clusters: Folder made by cluster, or a .npy file of labels. Without it the packaged Hi-LANDER clusters the
             embeddings first.
-        embeddings: What was clustered. It has the names of the faces (keys.txt) where the clusters have none, and
-            serves to estimate a confidence where the backend has none.
-        decisions: decisions.json of review, about exactly these clusters: its names, merges, splits and all others.
+        embeddings: The embeddings that were clustered. Their keys.txt names the faces if the clusters have none. They
+            also serve to estimate a confidence if the backend has none.
+        decisions: decisions.json of review, about exactly these clusters. Names, merges, splits and all others are
+            applied.
         previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
             changes.csv lists each face that has another owner since.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     pictures.check()
     if clusters is None:

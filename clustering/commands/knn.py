@@ -51,19 +51,20 @@ def knn(
         k: Neighbours a face, itself not counted.
         index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
             takes minutes: see clustering plan.
-        recall: Share of the true neighbours that ivf aims at, which decides how many faces it searches for again. What
-            a face costs is bounded: from about a million faces on strangers are missed, and the graph has less.
-        min_recall: Refuses a graph of which a sample finds a lower share of the neighbours above chance: those that
-            fewer than one stranger is expected to match in cosine. 0 takes any.
-        seed: Of the samples and of what ivf trains.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        recall: Share of the true neighbours that ivf aims at. It decides for how many faces ivf searches again. The
+            work for a face is bounded, so from about a million faces on the graph misses strangers and has a lower
+            share.
+        min_recall: Refuses a graph with a lower share of the neighbours above chance, as measured on a sample. A
+            neighbour is above chance if fewer than one stranger is expected to be as similar. 0 accepts any graph.
+        seed: Seed of the samples and of what ivf trains.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_shares(recall, min_recall)
     init_group()
     faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy", unreadable=unreadable)
     check_k(k, faces)
     results = make_graph(faces, out, k, index, recall, min_recall, seed)
-    barrier()  # before what the others read is removed
+    barrier()  # no process reads the steps any more when they are removed
     if not is_main():
         return results
     shutil.rmtree(out / "steps", ignore_errors=True)
@@ -71,7 +72,7 @@ def knn(
 
 
 def check_shares(recall: float, min_recall: float) -> None:
-    """Refuses shares that are none.
+    """Refuses numbers that are no shares.
 
     Raises:
         InputError: Not in [0, 1].

@@ -22,17 +22,16 @@ def plan(
 
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn: its faces and dimension count.
-        faces: Their number, where there are no embeddings yet.
-        dimension: Of an embedding.
+        faces: Number of faces, if there are no embeddings yet.
+        dimension: Length of an embedding; not used with --embeddings.
         k: Neighbours a face.
         index: exact, ivf, or auto: the one that knn would choose.
     """
-    if (embeddings is None) == (faces is None):
-        raise InputError("give --embeddings or --faces, and not both")
-    if embeddings is not None:
+    if embeddings is not None and faces is None:
         file = embeddings / "embeddings.npy" if embeddings.is_dir() else embeddings
         faces, dimension = read_embedding_file(file).embeddings.shape
-    assert faces is not None
+    elif embeddings is not None or faces is None:
+        raise InputError("give --embeddings or --faces, and not both")
     for name, value in (("faces", faces), ("dimension", dimension), ("k", k)):
         if value < 1:
             raise InputError(f"--{name} is {value}; it must be at least 1")

@@ -25,6 +25,7 @@ from facerec.pipeline.stage import stage
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98)
 VALIDATION_CORPORA = 9
 CONCESSION = 0.002
+"""Loss of score for which the strictest threshold is taken instead of the best one."""
 
 
 @stage(
@@ -35,16 +36,15 @@ CONCESSION = 0.002
 def pretrain(out: Path, corpora: int = 24, epochs: int = 14, seed: Seed = 0) -> dict[str, Any]:
     """Trains Hi-LANDER on simulated embeddings alone.
 
-    The edge model sees no embedding but how similar two nodes are, compared with what chance gives in that corpus, and
-    what they stand for; so it can learn from imagined recognisers. The threshold and the confidence are measured on
-    other such recognisers. The model that ``cluster --backend hilander`` uses without ``--model`` was made so, with the
-    defaults.
+    The model sees no embedding. It sees how similar two nodes are, compared with what chance gives in that corpus, and
+    how many faces they stand for. So it can learn from simulated recognisers. The threshold p_tau and the confidence
+    are measured on others of them. The packaged model was made in this way, with the defaults.
 
     Args:
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model.
-        corpora: Imagined recognisers to learn from.
+        corpora: Simulated corpora to learn from, each of another recogniser.
         epochs: Passes over the graphs of all corpora.
-        seed: Of the simulation, the weights and the order.
+        seed: Seed of the simulation, the weights and the order.
     """
     if corpora < 1 or epochs < 1:
         raise InputError(f"corpora is {corpora} and epochs is {epochs}; both must be at least 1")

@@ -41,7 +41,7 @@ class Files:
         decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
             Clusters that were kept stay as they are, with weight 1.
         truth: True identities, for the report alone: what each rule did to purity.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
 
     embeddings: Path | None = None
@@ -66,8 +66,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         clusters: Folder made by cluster, or a .npy file of labels.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
             same_as.npy (with --overlap merge), summary.json.
-        labeller: See there.
-        files: See there.
+        labeller: See `PseudoLabeller`.
+        files: See `Files`.
     """
     _check_embeddings(labeller, files)
     labels, kept = load_labels(clusters), None

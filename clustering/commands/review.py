@@ -53,16 +53,16 @@ def review(
         out: Folder to make: review.html and what it shows.
         hierarchy: Folder made by cluster with a hierarchical backend, of which the clusters are a level. Without it
             the clusters' own levels are shown, if there are any.
-        knn: Graph of the embeddings, a folder made by knn. It serves to estimate the confidence of clusters of a
-            backend without one. Without it the graph is built here.
+        knn: Graph of the embeddings, a folder made by knn; without it the graph is built here. It serves to estimate a
+            confidence if the backend has none.
         title: The page's heading.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     pictures = thumbnails_of(thumbnails, faces)
     if knn is not None:
-        KnnGraph.load(knn, faces.embeddings)  # also where a confidence of the clusters' own makes it needless
+        KnnGraph.load(knn, faces.embeddings)  # refuses a wrong one, even if the confidence needs none
     if labels.max() < 0:
         raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
     check_faces(clusters, labels, faces)
@@ -76,7 +76,7 @@ def review(
 
 
 def _commands(clusters: Path, embeddings: Path) -> list[str]:
-    """What uses decisions about these clusters."""
+    """The commands that use decisions about these clusters."""
     made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
     inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
     return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]

@@ -34,7 +34,7 @@ def train(
 ) -> Mapping[str, Any]:
     """Trains a learned backend on labelled faces, with given hyper-parameters.
 
-    How sure it may be of a face's place is measured first, on half the identities after training on the others.
+    Its confidence is calibrated on half the identities, after a separate training on the other half.
 
     Args:
         backend: A backend that learns: hilander, lander.
@@ -43,10 +43,10 @@ def train(
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.
         labels: File or folder of identities (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN.
             Without it those of the embedding folder or file.
-        seed: Of initial weights and resampling.
+        seed: Seed of initial weights and resampling.
         settings: Hyper-parameters other than the defaults, e.g. --settings '{p_tau: 0.9, features: identity}';
             the paper's model is {inputs: features, features: identity}.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     found = registry.backend(backend)
     if not found.learns:

@@ -53,8 +53,8 @@ def tune(
         trials: Settings to try, for each training.
         trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
             --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own, and its packaged model.
-        seed: Of the trials, the versions and the training.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the trials, the versions and the training.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     clusterer = tuning.tune(backend, *load_labelled(embeddings, labels, unreadable), trials, seed, trainings)
     found = clusterer.tuning_

@@ -36,10 +36,10 @@ class Run:
     """What a backend did.
 
     Attributes:
-        name: Of the backend.
+        name: Name of the backend.
         labels: int64 [n], its clusters; -1 for unassigned.
-        settings: That it had, without its network.
-        seconds: To cluster the graph; tuning took ``tuning_seconds``.
+        settings: Its settings, without its network.
+        seconds: Time to cluster the graph, without ``tuning_seconds``.
         tuning_seconds: 0 if it was not tuned.
     """
 
@@ -68,18 +68,18 @@ def run_all(
     """Clusters the faces with several backends.
 
     Args:
-        names: Of the backends.
+        names: Names of the backends.
         graph: Of the faces without copies, with `NEIGHBORS` neighbours.
         copies: Which faces are one node of the graph.
         tune_on: Labelled faces by the same recogniser, on which each is tuned; None for their defaults.
-        trials: Of the tuning.
-        seed: Of the tuning.
+        trials: Number of settings that the tuning tries.
+        seed: Seed of the tuning.
 
     Returns:
         The runs; and why a backend could not run, by its name.
 
     Raises:
-        InputError: None could.
+        InputError: No backend could run.
     """
     runs, refused = [], {}
     for name in names:

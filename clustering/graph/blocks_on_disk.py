@@ -1,8 +1,8 @@
 """Neighbour lists that are filled block by block on disk, by one process or by several at once.
 
-A block counts as finished when a file of its name is in ``finished``, which it is only after its lists are on disk. So
-a run that is killed at any moment leaves nothing half done that would count, and goes on from there with any number of
-processes. What blocks there are depends on the number of rows alone, and with them the last bits of the cosines.
+A block is finished when a file with its name is in the folder ``finished``. The file is made after the block's lists
+are on disk. So a run may be killed at any moment, and goes on from there with any number of processes. How rows are
+divided into blocks depends on their number alone, and so do the last bits of the cosines.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
 
 BLOCKS, LEAST_ROWS, MOST_ROWS = 1024, 512, 16_384
+"""Blocks that are wanted, and the fewest and the most rows of one."""
 CHEAP = 4
+"""How many times as many rows a block has if a row is little work."""
 PARTS = (("neighbors", np.int32), ("similarities", np.float32))
 
 Work = Callable[[np.ndarray], tuple[np.ndarray, ...]]
-"""Rows, int64 [b] and consecutive, to what is in the arrays there, such as neighbours and similarities, [b, k] each."""
+"""Computes consecutive rows, int64 [b], of all arrays, such as neighbours and similarities, [b, k] each."""
 
 Arrays = Mapping[str, tuple[tuple[int, ...], type]]
 """Names of arrays to the shape of a row and the kind of number."""
@@ -39,7 +41,7 @@ class Lists(NamedTuple):
 
 
 def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Callable[[], Work], rows: int = 0) -> Lists:
-    """Neighbour lists of all rows, block by block, each process every R-th of the blocks that are not finished.
+    """Fills the neighbour lists of all rows, block by block; of R processes each does every R-th unfinished block.
 
     Args:
         folder: For ``neighbors.npy`` and ``similarities.npy``.
@@ -47,9 +49,9 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
         n: Rows.
         k: Neighbours a row.
         name: What is being done, for the progress bar.
-        prepare: Makes what finds the lists of a block; called by all processes, or by none if all blocks are there.
-            The same rows must always give the same lists.
-        rows: Of a block; 0 for `block_rows`.
+        prepare: Makes the function that finds the lists of a block; called by all processes, or by none if all blocks
+            are finished. The same rows must always give the same lists.
+        rows: Rows of a block; 0 for `block_rows`.
     """
     arrays = {part: ((k,), dtype) for part, dtype in PARTS}
     return Lists(*fill_arrays(folder, finished, n, arrays, name, prepare, rows))
@@ -58,16 +60,16 @@ def fill(folder: Path, finished: Path, n: int, k: int, name: str, prepare: Calla
 def fill_arrays(
     folder: Path, finished: Path, n: int, arrays: Arrays, name: str, prepare: Callable[[], Work], rows: int = 0
 ) -> list[np.ndarray]:
-    """Arrays of n rows, as `fill` fills lists.
+    """Fills arrays of n rows, as `fill` fills lists.
 
     Args:
         folder: For NAME.npy of each array.
-        finished: As for `fill`, like the name and what finds a block's rows of all arrays.
+        finished: Folder for the names of the finished blocks.
         n: Rows.
         arrays: Shape of a row, and kind of number, of each array.
-        name: What is being done.
-        prepare: Makes what finds a block.
-        rows: Of a block; 0 for `block_rows`.
+        name: What is being done, for the progress bar.
+        prepare: Makes the function that finds a block's rows of all arrays, see `fill`.
+        rows: Rows of a block; 0 for `block_rows`.
 
     Returns:
         The arrays, mapped for reading.
@@ -93,24 +95,24 @@ def fill_arrays(
 
 
 def block_rows(n: int) -> int:
-    """Rows of a block: few enough that not much is lost with one, and enough for fast products."""
+    """Rows of a block: few enough that losing one loses little work, and enough for fast products."""
     return min(max(-(-n // BLOCKS), LEAST_ROWS), MOST_ROWS)
 
 
 def cheap_rows(n: int) -> int:
-    """Rows of a block where each takes microseconds: to write a block takes a thousand."""
+    """Rows of a block if a row takes microseconds: blocks are larger, as writing one takes a millisecond."""
     return CHEAP * block_rows(n)
 
 
 def cached_json(path: Path, make: Callable[[], Any]) -> Any:
-    """A value that the first process finds, unless a run before this one did, for all; kept as JSON."""
+    """A value for all processes, kept as JSON: the first process makes it, unless an earlier run has."""
     if is_main() and not path.exists():
         write_json(path, make())
     return broadcast_object(read_json(path) if is_main() else None)
 
 
 def release(array: np.ndarray) -> None:
-    """Gives back the memory of an array that is mapped for reading only; what is read again comes from the disk."""
+    """Frees the memory of an array that is mapped for reading only; later reads come from the disk again."""
     base: Any = array
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base

@@ -13,6 +13,7 @@ from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
 INNER_ROWS = 256
+"""Rows that are processed at once: candidates take hundreds of times the memory of lists."""
 MOST_BITS, LAST = np.int32(0x7FFFFFFF), (1 << 63) - 1
 
 
@@ -42,13 +43,18 @@ def best(embeddings: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: in
 
 
 def _keys(ids: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """Int64 [b, c] whose order is by falling cosine, then by index; `LAST` for missing ones.
-
-    The bits of a positive float32, read as a whole number, grow with it; those of a negative one with its amount.
-    """
-    bits = (np.float32(0) - np.clip(cosines, -1, 1)).view(np.int32)
-    falling = np.where(bits < 0, -(bits & MOST_BITS), bits).astype(np.int64)
+    """Int64 [b, c] whose order is by falling cosine, then by index; `LAST` for missing ones."""
+    falling = rising(np.float32(0) - np.clip(cosines, -1, 1))
     return np.where(ids < 0, LAST, (falling << 32) | ids)
+
+
+def rising(values: np.ndarray) -> np.ndarray:
+    """Whole numbers in the order of the values: int64, above -2^31 and below 2^31, of float32 of any shape.
+
+    The bits of a positive float32, read as a whole number, grow with it; those of a negative one with its magnitude.
+    """
+    bits = values.view(np.int32)
+    return np.where(bits < 0, -(bits & MOST_BITS), bits).astype(np.int64)
 
 
 def _of_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +66,7 @@ def _of_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Float32 [b, c]: each row's cosines with the rows named beside it, computed where they lie."""
+    """Float32 [b, c]: the cosines of rows [b] with the rows `ids` [b, c], which are not copied."""
     queries, ids = take(embeddings, rows), np.ascontiguousarray(ids, dtype=np.int64)
     cosines = np.empty(ids.shape, dtype=np.float32)
     products: Any = vars(faiss)["fvec_inner_products_by_idx"]  # no type stub knows it
@@ -69,7 +75,7 @@ def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> n
 
 
 def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of some rows, `INNER_ROWS` at a time: candidates take hundreds of times the room of lists."""
+    """The lists of some rows, `INNER_ROWS` at a time, in threads."""
     parts = in_threads(work, blocks(rows, INNER_ROWS))
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
 
@@ -79,7 +85,7 @@ def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
 
     Args:
         links: int32 [n, l], the nearest first, -1 where there are no more.
-        back_links: Of those rows.
+        back_links: Most rows that link to a row.
 
     Returns:
         int32 [n, l + back_links].
@@ -88,7 +94,7 @@ def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
     both = np.full((n, width + back_links), -1, dtype=np.int32)
     both[:, :width] = links
     taken = np.zeros(n, dtype=np.int32)
-    for targets in links.T:  # a place of all lists at a time, which takes a fraction of the memory
+    for targets in links.T:  # one place of all lists at a time, to save memory
         sources = np.flatnonzero((targets >= 0) & (taken[targets] < back_links))
         sources = sources[np.argsort(targets[sources], kind="stable")]
         ends = targets[sources]

@@ -24,15 +24,15 @@ QUANTISER_ROWS = 16_384
 
 @dataclass(frozen=True)
 class CellSettings:
-    """How faces are parted into cells.
+    """How n faces are divided into cells.
 
     Attributes:
-        rows: Of a cell on average, while cells are few.
-        looked_into: Cells that a face is sought in at first: to find them among all cells and to look into them costs
-            least together if there are ``sqrt(looked_into n)``. So there are not more, and cells grow beyond.
-        training_rows: On which cells are trained; more if there are many cells.
-        rows_of_cell: For each of them so many at least.
-        iterations: Of k-means on either level.
+        rows: Mean number of faces in a cell, while there are few cells.
+        looked_into: Cells that the first search of a face looks into. To find them among all cells and to look into
+            them costs least together with ``sqrt(looked_into n)`` cells. There are no more, and larger ones instead.
+        training_rows: Faces on which cells are trained; more if there are many cells.
+        rows_of_cell: Fewest training faces for each cell.
+        iterations: Iterations of k-means on each of the two levels.
     """
 
     rows: int = 200
@@ -42,7 +42,7 @@ class CellSettings:
     iterations: int = 10
 
     def cells(self, faces: int) -> int:
-        """How many."""
+        """Number of cells for so many faces."""
         return max(min(faces // self.rows, math.isqrt(self.looked_into * faces)), 1)
 
 
@@ -56,7 +56,7 @@ class SortedFaces:
         order: int64 [m]: the row of each face in the graph.
         starts: int64 [cells + 1]: where each cell begins, and the end.
         centres: int8 [cells, d]: codes of the cells' means.
-        quantiser: That made the codes.
+        quantiser: What made the codes.
     """
 
     embeddings: np.ndarray
@@ -71,7 +71,7 @@ class SortedFaces:
 
 
 def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
-    """Makes the cells and sorts the faces, all processes together; what is finished on disk counts."""
+    """Makes the cells and sorts the faces, by all processes together; goes on from what is finished on disk."""
     folder, (n, d) = builder.steps / "cells", (len(builder.readable), builder.embeddings.shape[1])
     file = make_once(folder / "centres.npy", lambda path: np.save(path, train_cells(builder, settings)))
     quantiser = Quantiser(*cached_json(folder / "quantiser.json", lambda: _quantiser(builder, settings)))
@@ -101,8 +101,8 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
 def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
     """Float32 [cells, d]: unit means, those of the same coarse cell one after the other.
 
-    Coarse cells are as many as the square root of the cells; each is parted into as many as its faces ask for. This
-    takes a fraction of what k-means with all cells takes, and finds nearly the same.
+    The number of coarse cells is the square root of the number of cells. Each is divided into cells in proportion to
+    its faces. This takes a fraction of the time of one k-means with all cells, and finds nearly the same.
     """
     with threadpool_limits(1):  # with more, products have other last digits
         return _train_cells(builder, settings)

@@ -15,7 +15,7 @@ from clustering.similarity.corpus_scale import levels_of_chance
 SAMPLED = 2048
 LEAST_SPREAD, MOST_LOCATION = 1e-3, 0.999
 EXPECTED = 1.0
-"""Strangers as alike, among all faces, up to which a neighbour stands out."""
+"""A neighbour stands out if fewer strangers than this, among all faces, are expected to be as similar."""
 
 
 class Chance(NamedTuple):
@@ -42,8 +42,8 @@ class Chance(NamedTuple):
 
         Strangers count as random directions in D dimensions, whose cosines have the deviation ``1 / sqrt(D)``. A share
         of ``I(1 - c^2; (D - 1) / 2, 1 / 2) / 2`` of them has a cosine of c > 0 or more, with the regularised incomplete
-        beta function I (Li 2011, equation 3). Before, c becomes ``(c - location) / (1 - location)``, and so does the
-        spread.
+        beta function I (Li 2011, equation 3). First c becomes ``(c - location) / (1 - location)``, and the spread is
+        divided by ``1 - location``.
 
         Args:
             cosines: With a face.
@@ -58,7 +58,7 @@ class Chance(NamedTuple):
 
 
 def chance_of(builder: GraphBuilder) -> Chance:
-    """Of the graph's faces, noted on disk."""
+    """Measured on some of the graph's faces, once: the result is kept on disk."""
 
     def measure() -> Chance:
         return Chance.of(take(builder.embeddings, builder.sample(builder.seed)[:SAMPLED]), len(builder.readable))

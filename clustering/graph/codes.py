@@ -22,7 +22,7 @@ class Quantiser:
 
     Attributes:
         scale: An embedding's number 1 / scale has the code 1.
-        slack: A cosine and that of the codes differ by less, but for one or two pairs in a thousand.
+        slack: Largest difference of a cosine from that of the codes, but for one or two pairs in a thousand.
     """
 
     scale: float

@@ -95,7 +95,7 @@ def check_room(costs: Costs, out: Path) -> None:
     """Refuses work that does not fit, before it starts.
 
     Args:
-        costs: Of the work.
+        costs: Costs of the work.
         out: The existing folder it is done in; what is there already counts as room.
 
     Raises:

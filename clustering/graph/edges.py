@@ -13,10 +13,10 @@ from clustering.graph.knn_graph import KnnGraph
 SORT_COLUMNS = 8
 DIGITS = 4
 ENTRIES = 1 << 19
-"""Of the graph, that are worked on at once."""
+"""Entries of the graph that are processed at once."""
 
 Chosen = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""A block of `chosen_neighbors`."""
+"""Of a block of b rows the neighbours, int32 [b, k]; their values [b, k]; and which of them count, bool [b, k]."""
 
 
 class Edges(NamedTuple):
@@ -26,7 +26,7 @@ class Edges(NamedTuple):
         i: int32 [e], the lower end.
         j: int32 [e], the higher end.
         similarity: float32 [e], cosines.
-        mutual: Bool [e]: whether either end lists the other.
+        mutual: Bool [e]: whether both ends list each other.
     """
 
     i: np.ndarray
@@ -70,7 +70,7 @@ def _row_blocks(graph: KnnGraph) -> list[slice]:
 
 
 def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:
-    """Of some rows the values of neighbours with higher indices than the row's, or of those with lower ones."""
+    """The values of the neighbours with a higher index than the row's own, or (not `up`) of those with a lower one."""
 
     def chosen_of(rows: slice) -> Chosen:
         near, own = graph.neighbors[rows], np.arange(rows.start, rows.stop, dtype=np.int32)[:, None]
@@ -83,7 +83,7 @@ def chosen_neighbors(parts: Iterable[Chosen], width: int) -> csr_array:
     """The values of chosen neighbours as sparse rows, from blocks of rows one after the other; at least one block.
 
     Args:
-        parts: Of each block of b rows the neighbours, int32 [b, k]; their values [b, k]; and which count, bool [b, k].
+        parts: The blocks.
         width: Columns.
     """
     ids, data, counts = [], [], [np.zeros(1, np.int64)]

@@ -24,7 +24,7 @@ which made searches with 20 to 1,000 queries of length 128 up to five times slow
 def search(
     embeddings: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int, index: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The exact nearest of some rows to others, themselves excluded, in descending order, equal ones by index.
+    """The exact nearest neighbours of some rows, never the row itself, in descending order; equal ones by index.
 
     Rows are taken from the embeddings block by block, so these may be a memory map larger than the memory.
 
@@ -33,7 +33,7 @@ def search(
         queries: int64 [q]: rows to find neighbours of.
         among: int64 [a], ascending: rows that may be neighbours.
         k: Neighbours a query.
-        index: Of `among` on GPUs, for several searches in the same rows; else made here, where there are GPUs.
+        index: From `gpu_index` of `among`, for several searches in the same rows; by default it is made here.
 
     Returns:
         int32 [q, k] rows, -1 where there are no more; float32 [q, k] cosines, 0 there.
@@ -59,14 +59,16 @@ def search(
 def nearest(
     wanted: np.ndarray, embeddings: np.ndarray, among: np.ndarray, k: int, index: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` of some rows with the highest cosines to each query, descending; a query is not left out.
+    """The `k` rows of `among` with the highest cosines to each query, descending.
+
+    A query that is one of these rows finds itself, too.
 
     Args:
-        wanted: float32 [q, d], the queries, in order of memory.
+        wanted: float32 [q, d], the queries, contiguous.
         embeddings: float32 [n, d], unit rows.
         among: int64 [a], ascending.
         k: Rows a query, at most a.
-        index: Of `among`, see `gpu_index`; without it the CPU multiplies block after block.
+        index: From `gpu_index` of `among`; without it the CPU multiplies block after block.
 
     Returns:
         int64 [q, k] rows and float32 [q, k] cosines.
@@ -87,14 +89,14 @@ def nearest(
 
 
 def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Some rows as float32 in order of memory; a view where they are consecutive, so that a memory map stays one."""
+    """Some rows as contiguous float32; a view if they are consecutive, so that a memory map is not copied."""
     consecutive = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool(np.all(np.diff(rows) == 1))
     found = embeddings[rows[0] : rows[-1] + 1] if consecutive else embeddings[rows]
     return np.ascontiguousarray(found, dtype=np.float32)
 
 
 def gpu_index(embeddings: np.ndarray, rows: np.ndarray) -> Any:
-    """A faiss index of some rows, a copy on every GPU, or of several processes each on its own; None without GPUs."""
+    """A faiss index of some rows; None without GPUs. A lone process uses all GPUs, of several each uses its own."""
     if faiss.get_num_gpus() == 0:
         return None
     gpus = None if world_size() == 1 else [local_rank() % faiss.get_num_gpus()]
@@ -106,7 +108,7 @@ def gpu_index(embeddings: np.ndarray, rows: np.ndarray) -> Any:
 
 @contextmanager
 def _early_products() -> Iterator[None]:
-    """Sets faiss's bound to `PRODUCT_NUMBERS` for a while."""
+    """A context in which faiss multiplies matrices from `PRODUCT_NUMBERS` on."""
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = min(before, PRODUCT_NUMBERS)
     try:

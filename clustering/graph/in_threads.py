@@ -1,4 +1,4 @@
-"""Work in parts, by as many threads as faiss may use. Parts do not depend on how many these are, nor do results."""
+"""Work in parts, by as many threads as faiss may use. Their number changes neither the parts nor the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 
 def in_threads(work: Callable[[Part], Found], parts: Iterable[Part]) -> list[Found]:
-    """What is found for each part, in their order; each thread works alone, without threads of libraries."""
+    """The results of all parts, in their order. Libraries start no threads of their own within a part."""
     count = faiss.omp_get_max_threads()
     return list(_threads(count).map(work, parts) if count > 1 else map(work, parts))
 

@@ -28,15 +28,15 @@ class Joining:
         sizes: float32 [n]: faces below each node; overwritten.
         i: int32 [e]: one end of each edge.
         j: int32 [e]: the other.
-        worth: Of two clusters, given what they have become.
+        worth: Gives the worth of pairs of clusters, as they are by then.
         values: float32 [e], the worth of the edges, if it is known already.
 
     Attributes:
         sums: float32 [n, d], at the index of each cluster.
         sizes: float32 [n].
         parents: int64 [n]: the node that each node has joined, the one of more faces; itself if none.
-        joined: float32 [n]: what the edge between them was worth then.
-        met: float32 [n]: faces of the cluster that it joined, then; 0 if it joined none.
+        joined: float32 [n]: what the edge between the two was worth when they joined; 0 if it joined none.
+        met: float32 [n]: faces that the other cluster had when they joined; 0 if it joined none.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Joining:
         self.values = worth(sums, sizes, self._i, self._j) if values is None else values
 
     def without(self, nodes: np.ndarray) -> Joining:
-        """A copy in which nothing has joined yet, without the edges of some nodes, int64 [m]; this one is such, too."""
+        """A copy without the edges of some nodes, int64 [m]; to be called before anything has joined."""
         left_out = np.zeros(len(self.sizes), bool)
         left_out[nodes] = True
         kept = ~(left_out[self._i] | left_out[self._j])
@@ -64,9 +64,9 @@ class Joining:
         return Joining(self.sums.copy(), self.sizes.copy(), *edges, self.worth, self.values[kept])
 
     def hold(self, together: np.ndarray, apart: np.ndarray) -> None:
-        """Keeps nodes apart for good that must be, and ties nodes that must be together until `unite` joins them.
+        """Keeps some nodes apart for good, and ties others, which `unite` joins later.
 
-        What one of a group of tied clusters must not join, none of them joins.
+        If one of a group of tied clusters must not join some cluster, none of the group does.
 
         Args:
             together: int64 [m, 2], nodes, before anything has joined.
@@ -114,7 +114,7 @@ class Joining:
             self._lead(keep, gone, self.values[pairs])
 
     def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
-        """Clusters that have become part of others lead to them."""
+        """Notes that the clusters `gone` have become part of the clusters `keep`, by edges of these values."""
         self.parents[gone], self.joined[gone] = keep, values
         if self._group is not None:
             became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
@@ -123,16 +123,16 @@ class Joining:
         self._renew(keep, gone)
 
     def _forget(self, least: float) -> None:
-        """Edges that are worth less, and those that must not be taken."""
+        """Drops edges that are worth less, and those that must not be taken."""
         kept = self.values >= least
         kept[self._forbidden()] = False
         if not kept.all():
-            self._i = self._i[kept]  # one after the other, so that no more than one is there twice
+            self._i = self._i[kept]  # one after the other, so that only one array is in memory twice
             self._j = self._j[kept]
             self.values = self.values[kept]
 
     def clusters(self) -> tuple[np.ndarray, np.ndarray]:
-        """What `trees` makes of `parents`: int64 [n], the cluster of each node; and the index of each cluster."""
+        """The cluster of each node, int64 [n], and the index of each cluster, see `trees`."""
         return trees(self.parents)
 
     def _mutual(self, least: float) -> np.ndarray:
@@ -168,7 +168,7 @@ class Joining:
         return np.concatenate([edges[:0], *found])
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
-        """Edges of clusters that have joined lead to what they have become, once each, with their worth of today."""
+        """Moves the edges of joined clusters to what these have become, each pair once, and values them anew."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]

@@ -121,7 +121,7 @@ class KnnGraph:
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def check(self) -> None:
-        """Refuses arrays that are no graph: for one that was put together by hand.
+        """Refuses arrays that are no graph; for graphs that were not made by `build` or `load`.
 
         Raises:
             InputError: No face or no neighbour; embeddings that are no float32 rows of unit length or zero; neighbours
@@ -144,13 +144,18 @@ class KnnGraph:
         np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
-        """The graph of the first `k` neighbours; of this one's if it has no more than `k`.
+        """The graph of the first `k` neighbours, or of all if there are fewer.
 
         Raises:
             InputError: A `k` that is no whole number from 1 on.
         """
         k = whole("k", k, 1)
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
+
+
+def exact_graph(embeddings: np.ndarray, k: int) -> KnnGraph:
+    """The exact graph with `k` neighbours a face, or with as many as there are other faces; see `KnnGraph.build`."""
+    return KnnGraph.build(embeddings, max(min(k, len(embeddings) - 1), 1))
 
 
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
@@ -169,7 +174,7 @@ def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np
 
 
 def _check_cosines(file: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Computes the cosines of some rows again, evenly spaced: the graph may be one of other or reordered faces."""
+    """Recomputes the cosines of evenly spaced rows: the graph may be of other faces, or of another order."""
     for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
         ids = np.asarray(neighbors[row])
         cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from facerec.pipeline.array_files import npz_entries
 from facerec.pipeline.entries import listed
-from facerec.pipeline.files import InputError, blocks
+from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks
 from facerec.pipeline.named_part import split_part
 
 
@@ -36,7 +36,7 @@ def read_reference_lists(path: Path) -> tuple[np.ndarray, np.ndarray]:
     lists = entries[names[0]].load()
     if not all(np.isfinite(part).all() for part in blocks(lists)):
         raise InputError(f"{file}: NaN or infinite values in {names[0]}; build the graph again")
-    found = [_cleaned(part, start) for start, part in zip(range(0, len(lists), 65_536), blocks(lists), strict=True)]
+    found = [_cleaned(part, number * BLOCK_ROWS) for number, part in enumerate(blocks(lists))]
     ids, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return ids, cosines
 
@@ -46,7 +46,10 @@ def _is_lists(shape: tuple[int, ...]) -> bool:
 
 
 def _cleaned(lists: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Without the rows themselves: these are put last, and the last place of all rows goes."""
+    """Neighbours and cosines of consecutive rows from `start` on, without the rows themselves.
+
+    Each row is sorted so that itself comes last. Then the last place is dropped.
+    """
     ids, distances = lists[:, 0].astype(np.int64), lists[:, 1].astype(np.float64)
     own = ids == np.arange(start, start + len(ids))[:, None]
     missing = own | (ids < 0)

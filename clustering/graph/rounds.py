@@ -34,14 +34,14 @@ class Links(NamedTuple):
 
 
 def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, int], before: Links | None) -> Links:
-    """The links of some lists, which the first process writes into a folder.
+    """The links for the next round, which the first process writes into a folder.
 
     Args:
-        builder: Of the graph.
-        lists: That they are of.
+        builder: The builder of the graph.
+        lists: The lists so far.
         folder: For ``links.npy`` and ``new.npy``.
-        widths: Links of a row, and rows that link to it.
-        before: What the round before has followed.
+        widths: How many neighbours of a row are links, and how many rows that link to it.
+        before: The links of the round before; None before the first.
     """
 
     def write_ends(path: Path) -> None:
@@ -67,7 +67,7 @@ def _mark_new(ends: np.ndarray, before: Links | None, new: np.ndarray, rows: np.
 
 
 def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) -> Lists:
-    """The best of each row's list, its links, and the links of those, but for what rounds before have seen."""
+    """Better lists: the best of each row's list, its links and the links of these, without what earlier rounds saw."""
     k = builder.k
 
     def prepare() -> Work:
@@ -89,5 +89,5 @@ def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) ->
 
 
 def share_of_new(links: Links, folder: Path) -> float:
-    """Share of the links that no round has followed yet, noted on disk."""
+    """Share of the links that no round has followed yet; kept on disk."""
     return float(cached_json(folder / "new.json", lambda: float(links.new.mean())))

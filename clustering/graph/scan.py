@@ -1,4 +1,4 @@
-"""Searches in the cells nearest to each face, by products of codes, a cell and all that look into it at a time."""
+"""Searches in the cells nearest to each face, by products of codes: cell by cell, with all faces that look into it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MOST_SCORE, LOWEST = 1 << 25, -(1 << 25)  # beyond all products of unit rows' co
 
 
 class Visits(NamedTuple):
-    """Which of some faces look into which cell.
+    """Which of b searching faces, numbered from 0, look into which cell.
 
     Attributes:
-        searching: int32 [pairs]: numbers of faces, cell by cell.
-        starts: int64 [cells + 1]: where each cell's begin, and the end.
+        searching: int32 [visits]: the face of each visit, cell by cell.
+        starts: int64 [cells + 1]: where each cell's visits begin, and the end.
     """
 
     searching: np.ndarray
@@ -31,7 +31,13 @@ class Visits(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """What counts of what was looked into: int32 [h] numbers of faces, int32 [h] places, int32 [h] products."""
+    """Faces that were found.
+
+    Attributes:
+        rows: int32 [h]: the number of the face that searched.
+        places: int32 [h]: the place of the face that was found.
+        scores: int32 [h]: the product of both codes.
+    """
 
     rows: np.ndarray
     places: np.ndarray
@@ -52,7 +58,7 @@ def scan(
         cells: About how many each looks into.
         limits: int32 [b]: products up to which nothing counts.
         most: Faces that are kept of each search.
-        known: About how many of the cells are left out, the nearest.
+        known: About how many of the nearest cells are left out, as they were looked into before.
 
     Returns:
         int32 [b, most] places, the best first, -1 where there are no more; and int32 [b, most] products, `LOWEST`
@@ -63,7 +69,14 @@ def scan(
 
 
 def hits_of(faces: SortedFaces, queries: np.ndarray, visits: Visits, limits: np.ndarray) -> Hits:
-    """All with products above each face's limit: uint8 [b, d] codes of faces in the cells that they look into."""
+    """All faces in the visited cells whose products exceed the limit of the face that searches.
+
+    Args:
+        faces: In the order of their cells.
+        queries: uint8 [b, d], `shifted` codes of the faces that search.
+        visits: Which cells they look into.
+        limits: int32 [b].
+    """
     codes = np.asarray(faces.codes)  # a plain array: to cut a memory map takes as long as some products
 
     def work(cells: np.ndarray) -> Hits:
@@ -87,10 +100,9 @@ def _joined(parts: list[Hits]) -> Hits:
 
 
 def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: int = 0) -> Visits:
-    """Which of some faces look into which cell: about `cells` each, the nearest, but for about `known`.
+    """Which cells faces look into: about the `cells` nearest of each, without about the `known` nearest.
 
-    A cell counts if it is at least as near as the right place in a sample of cells, which is found faster than the
-    right place of all.
+    How near a cell must be is read from a sample of the cells, which is faster than sorting all of them.
     """
     parts = in_threads(partial(_nearest, faces, cells, known), blocks(queries, COMPARED_ROWS))
     searching = np.concatenate([rows + number * COMPARED_ROWS for number, (rows, _) in enumerate(parts)])
@@ -141,7 +153,7 @@ def top(hits: Hits, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def own_limits(faces: SortedFaces, places: np.ndarray, k: int) -> np.ndarray:
-    """Int32: what each of some faces' `k` best have at least, as they do among `OWN_ROWS` of these themselves."""
+    """Int32: for each face a product that its `k` best exceed, as they do among `OWN_ROWS` of these faces alone."""
     return np.concatenate(in_threads(partial(_own_limits, faces, k), blocks(places, OWN_ROWS)))
 
 
@@ -149,6 +161,6 @@ def _own_limits(faces: SortedFaces, k: int, places: np.ndarray) -> np.ndarray:
     codes = faces.codes[places]
     if len(codes) <= k:
         return np.full(len(codes), LOWEST, dtype=np.int32)
-    place = len(codes) - k - 1  # itself is one more
+    place = len(codes) - k - 1  # of the k best, and the face itself
     scores = [products(some, codes) for some in blocks(shifted(codes), COMPARED_ROWS)]
     return np.concatenate([np.partition(some, place, axis=1)[:, place] for some in scores]) - 1

@@ -67,8 +67,8 @@ def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibrat
 
     Args:
         clusterer: With the hyper-parameters that it will be used with.
-        faces: Of at least two identities.
-        seed: Of the halves and the versions.
+        faces: Faces of at least two identities.
+        seed: Seed of the halves and the versions.
     """
     halves = [samples(clusterer, half, seed) for half in split(faces, 0.5, seed)]
     fitted = [fit(list(half.values())) for half in halves]
@@ -91,7 +91,7 @@ def samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, 
 
 
 def sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
-    """Clusters faces of known identity and says what there is to see of those that are not alone."""
+    """Clusters faces of known identity: the evidence for each that is not alone, and whether it is right."""
     clusters = clusterer.cluster(graph).labels
     x, alone = evidence(graph, clusters)
     return Sample(x[~alone], in_majority(labels, clusters)[~alone])
@@ -146,13 +146,12 @@ def learn_calibrated(
     """A backend that has learned from all faces, with a confidence measured after learning from half the identities.
 
     Returns:
-        The clusterer; and the calibration, None for backends without a confidence and of fewer than two identities to
+        The clusterer; and the calibration, None for backends without a confidence, or with fewer than two identities to
         measure it on.
     """
     clusterer = backend.learn(*faces, seed, **settings)
     held, rest = split(faces, HELD_BACK, seed)
     if not backend.calibrated or len(np.unique(held.labels)) < 2:
         return clusterer, None
-    _, calibration = measure(backend.learn(*rest, seed, **settings), held, seed)
-    assert calibration is not None
+    calibration = calibrate(backend.learn(*rest, seed, **settings), held, seed)
     return clusterer.with_settings(confidence=calibration.confidence), calibration

@@ -14,7 +14,9 @@ from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.values import as_labels
 
 HELD_BACK = 0.5
+"""Share of the identities that are held back for validation."""
 FEWEST = 2
+"""Fewest identities to learn from, and fewest that are held back."""
 
 
 def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
@@ -85,10 +87,10 @@ def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable 
 
 
 def check_repeated(identities: np.ndarray, source: object) -> None:
-    """Refuses labels that show no two people who each have two faces: nothing can be tuned on such.
+    """Refuses labels on which nothing can be tuned: two people must have two faces each.
 
     Raises:
-        InputError: There are none; it begins with the source.
+        InputError: Fewer people have two faces; the message begins with the source.
     """
     repeated = np.count_nonzero(np.unique(identities, return_counts=True)[1] > 1)
     if repeated < 2:

@@ -20,13 +20,13 @@ class Choice:
 
     Attributes:
         reach: How far on either side of a trial the search goes on, as a share of each range. Set by hand.
-        near_best: Score, as a share of the best, of the trials to choose from. The 1 % is about what the choice of the
-            validation faces makes of a score.
-        strictness: Place of the chosen one among those, in order of precision: 0 the loosest, 1 the strictest. Of .5,
+        near_best: A trial can be chosen if its score is at least this share of the best one's. Scores vary by about 1 %
+            with the choice of the validation faces.
+        strictness: Place of the chosen trial among these, in order of precision: 0 the loosest, 1 the strictest. Of .5,
             .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
-        own_gain: How much more than the packaged model one has to score that was trained on the labelled faces, as a
-            share. Less is chance: on six of sixteen corpora it scored more, but by less, and on other people it was
-            worse in all six, see docs/lab/tuning.md.
+        own_gain: A model that was trained on the labelled faces is taken if it scores by this share more than the
+            packaged one. A smaller gain means nothing: on six of sixteen corpora it scored more, but by less, and on
+            other people it was worse in all six, see docs/lab/tuning.md.
     """
 
     reach: Share = 0.1
@@ -41,13 +41,15 @@ CHOICE = Choice()
 def candidates(
     clusterer: Clusterer, trials: int, seed: int, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """The clusterer's own settings first. Of the others half are drawn over the declared ranges, and a quarter each
-    around the best and around the strict one so far, with that one's choices from lists.
+    """The settings to try, one after the other.
+
+    The clusterer's own come first. Of the others half are drawn over the declared ranges, a quarter around the best
+    trial so far, and a quarter around the one that `strict` would choose, with that one's values of lists.
 
     Args:
         clusterer: With its declared ranges.
-        trials: How many, its own settings counted.
-        seed: Of the Latin hypercubes.
+        trials: Number of settings, its own counted.
+        seed: Seed of the Latin hypercubes.
         results: The rows of the trials before, added by the caller.
     """
     ranges, quarter = clusterer.search_space, (trials - 1) // 4
@@ -71,7 +73,7 @@ def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[di
 
 
 def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any]) -> dict[str, Range]:
-    """A tenth of each range on either side of a trial's value; lists are whole."""
+    """The ranges near a trial's values, see `Choice.reach`; lists stay whole."""
     found: dict[str, Range] = {}
     for name, declared in ranges.items():
         if isinstance(declared, tuple):
@@ -120,7 +122,7 @@ def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = Non
 
     Args:
         results: Rows of trials, see `compared`.
-        packaged: Its number as ``training``, if it was tried.
+        packaged: Number of the packaged model as ``training``, if it was tried.
     """
     best = best_of(results)
     if packaged is not None:

@@ -1,4 +1,4 @@
-"""Embeddings of imagined recognisers: data that anyone can have, to learn linking from."""
+"""Embeddings of simulated recognisers: data that anyone can have, to learn linking from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facerec.pipeline.embeddings import normalize
 SHAPES = ("tail", "crowd", "large", "mixed")
 DIMENSIONS = (64, 128, 256, 512)
 FEWEST_DIRECTIONS, MOST_DIRECTIONS = 15, 200
-"""That a recogniser really uses, whatever the dimension."""
+"""Range of the number of directions that a recogniser really uses, whatever the dimension."""
 GENUINE = (0.4, 0.8)
 """Range of a corpus's mean cosine of two faces of one identity."""
 MODES = 4
@@ -25,15 +25,15 @@ def recognisers(count: int, seed: int) -> Iterator[LabelledFaces]:
     """Corpora as several recognisers might embed them, each of one of the `SHAPES` in turn.
 
     Args:
-        count: How many.
-        seed: Of everything; each corpus has its own.
+        count: Number of corpora.
+        seed: Seed of everything; each corpus has its own.
     """
     for number in range(count):
         yield corpus(SHAPES[number % len(SHAPES)], np.random.default_rng((seed, number)))
 
 
 def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
-    """Identities around their centres, as an imagined recogniser embeds them.
+    """Identities around their centres, as a simulated recogniser embeds them.
 
     Drawn for the recogniser: the embedding's dimension, the number of directions that it really uses, how near all
     faces are to one mean, and how similar two faces of an identity are. That similarity varies between identities and
@@ -96,7 +96,7 @@ def spectrum(dimension: int, directions: float) -> np.ndarray:
 
     Args:
         dimension: Number of axes.
-        directions: Their participation ratio, about: as many equal axes would spread faces as much.
+        directions: About their participation ratio: so many equal axes would spread faces as much.
     """
     deviations = np.exp(-np.arange(dimension) / directions)
     return np.asarray(deviations / np.linalg.norm(deviations))

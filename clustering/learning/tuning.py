@@ -40,12 +40,12 @@ class Tuning:
     """How a clusterer was tuned.
 
     Attributes:
-        trials: A row a trial, see `search`; the default first.
-        best: The chosen one.
-        training: The settings of the training that it belongs to; ``{"packaged": True}`` of none, if the packaged model
-            was taken.
-        chosen: Its settings.
-        calibration: Of the confidence; None for backends without one.
+        trials: A row a trial, see `search`; the default settings first.
+        best: The row of the chosen trial.
+        training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
+            taken.
+        chosen: Settings of the chosen trial.
+        calibration: Calibration of the confidence; None for backends without one.
     """
 
     trials: Sequence[Mapping[str, Any]]
@@ -79,10 +79,10 @@ def tune(
         X: Embeddings [n, d] of labelled faces, see `Clusterer.fit`.
         y: Whole numbers [n], the identities; -1 for unknown.
         trials: Settings to try, for each training.
-        seed: Of the trials, the versions and the training.
-        trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own, and the
-            packaged model as it is, if the backend has one. It is taken unless the other is clearly better, see
-            `training_of`: few labelled faces may teach less than it knows.
+        seed: Seed of the trials, the versions and the training.
+        trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own settings; if
+            the backend has a packaged model, it is tried, too. The packaged model is taken unless the trained one is
+            clearly better, see `training_of`: few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` says how it was found.
@@ -155,10 +155,10 @@ def judged(
     """The row of one trial, see `search`.
 
     Args:
-        clusterer: Of the trials.
-        settings: To try.
+        clusterer: The clusterer that is tuned.
+        settings: The settings to try.
         validation: The versions.
-        estimates: By name of a version, what `labels_of` keeps; it is filled here.
+        estimates: What `labels_of` keeps, by name of the version; filled here.
     """
     row: dict[str, Any] = dict(settings)
     trial = clusterer.with_settings(**settings)

@@ -33,7 +33,7 @@ def versions(faces: LabelledFaces, seed: int, alike: bool = False) -> dict[str, 
 
     Args:
         faces: The labelled set.
-        seed: Of the sampling.
+        seed: Seed of the sampling.
         alike: See `crowd`: for learning, not for scoring.
     """
     random = np.random.default_rng(seed)
@@ -161,7 +161,7 @@ def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.n
 
     Args:
         centres: float64 [c, d], any length.
-        count: How many to invent.
+        count: Number of new centres.
         random: Where they are drawn from.
 
     Returns:

@@ -14,7 +14,7 @@ from facerec.pipeline.files import InputError, write_lines
 
 Form = Literal["folders", "symlinks", "csv", "identities"]
 ALIGNED = "faces.csv"
-"""Of align: which photograph each crop is from."""
+"""The table that align writes: which photograph each crop is from."""
 
 
 @dataclass(frozen=True)

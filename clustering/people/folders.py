@@ -16,6 +16,7 @@ from facerec.pipeline.files import InputError
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
 PROBED = 100
+"""Pictures of which one at least must be there before any is copied."""
 
 
 def folders_of(export: Export) -> list[str]:
@@ -34,8 +35,8 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     does not tell them apart, the row stands before it.
 
     Args:
-        folders: Of each picture.
-        sources: The path of each.
+        folders: The folder of each picture.
+        sources: The path of each picture.
     """
     names = [source.rpartition("/")[2] for source in sources]
     paths = ["_".join(part for part in source.split("/") if part not in ("", ".", "..")) for source in sources]
@@ -85,16 +86,16 @@ def put(
 
     Args:
         root: The folder that the sources are relative to.
-        sources: Of each picture.
+        sources: The path of each picture below `root`.
         out: An existing folder.
-        targets: Below it, of each picture; one that occurs twice is made once.
+        targets: The place of each picture below `out`; one that occurs twice is made once.
         action: `copy` or `link`.
 
     Returns:
         Bool [n]: whether the source is there.
 
     Raises:
-        InputError: None of the first is there.
+        InputError: None of the first `PROBED` pictures is there.
     """
     check_sources(root, sources)
     found, made = np.zeros(len(sources), bool), set()
@@ -109,10 +110,10 @@ def put(
 
 
 def check_sources(root: Path, sources: Sequence[str]) -> None:
-    """Refuses a folder without the first of these files.
+    """Refuses a folder that has none of the first `PROBED` of these files.
 
     Raises:
-        InputError: It is no folder; or none of the first is there.
+        InputError: It is no folder, or none of them is there.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; --faces is the folder or list of pictures that was embedded")

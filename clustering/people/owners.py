@@ -20,7 +20,7 @@ class People:
 
     Attributes:
         person: int64 [n], -1 for faces of nobody; numbers from 0, the person with most faces first.
-        names: Of each person, unique: the one that a person gave, or `UNNAMED` and a number.
+        names: Name of each person, unique: the one that somebody gave, or `UNNAMED` and a number.
         given: Bool [people]: whether somebody gave the name.
     """
 
@@ -117,5 +117,5 @@ class Earlier:
         ]
 
     def lost(self, people: People) -> list[str]:
-        """Names that no cluster has any more."""
+        """The given names of the earlier export that nobody has now."""
         return sorted(set(self.owner.values()) - set(people.names))

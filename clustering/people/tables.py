@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from clustering.people.owners import Earlier, People
-from facerec.pipeline.files import InputError, as_it_was, read_lines, write_table
+from facerec.pipeline.files import InputError, cell_text, read_lines, write_table
 
 FACES, PEOPLE, CHANGES = "faces.csv", "people.csv", "changes.csv"
 FACE_COLUMNS = ("key", "person", "cluster", "confidence", "doubtful", "file", "photograph")
@@ -22,7 +22,7 @@ class Export:
     """All that is known about exported faces, row by row.
 
     Attributes:
-        keys: Of the n faces.
+        keys: Keys of the n faces.
         labels: int64 [n], clusters; -1 for unassigned.
         people: Whose face each is.
         confidence: float32 [n] in [0, 1].
@@ -84,7 +84,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)[:80] or 'nothing'}")
     if wrong := next((number for number, line in enumerate(lines, 1) if len(line) != len(header)), None):
         raise InputError(f"{path}: line {wrong} has {len(lines[wrong - 1])} fields for {len(header)} columns")
-    return [dict(zip(header, map(as_it_was, line), strict=True)) for line in lines[1:]]
+    return [dict(zip(header, map(cell_text, line), strict=True)) for line in lines[1:]]
 
 
 def read_earlier(folder: Path) -> Earlier:

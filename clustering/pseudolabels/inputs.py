@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
@@ -29,8 +29,7 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     """
     graph = X
     if X is not None and not isinstance(X, KnnGraph):
-        faces = unit_rows(X)
-        graph = KnnGraph.build(faces, max(min(LINKS.neighbors, len(faces) - 1), 1))
+        graph = exact_graph(unit_rows(X), LINKS.neighbors)
     given = as_labels("labels", labels, None if graph is None else len(graph))
     found = consecutive(given if graph is None else np.where(graph.readable, given, -1))
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
@@ -55,7 +54,7 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
     """The readable faces of known identity.
 
     Args:
-        name: Of the argument, for messages about arrays.
+        name: Name of the argument, for messages about arrays.
         faces: Labelled faces, by the recogniser of the clustered ones.
         graph: Of the clustered faces.
         least: Number of people that are needed.

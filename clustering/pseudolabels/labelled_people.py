@@ -85,7 +85,7 @@ def find_labelled_people(
         false_match: Share of other people's faces that may be taken for a labelled person's.
         others: Faces of people of whom none is labelled. A recogniser that was trained on the labelled people keeps
             these apart better than it does others. With `others` the threshold holds for people like these.
-        settings: Of the score.
+        settings: Settings of the score.
     """
     people, number = np.unique(labelled.labels, return_inverse=True)
     persons, _, _ = centres(labelled.embeddings, number)

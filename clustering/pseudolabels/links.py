@@ -46,7 +46,7 @@ def linked(
         labels: int64 [faces], clusters, consecutive from 0; -1 for unassigned.
         left: int64 [pairs], clusters; each cluster is in one pair at most.
         right: int64 [pairs], the other cluster of each pair.
-        settings: See there.
+        settings: See `LinkSettings`.
     """
     count = int(labels.max(initial=-1)) + 1
     member = np.full(count + 1, -1)

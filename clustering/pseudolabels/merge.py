@@ -37,7 +37,7 @@ def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Me
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         evidence: With a graph of the n faces.
         threshold: Least mean cosine of either cluster's faces with the other's centre.
-        settings: See there.
+        settings: See `MergeSettings`.
     """
     for _ in range(settings.rounds):
         left, right = _twins(evidence.links, labels, threshold)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clustering.graph.copies import COPY
-from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K, exact_graph
 from clustering.partition import components, consecutive, own_cluster_size
 from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
 from clustering.similarity.likeness import Likeness
@@ -28,7 +28,7 @@ def assign_new_faces(
         labels: int64 [n], their clusters; negative for unassigned.
         new: float32 [m, d], unit rows, by the same recogniser; zero rows stay unassigned.
         similarity: Least cosine of a face with the centre of the cluster that it joins. By default it is measured on
-            the old faces, see `Joining`.
+            the old faces, see `JoiningThreshold`.
         min_size: Least faces that found a cluster.
 
     Returns:
@@ -38,8 +38,8 @@ def assign_new_faces(
     """
     numbers, agreement = consecutive(labels), None
     if similarity is None:
-        joining = Joining.measured(old, numbers)
-        similarity, agreement = joining.similarity, round(joining.agreement, 6)
+        threshold = JoiningThreshold.measured(old, numbers)
+        similarity, agreement = threshold.similarity, round(threshold.agreement, 6)
     joined, cosines = assign_to_clusters(old, numbers, new, similarity)
     founded = found_clusters(new, joined < 0, similarity, min_size)
     founding = founded >= 0
@@ -59,7 +59,7 @@ def assign_new_faces(
 
 
 @dataclass(frozen=True)
-class Joining:
+class JoiningThreshold:
     """The least cosine of a face with the centre of the cluster that it joins, and how well it does on the old faces.
 
     Each old face is taken out of its cluster and looked at as new: it belongs there. Each old face is also looked at
@@ -68,15 +68,15 @@ class Joining:
 
     Attributes:
         similarity: The cosine.
-        agreement: Share of the old faces that would be put where they are, had they come later: those of clusters
-            of several into theirs, the others nowhere.
+        agreement: Share of the old faces that would go where they are if they came as new faces: those of clusters of
+            several into these, the others nowhere.
     """
 
     similarity: float
     agreement: float
 
     @classmethod
-    def measured(cls, embeddings: np.ndarray, labels: np.ndarray) -> Joining:
+    def measured(cls, embeddings: np.ndarray, labels: np.ndarray) -> JoiningThreshold:
         """The cosine that is right most often; of equal ones the highest.
 
         Without a cluster of several, nothing shows how alike faces of one person are: then only copies join.
@@ -139,7 +139,7 @@ def found_clusters(new: np.ndarray, free: np.ndarray, similarity: float, min_siz
     labels = np.full(len(new), -1, dtype=np.int64)
     rows = np.flatnonzero(free & readable_rows(new))
     if len(rows):
-        graph = KnnGraph.build(np.asarray(new[rows]), max(min(DEFAULT_K, len(rows) - 1), 1))
+        graph = exact_graph(np.asarray(new[rows]), DEFAULT_K)
         sources, places = np.nonzero(graph.valid & (graph.similarities >= similarity))
         group = components(len(rows), sources, graph.neighbors[sources, places])
         labels[rows] = np.where(np.bincount(group)[group] >= min_size, group, -1)

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.inputs import Faces, clustered, known_people, one_each
-from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, Overlap, find_labelled_people
+from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, find_labelled_people
 from clustering.pseudolabels.overlap import ACTIONS, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
@@ -36,14 +35,14 @@ class PseudoLabeller:
         max_size: Most faces of a cluster that is used; larger ones are dropped as mixtures.
         min_confidence: Faces of which the backend is less sure are dropped.
         rules: Which of split, merge and outliers to use; all with embeddings, none without.
-        false_match: Threshold of the rules: this share of the faces may be as near to another identity's centre.
-            More may if the threshold would cost 30 % of the right faces of the calibration, or half of the
-            clusters' faces without one.
-        duplicates: Of faces of a cluster that reach this cosine with each other only the first is kept.
+        false_match: Sets the threshold of the rules: at most this share of the faces may be as near to another
+            identity's centre. The threshold is lowered if it would lose more than 30 % of the right faces of the
+            calibration; without a calibration, more than half of the clusters' faces.
+        duplicates: If faces of a cluster reach this cosine with each other, only the first of them is kept.
         overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
             same_as.npy); or keep.
         overlap_false_match: Share of other people's faces that may be taken for a labelled person's. It is measured
-            on the calibration, in which nobody may be labelled then, or without one on the labelled people.
+            on the calibration, which must then have none of the labelled people; without one, on the labelled people.
         summary_: Faces used, clusters, their sizes, and what each rule did; for JSON.
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """
@@ -80,7 +79,7 @@ class PseudoLabeller:
         """Makes the labels and weights, and sets ``summary_`` and ``same_as_``.
 
         Args:
-            X: Embeddings [n, d], or their `KnnGraph`; None if only sizes and confidence are to count.
+            X: Embeddings [n, d], or their `KnnGraph`; None to use only sizes and confidence.
             labels: int [n], clusters; negative for unassigned.
             confidence: float [n] in [0, 1], the backend's; by default it has none.
             calibration: Labelled faces on which thresholds are measured, best of people whom the recogniser has not
@@ -108,7 +107,8 @@ class PseudoLabeller:
         overlap = None
         if labelled is not None:
             others = None if calibration is labelled else people
-            overlap = self._find(evidence, y, known_people("labelled", labelled, evidence.links, LEAST_PEOPLE), others)
+            known = known_people("labelled", labelled, evidence.links, LEAST_PEOPLE)
+            overlap = find_labelled_people(evidence.links.embeddings, y, known, self.overlap_false_match, others)
             y, record = without_labelled_people(overlap, y, self.overlap, identities)
             records.append(record)
         y, more = apply(self._last_rules(), y, evidence, identities)
@@ -121,12 +121,6 @@ class PseudoLabeller:
             "overlap": None if overlap is None else {"action": self.overlap, **overlap.summary()},
         }
         return y, w
-
-    def _find(
-        self, evidence: Evidence, labels: np.ndarray, labelled: LabelledFaces, others: LabelledFaces | None
-    ) -> Overlap:
-        embeddings = evidence.links.embeddings
-        return find_labelled_people(embeddings, labels, labelled, self.overlap_false_match, others)
 
     def _first_rules(self) -> Sequence[PseudoLabelRule]:
         return [PseudoLabelRule("confident", self.min_confidence)] if self.min_confidence > 0 else []

@@ -41,7 +41,7 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Sp
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         evidence: With a graph of the n faces.
         threshold: Least cosine with the mode.
-        settings: See there.
+        settings: See `SplitSettings`.
     """
     graph = evidence.links
     labels, part = labels.copy(), labels

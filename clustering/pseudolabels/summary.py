@@ -19,7 +19,7 @@ def summarise(
         found: int64 [n], the clusters before all rules; -1 for unassigned.
         labels: int64 [n], the pseudo-labels.
         min_size: Least faces of a cluster.
-        records: Of the rules, in their order.
+        records: Records of the rules, in their order.
     """
     used = np.bincount(labels[labels >= 0])
     return {

@@ -64,7 +64,7 @@ def mending_rules(
         false_match: Share of the faces that may be as near to another identity's centre as the threshold.
         labels: int64 [n], the clusters; those of two faces or more are the population of the thresholds.
         calibrated: Whether likeness was measured on labelled faces.
-        settings: See there.
+        settings: See `ThresholdSettings`.
     """
     if likeness is None:
         return []

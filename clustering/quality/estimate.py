@@ -13,9 +13,11 @@ from clustering.quality.estimator import FIGURES, MOST_WIDENED, PEOPLE, Estimato
 from clustering.quality.features import Corpus, features, in_order
 
 FEWEST = 50
+"""Fewest readable faces."""
 NEIGHBORS, FEWEST_NEIGHBORS = 10, 6
-"""That the graph should have, as those of the simulated corpora had; and the fewest with which they are alike."""
+"""Neighbours that the graph should have, as in the simulated corpora, and the fewest that are enough like these."""
 BROAD = 0.2
+"""Half the width of an interval of pairwise F beyond which the estimate is called uncertain."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Quality:
     Attributes:
         figures: By name as in `eval.clusters.scores`: pairwise and BCubed precision, recall and F.
         people: How many people there are.
-        unlike: How unlike all simulated corpora this one is; above 1 intervals are that much wider, up to three times.
+        unlike: Distance from the simulated corpora, as a multiple of that within which 99 % of these are. Above 1 the
+            intervals are wider by this factor, up to three times.
     """
 
     figures: Mapping[str, Interval]
@@ -82,7 +85,7 @@ def estimate_quality(
     precision is 1, and where all do the recall is 1, by definition.
 
     Args:
-        graph: Of n faces, best with `NEIGHBORS` neighbours or more; or what several clusterings of them share.
+        graph: Of n faces, best with `NEIGHBORS` neighbours or more; or a `Corpus`, which several clusterings can share.
         labels: int [n], clusters by any method, -1 for unassigned.
         estimator: By default the packaged one.
 
@@ -105,7 +108,7 @@ def estimate_quality(
 
 
 def _by_definition(labels: np.ndarray, faces: int) -> dict[str, Interval]:
-    """Figures that are known."""
+    """Figures that need no estimate: precision if all faces are alone, recall if all are together."""
     largest = np.bincount(labels[labels >= 0], minlength=1).max()
     known = ["pairwise_precision", "bcubed_precision"] if largest <= 1 else []
     known = [*known, "pairwise_recall", "bcubed_recall"] if largest == faces else known

@@ -16,7 +16,9 @@ from facerec.pipeline.files import InputError
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"
 OWN = names().index("Pp by cut 0.85")
-"""Features before this one are of the corpus, and the number of people depends on them alone."""
+"""The first so many features are of the corpus alone; the number of people is estimated from them."""
+SIGNS = 14
+"""Columns of `error_signs` beside the features."""
 MOST_WIDENED = 3.0
 FILE = "quality.safetensors"
 PACKAGED = Path(__file__).parent / "pretrained"
@@ -29,7 +31,8 @@ class Estimator:
     Attributes:
         quality: Networks of precision and recall, pairwise and BCubed, as `squeezed` shares.
         people: Networks of the logarithm of people per face.
-        width: float64 [inputs of `doubts` + 1, 7]: logarithm of an error's usual size, of `FIGURES` and people.
+        width: float64 [features + SIGNS + 1, 7]: regression weights of the logarithm of an error's usual size, for
+            `FIGURES` and people; the intercept last.
         quantile: float64 [7], conformal: 90 % of the errors are at most so many times their usual size.
         usual: float64 [features, features], the inverse covariance of standardised features.
         furthest: How far from their mean (squared, Mahalanobis 1936) 99 % of the simulated clusterings are.
@@ -85,7 +88,7 @@ class Estimator:
         """
         centre = points(self.quality, self.people, x)
         unlike = self.distance(x) / self.furthest
-        usual = np.exp(with_ones(doubts(self.quality, self.people, x)) @ self.width)
+        usual = np.exp(with_ones(error_signs(self.quality, self.people, x)) @ self.width)
         half = usual * self.quantile * np.clip(unlike, 1, MOST_WIDENED)[:, None]
         ends = np.stack([centre, centre - half, centre + half], axis=2)
         found = np.concatenate([unsqueezed(ends[:, :-1]), np.exp(ends[:, -1:])], axis=1)
@@ -107,7 +110,7 @@ def _check(file: Path, found: dict[str, np.ndarray]) -> None:
         found["quality.inner"].shape if getattr(found.get("quality.inner"), "ndim", 0) == 3 else (1,) * 3
     )
     wanted: dict[str, tuple[int, ...]] = {
-        "width": (inputs["quality"] + 14 + 1, len(FIGURES) + 1), "quantile": (len(FIGURES) + 1,),
+        "width": (inputs["quality"] + SIGNS + 1, len(FIGURES) + 1), "quantile": (len(FIGURES) + 1,),
         "usual": (inputs["quality"],) * 2, "furthest": (1,),
     }  # fmt: skip
     for name in NETWORKS:
@@ -139,8 +142,8 @@ def points(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
     return np.column_stack([*(squeezed(each) for each in (pp, rp, harmonic(pp, rp), pb, rb, harmonic(pb, rb))), count])
 
 
-def doubts(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
-    """What tells large errors from small ones: float64 [m, inputs].
+def error_signs(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
+    """What tells large errors from small ones: float64 [m, features + SIGNS].
 
     The features, the estimates and their distance from a half, and how far the networks disagree.
     """
@@ -151,5 +154,5 @@ def doubts(quality: Networks, people: Networks, x: np.ndarray) -> np.ndarray:
 
 
 def with_ones(x: np.ndarray) -> np.ndarray:
-    """Float64 [m, inputs + 1]."""
+    """Appends ones for the intercept: float64 [m, inputs + 1]."""
     return np.column_stack([x, np.ones(len(x))])

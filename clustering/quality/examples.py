@@ -54,7 +54,7 @@ def examples(first: int, last: int, seed: int) -> Examples:
     Args:
         first: The number of the first one.
         last: The number after the last one.
-        seed: Of the simulation; a corpus depends on it and on its number alone.
+        seed: Seed of the simulation; a corpus depends on it and on its number alone.
     """
     rows = []
     for number in range(first, last):

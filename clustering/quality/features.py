@@ -20,9 +20,10 @@ from facerec.pipeline.files import blocks
 SQUEEZE = 0.01
 """`squeezed` keeps shares this far from 0 and 1."""
 GAPS = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Quantiles of cosines with the first neighbour, and of first less last neighbour."""
 TAILS, TAIL_CUTS, COMPANY = (0.05, 0.2, 0.5), (1, 3, 5), 4
-"""Quantiles of faces' cosines with the rest of their cluster, of some cuts and of clusters of so many faces or more:
-where a threshold has cut genuine faces off, the lower quantiles end at it."""
+"""Quantiles of the cosines of faces with the rest of their cluster, in some cuts, over clusters of `COMPANY` faces or
+more. If a threshold has cut genuine faces off, the lower quantiles are near the threshold."""
 
 
 def squeezed(shares: np.ndarray) -> np.ndarray:
@@ -88,7 +89,7 @@ class Corpus:
 
 
 def names() -> list[str]:
-    """Of the features of a clustering, in the order of `features`."""
+    """The names of a clustering's features, in the order of `features`."""
     corpus = ["log faces", "log dimension", "location", "spread", "common"]
     corpus += [f"first neighbour {share}" for share in GAPS] + [f"first less last neighbour {share}" for share in GAPS]
     corpus += ["strictest cut", "loosest cut"]
@@ -136,7 +137,7 @@ def _cosines(corpus: Corpus, labels: np.ndarray) -> list[float]:
 
 
 def _next_cosine(corpus: Corpus, labels: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> float:
-    """The mean over faces of the corrected mean cosine of their cluster with the nearest that an edge leads to."""
+    """The corrected mean cosine of a cluster with the nearest one that an edge leads to, averaged over faces."""
     graph = corpus.graph
     best = np.full(len(sizes), -1.0)
     near, number = graph.neighbors[:, :NEIGHBORS], len(sizes)
@@ -154,7 +155,7 @@ def _next_cosine(corpus: Corpus, labels: np.ndarray, sums: np.ndarray, sizes: np
 
 
 def _log_pairs(sizes: np.ndarray) -> float:
-    """Logarithm of the mean number of mates that a face has, and a tenth."""
+    """Logarithm of 0.1 plus the mean number of other faces in a face's cluster."""
     sizes = sizes.astype(np.float64)
     return float(np.log(np.sum(sizes * (sizes - 1)) / max(sizes.sum(), 1) + 0.1))
 

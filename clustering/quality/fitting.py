@@ -6,20 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from clustering.quality.estimator import FIGURES, OWN, Estimator, doubts, points, with_ones
+from clustering.quality.estimator import FIGURES, OWN, SIGNS, Estimator, error_signs, points, with_ones
 from clustering.quality.examples import Examples
 from clustering.quality.features import squeezed
 from clustering.quality.networks import Networks, standardised
 
 FOLDS = 5
 LEVEL = 0.9
+"""Share of the errors that intervals hold."""
 RIDGE = 30.0
 SMALLEST = 0.03
+"""Added to errors before their logarithm is taken."""
 FURTHEST = 0.99
+"""Share of the simulated clusterings that count as like the others."""
 REAL = np.array([1.3] * len(FIGURES) + [1.6])
-"""Intervals are wider than simulated corpora need by so much, as real corpora are none of them.
+"""Factors, for the figures and for people, by which intervals are wider than simulated corpora need.
 
-It was chosen on half of the identities of two real sets, for the figures and for people.
+Real corpora differ from simulated ones. The factors were chosen on half of the identities of two real sets.
 """
 
 
@@ -32,31 +35,28 @@ def fit(found: Examples, seed: int) -> Estimator:
 
     Args:
         found: Clusterings of known quality.
-        seed: Of folds and networks.
+        seed: Seed of folds and networks.
     """
     x, truth = found.features, targets(found)
     corpora, place = np.unique(found.corpus, return_inverse=True)
     fold = (np.random.default_rng(seed).permutation(len(corpora)) % FOLDS)[place]
-    errors, seen = np.zeros_like(truth), None
+    errors, signs = np.zeros_like(truth), np.zeros((len(x), x.shape[1] + SIGNS))
     for number in range(FOLDS):
         held = fold == number
         nets = networks(x[~held], truth[~held], found.corpus[~held], seed)
         errors[held] = np.abs(truth[held] - points(*nets, x[held]))
-        inputs = doubts(*nets, x[held])
-        seen = np.zeros((len(x), inputs.shape[1])) if seen is None else seen
-        seen[held] = inputs
-    assert seen is not None
+        signs[held] = error_signs(*nets, x[held])
     sizes = np.log(errors + SMALLEST)
     ratios = np.zeros_like(errors)
     for number in range(FOLDS):
         held = fold == number
-        ratios[held] = errors[held] / np.exp(with_ones(seen[held]) @ ridge(seen[~held], sizes[~held]))
+        ratios[held] = errors[held] / np.exp(with_ones(signs[held]) @ ridge(signs[~held], sizes[~held]))
     quality, people = networks(x, truth, found.corpus, seed)
     z = standardised(x, quality.mean, quality.deviation)
     usual = np.linalg.inv(np.cov(z.T) + 0.05 * np.eye(z.shape[1]))
     quantile = REAL * np.quantile(ratios, LEVEL, axis=0)
-    found_so_far = Estimator(quality, people, ridge(seen, sizes), quantile, usual, 1.0)
-    return replace(found_so_far, furthest=float(np.quantile(found_so_far.distance(x), FURTHEST)))
+    fitted = Estimator(quality, people, ridge(signs, sizes), quantile, usual, furthest=1.0)
+    return replace(fitted, furthest=float(np.quantile(fitted.distance(x), FURTHEST)))
 
 
 def targets(found: Examples) -> np.ndarray:

@@ -15,7 +15,7 @@ from facerec.pipeline.files import BLOCK_ROWS
 
 NEIGHBORS = 8
 PLACES = (0.85, 0.7, 0.55, 0.4, 0.28, 0.16, 0.06)
-"""Of the cuts between what chance gives (0) and what near faces have (1)."""
+"""Where the cuts are between what chance gives (0) and what near faces have (1)."""
 ABOVE_CHANCE, NEAR = 1.5, 0.9
 ROUNDS = 6
 

@@ -9,7 +9,9 @@ import numpy as np
 
 MEMBERS, HIDDEN = 6, 32
 DECAY, STEPS, RATE, BATCH = 0.3, 60, 3e-3, 128
+"""Weight decay, epochs, learning rate and rows of a step."""
 FURTHEST = 4.0
+"""Deviations from the mean at which features are clipped."""
 
 
 @dataclass(frozen=True)

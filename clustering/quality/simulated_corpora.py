@@ -1,7 +1,7 @@
-"""Simulated corpora of many kinds, to learn on how a clustering's errors show without labels.
+"""Simulated corpora of many kinds, from which the estimate of quality learns how errors show without labels.
 
-`clustering.learning.simulated` imagines recognisers that a linkage model learns from. Here the range is wider: what is
-learned has to know corpora in which clustering goes wrong.
+`clustering.learning.simulated` simulates recognisers that a linkage model learns from. Here the range is wider, because
+the estimate must know corpora in which clustering goes wrong.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from facerec.pipeline.embeddings import normalize
 FACES = (150, 7000)
 DIMENSIONS = (48, 1024)
 DIRECTIONS = (8, 250)
+"""Range of the number of directions that a recogniser really uses."""
 TIDY = 0.65
+"""Share of tidy recognisers, see `recogniser`."""
 GENUINE, WILD_GENUINE = (0.35, 0.85), (0.2, 0.8)
+"""Ranges of the mean cosine of two faces of one identity, of tidy recognisers and of others."""
 COMMON = 0.9
+"""Largest cosine that all faces of a corpus share."""
 SIZES = ("few", "tail", "equal", "power", "large", "mixed")
+"""Kinds of `faces_per_identity`."""
 
 
 @dataclass(frozen=True)
-class Recogniser:
-    """How an imagined recogniser embeds faces.
+class SimulatedRecogniser:
+    """How a simulated recogniser embeds faces.
 
     Attributes:
         between: float64 [d], the standard deviations of identities' centres.
@@ -49,18 +54,18 @@ class Recogniser:
 
 
 def corpus(random: np.random.Generator) -> LabelledFaces:
-    """Faces of imagined people as an imagined recogniser embeds them, with some wrong labels, as real sets have."""
+    """Simulated people, as a simulated recogniser embeds them, with some wrong labels, as real sets have."""
     numbers = faces_per_identity(str(random.choice(SIZES)), log_uniform(random, *FACES), random)
     labels = np.repeat(np.arange(len(numbers)), numbers)
     faces = embedded(labels, recogniser(random), random)
     return LabelledFaces(faces, with_errors(labels, random.choice([0, 0.002, 0.005, 0.015]), random))
 
 
-def recogniser(random: np.random.Generator) -> Recogniser:
+def recogniser(random: np.random.Generator) -> SimulatedRecogniser:
     """Draws one: its dimension, the directions that it uses, a common mean, how alike genuine faces are, and so on.
 
-    Most are `tidy`, as recognisers of faces are on faces that a detector found. The others have outliers, kin and
-    identities in parts, as sentences by intent have.
+    Most are tidy, like recognisers of faces on faces that a detector found. The others have outliers, kin and
+    identities in parts, like embeddings of sentences that are grouped by intent.
     """
     tidy = random.random() < TIDY
     d = round(log_uniform(random, *DIMENSIONS))
@@ -72,7 +77,7 @@ def recogniser(random: np.random.Generator) -> Recogniser:
     length = np.sqrt(common / (1 - common))
     genuine = random.uniform(*(GENUINE if tidy else WILD_GENUINE))
     most_uneven, most_held, most_kin, most_bad = (0.45, 0.6, 0.4, 0.02) if tidy else (0.7, 0.9, 0.75, 0.15)
-    return Recogniser(
+    return SimulatedRecogniser(
         between, within, length * normalize(random.normal(size=(1, d)) * between)[0], np.sqrt(1 / genuine - 1),
         (random.uniform(0.05, 0.3), random.uniform(0.05, most_uneven)),
         (int(random.integers(2, 7)), random.choice([0, random.uniform(0, most_held)])),
@@ -81,7 +86,7 @@ def recogniser(random: np.random.Generator) -> Recogniser:
     )  # fmt: skip
 
 
-def embedded(labels: np.ndarray, how: Recogniser, random: np.random.Generator) -> np.ndarray:
+def embedded(labels: np.ndarray, how: SimulatedRecogniser, random: np.random.Generator) -> np.ndarray:
     """Float32 [n, d], unit rows: a face of each of the identities 0, 1, ... that int64 [n] names."""
     identities, d = int(labels.max()) + 1, len(how.between)
     share, together = how.kin

@@ -137,7 +137,7 @@ def load_decisions(path: Path, labels: np.ndarray) -> Decisions:
             _add(decisions, item, labels, sizes)
         except InputError as error:
             raise InputError(f"{path}: decision {number}: {error}") from None
-    _check(path, decisions, labels, sizes)
+    _check(path, decisions, len(sizes))
     return decisions
 
 
@@ -224,7 +224,7 @@ def _cluster(cluster: Any, sizes: np.ndarray) -> int:
     return cluster
 
 
-def _check(path: Path, decisions: Decisions, labels: np.ndarray, sizes: np.ndarray) -> None:
+def _check(path: Path, decisions: Decisions, clusters: int) -> None:
     """Refuses decisions that contradict each other."""
     joined = {cluster for group in decisions.merge for cluster in group}
     claims: Mapping[str, set[int]] = {
@@ -235,7 +235,7 @@ def _check(path: Path, decisions: Decisions, labels: np.ndarray, sizes: np.ndarr
         both = claims[one] & claims[other]
         if both and {one, other} in CONTRADICTIONS:
             raise InputError(f"{path}: {one} and {other} of cluster {min(both)}; decide for one of them")
-    groups = merged(len(sizes), decisions.merge)
+    groups = merged(clusters, decisions.merge)
     named: dict[int, str] = {}
     for cluster, name in decisions.name.items():
         if (other := named.setdefault(int(groups[cluster]), name)) != name:

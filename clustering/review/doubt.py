@@ -13,7 +13,7 @@ from clustering.partition import cluster_sums, consecutive, own_cluster_size
 from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
 from facerec.pipeline.embeddings import normalize
 
-CANDIDATES = 4
+NEAREST = 4
 """Nearest clusters of each that are looked at."""
 
 
@@ -49,12 +49,12 @@ class Arrangement:
         return mean_cosine_between(self.sums[i], self.sizes[i], self.sums[j], self.sizes[j])
 
 
-class Candidates(NamedTuple):
-    """The clusters nearest to each.
+class NearestClusters(NamedTuple):
+    """The clusters nearest to each cluster.
 
     Attributes:
-        places: int64 [c, k], the likeliest first; -1 where there are no more.
-        similarity: float64 [c, k]: mean cosine of a face of each; 0 there.
+        places: int64 [c, k], the most similar first; -1 where there are no more.
+        similarity: float64 [c, k]: mean cosine of a face of one and a face of the other; 0 where there are no more.
     """
 
     places: np.ndarray
@@ -106,21 +106,21 @@ def arrange(embeddings: np.ndarray, labels: np.ndarray, confidence: np.ndarray) 
     )  # fmt: skip
 
 
-def candidates(clusters: Arrangement, k: int = CANDIDATES) -> Candidates:
+def nearest_clusters(clusters: Arrangement, k: int = NEAREST) -> NearestClusters:
     """The clusters whose centres are nearest to each one's, by the mean cosine of their faces."""
     count = len(clusters.sizes)
     k = min(k, count - 1)
     if k < 1:
-        return Candidates(np.full((count, 0), -1), np.zeros((count, 0)))
+        return NearestClusters(np.full((count, 0), -1), np.zeros((count, 0)))
     near = KnnGraph.build(normalize(clusters.sums), k).neighbors.astype(np.int64)
     similarity = np.stack([clusters.between(np.arange(count), column) for column in near.T], axis=1)
     similarity[near < 0] = -np.inf
     order = np.argsort(-similarity, axis=1, kind="stable")
     near, similarity = np.take_along_axis(near, order, 1), np.take_along_axis(similarity, order, 1)
-    return Candidates(near, np.where(near < 0, 0, similarity))
+    return NearestClusters(near, np.where(near < 0, 0, similarity))
 
 
-def duplicates(found: Candidates, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def duplicates(found: NearestClusters, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of clusters that may be the same person, the likeliest first; no pairs of single faces.
 
     Two faces that no cluster took are no likely duplicates, and there are many of them.

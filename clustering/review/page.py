@@ -17,7 +17,7 @@ import numpy as np
 from clustering.answers.file import keys_hash
 from clustering.answers.page import DOWNLOAD
 from clustering.review.decisions import labels_hash
-from clustering.review.doubt import Arrangement, arrange, candidates, duplicates, merges, parts
+from clustering.review.doubt import Arrangement, arrange, duplicates, merges, nearest_clusters, parts
 from facerec.pipeline.files import blocks, write_lines
 from facerec.pipeline.progress import progress
 from facerec.pipeline.thumbnails import COLUMNS, Thumbnails
@@ -75,7 +75,7 @@ def write_page(
         labels: int64 [n], the clusters; -1 for unassigned. At least one face is assigned.
         confidence: float32 [n] in [0, 1], see `arrange`.
         levels: int64 [n] each, of the hierarchy that the clusters are a level of, finest first; or none.
-        pictures: Of the n faces.
+        pictures: Pictures of the n faces.
 
     Returns:
         The clusters as the page shows them.
@@ -95,7 +95,7 @@ def write_page(
 
 def page_content(embeddings: np.ndarray, clusters: Arrangement, levels: Sequence[np.ndarray]) -> dict[str, Any]:
     """What the page knows, arrays packed."""
-    near = candidates(clusters)
+    near = nearest_clusters(clusters)
     pairs, similarity = duplicates(near, clusters.sizes)
     divisions = [parts(clusters, level) for level in levels]
     doubtful = merges(embeddings, clusters, divisions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from clustering.graph import exact as search
+from clustering.graph import exact
 from clustering.partition import cluster_sums
 from facerec.pipeline.files import blocks
 
@@ -95,8 +95,8 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.nda
         int64 [q, min(k, a)] rows and float32 cosines, descending.
     """
     k, rows = min(k, len(candidates)), np.arange(len(candidates))
-    index = search.gpu_index(candidates, rows)
-    found = [search.nearest(np.ascontiguousarray(some), candidates, rows, k, index) for some in blocks(queries, BLOCK)]
+    index = exact.gpu_index(candidates, rows)
+    found = [exact.nearest(np.ascontiguousarray(some), candidates, rows, k, index) for some in blocks(queries, BLOCK)]
     if not found:
         return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
     ids, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -114,5 +114,5 @@ def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -
 
 
 def sample(rows: np.ndarray) -> np.ndarray:
-    """At most `SAMPLE` of them, evenly spaced."""
+    """At most `SAMPLE` of the rows, evenly spaced."""
     return rows[:: -(-len(rows) // SAMPLE)] if len(rows) else rows

@@ -23,7 +23,7 @@ LARGEST = 1e9
 
 @dataclass(frozen=True)
 class Confidence:
-    """A logistic function of the evidence for a face's place, of the `evidence` of which it has the weights.
+    """The probability that a face is in the right cluster, as a logistic function of its `evidence`.
 
     A face alone in its cluster is its majority identity by definition: its confidence is 1. The defaults were
     measured on real faces with the default settings of Hi-LANDER.
@@ -31,8 +31,8 @@ class Confidence:
     Attributes:
         offset: Log-odds without evidence.
         cosine: Weight of the cosine with the mean of the cluster's other faces; not negative, like all weights.
-        margin: Of the mean similarity to neighbours inside less the highest to one outside.
-        share: Of the neighbours that are inside.
+        margin: Weight of the mean similarity to neighbours inside less the highest to one outside.
+        share: Weight of the share of the neighbours that are inside.
     """
 
     offset: float = -3.54

@@ -16,15 +16,20 @@ from facerec.pipeline.embeddings import readable_rows
 
 SAMPLE, LARGE_SAMPLE = 512, 2048
 ONE_DEVIATION, TWO_DEVIATIONS = 0.1587, 0.0228
-"""Quantiles of a normal distribution, so many standard deviations below its mean."""
+"""Shares of a normal distribution that are more than one, or two, standard deviations below its mean."""
 LEAST_SPREAD = 0.02
-"""So that a corpus of equal faces is divided by something."""
+"""Least spread, so that nothing is divided by 0 if all faces are equal."""
 USUAL = 0.034
+"""Corrected cosine of two strangers."""
 TOLERATED = 0.1
+"""Highest cosine of two strangers at which nothing is corrected."""
 MOST = 0.999
 HIGHEST = 0.3
+"""Highest location of a corpus that is not corrected."""
 FEWEST, FEWEST_CORRECTED = 3, 50
+"""Fewest faces that are measured, and fewest whose cosines are corrected."""
 DISTINCT = 2.0
+"""Deviations by which nearest neighbours of different people stand out, at least."""
 KEPT = "corpus_scale"
 
 

@@ -21,10 +21,14 @@ STEP, STRICTEST = 0.05, 0.95
 def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:
     """Whether one of the largest clusters, the first to swallow strangers, is a mixture, and mixtures hold many faces.
 
-    In a mixture neighbours are alike and most pairs are not. So it is one if its mean pair is less than `SPREADS`
-    spreads above what chance gives (`CorpusScale`; one pair of strangers in 740 is, by the normal approximation),
-    and less than `SHARE` of the way from there to the mean edge within the cluster. Either alone is found in single
-    people, too: the one with weak recognisers, the other with hundreds of faces, whose neighbours are very near.
+    In a mixture neighbours are alike and most pairs are not. With the mean cosine p of its pairs, the mean cosine e of
+    its edges, and location c and spread s of strangers (`CorpusScale`), a cluster is a mixture if both
+
+        p - c < SPREADS s    (by the normal approximation one pair of strangers in 740 is above this)
+        p - c < SHARE (e - c)
+
+    Either can hold for a single person: the first with a weak recogniser, the second with hundreds of faces, whose
+    neighbours are very near.
 
     Args:
         graph: Of n faces.
@@ -80,7 +84,7 @@ def unmixed(
     Args:
         graph: Of n faces, with cosines as they are.
         labels_at: Clusters the faces at a least similarity: int64 [n], consecutive from 0.
-        threshold: To start from; then in steps of `STEP` up to `STRICTEST`.
+        threshold: The first threshold to try; then in steps of `STEP` up to `STRICTEST`.
         adaptive: False keeps the first.
 
     Returns:

@@ -52,8 +52,8 @@ def own_or_estimated(
     Args:
         clusters: Folder or file of the clustering.
         labels: int64 [n], its clusters; -1 for unassigned.
-        faces: See `confidence_by_model`, like the others.
-        knn: Or None.
+        faces: The n faces.
+        knn: Folder of their graph; without it the graph is built below `out`.
         out: An existing folder.
     """
     confidence = load_confidence(clusters, len(labels))

@@ -56,7 +56,7 @@ def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
     """Says if faces of one label are no more alike than faces of two.
 
     Args:
-        origin: Of the labels, for the message.
+        origin: Origin of the labels, for the message.
         labels: int64 [n], clusters or identities, -1 for none.
         faces: The n faces.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, as_it_was, load_array, read_lines
+from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
 from facerec.pipeline.values import refuse_repeated
 
 KEYS = ("key", "crop", "face", "file", "filename", "path", "name")
@@ -55,7 +55,7 @@ def read_numbers(path: Path, faces: EmbeddingSet, labels: np.ndarray, names: tup
         path: A .npy file of n numbers, or a CSV file as `read_columns` reads it.
         faces: The embedding set.
         labels: int64 [n].
-        names: Of the column that is meant; if there is none of them, there must be one column.
+        names: Names that the wanted column may have; if no column has one, there must be a single column.
 
     Raises:
         InputError: See `read_columns`; or a labelled face without a finite number.
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise InputError(f"{path} line {number}: {len(row)} fields; the header has {len(header)}")
-    return header, [[as_it_was(cell.strip()) for cell in row] for row in rows[1:]]
+    return header, [[cell_text(cell.strip()) for cell in row] for row in rows[1:]]
 
 
 def _keys(path: Path, faces: EmbeddingSet) -> list[str]:

@@ -11,15 +11,15 @@ from eval.all_pairs.figures import counted_verification
 from eval.all_pairs.resampled import SPARE, PairSamples, resample_pairs, resample_rates
 from eval.all_pairs.scores import HELD, AllPairs, all_pairs
 from eval.all_pairs.units import Units
-from eval.bootstrap.resampling import draw
+from eval.bootstrap.resampling import HIGHEST_CURVE_RATE, draw
 from eval.metrics.fnir import Identification
 from eval.metrics.fnmr import Verification
 from eval.metrics.groups import Judged
 from eval.metrics.operating_point import OperatingPoint, curve_rates
 from facerec.pipeline.files import InputError
 
-HIGHEST_CURVE_RATE = 0.1
 MOST_HELD = 1 << 27
+"""Most impostor pairs that are held for a high FMR."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SetEvaluation:
         fmr: The FMR that is wanted.
         verification: At every rate that is reported, and at the wanted one.
         draw: Galleries and probes.
-        identification: Of the probes in both galleries.
+        identification: The searches of the probes in both galleries.
         drawn: How often each subject is drawn in each sample, float64 [subjects, samples]; without samples [s, 0].
     """
 
@@ -77,7 +77,7 @@ def evaluate_set(
 
     Args:
         units: What to compare.
-        fmr: The FMR that is wanted; its false matches are held.
+        fmr: The FMR that is wanted. All its false matches are kept in memory.
         rates: FMRs and FPIRs to report.
         samples: How often subjects are drawn for intervals; 0 for none.
         seed: Draws galleries, subjects and, of large sets, the sample of impostor pairs.

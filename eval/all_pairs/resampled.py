@@ -15,7 +15,7 @@ import numpy as np
 from eval.all_pairs.scores import GRID, AllPairs, ScoredPairs
 from eval.all_pairs.units import Units
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, drawn_pairs
-from eval.bootstrap.resampling import SPARE, auc_samples, eer_samples, pair_borders, shares_up_to
+from eval.bootstrap.resampling import SPARE, auc_samples, eer_samples, pair_borders, quotient, shares_up_to
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def resample_pairs(pairs: AllPairs, units: Units, rates: Sequence[float], drawn:
 
 
 def resample_rates(pairs: AllPairs, units: Units, threshold: float, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """FMR and FNMR at one threshold in each sample, float64 [samples] each.
+    """FMR and FNMR at one threshold in each sample, float64 [samples] each; NaN where a sample has no such pair.
 
     Args:
         pairs: The scores; their `highest` reach down to the threshold.
@@ -80,10 +80,8 @@ def resample_rates(pairs: AllPairs, units: Units, threshold: float, drawn: np.nd
     first, second = units.subject[matches.first], units.subject[matches.second]
     genuine = units.subject[pairs.genuine.first]
     misses = np.bincount(genuine[pairs.genuine.score < threshold], minlength=len(drawn))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fmr = drawn_pairs(first, second, drawn) / impostors_drawn(units.sizes, drawn)
-        fnmr = (misses @ drawn) / (np.bincount(genuine, minlength=len(drawn)) @ drawn)
-    return fmr, fnmr
+    fmr = quotient(drawn_pairs(first, second, drawn), impostors_drawn(units.sizes, drawn))
+    return fmr, quotient(misses @ drawn, np.bincount(genuine, minlength=len(drawn)) @ drawn)
 
 
 def impostors_drawn(sizes: np.ndarray, drawn: np.ndarray) -> np.ndarray:

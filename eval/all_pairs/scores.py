@@ -18,7 +18,7 @@ GRID = 1 << 18
 """Steps of scores from 0 to 1."""
 BLOCK = 2048
 HELD, SAMPLED = 1 << 23, 1 << 22
-"""Impostor pairs that are held at least, those with the highest scores; and how many are drawn evenly."""
+"""Impostor pairs that are kept in memory, those with the highest scores, and pairs that are drawn evenly."""
 MOST_GENUINE = 1 << 28
 
 
@@ -53,7 +53,7 @@ class AllPairs:
         genuine_counts: int64 [2 * GRID + 1], how many of them have the score (k - GRID) / GRID.
         impostor_counts: The same for the pairs of two subjects.
         highest: All impostor pairs with at least the score `lowest_held`.
-        lowest_held: See there.
+        lowest_held: Score down to which `highest` has all impostor pairs.
         sample: Impostor pairs drawn evenly; all of them where `is_whole`.
         is_whole: Whether `highest` and `sample` hold every impostor pair.
     """
@@ -73,8 +73,8 @@ def all_pairs(units: Units, seed: int = 0, held: int = HELD, sampled: int = SAMP
     Args:
         units: What to compare.
         seed: Draws the sample.
-        held: How many impostor pairs are held, at most twice as many while it runs.
-        sampled: How many are drawn, if not all are held.
+        held: How many of the highest impostor pairs are kept in memory; up to twice as many while it runs.
+        sampled: How many impostor pairs are drawn evenly, if not all are kept.
 
     Raises:
         InputError: Too many genuine pairs to hold.

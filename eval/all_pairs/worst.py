@@ -11,7 +11,7 @@ from eval.all_pairs.units import Units
 
 FALSE_MATCH, FALSE_NON_MATCH = "false match", "false non-match"
 CANDIDATES = 20
-"""Pairs that are looked at for one that is shown."""
+"""Pairs that are examined for each pair that is shown."""
 MATCH_READINGS = (
     "one person under two labels?", "first face belongs to the second person?",
     "second face belongs to the first person?", "a face that fits no person: a poor picture?", "look-alikes",
@@ -28,7 +28,7 @@ class WorstPair:
 
     Attributes:
         kind: ``false match`` or ``false non-match``.
-        score: Of the pair.
+        score: Score of the pair.
         units: Positions of both.
         own: Mean cosine of each with the other units of its own person; NaN if there is none.
         other: Mean cosine of each with the units of the other's person; NaN for a false non-match.
@@ -64,7 +64,7 @@ def worst_matches(pairs: AllPairs, units: Units, threshold: float, count: int) -
         pairs: All pairs.
         units: Whose they are.
         threshold: Impostor pairs at or above it are false matches.
-        count: How many.
+        count: Most pairs.
     """
     found = pairs.highest.of(np.flatnonzero(pairs.highest.score >= threshold))
     people = units.subject[found.first].astype(np.int64) * len(units.labels) + units.subject[found.second]

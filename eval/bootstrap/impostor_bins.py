@@ -11,7 +11,9 @@ from eval.metrics.fnmr import equal_error
 
 SMALLEST_BIN, BIN_GROWTH = 2048, 1.03
 EER_SPARE, MOST_COMPARED, MOST_TIES = 1.5, 3e-4, 1 / 256
+"""For `bin_starts`: reach beyond the EER, most comparisons in a bin, and share of equal scores that get a bin."""
 DENSE_SHARE = 0.04
+"""Share of non-zero counts from which a dense matrix is faster."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Bins:
         return _bin_of(scores, self.lowest)
 
     def ordered(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores and both subjects of the pairs of a bin, best first; of equal scores alone one stands for all."""
+        """Scores and both subjects of the pairs of a bin, highest first; if all scores are equal, of one pair alone."""
         part = slice(self.edges[index], self.edges[index + 1])
         order = np.argsort(self.scores[part])[::-1]
         if self.scores[part][order[0]] == self.lowest[index]:
@@ -65,8 +67,8 @@ class Bins:
             columns: The samples.
         """
         if len(pairs[0]) == 1:
-            return running((self.passing[index + 1] - self.passing[index])[None, columns])
-        return running(pair_weights(pairs[1], pairs[2], self.drawn[:, columns]))
+            return running_sums((self.passing[index + 1] - self.passing[index])[None, columns])
+        return running_sums(pair_weights(pairs[1], pairs[2], self.drawn[:, columns]))
 
 
 def bin_starts(rising: np.ndarray, genuine: np.ndarray, reach: float) -> np.ndarray:
@@ -118,7 +120,7 @@ def _kept(passing: np.ndarray, failing: np.ndarray, reach: float) -> list[int]:
 
 
 def bin_pairs(scores: np.ndarray, first: np.ndarray, second: np.ndarray, lowest: np.ndarray, drawn: np.ndarray) -> Bins:
-    """Impostor pairs into bins, of which the lowest scores are given."""
+    """Puts impostor pairs into the bins with these lowest scores, see `bin_starts`."""
     bin_of = _bin_of(scores, lowest)
     order = np.argsort(bin_of, kind="stable")
     edges = np.r_[0, np.cumsum(np.bincount(bin_of, minlength=len(lowest)))]
@@ -134,8 +136,8 @@ def _bin_of(scores: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     return (len(lowest) - np.searchsorted(lowest[::-1], scores, side="right")).astype(np.uint16)
 
 
-def running(weights: np.ndarray) -> np.ndarray:
-    """Sums of the first 0, 1, 2, ... rows."""
+def running_sums(weights: np.ndarray) -> np.ndarray:
+    """Sums of the first 0, 1, 2, ... rows, float64 [rows + 1, columns]."""
     sums = np.zeros((len(weights) + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=sums[1:])
     return sums

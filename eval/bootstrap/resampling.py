@@ -13,14 +13,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running
+from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running_sums
 from eval.metrics.fnir import Search
 from facerec.pipeline.files import InputError
 
 FEWEST_SAMPLES = 20
 MOST_SAMPLES = 1_000_000
 SPARE = 1.3
+"""Samples differ: one may need so many times as many of the highest impostor pairs as the rate says."""
+HIGHEST_CURVE_RATE = 0.1
+"""Rate up to which the points of curves are resampled."""
 CELLS_PER_BLOCK, EXACT_CELLS = 1 << 21, 1 << 27
+"""Numbers that are computed at once, and most numbers for the AUC pair by pair."""
 CONFIDENCE = 0.95
 
 
@@ -87,7 +91,7 @@ def fnir_samples(search: Search, subject: np.ndarray, rates: Sequence[float], dr
     """FNIR at each FPIR of one gallery in each sample, float64 [rates, samples].
 
     Args:
-        search: Of all probes in the gallery.
+        search: The search of all probes in the gallery.
         subject: int [p], of all probes.
         rates: FPIRs.
         drawn: From `draw`.
@@ -100,7 +104,7 @@ def rank_samples(search: Search, subject: np.ndarray, rank: int, drawn: np.ndarr
     """Share of mated probes found up to a rank in each sample, float64 [samples]."""
     weights = np.bincount(subject[search.mated], minlength=len(drawn)).astype(np.float64)
     hits = np.bincount(subject[search.mated], weights=search.ranks <= rank, minlength=len(drawn))
-    return _divide(hits @ drawn, weights @ drawn)
+    return quotient(hits @ drawn, weights @ drawn)
 
 
 def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
@@ -114,7 +118,7 @@ def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[floa
     borders = np.empty((len(rates), drawn.shape[1]))
     for part in _columns(len(scores), drawn.shape[1]):
         passing = np.cumsum(drawn[subject, part], axis=0)
-        shares = _divide(passing, passing[-1])
+        shares = quotient(passing, passing[-1])
         for index, rate in enumerate(rates):
             borders[index, part] = ordered[np.count_nonzero(shares <= rate, axis=0)]
         borders[:, part][:, passing[-1] == 0] = np.nan
@@ -123,7 +127,7 @@ def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[floa
 
 def pair_borders(bins: Bins, rates: Sequence[float]) -> np.ndarray:
     """The same as `single_borders` for scores of two subjects, float64 [rates, samples]."""
-    shares = _divide(bins.passing[1:], bins.total)
+    shares = quotient(bins.passing[1:], bins.total)
     bin_of = np.stack([np.count_nonzero(shares <= rate, axis=0) for rate in rates])
     borders = np.full(bin_of.shape, -np.inf)
     for index in np.unique(bin_of[bin_of < len(bins.lowest)]):
@@ -133,7 +137,7 @@ def pair_borders(bins: Bins, rates: Sequence[float]) -> np.ndarray:
             rate, sample = wanted[0][part], wanted[1][part]
             columns, inverse = np.unique(sample, return_inverse=True)
             counts = bins.running(index, pairs, columns)[1:] + bins.passing[index, columns]
-            shares = _divide(counts, bins.total[columns])
+            shares = quotient(counts, bins.total[columns])
             above = np.count_nonzero(shares[:, inverse] <= np.asarray(rates)[rate], axis=0)
             inside = above < size
             borders[rate[inside], sample[inside]] = pairs[0][above[inside]]
@@ -166,7 +170,7 @@ def eer_samples(genuine: np.ndarray, subject: np.ndarray, bins: Bins) -> np.ndar
         failing = np.searchsorted(genuine[inside], thresholds)
         for part in np.array_split(columns, len(thresholds) * len(columns) // CELLS_PER_BLOCK + 1):
             matches = bins.running(index, pairs, part)[passing] + bins.passing[index, part]
-            misses = running(bins.drawn[:, part][subject[inside]])[failing] + (all_genuine - caught[index])[part]
+            misses = running_sums(bins.drawn[:, part][subject[inside]])[failing] + (all_genuine - caught[index])[part]
             both = all_genuine[part] * total[part]
             errors[part] = _nearest(matches * all_genuine[part], misses * total[part]) / (2 * both)
     return errors
@@ -191,11 +195,12 @@ def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
 def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, bins: Bins) -> np.ndarray:
     """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
-    The impostors below a genuine score are the bins below it and a part of its own bin. That part is counted pair by
-    pair in the bins with most genuine scores, as many as `EXACT_CELLS` allow, in small sets all; in the others the same
-    share of the drawn pairs as of all is taken. At the size of IJB-C, with an AUC of .9974 whose samples have a
-    standard deviation of 1.8e-4, it is wrong by at most 5e-7 in 24 samples; in sets of 50 to 1,000 subjects that
-    differ much, with an AUC of .6 to .95, by less than a hundredth of the standard deviation.
+    The impostors below a genuine score are the bins below it and a part of its own bin. In the bins with most genuine
+    scores, as many as `EXACT_CELLS` allow, that part is counted pair by pair; in small sets these are all bins. In the
+    other bins the part has the same share of the drawn pairs as of all pairs, which is approximate:
+
+    - at the size of IJB-C (AUC .9974, standard deviation of samples 1.8e-4) 24 samples were wrong by at most 5e-7;
+    - in sets of 50 to 1,000 subjects that differ much (AUC .6 to .95), by less than 1 % of the standard deviation.
 
     Args:
         genuine: float32 [g], in any order.
@@ -216,7 +221,7 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, 
     share = (position[rest] - (bins.edges[-1] - bins.edges[bin_of[rest] + 1])) / sizes[bin_of[rest]]
     inside = _drawn_by_bin(bin_of[rest], subject[rest], bins, share)[:-1]
     won += np.sum(inside * np.diff(bins.passing, axis=0), axis=0)
-    return _divide(won, by_bin.sum(axis=0) * total)
+    return quotient(won, by_bin.sum(axis=0) * total)
 
 
 def _affordable(genuine: np.ndarray, cells: np.ndarray) -> np.ndarray:
@@ -255,8 +260,8 @@ def shares_up_to(scores: np.ndarray, subject: np.ndarray, borders: np.ndarray, d
     rejected = np.searchsorted(ordered, borders.astype(np.float32), side="right")
     shares = np.empty(borders.shape)
     for part in _columns(len(scores), drawn.shape[1]):
-        counts = running(drawn[subject, part])
-        shares[:, part] = _divide(np.take_along_axis(counts, rejected[:, part], axis=0), counts[-1])
+        counts = running_sums(drawn[subject, part])
+        shares[:, part] = quotient(np.take_along_axis(counts, rejected[:, part], axis=0), counts[-1])
     return np.where(np.isnan(borders), np.nan, shares)
 
 
@@ -266,6 +271,6 @@ def _columns(rows: int, samples: int) -> list[slice]:
     return [slice(start, start + width) for start in range(0, samples, width)]
 
 
-def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """The quotient, NaN where whole is 0."""
+def quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole``, float64; NaN where `whole` is 0."""
     return np.divide(part, whole, out=np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan), where=whole != 0)

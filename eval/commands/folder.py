@@ -19,7 +19,7 @@ from eval.bootstrap.resampling import check_samples
 from eval.protocols.doubts import say_all_equal
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
-from eval.report.set_page import SetReport, headline, write_report
+from eval.report.set_page import SetReport, threshold_in_words, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
 from facerec.pipeline.files import InputError, load_array
@@ -48,7 +48,7 @@ def folder(
 ) -> Mapping[str, Any]:
     """Evaluates a recogniser on your own labelled faces: the threshold to use, error rates of all pairs, worst pairs.
 
-    Compares every face with every other. Also draws two galleries and searches the other faces in them. Open
+    It compares every face with every other. It also draws two galleries and searches the other faces in them. Open
     OUT/report.html in a browser.
 
     Args:
@@ -64,12 +64,12 @@ def folder(
         quality: The quality of each face, more is better: a .npy file, or a CSV file with columns key and quality, or
             faces.csv of `facerec align` (the detector's scores). norms.npy beside the embeddings is used anyway.
         attributes: A CSV file with a column key (a face) or identity (a person), and a column for each attribute, as
-            sex or age class. Error rates of each group at the threshold.
-        thumbnails: Folder made by `facerec thumbnails` from the same faces. Shows the worst pairs.
-        bootstrap: How many times subjects are drawn for 95 % intervals; 0 for none.
-        seed: Draws galleries, probes and subjects.
+            sex or age class. The report then has the error rates of each group at the threshold.
+        thumbnails: Folder made by `facerec thumbnails` from the same faces. With it the report shows the worst pairs.
+        bootstrap: How many times subjects are drawn for 95 % intervals; 0 for no intervals.
+        seed: Seed with which galleries, probes and subjects are drawn.
         worst: How many false matches and how many false non-matches to list.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     faces = load_embeddings(embeddings, unreadable=unreadable)
@@ -111,7 +111,7 @@ def _say(report: SetReport, embeddings: Path) -> None:
     say_all_equal(found[0], found[-1], int(counts.sum()), embeddings)
     if failed := report.metrics["counts"]["unreadable_faces"]:
         logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
-    logger.info("%s", headline(report.metrics))
+    logger.info("%s", threshold_in_words(report.metrics))
     suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
     if suspects:
         logger.warning(

@@ -84,34 +84,36 @@ def ijb(
             names in the file (a .png for a .jpg will do), or without them line by line.
         out: Folder for metrics.json, det.csv, iet.csv, cmc.csv, scores.csv, worst.csv and the plots; with --bootstrap
             also bootstrap.npy.
-        bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for none.
-        seed: Draws them. Runs are compared in pairs (`eval compare`) if this and the number agree.
+        bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for no intervals.
+        seed: Seed of the draws. eval compare compares runs in pairs if their seed and number of draws agree.
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
         detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
             *_name_5pts_score.txt.
         compatibility: Also give the figures of widely used scripts, by their definitions: see
             docs/reference/published-figures.md.
-        missing: Of faces without an embedding, which are an error otherwise: count them as unreadable, or exclude
-            comparisons of templates without a readable face, and give the figures with these as well.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        missing: What to do with faces that have no embedding; by default they are an error. count takes them as
+            unreadable. exclude leaves out the templates without a readable face, and reports the figures with these
+            templates as well.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     files = load_protocol(protocol)
     templates = pool_protocol(files, embeddings, norm, detector_scores, missing is None, unreadable)
     fpirs = [float(f) for f in FPIRS]
-    counted = evaluate(files, templates, fpirs)
-    say_repeated_pairs(files.pairs.where, *counted.pairs)
-    scores = counted.scores.pairs
+    with_failures = evaluate(files, templates, fpirs)
+    say_repeated_pairs(files.pairs.where, *with_failures.pairs)
+    scores = with_failures.scores.pairs
     say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0
     files = without_empty(files, templates) if excluding else files
-    evaluation = evaluate(files, templates, fpirs) if excluding else counted
+    evaluation = evaluate(files, templates, fpirs) if excluding else with_failures
     curves = _Curves.of(evaluation)
     metrics = summarise(evaluation)
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
     metrics |= {} if missing is None else {"missing": missing}
     if excluding:
-        metrics["with_failures"] = {name: value for name, value in summarise(counted).items() if name in HEADLINES}
+        figures = summarise(with_failures)
+        metrics["with_failures"] = {name: value for name, value in figures.items() if name in HEADLINES}
     intervals = None
     if bootstrap:
         intervals = resample(evaluation, bootstrap, seed, curves.rates())

@@ -41,11 +41,11 @@ def pairs(
             fold; or a folder with pairs.tsv, as `facerec bin` writes.
         embeddings: Embedding folder with keys.txt, or a file of embeddings with names; faces match by name.
         out: Folder for metrics.json, det.csv and det.png.
-        bootstrap: How many times subjects (pairs, where nobody knows the subjects) are drawn for 95 % intervals; 0 for
-            none.
-        seed: Draws them.
+        bootstrap: How many times subjects (pairs, if the subjects are unknown) are drawn for 95 % intervals; 0 for no
+            intervals.
+        seed: Seed of the draws.
         compatibility: Also give the accuracy as widely used scripts do (docs/reference/published-figures.md).
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_samples(bootstrap)
     listed, embedded = load_pair_list(pairs), load_embeddings(embeddings, unreadable=unreadable)

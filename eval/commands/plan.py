@@ -30,11 +30,11 @@ def plan(
     Args:
         runs: Finished rows, see compare: their number, the spread of their trainings if they have several, and that of
             the test people are taken from them.
-        difference: Of the FNMR of two rows, in points.
+        difference: Difference between the FNMR of two rows, in points.
         training_sd: Standard deviation from one training of a row to another, in points; not used if the runs tell it.
         people_sd: Standard deviation of the difference of two rows that comes from the test people, in points, which
             no training lowers; not used with runs.
-        rows: Their number without runs.
+        rows: Number of rows to compare; not used with runs.
     """
     if rows < 2:
         raise InputError(f"--rows {rows}; a comparison has at least 2")

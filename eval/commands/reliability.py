@@ -35,7 +35,7 @@ def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -
         truth: Identities: a .npy file of integers, or a folder with labels.npy; -1 leaves a face out.
         clusters: Folder made by cluster: labels.npy and confidence.npy.
         out: Folder to make: reliability.csv, reliability.png, metrics.json.
-        bins: Of the diagram, of equally many faces each.
+        bins: Bins of the diagram, of equally many faces each.
     """
     if bins < 1:
         raise InputError(f"bins is {bins}; it must be at least 1")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.bootstrap.impostor_bins import drawn_pairs
+from eval.bootstrap.resampling import quotient
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def group_rates(judged: Judged, group: np.ndarray, one: int, other: int) -> tupl
     whose = subject[judged.genuine[genuine, 0]]
     failed = np.bincount(whose, judged.failed[genuine], len(drawn))
     pairs = np.bincount(whose, minlength=len(drawn)).astype(np.float64)
-    fnmr = Rate(int(failed.sum()), int(pairs.sum()), _divide(failed @ drawn, pairs @ drawn))
+    fnmr = Rate(int(failed.sum()), int(pairs.sum()), quotient(failed @ drawn, pairs @ drawn))
 
     sizes = [np.bincount(subject[group == each], minlength=len(drawn)).astype(np.float64) for each in (one, other)]
     matches = judged.matches[_between(group, judged.matches, one, other)]
@@ -70,14 +71,10 @@ def group_rates(judged: Judged, group: np.ndarray, one: int, other: int) -> tupl
     total = int((sizes[0].sum() * sizes[1].sum() - sizes[0] @ sizes[1]) / halves)
     all_drawn = ((sizes[0] @ drawn) * (sizes[1] @ drawn) - (sizes[0] * sizes[1]) @ drawn**2) / halves
     hits = drawn_pairs(subject[matches[:, 0]], subject[matches[:, 1]], drawn)
-    return Rate(len(matches), total, _divide(hits, all_drawn)), fnmr
+    return Rate(len(matches), total, quotient(hits, all_drawn)), fnmr
 
 
 def _between(group: np.ndarray, pairs: np.ndarray, one: int, other: int) -> np.ndarray:
     """Whether a pair has one face in each group, bool [p]."""
     first, second = group[pairs[:, 0]], group[pairs[:, 1]]
     return ((first == one) & (second == other)) | ((first == other) & (second == one))
-
-
-def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)

@@ -85,7 +85,7 @@ def isotonic_map(genuine: np.ndarray, impostor: np.ndarray, misleading: int = 1)
 
 
 def min_cllr(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """See the module."""
+    """Min Cllr in bits: the cost of the isotonic map, fitted to these very pairs."""
     ratio = isotonic_map(genuine, impostor, misleading=0)
     return cllr(ratio(genuine), ratio(impostor))
 

@@ -99,7 +99,7 @@ def _products(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np
 
 
 def _sides(first: np.ndarray, second: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs as rows and columns of products: as they stand, or the lower position first if that is not more.
+    """The pairs as rows and columns of a product: the lower position first, or as they stand if that one is smaller.
 
     The side with fewer distinct templates becomes the rows. Swapping first and second changes nothing.
     """

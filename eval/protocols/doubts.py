@@ -1,4 +1,4 @@
-"""What is odd about a list of comparisons or their scores, and makes figures say something else than they seem to."""
+"""Warnings about lists of comparisons, or their scores, that make figures misleading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: np.ndarray) -> None:
-    """Says how many pairs are in a list before, whichever side comes first, and how many compare something with itself.
+    """Warns of pairs that a list has several times, in either order, and of pairs of something with itself.
 
     Args:
         where: Row to the words that name its line.
@@ -41,12 +41,12 @@ def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: n
 
 
 def say_all_equal(lowest: float, highest: float, count: int, source: object) -> None:
-    """Says if all comparisons have one score, so that nothing tells anyone apart.
+    """Warns if all comparisons have the same score.
 
     Args:
-        lowest: Of the scores.
-        highest: Of the scores.
-        count: How many they are.
+        lowest: Lowest score.
+        highest: Highest score.
+        count: Number of comparisons.
         source: The embeddings, for the message.
     """
     if count > 1 and highest - lowest < 1e-6:

@@ -24,10 +24,10 @@ class Evaluation:
     """What the comparisons of a protocol gave.
 
     Attributes:
-        scores: Of the pairs.
+        scores: Scores of the pairs.
         pairs: int32 [p] each, positions of both templates of every pair.
-        identification: Of the probes in each gallery; None in a protocol of 1:1 alone. It has ranks alone, and no
-            FNIR, where every probe has a mate in a gallery (a closed set).
+        identification: The searches of the probes in each gallery; None in a protocol of 1:1 alone. If every probe has
+            a mate in a gallery (a closed set), it has ranks and no FNIR.
         galleries: Names of the galleries, in the order of ``identification``.
         probes: int32 [probes], positions of the probes' templates.
         subject: int [t], the subject of each template, from 0.

@@ -18,8 +18,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
     By name where there are keys (`eval.protocols.names`; further embeddings do not matter); otherwise row i is line i.
 
     Args:
-        faces: Of the protocol.
-        keys: Of the embeddings.
+        faces: Faces of the protocol.
+        keys: Keys of the embeddings.
         rows: Number of embeddings.
         source: Where they come from, for messages.
         refuse: Whether a face without embedding is an error. It is if none has one.

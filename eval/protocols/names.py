@@ -21,8 +21,8 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
     another picture.
 
     Args:
-        names: Of the faces, a list or pyarrow array [n].
-        keys: Of the embeddings.
+        names: Names of the faces, a list or pyarrow array [n].
+        keys: Keys of the embeddings.
         source: Where these come from, for messages.
         by_file: Whether names that match in neither way match by their file's name alone.
 

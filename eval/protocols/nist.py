@@ -32,7 +32,14 @@ from facerec.pipeline.files import InputError
 
 
 class Names(NamedTuple):
-    """Names of the files; ``sides`` are those of 1:1 that no other file has."""
+    """Names of the files of a layout, which may be patterns.
+
+    Attributes:
+        match: The pairs.
+        sides: Templates of 1:1 that are in no other file; none if all are in the galleries and probes.
+        galleries: The two galleries.
+        probes: The probes.
+    """
 
     match: str
     sides: tuple[str, ...]

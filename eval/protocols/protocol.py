@@ -50,7 +50,15 @@ class Faces:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The 1:1 comparisons; arrays of [p]; ``header`` is 1 if the file has one."""
+    """The 1:1 comparisons; arrays of [p].
+
+    Attributes:
+        path: The file.
+        first: int64 template ids.
+        second: int64 template ids.
+        genuine: bool, whether both templates are of one subject.
+        header: 1 if the file has a header, else 0.
+    """
 
     path: Path
     first: np.ndarray
@@ -86,9 +94,14 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything in a protocol folder; ``layout`` is ``insightface`` or ``nist``.
+    """Everything in a protocol folder.
 
-    A protocol of 1:1 alone has no galleries and no probes.
+    Attributes:
+        layout: ``insightface`` or ``nist``.
+        faces: Which face belongs to which template.
+        pairs: The 1:1 comparisons.
+        galleries: By name; none in a protocol of 1:1 alone.
+        probes: None in a protocol of 1:1 alone.
     """
 
     layout: str

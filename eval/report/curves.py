@@ -17,7 +17,7 @@ def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Li
 
     Args:
         out: The folder.
-        curve: Of `det_curve`.
+        curve: From `det_curve`.
         limits: FMR to the interval of FNMR, if there are any.
     """
     names = [] if limits is None else ["fnmr_low", "fnmr_high"]
@@ -37,10 +37,10 @@ def write_iet(
 
     Args:
         out: The folder.
-        curve: Of `iet_curve`.
-        galleries: Their names.
+        curve: From `iet_curve`.
+        galleries: Names of the galleries.
         limits: FPIR to the interval of the mean FNIR, if there are any.
-        thresholds: Of `iet_thresholds`, if they are written.
+        thresholds: From `iet_thresholds`; empty if they are not to be written.
     """
     names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
     names += [f"threshold_{name}" for name in galleries] if thresholds else []

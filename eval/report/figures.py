@@ -34,7 +34,7 @@ def verification_figures(scores: PairScores, rates: Sequence[str] = FMRS) -> dic
 
 
 def verification_entries(figures: Verification, rates: Sequence[str]) -> dict[str, Any]:
-    """The same of figures that are known already."""
+    """The entries of `verification_figures`, from figures that are known already."""
     fnmr = {f: figures.fnmr[float(f)] for f in rates}
     return {
         "fnmr_at_fmr": fnmr,

@@ -11,18 +11,19 @@ from facerec.pipeline.files import write_table
 
 BINS = 200
 COLUMNS = ("lowest", "highest", "genuine_pairs", "impostor_pairs")
-Bins = list[tuple[float, float, int, int]]
+ScoreBins = list[tuple[float, float, int, int]]
+"""Of each bin the lowest and the highest score, and the numbers of genuine and of impostor pairs."""
 
 
-def score_bins(scores: PairScores, bins: int = BINS) -> Bins:
+def score_bins(scores: PairScores, bins: int = BINS) -> ScoreBins:
     """Counts scores in equally wide bins between -1 and 1; empty bins at both ends are left out.
 
     Args:
-        scores: Of pairs; cosines.
-        bins: How many.
+        scores: Scores of pairs; cosines.
+        bins: Number of bins.
 
     Returns:
-        (lowest score, highest, genuine pairs, impostor pairs) each. The highest score belongs to the next bin.
+        The bins, rising. A bin's highest score belongs to the next one.
     """
     edges = np.linspace(-1, 1, bins + 1)
     inner = edges[1:-1].astype(np.float32)

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from eval.bootstrap.resampling import CONFIDENCE, draw, fnir_samples, interval, rank_samples, verification_samples
+from eval.bootstrap.resampling import (
+    CONFIDENCE,
+    HIGHEST_CURVE_RATE,
+    draw,
+    fnir_samples,
+    interval,
+    rank_samples,
+    verification_samples,
+)
 from eval.metrics.fnir import Search
 from eval.metrics.pair_scores import PairScores
 from eval.protocols.evaluation import Evaluation
 from eval.report.figures import FMRS, FPIRS, RANKS
 
-HIGHEST_CURVE_RATE = 0.1
 Limits = dict[float, tuple[float, float] | None]
 
 
@@ -71,7 +78,7 @@ def resample(
         evaluation: The scores, and whose they are.
         samples: How many to draw.
         seed: Draws them; the same subjects are drawn for every figure, and for every run on the same protocol.
-        curves: FMRs of the DET curve and FPIRs of the IET curve; only those up to 0.1 are resampled.
+        curves: FMRs of the DET curve and FPIRs of the IET curve; those up to `HIGHEST_CURVE_RATE` are resampled.
     """
     subject = evaluation.subject.astype(np.int32)
     sides = subject[evaluation.pairs[0]], subject[evaluation.pairs[1]]

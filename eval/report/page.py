@@ -35,7 +35,7 @@ def page(
         curves: ``det`` and ``iet``.
         out: The folder that the page goes into, for links.
         configuration: Text of the recipe, if any.
-        thumbnails: Of the test faces, if there are any.
+        thumbnails: Thumbnails of the test faces, if there are any.
         title: The heading.
     """
     cells = [_cells(table, index) for index in range(len(table.runs))]

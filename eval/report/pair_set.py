@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eval.bootstrap.impostor_bins import pair_weights
-from eval.bootstrap.resampling import CONFIDENCE, draw, interval, verification_samples
+from eval.bootstrap.resampling import CONFIDENCE, draw, interval, quotient, verification_samples
 from eval.metrics.pair_scores import PairScores
 from eval.protocols.pair_list import PairList
 from eval.report.figures import FEW, few_errors, verification_figures
@@ -26,9 +26,9 @@ def pair_set_figures(
 
     Args:
         listed: The pairs.
-        scores: Of the pairs.
-        right: bool [p], and
-        thresholds: one a fold, both of `decide`.
+        scores: Scores of the pairs.
+        right: bool [p], whether each pair is decided rightly, from `decide`.
+        thresholds: One a fold, from `decide`.
     """
     folds = [right[listed.fold == index] for index in range(len(thresholds))]
     accuracies = [float(np.mean(fold)) for fold in folds]
@@ -55,7 +55,7 @@ def pair_set_figures(
 def pair_set_intervals(
     listed: PairList, scores: PairScores, right: np.ndarray, samples: int, seed: int
 ) -> dict[str, Any]:
-    """Of FNMR, EER and AUC anew in each sample; of the accuracy, over all pairs, with the thresholds as they are."""
+    """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds."""
     one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
     genuine = listed.same
@@ -64,8 +64,7 @@ def pair_set_intervals(
         scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, [float(f) for f in FMRS], drawn
     )
     weights = pair_weights(one, two, drawn)
-    total = weights.sum(axis=0)
-    accuracy = np.divide(right @ weights, total, out=np.full(len(total), np.nan), where=total > 0)
+    accuracy = quotient(right @ weights, weights.sum(axis=0))
     return {
         "confidence": CONFIDENCE,
         "samples": samples,

@@ -29,8 +29,8 @@ class Difference:
         value: The difference of the means over trainings.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        p: Not corrected.
-        adjusted: After Holm's correction for all pairs of the figure.
+        p: p value, not corrected.
+        adjusted: p after Holm's correction for all pairs of the figure.
     """
 
     figure: str
@@ -55,7 +55,7 @@ class Compared:
     Attributes:
         figure: Its name.
         names: The runs, in the order of the matrices of `found`.
-        trainings: Of each run.
+        trainings: Number of trainings of each run.
         found: The comparison.
     """
 
@@ -65,9 +65,10 @@ class Compared:
     found: Comparison
 
     def difference(self, one: str, other: str) -> Difference | None:
-        """Of two runs; None unless both were compared."""
-        if one not in self.names or other not in self.names:
-            return None
+        """The difference of two runs; None unless both were compared."""
+        return self._difference(one, other) if {one, other} <= set(self.names) else None
+
+    def _difference(self, one: str, other: str) -> Difference:
         at, found = (self.names.index(one), self.names.index(other)), self.found
         numbers = (found.difference, found.low, found.high, found.p, found.adjusted)
         return Difference(self.figure, one, other, *(float(each[at]) for each in numbers))
@@ -88,11 +89,8 @@ class Compared:
         return [[self.names[place] for place in group] for group in groups(order, self.found.differs)]
 
     def pairs(self) -> Iterator[Difference]:
-        """Of every two runs, the earlier less the later."""
-        for one, other in combinations(self.names, 2):
-            found = self.difference(one, other)
-            assert found is not None
-            yield found
+        """The differences of every two runs, the earlier less the later."""
+        return (self._difference(one, other) for one, other in combinations(self.names, 2))
 
 
 def compared(runs: Sequence[Run], figure: str, training_sd: float = 0.0) -> Compared | None:

@@ -14,14 +14,14 @@ from eval.clusters.calibration import calibration_error
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # Okabe and Ito 2008
 INK, GREY = "#1a1a1b", "#808083"
-BOUNDS = {"labelled": INK, "supervised": GREY}
+BOUND_COLOURS = {"labelled": INK, "supervised": GREY}
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
 STYLES = tuple((colour, dashes) for dashes in DASHES for colour in PALETTE)
 BACKENDS = (
     "hilander", "dbscan", "finch", "kmeans", "hdbscan", "hac", "components", "aro", "graclus", "infomap", "leiden",
     "lgcn", "gcnv", "gcne", "lander", "l2c", "hacaverage", "hacsingle",
 )  # fmt: skip
-"""Whose style is fixed by their position here; other names get one by a hash."""
+"""Backends whose style follows from their position here. Other names get one by a hash."""
 SETTINGS = {
     "font.size": 10, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "font.family": "sans-serif",
@@ -50,20 +50,20 @@ def plot_iet(curves: Curves, path: Path, bands: Bands | None = None) -> Any:
 
 
 def styles(names: Sequence[str]) -> dict[str, tuple[str, Any, float]]:
-    """Colour, dashes and width of each row, by its name alone; the bounds are dashed black and grey.
+    """Colour, dashes and width of each row, by its name; the bounds are dashed black and grey.
 
-    Names that are not in BACKENDS take the style that a hash of theirs gives, or the next one that is free.
+    A name that is not in BACKENDS gets the style that its hash gives, or the next one that is free.
     """
     numbers = {name: BACKENDS.index(key) for name in names if (key := _plain(name)) in BACKENDS}
     taken = set(numbers.values())
-    for name in sorted(name for name in names if name not in numbers and name not in BOUNDS):
+    for name in sorted(name for name in names if name not in numbers and name not in BOUND_COLOURS):
         style = zlib.crc32(_plain(name).encode()) % len(STYLES)
         while style in taken and len(taken) < len(STYLES):
             style = (style + 1) % len(STYLES)
         numbers[name] = style
         taken.add(style)
     chosen = {name: (*STYLES[style], 1.8) for name, style in numbers.items()}
-    chosen |= {name: (colour, (0, (4, 2)), 1.5) for name, colour in BOUNDS.items()}
+    chosen |= {name: (colour, (0, (4, 2)), 1.5) for name, colour in BOUND_COLOURS.items()}
     return {name: chosen[name] for name in names}
 
 
@@ -138,7 +138,7 @@ def plot_reliability(table: np.ndarray, path: Path) -> None:
     """Draws the share of faces that are right over their mean confidence, a point a bin, beside the diagonal.
 
     Args:
-        table: Of `reliability`.
+        table: From `reliability`.
         path: The PNG file.
     """
     import matplotlib

@@ -16,7 +16,7 @@ from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_s
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from eval.report.several import figure_of, further_trainings, mean_metrics
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
-from facerec.pipeline.files import InputError, as_it_was, load_array, read_json
+from facerec.pipeline.files import InputError, cell_text, load_array, read_json
 
 BOUNDS = ("labelled", "supervised")
 STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
@@ -258,7 +258,7 @@ def _read_worst(path: Path) -> list[dict[str, str]]:
         return []
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [{name: as_it_was(row[name] or "") for name in WORST_COLUMNS} for row in csv.DictReader(file)]
+            rows = [{name: cell_text(row[name] or "") for name in WORST_COLUMNS} for row in csv.DictReader(file)]
         return [row for row in rows if math.isfinite(float(row["score"]))]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not written by `python -m eval ijb` ({error!r}); evaluate again") from None

@@ -81,8 +81,8 @@ def set_intervals(
 
     Args:
         evaluation: The set.
-        samples: Of 1:1, and
-        at_threshold: of FMR and FNMR at the threshold; both of `SetEvaluation.resampled`.
+        samples: Samples of the figures of 1:1, from `SetEvaluation.resampled`.
+        at_threshold: Samples of FMR and FNMR at the threshold, float64 [samples] each, from the same.
     """
     subject = evaluation.units.subject[evaluation.draw.probes]
     searches = dict(zip(GALLERIES, evaluation.identification.searches, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,13 @@ from eval.all_pairs.worst import FALSE_MATCH, WorstPair
 from eval.metrics.discard import DiscardCurve, perfect_discard
 from eval.metrics.fnir import iet_curve
 from eval.report.curves import write_cmc, write_det, write_iet
+from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from eval.report.intervals import Intervals
 from eval.report.page import render
 from eval.report.plots import as_svg
 from eval.report.set_figures import GALLERIES
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
-from eval.report.set_tables import face_name, write_discard, write_groups, write_worst
+from eval.report.set_tables import face_name, write_discard, write_groups, write_pairs
 from facerec.pipeline.files import write_json, write_table
 from facerec.pipeline.thumbnails import Thumbnails
 
@@ -32,8 +32,8 @@ class SetReport:
         evaluation: The set.
         metrics: ``metrics.json``.
         keys: Names of the faces, by embedding row.
-        pictures: Of the faces.
-        intervals: Of every figure.
+        pictures: Pictures of the faces.
+        intervals: Intervals of every figure.
         discard: Curves by the name of a quality.
         ratios: Score and its LLR by both maps.
         worst: Pairs that are decided wrongly.
@@ -58,9 +58,9 @@ def write_report(report: SetReport, out: Path) -> None:
     det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
     iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
     write_cmc(out, searches, GALLERIES)
-    write_table(out / "scores.csv", ["lowest", "highest", "genuine_pairs", "impostor_pairs"], histogram)
+    write_table(out / "scores.csv", BIN_COLUMNS, histogram)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
-    write_worst(out / "pairs.csv", report.worst, evaluation.units, report.keys)
+    write_pairs(out / "pairs.csv", report.worst, evaluation.units, report.keys)
     if report.discard:
         write_discard(out / "discard.csv", report.discard)
     if "groups" in report.metrics:
@@ -70,8 +70,8 @@ def write_report(report: SetReport, out: Path) -> None:
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
 
-def headline(metrics: dict[str, Any]) -> str:
-    """The threshold to use, in words."""
+def threshold_in_words(metrics: dict[str, Any]) -> str:
+    """The threshold to use, and what it does on these faces."""
     found = metrics["threshold"]
     text = f"For FMR {found['fmr']:g} use the threshold {found['value']:.4f}"
     if found.get("value_interval"):
@@ -105,7 +105,7 @@ def _page(report: SetReport, plots: dict[str, str]) -> str:
     return render(
         "set.html",
         title="Evaluation of labelled faces",
-        headline=headline(report.metrics),
+        headline=threshold_in_words(report.metrics),
         metrics=report.metrics,
         plots={name: Markup(svg) for name, svg in plots.items()},
         galleries=[list(map(_shown, each, [report] * len(each))) for each in (matches, misses)],
@@ -122,16 +122,11 @@ def _shown(pair: WorstPair, report: SetReport) -> dict[str, Any]:
             {
                 "name": face_name(units, report.keys, position).encode("utf-8", "replace").decode(),
                 "label": int(units.labels[units.subject[position]]),
-                "picture": _picture(report.pictures, int(units.face[position])),
+                "picture": report.pictures.as_url(int(units.face[position])) if report.pictures else "",
             }
             for position in pair.units
         ],
     }
-
-
-def _picture(pictures: Thumbnails | None, row: int) -> str | None:
-    encoded = pictures.encoded(row) if pictures is not None else b""
-    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii") if encoded else None
 
 
 def _ends(interval: Sequence[float] | None, form: str) -> str:

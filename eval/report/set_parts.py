@@ -62,8 +62,8 @@ def group_entries(evaluation: SetEvaluation, codes: np.ndarray, words: list[str]
     Args:
         evaluation: The set.
         codes: int64 [n], the group of each face, -1 where unknown.
-        words: Of the groups.
-        name: Of the attribute.
+        words: Names of the groups.
+        name: Name of the attribute.
 
     Raises:
         InputError: More groups than a table holds.

@@ -17,7 +17,7 @@ def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float
     """Draws the share of genuine and of impostor pairs in each bin of scores, and the threshold; returns the figure.
 
     Args:
-        table: Of `score_histogram`.
+        table: From `score_histogram`.
         threshold: Scores at or above it match.
     """
 

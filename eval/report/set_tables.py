@@ -26,8 +26,8 @@ def face_name(units: Units, keys: Sequence[str] | None, position: int) -> str:
     return keys[row] if keys else f"row {row}"
 
 
-def write_worst(path: Path, worst: Sequence[WorstPair], units: Units, keys: Sequence[str] | None) -> None:
-    """Writes pairs.csv: false matches, then false non-matches."""
+def write_pairs(path: Path, worst: Sequence[WorstPair], units: Units, keys: Sequence[str] | None) -> None:
+    """Writes pairs.csv, a line for each of the worst pairs."""
     rows = []
     for pair in worst:
         labels = [int(units.labels[units.subject[position]]) for position in pair.units]
@@ -45,7 +45,7 @@ def write_discard(path: Path, curves: Mapping[str, DiscardCurve]) -> None:
 
 
 def write_groups(path: Path, attributes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes groups.csv: a line a group, and a line two groups."""
+    """Writes groups.csv: a line for each group, and one for each two groups."""
     rows = []
     for attribute, entry in attributes.items():
         for word, of in entry["within"].items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.histogram import Bins
+from eval.report.histogram import ScoreBins
 from eval.report.hover import plot_values
 from eval.report.plots import GREY, PALETTE
 
@@ -19,7 +19,7 @@ Plot = tuple[str, dict[str, Any]]
 """SVG, and its values for `eval.report.hover`."""
 
 
-def plot_scores(bins: Bins, threshold: float, limits: tuple[float, float], highest: float) -> Plot:
+def plot_scores(bins: ScoreBins, threshold: float, limits: tuple[float, float], highest: float) -> Plot:
     """Draws the share of the genuine and of the impostor pairs in each bin of scores, and a threshold.
 
     Args:
@@ -56,7 +56,7 @@ def plot_sizes(sizes: Sequence[Sequence[int]], colour: str, highest: int) -> Plo
 
     Args:
         sizes: Rows of size from, to, identities, clusters; see `eval.clusters.identities.size_histogram`.
-        colour: Of the clusters.
+        colour: Colour of the clusters.
         highest: The number at the top of the axis.
     """
     slot = (RIGHT - LEFT) / len(sizes)

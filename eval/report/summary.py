@@ -10,7 +10,7 @@ from eval.report.comparison import FALLBACK_FMR, GENUINE_ERRORS, IMPOSTOR_ERRORS
 from eval.report.paired import Compared, Difference
 from eval.trainings.power import smallest_difference, trainings_needed
 
-BOUNDS = {"labelled": "labelled only", "supervised": "fully supervised"}
+BOUND_NAMES = {"labelled": "labelled only", "supervised": "fully supervised"}
 POINT = 0.01
 
 
@@ -30,9 +30,9 @@ def findings(table: Table) -> list[str]:
     fnmr = {run.name: run.metrics["fnmr_at_fmr"][table.fmr] for run in table.runs}
     ranked = sorted((run.name for run in table.runs if run.is_backend), key=lambda name: fnmr[name])
     if not ranked:
-        figures = ", ".join(f"{BOUNDS[name]} {_percent(value)}" for name, value in fnmr.items())
+        figures = ", ".join(f"{BOUND_NAMES[name]} {_percent(value)}" for name, value in fnmr.items())
         return [f"FNMR at FMR {table.fmr}: {figures}."]
-    against = [_against_bound(table, ranked, bound) for bound in BOUNDS if bound in fnmr]
+    against = [_against_bound(table, ranked, bound) for bound in BOUND_NAMES if bound in fnmr]
     parts = [_headline(table, ranked), *against, _gap(table, ranked), trainings_note(table), _agreement(table, ranked)]
     return list(filter(None, parts))
 
@@ -123,12 +123,12 @@ def _alike(compared: Compared, ranked: Sequence[str]) -> list[list[str]]:
 
 def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
     """Which backends differ from a bound, and in which direction."""
-    name = f"{BOUNDS[bound]} ({_fnmr(table, bound)})"
+    name = f"{BOUND_NAMES[bound]} ({_fnmr(table, bound)})"
     groups: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
     for row in ranked:
         differs = _differs(table, row, bound)
         if differs is None:
-            return f"{BOUNDS[bound].capitalize()} has an FNMR of {_fnmr(table, bound)}."
+            return f"{BOUND_NAMES[bound].capitalize()} has an FNMR of {_fnmr(table, bound)}."
         groups[("better" if table.fnmr(row) < table.fnmr(bound) else "worse") if differs else "same"].append(row)
     parts = [
         f"{_all(rows, ranked)} {_verb(rows, 'is', 'are')} significantly {kind} than {name}"
@@ -147,7 +147,7 @@ def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
 def _gap(table: Table, ranked: Sequence[str]) -> str:
     """The share of the gap between the bounds that the backends close, if it means anything."""
     names = {run.name for run in table.runs}
-    if not names.issuperset(BOUNDS):
+    if not names.issuperset(BOUND_NAMES):
         return ""
     if table.fnmr("labelled") <= table.fnmr("supervised"):
         return "True labels do not help here: fully supervised is no better. So these runs cannot rank the backends."

@@ -107,7 +107,7 @@ def _metrics(run: Run, table: Table) -> dict[str, Any]:
 
 
 def _write_trainings(runs: list[Run], out: Path) -> None:
-    """Every figure of every training."""
+    """Writes trainings.csv: every figure of every training."""
     lines = [
         [run.name, number, figure, figure_of(metrics, figure)]
         for run in runs
@@ -118,7 +118,7 @@ def _write_trainings(runs: list[Run], out: Path) -> None:
 
 
 def _write_intervals(table: Table, out: Path) -> None:
-    """Every figure of every run with its interval over people, and every difference between two runs with its."""
+    """Writes intervals.csv, the intervals of all figures over people, and differences.csv, those of two runs each."""
     ends = [
         [run.name, figure, run.values(figure).mean(), *(interval(samples.mean(axis=0)) or ("", ""))]
         for run in table.runs

@@ -25,7 +25,7 @@ def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray
     Args:
         out: The folder.
         evaluation: The scores.
-        faces: Of the protocol.
+        faces: Faces of the protocol.
         ids: int64 [t], the templates' ids, rising.
         count: Pairs of either kind.
     """
@@ -47,7 +47,7 @@ def worst_pairs(evaluation: Evaluation, genuine: bool, count: int) -> np.ndarray
         evaluation: The scores.
         genuine: Genuine pairs of lowest score, each person once; else impostor pairs of highest score, each two people
             once.
-        count: How many.
+        count: Most pairs.
     """
     rows = np.flatnonzero(evaluation.scores.is_genuine == genuine)
     badness = evaluation.scores.pairs[rows] * (1 if genuine else -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -20,7 +19,8 @@ def shown_pairs(table: Table, thumbnails: Thumbnails | None) -> list[dict[str, A
 
     Args:
         table: The runs.
-        thumbnails: Of the test faces. A face is looked up by its name, else by its file's name without the suffix.
+        thumbnails: Thumbnails of the test faces. A face is looked up by its name, else by its file's name without the
+            suffix.
     """
     runs = [run for run in table.runs if run.worst]
     best = min((run for run in runs if run.is_backend), key=lambda run: table.fnmr(run.name), default=None)
@@ -64,8 +64,7 @@ def _rows(thumbnails: Thumbnails) -> dict[str, int]:
     return {name: row for name, row in rows.items() if name not in twice} | named
 
 
-def _picture(name: str, rows: Mapping[str, int], thumbnails: Thumbnails | None) -> str | None:
+def _picture(name: str, rows: Mapping[str, int], thumbnails: Thumbnails | None) -> str:
+    """The picture of a face as a data URL; empty where there is none."""
     row = rows.get(name, rows.get(PurePosixPath(name).stem))
-    if thumbnails is None or row is None or not (encoded := thumbnails.encoded(row)):
-        return None
-    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
+    return "" if thumbnails is None or row is None else thumbnails.as_url(row)

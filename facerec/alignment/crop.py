@@ -12,13 +12,16 @@ from facerec.pipeline.values import as_array, as_picture, whole
 
 
 def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
-    """Which of several faces is the photograph's.
+    """Which of the faces in a photograph to keep.
 
     Args:
         boxes: float [n, 4], left, top, right, bottom.
-        height: Of the photograph.
-        width: Of the photograph.
+        height: Height of the photograph.
+        width: Width of the photograph.
         rule: ``"largest"``; or ``"centre"``, insightface's own: area less twice the squared distance from the centre.
+
+    Returns:
+        The row of its box.
     """
     left, top, right, bottom = boxes.T
     value = (right - left) * (bottom - top)

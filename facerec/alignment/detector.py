@@ -20,6 +20,8 @@ MODELS = Path("~/.insightface/models")
 DETECTION_SIZES = (128, 640)
 MOST_SIZE = 4096
 WITH_LANDMARKS, WITHOUT_LANDMARKS = (9, 15), (6, 10)
+"""Numbers of outputs of insightface's detectors: three or five sizes of faces, and for each scores, boxes and, in the
+first kind, landmarks."""
 
 
 class Detector:

@@ -21,9 +21,14 @@ from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_lines
 
 LANDMARK_FIELDS = 12
+"""Fields of a line of landmarks: the name, x and y of five points, the score."""
+
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 MARGIN = 0.5
+"""What is added to a box on each side before a face is looked for in it, as a share of the box's width or height."""
+
 LEAST_OVERLAP = 0.2
+"""Least intersection over union at which a detection counts as the face of a box."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,10 @@ class KnownFace:
     """A face in a photograph.
 
     Attributes:
-        name: Of its crop, without suffix.
+        name: Name of its crop, without suffix.
         landmarks: float32 [5, 2], x and y of the eyes, the nose and the corners of the mouth; or None.
         box: x, y, width and height in pixels, in which the landmarks are to be found; or None.
-        score: Of the detector that found the landmarks, or nan.
+        score: Score of the detector that found the landmarks, or nan.
     """
 
     name: str
@@ -116,7 +121,7 @@ def best_overlap(boxes: np.ndarray, box: tuple[int, int, int, int]) -> int | Non
         box: x, y, width, height.
 
     Returns:
-        None if no detection overlaps by `LEAST_OVERLAP`.
+        The row of its box; None if no detection overlaps by `LEAST_OVERLAP`.
     """
     if not len(boxes):
         return None
@@ -129,7 +134,11 @@ def best_overlap(boxes: np.ndarray, box: tuple[int, int, int, int]) -> int | Non
 
 
 def _stems(path: Path, names: list[str]) -> list[str]:
-    """Names without suffix; with it where two would be the same."""
+    """Names without suffix, or with it where two would be the same.
+
+    Raises:
+        InputError: One name twice.
+    """
     return distinct_stems(
         names, lambda name, times: f"{path}: {name} stands there {times} times; a picture has one line"
     )

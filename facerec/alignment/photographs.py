@@ -13,7 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from facerec.alignment.crop import choose_face
+from facerec.alignment.crop import align_face, choose_face
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, photograph_key, window
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
@@ -25,7 +25,11 @@ from facerec.stores.store import LIST, Store, UnreadableFace
 logger = logging.getLogger(__name__)
 
 BLOCK = 32
+"""Photographs that a process aligns before it notes what it found."""
+
 NOTES = ".progress"
+"""The folder of these notes, below the folder of crops; an interrupted run goes on from them."""
+
 Choice = Literal["largest", "centre", "all"]
 NO_FACE, NOT_LISTED = "no face found", "not in the list"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
@@ -37,19 +41,19 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Job:
-    """What every process knows.
+    """What every process that aligns photographs needs to know.
 
     Attributes:
         store: The photographs.
-        names: Of each photograph's crops, the path without suffix.
-        out: Where they go.
-        detector: The .onnx file; None where all landmarks are known.
-        faces: Which of several faces: a `Choice`.
+        names: Name of each photograph's crops, its path without suffix; empty where `known` names the crops.
+        out: The folder of crops.
+        detector: The detector's .onnx file; None where all landmarks are known.
+        faces: Which face to keep of a photograph with several.
         threshold: Lowest score of a face.
         sizes: Sides of the squares that photographs are fitted into, None for the detector's own.
         size: Side of a crop.
-        jpeg_quality: Of the crops, or None for PNG.
-        known: The faces of each photograph where they are known before, or None.
+        jpeg_quality: Quality of the crops as JPEG, or None for PNG.
+        known: The faces of each photograph where they are known beforehand, or None.
     """
 
     store: Store
@@ -94,7 +98,7 @@ def align_photographs(job: Job, workers: int) -> Mapping[str, int]:
 
 
 def _say(job: Job, results: Mapping[str, int]) -> None:
-    """Says what was left out."""
+    """Warns of faces that were left out and of photographs without a face."""
     if results["faces_left_out"] and job.known is None:
         logger.warning(
             "%s: %d of %d photographs show several faces; of each one was kept (--faces %s) and %d faces were left "
@@ -159,8 +163,6 @@ class Aligner:
 
     def _align_photograph(self, row: int) -> list[list[Any]]:
         """Writes the crops of a photograph; returns its rows of ``faces.csv``."""
-        from facerec.alignment.crop import align_face
-
         job = self.job
         image = job.store.read(row)
         height, width = image.shape[:2]
@@ -168,9 +170,8 @@ class Aligner:
         assert self.detector is not None
         try:
             scores, boxes, landmarks = self.detector(image)
-            several = range(len(scores))
             every = job.faces == "all" or not scores.size
-            chosen = several if every else [choose_face(boxes, height, width, job.faces)]
+            chosen = range(len(scores)) if every else [choose_face(boxes, height, width, job.faces)]
             crops = [align_face(image, landmarks[face], job.size) for face in chosen]
         except cv2.error:
             raise UnreadableFace(key, f"{width}x{height} pixels, a shape that cannot be worked on") from None
@@ -182,9 +183,7 @@ class Aligner:
         return lines
 
     def _align_known(self, row: int) -> tuple[list[list[Any]], list[list[str]]]:
-        """Writes the crops of the faces that are known in a photograph; its rows of both tables."""
-        from facerec.alignment.crop import align_face
-
+        """Writes the crops of a photograph's known faces; its rows of ``faces.csv`` and of ``missing.csv``."""
         job, key = self.job, self.job.store.keys[row]
         assert job.known is not None
         listed = job.known.get(photograph_key(key), [])
@@ -203,7 +202,7 @@ class Aligner:
         return lines, missing
 
     def _find(self, image: np.ndarray, key: str, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
-        """Score, box (left, top, right, bottom) and landmarks of a face that is known."""
+        """Score, box (left, top, right, bottom) and landmarks of a known face; None if it is not found in its box."""
         if face.landmarks is not None:
             corners = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
             return face.score, corners, face.landmarks

@@ -10,14 +10,14 @@ from facerec.pipeline.files import InputError
 
 
 def distinct_stems(names: Sequence[str], complaint: Callable[[str, int], str]) -> list[str]:
-    """Relative paths without suffix; with it where two would be the same.
+    """Relative paths without suffix, or with it where two would be the same.
 
     Args:
-        names: Paths, perhaps with ``.`` and ``..`` in them, which are left out.
-        complaint: Says what is wrong with a name that still stands there several times.
+        names: Paths; ``.`` and ``..`` in them are left out.
+        complaint: Gives the message for a name that is there several times even with its suffix, from name and number.
 
     Raises:
-        InputError: The complaint.
+        InputError: A name is there several times.
     """
     paths = ["/".join(part for part in name.split("/") if part not in ("", ".", "..")) for name in names]
     stems = [os.path.splitext(path)[0] for path in paths]  # noqa: PTH122 (of many)

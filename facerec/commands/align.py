@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
-    """Finds the detector's file before the stage looks at its inputs: the file's contents are what counts."""
+    """Replaces the name of a detector by its file, before the stage hashes its inputs."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
@@ -60,7 +60,8 @@ def align(
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
 
-    Faces that a list has are cut out as it says, and named as it names them; photographs that it has not are left out.
+    With --landmarks or --boxes, faces are cut out and named as the list says. Photographs that are not in the list are
+    left out.
 
     ``faces.tsv`` is the store. Row i of ``faces.csv`` has crop, photograph, score, box and landmarks of its face i.
     ``missing.csv`` lists photographs without a face or that cannot be read, and why. What was done before an
@@ -70,13 +71,13 @@ def align(
         photographs: A folder of photographs, or any face store.
         out: Folder for the crops.
         detector: A detector with five landmarks in ONNX (SCRFD, RetinaFace), or the name of one in
-            ``~/.insightface/models``, e.g. buffalo_l. Only --landmarks does without.
+            ``~/.insightface/models``, e.g. buffalo_l. It is needed unless --landmarks is given.
         landmarks: Insightface's list for IJB-B and IJB-C, *_name_5pts_score.txt: a picture (of loose_crop), five
             landmarks and a score a line.
         boxes: A NIST protocol, a folder or a CSV file with columns TEMPLATE_ID, FILENAME, FACE_X, FACE_Y, FACE_WIDTH,
             FACE_HEIGHT. The detector looks for landmarks in each box.
-        faces: Of several faces in a photograph: largest; centre (area less twice the squared distance from the centre);
-            or all, numbered ``.000``, ``.001`` from the highest score down.
+        faces: Which of several faces in a photograph to take: largest; centre (area less twice the squared distance
+            from the centre); or all, numbered ``.000``, ``.001`` from the highest score down.
         threshold: Lowest detection score of a face.
         detection_size: Side of the square that a photograph is fitted into for detection, in pixels, a multiple of 32;
             several as [128,640]. Without it [128,640] as in insightface: 640 finds small faces, 128 those that fill

@@ -7,9 +7,10 @@ from pathlib import Path
 from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines
 from facerec.pipeline.stage import Results, stage
+from facerec.stores.pictures import suffix_of
 from facerec.stores.verification_bin import read_bin
 
-MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp"}
+SUFFIXES = (".jpg", ".png", ".bmp", ".webp")
 
 
 @stage(
@@ -35,7 +36,7 @@ def unpack(file: Path, out: Path) -> Results:
 
 
 def _suffix(image: bytes, index: int, file: Path) -> str:
-    for magic, suffix in MAGIC.items():
-        if image.startswith(magic):
-            return suffix
-    raise InputError(f"{file}: image {index} begins with {image[:4].hex()}; neither JPEG, PNG, BMP nor WebP")
+    suffix = suffix_of(image)
+    if suffix not in SUFFIXES:
+        raise InputError(f"{file}: image {index} begins with {image[:4].hex()}; neither JPEG, PNG, BMP nor WebP")
+    return suffix

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from facerec.devices import collectives as distributed
+from facerec.devices import collectives
 from facerec.devices.device import choose_device
-from facerec.pipeline import ranks as processes
+from facerec.pipeline import ranks
 from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines, write_table
 from facerec.pipeline.stage import stage
@@ -67,35 +67,36 @@ def embed(
         batch_size: Faces at once.
         workers: Processes that read faces; 0 reads in this process.
         device: auto, cpu or cuda.
-        dtype: Of what is written: float32, or float16, which takes half the disk.
-        mean: Subtracted from pixels (0 to 255); by default 127.5, or 0 for a network in ONNX that does it by itself.
-        std: By which they are divided then; by default 127.5, or 1 for such a network.
+        dtype: Type of the numbers that are written: float32, or float16, which takes half the disk.
+        mean: Number that is subtracted from pixels (0 to 255); by default 127.5, or 0 for a network in ONNX that does
+            this by itself.
+        std: Number by which the difference is divided; by default 127.5, or 1 for such a network.
         channels: Order of the channels that a network in ONNX wants.
-        output: Name of the output of a network in ONNX that is the embedding, where it has several.
+        output: Name of the output that is the embedding, for a network in ONNX that has several.
         input_size: Height and width of the faces for a network in ONNX that takes any; by default 112.
         max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     place = choose_device(device)
     store = open_store(faces, max_pixels)
     settings = InputSettings(mean, std, channels, output, input_size)
-    recogniser = Recogniser.from_pretrained(model, str(distributed.setup(place)), precision, settings)
-    if processes.is_main():
+    recogniser = Recogniser.from_pretrained(model, str(collectives.setup(place)), precision, settings)
+    if ranks.is_main():
         for doubt in doubts_about(store, recogniser):
             logger.warning("%s: %s", faces, doubt)
     begun = EmbeddingFiles(out, len(store), recogniser.embedding_size, batch_size, np.dtype(dtype))
     blocks = np.flatnonzero(~begun.finished)
     started = time.perf_counter()
     embed_blocks(begun, FaceBlocks(store, recogniser.input_size, batch_size), blocks, recogniser, flip, workers)
-    processes.barrier()
+    ranks.barrier()
     seconds = time.perf_counter() - started
-    if not processes.is_main():
+    if not ranks.is_main():
         return {}
     speed = min(len(blocks) * batch_size, len(store)) / seconds
     return {**_finish(out, store, begun), "dimension": recogniser.embedding_size, "faces_per_second": round(speed, 1)}
 
 
 def _finish(out: Path, store: Store, begun: EmbeddingFiles) -> dict[str, float]:
-    """Writes what stands beside the embeddings; gives the number of faces, and of those that were skipped."""
+    """Writes the files beside the embeddings; returns the number of faces, and of those that were skipped."""
     skipped = begun.end()
     if len(skipped) == len(store):
         _, key, reason = skipped[0]

@@ -29,13 +29,13 @@ def concatenate(
 
     The cosine of two faces is then the mean of the recognisers' cosines (a committee, as in Zhan et al., ECCV 2018).
     The mean averages out errors that only one of them makes. All count the same, whatever their dimensions. A face
-    that one of them has no embedding of gets a zero row and a line in ``skipped.csv``.
+    without an embedding in one of the sets gets a zero row and a line in ``skipped.csv``.
 
     Args:
         embeddings: Two or more embedding sets; row i is the same face in all.
         out: Folder for the embedding set.
-        dtype: Of what is written: float32, or float16, which takes half the disk.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        dtype: Type of the numbers that are written: float32, or float16, which takes half the disk.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     if len(embeddings) < 2:
         raise InputError(f"{len(embeddings)} embedding set to join; give two or more, as '[A, B]'")

@@ -33,11 +33,11 @@ def sheet(
     Args:
         faces: A face store.
         labels: The cluster of each face: .npy, or a folder with labels.npy; -1 = none.
-        out: The picture. One that is there already stays.
-        truth: Identities; faces of other than a cluster's commonest identity get a frame.
-        clusters: How many, a third of each size.
-        columns: Most faces of a cluster.
-        seed: Draws clusters and faces.
+        out: The picture. An existing one is kept.
+        truth: Identities. Faces that are not of their cluster's most frequent identity get a frame.
+        clusters: How many clusters to draw, a third of each size.
+        columns: Most faces that are drawn of a cluster.
+        seed: Seed with which clusters and faces are drawn.
         max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     if out.suffix.lower() != ".png":

@@ -29,9 +29,9 @@ def split(faces: Path, out: Path, labelled: int, validation: int = 0, seed: Seed
         out: Folder for the stores ``labelled``, ``validation`` (if any) and ``unlabelled`` (shuffled, without
             identities) and for ``unlabelled_truth.npy``, the identities of the latter, for scoring only.
         labelled: Number of identities that stay labelled.
-        validation: Number of further identities that stay labelled and are kept out of training. A recogniser that is
-            trained on ``labelled`` knows its people too well for thresholds to be chosen on them; choose them here.
-        seed: Draws them, and the order of the unlabelled faces.
+        validation: Number of further identities that stay labelled and are kept out of training. Choose thresholds on
+            them: a recogniser that is trained on ``labelled`` knows those people too well.
+        seed: Seed with which identities and the order of the unlabelled faces are drawn.
     """
     source = open_store(faces)
     truth = source.labels

@@ -26,18 +26,18 @@ def whiten(
 ) -> dict[str, float]:
     """Makes directions count less in which the photographs of one person differ, and writes the embeddings anew.
 
-    It helps where the recogniser was trained on few people. Whether it does is measured on people, each whitened by a
-    map of others: by the mean of FNMR at FMR 1e-2 and at 1e-3. If it does not fall by a twentieth, the embeddings are
-    written as they are. The people themselves, given as embeddings, are each whitened by a map of others, too, so that
-    a backend can be tuned on them.
+    This helps if the recogniser was trained on few people. Whether it helps is measured on the labelled people, each
+    whitened by a map that was made from others. If the mean of FNMR at FMR 1e-2 and at 1e-3 does not fall by a
+    twentieth, the embeddings are written as they are. If the embeddings are those of the labelled people themselves,
+    each person is whitened by a map made from others, too, so that a backend can be tuned on the result.
 
     Args:
         embeddings: The embedding set to whiten.
-        people: Embeddings with labels.npy by the same recogniser, of people whom it was not trained on. Those whom it
-            was trained on say nothing about whether whitening helps.
+        people: Embeddings with labels.npy by the same recogniser, of people whom it was not trained on. People whom it
+            was trained on do not show whether whitening helps.
         out: Folder for the embedding set.
-        seed: Of the tenths of the people, each of which is held out in turn.
-        unreadable: Of embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
+        seed: Seed of the tenths of the people, each of which is held out in turn.
+        unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     scratch = out / "unit.npy", out / "unit_people.npy"
     faces = load_embeddings(embeddings, scratch[0], unreadable=unreadable)
@@ -66,7 +66,14 @@ def _are_same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Path) -> None:
-    """The embedding set, whitened if that helps; whether they are the people that the map was made from."""
+    """Writes the embedding set, whitened if that helps.
+
+    Args:
+        faces: The embedding set.
+        whitening: The map.
+        are_people: Whether the faces are those that the map was made from.
+        out: The folder.
+    """
     rows = new_array(out / "embeddings.npy", np.dtype(np.float32), faces.embeddings.shape)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)

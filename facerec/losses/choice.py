@@ -32,9 +32,9 @@ class Kind:
         scale: s, α or 2 / T.
         margins: None, one, or three of the combined margin.
         largest: The largest margin, where there is one.
-        combined: Of a margin loss: m₁, m₂ and m₃ of the margins.
+        combined: For a margin loss: gives the m₁, m₂ and m₃ that its margins stand for.
         adaptive: Whether its margin follows the length of the embedding.
-        proxy: Of a proxy loss: the function of cosines, labels, weights, `scale` and perhaps `margin`.
+        proxy: For a proxy loss: the function of cosines, labels, weights, `scale` and perhaps `margin`.
     """
 
     scale: float
@@ -65,7 +65,7 @@ class LossOptions:
         scale: s of the margin losses, by default 32; 2 / temperature of proxy_nca, 18; alpha of proxy_anchor, 32.
         margin: By default 0.2 of cosface, in cosine; 0.5 of arcface, in radians; [1,0.3,0.2] of combined, which takes
             three; 0.4 of adaface; 0.1, delta, of proxy_anchor.
-        subcentres: Centres a class, of which the nearest counts; for margin losses.
+        subcentres: Centres of each class, of which the nearest counts; for margin losses.
         heads: 2 keeps labelled and pseudo classes apart, so that they do not compete; 1 is one label space.
         interclass_filter: Against wrong labels: other classes whose centre has a larger cosine than this to a face do
             not count against it, e.g. 0.4; for margin losses.
@@ -73,7 +73,7 @@ class LossOptions:
             part in a step; for margin losses and many classes.
         hierarchy: Coarser classes for a proxy loss: kmeans of the proxies every 200 steps, or a clustering with levels/
             of all the faces (labelled, then unlabelled), or of the unlabelled alone.
-        hierarchy_weight: Weight of the loss of each of its levels, by default 0.1; the classes have 1.
+        hierarchy_weight: Weight of the loss of each level of the hierarchy, by default 0.1; the classes have 1.
 
     Raises:
         InputError: No such loss, a number out of range, or an option that the loss does not have.

@@ -66,7 +66,7 @@ class Hierarchy:
         clusters: If not 0, the only level comes from k-means of the proxies with so many clusters. It begins after
             `kmeans_steps` steps, when the proxies mean something, and is repeated after as many.
         kmeans_steps: T.
-        seed: Of k-means.
+        seed: Seed of k-means.
     """
 
     levels: Tensor | None = None

@@ -95,7 +95,7 @@ def kmeans_groups(proxies: Tensor, count: int, seed: int) -> Tensor:
     Args:
         proxies: [classes, d].
         count: Coarser classes, at most the number of classes; fewer can come out.
-        seed: Of the first centres.
+        seed: Seed of the first centres.
     """
     import faiss  # not needed by other trainings
 

@@ -25,6 +25,9 @@ from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
 from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of text that a spreadsheet takes for a formula."""
+
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder or leads to one; not if it is a link to itself."""
@@ -153,7 +156,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file with a header.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `as_it_was` takes off.
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `cell_text` takes off.
     """
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -162,12 +165,12 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def _defused(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
-def as_it_was(text: str) -> str:
-    """Text of a table without the apostrophe that `write_table` puts before what a spreadsheet takes for a formula."""
-    return text[1:] if text.startswith(("'=", "'+", "'-", "'@")) else text
+def cell_text(cell: str) -> str:
+    """The text that `write_table` wrote as this cell: without the apostrophe before what looks like a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -36,7 +36,7 @@ def call(program: str, name: str, function: Callable[..., Any], words: Sequence[
 
     Args:
         program: Its name, for messages.
-        name: Of the command.
+        name: Name of the command.
         function: The command.
         words: Its options.
         more: What its help has at the end.

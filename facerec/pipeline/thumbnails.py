@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ class Thumbnails:
     def encoded(self, row: int) -> bytes:
         """The JPEG file of a picture; nothing where there is none."""
         return self.images[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
+    def as_url(self, row: int) -> str:
+        """A picture as a data URL, for a page; empty where there is none."""
+        encoded = self.encoded(row)
+        return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}" if encoded else ""
 
     def read(self, row: int) -> np.ndarray | None:
         """A picture, uint8 BGR [size, size, 3], or None where there is none.

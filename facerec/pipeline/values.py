@@ -134,7 +134,7 @@ def refuse_repeated(source: object, keys: Sequence[str]) -> None:
 
     Args:
         source: Where they are, for the message.
-        keys: Of the faces.
+        keys: Keys of the faces.
 
     Raises:
         InputError: A key stands there more than once; it is named.

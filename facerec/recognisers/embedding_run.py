@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from facerec.devices.device import prepare_worker
 from facerec.devices.loader import read_ahead
-from facerec.pipeline import ranks as processes
+from facerec.pipeline import ranks
 from facerec.pipeline.files import new_array, read_json, write_json
 from facerec.pipeline.progress import progress
 from facerec.recognisers.recogniser import Recogniser
@@ -42,11 +42,11 @@ def embed_blocks(
     Raises:
         InputError: The recogniser gives NaN or infinite values, or as of `read_ahead`.
     """
-    blocks = blocks[processes.rank() :: processes.world_size()]
+    blocks = blocks[ranks.rank() :: ranks.world_size()]
     loader = read_ahead(faces, blocks.tolist(), workers)
     prepare_worker()
     total = min(len(blocks) * faces.batch_size, len(faces.store))
-    with progress(None, "embed", "faces", total, hidden=not processes.is_main()) as bar:
+    with progress(None, "embed", "faces", total, hidden=not ranks.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
                 begun.put(rows.numpy(), recogniser.unnormalised(images.numpy(), flip))
@@ -76,16 +76,16 @@ class EmbeddingFiles:
             f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
         }  # fmt: skip
         *_, noted = files
-        if processes.is_main() and not (folder / noted).exists():
+        if ranks.is_main() and not (folder / noted).exists():
             self._clear()
             for name, (shape, kind) in files.items():
                 new_array(folder / name, kind, shape)
-        processes.barrier()
+        ranks.barrier()
         self.embeddings, self.norms, self.noted = (np.lib.format.open_memmap(folder / name, "r+") for name in files)
         self.finished = np.array(self.noted)
         self.blocks: list[int] = []
         self.unread: list[Unread] = []
-        processes.barrier()  # before anyone notes a block
+        ranks.barrier()  # before anyone notes a block
 
     def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
         """Takes embeddings [b, d], not normalised, of rows int64 [b]."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from facerec.pipeline.embeddings import normalize, readable_rows
 from facerec.pipeline.files import InputError
@@ -82,7 +81,7 @@ def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     Args:
         embeddings: float32 [n, d], unit rows; zero rows are left out.
         labels: int64 [n] identities, -1 for unknown. People of one face tell nothing.
-        seed: Of the folds, and of the people that are taken where there are very many.
+        seed: Seed of the folds, and of the people that are taken where there are very many.
 
     Raises:
         InputError: Fewer than `LEAST_PEOPLE` people with two faces or more.
@@ -112,6 +111,8 @@ def _by_people(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
 
 def _matrix(embeddings: np.ndarray, person: np.ndarray) -> np.ndarray:
     """Float64 [d, d], W^(-1/2), of faces in the order of their people."""
+    from sklearn.covariance import LedoitWolf  # here, as scikit-learn changes the environment when it is imported
+
     starts = np.flatnonzero(np.diff(person, prepend=-1))
     sizes = np.diff(starts, append=len(person))
     means = np.add.reduceat(embeddings, starts, dtype=np.float64) / sizes[:, None]

@@ -11,7 +11,7 @@ from facerec.rendering.photograph import Photograph
 from facerec.rendering.surface import sample, smoothstep, spot
 
 
-def background(rng: np.random.Generator, pixels: int, shot: Photograph) -> np.ndarray:
+def background(rng: np.random.Generator, pixels: int) -> np.ndarray:
     """A blurred room, wall or street, float32 [pixels, pixels, 3], linear RGB."""
     base = np.exp(rng.normal(-1.6, 0.9)) * np.exp(rng.normal(0, 0.2, 3))
     cells = int(rng.integers(2, 7))

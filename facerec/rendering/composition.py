@@ -35,7 +35,7 @@ class Composition:
             identity; the numbers themselves lie between 2 and 60.
         size: Width and height of a crop in pixels.
         difficulty: Scale of pose, light, noise, occlusion and changes of appearance; 0 is passport photographs.
-        seed: Of everything.
+        seed: Seed of everything.
 
     Raises:
         InputError: One of them lies outside its `LIMITS`.

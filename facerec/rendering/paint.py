@@ -255,7 +255,7 @@ def paint_mouth(painting: np.ndarray, person: Person, look: Look, shot: Photogra
     patch.darken((0.35 + 0.25 * shot.smile) * corners)
 
 
-def paint_mask(painting: np.ndarray, person: Person, colour: np.ndarray) -> None:
+def paint_mask(painting: np.ndarray, colour: np.ndarray) -> None:
     """A cloth mask over nose and mouth, in place."""
     azimuth, elevation = angles(TEXELS)
     cover = smoothstep(-0.03, 0.03, -elevation + 0.10 - 0.12 * azimuth**2) * smoothstep(1.25, 1.15, np.abs(azimuth))

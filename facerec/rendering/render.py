@@ -93,7 +93,7 @@ def render(sitter: Sitter, shot: Photograph, size: int = 112) -> np.ndarray:
     depth = cast(head.radii, fine, coarse)
     light = turn.T @ shot.light
     scene = np.random.default_rng(shot.scene)
-    image = backdrop.background(scene, pixels, shot)
+    image = backdrop.background(scene, pixels)
     backdrop.neck(image, fine, depth, sitter.person, shot, light, scene)
     _shade(image, head, fine, coarse, depth, light, shot)
     if shot.glasses:
@@ -111,7 +111,7 @@ def pose(sitter: Sitter, shot: Photograph) -> Head:
     np.copyto(sitter.scratch, usual)
     painting = np.moveaxis(sitter.scratch, 2, 0)
     warp = expression_warp(person, shot.smile, shot.jaw, shot.brows)
-    radii = posed_radii(person, sitter.radii, warp, shot.smile)
+    radii = posed_radii(sitter.radii, warp, shot.smile)
     pair(radii, 0.42, 0.34, 0.66, 0.18, 0.20, 0.05 * shot.weight)
     radii += hair
     look = person.looks[shot.look]
@@ -123,7 +123,7 @@ def pose(sitter: Sitter, shot: Photograph) -> Head:
     paint.paint_mouth(painting, person, look, shot)
     if shot.occluder == "mask":
         colour = np.random.default_rng(shot.scene).choice([[0.75, 0.75, 0.75], [0.30, 0.50, 0.68], [0.02, 0.02, 0.02]])
-        paint.paint_mask(painting, person, colour.astype(np.float32))
+        paint.paint_mask(painting, colour.astype(np.float32))
         bump(radii, spot(0, person["mouth_y"] - 0.03, 0.95), 0.22, 0.14, 0.07)
     return Head(radii, normals(radii), sitter.scratch, cv2.merge(warp))
 

@@ -213,7 +213,7 @@ def expression_warp(person: Person, smile: float, jaw: float, brows: float) -> t
     return du, dv
 
 
-def posed_radii(person: Person, rest: np.ndarray, warp: tuple[np.ndarray, np.ndarray], smile: float) -> np.ndarray:
+def posed_radii(rest: np.ndarray, warp: tuple[np.ndarray, np.ndarray], smile: float) -> np.ndarray:
     """The radius with an expression, float32 [GRID, GRID]."""
     radii = sample(rest, axis(GRID)[None, :] + warp[0], axis(GRID)[:, None] + warp[1])
     pair(radii, 0.36, 0.20, 0.76, 0.12, 0.10, 0.05 * smile)

@@ -98,10 +98,10 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: li
     """Opens the stores of a list.
 
     Args:
-        path: The union's, for messages.
+        path: The path under which the union was opened, for messages.
         file: The list.
-        inside: The lists that this one stands in.
-        opened: How many stores they have together, as the one item of a list, which this one adds to.
+        inside: The lists that lead to this one, the outermost first.
+        opened: The number of stores in these lists together, as the one item of a list; this call adds its own.
 
     Raises:
         InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in

@@ -35,10 +35,10 @@ class ParquetStore(Store):
     """Every face a row. Rows of one group are unpacked together, and the last group is kept.
 
     Args:
-        path: The store's.
-        keys: Of each face.
-        identities: Of each face, None where unknown.
-        column: Of the pictures.
+        path: Where it was opened.
+        keys: Key of each face.
+        identities: Identity of each face, None where unknown.
+        column: Name of the column of pictures.
         groups: File and number of each row group.
         begins: int64 [groups + 1], the row at which each begins.
     """
@@ -98,7 +98,7 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
     """Opens Parquet files with pictures.
 
     Args:
-        path: The store's, for messages: their folder, or the one file.
+        path: Where the store was opened, for messages: the files' folder, or the one file.
         files: The files, in order.
 
     Raises:
@@ -127,7 +127,7 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
 
 
 def _suffix(file: str, group: int, column: str) -> str:
-    """That of the format of the first picture."""
+    """The suffix that fits the format of a row group's first picture; ``.jpg`` if it cannot be read."""
     try:
         first = _pictures(file, group, column)[0].as_py() or b""
     except (OSError, IndexError):

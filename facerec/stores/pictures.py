@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from facerec.pipeline.files import InputError, as_it_was, read_lines
+from facerec.pipeline.files import InputError, cell_text, read_lines
 from facerec.stores.store import SUFFIXES, Store
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
@@ -36,7 +36,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         raise InputError(f"{table}: not readable as CSV ({error})") from None
     if not {"key", "file"} <= set(reader.fieldnames or ()):
         raise InputError(f"{table}: no columns key and file; give faces.csv of clustering export --as csv")
-    pairs = [(as_it_was(row["key"]), as_it_was(row["file"] or "")) for row in rows]
+    pairs = [(cell_text(row["key"]), cell_text(row["file"] or "")) for row in rows]
     places = {key: place for key, place in pairs if place}
     if not places:
         raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
@@ -55,7 +55,7 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
 
     Args:
         store: The faces.
-        places: Below `out`, by key.
+        places: The path of each face's file below `out`, by key; faces without one are left out.
         out: An existing folder.
 
     Returns:

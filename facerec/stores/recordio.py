@@ -100,7 +100,7 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
     A damaged record is a face without identity that cannot be read.
 
     Args:
-        path: The store's, for messages.
+        path: Where the store was opened.
         file: The ``.rec`` file.
 
     Raises:

@@ -28,8 +28,8 @@ def read_names(file: Path, keys: np.ndarray, labels: np.ndarray) -> list[str] | 
 
     Args:
         file: The ``.lst`` file.
-        keys: Int64 [n], of the faces.
-        labels: [n], as the records have them; -1 where damaged.
+        keys: int64 [n], the key of each face.
+        labels: float32 [n], as the records have them; -1 where damaged.
 
     Returns:
         The names by face, unique.

@@ -23,6 +23,8 @@ from facerec.stores.pixels import MOST_PIXELS, decode
 
 SUFFIXES = PICTURES
 OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that come from the process or the machine and say nothing about the face: too many open files, no memory."""
+
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
 
 
@@ -30,8 +32,8 @@ class UnreadableFace(Exception):  # noqa: N818 (it says what the face is)
     """A face that cannot be read or decoded.
 
     Attributes:
-        key: Which one.
-        reason: Why.
+        key: The face's key in its store.
+        reason: Why it cannot be read, for people.
     """
 
     def __init__(self, key: str, reason: str):
@@ -108,7 +110,7 @@ class Store:
         """A face as uint8 RGB [height, width, 3].
 
         Raises:
-            OSError: Of this process, as too many open files: that says nothing about the face.
+            OSError: One of `OF_THE_PROCESS`.
             UnreadableFace: No such file, or not an image, a damaged one, or one of more than `max_pixels`.
         """
         key = self.keys[row]

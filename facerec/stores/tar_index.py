@@ -27,17 +27,23 @@ from facerec.stores.store import SUFFIXES, padded
 logger = logging.getLogger(__name__)
 
 KEPT = "index_of_tars.parquet"
-"""No part of an input's fingerprint, as reading the input makes it."""
+"""The index that is kept beside tar files. Fingerprints of inputs leave it out, as reading an input makes it."""
+
 STAMP = b"tar_files"
+"""The field of the index's schema that has names, sizes and times of the tar files that it was made from."""
+
 SAID_BY = ("cls", "txt", "json")
+"""Suffixes of the members that say whose face a sample is."""
+
 MOST_TEXT = 1 << 16
+"""Most bytes of such a member."""
 
 
 def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
     """Opens tar files without an index.
 
     Args:
-        path: The store's, for messages: their folder, or the one file.
+        path: Where the store was opened, for messages: the files' folder, or the one file.
         files: The tar files, in order.
 
     Raises:

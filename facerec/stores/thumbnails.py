@@ -21,9 +21,9 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
 
     Args:
         store: The faces.
-        file: Where to.
-        size: Pixels on a side.
-        workers: Threads.
+        file: The file to write.
+        size: Pixels on a side of each picture.
+        workers: Number of threads.
 
     Returns:
         int64 [n], the bytes of each; 0 if the face cannot be read.

@@ -24,8 +24,8 @@ class UnionStore(Store):
     Args:
         path: Where it was opened.
         stores: The stores, at least one.
-        names: Of each, put before its keys and identities.
-        order: Int64 [n], rows of the stores one after the other; by default all of them.
+        names: Name of each store, put before its keys and identities.
+        order: int64 [n], rows of the stores one after the other; by default all of them.
     """
 
     def __init__(self, path: Path, stores: Sequence[Store], names: Sequence[str], order: np.ndarray | None = None):

@@ -21,7 +21,7 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         faces: The training set.
         sampler: Says which faces are in a batch.
         size: Height and width that the network takes.
-        seed: Of the augmentation.
+        seed: Seed of the augmentation.
         rank: Which share; see `slots`.
         ranks: How many shares there are.
         parts: In how many parts a batch is worked on.

@@ -21,7 +21,7 @@ from facerec.stores.pixels import MOST_PIXELS
 from facerec.training.optimizer import SCHEDULES, schedule_factor
 
 MOST_FACES = 1 << 20
-"""In a batch."""
+"""Most faces in a batch."""
 INCIDENTAL = ("workers", "device", "checkpoint_steps", "validation_steps", "compile")
 """Options that do not change the model."""
 
@@ -32,12 +32,12 @@ class TrainingData:
 
     Attributes:
         faces: Labelled faces.
-        labels: Their classes: .npy, a number or name a line, or FILE.csv:COLUMN; -1 = not used. By default the
-            identities of the store.
+        labels: Classes of the labelled faces: .npy, a number or name a line, or FILE.csv:COLUMN; -1 = not used. By
+            default the identities of the store.
         unlabelled: Further faces, whose classes are kept apart from those of the labelled ones.
         pseudo_labels: The classes of `unlabelled`: .npy, or a folder with labels.npy and perhaps weights.npy and
             same_as.npy, which names the pseudo classes that are one of the labelled classes.
-        pseudo_share: Share of each batch that is of `unlabelled`; by default as it comes.
+        pseudo_share: Share of each batch that is drawn from the unlabelled faces; by default not fixed.
         sampler: random (every face once a pass) or balanced (every class equally often).
         max_pixels: Height times width; a larger picture is skipped.
 
@@ -107,12 +107,12 @@ class Schedule:
         epochs: Passes over the faces.
         steps: A fixed number of steps in place of epochs, so that sets of different sizes cost the same.
         batch_size: Faces a step, over all processes together.
-        accumulate: Parts in which a batch is worked on one after the other, where memory is short.
-        learning_rate: The highest.
-        weight_decay: AdamW's, on all weights but those of normalisations and activations.
-        clip: The largest length of the backbone's gradient; by default any.
+        accumulate: Parts of a batch that are processed one after the other, to save memory.
+        learning_rate: Highest learning rate.
+        weight_decay: Weight decay of AdamW, on all weights but those of normalisations and activations.
+        clip: Largest length of the backbone's gradient; by default unlimited.
         warmup: Share of the steps in which the learning rate rises from 0.
-        schedule: How it falls to 0 then: cosine, or poly (quadratically).
+        schedule: How the learning rate falls to 0 afterwards: cosine, or poly (quadratically).
 
     Raises:
         InputError: A number out of range, or no such schedule.
@@ -171,13 +171,13 @@ class Run:
     """Where and how a training runs, what it shows and saves.
 
     Attributes:
-        validation: Verification sets of insightface (.bin), of which accuracies are shown during training.
+        validation: Verification sets of insightface (.bin), whose accuracies are shown during training.
         validation_steps: Steps from one validation to the next; the last step always has one.
         precision: fp32, bf16 (autocast), or auto: bf16 on CUDA.
         compile: Whether the backbone is compiled (torch.compile), which takes a minute and then is faster on CUDA.
         shared_statistics: Whether batch normalisation takes its means over all processes, so that their number does not
             change the result; without, steps are faster.
-        seed: Of initial weights, order and augmentation.
+        seed: Seed of initial weights, order and augmentation.
         workers: Processes that read faces, for each that trains; 0 reads in the training process.
         device: auto, cpu or cuda.
         checkpoint_steps: Steps from one saved state to the next.

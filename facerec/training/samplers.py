@@ -88,7 +88,7 @@ def choose_sampler(
         labels: int64 [n], classes.
         group: int64 [n], the group of each item, 0 or 1; it counts if there is a share.
         batch_size: Items a step.
-        seed: Of the order.
+        seed: Seed of the order.
         share: Of group 1 in each batch, or None: groups do not matter.
 
     Raises:

@@ -1,9 +1,9 @@
 """Faces blended with the neighbours that the model is sure of, and with theirs.
 
 A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
-3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. So a list
-of neighbours that are all sure is taken for cut off, and neighbours of neighbours fill it up. Neighbours that the model
-is not sure of count if they share neighbours.
+3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. If all
+neighbours in a list are sure, the person probably has more faces. Such a list is filled up with neighbours of
+neighbours. Neighbours that the model is not sure of count if they share neighbours.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 POWER = 4
-"""Of a neighbour's linkage. With 1 a few strangers of a lonely face come in, and it is joined to them."""
+"""A neighbour's weight is its linkage to this power. With 1, lonely faces are blended with strangers and join them."""
 SURE = 0.95
-"""Of a neighbour: .987 to the power of 4. A list of none but such neighbours is full. It takes neighbours of neighbours
-that weigh as much. With .5 more of a person with hundreds of faces come together, but with a weak recogniser lookalikes
-do, too."""
+"""Least weight of a sure neighbour (linkage .987). A list of sure neighbours alone is filled up with neighbours of
+neighbours of at least this weight. With .5, more of a person's hundreds of faces come together; with a weak recogniser
+lookalikes do, too."""
 ROUNDS = 3
-"""Of means. With 1 few of a person's faces come together, with 6 families of people do."""
+"""Rounds of means. With 1 few of a person's faces come together, with 6 families of people do."""
 SEARCHES = 2
 """How often lists are filled up; the second time by what the first has found."""
 MOST = 40
-"""Neighbours of a face that are searched for among neighbours of neighbours."""
+"""Most neighbours that a search among neighbours of neighbours keeps for a face, or k if that is more."""
 GRID = 4097
-"""Cosines from -1 to 1 at which the linkage of two faces is computed; between them it is interpolated."""
+"""Number of cosines from -1 to 1 at which the linkage of two faces is computed; between them it is interpolated."""
 COLUMNS, ROWS, PAIRS = 16, 1 << 11, 1 << 11
-"""Of embeddings, faces and pairs that are worked on at once, so that they stay in the cache."""
+"""Columns of embeddings, faces and pairs that are processed at once, so that they stay in the cache."""
 MANY_FACES = 1 << 19
-"""Beyond, memory counts for more than time: half as many columns are worked on at once."""
+"""With more faces, memory counts for more than time: half as many columns are processed at once."""
 LINKED_ROWS = 1 << 16
-"""Faces whose linkage is looked at together, so that memory is needed for these alone."""
+"""Faces whose linkage is processed at once, to save memory."""
 
 Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Of pairs of faces i and j, int64 [e] each: float32 [e]."""
+"""The weights, float32 [e], of pairs of faces i and j, int64 [e] each."""
 
 
 def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
@@ -56,7 +56,7 @@ def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr
     Args:
         level: Of n faces.
         linkage: r_ij, float32 [n, k], 0 for missing neighbours.
-        model: That linkage is of.
+        model: The model that gave the linkage.
     """
     weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
     near = filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
@@ -71,12 +71,12 @@ def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
 
 
 def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
-    """Weights in either direction, the greater of both, where lists that were full have neighbours of neighbours, too.
+    """Weights [n, n] with full lists filled up by neighbours of neighbours; symmetric, the greater of both directions.
 
     Args:
         near: Weights [n, n], at most k a row.
-        k: Sure neighbours make a list full, in the second search twice as many.
-        weight: Of a pair.
+        k: A list with so many sure neighbours is full; in the second search with twice as many.
+        weight: Gives the weights of pairs.
     """
     most = max(MOST, k)
     for search in range(SEARCHES):
@@ -89,19 +89,19 @@ def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
 
 
 def either_way(weights: csr_array) -> csr_array:
-    """Weights in either direction, the greater of both."""
+    """Symmetric weights: of each pair the greater of both directions."""
     return weights.maximum(weights.T).tocsr()
 
 
 def at_least(weights: csr_array, least: float) -> csr_array:
-    """Without weights that are less."""
+    """The weights without those below `least`."""
     kept = weights.data >= least
     starts = np.append(0, np.cumsum(kept))[weights.indptr]
     return sparse_rows(weights.data[kept], weights.indices[kept], starts, weights.shape[1])
 
 
 def strongest(weights: csr_array, most: int) -> csr_array:
-    """The highest weights of each row; of equal ones the first."""
+    """The `most` highest weights of each row; of equal ones the first."""
     counts = np.diff(weights.indptr)
     long = np.repeat(counts > most, counts)
     entries = np.flatnonzero(long)
@@ -117,13 +117,13 @@ def strongest(weights: csr_array, most: int) -> csr_array:
 
 
 def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight) -> csr_array:
-    """Weights [n, n] of the sure neighbours and neighbours of neighbours of some faces: the highest of each.
+    """Weights [n, n] of some faces with their sure neighbours of neighbours, the highest of each face.
 
     Args:
-        near: Weights [n, n].
+        near: Weights [n, n] of the neighbours.
         rows: int64 [m]: the faces.
-        most: Of a face.
-        weight: Of a pair.
+        most: Most weights that are kept for a face.
+        weight: Gives the weights of pairs.
     """
     steps = csr_array((np.ones(near.nnz, bool), near.indices, near.indptr), shape=near.shape)
     order = by_component(near)
@@ -136,7 +136,7 @@ def two_steps_away(near: csr_array, rows: np.ndarray, most: int, weight: Weight)
         kept = (weights >= SURE) & (i != j)
         part = csr_array((weights[kept], (reached.row[kept], j[kept])), shape=(len(some), near.shape[1]))
         found.append(strongest(part, most))
-    place = np.zeros(near.shape[0], np.int64)  # of the rows that have none the first, which is left empty
+    place = np.zeros(near.shape[0], np.int64)  # row 0 below is empty; faces without new neighbours get it
     place[rows] = np.arange(1, len(rows) + 1)
     return csr_array(vstack([csr_array((1, near.shape[1]), dtype=np.float32), *found], format="csr")[place])
 
@@ -154,7 +154,7 @@ def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
 
 
 def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """`Weight`, by the linkage that `linkage_by_cosine` returns."""
+    """A `Weight`, by the linkage that `linkage_by_cosine` returns."""
     cosines = scale.corrected(np.einsum("ed,ed->e", faces[i], faces[j]))
     return np.interp(cosines, np.linspace(-1, 1, GRID), linkage).astype(np.float32) ** POWER
 
@@ -181,9 +181,10 @@ class InOrder(NamedTuple):
 
 
 def blended(faces: np.ndarray, near: InOrder, rounds: int = ROUNDS) -> np.ndarray:
-    """Means of each face, of weight 1, and its neighbours; of these means again, and so on: float32 [n, d].
+    """Faces blended with their neighbours: float32 [n, d], not normalised.
 
-    They are not normalised.
+    A round takes the weighted mean of each face, with weight 1, and its neighbours. The next round does the same with
+    these means.
 
     Args:
         faces: float32 [n, d].

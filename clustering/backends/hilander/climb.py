@@ -1,4 +1,4 @@
-"""The hierarchy's one level after the other: link, merge, rebuild (paper section 3.2 and equations 1-7)."""
+"""The climb through the hierarchy, level by level: link, merge, rebuild (paper section 3.2 and equations 1-7)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def climb(
 
     Args:
         graph: Of the faces.
-        link: The base clustering function's view of an edge.
+        link: Gives the linkage probabilities of a level's edges.
         p_tau: Least linkage probability of an edge.
         features: What the next level sees of a cluster, equation (7): ``identity``, ``average``, ``both``, or, as the
             public reference has it, ``reference``, see `merge`.
@@ -106,7 +106,7 @@ def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: flo
 
 
 def of_edges(graph: KnnGraph, linkage: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """Float32 [n]: of linkage probabilities [n, k] those of each node's one edge, 0 for peaks."""
+    """Float32 [n]: the linkage probability of the edge from each node to its parent, 0 for peaks."""
     chosen = graph.neighbors == parents[:, None]
     found = linkage[np.arange(len(parents)), chosen.argmax(axis=1)]
     return np.where(chosen.any(axis=1), found, 0).astype(np.float32)
@@ -124,9 +124,9 @@ def merge(
 ) -> Level:
     """Equations (2) and (7): the next level's nodes and their graph.
 
-    A cluster's identity feature is that of its peak, its average feature the mean over all faces below it; either
-    of unit length, and so is their concatenation. With ``reference`` neighbours are those of the identity features, and
-    the model sees the mean, not of unit length, beside them: so does the paper's public reference.
+    A cluster's identity feature is that of its peak. Its average feature is the mean over all faces below it. Both have
+    unit length, and so has their concatenation (``both``). ``reference`` does as the paper's public reference: it finds
+    neighbours by identity features, and shows the model these beside the mean, which is not of unit length.
 
     Args:
         level: Of n nodes.
@@ -163,8 +163,8 @@ def nearest_above(level: Level, clusters: np.ndarray, peaks: np.ndarray, compare
 def corrected(graph: KnnGraph, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, features: str) -> KnnGraph:
     """A level's graph with corrected similarities, see `CorpusScale`; the same graph if nothing is to be corrected.
 
-    Of average features the cosine is that of two means. The correction applies to the mean cosine of their faces,
-    so lengths of both means come in.
+    The correction is for mean cosines of faces. The cosine of two average features is such a mean cosine, divided by
+    the lengths of both means.
     """
     if not scale.common or features != "average":
         return scale.correct(graph)

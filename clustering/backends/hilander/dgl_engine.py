@@ -1,6 +1,6 @@
-"""The same network in DGL: `dgl.nn` layers and message passing over the same weights.
+"""`LinkageModel` in DGL: `dgl.nn` layers and message passing over the same weights.
 
-DGL is optional: this module needs it only when it is asked to compute.
+DGL is optional. It is imported only when a model computes with it.
 """
 
 from __future__ import annotations

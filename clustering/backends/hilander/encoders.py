@@ -90,8 +90,8 @@ class GraphConvolution(nn.Module):
     """``relu(W [h_i | sum_j w_ij h_j] + b)`` with w_ij of `EdgeBatch.weights`: a plain graph convolution.
 
     Args:
-        dimension: Of the node features.
-        width: Of the encodings.
+        dimension: Dimension of the node features.
+        width: Width of the encodings.
         shares: Whether the weights are shares, as in the paper's public reference. The others also tell how similar
             the neighbours are, and learn better.
     """
@@ -126,8 +126,8 @@ class GraphAttention(nn.Module):
     ``<W^T a, h>``, and the sum of the z is W times the sum of the h.
 
     Args:
-        dimension: Of the node features.
-        width: Of the encodings, and of every head.
+        dimension: Dimension of the node features.
+        width: Width of the encodings, and of every head.
         heads: Attention heads.
     """
 

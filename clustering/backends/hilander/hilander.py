@@ -31,7 +31,7 @@ Climbing = Callable[[float, Constraints | None], Iterable[Step]]
 RAISES = 5
 """How often p_tau is raised at most; each time by half of what is missing to 1."""
 PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
-"""Of a model that was trained on labelled faces, unless another is asked for or tuned; the reference has .8."""
+"""Default p_tau of models trained on labelled faces, for `merging` by pairs and by edges; the reference has .8."""
 
 
 @cache
@@ -47,7 +47,7 @@ class HiLander(TwoStep):
     The defaults are the packaged model and the settings that belong to it.
 
     Attributes:
-        model: Linkage and density.
+        model: Predicts the linkage, from which the density follows.
         k: Neighbours a node, on all levels.
         p_tau: Least linkage probability of an edge.
         features: What a level sees of the clusters below it: ``identity``, ``average`` or ``both``.
@@ -85,17 +85,17 @@ class HiLander(TwoStep):
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
     def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
-        """Clusters the faces of a graph; the levels are what `levels_as_arrays` makes of them.
+        """Clusters the faces of a graph; for the arrays of the levels see `levels_as_arrays`.
 
         Args:
             graph: Of n faces.
-            known: Answers about them, without contradictions. They hold on every level. p_tau is raised as without
-                them, so clusters that nothing is known about stay as they are.
+            known: Answers about them, without contradictions. They hold on every level. p_tau is raised as it would be
+                without answers, so clusters that no answer is about stay as they are.
         """
         return self.decide(graph, self.estimate(graph), known)
 
     def estimate(self, graph: KnnGraph) -> Climbing:
-        """Climbs the graph at a threshold, with what is known. What does not depend on these is computed once."""
+        """A function that climbs the graph, given p_tau and answers; all calls share what depends on neither."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         if self.by_pairs:
             return partial(climb_by_pairs, Start.of(graph.narrowed(self.k), self.model))
@@ -103,7 +103,7 @@ class HiLander(TwoStep):
         return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
     def decide(self, graph: KnnGraph, estimate: Climbing, known: Constraints | None = None) -> Clustering:
-        """The same from what `estimate` found, which is good for any p_tau."""
+        """The clusters, as `cluster` makes them, by the climb that `estimate` returns."""
         p_tau, first = self.p_tau, None if self.adaptive else known
         levels = self._hierarchy(estimate(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
@@ -116,9 +116,9 @@ class HiLander(TwoStep):
             levels.clear()
             levels = self._hierarchy(estimate(p_tau, known), graph)
         warning = "" if p_tau == self.p_tau else (
-            f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, as where the recogniser is weaker "
-            f"or people are more than when it was chosen; {p_tau:g} is taken. Labelled faces of this recogniser, the "
-            "more the better, tell best: see tune"
+            f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, so {p_tau:g} is taken. The "
+            "recogniser may be weaker, or there may be more people, than when p_tau was chosen. Labelled faces of this "
+            "recogniser, the more the better, tell best: see tune"
         )  # fmt: skip
         labels = levels[-1]["labels"]
         confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
@@ -130,9 +130,9 @@ class HiLander(TwoStep):
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        """Meta-trains the model; the settings are ``p_tau``, ``adaptive``, ``merging`` and those of `MetaTraining`.
+        """Meta-trains the model, to judge pairs or edges, whichever join.
 
-        It learns to judge pairs if those are to join.
+        The settings are ``p_tau``, ``adaptive``, ``merging`` and those of `MetaTraining`.
         """
         own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
         own = {"confidence": Confidence(), **own}
@@ -148,7 +148,7 @@ class HiLander(TwoStep):
 
 
 def cache_lowest_level(link: Link) -> Link:
-    """The same, for climbing one graph again: what it found for the faces themselves does not depend on p_tau."""
+    """The same, for several climbs of one graph: the linkage of single faces, which p_tau leaves as it is, is kept."""
     found: list[np.ndarray] = []
 
     def once(level: Level) -> np.ndarray:

@@ -13,9 +13,10 @@ from clustering.answers.constraints import Constraints
 from clustering.graph.joining import Joining
 
 SLACK = 2.0
-"""Log-odds. Of pairs that unlikely hardly one ever joins, and the next level looks for neighbours anew."""
+"""Log-odds below `least` from which edges are forgotten: hardly one ever joins, and the next level finds new edges."""
 BY_SIZE = 0.75
-"""What the log of the faces of the smaller cluster counts against both being one: more of them would have told."""
+"""Weight of the logarithm of the smaller cluster's size, against both clusters being one: larger ones would have joined
+without the answer."""
 
 
 def joined(nodes: Joining, least: float, known: Constraints | None) -> Joining:
@@ -23,8 +24,8 @@ def joined(nodes: Joining, least: float, known: Constraints | None) -> Joining:
 
     Args:
         nodes: Before anything has joined.
-        least: Log-odds.
-        known: About the nodes.
+        least: Least log-odds.
+        known: Answers about the nodes; None if there are none.
     """
     if known is None:
         nodes.join(least, slack=SLACK)
@@ -47,7 +48,7 @@ def _held(nodes: Joining, together: np.ndarray, apart: np.ndarray, least: float)
 
 
 def strays(nodes: Joining, found: Joining, together: np.ndarray) -> np.ndarray:
-    """Int64: faces whose clusters are not the one person that they should be, and that belong to their own the least.
+    """Int64: of pairs that must be together but did not join, the face that fits its cluster less, if it is a stray.
 
     Args:
         nodes: Single faces, before anything has joined.
@@ -66,7 +67,7 @@ def strays(nodes: Joining, found: Joining, together: np.ndarray) -> np.ndarray:
 
 
 def worth_of_own(nodes: Joining, found: Joining, faces: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Float32 [m]: what faces and the other faces of their clusters are worth as a pair; infinity for lonely faces."""
+    """Float32 [m]: the worth of each face and the rest of its cluster as a pair; infinity if there is no rest."""
     count, alone = len(faces), found.sizes[clusters] == 1
     sums = np.concatenate([found.sums[clusters] - nodes.sums[faces], nodes.sums[faces]])
     sizes = np.concatenate([np.maximum(found.sizes[clusters] - 1, 1), np.ones(count, np.float32)])

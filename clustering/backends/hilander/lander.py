@@ -29,11 +29,11 @@ class LinkageModel(nn.Module):
 
     Args:
         inputs: One of `INPUTS`.
-        dimension: Of the node features; 0 for any (only with ``"similarities"``).
-        width: Of the encoder.
-        hidden: Of the perceptron.
+        dimension: Dimension of the node features; 0 for any (only with ``"similarities"``).
+        width: Width of the encoder.
+        hidden: Hidden units of the perceptron.
         encoder: One of `ENCODERS`: a plain graph convolution, the one of the public reference, or graph attention.
-        heads: Of the attention.
+        heads: Attention heads.
     """
 
     engine: ClassVar[str] = "native"

@@ -1,4 +1,4 @@
-"""One level of the hierarchy, and what can be said of its edges whatever the embedding's dimension."""
+"""One level of the hierarchy, and the inputs of the linkage model, which do not depend on the embedding's dimension."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDGE_INPUTS = 6
 CHANCE_SCALE = 0.1
 """Brings input 6 to the size of a cosine: the spread of a usual recogniser."""
 LEAST_COHERENCE = 1e-2
-"""Of faces whose mean vanishes, so that nothing is divided by 0."""
+"""Least length of a mean of faces, so that nothing is divided by 0."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class Level:
     """One level's graph, and what its n nodes stand for.
 
     Attributes:
-        graph: Over the features that the model sees; on the lowest level half of them if it sees pairs, see `of_faces`.
+        graph: Over the features that the model sees. If it sees both features of a node, the graph of the lowest level
+            has one of them, as they are equal there; see `of_faces`.
         base: float32 [all, d]: embeddings of all faces, whatever the level.
         sums: float32 [n, d]: sums of the faces below each node.
         sizes: float32 [n]: numbers of faces below each node.
         faces: int64 [n]: the face that each node's peak goes back to.
-        nearest: What the graph was made from, for the level above; None for that of the faces.
+        nearest: The wider lists that the graph is taken from, for the level above; None on the lowest level.
         scale: What chance gives in this corpus. The similarities of `graph` are corrected by it.
     """
 
@@ -42,7 +43,7 @@ class Level:
 
     @cached_property
     def coherence(self) -> np.ndarray:
-        """Float32 [n]: the length of the mean of the faces below each node, of corrected cosines."""
+        """Float32 [n]: the length of the mean of the faces below each node, for corrected cosines."""
         return coherence(self.sums, self.sizes, self.scale)
 
     @cached_property
@@ -59,11 +60,11 @@ class Level:
     def of_faces(cls, graph: KnnGraph, unit_pairs: bool = False) -> Level:
         """The lowest level: every face a node, whose identity and average feature are the same.
 
-        A model that sees both, one after the other, is shown the one.
+        A model that sees both gets this one feature, see `fold_repeated_weight`.
 
         Args:
             graph: Of the faces.
-            unit_pairs: Whether the two together are to be of unit length.
+            unit_pairs: Whether both features together have unit length; each then has the square root of 1/2.
         """
         faces = graph.embeddings
         seen = faces * np.float32(np.sqrt(0.5)) if unit_pairs else faces
@@ -79,7 +80,7 @@ def coherence(sums: np.ndarray, sizes: np.ndarray, scale: CorpusScale) -> np.nda
     Args:
         sums: float32 [n, d]: of each group's embeddings.
         sizes: float32 [n]: faces of each group.
-        scale: That corrects the cosines.
+        scale: What corrects the cosines.
     """
     lengths = np.sqrt(np.einsum("nd,nd->n", sums, sums)) / sizes
     if not scale.common:
@@ -88,7 +89,7 @@ def coherence(sums: np.ndarray, sizes: np.ndarray, scale: CorpusScale) -> np.nda
 
 
 def edge_inputs(level: Level, rows: slice = slice(None)) -> np.ndarray:
-    """What can be said of an edge (i, j) whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
+    """What a linkage model sees of an edge (i, j), whatever the embedding's dimension: float32 [n, k, EDGE_INPUTS].
 
     With n_i faces below node i and c_i the length of their mean (`coherence`):
 

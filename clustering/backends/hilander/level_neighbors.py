@@ -12,19 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.graph.candidates import best, both_ways
+from clustering.graph.candidates import best, both_ways, rising
 from clustering.graph.exact import gpu_index, search
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.shared_rows import exchange, own_blocks
 from facerec.pipeline.embeddings import readable_rows
 
-LINKS, BACK_LINKS = 20, 10  # of a cluster, as of a face in the approximate graph
+LINKS, BACK_LINKS = 20, 10
+"""Clusters that a cluster links to, and that link to it, as in the approximate graph of faces."""
 WIDER = 2
 """How many times as many neighbours are kept as a level needs."""
 MOST_NODES = 20_000
-"""For which the search among all is quick enough."""
+"""Most nodes for which a search among all of them is fast enough."""
 SHARED_ROWS = 2048
-"""Of a block that one process of several works on."""
+"""Rows of a block; the processes of a run divide the blocks among them."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,15 @@ class Nearest:
 
     @classmethod
     def build(cls, features: np.ndarray, k: int) -> Nearest:
-        """By search among all: `WIDER` times `k` neighbours a node."""
-        return cls._of(KnnGraph.build(features, WIDER * k, together))
+        """By search among all nodes: `WIDER` times `k` neighbours a node."""
+        return cls._of(KnnGraph.build(features, WIDER * k, search_together))
 
     @classmethod
     def linked(cls, below: KnnGraph, clusters: np.ndarray, features: np.ndarray, k: int) -> Nearest:
-        """By the links of the level below; nothing is certain then.
+        """By the links of the level below, so that no list is certain to be complete.
 
         Args:
-            below: Of its m nodes.
+            below: Graph of the level below, of m nodes.
             clusters: int64 [m]: the node that each has become part of.
             features: float32 [n, d], unit or zero rows.
             k: Neighbours that a node needs.
@@ -68,9 +69,9 @@ class Nearest:
         return cls(graph, np.where(graph.valid[:, -1], graph.similarities[:, -1], -2).astype(np.float32))
 
     def updated(self, features: np.ndarray, origin: np.ndarray, k: int) -> Nearest:
-        """The same for other nodes, most of which are the same: lists lose those that are gone and gain the new ones.
+        """The lists of the next level: nodes that are gone are taken out, and new ones come in.
 
-        New nodes, and those that are left with fewer than `k` certain neighbours, search among all.
+        New nodes, and nodes that are left with fewer than `k` certain neighbours, are searched for among all.
 
         Args:
             features: float32 [m, d], unit or zero rows.
@@ -85,15 +86,15 @@ class Nearest:
         number[origin[kept]] = kept
         ids = number[self.graph.neighbors[origin[kept]]]
         cosines, bound = self.graph.similarities[origin[kept]], self.bound[origin[kept]]
-        found, near = together(features, kept, new, WIDER * k)
-        ids, cosines = _best(np.hstack([ids, found]), np.hstack([cosines, near]), bound, WIDER * k)
+        found, near = search_together(features, kept, new, WIDER * k)
+        ids, cosines = _certain(np.hstack([ids, found]), np.hstack([cosines, near]), bound, WIDER * k)
         graph = _empty(features, WIDER * k)
         graph.neighbors[kept], graph.similarities[kept] = ids, cosines
         needed = min(k, len(features) - 1)
         short = kept[(bound >= -1) & (ids[:, needed - 1] < 0)] if needed else kept[:0]
         again = np.sort(np.concatenate([new, short]))
         everyone = np.flatnonzero(readable)
-        graph.neighbors[again], graph.similarities[again] = together(features, again, everyone, WIDER * k)
+        graph.neighbors[again], graph.similarities[again] = search_together(features, again, everyone, WIDER * k)
         own = self._of(graph).bound
         limits = own.copy()
         limits[kept] = np.maximum(own[kept], bound)
@@ -139,13 +140,9 @@ def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.nda
     links[own[near], place[near]] = others[near]
 
 
-def rising(values: np.ndarray) -> np.ndarray:
-    """Whole numbers in the order of the values, int64 [n] above -2^31 and below 2^31, of float32 [n]."""
-    bits = values.view(np.int32)
-    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits).astype(np.int64)
-
-
-def together(features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def search_together(
+    features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """What `search` finds, by all processes of a run together; all must call it and get the same."""
     index = gpu_index(features, among) if len(queries) else None
     ids, cosines = np.empty((len(queries), k), dtype=np.int32), np.empty((len(queries), k), dtype=np.float32)
@@ -161,7 +158,7 @@ def _empty(features: np.ndarray, k: int) -> KnnGraph:
     return KnnGraph(features, neighbors, np.zeros((len(features), k), dtype=np.float32))
 
 
-def _best(ids: np.ndarray, cosines: np.ndarray, bound: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _certain(ids: np.ndarray, cosines: np.ndarray, bound: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` most similar of the candidates above each row's bound, in order; -1 and 0 where there are no more."""
     certain = (ids >= 0) & (cosines > bound[:, None])
     keys = np.where(certain, -cosines, np.inf)

@@ -27,9 +27,9 @@ from facerec.pipeline.progress import progress
 
 Merging = Literal["pairs", "edges"]
 TRUE_EDGE = 0.5
-"""Between the linkage of two identities, 0, and that of one, 1."""
+"""A p_tau between the true linkage of two identities, 0, and that of one, 1."""
 TRUE_SHARE = 0.4
-"""Of the epochs, those on levels of true edges."""
+"""Share of the epochs that train on levels made with true edges."""
 OWN_THRESHOLDS = (0.5, 0.8)
 """p_tau of the model's own levels: a loose one and a strict one."""
 STEP_NODES = 2048
@@ -78,9 +78,9 @@ class MetaTraining:
         epochs: Passes over all graphs, with AdamW and a cosine schedule.
         learning_rate: The highest.
         hidden: Width of the edge perceptron.
-        encoder: Of the model, see `LinkageModel`; only models that see features have one.
-        heads: Of graph attention.
-        own_levels: False trains on the levels of true edges throughout, as in the paper.
+        encoder: Encoder of the model, see `LinkageModel`; only models that see features have one.
+        heads: Heads of graph attention.
+        own_levels: False trains only on levels made with true edges, as in the paper.
         simulated: How many simulated recognisers' corpora (`clustering.learning.simulated`) to learn from beside the
             faces, which keeps the model fit for other recognisers. Only models that see no embedding can.
     """
@@ -107,18 +107,18 @@ def train_linkage_model(
     training: MetaTraining | None = None,
     merging: Merging = "edges",
 ) -> LinkageModel:
-    """Learns to link from labelled faces.
+    """Learns from labelled faces to judge pairs, see `learn_to_join`, or to link edges.
 
-    To judge pairs see `learn_to_join`. To link edges, the graphs are those of several `versions` of the faces. The
-    paper's levels are made with the true edges. There a whole identity soon is one node, and the model never sees the
-    half-merged clusters that its own edges leave. So only the first `TRUE_SHARE` of the epochs uses those levels. The
-    others use levels that the model makes, at several thresholds. A node's true identity is its majority's.
+    The graphs for edges are those of several `versions` of the faces. The paper makes all levels with the true edges.
+    There a whole identity soon is one node, and the model never sees the half-merged clusters that its own edges leave.
+    So only the first `TRUE_SHARE` of the epochs uses these levels. The others use levels that the model makes, at
+    several thresholds. A node's true identity is that of most of its faces.
 
     Args:
         embeddings: float32 [n, d], all readable.
         labels: int64 [n], all known.
-        seed: Of initial weights and resampling.
-        training: How to train; by default as `MetaTraining` has it.
+        seed: Seed of initial weights and resampling.
+        training: How to train; the defaults of `MetaTraining` if None.
         merging: What the model is to judge, see `HiLander`.
     """
     training = training or MetaTraining()
@@ -159,7 +159,7 @@ def learn_to_link(model: LinkageModel, parts: Sequence[LabelledFaces], seed: int
 
 
 def training_graphs(graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
-    """The levels that true edges make of faces of these identities; the last, on which none is left, included."""
+    """The levels that true edges make of faces of these identities, up to the first level without any edge."""
 
     def link(level: Level) -> np.ndarray:
         return true_linkage(level.graph, labels[level.faces])
@@ -201,7 +201,7 @@ def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
 
     Args:
         graph: Of n nodes.
-        identities: Of each node, int64 [n].
+        identities: Identity of each node, int64 [n].
     """
     return (graph.valid & (identities[:, None] == identities[graph.neighbors])).astype(np.float32)
 

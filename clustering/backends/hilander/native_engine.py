@@ -1,7 +1,7 @@
-"""Linkage probabilities of all edges of a level, block by block: what `LinkageModel` does when it does not learn.
+"""Linkage probabilities of all edges of a level, block by block: inference of `LinkageModel`.
 
-The head's products run in two buffers that are used again and again. Memory that is asked for anew for every few edges
-often comes from the system each time, which takes as long to hand it out as the products take.
+The head's products run in two buffers that are used again and again. New memory for every few edges would often come
+from the system, which can take as long as the products.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ def probabilities(graph: EdgeBatch, log_odds: Tensor) -> np.ndarray:
 class _Nodes:
     """What nodes add to the hidden values of edges.
 
-    As neighbours all nodes' is kept, as it is needed anywhere: ``source``, float32 [n, hidden], or [0, hidden] if the
-    model does not look at nodes. To their own edges this process's is kept if that is not too much. Else nodes are
-    encoded again: a tenth of the work, half the memory.
+    ``source``, float32 [n, hidden], is what nodes add as neighbours; [0, hidden] if the model does not look at nodes.
+    It is kept for all nodes, because edges of any block may need it. What a node adds to its own edges is kept only for
+    this process's nodes, and only if that is not too much. Otherwise nodes are encoded again: a tenth of the work, half
+    the memory.
 
     Args:
-        model: To encode with.
+        model: The model that encodes.
         level: Of n nodes.
         block: Nodes a block.
     """
@@ -75,7 +76,7 @@ class _Nodes:
         exchange(self.source, block)
 
     def target(self, graph: EdgeBatch) -> Tensor:
-        """What nodes add to those of their own edges, float32 [b, hidden]."""
+        """What nodes add to the hidden values of their own edges, float32 [b, hidden]."""
         if self._kept is not None:
             return self._kept[graph.nodes]
         return self._target(self._model.encoder(graph, self._parts))
@@ -92,8 +93,8 @@ def _log_odds(model: LinkageModel, graph: EdgeBatch, source: Tensor, target: Ten
     Args:
         model: With the head.
         graph: Of the b nodes.
-        source: Of `_Nodes`.
-        target: float32 [b, hidden], of `_Nodes`.
+        source: `_Nodes.source`.
+        target: float32 [b, hidden], from `_Nodes.target`.
         room: float32 [2, nodes at a time, k, hidden], overwritten.
     """
     slope, weight, bias, last_slope, last_weight, last_bias = model.head.parameters()

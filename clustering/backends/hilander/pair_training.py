@@ -23,22 +23,22 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.progress import progress
 
 CHANCE = (3.0, 1.5)
-"""What a pair must be worth to join `by_mean_cosine`, in spreads: first strictly, then loosely."""
+"""Least worth of a pair that joins `by_mean_cosine`, in spreads: first strict, then loose."""
 OWN = (0.85,)
-"""The same by the model's own probability."""
+"""Least probability of a pair that joins by the model's own judgement."""
 MOST = 40_000
-"""Pairs that are kept of a corpus and a threshold."""
+"""Most pairs that are kept of a corpus and a threshold."""
 STEP_FACES, STEP_PAIRS = 1024, 3072
 """Edges of faces, and pairs of clusters, that a step sees."""
 LEAST_STEPS = 24
-"""Of an epoch: few corpora are gone through several times."""
+"""Fewest steps of an epoch; if there are fewer corpora, it goes through them several times."""
 
 Judge = Callable[[np.ndarray, CorpusScale], np.ndarray]
 """What pairs are worth, float [e], by their inputs [e, EDGE_INPUTS] and the scale of their corpus."""
 
 
 @dataclass(frozen=True)
-class Examples:
+class PairExamples:
     """Pairs, and whether they are right.
 
     Attributes:
@@ -50,14 +50,14 @@ class Examples:
     same: Tensor
 
     @classmethod
-    def of(cls, inputs: np.ndarray, same: np.ndarray, device: torch.device) -> Examples:
+    def of(cls, inputs: np.ndarray, same: np.ndarray, device: torch.device) -> PairExamples:
         """As tensors on a device."""
         return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(same.astype(np.float32)).to(device))
 
-    def some(self, count: int, random: np.random.Generator) -> Examples:
+    def some(self, count: int, random: np.random.Generator) -> PairExamples:
         """As many of them at random, with repetition."""
         rows = torch.from_numpy(random.integers(0, len(self.same), count)).to(self.same.device)
-        return Examples(self.inputs[rows], self.same[rows])
+        return PairExamples(self.inputs[rows], self.same[rows])
 
     def loss(self, model: LinkageModel) -> Tensor:
         """Mean cross-entropy."""
@@ -69,21 +69,21 @@ def learn_to_join(
 ) -> None:
     """Trains a model that sees no embedding, on several corpora.
 
-    At first it learns from single faces, so that faces can be blended. Then pairs are added that come up while clusters
-    join by their mean cosine. At last those are added that come up while clusters join by what it has learned. Faces
-    are blended with the neighbours of the graph alone. Models that learn from lists that are filled up are too sure of
-    faces that a weak recogniser confuses.
+    First it learns from single faces, so that faces can be blended. Then pairs are added that come up while clusters
+    join by their mean cosine, and at last those that come up while clusters join by what it has learned. Faces are
+    blended with the neighbours in the graph alone. A model that learns from filled-up lists is too sure of faces that a
+    weak recogniser confuses.
 
     Args:
-        model: To train.
+        model: The model to train.
         parts: Graphs, and the identities of their faces.
         epochs: Passes over all corpora in each of the three rounds; a pass has `LEAST_STEPS` or more.
         learning_rate: The highest of AdamW with a cosine schedule.
-        seed: Of the order and of what is kept.
+        seed: Seed of the order and of what is kept.
     """
     random, device = np.random.default_rng(seed), next(model.parameters()).device
     faces = [faces_of(*part, device) for part in parts]
-    pairs: list[list[Examples]] = [[] for _ in parts]
+    pairs: list[list[PairExamples]] = [[] for _ in parts]
     optimise(model, faces, pairs, epochs, learning_rate, random)
 
     def by_model(inputs: np.ndarray, _: CorpusScale) -> np.ndarray:
@@ -96,7 +96,7 @@ def learn_to_join(
             sums = blended(level.base, InOrder.of(either_way(sure_neighbors(level.graph, link(model, level)))))
             for least in thresholds:
                 inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
-                found.append(Examples.of(inputs, same, device))
+                found.append(PairExamples.of(inputs, same, device))
         optimise(model, faces, pairs, epochs, learning_rate, random)
 
 
@@ -106,12 +106,12 @@ def by_mean_cosine(inputs: np.ndarray, scale: CorpusScale) -> np.ndarray:
     return np.asarray((inputs[:, 1] - median) / spread)
 
 
-def faces_of(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> Examples:
-    """The edges of a graph of faces, as they are."""
+def faces_of(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> PairExamples:
+    """The edges of a graph of single faces, which are not blended."""
     level = Level.of_faces(graph)
     valid = graph.valid
     same = identities[:, None] == identities[graph.neighbors]
-    return Examples.of(edge_inputs(level)[valid], same[valid], device)
+    return PairExamples.of(edge_inputs(level)[valid], same[valid], device)
 
 
 @dataclass
@@ -119,9 +119,11 @@ class _Record:
     """A judge that keeps what it is asked.
 
     Attributes:
-        judge: That it asks.
+        judge: The judge that it asks.
         scale: Of the corpus.
-        identities: int64 [n], of the nodes of today's level.
+        identities: int64 [n], of the nodes of the present level.
+        inputs: What it was asked, float32 [e, EDGE_INPUTS] each time.
+        same: Bool [e] each time: whether both clusters of a pair are of one identity.
     """
 
     judge: Judge
@@ -136,7 +138,7 @@ class _Record:
         return self.judge(self.inputs[-1], self.scale)
 
     def kept(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """All of it, or `MOST` at random."""
+        """Inputs and truth of all pairs, or of `MOST` at random."""
         inputs, same = np.concatenate(self.inputs), np.concatenate(self.same)
         rows = random.permutation(len(same))[:MOST]
         return inputs[rows], same[rows]
@@ -150,17 +152,17 @@ def come_up(
     least: float,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs that are judged on the way when faces join whose worth is `least` or more.
+    """The pairs that are judged while faces join, as long as pairs are worth `least` or more.
 
-    A cluster's identity is that of the node that it goes by.
+    A cluster's identity is that of the face that it goes back to.
 
     Args:
         level: Of n faces.
         sums: float32 [n, d]: the faces, `blended`; overwritten.
         identities: int64 [n].
-        judge: Of pairs.
-        least: As of `Joining.join`.
-        random: Which pairs are kept where there are more than `MOST`.
+        judge: Says what pairs are worth.
+        least: Least worth of a pair that joins.
+        random: Draws the pairs that are kept if there are more than `MOST`.
 
     Returns:
         Inputs float32 [m, EDGE_INPUTS], and bool [m]: whether both are of one identity.
@@ -179,8 +181,8 @@ def come_up(
 
 def optimise(
     model: LinkageModel,
-    faces: Sequence[Examples],
-    pairs: Sequence[Sequence[Examples]],
+    faces: Sequence[PairExamples],
+    pairs: Sequence[Sequence[PairExamples]],
     epochs: int,
     learning_rate: float,
     random: np.random.Generator,

@@ -38,7 +38,7 @@ class Start:
 
     Attributes:
         level: The faces.
-        model: That judges pairs.
+        model: Judges pairs.
     """
 
     level: Level
@@ -51,7 +51,7 @@ class Start:
 
     @property
     def near(self) -> InOrder:
-        """Weights of the faces that each is blended with, see `neighborhoods`; beyond `MANY_FACES` found anew."""
+        """Weights of the faces that each is blended with, see `neighborhoods`; kept, up to `MANY_FACES` faces."""
         return self._kept if len(self.level.sizes) <= MANY_FACES else self._linked()
 
     @cached_property
@@ -63,7 +63,7 @@ class Start:
 
     @cached_property
     def edges(self) -> Edges:
-        """Without direction. A climb finds its own, which it can let go."""
+        """The edges without direction, kept. A climb makes its own, which it can free."""
         return Edges.of(self.level.graph)
 
 
@@ -86,8 +86,8 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
     Args:
         start: Of the faces.
         p_tau: Least linkage probability of a pair.
-        known: Answers about the faces. Who must be together is so from the first level on, and who must not never
-            joins, see `clustering.backends.hilander.known_pairs`.
+        known: Answers about the faces. Faces of one person are together from the first level on, faces of two never
+            join; see `clustering.backends.hilander.known_pairs`.
 
     Yields:
         A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
@@ -111,9 +111,10 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
 
 
 def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Joining, np.ndarray]:
-    """A level's nodes and edges, whose sums are overwritten as they join, and the density of each node.
+    """A level's nodes and edges, ready to join, and the density of each node.
 
-    Of a level above the faces these are the sums of `Level`: nothing looks at them once its graph is made.
+    `sums` are overwritten when nodes join. Above the faces they are those of `Level` itself, which nothing needs once
+    its graph is made.
     """
     edges = Edges.of(level.graph)
     joining = Joining(sums, level.sizes.copy(), edges.i, edges.j, worth)
@@ -121,7 +122,7 @@ def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Join
 
 
 def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:
-    """Equation (4), float32 [nodes], of both ends' edges, with the linkage that pairs have."""
+    """Equation (4), float32 [nodes], over the edges at a node in either direction, with the linkage of pairs."""
     total = np.zeros((2, nodes))
     for start in range(0, len(worth), BLOCK):
         some = slice(start, start + BLOCK)

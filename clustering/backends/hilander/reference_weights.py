@@ -1,4 +1,4 @@
-"""The command ``import``: weights in the layout of the paper's public reference become a model of ours.
+"""Weights in the layout of the paper's public reference become a `LinkageModel`, for the command ``import``.
 
 The reference (the Hi-LANDER example of DGL) saves a plain state dict: ``conv.0`` is the encoder, ``src_mlp``,
 ``dst_mlp`` and ``classifier_conn`` the edge head.

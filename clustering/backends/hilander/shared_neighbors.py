@@ -13,14 +13,14 @@ from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import blocks
 
 LEAST_LINKAGE, LEAST_WEIGHT = 1e-3, 1e-3
-"""Less does not count."""
+"""Linkage and weights below count as 0."""
 UNSHARED = 2
-"""Neighbours that count beside those there are. They are not shared, as few neighbours prove little. With 1, more faces
-of large identities come together. So do more strangers of small ones."""
+"""Neighbours that each face is taken to have in addition, shared with nobody, because few neighbours prove little. With
+1, more faces of large identities come together. So do more strangers of small ones."""
 LIKELY = 0.9
 """Pairs of this linkage weigh enough by themselves."""
 PAIRS = 1 << 15
-"""That are worked on at once."""
+"""Pairs that are processed at once."""
 
 
 def weights_by_shared_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:

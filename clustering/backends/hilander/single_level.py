@@ -20,8 +20,8 @@ class Lander(HiLander):
     """LANDER, the single-level clustering of the paper's ablation: Hi-LANDER, meta-trained alike, stopped at once.
 
     Attributes:
-        adaptive: As of Hi-LANDER; false in the paper.
-        merging: As of Hi-LANDER; edges in the paper.
+        adaptive: See `HiLander`; false in the paper.
+        merging: See `HiLander`; edges in the paper.
         levels: 1.
     """
 

@@ -39,7 +39,7 @@ class EdgeTraining(Training):
     """As `Training`.
 
     Attributes:
-        faces: Of each version, drawn at random; bounds the time of large versions, set by hand.
+        faces: Faces drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
     epochs: PositiveInt = 3
@@ -50,9 +50,9 @@ class ConfidenceAndConnectivity(Network):
     """The networks of both steps.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the first one's layers.
-        edge_width: Of the second one's.
+        dimension: Dimension of the embeddings.
+        width: Width of the first network's layers.
+        edge_width: Width of the second network's layers.
     """
 
     def __init__(self, dimension: int, width: int, edge_width: int):
@@ -139,8 +139,8 @@ def train_connectivity(
         model: With a trained first network.
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the faces drawn and the order.
-        training: Of the network.
+        seed: Seed of the faces drawn and the order.
+        training: Settings of the training.
     """
     random = np.random.default_rng(seed)
     losses = []

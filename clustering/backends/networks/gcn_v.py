@@ -35,8 +35,8 @@ class ConfidenceNetwork(Network):
     """One graph convolution, ``relu(W [x | A x])``, and a perceptron on top: the confidence of each vertex.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the layers.
+        dimension: Dimension of the embeddings.
+        width: Width of the layers.
     """
 
     def __init__(self, dimension: int, width: int):
@@ -129,8 +129,8 @@ def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Training
     Args:
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the initial weights, the versions and the order.
-        training: Of the network.
+        seed: Seed of the initial weights, the versions and the order.
+        training: Settings of the training.
     """
     torch.manual_seed(seed)
     model = ConfidenceNetwork(faces.embeddings.shape[1], training.width).to(default_device())

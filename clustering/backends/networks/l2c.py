@@ -36,7 +36,8 @@ class PairTraining(Training):
     """As `Training`.
 
     Attributes:
-        pairs: Of neighbours, and as many random ones, drawn from each version; bounds the time, set by hand.
+        pairs: Pairs of neighbours drawn from each version, at most, to bound the time, and as many random pairs. Set by
+            hand.
     """
 
     pairs: PositiveInt = 32_768
@@ -46,8 +47,8 @@ class PairNetwork(Network):
     """Predicts whether two faces are of one identity: a perceptron over ``[|a - b|, a * b, cosine]``.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the layers.
+        dimension: Dimension of the embeddings.
+        width: Width of the layers.
     """
 
     def __init__(self, dimension: int, width: int):
@@ -89,10 +90,10 @@ class L2c(Learned):
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.
-        passes: Over the pairs of neighbours, when clustering.
-        steps: Of training, when clustering, at least.
+        passes: Passes over the pairs of neighbours while clustering.
+        steps: Fewest steps of training while clustering.
         k: Neighbours a face.
-        seed: Of first centres and random pairs.
+        seed: Seed of first centres and random pairs.
     """
 
     name: ClassVar[str] = "l2c"
@@ -188,8 +189,8 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
         model: The network.
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the pairs drawn and the order.
-        training: Of the network.
+        seed: Seed of the pairs drawn and the order.
+        training: Settings of the training.
     """
     random = np.random.default_rng(seed)
     losses = []

@@ -40,7 +40,7 @@ class Network(nn.Module):
         return self.sizes
 
     def estimate(self, graph: KnnGraph) -> np.ndarray:
-        """What it finds in a whole graph; of networks that judge whole graphs."""
+        """What the network finds in a whole graph; only networks that judge whole graphs have it."""
         raise NotImplementedError
 
 
@@ -93,7 +93,7 @@ def relative_features(graph: KnnGraph, rows: np.ndarray, nodes: np.ndarray, ther
 
 
 def entropy(logits: Tensor, truth: np.ndarray, counted: np.ndarray) -> Tensor:
-    """Mean binary cross-entropy of those that count; logits, truth and which count are all [m, k]."""
+    """Mean binary cross-entropy of the entries that are `counted`; all three arguments are [m, k]."""
     chosen = torch.from_numpy(counted).to(logits.device)
     return binary_cross_entropy_with_logits(logits[chosen], torch.from_numpy(truth[counted]).to(logits))
 
@@ -122,7 +122,7 @@ class Training:
     The defaults are set by hand, not searched: small enough to be trained on a CPU.
 
     Attributes:
-        width: Of the layers.
+        width: Width of the layers.
         epochs: Passes over all versions of the labelled faces, with AdamW and a cosine schedule.
         learning_rate: The highest.
     """
@@ -137,11 +137,11 @@ class Training:
 
 @dataclass(eq=False)
 class Learned(Clusterer):
-    """What backends share that are one network and a few numbers.
+    """Base of the backends that consist of one network and a few numbers.
 
     Attributes:
         network: The class of the model.
-        training: The class of what `train` is told.
+        training: The class of the settings of `train`.
         model: The network.
     """
 
@@ -153,7 +153,14 @@ class Learned(Clusterer):
 
     @classmethod
     def train(cls, faces: LabelledFaces, k: int, seed: int, training: Any) -> Network:
-        """Trains the network, of which torch has been seeded; settings are those of `Training`."""
+        """Trains the network. Torch has been seeded before.
+
+        Args:
+            faces: The labelled faces.
+            k: Neighbours a face.
+            seed: Of everything else that is random.
+            training: Settings, of the class `training`.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -183,7 +190,7 @@ class Learned(Clusterer):
 
 @dataclass(eq=False)
 class GraphNetwork(Learned, TwoStep):
-    """A network that estimates something of a whole graph, whatever the thresholds."""
+    """Base of the backends whose network judges a whole graph, independent of the thresholds."""
 
     def estimate(self, graph: KnnGraph) -> np.ndarray:
         """What the network finds in a graph, narrowed to k neighbours."""

@@ -41,7 +41,7 @@ class PivotTraining(Training):
     """As `Training`.
 
     Attributes:
-        faces: Pivots of each version, drawn at random; bounds the time of large versions, set by hand.
+        faces: Pivots drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
     faces: PositiveInt = 2048
@@ -51,8 +51,8 @@ class LinkNetwork(Network):
     """Estimates which neighbours of a pivot are of its identity.
 
     Args:
-        dimension: Of the embeddings.
-        width: Of the layers.
+        dimension: Dimension of the embeddings.
+        width: Width of the layers.
     """
 
     def __init__(self, dimension: int, width: int):
@@ -113,7 +113,7 @@ class Lgcn(GraphNetwork):
 
 
 def propagated(nodes: int, edges: Edges, least: float, max_size: int) -> np.ndarray:
-    """Int64 [nodes]: components of edges at a threshold, those that are too large at higher and higher ones."""
+    """Int64 [nodes]: components of the edges at a threshold; larger ones than `max_size` are cut at higher ones."""
     edges = edges.where(edges.similarity >= least)
     while True:
         labels = components(nodes, edges.i, edges.j)
@@ -170,8 +170,8 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
         model: The network.
         faces: The labelled faces.
         k: Neighbours a face.
-        seed: Of the pivots drawn and the order.
-        training: Of the network.
+        seed: Seed of the pivots drawn and the order.
+        training: Settings of the training.
     """
     random = np.random.default_rng(seed)
     losses = []

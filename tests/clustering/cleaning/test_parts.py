@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from clustering.cleaning.classes import Classes
-from clustering.cleaning.parts import Groups, two_parts
+from clustering.cleaning.parts import GroupSums, two_parts
 from clustering.cleaning.people import halves
 from facerec.pipeline.embeddings import normalize
 
 
 def test_figures_of_groups_by_hand():
     faces = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6], [-1, 0]], np.float32)
-    groups = Groups.of(faces, np.array([0, 0, 1, 1, 2]), np.ones(5, np.float32), 3)
+    groups = GroupSums.of(faces, np.array([0, 0, 1, 1, 2]), np.ones(5, np.float32), 3)
     np.testing.assert_allclose(groups.within, [0.6, 0.6, np.nan], atol=1e-6)
     between, ratio, cosine, lower, sizes = groups.features(np.array([0]), np.array([1]))[0]
     mean = (0 + 0.8 + 0.8 + 0.96) / 4  # of the four pairs
@@ -24,7 +24,7 @@ def test_figures_of_groups_by_hand():
 def test_weighted_mean_within_against_all_pairs():
     random = np.random.default_rng(0)
     faces, weights = normalize(random.normal(size=(6, 4))), random.random(6).astype(np.float32)
-    found = Groups.of(faces, np.zeros(6, np.int64), weights, 1).within[0]
+    found = GroupSums.of(faces, np.zeros(6, np.int64), weights, 1).within[0]
     pairs = [(i, j) for i in range(6) for j in range(6) if i != j]
     total = sum(weights[i] * weights[j] * (faces[i] @ faces[j]) for i, j in pairs)
     assert found == pytest.approx(total / sum(weights[i] * weights[j] for i, j in pairs), abs=1e-5)

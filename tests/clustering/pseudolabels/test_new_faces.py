@@ -9,7 +9,7 @@ import pytest
 
 from clustering.backends.dbscan import Dbscan
 from clustering.graph.knn_graph import KnnGraph
-from clustering.pseudolabels.new_faces import Joining, assign_new_faces, assign_to_clusters, found_clusters
+from clustering.pseudolabels.new_faces import JoiningThreshold, assign_new_faces, assign_to_clusters, found_clusters
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
@@ -75,7 +75,7 @@ def test_no_clusters_to_join():
 def test_threshold_by_hand():
     # A pair at cosine .8; no face has more than .6 with a centre of others: from just above .6 on all is right.
     embeddings = normalize(np.array([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1], [0.1, -0.995, 0]]))
-    found = Joining.measured(embeddings, np.array([0, 0, 1, -1]))
+    found = JoiningThreshold.measured(embeddings, np.array([0, 0, 1, -1]))
     assert found.agreement == 1
     assert found.similarity == pytest.approx(0.8, abs=1e-6)
 
@@ -83,7 +83,7 @@ def test_threshold_by_hand():
 def test_threshold_keeps_lookalikes_out():
     # A face alone is nearer (.95) to a cluster's centre than one of its own members (.6): one of both is lost.
     embeddings = normalize(np.array([[1, 0, 0], [1, 0.02, 0], [1, 0, 0.02], [0.6, 0.8, 0], [0.95, 0, 0.31]]))
-    found = Joining.measured(embeddings, np.array([0, 0, 0, 0, -1]))
+    found = JoiningThreshold.measured(embeddings, np.array([0, 0, 0, 0, -1]))
     assert found.agreement == pytest.approx(4 / 5)
 
 
@@ -112,7 +112,7 @@ def slow_right(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> 
 def test_the_threshold_puts_faces_back_and_keeps_strangers_out(blobs):
     embeddings, person = blobs(identities=8, faces=5, dimension=6, spread=0.9)
     labels = np.unique(np.where(np.arange(40) % 7 == 0, -1, person), return_inverse=True)[1] - 1
-    found = Joining.measured(embeddings, labels)
+    found = JoiningThreshold.measured(embeddings, labels)
     assert found.agreement == pytest.approx(slow_agreement(embeddings, labels, found.similarity - 1e-6))
     best = slow_right(embeddings, labels, found.similarity - 1e-6)
     assert max(slow_right(embeddings, labels, threshold) for threshold in np.linspace(-1, 1, 41)) <= best < 80
@@ -149,7 +149,7 @@ def test_close_to_a_full_run_on_lfw(real):
     old, fresh = np.ascontiguousarray(embeddings[~new]), np.ascontiguousarray(embeddings[new])
     clusterer = Dbscan(min_similarity=0.55)
     before, whole = (clusterer.cluster(KnnGraph.build(faces, 10)).labels for faces in (old, embeddings))
-    similarity = Joining.measured(old, before).similarity
+    similarity = JoiningThreshold.measured(old, before).similarity
     joined, _ = assign_to_clusters(old, before, fresh, similarity)
     both = np.empty(len(new), np.int64)
     both[~new], both[new] = before, joined

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustering.review.doubt import Candidates, arrange, candidates, duplicates, merges, parts
+from clustering.review.doubt import NearestClusters, arrange, duplicates, merges, nearest_clusters, parts
 from facerec.pipeline.embeddings import normalize
 
 
@@ -54,7 +54,7 @@ def test_equal_confidence_is_ordered_by_cohesion_and_a_face_alone_is_whole():
 def test_candidates_and_duplicates_are_mean_cosines(case):
     embeddings, labels, confidence = case
     found = arrange(embeddings, labels, confidence)
-    near = candidates(found, 3)
+    near = nearest_clusters(found, 3)
     assert near.places.shape == (len(found.names), 3)
     assert np.all(np.diff(near.similarity, axis=1) <= 0)
     for place, name in enumerate(found.names):
@@ -71,15 +71,15 @@ def test_candidates_and_duplicates_are_mean_cosines(case):
 
 def test_one_cluster_has_no_candidates():
     found = arrange(np.eye(3, dtype=np.float32), np.zeros(3, np.int64), np.ones(3, np.float32))
-    near = candidates(found)
+    near = nearest_clusters(found)
     assert near.places.shape == (1, 0)
     assert len(duplicates(near, found.sizes)[0]) == 0
-    missing = Candidates(np.array([[1, -1], [0, -1]]), np.array([[0.5, 0], [0.5, 0]]))
+    missing = NearestClusters(np.array([[1, -1], [0, -1]]), np.array([[0.5, 0], [0.5, 0]]))
     assert duplicates(missing, np.array([1, 2]))[0].tolist() == [[0, 1]]
 
 
 def test_two_faces_alone_are_no_duplicates():
-    near = Candidates(np.array([[1, 2], [0, 2], [1, 0]]), np.array([[0.9, 0.5], [0.9, 0.4], [0.4, 0.5]]))
+    near = NearestClusters(np.array([[1, 2], [0, 2], [1, 0]]), np.array([[0.9, 0.5], [0.9, 0.4], [0.4, 0.5]]))
     pairs, similarity = duplicates(near, np.array([1, 1, 3]))
     assert pairs.tolist() == [[0, 2], [1, 2]]
     assert similarity.tolist() == [0.5, 0.4]

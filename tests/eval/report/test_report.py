@@ -17,7 +17,7 @@ from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
 from eval.report.paired import compared, why_not_comparable
-from eval.report.plots import BOUNDS, PALETTE, as_svg, plot_det, styles
+from eval.report.plots import BOUND_COLOURS, PALETTE, as_svg, plot_det, styles
 from eval.report.runs import Run, command_line, load_runs
 from eval.report.summary import findings, summary
 from eval.report.tables import latex, markdown
@@ -85,7 +85,7 @@ def finished(tiny, tmp_path_factory):
         folder.mkdir(parents=True)
         np.save(folder / "test.npy", (clean + noise * rng.standard_normal(clean.shape)).astype(np.float32))
         ijb(protocol=tiny / "protocol", embeddings=folder / "test.npy", out=folder / "ijb")
-        if name not in BOUNDS:
+        if name not in BOUND_COLOURS:
             truth, predicted = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 2, -1], 3)
             write_json(folder / "clusters.json", {**scores(truth, predicted), "sizes": sizes(truth, predicted)})
             write_json(folder / "pseudo.json", scores(truth, np.where(predicted == 2, -1, predicted)))
@@ -438,7 +438,7 @@ def test_colours_are_distinct_and_bounds_have_their_own():
     assert styles(["hilander"])["hilander"][0] == PALETTE[0]
     many = styles([f"{i}" for i in range(40)])
     assert len({(colour, str(dashes)) for colour, dashes, _ in many.values()}) == 28  # every style there is
-    assert {chosen[name][0] for name in BOUNDS} == set(BOUNDS.values())
+    assert {chosen[name][0] for name in BOUND_COLOURS} == set(BOUND_COLOURS.values())
 
 
 def test_commands_are_written_for_the_shell():

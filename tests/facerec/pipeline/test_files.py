@@ -1,3 +1,4 @@
+import csv
 import shutil
 from collections import namedtuple
 
@@ -11,6 +12,7 @@ from facerec.pipeline.embeddings import labels_of, load_embeddings, normalize, s
 from facerec.pipeline.embeddings import unit_rows as as_unit_rows
 from facerec.pipeline.files import (
     InputError,
+    cell_text,
     load_array,
     load_keys,
     load_labels,
@@ -18,6 +20,7 @@ from facerec.pipeline.files import (
     read_yaml,
     write_json,
     write_lines,
+    write_table,
 )
 
 
@@ -199,3 +202,12 @@ def test_rows_of_any_length_become_unit_rows(length):
         single = rows.astype(np.float32)
     if np.isfinite(single).all() and single[0].all() and abs(single[0, 0] / length - 3) < 1e-6:
         np.testing.assert_allclose(normalize(single), [[0.6, 0.8], [0, 0], [-1, 0]], atol=2e-7)
+
+
+def test_cells_give_back_the_text_that_was_written(tmp_path):
+    texts = ["=1+1", "+49", "-x", "@name", "\tindented", "Anna", "'quoted'", ""]
+    write_table(tmp_path / "table.csv", ("text",), [[text] for text in texts])
+    with (tmp_path / "table.csv").open(newline="") as file:
+        cells = [row[0] if row else "" for row in csv.reader(file)][1:]
+    assert cells[:5] == [f"'{text}" for text in texts[:5]]  # which no spreadsheet takes for formulas
+    assert [cell_text(cell) for cell in cells] == texts

@@ -28,6 +28,7 @@ from clustering.backends.hilander.meta_training import (
     training_graphs,
     true_linkage,
 )
+from clustering.graph.candidates import rising
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -188,7 +189,7 @@ def test_links_of_clusters_equal_those_found_one_edge_at_a_time(problem, seed, l
 
 def test_rising_numbers_are_in_the_order_of_the_values():
     values = np.array([-np.inf, -1, -1e-40, -0.0, 0, 1e-40, 0.5, np.nextafter(np.float32(0.5), 1), 1], np.float32)
-    steps = np.diff(nearest.rising(values))
+    steps = np.diff(rising(values))
     np.testing.assert_array_equal(steps > 0, np.diff(values) > 0)
     assert steps.min() == 0
 
