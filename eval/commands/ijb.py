@@ -109,6 +109,7 @@ def ijb(
     evaluation = evaluate(files, templates, fpirs) if excluding else with_failures
     curves = _Curves.of(evaluation)
     metrics = summarise(evaluation)
+    metrics["comparisons"] = files.digest()
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
     metrics |= {} if missing is None else {"missing": missing}
     if excluding:

@@ -13,6 +13,7 @@ consecutive nor sorted. Columns of files with a header are found by name, in any
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,15 @@ class Protocol:
         ids = np.unique(self.faces.template)
         named = [self.pairs.first, self.pairs.second, *(part.template for part in self.searched)]
         return np.unique(np.concatenate([ids, *(side[positions(ids, side) < 0] for side in named)]))
+
+    def digest(self) -> str:
+        """A hash of what is compared and searched: the pairs, galleries and probes, in their order."""
+        found = hashlib.blake2b(digest_size=16)
+        for array in (self.pairs.first, self.pairs.second, self.pairs.genuine):
+            found.update(np.ascontiguousarray(array).data)
+        for part in self.searched:
+            found.update(np.stack([part.template, part.subject]).data)
+        return found.hexdigest()
 
 
 def load_subjects(path: Path) -> Subjects:

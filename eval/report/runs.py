@@ -101,6 +101,11 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
                     f"{folders[index]}: {ours} {count.replace('_', ' ')} in its test, {first} in that of {folders[0]}; "
                     "compare runs on the same protocol"
                 )
+        if _other_comparisons(runs[0].metrics, run.metrics):
+            raise InputError(
+                f"{folders[index]}: other templates were compared than in {folders[0]}: another protocol, or --missing "
+                "exclude left out others; compare runs on the same comparisons"
+            )
     return sorted(runs, key=lambda run: (run.name == "supervised") - (run.name == "labelled"))
 
 
@@ -159,10 +164,18 @@ def _other_test(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | Non
     """What differs in the tests of two trainings, if anything does."""
     if any(first["counts"][count] != other["counts"][count] for count in SAME_TEST):
         return "test faces"
+    if _other_comparisons(first, other):
+        return "comparisons"
     how = [
         {name: of.get("intervals", {}).get(name) for name in ("samples", "seed", "figures")} for of in (first, other)
     ]
     return None if how[0] == how[1] else "bootstrap samples"
+
+
+def _other_comparisons(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two reports are of different comparisons, as far as both say of which."""
+    both = first.get("comparisons"), other.get("comparisons")
+    return None not in both and both[0] != both[1]
 
 
 def command_line(meta: Mapping[str, Any], folder: str) -> str:

@@ -154,6 +154,7 @@ def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, 
     left = run(protocol, noisy, tmp_path / "exclude", missing="exclude", bootstrap=20)
     assert left["with_failures"]["fnmr_at_fmr"] == expected["fnmr_at_fmr"]
     assert left["with_failures"]["rank1"] == expected["rank1"]
+    assert left["comparisons"] != expected["comparisons"]
     assert [left["counts"][name] for name in ("genuine_pairs", "impostor_pairs", "probes")] == [3, 4, 3]
     scored = expected["counts"]["verification"]["1e-1"]["false_non_matches"] - 1  # 0 never reaches the threshold
     assert left["counts"]["verification"]["1e-1"]["false_non_matches"] == scored

@@ -480,6 +480,16 @@ def test_bad_rows_are_refused_and_leave_nothing(rows, tmp_path, damage, message)
     assert set(tmp_path.iterdir()) == before
 
 
+def test_rows_of_other_comparisons_are_refused_where_both_say_of_which(rows):
+    file = rows[2] / "ijb" / "metrics.json"
+    metrics = json.loads(file.read_text())
+    write_json(file, metrics | {"comparisons": "of another protocol"})
+    with pytest.raises(InputError, match=f"{rows[2]}: other templates were compared than in {rows[0]}"):
+        load_runs(rows)
+    write_json(file, {name: value for name, value in metrics.items() if name != "comparisons"})
+    assert len(load_runs(rows)) == len(rows)
+
+
 def test_rows_that_cannot_stand_together_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="an empty list"):
         load_runs([])
