@@ -124,12 +124,22 @@ class Protocol:
         return np.unique(np.concatenate([ids, *(side[positions(ids, side) < 0] for side in named)]))
 
     def digest(self) -> str:
-        """A hash of what is compared and searched: the pairs, galleries and probes, in their order."""
+        """A hash of what is compared and searched, whatever the templates and subjects are called.
+
+        A template counts as the row of its first face, a subject as the first place where it is searched.
+        """
+        ids, first = np.unique(self.faces.template, return_index=True)
+        rows = np.append(first, -1).astype(np.int32)  # the last for those without a face
         found = hashlib.blake2b(digest_size=16)
-        for array in (self.pairs.first, self.pairs.second, self.pairs.genuine):
-            found.update(np.ascontiguousarray(array).data)
-        for part in self.searched:
-            found.update(np.stack([part.template, part.subject]).data)
+        for side in (self.pairs.first, self.pairs.second):
+            found.update(rows[positions(ids, side)].data)
+        found.update(np.ascontiguousarray(self.pairs.genuine).data)
+        searched = [(rows[positions(ids, part.template)], part.subject) for part in self.searched]
+        sorted_rows = [np.sort(part) for part, _ in searched]
+        subjects = [subject[np.argsort(part, kind="stable")] for part, subject in searched]
+        if searched:
+            _, first, number = np.unique(np.concatenate(subjects), return_index=True, return_inverse=True)
+            found.update(np.stack([np.concatenate(sorted_rows), first[number]]).data)
         return found.hexdigest()
 
 

@@ -32,6 +32,31 @@ def test_files_are_read(protocol):
     assert (first[0], second[0]) == (8, 6)  # 70 and 40 of 2, 5, 9, 12, 31, 33, 40, 55, 70
 
 
+@pytest.mark.parametrize(
+    ("end", "old", "new"),
+    [
+        ("pair_label.txt", "12 33 0", "31 33 0"),  # another impostor
+        ("pair_label.txt", "5 55 0", "5 55 1"),
+        ("G1.csv", "31,2", "31,1"),
+        ("mixed.csv", "40,1", "40,4"),
+    ],
+)
+def test_the_digest_tells_comparisons_apart(protocol, end, old, new):
+    before = load_protocol(protocol).digest()
+    assert load_protocol(protocol).digest() == before
+    edit(protocol, end, old, new)
+    assert load_protocol(protocol).digest() != before
+
+
+def test_the_digest_does_not_depend_on_names(protocol):
+    before = load_protocol(protocol).digest()
+    edit(protocol, "face_tid_mid.txt", " 2 8", " 99 8")
+    for end, old, new in (("pair_label.txt", "9 2 1", "9 99 1"), ("pair_label.txt", "70 2 0", "70 99 0")):
+        edit(protocol, end, old, new)
+    edit(protocol, "mixed.csv", "\n2,2", "\n99,2")
+    assert load_protocol(protocol).digest() == before
+
+
 def test_blank_lines_and_carriage_returns_do_no_harm(protocol):
     path = protocol / "tiny_template_pair_label.txt"
     before = load_pairs(path)
