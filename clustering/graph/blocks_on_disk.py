@@ -132,6 +132,8 @@ def _write(path: Path, first: int, rows: np.ndarray) -> None:
     """Writes rows into a .npy file, through to the disk; not by a map, which two machines could not share."""
     mapped = np.load(path, mmap_mode="r")
     rows = np.ascontiguousarray(rows, dtype=mapped.dtype)
+    if rows.shape[1:] != mapped.shape[1:]:
+        raise ValueError(f"{path}: rows of {list(rows.shape[1:])} for an array of {list(mapped.shape[1:])}")
     with path.open("r+b") as file:
         file.seek(mapped.offset + first * mapped.strides[0])
         file.write(rows.data)

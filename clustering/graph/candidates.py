@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import faiss
@@ -14,6 +15,7 @@ from facerec.pipeline.files import blocks
 
 INNER_ROWS = 256
 """Rows that are processed at once: candidates take hundreds of times the memory of lists."""
+LINK_PARTS, LEAST_LINKED = 16, 1_024
 MOST_BITS, LAST = np.int32(0x7FFFFFFF), (1 << 63) - 1
 
 
@@ -90,16 +92,25 @@ def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
     Returns:
         int32 [n, l + back_links].
     """
-    n, width = links.shape
-    both = np.full((n, width + back_links), -1, dtype=np.int32)
-    both[:, :width] = links
-    taken = np.zeros(n, dtype=np.int32)
-    for targets in links.T:  # one place of all lists at a time, to save memory
-        sources = np.flatnonzero((targets >= 0) & (taken[targets] < back_links))
-        sources = sources[np.argsort(targets[sources], kind="stable")]
-        ends = targets[sources]
-        places = taken[ends] + np.arange(len(ends)) - np.searchsorted(ends, ends)
-        near = places < back_links
-        both[ends[near], width + places[near]] = sources[near]
-        taken += np.bincount(ends, minlength=n).astype(np.int32)
+    return np.concatenate(in_threads(partial(links_of, links, back_links), link_parts(len(links))))
+
+
+def link_parts(n: int) -> list[slice]:
+    """Rows of which the links are found at once: parts of all, few, as each part looks at the links of all rows."""
+    size = max(-(-n // LINK_PARTS), LEAST_LINKED)
+    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def links_of(links: np.ndarray, back_links: int, rows: slice) -> np.ndarray:
+    """The part of `both_ways` that belongs to some rows, int32 [b, l + back_links]."""
+    first, last, width = rows.start, rows.stop, links.shape[1]
+    both = np.full((last - first, width + back_links), -1, dtype=np.int32)
+    both[:, :width] = links[rows]
+    sources, places = np.nonzero((links >= first) & (links < last))
+    ends = links[sources, places] - first
+    order = np.argsort(ends.astype(np.int64) * width + places, kind="stable")
+    ends, sources = ends[order], sources[order]
+    ranks = np.arange(len(ends)) - np.searchsorted(ends, ends)
+    near = ranks < back_links
+    both[ends[near], width + ranks[near]] = sources[near]
     return both

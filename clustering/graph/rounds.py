@@ -11,14 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cached_json, cheap_rows, fill
+from clustering.graph.blocks_on_disk import Arrays, Lists, Work, cached_json, cheap_rows, fill, fill_arrays
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.candidates import best, both_ways, in_parts
+from clustering.graph.candidates import best, in_parts, link_parts, links_of
 from clustering.graph.in_threads import in_threads
-from facerec.pipeline.files import blocks, new_array
-from facerec.pipeline.ranks import make_once
-
-MARKED_ROWS = 16_384
 
 
 class Links(NamedTuple):
@@ -34,7 +30,7 @@ class Links(NamedTuple):
 
 
 def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, int], before: Links | None) -> Links:
-    """The links for the next round, which the first process writes into a folder.
+    """The links for the next round.
 
     Args:
         builder: The builder of the graph.
@@ -43,27 +39,23 @@ def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, i
         widths: How many neighbours of a row are links, and how many rows that link to it.
         before: The links of the round before; None before the first.
     """
+    links, n = lists.neighbors[:, : widths[0]], len(builder)
 
-    def write_ends(path: Path) -> None:
-        np.save(path, both_ways(lists.neighbors[:, : widths[0]], widths[1]))
+    def find(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        ends = links_of(links, widths[1], part)
+        new = ends >= 0
+        for column in () if before is None else before.ends[part].T:
+            new &= ends != column[:, None]
+        return ends, new
 
-    ends = np.load(make_once(folder / "links.npy", write_ends), mmap_mode="r")
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        parts = in_threads(find, [part for part in link_parts(n) if rows[0] <= part.start <= rows[-1]])
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
-    def write_new(path: Path) -> None:
-        new = new_array(path, bool, ends.shape)
-        in_threads(partial(_mark_new, ends, before, new), blocks(np.arange(len(builder)), MARKED_ROWS))
-        new.flush()
-
-    return Links(ends, np.load(make_once(folder / "new.npy", write_new), mmap_mode="r"))
-
-
-def _mark_new(ends: np.ndarray, before: Links | None, new: np.ndarray, rows: np.ndarray) -> None:
-    """Marks the links of some rows that no round has followed."""
-    here = ends[rows]
-    found = here >= 0
-    for column in () if before is None else before.ends[rows].T:
-        found &= here != column[:, None]
-    new[rows] = found
+    size = 2 * link_parts(n)[0].stop
+    width = (links.shape[1] + widths[1],)
+    arrays: Arrays = {"links": (width, np.int32), "new": (width, bool)}
+    return Links(*fill_arrays(folder, folder / "links" / "finished", n, arrays, "links", lambda: work, size))
 
 
 def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) -> Lists:
