@@ -22,7 +22,7 @@ from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -66,7 +66,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     """Asks the questions "the same person?" that tell the most about a clustering: pairs of faces, the best first.
 
     Each question is about two clusters that may be one person, or about two sides of a cluster that may be two people.
-    It shows the most typical face of either. The answers are for cluster --answers.
+    It shows the most typical face of each group. The answers are for cluster --answers.
 
     Args:
         clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
@@ -79,7 +79,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
-    truth = None if asking.truth is None else labels_of(faces, asking.truth)
+    truth = None if asking.truth is None else faces.labels_in(asking.truth)
     before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:

@@ -17,7 +17,7 @@ from clustering.review.decisions import apply_decisions, labels_hash, load_decis
 from clustering.review.page import Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -101,7 +101,7 @@ def _command(embeddings: Path, labels: Path | None) -> str:
 
 def _read(embeddings: Path, labels: Path | None, unreadable: Unreadable) -> tuple[EmbeddingSet, np.ndarray]:
     faces = load_embeddings(embeddings, unreadable=unreadable)
-    known = labels_of(faces, labels)
+    known = faces.labels_in(labels)
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings; give the identities as --labels")
     sizes = np.unique(known[(known >= 0) & faces.readable], return_counts=True)[1]

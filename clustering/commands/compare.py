@@ -20,7 +20,7 @@ from clustering.graph.nodes import graph_of_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_json, write_lines, write_table
 from facerec.pipeline.stage import stage
 
@@ -85,7 +85,7 @@ def _read(
 ) -> tuple[EmbeddingSet, np.ndarray | None, LabelledFaces | None]:
     """The faces, their identities, and the labelled faces."""
     faces = load_embeddings(embeddings, unreadable=unreadable)
-    truth = labels_of(faces, labels)
+    truth = faces.labels_in(labels)
     if truth is not None and truth.max() < 0:
         raise InputError(f"{labels or embeddings}: every identity is -1 (unknown); there is nothing to score")
     learning = None if tune_on is None else load_labelled(tune_on, None, unreadable)

@@ -76,10 +76,9 @@ def cosines_with(embeddings: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> n
     return cosines
 
 
-def in_parts(work: Work, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of some rows, `INNER_ROWS` at a time, in threads."""
-    parts = in_threads(work, blocks(rows, INNER_ROWS))
-    return np.concatenate([ids for ids, _ in parts]), np.concatenate([cosines for _, cosines in parts])
+def in_parts(work: Work, rows: np.ndarray, at_once: int = INNER_ROWS) -> tuple[np.ndarray, ...]:
+    """What `work` finds for some rows, a few at once, in threads."""
+    return tuple(map(np.concatenate, zip(*in_threads(work, blocks(rows, at_once)), strict=True)))
 
 
 def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
@@ -92,20 +91,20 @@ def both_ways(links: np.ndarray, back_links: int) -> np.ndarray:
     Returns:
         int32 [n, l + back_links].
     """
-    return np.concatenate(in_threads(partial(links_of, links, back_links), link_parts(len(links))))
+    parts = blocks(np.arange(len(links)), linked_at_once(len(links)))
+    return np.concatenate(in_threads(partial(links_of, links, back_links), parts))
 
 
-def link_parts(n: int) -> list[slice]:
-    """Rows of which the links are found at once: parts of all, few, as each part looks at the links of all rows."""
-    size = max(-(-n // LINK_PARTS), LEAST_LINKED)
-    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+def linked_at_once(n: int) -> int:
+    """Rows whose links are found at once, of n: a good part of them, as to find any looks at the links of all rows."""
+    return max(-(-n // LINK_PARTS), LEAST_LINKED)
 
 
-def links_of(links: np.ndarray, back_links: int, rows: slice) -> np.ndarray:
-    """The part of `both_ways` that belongs to some rows, int32 [b, l + back_links]."""
-    first, last, width = rows.start, rows.stop, links.shape[1]
+def links_of(links: np.ndarray, back_links: int, rows: np.ndarray) -> np.ndarray:
+    """The part of `both_ways` that belongs to some consecutive rows, int32 [b, l + back_links]."""
+    first, last, width = int(rows[0]), int(rows[-1]) + 1, links.shape[1]
     both = np.full((last - first, width + back_links), -1, dtype=np.int32)
-    both[:, :width] = links[rows]
+    both[:, :width] = links[first:last]
     sources, places = np.nonzero((links >= first) & (links < last))
     ends = links[sources, places] - first
     order = np.argsort(ends.astype(np.int64) * width + places, kind="stable")

@@ -13,8 +13,7 @@ import numpy as np
 
 from clustering.graph.blocks_on_disk import Arrays, Lists, Work, cached_json, cheap_rows, fill, fill_arrays
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.candidates import best, in_parts, link_parts, links_of
-from clustering.graph.in_threads import in_threads
+from clustering.graph.candidates import best, in_parts, linked_at_once, links_of
 
 
 class Links(NamedTuple):
@@ -41,21 +40,18 @@ def link(builder: GraphBuilder, lists: Lists, folder: Path, widths: tuple[int, i
     """
     links, n = lists.neighbors[:, : widths[0]], len(builder)
 
-    def find(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        ends = links_of(links, widths[1], part)
+    def find(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = links_of(links, widths[1], rows)
         new = ends >= 0
-        for column in () if before is None else before.ends[part].T:
+        for column in () if before is None else before.ends[rows].T:
             new &= ends != column[:, None]
         return ends, new
 
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        parts = in_threads(find, [part for part in link_parts(n) if rows[0] <= part.start <= rows[-1]])
-        return tuple(map(np.concatenate, zip(*parts, strict=True)))
-
-    size = 2 * link_parts(n)[0].stop
+    at_once = linked_at_once(n)
+    work = partial(in_parts, find, at_once=at_once)
     width = (links.shape[1] + widths[1],)
     arrays: Arrays = {"links": (width, np.int32), "new": (width, bool)}
-    return Links(*fill_arrays(folder, folder / "links" / "finished", n, arrays, "links", lambda: work, size))
+    return Links(*fill_arrays(folder, folder / "links" / "finished", n, arrays, "links", lambda: work, 2 * at_once))
 
 
 def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) -> Lists:

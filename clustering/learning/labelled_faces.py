@@ -9,7 +9,7 @@ import numpy as np
 
 from clustering.similarity.same_faces import say_if_unlike
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import Unreadable, labels_of, load_embeddings, readable_rows, unit_rows
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.values import as_labels
 
@@ -77,7 +77,7 @@ def load_labelled(embeddings: Path, labels: Path | None, unreadable: Unreadable 
     """
     rows = len(load_labels(labels)) if labels is not None and embeddings.suffix == ".bin" else None  # gives its shape
     faces = load_embeddings(embeddings, rows=rows, unreadable=unreadable)
-    known = labels_of(faces, labels)
+    known = faces.labels_in(labels)
     if known is None:
         raise InputError(f"{embeddings}: no labels.npy beside the embeddings, and no labels in them; give --labels")
     say_if_unlike(labels or embeddings, known, faces)

@@ -21,7 +21,7 @@ from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, threshold_in_words, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, labels_of, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_array
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -124,7 +124,7 @@ def _say(report: SetReport, embeddings: Path) -> None:
 
 def _labels(faces: EmbeddingSet, labels: Path | None) -> np.ndarray:
     """The label of each face, int64 [n]."""
-    found = labels_of(faces, labels)
+    found = faces.labels_in(labels)
     if found is None:
         raise InputError(f"{faces.path}: no labels.npy; give --labels, or embed a folder with a folder a person")
     return found

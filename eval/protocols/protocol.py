@@ -134,12 +134,15 @@ class Protocol:
         for side in (self.pairs.first, self.pairs.second):
             found.update(rows[positions(ids, side)].data)
         found.update(np.ascontiguousarray(self.pairs.genuine).data)
-        searched = [(rows[positions(ids, part.template)], part.subject) for part in self.searched]
-        sorted_rows = [np.sort(part) for part, _ in searched]
-        subjects = [subject[np.argsort(part, kind="stable")] for part, subject in searched]
-        if searched:
+        places, subjects = [], []
+        for part in self.searched:
+            place = rows[positions(ids, part.template)]
+            order = np.argsort(place, kind="stable")
+            places.append(place[order])
+            subjects.append(part.subject[order])
+        if places:
             _, first, number = np.unique(np.concatenate(subjects), return_index=True, return_inverse=True)
-            found.update(np.stack([np.concatenate(sorted_rows), first[number]]).data)
+            found.update(np.stack([np.concatenate(places), first[number]]).data)
         return found.hexdigest()
 
 

@@ -64,6 +64,18 @@ class EmbeddingSet:
         """Bool [n]: False for the zero rows of faces that could not be read."""
         return readable_rows(self.embeddings)
 
+    def labels_in(self, labels: Path | None) -> np.ndarray | None:
+        """The labels in a file or folder, one for each face, int64 [n]; without one those that the faces came with.
+
+        Raises:
+            InputError: Unusable labels, of another number of faces, or of faces in another order.
+        """
+        if labels is None:
+            return self.labels
+        found = load_labels(labels, len(self))
+        refuse_other_order(labels, self.path, self.keys)
+        return found
+
 
 def readable_rows(embeddings: np.ndarray) -> np.ndarray:
     """Bool [n]: False for zero rows."""
@@ -113,19 +125,6 @@ def load_embeddings(
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
     return EmbeddingSet(embeddings, keys, labels, path, bad)
-
-
-def labels_of(faces: EmbeddingSet, labels: Path | None) -> np.ndarray | None:
-    """The labels in a file or folder, one for each face, int64 [n]; without one those that the faces came with.
-
-    Raises:
-        InputError: Unusable labels, of another number of faces, or of faces in another order.
-    """
-    if labels is None:
-        return faces.labels
-    found = load_labels(labels, len(faces))
-    refuse_other_order(labels, faces.path, faces.keys)
-    return found
 
 
 def _one_each(labels: np.ndarray, file: Path, rows: int) -> np.ndarray:

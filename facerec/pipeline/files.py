@@ -87,11 +87,10 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
     if ours is None or others is None or ours == others:
         return
     rows = {key: row for row, key in enumerate(others)}
-    for row, key in enumerate(ours):
-        other = rows.get(key, row)
-        if other != row and key not in others[row : row + 1]:
+    for row, (key, other) in enumerate(zip(ours, others, strict=False)):
+        if key != other and key in rows:
             raise InputError(
-                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {other} of {faces}; "
+                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {rows[key]} of {faces}; "
                 "both must have the same faces in the same order"
             )
 

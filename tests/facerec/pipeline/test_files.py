@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facerec.pipeline.embeddings import labels_of, load_embeddings, normalize, save_embeddings
+from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
 from facerec.pipeline.embeddings import unit_rows as as_unit_rows
 from facerec.pipeline.files import (
     InputError,
@@ -45,13 +45,13 @@ def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows):
         save_embeddings(tmp_path / name, unit_rows[order], [keys[row] for row in order], labels[order])
     faces = load_embeddings(tmp_path / "ours")
     for place in ("same", "same/labels.npy"):
-        np.testing.assert_array_equal(labels_of(faces, tmp_path / place), labels)
+        np.testing.assert_array_equal(faces.labels_in(tmp_path / place), labels)
     for place in ("other", "other/labels.npy"):
         with pytest.raises(InputError, match=r"face 'e' is in row 1 there, but in row 3 of .*ours; both"):
-            labels_of(faces, tmp_path / place)
+            faces.labels_in(tmp_path / place)
     write_lines(tmp_path / "other" / "keys.txt", [f"{key}.png" for key in keys])  # which says nothing
-    np.testing.assert_array_equal(labels_of(faces, tmp_path / "other"), labels[[0, 3, 2, 1, 4]])
-    np.testing.assert_array_equal(labels_of(faces, None), labels)
+    np.testing.assert_array_equal(faces.labels_in(tmp_path / "other"), labels[[0, 3, 2, 1, 4]])
+    np.testing.assert_array_equal(faces.labels_in(None), labels)
 
 
 def test_unit_float32_rows_stay_a_memory_map(tmp_path, unit_rows):
