@@ -78,7 +78,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     Args:
         clusters: Folder made by cluster, or a .npy file of labels. No rule undoes the answers that they were made with.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
-            same_as.npy (with --overlap merge), summary.json.
+            same_as.npy (with --overlap merge; same_as.txt has a labelled face of each such class), summary.json.
         labeller: See `PseudoLabeller`.
         files: See `Files`.
     """
@@ -131,6 +131,11 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
+        if (
+            labelled.keys is not None and labelled.labels is not None
+        ):  # by them train knows that it numbers people alike
+            face = dict(zip(labelled.labels.tolist(), labelled.keys, strict=True))
+            write_lines(out / "same_as.txt", ("" if each < 0 else face[each] for each in labeller.same_as_.tolist()))
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError, load_array, load_keys
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
@@ -107,6 +107,8 @@ def gather(data: TrainingData) -> TrainingSet:
                 f"{data.faces}: no face has an identity; give --labels, or images in a folder per identity"
             )
         parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
+        if data.pseudo_labels is not None:
+            _check_same_people(data.pseudo_labels, store, known)
     if data.unlabelled is not None and data.pseudo_labels is not None:
         store = open_store(data.unlabelled, data.max_pixels)
         pseudo = store.labels_in(data.pseudo_labels)
@@ -125,6 +127,25 @@ def _weights(labels: Path, rows: int) -> np.ndarray | None:
     if not np.all(np.isfinite(weights)) or weights.min() < 0:
         raise InputError(f"{file}: weights must be finite and not negative; found {weights.min()} to {weights.max()}")
     return weights
+
+
+def _check_same_people(pseudo_labels: Path, store: Store, known: np.ndarray) -> None:
+    """Refuses labelled faces that are numbered otherwise than those that same_as.npy was made of.
+
+    Raises:
+        InputError: A face that same_as.txt names has another label here.
+    """
+    numbers, names = pseudo_labels / "same_as.npy", pseudo_labels / "same_as.txt"
+    if not (numbers.is_file() and names.is_file()):
+        return
+    label_of = dict(zip(store.keys, known.tolist(), strict=True))
+    expected = load_array(numbers, kind="iu", ndim=1).tolist()
+    for key, label in zip(load_keys(names, len(expected)), expected, strict=True):
+        if label >= 0 and label_of.get(key, -1) not in (-1, label):
+            raise InputError(
+                f"{numbers}: face {key!r} has label {label} there, but {label_of[key]} in {store.path}; "
+                "give the labels that pseudolabel had as --labels"
+            )
 
 
 def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
