@@ -10,6 +10,7 @@ import numpy as np
 
 from eval.protocols.ids import id_text
 from eval.protocols.protocol import Faces, Protocol, positions
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def check(protocol: Protocol) -> None:
                 "searched by itself", two.where(shared[0]), id_text(subject), other, name, one.where(index),
                 len(np.unique(two.subject[shared])),
             )  # fmt: skip
+    _say_enrolled(protocol)
     if protocol.probes is None:
         logger.info("%s: no galleries and no probes; 1:1 alone", protocol.faces.path)
     elif len(protocol.galleries) == 1:
@@ -41,6 +43,21 @@ def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
     for value, name, missing in [(1, "genuine", count == 0), (0, "impostor", count == len(genuine))]:
         if missing:
             raise InputError(f"{path}: no {name} pair (label {value}) in {len(genuine)} lines; both kinds are needed")
+
+
+def _say_enrolled(protocol: Protocol) -> None:
+    """Says how many probes are templates of a gallery, and where the first one is."""
+    if protocol.probes is None:
+        return
+    for name, gallery in protocol.galleries.items():
+        own = np.flatnonzero(np.isin(protocol.probes.template, gallery.template))
+        if own.size:
+            index = own[np.argmin(protocol.probes.row[own])]
+            logger.warning(
+                "%s: template %s is in gallery %s, too (%s); it finds itself, so rank 1 and FNIR are too good",
+                protocol.probes.where(index), id_text(protocol.probes.template[index]), name,
+                counted(len(own), "such probe"),
+            )  # fmt: skip
 
 
 def _say_empty(protocol: Protocol) -> None:
