@@ -87,8 +87,8 @@ def ijb(
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for no intervals.
         seed: Seed of the draws. eval compare compares runs in pairs if their seed and number of draws agree.
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
-        detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
-            *_name_5pts_score.txt.
+        detector_scores: Weights of the faces: .npy in the order of the protocol, or insightface's
+            *_name_5pts_score.txt, in which faces are found by name.
         compatibility: Also give the figures of widely used scripts, by their definitions: see
             docs/reference/published-figures.md.
         missing: What to do with faces that have no embedding; by default they are an error. count takes them as

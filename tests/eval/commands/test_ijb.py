@@ -123,6 +123,13 @@ def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path):
     write_lines(tmp_path / "five.txt", lines)
     listed = run(protocol, embeddings, tmp_path / "l", detector_scores=tmp_path / "five.txt")
     assert listed == weighted
+    names = [line.split()[0] for line in (protocol / "tiny_face_tid_mid.txt").read_text().splitlines()]
+    lines = [f"{name.removeprefix('img/')} {line.partition(' ')[2]}" for name, line in zip(names, lines, strict=True)]
+    write_lines(tmp_path / "named.txt", [*lines[::-1], "more.jpg 1 1 1 1 1 1 1 1 1 1 9"])
+    assert run(protocol, embeddings, tmp_path / "n", detector_scores=tmp_path / "named.txt") == weighted
+    write_lines(tmp_path / "lacking.txt", lines[1:])
+    with pytest.raises(InputError, match="line 1: face 'img/a0.jpg' has no score in .*lacking.txt .1 of 11 faces"):
+        run(protocol, embeddings, tmp_path / "none", detector_scores=tmp_path / "lacking.txt")
 
 
 def test_kept_lengths_come_from_norms_where_rows_are_unit(protocol, embeddings, tmp_path):
