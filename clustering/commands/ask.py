@@ -23,7 +23,7 @@ from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
+from facerec.pipeline.files import InputError, load_labels, read_yaml, write_lines, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -72,7 +72,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         out: Folder to make: answers.json, in which unanswered questions are unsure; with --thumbnails questions.html,
-            which saves the answers; with --truth rounds.csv and labels.npy.
+            which saves the answers; with --truth rounds.csv, labels.npy and keys.txt.
         asking: See `Asking`.
     """
     labels = load_labels(clusters)
@@ -108,6 +108,8 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
         rows.append(_row(truth, labels, before, turn.same))
     save_answers(out / "answers.json", before, faces.keys)
     np.save(out / "labels.npy", labels, allow_pickle=False)
+    if faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]

@@ -153,10 +153,11 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray, decisions: P
     Raises:
         InputError: Decisions that contradict the answers.
     """
-    file = clusters / ANSWERS
+    folder = clusters.parent if clusters.name == "labels.npy" else clusters
+    file, names = folder / ANSWERS, folder / "keys.txt"
     if not file.is_file():
         return Answers.none().constraints(len(labels))
-    keys = load_keys(clusters / "keys.txt", len(labels)) if (clusters / "keys.txt").is_file() else None
+    keys = load_keys(names, len(labels)) if names.is_file() else None
     known = load_answers(file, len(labels), keys).constraints(len(labels), keys or ())
     before, after = ((one[known.pairs[:, 0]] == one[known.pairs[:, 1]]) == known.same for one in (labels, decided))
     wrong = known.pairs[before & ~after & (decided[known.pairs] >= 0).all(axis=1)]

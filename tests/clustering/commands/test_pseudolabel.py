@@ -149,6 +149,8 @@ def test_answers_that_clusters_were_made_with_hold(tmp_path, blobs):
     labels = np.load(out / "labels.npy")
     assert all(labels[a] == labels[b] >= 0 for a, b in same)
     assert all(labels[a] != labels[b] or labels[a] < 0 for a, b in different)
+    alone = pseudolabel(clusters / "labels.npy", tmp_path / "alone", embeddings=tmp_path)
+    np.testing.assert_array_equal(np.load(alone / "labels.npy"), labels)
     (clusters / "answers.json").unlink()
     without = np.load(pseudolabel(clusters, tmp_path / "none", embeddings=tmp_path) / "labels.npy")
     assert any(without[a] != without[b] for a, b in same)
