@@ -20,6 +20,7 @@ def check(protocol: Protocol) -> None:
     """Refuses a face twice in a template; says what is unusual: templates without faces, a subject in two galleries."""
     _check_repeats(protocol.faces)
     _say_empty(protocol)
+    _say_two_people(protocol)
     for (name, one), (other, two) in itertools.combinations(protocol.galleries.items(), 2):
         shared = np.flatnonzero(np.isin(two.subject, one.subject))
         if shared.size:
@@ -82,10 +83,39 @@ def _say_empty(protocol: Protocol) -> None:
     )  # fmt: skip
 
 
-def _check_repeats(faces: Faces) -> None:
+def _say_two_people(protocol: Protocol) -> None:
+    """Says how many faces are in templates of two subjects, as far as galleries and probes name these."""
+    if not protocol.searched:
+        return
+    faces = protocol.faces
+    template = np.concatenate([part.template for part in protocol.searched])
+    subject = np.concatenate([part.subject for part in protocol.searched])
+    ids, first = np.unique(template, return_index=True)
+    at = positions(ids, faces.template)
+    rows = np.flatnonzero(at >= 0)
+    name = _codes(faces)
+    rows = rows[np.argsort(name[rows], kind="stable")]
+    name, whose = name[rows], subject[first][at[rows]]
+    differ = np.flatnonzero((name[1:] == name[:-1]) & (whose[1:] != whose[:-1]))
+    if differ.size:
+        two = int(rows[differ[0] + 1])
+        logger.warning(
+            "%s: face %r is in templates of subjects %s and %s (%s); both have its embedding, so boxes are needed to "
+            "tell people in one picture apart", faces.where(two), faces.names[two].as_py(),
+            id_text(whose[differ[0]]), id_text(whose[differ[0] + 1]),
+            counted(len(np.unique(name[differ])), "such face"),
+        )  # fmt: skip
+
+
+def _codes(faces: Faces) -> np.ndarray:
+    """A number for the name of each face, int64 [n]."""
     import pyarrow as pa
 
-    name = np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
+    return np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
+
+
+def _check_repeats(faces: Faces) -> None:
+    name = _codes(faces)
     order = np.lexsort((name, faces.template))
     repeated = (np.diff(faces.template[order]) == 0) & (np.diff(name[order]) == 0)
     if repeated.any():
