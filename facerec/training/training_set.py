@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from facerec.pipeline.files import InputError, load_array, load_keys
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def gather(data: TrainingData) -> TrainingSet:
     """
     parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
     same_as = None
+    for labels in filter(None, (data.labels, data.pseudo_labels)):
+        _say_ignored(labels)
     if data.faces is not None:
         store = open_store(data.faces, data.max_pixels)
         known = store.labels if data.labels is None else store.labels_in(data.labels)
@@ -115,6 +120,13 @@ def gather(data: TrainingData) -> TrainingSet:
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
         same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
     return combine_stores(parts, same_as)
+
+
+def _say_ignored(labels: Path) -> None:
+    """Says which files beside a file of labels do not count, as the folder was not given."""
+    beside = [name for name in ("weights.npy", "same_as.npy") if (labels.parent / name).is_file()]
+    if labels.name == "labels.npy" and labels.is_file() and beside:
+        logger.warning("%s: %s beside it do not count; give the folder", labels, " and ".join(beside))
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:

@@ -73,6 +73,18 @@ def test_labelled_people_numbered_otherwise_than_for_pseudolabel_are_refused(fac
         gather(data)
 
 
+def test_files_beside_labels_that_do_not_count_are_told(faces, tmp_path, caplog):
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.arange(20) // 10)
+    np.save(pseudo / "weights.npy", np.linspace(0, 1, 20, dtype=np.float32))
+    np.save(pseudo / "same_as.npy", np.array([-1, 2]))
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo))) == 19
+    assert not caplog.text
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo / "labels.npy"))) == 20
+    assert "labels.npy: weights.npy and same_as.npy beside it do not count; give the folder" in caplog.text
+
+
 def test_first_classes_of_a_store_without_used_faces_are_none(faces):
     joined = combine_stores([(faces, np.full(20, -1), None), (faces, np.arange(20), None)])
     assert (joined.classes, joined.first_classes) == (20, 0)
