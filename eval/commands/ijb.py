@@ -11,7 +11,7 @@ import numpy as np
 from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs
+from eval.protocols.doubts import say_all_equal, say_repeated_pairs, say_unreadable
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
@@ -23,6 +23,7 @@ from eval.report.intervals import Intervals, resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import write_json
 from facerec.pipeline.stage import stage
@@ -102,6 +103,9 @@ def ijb(
     fpirs = [float(f) for f in FPIRS]
     with_failures = evaluate(files, templates, fpirs)
     say_repeated_pairs(files.pairs.where, *with_failures.pairs)
+    fate = "are left out" if missing == "exclude" else "count as failures; --missing exclude leaves them out"
+    total = counted(len(templates.ids), "template")
+    say_unreadable(embeddings, templates.empty, total, f"have no face that could be read, and {fate}")
     scores = with_failures.scores.pairs
     say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0

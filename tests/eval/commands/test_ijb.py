@@ -42,7 +42,7 @@ def test_perfect_embeddings_make_no_errors(protocol, embeddings, tmp_path):
     }  # fmt: skip
 
 
-def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path):
+def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path, caplog):
     """Probe pb (subject 2) looks like subject 1, probe pd (4) is exactly between 3 and 4, pc (3) cannot be read."""
     rows = np.array(np.load(embeddings / "embeddings.npy"))
     rows[8] = [1, 0, 0, 0]
@@ -62,6 +62,7 @@ def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path):
     assert (metrics["rank5"], metrics["eer"]) == (1, pytest.approx((0.5 + 0.4) / 2))  # at .71: 2 of 4, 2 of 5
     assert metrics["fnir_at_fpir"]["1e-2"] == 0.75
     assert metrics["counts"]["unreadable_faces"] == metrics["counts"]["empty_templates"] == 1
+    assert "embeddings: 1 of 9 templates have no face that could be read, and count as failures" in caplog.text
 
 
 def test_keys_free_the_order_and_allow_more_embeddings(protocol, embeddings, keys, tmp_path):
