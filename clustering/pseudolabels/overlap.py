@@ -58,7 +58,8 @@ def without_labelled_people(
     """Labels without the faces of labelled people, unless these are kept; and its `record`."""
     after = labels if action == "keep" else consecutive(np.where(found.person >= 0, -1, labels))
     why = f"{ACTIONS[action]} faces of labelled people (score from {found.threshold:.3f} on)"
-    return after, record("overlap", why, labels, after, truth, decided)
+    dropped = decided & (action == "drop")  # others have a class
+    return after, record("overlap", why, labels, after, truth, dropped)
 
 
 def with_labelled_people(labels: np.ndarray, person: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

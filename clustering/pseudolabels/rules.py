@@ -51,8 +51,9 @@ def duplicates(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.n
 
 
 def max_size(labels: np.ndarray, evidence: Evidence, threshold: int) -> np.ndarray:
-    """Drops clusters of more faces."""
-    return consecutive(np.where((own_cluster_size(labels) <= threshold) | evidence.confirmed, labels, -1))
+    """Drops clusters of more faces, of which a person has confirmed none."""
+    spared = (own_cluster_size(labels) <= threshold) | np.isin(labels, labels[evidence.confirmed])
+    return consecutive(np.where(spared, labels, -1))
 
 
 def min_size(labels: np.ndarray, evidence: Evidence, threshold: int) -> np.ndarray:

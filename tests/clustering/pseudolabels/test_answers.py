@@ -68,8 +68,9 @@ def test_clusters_that_were_told_apart_or_confirmed_are_not_joined(blobs):
 
 def test_a_cluster_that_was_kept_is_no_mixture():
     labels = np.array([0, 0, 0, 1, 1, 1, -1])
-    found = max_size(labels, Evidence(np.ones(7, np.float32), kept=marked(7, 3, 4, 5)), 2)
-    assert found.tolist() == [-1, -1, -1, 0, 0, 0, -1]
+    for kept in ((3, 4, 5), (4,)):  # of one that was merged with it no face may be confirmed
+        found = max_size(labels, Evidence(np.ones(7, np.float32), kept=marked(7, *kept)), 2)
+        assert found.tolist() == [-1, -1, -1, 0, 0, 0, -1]
 
 
 def found_people(*person: int) -> Overlap:
@@ -102,6 +103,13 @@ def test_dropped_faces_are_of_no_labelled_person(blobs):
     labeller = PseudoLabeller(overlap="merge", overlap_false_match=0.05)
     y, w = labeller.fit_transform(X, labels, labelled=labelled)
     assert labeller.same_as_[y[:2]].tolist() == [100, 100]  # faces in no cluster may be of a labelled person
+    kept = person == 1
+    labeller.fit_transform(X, person, labelled=labelled, kept=kept)
+    assert [rule["decided"] for rule in labeller.summary_["rules"]] == [0] * 5  # they are moved, not dropped
+    labeller = PseudoLabeller(overlap="drop", overlap_false_match=0.05)
+    labeller.fit_transform(X, person, labelled=labelled, kept=kept)
+    assert {rule["rule"]: rule["decided"] for rule in labeller.summary_["rules"]}["overlap"] == kept.sum()
+    labeller = PseudoLabeller(overlap="merge", overlap_false_match=0.05)
     y, w = labeller.fit_transform(X, person, labelled=labelled, dropped=dropped)
     assert y[:2].tolist() == [-1, -1]
     assert w[:2].tolist() == [0, 0]
