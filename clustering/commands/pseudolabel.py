@@ -30,7 +30,7 @@ from clustering.review.decisions import (
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -109,9 +109,9 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
             check_recogniser(faces, each)
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
     decided = apply_decisions(labels, decisions)
-    known = _known(clusters, labels, decided, files.decisions).and_these(
-        as_constraints(labels, decisions, _likeness(graph, labels))
-    )
+    known = _known(clusters, labels, decided, files.decisions)
+    if files.decisions is not None:
+        known = known.and_these(as_constraints(labels, decisions, _likeness(graph, labels)))
     if confidence is not None:  # that of a part is about the cluster that it was split off
         confidence = np.where(split_faces(labels, decisions), 1, confidence).astype(np.float32)
     y, w = labeller.fit_transform(
@@ -131,11 +131,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
-        if (
-            labelled.keys is not None and labelled.labels is not None
-        ):  # by them train knows that it numbers people alike
-            face = dict(zip(labelled.labels.tolist(), labelled.keys, strict=True))
-            write_lines(out / "same_as.txt", ("" if each < 0 else face[each] for each in labeller.same_as_.tolist()))
+        _name_people(out, labelled, labeller.same_as_)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary
@@ -172,6 +168,13 @@ def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:
     if graph is None:
         return np.zeros(len(labels), np.float32)
     return cosine_to_rest_of_cluster(graph.embeddings, consecutive(labels))
+
+
+def _name_people(out: Path, labelled: EmbeddingSet, same_as: np.ndarray) -> None:
+    """Writes a labelled face of each class that is a labelled person, by which train knows whom a label means."""
+    if labelled.keys is not None and labelled.labels is not None:
+        face = dict(zip(labelled.labels.tolist(), labelled.keys, strict=True))
+        write_lines(out / "same_as.txt", ("" if label < 0 else face[label] for label in same_as.tolist()))
 
 
 def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:
