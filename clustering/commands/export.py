@@ -95,6 +95,8 @@ def export(
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     refuse_repeated(embeddings or clusters, keys)
+    if decisions is None and labels.max() >= len(labels):  # decisions speak of clusters by their numbers
+        labels = consecutive(labels)
     made = Decisions() if decisions is None else load_decisions(decisions, labels)
     confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
     names, labels = names_of(labels, made), apply_decisions(labels, made)
@@ -129,7 +131,6 @@ def _read(
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Labels, keys and confidence."""
     labels = load_labels(clusters)
-    labels = labels if labels.max() < len(labels) else consecutive(labels)
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)

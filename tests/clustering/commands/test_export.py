@@ -74,6 +74,14 @@ def test_embeddings_of_the_faces_in_another_order_are_refused(tmp_path, blobs):
     export(clusters=clusters, embeddings=tmp_path / "emb", as_="csv", out=tmp_path / "out")
 
 
+def test_decisions_about_clusters_of_large_numbers_are_applied(tmp_path, clusters):
+    large = np.where(LABELS < 0, -1, 1000 + 7 * LABELS)
+    np.save(clusters / "labels.npy", large)
+    named = decide(tmp_path / "d.json", large, {"action": "name", "cluster": 1007, "name": "Anna"})
+    out = export(clusters=clusters, as_="csv", out=tmp_path / "out", decisions=named)
+    assert [row["person"] for row in rows(out / "faces.csv")] == [*["person_0001"] * 3, "Anna", "Anna", ""]
+
+
 def test_faces_that_a_person_decided_about_are_not_doubtful(tmp_path, clusters):
     for name, decision in (
         ("keep", {"action": "keep", "cluster": 0}),
