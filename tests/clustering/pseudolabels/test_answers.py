@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from clustering.answers.clustered import corrected
 from clustering.answers.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.evidence import Evidence
@@ -14,6 +17,7 @@ from clustering.pseudolabels.overlap import agreeing
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.pseudolabels.rules import confident, max_size, outliers
 from clustering.pseudolabels.split import split
+from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
 
 
@@ -124,6 +128,40 @@ def test_rules_that_win_say_how_many_decided_faces_they_drop():
     assert {rule["rule"]: (rule["dropped"], rule["decided"]) for rule in labeller.summary_["rules"]} == {
         "duplicates": (2, 2), "min_size": (3, 2),
     }  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["drop", "merge", "keep"]), st.sampled_from([None, 6]))
+def test_whatever_a_person_says_holds_in_all_classes(seed, action, largest):
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, 8, 60)
+    look = np.where(random.random(60) < 0.5, truth // 2, 4 + truth)  # one that two people share, and one of their own
+    X = normalize(np.eye(12, 16)[look] + 0.1 * random.normal(size=(60, 16)))
+    graph = KnnGraph.build(X, 10)
+    pairs = random.integers(0, 60, (40, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    known = Constraints(60, pairs, truth[pairs[:, 0]] == truth[pairs[:, 1]])
+    mixed = np.where(
+        random.random(60) < 0.1, random.integers(0, 12, 60), random.choice([truth, look, 20 * truth + look])
+    )
+    labels = corrected(graph, np.where(random.random(60) < 0.1, -1, mixed), known)
+    kept, dropped = np.isin(labels, random.integers(0, labels.max() + 1, 2)), random.random(60) < 0.1
+    kept &= truth == truth[np.argmax(kept)]  # else answers may contradict it
+    dropped &= ~kept
+    people = random.integers(0, 8, 30)
+    labelled = (normalize(np.eye(12, 16)[4 + people] + 0.1 * random.normal(size=(30, 16))), people)
+    labeller = PseudoLabeller(overlap=action, max_size=largest, overlap_false_match=0.2)
+    y, _ = labeller.fit_transform(graph, labels, labelled=labelled, kept=kept, known=known, dropped=dropped)
+    assert np.all(y[dropped] == -1)
+    one, other = known.together[(y[known.together] >= 0).all(axis=1)].T
+    np.testing.assert_array_equal(y[one], y[other])
+    one, other = known.apart[(y[known.apart] >= 0).all(axis=1)].T
+    assert np.all(y[one] != y[other])
+    for cluster in np.unique(labels[kept & (labels >= 0)]):
+        mine = kept & (labels == cluster)
+        assert len(np.unique(y[mine])) == 1
+        if action == "keep" and mine.sum() > 1:
+            assert np.all(y[mine] >= 0)
 
 
 BAD = [
