@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from clustering.answers.file import SAME, UNSURE, Answers, load_answers, save_answers
+from clustering.answers.file import ANSWERS, SAME, UNSURE, Answers, load_answers, save_answers
 from clustering.answers.page import write_questions
 from clustering.answers.questions import choose_questions
 from clustering.answers.simulation import ask_in_rounds
@@ -36,8 +36,8 @@ class Asking:
 
     Attributes:
         count: Questions a round.
-        answers: File of earlier answers, made by ask or saved by its page or the page of review. None of its pairs is
-            asked about again. answers.json begins with them.
+        answers: File of earlier answers, made by ask or saved by its page or the page of review; by default those that
+            the clusters were made with. None of its pairs is asked about again. answers.json begins with them.
         truth: File or folder of true identities (-1 = unknown), which answer the questions instead of a person.
         rounds: Rounds of questions, with --truth. After each round the backend that made the clusters clusters again.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
@@ -80,7 +80,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
     truth = None if asking.truth is None else faces.labels_in(asking.truth)
-    before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
+    earlier = asking.answers or (clusters / ANSWERS if (clusters / ANSWERS).is_file() else None)
+    before = Answers.none() if earlier is None else load_answers(earlier, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(
