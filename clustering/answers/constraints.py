@@ -58,7 +58,7 @@ class Constraints:
         """A line for each pair that must be apart and, through others, together."""
         torn = self.apart[self.person[self.apart[:, 0]] == self.person[self.apart[:, 1]]]
         return [
-            f"{self.name(a)} and {self.name(b)} are different people, but the same through other answers; "
+            f"{self._name(a)} and {self._name(b)} are different people, but the same through other answers; "
             "take one back" for a, b in torn.tolist()
         ]  # fmt: skip
 
@@ -107,6 +107,5 @@ class Constraints:
         a, b = labels[self.apart].T
         return self.apart[(a == b) & (a >= 0)]
 
-    def name(self, row: int) -> str:
-        """What a message calls a face."""
+    def _name(self, row: int) -> str:
         return repr(self.names[row][-MOST_SHOWN:]) if len(self.names) else f"row {row}"

@@ -109,7 +109,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
             check_recogniser(faces, each)
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
     decided = apply_decisions(labels, decisions)
-    known = _known(clusters, labels, decided, files.decisions)
+    known = _known(clusters, labels, decided)
     if files.decisions is not None:
         known = known.and_these(as_constraints(labels, decisions, _likeness(graph, labels)))
     if confidence is not None:  # that of a part is about the cluster that it was split off
@@ -137,17 +137,13 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     return summary
 
 
-def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray, decisions: Path | None) -> Constraints:
-    """The answers that the clusters were made with.
+def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constraints:
+    """The answers that the clusters were made with, without those that a later decision takes back.
 
     Args:
         clusters: The folder of the clustering.
         labels: int64 [n], its clusters.
         decided: int64 [n], the same after all decisions.
-        decisions: The file of decisions, for messages.
-
-    Raises:
-        InputError: Decisions that contradict the answers.
     """
     folder = clusters.parent if clusters.name == "labels.npy" else clusters
     file, names = folder / ANSWERS, folder / "keys.txt"
@@ -156,11 +152,10 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray, decisions: P
     keys = load_keys(names, len(labels)) if names.is_file() else None
     known = load_answers(file, len(labels), keys).constraints(len(labels), keys or ())
     before, after = ((one[known.pairs[:, 0]] == one[known.pairs[:, 1]]) == known.same for one in (labels, decided))
-    wrong = known.pairs[before & ~after & (decided[known.pairs] >= 0).all(axis=1)]
-    if len(wrong):
-        a, b = (known.name(row) for row in wrong[0].tolist())
-        raise InputError(f"{decisions}: contradicts an answer in {file} about {a} and {b}; take one back")
-    return known
+    held = after | ~before
+    if taken := int(np.count_nonzero(~held & (decided[known.pairs] >= 0).all(axis=1))):
+        logger.warning("%s: decisions take back %s", file, counted(taken, "answer"))
+    return Constraints(known.rows, known.pairs[held], known.same[held], known.names)
 
 
 def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:

@@ -15,7 +15,6 @@ from clustering.review.decisions import labels_hash
 from eval.clusters import scores
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import InputError
 
 
 def command(*arguments: object) -> int:
@@ -157,18 +156,21 @@ def test_answers_that_clusters_were_made_with_hold(tmp_path, blobs):
     assert any(without[a] == without[b] >= 0 for a, b in different)
 
 
-def test_decisions_that_contradict_earlier_answers_are_refused(tmp_path, blobs):
+def test_decisions_take_back_earlier_answers(tmp_path, blobs, caplog):
     embeddings, _ = blobs(identities=4, faces=10, dimension=32, spread=0.3)
     save_embeddings(tmp_path, embeddings)
-    (tmp_path / "answers.json").write_text(json.dumps({"answers": [{"faces": [0, 5], "answer": "same"}]}))
+    asked = [{"faces": [0, 5], "answer": "same"}, {"faces": [0, 12], "answer": "different"}]
+    (tmp_path / "answers.json").write_text(json.dumps({"answers": asked}))
     clusters = cluster("components", tmp_path, tmp_path / "clusters", answers=tmp_path / "answers.json",
                        set=["min_similarity=.6"])  # fmt: skip
     np.save(tmp_path / "clusters.npy", np.load(clusters / "labels.npy"))
-    decisions = decided(tmp_path, {"action": "split", "cluster": 0, "parts": [[5]]})
-    with pytest.raises(
-        InputError, match="contradicts an answer in .*answers.json about row 0 and row 5; take one back"
-    ):
-        pseudolabel(clusters, tmp_path / "out", embeddings=tmp_path, decisions=decisions)
+    merged = [{"action": "merge", "clusters": [0, 1]}]
+    for name, decisions in (("parted", [{"action": "split", "cluster": 0, "parts": [[5, 6]]}]), ("merged", merged)):
+        caplog.clear()
+        out = pseudolabel(clusters, tmp_path / name, embeddings=tmp_path, decisions=decided(tmp_path, *decisions))
+        labels = np.load(out / "labels.npy")
+        assert (labels[0] == labels[5], labels[0] == labels[12]) == (name == "merged", name == "merged")
+        assert "answers.json: decisions take back 1 answer" in caplog.text
 
 
 def test_rules_that_win_over_a_person_say_so(mixed, caplog):
