@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.clustered import clusters_of
-from clustering.answers.constraints import Constraints
-from clustering.answers.file import load_answers
+from clustering.answers.file import ANSWERS, load_answers, save_rows
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
@@ -68,7 +67,8 @@ def cluster(
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
-        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt; with --answers
+            answers.json.
         model: Folder made by tune, train, pretrain or import. Without it hilander has its packaged model and the other
             backends their defaults; gcn_e, gcn_v, l2c, lander and lgcn need one. hilander, components, dbscan,
             hac_single and hdbscan tighten their thresholds if the largest clusters look mixed; adaptive in config.yaml
@@ -85,7 +85,8 @@ def cluster(
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
-    known = None if answers is None else _constraints(answers, faces)
+    given = None if answers is None else load_answers(answers, len(faces), faces.keys)
+    known = None if given is None else given.constraints(len(faces), faces.keys or ())
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -111,6 +112,8 @@ def cluster(
     if crowded:
         clustering = clustering.expanded(copies)
     _write(out, clustering, clusterer, faces)
+    if given is not None:
+        save_rows(out / ANSWERS, given, faces.keys)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
@@ -124,10 +127,6 @@ def cluster(
         **clustering.notes,
         **estimate,
     }
-
-
-def _constraints(answers: Path, faces: EmbeddingSet) -> Constraints:
-    return load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError, load_array, load_keys
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def gather(data: TrainingData) -> TrainingSet:
     """
     parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
     same_as = None
+    for labels in filter(None, (data.labels, data.pseudo_labels)):
+        _say_ignored(labels)
     if data.faces is not None:
         store = open_store(data.faces, data.max_pixels)
         known = store.labels if data.labels is None else store.labels_in(data.labels)
@@ -107,12 +112,21 @@ def gather(data: TrainingData) -> TrainingSet:
                 f"{data.faces}: no face has an identity; give --labels, or images in a folder per identity"
             )
         parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
+        if data.pseudo_labels is not None:
+            _check_same_people(data.pseudo_labels, store, known)
     if data.unlabelled is not None and data.pseudo_labels is not None:
         store = open_store(data.unlabelled, data.max_pixels)
         pseudo = store.labels_in(data.pseudo_labels)
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
         same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
     return combine_stores(parts, same_as)
+
+
+def _say_ignored(labels: Path) -> None:
+    """Says which files beside a file of labels do not count, as the folder was not given."""
+    beside = [name for name in ("weights.npy", "same_as.npy") if (labels.parent / name).is_file()]
+    if labels.name == "labels.npy" and labels.is_file() and beside:
+        logger.warning("%s: %s beside it do not count; give the folder", labels, " and ".join(beside))
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:
@@ -125,6 +139,25 @@ def _weights(labels: Path, rows: int) -> np.ndarray | None:
     if not np.all(np.isfinite(weights)) or weights.min() < 0:
         raise InputError(f"{file}: weights must be finite and not negative; found {weights.min()} to {weights.max()}")
     return weights
+
+
+def _check_same_people(pseudo_labels: Path, store: Store, known: np.ndarray) -> None:
+    """Refuses labelled faces that are numbered otherwise than those that same_as.npy was made of.
+
+    Raises:
+        InputError: A face that same_as.txt names has another label here.
+    """
+    numbers, names = pseudo_labels / "same_as.npy", pseudo_labels / "same_as.txt"
+    if not (numbers.is_file() and names.is_file()):
+        return
+    label_of = dict(zip(store.keys, known.tolist(), strict=True))
+    expected = load_array(numbers, kind="iu", ndim=1).tolist()
+    for key, label in zip(load_keys(names, len(expected)), expected, strict=True):
+        if label >= 0 and label_of.get(key, -1) not in (-1, label):
+            raise InputError(
+                f"{numbers}: face {key!r} has label {label} there, but {label_of[key]} in {store.path}; "
+                "give the labels that pseudolabel had as --labels"
+            )
 
 
 def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:

@@ -22,7 +22,7 @@ def corpus(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
     new = (person >= 14) | (np.arange(200) % 10 >= 8)
     for name, rows in [("old", ~new), ("new", new)]:
         (tmp_path / name).mkdir()
-        save_embeddings(tmp_path / name, embeddings[rows])
+        save_embeddings(tmp_path / name, embeddings[rows], [f"{row}.jpg" for row in np.flatnonzero(rows)])
     np.save(tmp_path / "clusters.npy", person[~new] * 3 + 7)
     return tmp_path, person[~new], person[new]
 
@@ -36,6 +36,7 @@ def test_it_writes_what_the_function_finds(corpus, similarity):
     np.testing.assert_array_equal(np.load(out / "labels.npy"), labels)
     np.testing.assert_array_equal(np.load(out / "confidence.npy"), confidence)
     assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "keys.txt").read_text() == (folder / "new" / "keys.txt").read_text()
 
 
 BAD = [

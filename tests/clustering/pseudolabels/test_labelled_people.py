@@ -29,7 +29,8 @@ def planted(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
     known = ((person < 9) & (np.arange(400) % 2 == 0)) | (person >= 30)
     folder = tmp_path / "labelled"
     folder.mkdir()
-    save_embeddings(folder, embeddings[known], labels=person[known] + 100)
+    keys = [f"{each}/{row}.jpg" for row, each in enumerate(person[known])]
+    save_embeddings(folder, embeddings[known], keys, labels=person[known] + 100)
     save_embeddings(tmp_path, embeddings[~known])
     np.save(tmp_path / "clusters.npy", person[~known])
     return tmp_path, embeddings[~known], person[~known]
@@ -119,6 +120,8 @@ def test_what_becomes_of_them(action, planted):
         assert same_as.dtype == np.int64
         assert len(same_as) == labels.max() + 1
         assert np.all(np.diff(same_as[same_as >= 0]) > 0)
+        named = [line.partition("/")[0] for line in (out / "same_as.txt").read_text().splitlines()]
+        assert named == ["" if label < 0 else str(label - 100) for label in same_as]
         used = both & (labels >= 0)
         assert np.mean(same_as[labels[used]] == person[used] + 100) > 0.95
         assert np.mean(same_as[labels[~both & (labels >= 0)]] == -1) > 0.9

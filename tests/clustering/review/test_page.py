@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
-from clustering.answers.file import DIFFERENT, SAME, load_answers
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_rows
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
 from clustering.review.page import KEYS, Frame, write_page
@@ -303,6 +303,28 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
     assert (*sorted([last[5], rows[12]]), DIFFERENT) in known
     assert {(*sorted([last[2], row]), SAME) for row in np.flatnonzero(case.labels == 2) if row != last[2]} <= known
     assert len(known) == 1 + 1 + 2 * 11
+
+
+def test_answers_that_clusters_were_made_with_are_saved_again(case, opened, tmp_path):
+    clusters = shutil.copytree(case.clusters, tmp_path / "answered")
+    of = [np.flatnonzero(case.labels == cluster).tolist() for cluster in range(6)]
+    loose = of[5][1]
+    pairs = [(of[0][0], of[0][1], SAME), (of[0][0], of[1][0], DIFFERENT), (of[3][0], of[4][1], DIFFERENT),
+             (of[5][0], loose, SAME), (of[2][0], of[2][1], UNSURE)]  # fmt: skip
+    earlier = Answers(np.array([pair[:2] for pair in pairs]), np.array([pair[2] for pair in pairs]), np.full(5, np.nan))
+    save_rows(clusters / "answers.json", earlier, case.keys)
+    page = opened(review(clusters, case.embeddings, case.thumbs, tmp_path / "page"))
+    saved(page, tmp_path / "a.json")
+    found = load_answers(tmp_path / "a.json", 60, case.keys)
+    assert list(zip(*found.pairs.T.tolist(), found.answer.tolist(), strict=True)) == pairs[:4]
+    page.locator(f'.card > .sheet .face[data-at="{ints(data_of(case.page)["rows"]).index(loose)}"]').click()
+    page.click("nav [data-view=pairs]")
+    press(page, "m")  # 3 with 4
+    saved(page, tmp_path / "b.json")
+    found = load_answers(tmp_path / "b.json", 60, case.keys)
+    known = {(*sorted(pair), word) for pair, word in zip(found.pairs.tolist(), found.answer.tolist(), strict=True)}
+    assert {(*sorted(pair[:2]), pair[2]) for pair in pairs[:2]} <= known
+    assert len(known) == 4  # and that 3 and 4 are the same, and the loose face is another
 
 
 def test_decisions_come_back_to_another_clustering_of_the_faces(case, opened, tmp_path):

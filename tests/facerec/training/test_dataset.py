@@ -58,6 +58,33 @@ def test_labels_of_the_faces_in_another_order_are_refused(faces, tmp_path):
         gather(data)
 
 
+def test_labelled_people_numbered_otherwise_than_for_pseudolabel_are_refused(faces, tmp_path):
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.arange(20) // 10)
+    np.save(pseudo / "same_as.npy", np.array([-1, 2]))
+    data = TrainingData(faces=faces.path, unlabelled=faces.path, pseudo_labels=pseudo)
+    first = [faces.keys[int(row)] for row in np.unique(faces.labels, return_index=True)[1]]
+    for key in (first[2], "elsewhere.png"):
+        write_lines(pseudo / "same_as.txt", ["", key])
+        assert gather(data).classes == 5
+    write_lines(pseudo / "same_as.txt", ["", first[3]])
+    with pytest.raises(InputError, match=f"same_as.npy: face '{first[3]}' has label 2 there, but 3 in .*faces; give"):
+        gather(data)
+
+
+def test_files_beside_labels_that_do_not_count_are_told(faces, tmp_path, caplog):
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.arange(20) // 10)
+    np.save(pseudo / "weights.npy", np.linspace(0, 1, 20, dtype=np.float32))
+    np.save(pseudo / "same_as.npy", np.array([-1, 2]))
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo))) == 19
+    assert not caplog.text
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo / "labels.npy"))) == 20
+    assert "labels.npy: weights.npy and same_as.npy beside it do not count; give the folder" in caplog.text
+
+
 def test_first_classes_of_a_store_without_used_faces_are_none(faces):
     joined = combine_stores([(faces, np.full(20, -1), None), (faces, np.arange(20), None)])
     assert (joined.classes, joined.first_classes) == (20, 0)
