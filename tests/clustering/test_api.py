@@ -275,8 +275,11 @@ GRAPH = KnnGraph.build(angles(0, 1, 90), 2)
         ({"neighbors": GRAPH.neighbors + 2}, "neighbors: neighbour 3 of 3 rows; rebuild the graph"),
         ({"neighbors": np.tile([[0], [1], [2]], 2)}, "neighbors: row 0 is its own neighbour; rebuild without self"),
         ({"similarities": GRAPH.similarities * np.nan}, r"similarities: NaN or values beyond \[-1, 1\]"),
-        ({"embeddings": GRAPH.embeddings[::-1]}, "similarities: row 0: .* the graph is of other faces, or of another"),
-        ({"similarities": 1 - GRAPH.similarities}, "similarities: row 0: .* the graph is of other faces, or of another"),
+        ({"embeddings": GRAPH.embeddings[::-1]}, "similarities: row 0: .* the graph is of other faces"),
+        (
+            {"similarities": 1 - GRAPH.similarities},
+            "similarities: row 0: .* the graph is of other faces, or of another",
+        ),
         (
             {"neighbors": GRAPH.neighbors[:, ::-1], "similarities": GRAPH.similarities[:, ::-1]},
             "similarities: row 0 ascends; the nearest neighbour, of the highest cosine, comes first",
