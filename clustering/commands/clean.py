@@ -14,7 +14,7 @@ from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
 from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
-from clustering.review.page import Frame, write_page
+from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
@@ -23,7 +23,6 @@ from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
 logger = logging.getLogger(__name__)
-LARGEST = 1 << 30
 
 
 def _found(results: Mapping[str, Any]) -> str:

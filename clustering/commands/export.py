@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from clustering.backends.registry import load_clusterer
-from clustering.partition import consecutive, load_confidence
+from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
-from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
+from clustering.review.decisions import apply_decisions, load_decisions, names_of
 from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
@@ -95,8 +95,10 @@ def export(
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     refuse_repeated(embeddings or clusters, keys)
-    made = Decisions() if decisions is None else load_decisions(decisions, labels)
-    names, labels = names_of(labels, made), apply_decisions(labels, made)
+    names: dict[int, str] = {}
+    if decisions is not None:
+        made = load_decisions(decisions, labels)
+        names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
     if earlier is not None:
         names = earlier.carried(keys, labels, names)
@@ -128,7 +130,6 @@ def _read(
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Labels, keys and confidence."""
     labels = load_labels(clusters)
-    labels = labels if labels.max() < len(labels) else consecutive(labels)
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
