@@ -48,7 +48,8 @@ class Clusterer:
         labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.
         hierarchy_: The levels that the clusters stand on; of backends without a hierarchy the clusters alone.
-        embeddings_: float32 [n, d], the unit rows that were fitted.
+        embeddings_: float32 [n, d], the unit rows that were fitted: X itself where it is such rows, so leave it as it
+            is as long as you `predict`.
         n_features_in_: Their dimension d.
         tuning_: How ``tune`` found it.
     """
@@ -133,7 +134,8 @@ class Clusterer:
 
         Returns:
             int64 [m]: a label of ``labels_``; a new one, counted on from there, for faces that found a cluster;
-            -1 for faces that belong nowhere.
+            -1 for faces that belong nowhere. Each call counts on from the same label, so the new ones of two calls are
+            different people.
 
         Raises:
             InputError: Before `fit`, or embeddings that cannot be used.
