@@ -103,7 +103,7 @@ class PseudoLabeller:
         likeness = measure_likeness(evidence.links, found, people) if wanted else None
         mending = mending_rules(wanted, likeness, self.false_match, found, people is not None)
         y, records = apply([*self._first_rules(), *mending], found, evidence, identities)
-        y = consecutive(np.where(certain, y.max(initial=-1) + 1 + found, y))
+        y = consecutive(np.where(_beside(certain, found, y), y.max(initial=-1) + 1 + found, y))
         overlap = None
         if labelled is not None:
             others = None if calibration is labelled else people
@@ -140,6 +140,12 @@ def _certain(kept: Any, found: np.ndarray) -> np.ndarray:
     if certain.dtype != bool:
         raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
     return certain & (found >= 0)
+
+
+def _beside(certain: np.ndarray, found: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bool [n]: the confirmed faces, and those of a cluster merged with theirs that the rules left in one class."""
+    place = found * (y.max(initial=-1) + 1) + y
+    return certain | ((found >= 0) & (y >= 0) & np.isin(place, place[certain & (y >= 0)]))
 
 
 def _weights(
