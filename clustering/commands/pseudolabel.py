@@ -39,7 +39,7 @@ class Files:
         labelled: Embeddings with labels.npy of the labelled faces, by the same recogniser. Unlabelled faces of the
             same people are looked for.
         decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
-            Clusters that were kept stay as they are, with weight 1.
+            Clusters that were kept weigh 1, and --min-confidence and --rules leave them as they are.
         truth: True identities, for the report alone: what each rule did to purity.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """

@@ -86,7 +86,8 @@ class PseudoLabeller:
                 seen. By default thresholds are estimated from the clusters.
             labelled: Labelled faces by the same recogniser, whose people are looked for among the n faces. If they are
                 the calibration, too, give the same object twice.
-            kept: Bool [n], faces of clusters that a person has confirmed: they stay as they are, with weight 1.
+            kept: Bool [n], faces of clusters that a person has confirmed: no confidence and no one of ``rules`` changes
+                them, and they weigh 1. ``overlap``, ``duplicates`` and the sizes hold for them, too.
             truth: int [n] identities, -1 where unknown, for the summary alone.
 
         Returns:
