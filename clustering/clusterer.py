@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
+from clustering.graph.build import say_if_narrow
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import exact_graph_of_nodes
@@ -99,6 +100,7 @@ class Clusterer:
         self._check_model()
         if isinstance(X, KnnGraph):
             X.check()
+            say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
         graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
         copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
         crowded = copies is not None and copies.crowd(graph.k)

@@ -295,6 +295,13 @@ def test_graphs_made_by_hand_are_checked(change, message):
         clustering.Dbscan().fit(replace(GRAPH, **change))
 
 
+@pytest.mark.parametrize(("neighbors", "faces", "says"), [(5, 30, True), (10, 30, False), (5, 6, False)])
+def test_a_graph_of_few_neighbours_is_told(blobs, caplog, neighbors, faces, says):
+    graph = KnnGraph.build(blobs(identities=3, faces=faces // 3)[0], neighbors)
+    clustering.Dbscan(k=10).fit(graph)
+    assert ("X: has 5 neighbours a face, but the backend's settings were chosen with 10" in caplog.text) is says
+
+
 def test_pseudo_labels_check_a_graph_that_was_made_by_hand():
     moved = replace(GRAPH, embeddings=GRAPH.embeddings[::-1])
     with pytest.raises(InputError, match="similarities: row 0: .* the graph is of other faces, or of another order"):
