@@ -140,6 +140,30 @@ def test_two_recognisers_are_said(tmp_path, caplog):
     assert "by model1; if these are two recognisers" in caplog.text
 
 
+def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):
+    embed = {"inputs": {"model": {"path": "model", "hash": "1"}}, "config": {"channels": "rgb", "flip": True}}
+    white = {"inputs": {"people": {"path": "people", "hash": "2"}}, "results": {"whitened": True}}
+    sets = {}
+    for name, noted in (
+        ("plain", embed),
+        ("unflipped", embed | {"config": {"channels": "rgb", "flip": False}}),
+        ("bgr", embed | {"config": {"channels": "bgr", "flip": True}}),
+        ("white", white),
+        ("white2", white),
+        ("not_taken", white | {"results": {"whitened": False}}),
+    ):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "meta.json", noted)
+        sets[name] = faces_of(np.eye(2, dtype=np.float32), tmp_path / name)
+    for one, other in (("plain", "unflipped"), ("white", "white2"), ("not_taken", "plain"), ("not_taken", "white")):
+        check_recogniser(sets[one], sets[other])
+    assert caplog.messages == []
+    check_recogniser(sets["plain"], sets["bgr"])
+    assert "bgr: embedded by model, channels bgr, but" in caplog.text
+    check_recogniser(sets["white"], sets["plain"])
+    assert "white whitened by people; if these are two recognisers, or two ways to use one" in caplog.text
+
+
 def test_zero_rows_and_few_rows(tmp_path):
     rows = np.zeros((2, 4), np.float32)
     save_cosines(rows, tmp_path)
