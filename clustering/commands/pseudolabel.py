@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     Args:
         clusters: Folder made by cluster, or a .npy file of labels.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
-            same_as.npy (with --overlap merge), summary.json.
+            same_as.npy and same_as_keys.txt (with --overlap merge), summary.json.
         labeller: See `PseudoLabeller`.
         files: See `Files`.
     """
@@ -109,9 +109,19 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
+        if labelled.keys is not None and labelled.labels is not None:
+            named = _one_face_each(labelled.keys, labelled.labels, labeller.same_as_)
+            write_lines(out / "same_as_keys.txt", named)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _one_face_each(keys: Sequence[str], labels: np.ndarray, people: np.ndarray) -> list[str]:
+    """The key of a face of each labelled person, nothing for nobody (-1): by it, train knows whom a number means."""
+    numbers, first = np.unique(labels, return_index=True)
+    rows = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))].tolist()
+    return ["" if person < 0 else keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:
