@@ -21,7 +21,7 @@ from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_table
+from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import refuse_repeated, whole
@@ -133,7 +133,6 @@ def _read(
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
-        refuse_other_order(clusters, embeddings, faces.keys)
         check_faces(clusters, labels, faces)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
     if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, read_json
+from facerec.pipeline.files import InputError, load_array, read_json, refuse_other_order
 
 FILE = "cosines.npy"
 PAIRS = 256
@@ -47,8 +47,10 @@ def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
         faces: The n faces.
 
     Raises:
-        InputError: The cosines that were noted are not those of these embeddings, or their file cannot be used.
+        InputError: The cosines that were noted are not those of these embeddings, or their file cannot be used; faces
+            that both name, in another order.
     """
+    refuse_other_order(clusters, faces.path, faces.keys)
     if clusters.is_dir() and (clusters / FILE).exists():
         _check_cosines(clusters, faces)
     else:

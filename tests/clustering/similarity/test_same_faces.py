@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clustering.commands.ask import ask
 from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
 from clustering.commands.cut import cut
@@ -74,6 +75,27 @@ def test_other_embeddings_are_refused_by_every_command(folders):
         assert len(str(found.value)) < 500
         assert not (folder / "out").exists()
     pseudolabel(clusters, folder / "out", embeddings=folder / "faces")
+
+
+def test_faces_in_another_order_are_refused_where_both_sides_name_them(folders):
+    """Clusters that compare makes have names and no cosines; a few faces in another place do not show in them."""
+    folder, embeddings, labels = folders
+    order = np.r_[0:140, 150:160, 140:150]
+    for name, rows in (("named", np.arange(160)), ("moved", order)):
+        (folder / name).mkdir()
+        save_embeddings(folder / name, embeddings[rows], [f"{row}.jpg" for row in rows])
+    clusters = folder / "compared"
+    clusters.mkdir()
+    np.save(clusters / "labels.npy", labels)
+    shutil.copy(folder / "named" / "keys.txt", clusters)
+    for name, command in (
+        ("assigned", lambda faces, out: assign(clusters, faces, folder / "faces", out)),
+        ("pseudo", lambda faces, out: pseudolabel(clusters, out, embeddings=faces)),
+        ("asked", lambda faces, out: ask(clusters, faces, out)),
+    ):
+        assert command(folder / "named", folder / name).is_dir()
+        with pytest.raises(InputError, match="compared: face '140.jpg' is in row 140 there, but in row 150 of"):
+            command(folder / "moved", folder / f"{name}_moved")
 
 
 def test_damaged_cosines_are_refused(folders):
