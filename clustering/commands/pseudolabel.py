@@ -87,6 +87,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     if files.truth is not None:
         refuse_other_order(files.truth, clusters)
+        if faces is not None:
+            refuse_other_order(files.truth, faces.path, faces.keys)
     people = {
         path: load_embeddings(path, unreadable=files.unreadable)
         for path in (files.calibration, files.labelled)
