@@ -15,20 +15,23 @@ from facerec.pipeline.files import blocks
 LARGEST, LEAST_FACES = 10, 10
 SPREADS, SHARE = 3.0, 0.65
 TOLERATED = 0.05
+FEW, GROUPS, BLOCK = 20, 50, 1024
+"""Faces of a group, most groups of a cluster, and groups that are compared at once, see `nearest_of_few`."""
 STEP, STRICTEST = 0.05, 0.95
 
 
 def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:
     """Whether one of the largest clusters, the first to swallow strangers, is a mixture, and mixtures hold many faces.
 
-    In a mixture neighbours are alike and most pairs are not. With the mean cosine p of its pairs, the mean cosine e of
-    its edges, and location c and spread s of strangers (`CorpusScale`), a cluster is a mixture if both
+    In a mixture neighbours are alike and most pairs are not. With the mean cosine p of a cluster's pairs, that of its
+    edges or of a face with the nearest of a few others, whichever is less, e, and location c and spread s of strangers
+    (`CorpusScale`), a cluster is a mixture if both
 
         p - c < SPREADS s    (by the normal approximation one pair of strangers in 740 is above this)
         p - c < SHARE (e - c)
 
-    Either can hold for a single person: the first with a weak recogniser, the second with hundreds of faces, whose
-    neighbours are very near.
+    Either can hold for a single person: the first with a weak recogniser, the second where a face has a few looks. The
+    edges of a person with hundreds of faces say little, as they lead to the nearest of hundreds.
 
     Args:
         graph: Of n faces.
@@ -41,16 +44,22 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
-    numbers = np.flatnonzero(sizes >= LEAST_FACES)
-    if not len(numbers):
-        return False
-    places = np.full(len(sizes) + 1, -1)  # its last entry is for -1
-    places[numbers] = np.arange(len(numbers))
-    pair, edge = mean_similarities(graph, places[labels])
     scale = CorpusScale.of(graph)
-    above = pair - scale.location
-    mixtures = above < np.minimum(SPREADS * scale.spread, SHARE * (edge - scale.location))
-    held = sizes[numbers[mixtures]]
+
+    def numbered(some: np.ndarray) -> np.ndarray:
+        """Labels, consecutive for some clusters, -1 for all others."""
+        places = np.full(len(sizes) + 1, -1)  # its last entry is for -1
+        places[some] = np.arange(len(some))
+        return places[labels]
+
+    some = np.flatnonzero(sizes >= LEAST_FACES)
+    pair, edge = (means - scale.location for means in mean_similarities(graph, numbered(some)))
+    wide = pair < np.minimum(SPREADS * scale.spread, SHARE * edge)
+    some, pair = some[wide], pair[wide]
+    if not np.any(sizes[some] >= least):
+        return False
+    nearest = nearest_of_few(graph.embeddings, numbered(some)) - scale.location
+    held = sizes[some[pair < SHARE * nearest]]
     return bool(np.any(held >= least) and held.sum() > tolerated * len(labels))
 
 
@@ -74,6 +83,42 @@ def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, 
         edges += np.bincount(own, within.sum(axis=1), len(sizes))
         similarity += np.bincount(own, graph.similarities[rows].sum(axis=1, where=within), len(sizes))
     return pair, np.where(edges > 0, similarity / np.maximum(edges, 1), -1)
+
+
+def nearest_of_few(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float64 [clusters]: the mean cosine of a face with the nearest of a few others of its cluster.
+
+    The nearest of all others would be the nearer, the more there are. So each cluster is divided at random into groups
+    of `FEW` faces, `GROUPS` at most, or one of fewer, and each face looks at its own group.
+
+    Args:
+        embeddings: float32 [n, d], unit rows.
+        labels: int64 [n], consecutive from 0, of clusters of two faces or more; -1 for faces that are left out.
+    """
+    order = np.random.default_rng(0).permutation(np.flatnonzero(labels >= 0))
+    order = order[np.argsort(labels[order], kind="stable")]
+    own, sizes = labels[order], np.bincount(labels[order])
+    place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[own]
+    counts = np.clip(sizes // FEW, 1, GROUPS)
+    kept = place < FEW * counts[own]
+    order, own, place = order[kept], own[kept], place[kept]
+    group = (np.cumsum(counts) - counts)[own] + place % counts[own]
+    members = np.full((counts.sum(), FEW), -1)
+    members[group, place // counts[own]] = order
+    nearest = np.concatenate([_nearest(embeddings, some) for some in blocks(members, BLOCK)])
+    of_group = np.repeat(np.arange(len(sizes)), counts)
+    there = members >= 0
+    return np.bincount(of_group, np.where(there, nearest, 0).sum(axis=1)) / np.bincount(of_group, there.sum(axis=1))
+
+
+def _nearest(embeddings: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Float32 [b, m]: the largest cosine of each face of a group, int64 [b, m], with another; -1 is none."""
+    faces = embeddings[members]
+    cosines = np.matmul(faces, faces.transpose(0, 2, 1))
+    cosines[np.broadcast_to((members < 0)[:, None], cosines.shape)] = -1
+    itself = np.arange(members.shape[1])
+    cosines[:, itself, itself] = -1
+    return np.asarray(cosines.max(axis=2))
 
 
 def unmixed(

@@ -9,6 +9,7 @@ Faces are not compared as they are, but `blended` with the neighbours that the m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,6 +31,8 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
 BLOCK = 1 << 14
+MANY_CLUSTERS = 150
+"""Among fewer clusters a pair joins more easily, see `least_log_odds`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
 
     Args:
         start: Of the faces.
-        p_tau: Least linkage probability of a pair.
+        p_tau: Least linkage probability of a pair among `MANY_CLUSTERS` or more.
         known: Answers about the faces. Faces of one person are together from the first level on, faces of two never
             join; see `clustering.backends.hilander.known_pairs`.
 
@@ -98,7 +101,8 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
     while True:
         joining, density = _before_any_join(level, sums, worth)
         del sums
-        joining = joined(joining, float(logit(p_tau)), known)
+        least = least_log_odds(p_tau, int(np.count_nonzero(level.graph.readable)))
+        joining = joined(joining, least, known)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
@@ -108,6 +112,20 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         del joining
         level = merge(level, clusters, peaks, sums, sizes, "average", level.graph.k)
         known = known.of_nodes(clusters) if known else None
+
+
+def least_log_odds(p_tau: float, clusters: int) -> float:
+    """Log-odds from which a pair joins, on a level of so many clusters.
+
+    The model has learned from hundreds of identities and more. Where there are few, a pair that is alike is likelier to
+    be of one identity, because there are fewer strangers among whom to find somebody alike. So below `MANY_CLUSTERS`
+    the odds that the pair has before anything is known of it count as inversely proportional to the number of clusters.
+
+    Example:
+        >>> round(least_log_odds(0.5, 15), 3), least_log_odds(0.5, 5_000)
+        (-2.303, 0.0)
+    """
+    return float(logit(p_tau)) - math.log(max(MANY_CLUSTERS / max(clusters, 1), 1))
 
 
 def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Joining, np.ndarray]:

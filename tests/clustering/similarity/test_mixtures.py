@@ -12,7 +12,20 @@ from clustering.backends.registry import backend, load_clusterer
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from clustering.similarity.mixtures import LARGEST, STRICTEST, mean_similarities, mixed, unmixed
+from clustering.similarity.centres import mean_pair_cosine
+from clustering.similarity.corpus_scale import CorpusScale
+from clustering.similarity.mixtures import (
+    FEW,
+    GROUPS,
+    LARGEST,
+    SHARE,
+    SPREADS,
+    STRICTEST,
+    mean_similarities,
+    mixed,
+    nearest_of_few,
+    unmixed,
+)  # fmt: skip
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import read_json
@@ -62,6 +75,21 @@ def clustered(person: np.ndarray, strangers: np.ndarray) -> tuple[KnnGraph, np.n
     return KnnGraph.build(np.vstack([person, strangers]), 10), labels
 
 
+def test_one_person_with_hundreds_of_faces_is_no_mixture():
+    """The nearest of hundreds is very near; that of a few is not."""
+    random = np.random.default_rng(0)
+    strangers = normalize(random.normal(size=(1200, 24)))
+    directions = np.linalg.qr(random.normal(size=(24, 12)))[0]
+    looks = random.normal(size=(600, 12)) @ directions.T / np.sqrt(12)
+    person = normalize(normalize(random.normal(size=(1, 24))) + 0.9 * looks)
+    graph, labels = clustered(person, strangers)
+    scale = CorpusScale.of(graph)
+    above = mean_pair_cosine(person.sum(axis=0, keepdims=True), np.array([600]))[0] - scale.location
+    assert above < SPREADS * scale.spread
+    assert above < SHARE * (graph.similarities[:600].mean() - scale.location)
+    assert not mixed(graph, labels)
+
+
 def test_mean_similarities_equal_slow_code(blobs):
     embeddings, labels = blobs(spread=0.8)
     graph = KnnGraph.build(embeddings, 5)
@@ -75,6 +103,27 @@ def test_mean_similarities_equal_slow_code(blobs):
         assert figures == pytest.approx((np.mean(pairs), np.mean(edges)), abs=1e-6)
     lonely = replace(graph, neighbors=np.full_like(graph.neighbors, -1))
     assert (mean_similarities(lonely, labels)[1] == -1).all()
+
+
+def test_nearest_of_few_equals_slow_code_within_a_group(blobs):
+    embeddings, labels = blobs(identities=5, faces=FEW, spread=0.8)
+    labels[3] = -1
+    labels[labels == 4] = np.where(np.arange((labels == 4).sum()) < 2, 4, -1)
+    found = nearest_of_few(embeddings, labels)
+    for number, figure in enumerate(found):
+        rows = np.flatnonzero(labels == number)
+        nearest = [max(embeddings[a] @ embeddings[b] for b in rows if b != a) for a in rows]
+        assert figure == pytest.approx(np.mean(nearest), abs=1e-6)
+
+
+def test_nearest_of_few_does_not_grow_with_the_cluster(blobs):
+    embeddings, _ = blobs(identities=1, faces=3 * FEW * GROUPS, dimension=16, spread=0.8)
+    whole = nearest_of_few(embeddings, np.zeros(len(embeddings), np.int64))
+    parts = nearest_of_few(embeddings, np.arange(len(embeddings)) // (len(embeddings) // 10))
+    assert (len(whole), len(parts)) == (1, 10)
+    assert whole[0] == pytest.approx(parts.mean(), abs=0.01)
+    nearest = KnnGraph.build(embeddings, 1).similarities.mean()
+    assert whole[0] < nearest - 0.05
 
 
 def test_p_tau_is_raised_for_a_weak_recogniser_and_for_no_other(real):

@@ -12,8 +12,10 @@ from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
-from clustering.backends.hilander.pairs import Start, climb_by_pairs
+from clustering.backends.hilander.pairs import MANY_CLUSTERS, Start, climb_by_pairs, least_log_odds
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.labelled_faces import labelled
+from clustering.learning.versions import large
 from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
@@ -38,6 +40,34 @@ def test_the_threshold_decides(blobs):
     assert counts[0] > counts[-1]
     everything = list(climb_by_pairs(start, 0.0))[-1]
     assert len(everything.peaks) == 1
+
+
+def test_few_clusters_join_more_easily():
+    """Odds of one to n - 1 before a pair is seen, against those of one to `MANY_CLUSTERS` - 1, about n to that."""
+    assert least_log_odds(0.6, MANY_CLUSTERS) == least_log_odds(0.6, 10**7) == pytest.approx(np.log(0.6 / 0.4))
+    assert least_log_odds(0.6, MANY_CLUSTERS // 10) == pytest.approx(np.log(0.6 / 0.4 / 10))
+    assert (least_log_odds(1, 2), least_log_odds(0, 2)) == (np.inf, -np.inf)
+    assert np.isfinite(least_log_odds(0.6, 0))
+
+
+def test_faces_that_cannot_be_read_are_no_clusters(blobs):
+    """Else a few people among many unreadable faces would count as many."""
+    embeddings, _ = blobs(identities=6, faces=12, dimension=24, spread=1.1)
+    padded = np.vstack([embeddings, np.zeros((400, embeddings.shape[1]), np.float32)])
+    alone, among = (HiLander(k=5).cluster(KnnGraph.build(faces, 5)).labels for faces in (embeddings, padded))
+    np.testing.assert_array_equal(among[: len(embeddings)], alone)
+    assert (among[len(embeddings) :] == -1).all()
+    many = [HiLander(k=5, p_tau=p_tau).cluster(KnnGraph.build(embeddings, 5)).labels.max() for p_tau in (0.6, 0.95)]
+    assert many[0] < many[1]  # the threshold matters here
+
+
+def test_people_with_hundreds_of_faces_stay_whole(data):
+    """Also by a recogniser to which all faces look alike."""
+    with np.load(data / "embeddings_celeba299_dlib128.npz", allow_pickle=False) as arrays:
+        faces = large(labelled(arrays["embeddings"], arrays["labels"]), np.random.default_rng(4))
+    found = scores(faces.labels, HiLander().cluster(KnnGraph.build(faces.embeddings, 10)).labels)
+    assert found["pairwise_f"] > 0.93
+    assert found["bcubed_f"] > 0.94
 
 
 def test_many_faces_are_linked_again_for_each_climb(blobs, monkeypatch):
