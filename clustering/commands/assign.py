@@ -12,8 +12,8 @@ from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, write_json, write_lines
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import whole
 
@@ -42,7 +42,7 @@ def assign(
         embeddings: The embeddings that were clustered.
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
-            them; -1 = unassigned), confidence.npy, cosines.npy, keys.txt, summary.json.
+            them; -1 = unassigned), confidence.npy, cosines.npy, summary.json; keys.txt where the faces have names.
         similarity: Least cosine of a face with the centre of the cluster that it joins. By default it is chosen on the
             old faces: a face that is taken out should go back, and should join nothing if its whole cluster is taken
             out. The cosine that is right most often is chosen.
@@ -65,7 +65,6 @@ def assign(
     np.save(out / "labels.npy", found, allow_pickle=False)
     np.save(out / "confidence.npy", confidence, allow_pickle=False)
     save_cosines(faces.embeddings, out)
-    if faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
+    save_names(out, faces.keys, None)
     write_json(out / "summary.json", summary)
     return summary

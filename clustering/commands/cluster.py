@@ -19,7 +19,7 @@ from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import graph_of_nodes
-from clustering.quality.estimate import estimate_quality
+from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
@@ -138,6 +138,11 @@ def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
         return {}
     quality = estimate_quality(graph, labels)
     if quality is None:
+        if np.count_nonzero(graph.readable) >= FEWEST:
+            logger.info(
+                "%d neighbours a face are too few to estimate how good the clusters are: python -m clustering estimate "
+                "makes a graph of more", graph.k,
+            )  # fmt: skip
         return {}
     logger.info("%s", quality.say())
     if quality.doubt():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.backends.registry import load_clusterer
-from clustering.partition import consecutive, load_confidence
+from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
@@ -21,7 +21,7 @@ from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_table
+from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import refuse_repeated, whole
@@ -95,8 +95,6 @@ def export(
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     refuse_repeated(embeddings or clusters, keys)
-    if decisions is None and labels.max() >= len(labels):  # decisions speak of clusters by their numbers
-        labels = consecutive(labels)
     made = Decisions() if decisions is None else load_decisions(decisions, labels)
     confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
     names, labels = names_of(labels, made), apply_decisions(labels, made)
@@ -134,7 +132,6 @@ def _read(
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
-        refuse_other_order(clusters, embeddings, faces.keys)
         check_faces(clusters, labels, faces)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
     if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():

@@ -30,7 +30,7 @@ from clustering.review.decisions import (
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -78,7 +78,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     Args:
         clusters: Folder made by cluster, or a .npy file of labels. No rule undoes the answers that they were made with.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
-            same_as.npy (with --overlap merge; same_as.txt has a labelled face of each such class), summary.json.
+            same_as.npy and same_as_keys.txt (with --overlap merge), summary.json.
         labeller: See `PseudoLabeller`.
         files: See `Files`.
     """
@@ -99,6 +99,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     if files.truth is not None:
         refuse_other_order(files.truth, clusters)
+        if faces is not None:
+            refuse_other_order(files.truth, faces.path, faces.keys)
     people = {
         path: load_embeddings(path, unreadable=files.unreadable)
         for path in (files.calibration, files.labelled)
@@ -131,7 +133,9 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
-        _name_people(out, labelled, labeller.same_as_)
+        if labelled.keys is not None and labelled.labels is not None:
+            named = _one_face_each(labelled.keys, labelled.labels, labeller.same_as_)
+            write_lines(out / "same_as_keys.txt", named)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary
@@ -165,13 +169,6 @@ def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:
     return cosine_to_rest_of_cluster(graph.embeddings, consecutive(labels))
 
 
-def _name_people(out: Path, labelled: EmbeddingSet, same_as: np.ndarray) -> None:
-    """Writes a labelled face of each class that is a labelled person, by which train knows whom a label means."""
-    if labelled.keys is not None and labelled.labels is not None:
-        face = dict(zip(labelled.labels.tolist(), labelled.keys, strict=True))
-        write_lines(out / "same_as.txt", ("" if label < 0 else face[label] for label in same_as.tolist()))
-
-
 def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:
     """Says how many faces the rules drop that a person has decided about."""
     dropped = {rule["rule"]: rule["decided"] for rule in rules if rule["decided"]}
@@ -179,6 +176,13 @@ def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:
         each = ", ".join(f"{rule} {number:,}" for rule, number in dropped.items())
         faces = counted(sum(dropped.values()), "face")
         logger.warning("%s that a person kept, or answered 'same' about, are dropped by rules: %s", faces, each)
+
+
+def _one_face_each(keys: Sequence[str], labels: np.ndarray, people: np.ndarray) -> list[str]:
+    """The key of a face of each labelled person, nothing for nobody (-1): by it, train knows whom a number means."""
+    numbers, first = np.unique(labels, return_index=True)
+    rows = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))].tolist()
+    return ["" if person < 0 else keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:

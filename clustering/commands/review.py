@@ -13,7 +13,7 @@ import numpy as np
 from clustering.answers.file import ANSWERS, UNSURE, WORDS, as_items, load_answers
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.review.page import Frame, write_page
+from clustering.review.page import LARGEST, Frame, write_page
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
@@ -66,6 +66,8 @@ def review(
         KnnGraph.load(knn, faces.embeddings)  # refuses a wrong one, even if the confidence needs none
     if labels.max() < 0:
         raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
+    if labels.max() >= LARGEST:
+        raise InputError(f"{clusters}: cluster {labels.max()}; number clusters from 0, below 2^30")
     check_faces(clusters, labels, faces)
     levels = _levels(clusters, hierarchy, labels)
     if hierarchy is not None:

@@ -95,9 +95,7 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
 
 def kept_faces(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Bool [n]: faces of clusters that the person kept, less those that they excluded."""
-    clusters = np.zeros(int(labels.max(initial=-1)) + 2, bool)
-    clusters[sorted(decisions.keep)] = True
-    result = clusters[labels]
+    result = np.isin(labels, sorted(decisions.keep))
     for rows in decisions.exclude.values():
         result[rows] = False
     return result

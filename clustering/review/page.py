@@ -40,6 +40,8 @@ PAIRS = 5000
 """Most pairs of clusters and most merges that the page shows."""
 QUALITY = 85
 """Of the sheets' JPEG files."""
+LARGEST = 1 << 30
+"""Above the numbers of clusters that the page holds, as int32."""
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,12 @@ def gather(data: TrainingData) -> TrainingSet:
                 f"{data.faces}: no face has an identity; give --labels, or images in a folder per identity"
             )
         parts.append((store, known, None if data.labels is None else _weights(data.labels, len(store))))
-        if data.pseudo_labels is not None:
-            _check_same_people(data.pseudo_labels, store, known)
     if data.unlabelled is not None and data.pseudo_labels is not None:
         store = open_store(data.unlabelled, data.max_pixels)
         pseudo = store.labels_in(data.pseudo_labels)
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
-        same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
+        if data.faces is not None and (same_as := _same_as(data.pseudo_labels, pseudo)) is not None:
+            _check_people(data.pseudo_labels, same_as, *parts[0][:2])
     return combine_stores(parts, same_as)
 
 
@@ -141,25 +140,6 @@ def _weights(labels: Path, rows: int) -> np.ndarray | None:
     return weights
 
 
-def _check_same_people(pseudo_labels: Path, store: Store, known: np.ndarray) -> None:
-    """Refuses labelled faces that are numbered otherwise than those that same_as.npy was made of.
-
-    Raises:
-        InputError: A face that same_as.txt names has another label here.
-    """
-    numbers, names = pseudo_labels / "same_as.npy", pseudo_labels / "same_as.txt"
-    if not (numbers.is_file() and names.is_file()):
-        return
-    label_of = dict(zip(store.keys, known.tolist(), strict=True))
-    expected = load_array(numbers, kind="iu", ndim=1).tolist()
-    for key, label in zip(load_keys(names, len(expected)), expected, strict=True):
-        if label >= 0 and label_of.get(key, -1) not in (-1, label):
-            raise InputError(
-                f"{numbers}: face {key!r} has label {label} there, but {label_of[key]} in {store.path}; "
-                "give the labels that pseudolabel had as --labels"
-            )
-
-
 def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
     file = pseudo_labels / "same_as.npy"
     if not (pseudo_labels.is_dir() and file.exists()):
@@ -171,3 +151,28 @@ def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
             "labelled class or -1 for each"
         )
     return same_as
+
+
+def _check_people(pseudo_labels: Path, same_as: np.ndarray, store: Store, labels: np.ndarray) -> None:
+    """Refuses labelled classes of another set of faces, in which the numbers mean other people.
+
+    A few faces may have another label: those that ``clean`` has relabelled since.
+
+    Raises:
+        InputError: Most of the faces that stand for a labelled class have another label here.
+    """
+    file = pseudo_labels / "same_as_keys.txt"
+    if not file.exists() or same_as.max(initial=-1) < 0:
+        return
+    keys, places = load_keys(file, len(same_as)), {key: row for row, key in enumerate(store.keys)}
+    rows = np.array([places.get(key, -1) for key in keys])
+    here = np.where((rows >= 0) & (same_as >= 0), labels[rows], -1)
+    wrong = (here >= 0) & (here != same_as)
+    if 2 * wrong.sum() > np.count_nonzero(here >= 0):
+        at = int(wrong.argmax())
+        raise InputError(
+            f"{file}: face {keys[at]!r} has label {same_as[at]} there, but {here[at]} in {store.path}; give "
+            "pseudolabel --labelled the embeddings of the faces to train on, with their labels"
+        )
+    if np.all(here < 0):
+        logger.warning("%s: %s has none of these faces; do its labels mean the same people?", file, store.path)

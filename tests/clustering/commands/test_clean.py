@@ -60,6 +60,8 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     assert {cluster: faces.tolist() for cluster, faces in found.exclude.items()} == {6: [40, 41]}
     again = clean(noisy, tmp_path / "again", decisions=out / "decisions.json")
     np.testing.assert_array_equal(np.load(again / "labels.npy"), np.load(out / "labels.npy"))
+    names = [f"{row:03d}.png" for row in range(240)]
+    assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
 
 
 def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path):

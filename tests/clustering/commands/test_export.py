@@ -145,6 +145,24 @@ def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clust
     assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
 
 
+@pytest.mark.parametrize("step", [40, 10**12])
+def test_clusters_keep_their_numbers(tmp_path, clusters, step):
+    """New faces that assign gave to clusters of many old faces: numbers beyond that of the new faces."""
+    labels = np.where(LABELS < 0, -1, (LABELS + 1) * step)
+    assigned = write_clusters(tmp_path / "assigned", labels)
+    out = export(clusters=assigned, out=tmp_path / "out", as_="csv")
+    assert [int(row["cluster"]) for row in rows(out / "faces.csv")] == labels.tolist()
+    assert [int(row["cluster"]) for row in rows(out / "people.csv")] == [step, 2 * step]
+
+
+def test_decisions_about_clusters_with_gaps_in_their_numbers(tmp_path, clusters):
+    labels = np.where(LABELS < 0, -1, LABELS + 40)
+    assigned = write_clusters(tmp_path / "assigned", labels)
+    named = decide(tmp_path / "d.json", labels, NAMED | {"cluster": 40})
+    out = export(clusters=assigned, out=tmp_path / "out", as_="csv", decisions=named)
+    assert [row["person"] for row in rows(out / "people.csv")] == ["Anna Übel", "person_0001"]
+
+
 def test_whole_photographs_of_a_person(tmp_path, clusters):
     origin = ["party.jpg", "party.jpg", "trip/x.jpg", "party.jpg", "trip/x.jpg", "alone.jpg"]
     write_table(tmp_path / "faces" / "faces.csv", ("crop", "photograph"), zip(KEYS, origin, strict=True))

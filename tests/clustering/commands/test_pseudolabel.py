@@ -15,6 +15,7 @@ from clustering.review.decisions import labels_hash
 from eval.clusters import scores
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError
 
 
 def command(*arguments: object) -> int:
@@ -261,3 +262,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, tmp_p
     assert message in error
     assert not (folder / "bad").exists()
     assert not (folder / "bad.partial").exists()
+
+
+def test_true_identities_in_another_order_than_the_embeddings_are_refused(mixed):
+    folder, truth = mixed
+    embeddings, keys = np.load(folder / "embeddings.npy"), [f"{row}.jpg" for row in range(len(truth))]
+    for name, rows in (("named", slice(None)), ("moved", slice(None, None, -1))):
+        (folder / name).mkdir()
+        save_embeddings(folder / name, embeddings[rows], keys[rows], truth[rows])
+    files = {"clusters": folder / "clusters.npy", "embeddings": folder / "named"}
+    pseudolabel(**files, truth=folder / "named", out=folder / "right")
+    with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
+        pseudolabel(**files, truth=folder / "moved", out=folder / "wrong")

@@ -155,6 +155,7 @@ def test_hierarchy_of_another_folder_stands_above(case, tmp_path):
 BAD = [
     ("--clusters {r}/none.npy", "every face is unassigned"),
     ("--clusters {r}/short.npy", "60 embeddings for 3 faces"),
+    ("--clusters {r}/huge.npy", "huge.npy: cluster 1099511627776; number clusters from 0, below 2^30"),
     ("--clusters {r}/nowhere.npy", "nowhere.npy: no such file"),
     ("--thumbnails {r}/few", "2 thumbnails for 60 faces"),
     ("--thumbnails {r}/emb", "offsets.npy: no such file"),
@@ -172,6 +173,7 @@ def bad(case) -> Path:
     root = case.root
     np.save(root / "none.npy", np.full(60, -1))
     np.save(root / "short.npy", np.zeros(3, np.int64))
+    np.save(root / "huge.npy", np.arange(60) // 59 << 40)
     write_thumbnails(root / "few", ["a", "b"])
     for name in ("cut", "spoilt", "renamed"):
         shutil.copytree(case.thumbs, root / name)
