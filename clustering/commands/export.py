@@ -15,7 +15,7 @@ from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
-from clustering.review.decisions import Decisions, apply_decisions, kept_faces, load_decisions, names_of, split_faces
+from clustering.review.decisions import apply_decisions, kept_faces, load_decisions, names_of, split_faces
 from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
@@ -95,9 +95,11 @@ def export(
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     refuse_repeated(embeddings or clusters, keys)
-    made = Decisions() if decisions is None else load_decisions(decisions, labels)
-    confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
-    names, labels = names_of(labels, made), apply_decisions(labels, made)
+    names: dict[int, str] = {}
+    if decisions is not None:
+        made = load_decisions(decisions, labels)
+        confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
+        names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
     if earlier is not None:
         names = earlier.carried(keys, labels, names)
