@@ -49,7 +49,8 @@ class HiLander(TwoStep):
     Attributes:
         model: Predicts the linkage, from which the density follows.
         k: Neighbours a node, on all levels.
-        p_tau: Least linkage probability of an edge.
+        p_tau: Least linkage probability of an edge. Among few clusters pairs join with less, see `least_log_odds` in
+            `clustering.backends.hilander.pairs`.
         features: What a level sees of the clusters below it: ``identity``, ``average`` or ``both``.
         early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
         levels: How many levels to climb at most; None until no edge is added.

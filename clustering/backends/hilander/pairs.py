@@ -31,8 +31,8 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
 BLOCK = 1 << 14
-MANY_CLUSTERS = 150
-"""Among fewer clusters a pair joins more easily, see `least_log_odds`."""
+MANY_CLUSTERS, FEW_CLUSTERS = 150, 15
+"""Among fewer than many clusters a pair joins more easily; fewer than few count as few. See `least_log_odds`."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,13 @@ def least_log_odds(p_tau: float, clusters: int) -> float:
     The model has learned from hundreds of identities and more. Where there are few, a pair that is alike is likelier to
     be of one identity, because there are fewer strangers among whom to find somebody alike. So below `MANY_CLUSTERS`
     the odds that the pair has before anything is known of it count as inversely proportional to the number of clusters.
+    With fewer than `FEW_CLUSTERS` they no longer rise: a handful of faces are often a handful of people.
 
     Example:
         >>> round(least_log_odds(0.5, 15), 3), least_log_odds(0.5, 5_000)
         (-2.303, 0.0)
     """
-    return float(logit(p_tau)) - math.log(max(MANY_CLUSTERS / max(clusters, 1), 1))
+    return float(logit(p_tau)) - math.log(MANY_CLUSTERS / min(max(clusters, FEW_CLUSTERS), MANY_CLUSTERS))
 
 
 def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Joining, np.ndarray]:

@@ -12,7 +12,7 @@ from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
-from clustering.backends.hilander.pairs import MANY_CLUSTERS, Start, climb_by_pairs, least_log_odds
+from clustering.backends.hilander.pairs import FEW_CLUSTERS, MANY_CLUSTERS, Start, climb_by_pairs, least_log_odds
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import labelled
 from clustering.learning.versions import large
@@ -45,9 +45,9 @@ def test_the_threshold_decides(blobs):
 def test_few_clusters_join_more_easily():
     """Odds of one to n - 1 before a pair is seen, against those of one to `MANY_CLUSTERS` - 1, about n to that."""
     assert least_log_odds(0.6, MANY_CLUSTERS) == least_log_odds(0.6, 10**7) == pytest.approx(np.log(0.6 / 0.4))
-    assert least_log_odds(0.6, MANY_CLUSTERS // 10) == pytest.approx(np.log(0.6 / 0.4 / 10))
+    assert least_log_odds(0.6, MANY_CLUSTERS // 5) == pytest.approx(np.log(0.6 / 0.4 / 5))
+    assert least_log_odds(0.6, 0) == least_log_odds(0.6, FEW_CLUSTERS) < least_log_odds(0.6, FEW_CLUSTERS + 1)
     assert (least_log_odds(1, 2), least_log_odds(0, 2)) == (np.inf, -np.inf)
-    assert np.isfinite(least_log_odds(0.6, 0))
 
 
 def test_faces_that_cannot_be_read_are_no_clusters(blobs):
