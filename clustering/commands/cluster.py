@@ -31,7 +31,7 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 MOST_ESTIMATED = 200_000
-"""Faces up to which the quality is estimated here: the estimate copies the embeddings into memory."""
+"""Most faces for which the quality is estimated here: the estimate copies the embeddings into memory."""
 
 
 def _found(results: Mapping[str, Any]) -> str:
