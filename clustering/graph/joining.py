@@ -1,4 +1,4 @@
-"""Clusters that join in pairs: those that are each other's most likely, the likeliest first."""
+"""Clusters that join in pairs, in rounds: two clusters join if they are each other's likeliest partner."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from facerec.pipeline.files import blocks
 
 ROUNDS = 500
 BLOCK, SUMS = 1 << 18, 1 << 14
-"""Edges that are worked on at once, and pairs whose sums are added at once."""
+"""Edges of a block, and joining pairs of a block: they bound the memory of the work."""
 
 
 Worth = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""How likely clusters i and j are to belong together, float32 [e], given all sums and sizes."""
+"""worth(sums, sizes, i, j), float32 [e]: how likely the clusters i and j of each of e pairs are one person."""
 
 
 class Joining:
-    """Clusters on the way up, each under the index of one of its nodes, and the edges between what they have become.
+    """Clusters of n nodes, and the edges between them, while clusters join.
 
-    Only clusters that an edge connects are compared.
+    At first each node is a cluster. A cluster has the index of one of its nodes: of two clusters that join, the one of
+    more faces keeps its index. Only clusters with an edge between them are compared.
 
     Args:
-        sums: float32 [n, d]: of the embeddings below each node; overwritten.
-        sizes: float32 [n]: faces below each node; overwritten.
+        sums: float32 [n, d]: the sum of the embeddings of each node's faces; overwritten.
+        sizes: float32 [n]: faces of each node; overwritten.
         i: int32 [e]: one end of each edge.
-        j: int32 [e]: the other.
-        worth: Gives the worth of pairs of clusters, as they are by then.
+        j: int32 [e]: the other end.
+        worth: Gives the worth of pairs of clusters, from their present sums and sizes.
         values: float32 [e], the worth of the edges, if it is known already.
 
     Attributes:
-        sums: float32 [n, d], at the index of each cluster.
-        sizes: float32 [n].
-        parents: int64 [n]: the node that each node has joined, the one of more faces; itself if none.
-        joined: float32 [n]: what the edge between the two was worth when they joined; 0 if it joined none.
-        met: float32 [n]: faces that the other cluster had when they joined; 0 if it joined none.
+        sums: float32 [n, d], valid at the indices of clusters.
+        sizes: float32 [n], valid there, too.
+        parents: int64 [n]: the index of the cluster that each one joined; its own if it joined none.
+        joined: float32 [n]: the worth of that pair when it joined; 0 if it joined none.
+        met: float32 [n]: faces of the other cluster when they joined; 0 if it joined none.
     """
 
     def __init__(
@@ -89,14 +90,14 @@ class Joining:
         self._lead(keep, gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
-        """Joins pairs that are worth `least` or more until there are none, or for some rounds.
+        """Joins pairs that are worth `least` or more, until there are none.
 
-        In a round all pairs join that are each other's best; then the edges of what they have become are valued anew.
+        In a round all pairs join that are each other's best partner. Then the worth of their edges is computed again.
 
         Args:
-            least: What a pair must be worth.
-            rounds: At most.
-            slack: Edges that are worth less than `least` by more than this are forgotten, which saves time.
+            least: Least worth of a pair that joins.
+            rounds: Most rounds.
+            slack: Edges worth less than ``least - slack`` are dropped for good, which saves time.
         """
         for _ in range(rounds):
             self._forget(least - slack)
@@ -114,7 +115,7 @@ class Joining:
             self._lead(keep, gone, self.values[pairs])
 
     def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
-        """Notes that the clusters `gone` have become part of the clusters `keep`, by edges of these values."""
+        """Records that the clusters `gone` have joined the clusters `keep`; `values` are the worths of these pairs."""
         self.parents[gone], self.joined[gone] = keep, values
         if self._group is not None:
             became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
@@ -123,7 +124,7 @@ class Joining:
         self._renew(keep, gone)
 
     def _forget(self, least: float) -> None:
-        """Drops edges that are worth less, and those that must not be taken."""
+        """Drops edges that are worth less than `least`, and those between clusters that must not join."""
         kept = self.values >= least
         kept[self._forbidden()] = False
         if not kept.all():
@@ -168,7 +169,7 @@ class Joining:
         return np.concatenate([edges[:0], *found])
 
     def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
-        """Moves the edges of joined clusters to what these have become, each pair once, and values them anew."""
+        """Moves the edges of clusters that joined to their new clusters, each pair once, and computes their worth."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]
