@@ -87,7 +87,7 @@ class Joining:
         self.met[gone] = self.sizes[keep]
         np.add.at(self.sums, keep, self.sums[gone])  # several may join one
         np.add.at(self.sizes, keep, self.sizes[gone])
-        self._lead(keep, gone, np.full(len(gone), np.inf))
+        self._record(keep, gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
         """Joins pairs that are worth `least` or more, until there are none.
@@ -100,8 +100,8 @@ class Joining:
             slack: Edges worth less than ``least - slack`` are dropped for good, which saves time.
         """
         for _ in range(rounds):
-            self._forget(least - slack)
-            pairs = self._mutual(least)
+            self._drop_edges(least - slack)
+            pairs = self._mutually_best(least)
             if not len(pairs):
                 return
             one, other = self._i[pairs], self._j[pairs]
@@ -112,18 +112,18 @@ class Joining:
                 some = slice(start, start + SUMS)
                 self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
-            self._lead(keep, gone, self.values[pairs])
+            self._record(keep, gone, self.values[pairs])
 
-    def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
+    def _record(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
         """Records that the clusters `gone` have joined the clusters `keep`; `values` are the worths of these pairs."""
         self.parents[gone], self.joined[gone] = keep, values
         if self._group is not None:
             became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
             became[other[one != other]] = one[one != other]
             self._group, self._apart = became[self._group], became[self._apart]
-        self._renew(keep, gone)
+        self._move_edges(keep, gone)
 
-    def _forget(self, least: float) -> None:
+    def _drop_edges(self, least: float) -> None:
         """Drops edges that are worth less than `least`, and those between clusters that must not join."""
         kept = self.values >= least
         kept[self._forbidden()] = False
@@ -136,7 +136,7 @@ class Joining:
         """The cluster of each node, int64 [n], and the index of each cluster, see `trees`."""
         return trees(self.parents)
 
-    def _mutual(self, least: float) -> np.ndarray:
+    def _mutually_best(self, least: float) -> np.ndarray:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
         pairs = self._best_of_both(active, self._i, self._j)
@@ -168,7 +168,7 @@ class Joining:
         found = [some[(last[one[some]] == some) & (last[other[some]] == some)] for some in blocks(edges, BLOCK)]
         return np.concatenate([edges[:0], *found])
 
-    def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
+    def _move_edges(self, keep: np.ndarray, gone: np.ndarray) -> None:
         """Moves the edges of clusters that joined to their new clusters, each pair once, and computes their worth."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True

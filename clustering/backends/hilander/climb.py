@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 Features = Literal["identity", "average", "both", "reference"]
-FEATURES: tuple[Features, ...] = get_args(Features)
 
 Link = Callable[[Level], np.ndarray]
 """Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
