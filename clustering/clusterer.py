@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
+from clustering.graph.build import say_if_narrow
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
@@ -47,7 +48,8 @@ class Clusterer:
         labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.
         hierarchy_: The levels that the clusters stand on; of backends without a hierarchy the clusters alone.
-        embeddings_: float32 [n, d], the unit rows that were fitted.
+        embeddings_: float32 [n, d], the unit rows that were fitted: X itself where it is such rows, so leave it as it
+            is as long as you `predict`.
         n_features_in_: Their dimension d.
         tuning_: How ``tune`` found it.
     """
@@ -97,6 +99,7 @@ class Clusterer:
         self._check_model()
         if isinstance(X, KnnGraph):
             X.check()
+            say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
         graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
         nodes = None if isinstance(X, KnnGraph) else Nodes.of(graph, self.k)
         clustered = graph if nodes is None else nodes.graph
@@ -130,7 +133,8 @@ class Clusterer:
 
         Returns:
             int64 [m]: a label of ``labels_``; a new one, counted on from there, for faces that found a cluster;
-            -1 for faces that belong nowhere.
+            -1 for faces that belong nowhere. Each call counts on from the same label, so the new ones of two calls are
+            different people.
 
         Raises:
             InputError: Before `fit`, or embeddings that cannot be used.

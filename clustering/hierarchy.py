@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.partition import consecutive
+from clustering.partition import consecutive, own_cluster_size
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.pipeline.values import as_path, is_whole, shown
 
@@ -61,15 +61,25 @@ class Hierarchy:
             levels.append(_load_level(folder / name, rows, levels[-1] if levels else None))
         found = cls(levels, str(clusters))
         if not found.has(labels):
-            logger.warning("%s: labels.npy is none of its levels; are they of the same faces?", clusters)
+            logger.warning("%s: labels.npy has clusters of none of its levels; are they of the same faces?", clusters)
         return found
 
     def has(self, labels: np.ndarray) -> bool:
-        """Whether a level has these clusters, whatever their numbers."""
+        """Whether each of these clusters is one of a level, whatever its number, or a face alone.
+
+        The clusters of FINCH are of several levels.
+        """
         if any(np.array_equal(level["labels"], labels) for level in self.levels):
             return True
         wanted = consecutive(labels)
-        return any(np.array_equal(consecutive(level["labels"]), wanted) for level in self.levels)
+        sizes = own_cluster_size(wanted)
+        found = sizes <= 1
+        for level in self.levels:
+            there = consecutive(level["labels"])
+            both = np.where((wanted < 0) | (there < 0), -1, wanted * len(labels) + there)
+            shared = own_cluster_size(consecutive(both))
+            found |= (shared == sizes) & (shared == own_cluster_size(there))
+        return bool(found.all())
 
     def table(self) -> list[dict[str, Any]]:
         """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.

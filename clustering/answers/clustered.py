@@ -30,7 +30,8 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
     if isinstance(clusterer, HiLander):
         return clusterer.cluster(graph, known)
     found = clusterer.cluster(graph)
-    return Clustering.of(corrected(graph, found.labels, known), found.confidence, (), found.notes, found.warning)
+    confidence = np.where(found.labels < 0, 1, found.confidence)  # of those whom an answer puts into a cluster
+    return Clustering.of(corrected(graph, found.labels, known), confidence, (), found.notes, found.warning)
 
 
 def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -> np.ndarray:

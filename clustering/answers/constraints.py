@@ -37,12 +37,17 @@ class Constraints:
     @cached_property
     def person(self) -> np.ndarray:
         """Int64 [n]: faces that must be together, directly or through others, have one number."""
-        return components(self.rows, *self.pairs[self.same].T)
+        return components(self.rows, *self.together.T)
 
     @cached_property
     def linked(self) -> np.ndarray:
         """Int64: the rows that must be with another one."""
-        return np.unique(self.pairs[self.same])
+        return np.unique(self.together)
+
+    @property
+    def together(self) -> np.ndarray:
+        """Int64 [t, 2]: the pairs that must be together."""
+        return self.pairs[self.same]
 
     @property
     def apart(self) -> np.ndarray:
@@ -91,6 +96,11 @@ class Constraints:
         """The same without pairs of which a face is not among these, bool [n]."""
         kept = rows[self.pairs].all(axis=1)
         return Constraints(self.rows, self.pairs[kept], self.same[kept], self.names)
+
+    def and_these(self, others: Constraints) -> Constraints:
+        """These, and others about the same faces."""
+        pairs = np.concatenate([self.pairs, others.pairs])
+        return Constraints(self.rows, pairs, np.concatenate([self.same, others.same]), self.names)
 
     def violated(self, labels: np.ndarray) -> np.ndarray:
         """Int64 [v, 2]: the pairs that must be apart and share a cluster."""

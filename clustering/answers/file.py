@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.constraints import MOST_SHOWN, Constraints
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
 from facerec.pipeline.values import refuse_repeated
 
+logger = logging.getLogger(__name__)
+ANSWERS = "answers.json"
+"""In the folder of a clustering: the answers that it was made with."""
 WORDS = ("different", "same", "unsure")
 DIFFERENT, SAME, UNSURE = range(3)
 NEEDED = {"faces", "answer"}
@@ -86,6 +91,7 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
         old = isinstance(content, dict) and "decisions" in content
         hint = "it has decisions about numbers of clusters alone; open the review page again, load it and save it"
         raise InputError(f"{path}: {hint if old else 'not a file of answers; expected {answers: [...]}, see ask'}")
+    _tell_lost(path, content.get("decisions"))
     by_row = keys is None or "faces" in content
     if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
         raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
@@ -111,6 +117,12 @@ def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> No
     write_json(path, {"answers": as_items(answers, keys)})
 
 
+def save_rows(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
+    """Writes answers by rows, as the page of review does: also about faces of which two have one key."""
+    hashed = {} if keys is None else {"faces": keys_hash(keys)}
+    write_json(path, hashed | {"answers": as_items(answers, None)})
+
+
 def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any]]:
     """Answers as they stand in the file."""
     columns = zip(answers.pairs.tolist(), answers.answer.tolist(), answers.log_odds.tolist(), strict=True)
@@ -119,6 +131,19 @@ def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any
         | ({} if np.isnan(log_odds) else {"log_odds": round(log_odds, 4)})
         for pair, answer, log_odds in columns
     ]  # fmt: skip
+
+
+def _tell_lost(path: Path, decisions: Any) -> None:
+    """Says which decisions of the page of review are not about pairs of faces."""
+    actions = (
+        [item.get("action") for item in decisions if isinstance(item, dict)] if isinstance(decisions, list) else []
+    )
+    drops, names = actions.count("drop"), actions.count("name")
+    if drops or names:
+        logger.warning(
+            "%s: %s and %s are no answers about pairs of faces, so another clustering does not know them",
+            path, counted(drops, "dropped cluster"), counted(names, "name"),
+        )  # fmt: skip
 
 
 def _pair(item: Any, places: dict[str, int] | None, rows: int) -> list[int]:

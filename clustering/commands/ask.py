@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from clustering.answers.file import SAME, UNSURE, Answers, load_answers, save_answers
+from clustering.answers.file import ANSWERS, SAME, UNSURE, Answers, load_answers, save_answers
 from clustering.answers.page import write_questions
 from clustering.answers.questions import choose_questions
 from clustering.answers.simulation import ask_in_rounds
@@ -23,7 +23,7 @@ from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
+from facerec.pipeline.files import InputError, load_labels, read_yaml, write_lines, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -36,8 +36,8 @@ class Asking:
 
     Attributes:
         count: Questions a round.
-        answers: File of earlier answers, made by ask or saved by its page or the page of review. None of its pairs is
-            asked about again. answers.json begins with them.
+        answers: File of earlier answers, made by ask or saved by its page or the page of review; by default those that
+            the clusters were made with. None of its pairs is asked about again. answers.json begins with them.
         truth: File or folder of true identities (-1 = unknown), which answer the questions instead of a person.
         rounds: Rounds of questions, with --truth. After each round the backend that made the clusters clusters again.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces, for a page on which a person
@@ -72,7 +72,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         clusters: Folder made by cluster, or a file of labels (-1 = unassigned).
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         out: Folder to make: answers.json, in which unanswered questions are unsure; with --thumbnails questions.html,
-            which saves the answers; with --truth rounds.csv and labels.npy.
+            which saves the answers; with --truth rounds.csv, labels.npy and keys.txt.
         asking: See `Asking`.
     """
     labels = load_labels(clusters)
@@ -80,7 +80,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
     truth = None if asking.truth is None else faces.labels_in(asking.truth)
-    before = Answers.none() if asking.answers is None else load_answers(asking.answers, len(labels), faces.keys)
+    earlier = asking.answers or (clusters / ANSWERS if (clusters / ANSWERS).is_file() else None)
+    before = Answers.none() if earlier is None else load_answers(earlier, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(
@@ -108,6 +109,8 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
         rows.append(_row(truth, labels, before, turn.same))
     save_answers(out / "answers.json", before, faces.keys)
     np.save(out / "labels.npy", labels, allow_pickle=False)
+    if faces.keys is not None:
+        write_lines(out / "keys.txt", faces.keys)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]

@@ -12,7 +12,7 @@ from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import whole
@@ -42,7 +42,7 @@ def assign(
         embeddings: The embeddings that were clustered.
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, for the new faces: labels.npy (-1 = unassigned; new clusters are numbered after the old
-            ones), confidence.npy, cosines.npy, summary.json.
+            ones), confidence.npy, cosines.npy, summary.json; keys.txt where the faces have names.
         similarity: Least cosine with a cluster's centre at which a face joins the cluster. By default it is chosen on
             the old faces. An old face that is taken out should join its cluster again. If its whole cluster is taken
             out, it should join none. The cosine for which this holds most often is chosen.
@@ -65,5 +65,6 @@ def assign(
     np.save(out / "labels.npy", found, allow_pickle=False)
     np.save(out / "confidence.npy", confidence, allow_pickle=False)
     save_cosines(faces.embeddings, out)
+    save_names(out, faces.keys, None)
     write_json(out / "summary.json", summary)
     return summary

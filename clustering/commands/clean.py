@@ -13,17 +13,16 @@ import numpy as np
 from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
-from clustering.review.decisions import apply_decisions, labels_hash, load_decisions
-from clustering.review.page import Frame, write_page
+from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash, load_decisions
+from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
 logger = logging.getLogger(__name__)
-LARGEST = 1 << 30
 
 
 def _found(results: Mapping[str, Any]) -> str:
@@ -60,12 +59,13 @@ def clean(
     Args:
         embeddings: The labelled faces, best by a recogniser that was not trained on these labels.
         out: Folder to make: labels.npy, cleaned (-1 = not to be used); confidence.npy of the given labels;
-            findings.csv; decisions.json, the same as proposals for a person; page/ (with --thumbnails).
+            findings.csv; decisions.json, the same as proposals for a person; keys.txt where the faces have names;
+            page/ (with --thumbnails).
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
         thumbnails: Folder made by python -m facerec thumbnails of the same faces. With it page/review.html shows the
             given labels, the most doubtful first, with all that was found as decisions to look through.
         decisions: decisions.json saved from the page, about exactly these labels. It is applied, and no errors are
-            looked for.
+            looked for. Labels of one name become one.
         min_probability: Least probability of an error that labels.npy corrects.
         strays: What to do with strays: drop them (label -1), or move those of a person in the set to that label.
         seed: Seed of the examples that are made to learn from.
@@ -73,8 +73,9 @@ def clean(
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)
+    save_names(out, faces.keys, None)
     if decisions is not None:
-        cleaned = apply_decisions(known, load_decisions(decisions, known))
+        cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
         return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known))}
     pictures = None if thumbnails is None else thumbnails_of(thumbnails, faces)

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.clustered import clusters_of
-from clustering.answers.constraints import Constraints
-from clustering.answers.file import load_answers
+from clustering.answers.file import ANSWERS, load_answers, save_rows
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import Nodes
-from clustering.quality.estimate import estimate_quality
+from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
@@ -67,7 +66,8 @@ def cluster(
             hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
-        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt.
+        out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt; with --answers
+            answers.json.
         model: Folder made by tune, train, pretrain or import. Without it hilander has its packaged model and the other
             backends their defaults; gcn_e, gcn_v, l2c, lander and lgcn need one. hilander, components, dbscan,
             hac_single and hdbscan tighten their thresholds if the largest clusters look mixed; adaptive in config.yaml
@@ -84,7 +84,8 @@ def cluster(
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
-    known = None if answers is None else _constraints(answers, faces)
+    given = None if answers is None else load_answers(answers, len(faces), faces.keys)
+    known = None if given is None else given.constraints(len(faces), faces.keys or ())
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
@@ -101,6 +102,8 @@ def cluster(
     estimate = _estimate(nodes.graph, clustering.labels)
     clustering = clustering.expanded(nodes.copies)
     _write(out, clustering, clusterer, faces)
+    if given is not None:
+        save_rows(out / ANSWERS, given, faces.keys)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
@@ -116,10 +119,6 @@ def cluster(
     }
 
 
-def _constraints(answers: Path, faces: EmbeddingSet) -> Constraints:
-    return load_answers(answers, len(faces), faces.keys).constraints(len(faces), faces.keys or ())
-
-
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
     """Logs how good the clusters are likely to be, and returns the figures for meta.json."""
     if len(graph) > MOST_ESTIMATED:
@@ -129,6 +128,11 @@ def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:
         return {}
     quality = estimate_quality(graph, labels)
     if quality is None:
+        if np.count_nonzero(graph.readable) >= FEWEST:
+            logger.info(
+                "%d neighbours a face are too few to estimate how good the clusters are: python -m clustering estimate "
+                "makes a graph of more", graph.k,
+            )  # fmt: skip
         return {}
     logger.info("%s", quality.say())
     if quality.doubt():

@@ -18,6 +18,7 @@ from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import graph_of_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
+from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
@@ -48,7 +49,7 @@ def compare(
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
         out: Folder to make: comparison.csv, estimates.csv (without labels, see estimate), agreement.csv,
-            comparison.html, settings.json; clusters/BACKEND with labels.npy, for all other commands.
+            comparison.html, settings.json; clusters/BACKEND with labels.npy and cosines.npy, for all other commands.
         labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
             the embedding folder, if there is one.
         backends: Their names, as '[hilander, dbscan]'; by default all. One that cannot run is left out, with the
@@ -74,7 +75,7 @@ def compare(
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
     tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
-    _write(out, about, runs, tables, refused, faces.keys)
+    _write(out, about, runs, tables, refused, faces)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
     show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
     return {"faces": len(faces), "copies": copies.count, "seconds": times, "left_out": sorted(refused)}
@@ -112,14 +113,15 @@ def _write(
     runs: Sequence[Run],
     tables: tuple[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]],
     refused: Mapping[str, str],
-    keys: Sequence[str] | None,
+    faces: EmbeddingSet,
 ) -> None:
     for run in runs:
         folder = out / "clusters" / run.name
         folder.mkdir(parents=True)
         np.save(folder / "labels.npy", run.labels, allow_pickle=False)
-        if keys is not None:
-            write_lines(folder / "keys.txt", keys)
+        save_cosines(faces.embeddings, folder)
+        if faces.keys is not None:
+            write_lines(folder / "keys.txt", faces.keys)
     similarity, (rows, guessed) = agreement(runs), tables
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.file import ANSWERS
 from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
@@ -54,8 +55,9 @@ def cut(
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
     np.save(out / "labels.npy", labels, allow_pickle=False)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
-    if (clusters / FILE).is_file():
-        shutil.copyfile(clusters / FILE, out / FILE)
+    for name in (FILE, ANSWERS):
+        if (clusters / name).is_file():
+            shutil.copyfile(clusters / name, out / name)
     if (clusters / "keys.txt").exists():
         write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}

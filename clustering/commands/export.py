@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from clustering.backends.registry import load_clusterer
-from clustering.partition import consecutive, load_confidence
+from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
-from clustering.review.decisions import Decisions, apply_decisions, load_decisions, names_of
+from clustering.review.decisions import apply_decisions, kept_faces, load_decisions, names_of, split_faces
 from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_table
+from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import refuse_repeated, whole
@@ -84,7 +84,7 @@ def export(
         embeddings: The embeddings that were clustered. Their keys.txt names the faces if the clusters have none. They
             also serve to estimate a confidence if the backend has none.
         decisions: decisions.json of review, about exactly these clusters. Names, merges, splits and all others are
-            applied.
+            applied. Faces of clusters that were kept, and of parts that were split off, are not doubtful.
         previous: Folder made by an earlier export. Its names go to the clusters that have most of the same faces.
             changes.csv lists each face that has another owner since.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
@@ -95,8 +95,11 @@ def export(
     else:
         labels, keys, confidence = _read(clusters, embeddings, out, unreadable)
     refuse_repeated(embeddings or clusters, keys)
-    made = Decisions() if decisions is None else load_decisions(decisions, labels)
-    names, labels = names_of(labels, made), apply_decisions(labels, made)
+    names: dict[int, str] = {}
+    if decisions is not None:
+        made = load_decisions(decisions, labels)
+        confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
+        names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
     if earlier is not None:
         names = earlier.carried(keys, labels, names)
@@ -128,11 +131,9 @@ def _read(
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Labels, keys and confidence."""
     labels = load_labels(clusters)
-    labels = labels if labels.max() < len(labels) else consecutive(labels)
     confidence, keys = load_confidence(clusters, len(labels)), None
     if embeddings is not None:
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
-        refuse_other_order(clusters, embeddings, faces.keys)
         check_faces(clusters, labels, faces)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
     if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():

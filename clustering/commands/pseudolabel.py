@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
+from clustering.answers.file import ANSWERS, Answers, load_answers
 from clustering.graph.build import graph_of
 from clustering.graph.copies import COPY, Copies
+from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import LINKS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
-from clustering.review.decisions import apply_decisions, kept_faces, load_decisions
+from clustering.review.decisions import (
+    Decisions,
+    apply_decisions,
+    as_constraints,
+    joined_by_name,
+    kept_faces,
+    load_decisions,
+    split_faces,
+)
+from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
-from facerec.pipeline.counts import told
+from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json, write_lines
+from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 
@@ -38,8 +50,9 @@ class Files:
             best of people whom the recogniser has not seen. Without them thresholds are estimated from the clusters.
         labelled: Embeddings with labels.npy of the labelled faces, by the same recogniser. Unlabelled faces of the
             same people are looked for.
-        decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules.
-            Clusters that were kept stay as they are, with weight 1.
+        decisions: decisions.json of review, about exactly these clusters. They are carried out before all rules, and
+            no rule undoes them. Clusters that were kept stay as they are, with weight 1. Clusters of one name become
+            one.
         truth: True identities, for the report alone: what each rule did to purity.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
@@ -63,21 +76,20 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     """Makes pseudo-labels of clusters: mends them, drops what is doubtful, numbers the rest from 0.
 
     Args:
-        clusters: Folder made by cluster, or a .npy file of labels.
+        clusters: Folder made by cluster, or a .npy file of labels. No rule undoes the answers that they were made with.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
-            same_as.npy (with --overlap merge), summary.json.
+            same_as.npy and same_as_keys.txt (with --overlap merge), summary.json.
         labeller: See `PseudoLabeller`.
         files: See `Files`.
     """
     _check_embeddings(labeller, files)
-    labels, kept = load_labels(clusters), None
+    labels = load_labels(clusters)
     confidence = load_confidence(clusters, len(labels))
     faces = None if files.embeddings is None else load_embeddings(files.embeddings, None, len(labels), files.unreadable)
     if faces is not None:
         check_faces(clusters, labels, faces)
-    if files.decisions is not None:
-        decisions = load_decisions(files.decisions, labels)
-        labels, kept = apply_decisions(labels, decisions), kept_faces(labels, decisions)
+    decisions = Decisions() if files.decisions is None else load_decisions(files.decisions, labels)
+    decisions = joined_by_name(decisions)
     graph = copies = None
     if faces is not None:
         graph = graph_of(faces, files.knn, LINKS.neighbors, out)
@@ -87,31 +99,90 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     truth = None if files.truth is None else load_labels(files.truth, len(labels))
     if files.truth is not None:
         refuse_other_order(files.truth, clusters)
+        if faces is not None:
+            refuse_other_order(files.truth, faces.path, faces.keys)
     people = {
         path: load_embeddings(path, unreadable=files.unreadable)
         for path in (files.calibration, files.labelled)
         if path is not None
     }
     if faces is not None:
-        for known in people.values():
-            check_recogniser(faces, known)
+        for each in people.values():
+            check_recogniser(faces, each)
     calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
-    y, w = labeller.fit_transform(graph, labels, confidence, calibration, labelled, kept, truth)
+    decided = apply_decisions(labels, decisions)
+    known = _known(clusters, labels, decided)
+    if files.decisions is not None:
+        known = known.and_these(as_constraints(labels, decisions, _likeness(graph, labels)))
+    if confidence is not None:  # that of a part is about the cluster that it was split off
+        confidence = np.where(split_faces(labels, decisions), 1, confidence).astype(np.float32)
+    y, w = labeller.fit_transform(
+        graph, decided, confidence, calibration, labelled, kept_faces(labels, decisions), truth, known,
+        (labels >= 0) & (decided < 0),
+    )  # fmt: skip
     if not labeller.summary_["used"]:
-        largest = own_cluster_size(consecutive(labels)).max()
+        largest = own_cluster_size(consecutive(decided)).max()
         raise InputError(
             f"{clusters}: no cluster of at least {labeller.min_size} faces is left; the largest had {largest}; "
             f"lower --min-size or cluster with other settings"
         )
+    _tell_decided(labeller.summary_["rules"])
     np.save(out / "labels.npy", y, allow_pickle=False)
     np.save(out / "weights.npy", w, allow_pickle=False)
     if faces is not None and faces.keys is not None:
         write_lines(out / "keys.txt", faces.keys)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
+        if labelled.keys is not None and labelled.labels is not None:
+            named = _one_face_each(labelled.keys, labelled.labels, labeller.same_as_)
+            write_lines(out / "same_as_keys.txt", named)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constraints:
+    """The answers that the clusters were made with, without those that a later decision takes back.
+
+    Args:
+        clusters: The folder of the clustering.
+        labels: int64 [n], its clusters.
+        decided: int64 [n], the same after all decisions.
+    """
+    folder = clusters.parent if clusters.name == "labels.npy" else clusters
+    file, names = folder / ANSWERS, folder / "keys.txt"
+    if not file.is_file():
+        return Answers.none().constraints(len(labels))
+    keys = load_keys(names, len(labels)) if names.is_file() else None
+    known = load_answers(file, len(labels), keys).constraints(len(labels), keys or ())
+    before, after = ((one[known.pairs[:, 0]] == one[known.pairs[:, 1]]) == known.same for one in (labels, decided))
+    held = after | ~before
+    if taken := int(np.count_nonzero(~held & (decided[known.pairs] >= 0).all(axis=1))):
+        logger.warning("%s: decisions take back %s", file, counted(taken, "answer"))
+    return Constraints(known.rows, known.pairs[held], known.same[held], known.names)
+
+
+def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:
+    """Float32 [n]: how like a face is to the others of its cluster; without embeddings all are alike."""
+    if graph is None:
+        return np.zeros(len(labels), np.float32)
+    return cosine_to_rest_of_cluster(graph.embeddings, consecutive(labels))
+
+
+def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:
+    """Says how many faces the rules drop that a person has decided about."""
+    dropped = {rule["rule"]: rule["decided"] for rule in rules if rule["decided"]}
+    if dropped:
+        each = ", ".join(f"{rule} {number:,}" for rule, number in dropped.items())
+        faces = counted(sum(dropped.values()), "face")
+        logger.warning("%s that a person kept, or answered 'same' about, are dropped by rules: %s", faces, each)
+
+
+def _one_face_each(keys: Sequence[str], labels: np.ndarray, people: np.ndarray) -> list[str]:
+    """The key of a face of each labelled person, nothing for nobody (-1): by it, train knows whom a number means."""
+    numbers, first = np.unique(labels, return_index=True)
+    rows = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))].tolist()
+    return ["" if person < 0 else keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.file import ANSWERS, UNSURE, WORDS, as_items, load_answers
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
-from clustering.review.page import Frame, write_page
+from clustering.review.page import LARGEST, Frame, write_page
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -65,14 +66,24 @@ def review(
         KnnGraph.load(knn, faces.embeddings)  # refuses a wrong one, even if the confidence needs none
     if labels.max() < 0:
         raise InputError(f"{clusters}: every face is unassigned (-1); there is no cluster to review")
+    if labels.max() >= LARGEST:
+        raise InputError(f"{clusters}: cluster {labels.max()}; number clusters from 0, below 2^30")
     check_faces(clusters, labels, faces)
     levels = _levels(clusters, hierarchy, labels)
     if hierarchy is not None:
         check_faces(hierarchy, levels[0], faces)
     confidence = own_or_estimated(clusters, labels, faces, knn, out)
-    frame = Frame(title, _commands(clusters, embeddings))
+    frame = Frame(title, _commands(clusters, embeddings), earlier=_earlier(clusters, faces))
     found = write_page(out, frame, faces.embeddings, labels, confidence, levels, pictures)
     return {"clusters": len(found.names), "faces": len(found.rows), "levels": len(levels)}
+
+
+def _earlier(clusters: Path, faces: EmbeddingSet) -> list[dict[str, Any]]:
+    """The answers that the clusters were made with, without those that are unsure."""
+    if not (clusters / ANSWERS).is_file():
+        return []
+    found = as_items(load_answers(clusters / ANSWERS, len(faces), faces.keys), None)
+    return [{"faces": item["faces"], "answer": item["answer"]} for item in found if item["answer"] != WORDS[UNSURE]]
 
 
 def _commands(clusters: Path, embeddings: Path) -> list[str]:

@@ -32,13 +32,18 @@ logger = logging.getLogger(__name__)
 def load_graph(faces: EmbeddingSet, knn: Path, k: int) -> KnnGraph:
     """The faces' graph from disk; a warning if it has fewer than `k` neighbours a face, and could have them."""
     graph = KnnGraph.load(knn, faces.embeddings)
-    if graph.k < neighbors_wanted(faces, k):
+    say_if_narrow(graph, k, str(knn), f"make the graph with --k {k}, or leave --knn out")
+    return graph
+
+
+def say_if_narrow(graph: KnnGraph, k: int, name: str, remedy: str) -> None:
+    """Says if a graph has fewer than `k` neighbours a face, and could have them."""
+    if graph.k < neighbors_wanted(graph, k):
         logger.warning(
             "%s: has %d neighbours a face, but the backend's settings were chosen with %d; clusters may fall apart or "
-            "run together (on LFW, GCN-V's pairwise F fell from .91 to .59 with 10 for 40); make the graph with "
-            "--k %d, or leave --knn out", knn, graph.k, k, k,
+            "run together (on LFW, GCN-V's pairwise F fell from .91 to .59 with 10 for 40); %s",
+            name, graph.k, k, remedy,
         )  # fmt: skip
-    return graph
 
 
 def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:

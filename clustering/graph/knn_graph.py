@@ -98,7 +98,7 @@ class KnnGraph:
 
         Raises:
             InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
-                range or the row itself; similarities that are NaN or not the cosines of these embeddings.
+                range or the row itself; similarities that are NaN, not the cosines of these embeddings, or ascending.
         """
         folder = as_path("folder", folder)
         if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype != np.float32:
@@ -125,7 +125,8 @@ class KnnGraph:
 
         Raises:
             InputError: No face or no neighbour; embeddings that are no float32 rows of unit length or zero; neighbours
-                that are no integers, out of range or the row itself; similarities that are no cosines.
+                that are no integers, out of range or the row itself; similarities that are not the cosines of these
+                embeddings, or ascending.
         """
         if not self.similarities.size:
             raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
@@ -136,6 +137,7 @@ class KnnGraph:
                 f"neighbors are {self.neighbors.dtype}, similarities {self.similarities.dtype}; expected ints, floats"
             )
         _check(("neighbors", "similarities"), self.neighbors, self.similarities)
+        _check_cosines("similarities", self.embeddings, self.neighbors, self.similarities)
 
     def save(self, folder: str | Path) -> None:
         """Writes neighbours and similarities into an existing folder."""
@@ -173,8 +175,8 @@ def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np
             raise InputError(f"{names[1]}: NaN or values beyond [-1, 1]; they must be cosines")
 
 
-def _check_cosines(file: Path, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Recomputes the cosines of evenly spaced rows: the graph may be of other faces, or of another order."""
+def _check_cosines(name: object, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
+    """Recomputes the cosines of evenly spaced rows, which descend: the graph may be of other faces or another order."""
     for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
         ids = np.asarray(neighbors[row])
         cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)
@@ -182,7 +184,9 @@ def _check_cosines(file: Path, embeddings: np.ndarray, neighbors: np.ndarray, si
         if wrong.any():
             at = int(wrong.argmax())
             raise InputError(
-                f"{file}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
+                f"{name}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
                 f"the cosine of these embeddings is {cosines[at]:.3f}; the graph is of other faces, or of another "
                 "order or measure; build it from these embeddings"
             )
+        if np.any(np.diff(similarities[row][ids >= 0]) > COSINE_TOLERANCE):
+            raise InputError(f"{name}: row {row} ascends; the nearest neighbour, of the highest cosine, comes first")

@@ -17,7 +17,6 @@ from clustering.graph.exact import gpu_index, search
 from clustering.graph.scan import scan
 
 MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 512, 32_768  # of a block
-SHARES = 4  # the number of blocks is a multiple of it, so that few processes have about the same number of them
 
 
 @dataclass(frozen=True)
@@ -158,15 +157,13 @@ class UncertainRows:
             return self.search(places[some], cells, known)
 
         folder, count = self.builder.steps / name, len(places)
-        said, rows = f"{cells} cells", rows_at_once(cells, count)
+        said, rows = f"{cells} cells", rows_at_once(cells)
         return fill(folder, folder / "finished", count, self.builder.k, said, lambda: work, rows)
 
 
-def rows_at_once(cells: int, count: int) -> int:
-    """Rows of a block, of `count` that look into so many cells: blocks are equal, and `SHARES` divides their number."""
-    most = min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
-    parts = -(-count // (most * SHARES)) * SHARES
-    return max(-(-count // max(parts, 1)), LEAST_ROWS)
+def rows_at_once(cells: int) -> int:
+    """Rows of a block, if each looks into so many cells."""
+    return min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
 
 
 class Recall(NamedTuple):

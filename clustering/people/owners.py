@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 
-from clustering.partition import own_cluster_size
+from clustering.partition import consecutive, own_cluster_size
 
 UNNAMED = "person_"
 
@@ -38,14 +38,12 @@ class People:
             min_size: Least faces of a cluster without a name; faces of smaller ones are nobody's.
         """
         named = np.isin(labels, list(names))
-        kept = np.where(named | (own_cluster_size(labels) >= min_size), labels, -1)
+        kept = np.where(named | (own_cluster_size(consecutive(labels)) >= min_size), labels, -1)
         clusters = np.unique(kept[kept >= 0])
         first = {name: cluster for cluster, name in sorted(names.items(), reverse=True)}
         owner = np.array([first[names[each]] if each in names else each for each in clusters.tolist()], np.int64)
         owners, group = np.unique(owner, return_inverse=True)
-        number = np.full(int(labels.max(initial=-1)) + 2, -1)
-        number[clusters] = group
-        person = number[kept]
+        person = np.append(group, -1)[np.where(kept < 0, -1, np.searchsorted(clusters, kept))]
         sizes = np.bincount(person[person >= 0], minlength=len(owners))
         order = np.argsort(-sizes, kind="stable")
         place = np.append(np.argsort(order), -1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import InputError
 
@@ -17,10 +18,14 @@ class Evidence:
     Attributes:
         confidence: float32 [n] in [0, 1], the backend's; ones if it has none.
         graph: Of the n faces, or None.
+        known: What a person said about pairs of the faces, or None.
+        kept: Bool [n], faces of clusters that a person has confirmed; or None.
     """
 
     confidence: np.ndarray
     graph: KnnGraph | None = None
+    known: Constraints | None = None
+    kept: np.ndarray | None = None
 
     @property
     def links(self) -> KnnGraph:
@@ -32,3 +37,55 @@ class Evidence:
         if self.graph is None:
             raise InputError("no embeddings; give --embeddings")
         return self.graph
+
+    @property
+    def confirmed(self) -> np.ndarray:
+        """Bool [n]: `kept`, without which no face is."""
+        return np.zeros(len(self.confidence), bool) if self.kept is None else self.kept
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Bool [n]: faces that a person has confirmed, or said to be the same as another one."""
+        found = self.confirmed.copy()
+        if self.known is not None:
+            found[self.known.linked] = True
+        return found
+
+    def held(self, labels: np.ndarray) -> np.ndarray:
+        """Bool [n]: faces of which a person said that they are the same as another one of their cluster."""
+        found = np.zeros(len(labels), bool)
+        if self.known is not None:
+            one, other = self.known.together.T
+            same = (labels[one] == labels[other]) & (labels[one] >= 0)
+            found[self.known.together[same]] = True
+        return found
+
+    def torn(self, labels: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        """Bool [clusters + 1]: clusters that lose one of two faces which a person said are the same.
+
+        Args:
+            labels: int64 [n], consecutive from 0; -1 for unassigned.
+            moved: Bool [n]: the faces that leave their cluster.
+        """
+        found = np.zeros(int(labels.max(initial=-1)) + 2, bool)
+        if self.known is not None:
+            one, other = self.known.together.T
+            parted = (labels[one] == labels[other]) & (moved[one] != moved[other])
+            found[labels[one[parted]]] = True
+        return found
+
+    def may_join(self, labels: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Bool [pairs]: clusters that no person has confirmed, of which no two faces are said to be different people.
+
+        Args:
+            labels: int64 [n], consecutive from 0; -1 for unassigned.
+            left: int64 [pairs], clusters.
+            right: int64 [pairs], other clusters, of higher numbers.
+        """
+        confirmed = np.unique(labels[self.confirmed])
+        free = ~np.isin(left, confirmed) & ~np.isin(right, confirmed)
+        if self.known is None:
+            return free
+        apart = np.sort(labels[self.known.apart], axis=1)
+        count = int(labels.max(initial=-1)) + 1
+        return free & ~np.isin(left * count + right, (apart[:, 0] * count + apart[:, 1])[apart[:, 0] >= 0])

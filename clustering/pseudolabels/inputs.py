@@ -25,10 +25,13 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     """The clusters, int64 [n], consecutive from 0, of readable faces; and what is known about them.
 
     Raises:
-        InputError: Arrays that do not fit, labels that are no integers, or a confidence beyond [0, 1].
+        InputError: Arrays that do not fit, a graph that is none, labels that are no integers, or a confidence beyond
+            [0, 1].
     """
     graph = X
-    if X is not None and not isinstance(X, KnnGraph):
+    if isinstance(X, KnnGraph):
+        X.check()
+    elif X is not None:
         graph = exact_graph(unit_rows(X), LINKS.neighbors)
     given = as_labels("labels", labels, None if graph is None else len(graph))
     found = consecutive(given if graph is None else np.where(graph.readable, given, -1))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import linked
@@ -31,7 +30,8 @@ MERGE = MergeSettings()
 def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: MergeSettings = MERGE) -> np.ndarray:
     """Joins clusters whose faces are near enough to each other's centre on average, and linked.
 
-    Each round joins all pairs of clusters that are each other's nearest. Clusters of one face stay alone.
+    Each round joins all pairs of clusters that are each other's nearest. Clusters of one face stay alone, and so do
+    those that a person has confirmed or told apart.
 
     Args:
         labels: int64 [n], consecutive from 0; -1 for unassigned.
@@ -40,7 +40,7 @@ def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Me
         settings: See `MergeSettings`.
     """
     for _ in range(settings.rounds):
-        left, right = _twins(evidence.links, labels, threshold)
+        left, right = _twins(evidence, labels, threshold)
         if not len(left):
             break
         number = np.arange(labels.max() + 2)  # its last entry is for unassigned faces
@@ -50,8 +50,9 @@ def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Me
     return labels
 
 
-def _twins(graph: KnnGraph, labels: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def _twins(evidence: Evidence, labels: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """The pairs of clusters to be joined, int64 [pairs] each, the lower number first."""
+    graph = evidence.links
     found, tightness, sizes = centres(graph.embeddings, labels)
     several = np.flatnonzero(sizes > 1)
     other, cosine = np.full(len(found), -1), np.zeros(len(found))
@@ -64,6 +65,7 @@ def _twins(graph: KnnGraph, labels: np.ndarray, threshold: float) -> tuple[np.nd
     left = left[other[other[left]] == left]
     right = other[left]
     alike = cosine[left] * np.minimum(tightness[left], tightness[right]) >= threshold
+    alike &= evidence.may_join(labels, left, right)
     left, right = left[alike], right[alike]
     joined = linked(graph, labels, left, right)
     return left[joined], right[joined]

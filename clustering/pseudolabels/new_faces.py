@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from clustering.graph.copies import COPY
+from clustering.graph.copies import COPY, SAME
 from clustering.graph.knn_graph import DEFAULT_K, exact_graph
 from clustering.partition import components, consecutive, own_cluster_size
 from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
+from clustering.similarity.doubts import FEWEST, HEAP
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
 
@@ -46,6 +47,12 @@ def assign_new_faces(
     cosines = np.where(founding, cosine_to_rest_of_cluster(new, founded), cosines)
     found = np.where(founding, founded + labels.max(initial=-1) + 1, _names(labels, numbers)[joined]).astype(np.int64)
     confidence = Likeness.of_clusters(old, numbers).probability(cosines)
+    largest = int(np.bincount(founded[founding], minlength=1).max())
+    if largest >= FEWEST and largest > HEAP * len(new):
+        logger.warning(
+            "one new cluster has %s of %s new faces: unless one new person has most of them, they are by another "
+            "recogniser than the old faces; embed both with one", f"{largest:,}", f"{len(new):,}",
+        )  # fmt: skip
     summary = {
         "faces": len(new),
         "joined": int(np.count_nonzero(joined >= 0)),
@@ -77,7 +84,7 @@ class JoiningThreshold:
 
     @classmethod
     def measured(cls, embeddings: np.ndarray, labels: np.ndarray) -> JoiningThreshold:
-        """The cosine that is right most often; of equal ones the highest.
+        """The cosine that is right most often; of equal ones the highest, but at most `SAME`, which copies reach.
 
         Without a cluster of several, nothing shows how alike faces of one person are: then only copies join.
 
@@ -99,7 +106,7 @@ class JoiningThreshold:
         right = kept + np.searchsorted(strangers, thresholds)
         best = len(right) - 1 - int(np.argmax(right[::-1]))  # of equal ones the highest
         alone = np.count_nonzero(other[~member] < thresholds[best])
-        return cls(float(thresholds[best]), float(kept[best] + alone) / len(rows))
+        return cls(min(float(thresholds[best]), SAME), float(kept[best] + alone) / len(rows))
 
 
 def assign_to_clusters(

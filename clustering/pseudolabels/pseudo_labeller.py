@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.inputs import Faces, clustered, known_people, one_each
 from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, find_labelled_people
-from clustering.pseudolabels.overlap import ACTIONS, with_labelled_people, without_labelled_people
+from clustering.pseudolabels.overlap import ACTIONS, agreeing, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
 from clustering.pseudolabels.thresholds import SIMILARITY_RULES, measure_likeness, mending_rules
@@ -20,7 +21,7 @@ from clustering.settings import Count, Share, Within, check_choice, check_number
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_labels, shown
+from facerec.pipeline.values import as_labels, check_type, shown
 
 
 @dataclass
@@ -75,6 +76,8 @@ class PseudoLabeller:
         labelled: Faces | None = None,
         kept: Any = None,
         truth: Any = None,
+        known: Constraints | None = None,
+        dropped: Any = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Makes the labels and weights, and sets ``summary_`` and ``same_as_``.
 
@@ -86,30 +89,39 @@ class PseudoLabeller:
                 seen. By default thresholds are estimated from the clusters.
             labelled: Labelled faces by the same recogniser, whose people are looked for among the n faces. If they are
                 the calibration, too, give the same object twice.
-            kept: Bool [n], faces of clusters that a person has confirmed: they stay as they are, with weight 1.
+            kept: Bool [n], faces of clusters that a person has confirmed: they stay as they are, with weight 1. Only
+                duplicates, min_size and overlap drop some.
             truth: int [n] identities, -1 where unknown, for the summary alone.
+            known: What a person said about pairs of faces. No rule parts or drops faces that are the same, and none
+                joins faces that are different people. Only duplicates, max_size, min_size and overlap drop some.
+            dropped: Bool [n], faces that a person does not want to be used.
 
         Returns:
             int64 [n], consecutive from 0, -1 for faces that are not used; and float32 [n] in [0, 1], their weights.
 
         Raises:
-            InputError: Arrays that do not fit, or no embeddings where a rule needs them.
+            InputError: Arrays that do not fit, no embeddings where a rule needs them, or answers that contradict each
+                other.
         """
         found, evidence = clustered(X, labels, confidence)
-        certain = _certain(kept, found)
+        unwanted = _marks("dropped", dropped, len(found))
+        found = consecutive(np.where(unwanted, -1, found))
+        certain = _marks("kept", kept, len(found)) & (found >= 0)
+        known = _with_confirmed(known, certain, found)
+        evidence = replace(evidence, known=known, kept=certain)
         identities = None if truth is None else as_labels("true identities", truth, len(found))
         people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
         likeness = measure_likeness(evidence.links, found, people) if wanted else None
         mending = mending_rules(wanted, likeness, self.false_match, found, people is not None)
         y, records = apply([*self._first_rules(), *mending], found, evidence, identities)
-        y = consecutive(np.where(certain, y.max(initial=-1) + 1 + found, y))
         overlap = None
         if labelled is not None:
             others = None if calibration is labelled else people
-            known = known_people("labelled", labelled, evidence.links, LEAST_PEOPLE)
-            overlap = find_labelled_people(evidence.links.embeddings, y, known, self.overlap_false_match, others)
-            y, record = without_labelled_people(overlap, y, self.overlap, identities)
+            own = known_people("labelled", labelled, evidence.links, LEAST_PEOPLE)
+            overlap = find_labelled_people(evidence.links.embeddings, y, own, self.overlap_false_match, others)
+            overlap = agreeing(overlap, y, known, unwanted)
+            y, record = without_labelled_people(overlap, y, self.overlap, identities, evidence.decided)
             records.append(record)
         y, more = apply(self._last_rules(), y, evidence, identities)
         merged = overlap.person if overlap is not None and self.overlap == "merge" else None
@@ -130,16 +142,34 @@ class PseudoLabeller:
         return [PseudoLabelRule(name, value) for name, value in named if value is not None]
 
 
-def _certain(kept: Any, found: np.ndarray) -> np.ndarray:
-    """Bool [n]: the faces of clusters that a person has confirmed.
+def _marks(name: str, values: Any, rows: int) -> np.ndarray:
+    """Bool [rows]; by default none is marked.
 
     Raises:
         InputError: Another number of values, or others than True and False.
     """
-    certain = np.zeros(len(found), bool) if kept is None else one_each("kept", kept, len(found))
-    if certain.dtype != bool:
-        raise InputError(f"kept is {certain.dtype}; expected True or False for each face")
-    return certain & (found >= 0)
+    marks = np.zeros(rows, bool) if values is None else one_each(name, values, rows)
+    if marks.dtype != bool:
+        raise InputError(f"{name} is {marks.dtype}; expected True or False for each face")
+    return marks
+
+
+def _with_confirmed(known: Constraints | None, certain: np.ndarray, found: np.ndarray) -> Constraints:
+    """What is known about pairs, and that the confirmed faces of a cluster are the same.
+
+    Raises:
+        InputError: About another number of faces, or contradictions.
+    """
+    rows = np.flatnonzero(certain)
+    _, first, own = np.unique(found[rows], return_index=True, return_inverse=True)
+    pairs = np.stack([rows[first][own], rows], axis=1)[rows[first][own] != rows]
+    same = Constraints(len(found), pairs, np.ones(len(pairs), bool))
+    if known is None:
+        return same
+    check_type("known", known, Constraints)
+    if known.rows != len(found):
+        raise InputError(f"known is about {known.rows} faces; expected {len(found)}")
+    return known.and_these(same).checked("answers and clusters that were kept")
 
 
 def _weights(

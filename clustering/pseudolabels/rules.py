@@ -1,7 +1,8 @@
 """Rules that make pseudo-labels of clusters: each takes labels, gives labels, and has a record of what it did.
 
 The rules that look at embeddings share one number: the least cosine of a face with its cluster's centre (see
-`clustering.similarity.likeness.Likeness.threshold`).
+`clustering.similarity.likeness.Likeness.threshold`). What a person has said about faces outranks all rules but
+``duplicates`` and ``min_size``, see `Evidence`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ OUTLIER_PASSES = 2
 
 def confident(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.ndarray:
     """Drops faces of lower confidence."""
-    return consecutive(np.where(evidence.confidence >= threshold, labels, -1))
+    return consecutive(np.where((evidence.confidence >= threshold) | evidence.held(labels), labels, -1))
 
 
 def outliers(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.ndarray:
     """Drops faces of a lower cosine with the mean of their cluster's other faces."""
     for _ in range(OUTLIER_PASSES):
         cosines = cosine_to_rest_of_cluster(evidence.links.embeddings, labels)
-        labels = consecutive(np.where((own_cluster_size(labels) > 1) & (cosines < threshold), -1, labels))
+        far = (own_cluster_size(labels) > 1) & (cosines < threshold)
+        labels = consecutive(np.where(far & ~evidence.held(labels), -1, labels))
     return labels
 
 
@@ -49,8 +51,9 @@ def duplicates(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.n
 
 
 def max_size(labels: np.ndarray, evidence: Evidence, threshold: int) -> np.ndarray:
-    """Drops clusters of more faces."""
-    return consecutive(np.where(own_cluster_size(labels) <= threshold, labels, -1))
+    """Drops clusters of more faces, of which a person has confirmed none."""
+    spared = (own_cluster_size(labels) <= threshold) | np.isin(labels, labels[evidence.confirmed])
+    return consecutive(np.where(spared, labels, -1))
 
 
 def min_size(labels: np.ndarray, evidence: Evidence, threshold: int) -> np.ndarray:
@@ -117,14 +120,17 @@ def apply(
     labels, records = consecutive(labels), []
     for rule in rules:
         before, labels = labels, rule(labels, evidence)
-        records.append(record(rule.name, rule.why, before, labels, truth))
+        records.append(record(rule.name, rule.why, before, labels, truth, evidence.decided))
     return labels, records
 
 
-def record(name: str, why: str, before: np.ndarray, after: np.ndarray, truth: np.ndarray | None) -> dict[str, Any]:
+def record(
+    name: str, why: str, before: np.ndarray, after: np.ndarray, truth: np.ndarray | None, decided: np.ndarray
+) -> dict[str, Any]:
     """What a rule did: ``rule``, ``why``, ``kept`` and ``dropped`` faces, ``clusters`` before and after.
 
-    With `truth` also ``purity``, ``pairwise_f`` and ``bcubed_f`` before and after, over the faces that have a cluster.
+    ``decided`` of the dropped faces are such that a person has decided about, see `Evidence.decided`. With `truth` also
+    ``purity``, ``pairwise_f`` and ``bcubed_f`` before and after, over the faces that have a cluster.
     """
     kept, had = after >= 0, before >= 0
     found: dict[str, Any] = {
@@ -132,6 +138,7 @@ def record(name: str, why: str, before: np.ndarray, after: np.ndarray, truth: np
         "why": why,
         "kept": int(kept.sum()),
         "dropped": int((had & ~kept).sum()),
+        "decided": int((had & ~kept & decided).sum()),
         "clusters": [int(labels.max(initial=-1)) + 1 for labels in (before, after)],
     }
     if truth is not None:

@@ -35,7 +35,8 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Sp
     """Parts faces that are too far from their cluster's mode, and have few links with its other faces.
 
     Two or more such faces become a cluster of their own, which is then looked at in the same way. `modes` says where
-    two identities in one cluster are parted, `linked` what keeps one identity in one piece.
+    two identities in one cluster are parted, `linked` what keeps one identity in one piece. A cluster is not parted
+    between two faces that a person said are the same.
 
     Args:
         labels: int64 [n], consecutive from 0; -1 for unassigned.
@@ -49,6 +50,7 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Sp
         part = consecutive(part)
         far = (part >= 0) & (modes(graph.embeddings, part, settings.mode_steps) < threshold)
         moved = far & _apart(graph, part, far)[part]
+        moved &= ~evidence.torn(part, moved)[part]
         if not moved.any():
             break
         part = np.where(moved, part, -1)

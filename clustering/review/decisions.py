@@ -9,7 +9,7 @@ Each decision is one of `ACTIONS` and speaks of those labels, whatever the other
     {"action": "apart", "clusters": [5, 7]}                       they are not; changes nothing, forbids their merge
     {"action": "split", "cluster": 8, "parts": [[90, 91], [95]]}  each part (rows) is somebody else, the rest stays
     {"action": "exclude_faces", "cluster": 3, "faces": [17]}      these rows do not belong to it, nor anywhere else
-    {"action": "name", "cluster": 3, "name": "Anna"}              who it is; changes nothing
+    {"action": "name", "cluster": 3, "name": "Anna"}              who it is; one name is one person
 
 Beside them the page saves ``answers``, the same about pairs of faces, and ``faces``, the hash of their keys. These
 outlive the clustering, see `clustering.answers.file`.
@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
 from clustering.partition import components
 from facerec.pipeline.files import InputError, read_json
 
@@ -94,12 +95,62 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
 
 def kept_faces(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
     """Bool [n]: faces of clusters that the person kept, less those that they excluded."""
-    clusters = np.zeros(int(labels.max(initial=-1)) + 2, bool)
-    clusters[sorted(decisions.keep)] = True
-    result = clusters[labels]
+    result = np.isin(labels, sorted(decisions.keep))
     for rows in decisions.exclude.values():
         result[rows] = False
     return result
+
+
+def split_faces(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
+    """Bool [n]: faces of the parts of split clusters."""
+    result = np.zeros(len(labels), bool)
+    for parts in decisions.split.values():
+        result[np.concatenate(parts)] = True
+    return result
+
+
+def joined_by_name(decisions: Decisions) -> Decisions:
+    """The same decisions, and that clusters of one name are merged."""
+    groups: dict[str, list[int]] = {}
+    for cluster, name in sorted(decisions.name.items()):
+        if cluster not in decisions.drop:
+            groups.setdefault(name, []).append(cluster)
+    return replace(decisions, merge=[*decisions.merge, *(group for group in groups.values() if len(group) > 1)])
+
+
+def as_constraints(labels: np.ndarray, decisions: Decisions, likeness: np.ndarray) -> Constraints:
+    """Decisions as answers about pairs of faces, as the page saves them for another clustering.
+
+    Clusters and parts are spoken of by one face each. Those of a part are all the same. Clusters of different names are
+    different people. That a cluster is kept is not among them, see `kept_faces`.
+
+    Args:
+        labels: int64 [n], those that the decisions were made for.
+        decisions: As `load_decisions` gives them.
+        likeness: float [n]: how like it is to the others of its cluster. The most alike face that stays in a cluster
+            stands for it.
+    """
+    away = split_faces(labels, decisions)
+    for rows in decisions.exclude.values():
+        away[rows] = True
+    stay = np.flatnonzero(~away & (labels >= 0))
+    order = stay[np.lexsort((stay, -likeness[stay], labels[stay]))]
+    clusters, first = np.unique(labels[order], return_index=True)
+    face = dict(zip(clusters.tolist(), order[first].tolist(), strict=True))
+    same: list[tuple[int, int]] = []
+    different: list[tuple[int, int]] = []
+    for group in decisions.merge:
+        same += pairwise(face[each] for each in group if each in face)
+    for group in decisions.apart:
+        different += combinations([face[each] for each in group if each in face], 2)
+    for cluster, parts in decisions.split.items():
+        heads = [int(part[0]) for part in parts]
+        same += [(int(part[0]), row) for part in parts for row in part[1:].tolist()]
+        different += combinations([*heads, *(face[each] for each in (cluster,) if each in face)], 2)
+    named = {name: face[each] for each, name in decisions.name.items() if each in face and each not in decisions.drop}
+    different += combinations(named.values(), 2)
+    pairs = np.array([*same, *different], np.int64).reshape(-1, 2)
+    return Constraints(len(labels), pairs, np.arange(len(pairs)) < len(same))
 
 
 def merged(clusters: int, groups: Sequence[Sequence[int]]) -> np.ndarray:
@@ -240,11 +291,11 @@ def _check(path: Path, decisions: Decisions, clusters: int) -> None:
     for cluster, name in decisions.name.items():
         if (other := named.setdefault(int(groups[cluster]), name)) != name:
             raise InputError(f"{path}: merged clusters have two names, {other!r} and {name!r}; take one back")
-    for apart in decisions.apart:
-        for a, b in combinations(apart, 2):
-            if groups[a] == groups[b]:
+    for whole, why in ((groups, "merged"), (merged(clusters, joined_by_name(decisions).merge), "of one name")):
+        for a, b in (pair for apart in decisions.apart for pair in combinations(apart, 2)):
+            if whole[a] == whole[b]:
                 raise InputError(
-                    f"{path}: clusters {a} and {b} are apart, but merged, maybe through others; take one back"
+                    f"{path}: clusters {a} and {b} are apart, but {why}, maybe through others; take one back"
                 )
     for cluster in sorted(set(decisions.split) & set(decisions.exclude)):
         rows = np.intersect1d(np.concatenate(decisions.split[cluster]), decisions.exclude[cluster])

@@ -40,6 +40,8 @@ PAIRS = 5000
 """Most pairs of clusters and most merges that the page shows."""
 QUALITY = 85
 """Of the sheets' JPEG files."""
+LARGEST = 1 << 30
+"""Above the numbers of clusters that the page holds, as int32."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Frame:
         title: Its heading.
         commands: What uses the decisions that are saved on it, for a shell.
         proposed: Decisions that it has when it is first opened, see `clustering.review.decisions`.
+        earlier: Answers that the clusters were made with, by rows. What it saves has those that still hold.
     """
 
     title: str
     commands: Sequence[str] = ()
     proposed: Sequence[Mapping[str, Any]] = ()
+    earlier: Sequence[Mapping[str, Any]] = ()
 
 
 def write_page(
@@ -84,6 +88,7 @@ def write_page(
     content = {"title": frame.title, "clustering": labels_hash(labels),
                "faces": keys_hash(pictures.keys), "thumbnail": pictures.size, "columns": COLUMNS,
                "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
+               "earlier": list(frame.earlier),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
     for path in (DOWNLOAD, *(ASSETS / name for name in PAGE_FILES)):
         shutil.copyfile(path, out / path.name)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, read_json
+from facerec.pipeline.files import InputError, load_array, read_json, refuse_other_order
 
 FILE = "cosines.npy"
 PAIRS = 256
 TOLERANCE = 2e-3  # float16 embeddings
 DRAWS, FEWEST_DRAWS = 1000, 50
+WAYS = {"mean": None, "std": None, "channels": "rgb", "output": None, "input_size": None}
+"""Settings of ``facerec embed`` that make embeddings of another kind, and their defaults."""
 LEAST_SHARE = 0.6
 """Of the draws in which two faces of one cluster have a higher cosine than two of different ones; by chance 0.5."""
 
@@ -44,8 +47,10 @@ def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
         faces: The n faces.
 
     Raises:
-        InputError: The cosines that were noted are not those of these embeddings, or their file cannot be used.
+        InputError: The cosines that were noted are not those of these embeddings, or their file cannot be used; faces
+            that both name, in another order.
     """
+    refuse_other_order(clusters, faces.path, faces.keys)
     if clusters.is_dir() and (clusters / FILE).exists():
         _check_cosines(clusters, faces)
     else:
@@ -110,22 +115,31 @@ def share_of_likelier_pairs(labels: np.ndarray, faces: EmbeddingSet) -> float | 
 
 
 def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
-    """Says if two embedding sets that are compared were made by different recognisers, as far as that is noted."""
-    one, other = (_recogniser(each.path) for each in (faces, others))
-    if one and other and one.get("hash") != other.get("hash"):
+    """Says if two embedding sets that are compared were made by different recognisers, as far as that is noted.
+
+    So are sets of one recogniser if their pixels were prepared differently, or if one set is whitened.
+    """
+    one, other = (_made_by(each.path) for each in (faces, others))
+    if one and other and one[0] != other[0]:
         logger.warning(
-            "%s: embedded by %s, but %s by %s; if these are two recognisers, cosines between them mean nothing: embed "
-            "both with one", others.path, other.get("path"), faces.path, one.get("path"),
+            "%s: %s, but %s %s; if these are two recognisers, or two ways to use one, cosines between them mean "
+            "nothing: make both alike", others.path, other[1], faces.path, one[1],
         )  # fmt: skip
 
 
-def _recogniser(path: Path) -> dict[str, str]:
-    """Path and hash of the model that made an embedding set; nothing if that is not noted."""
+def _made_by(path: Path) -> tuple[list[Any], str] | None:
+    """What made an embedding set comparable with others, and in words; None if that is not noted."""
     try:
-        noted = read_json(path / "meta.json")["inputs"]["model"]
-    except (InputError, KeyError, TypeError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+        noted = read_json(path / "meta.json")
+        if noted["inputs"].get("people") and noted["results"]["whitened"]:
+            people = noted["inputs"]["people"]
+            return ["whitened", people["hash"]], f"whitened by {people['path']}"
+        model, config = noted["inputs"]["model"], noted.get("config", {})
+        ways = {name: config.get(name, usual) for name, usual in WAYS.items()}
+        unusual = "".join(f", {name} {value}" for name, value in ways.items() if value != WAYS[name])
+        return [model["hash"], ways], f"embedded by {model['path']}{unusual}"
+    except (InputError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _pairs(rows: int) -> np.ndarray:

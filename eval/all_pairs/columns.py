@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
-from facerec.pipeline.values import refuse_repeated
+from facerec.pipeline.values import refuse_repeated, shown
+
+logger = logging.getLogger(__name__)
 
 KEYS = ("key", "crop", "face", "file", "filename", "path", "name")
 PEOPLE = ("identity", "person", "subject", "label")
@@ -45,6 +49,13 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     found = [line_of.get(name) for name in names]
     if not any(found):
         raise InputError(f"{path}: none of its {len(lines)} values in {header[index]!r} is a face of {faces.path}")
+    lacking = np.array([line is None for line in found]) & (labels >= 0)
+    if lacking.any():
+        first = "" if faces.keys is None else f", such as {shown(faces.keys[int(np.argmax(lacking))])}"
+        logger.warning(
+            "%s: no line for %s of %d%s; they have nothing in its columns",
+            path, counted(int(lacking.sum()), "labelled face"), np.count_nonzero(labels >= 0), first,
+        )  # fmt: skip
     return {header[column]: ["" if line is None else line[column] for line in found] for column in rest}
 
 

@@ -27,9 +27,8 @@ def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     majority = truth >= 0
     rows = np.flatnonzero(majority & (predicted >= 0))
     identities, identity = np.unique(truth[rows], return_inverse=True)
-    cells, cell, faces = np.unique(
-        predicted[rows] * max(len(identities), 1) + identity, return_inverse=True, return_counts=True
-    )
+    number = np.unique(predicted[rows], return_inverse=True)[1]  # whose product does not overflow
+    cells, cell, faces = np.unique(number * max(len(identities), 1) + identity, return_inverse=True, return_counts=True)
     cluster = cells // max(len(identities), 1)
     order = np.lexsort((cells, -faces, cluster))
     largest = np.zeros(len(cells), dtype=bool)

@@ -11,7 +11,7 @@ import numpy as np
 from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs
+from eval.protocols.doubts import say_all_equal, say_repeated_pairs, say_unreadable
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
@@ -23,6 +23,7 @@ from eval.report.intervals import Intervals, resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import write_json
 from facerec.pipeline.stage import stage
@@ -87,8 +88,8 @@ def ijb(
         bootstrap: How many times subjects are drawn for 95 % intervals (1000 is usual); 0 for no intervals.
         seed: Seed of the draws. eval compare compares runs in pairs if their seed and number of draws agree.
         norm: Whether the length of a face's embedding is removed before pooling, or kept as a weight.
-        detector_scores: Weights of the faces in the order of the protocol: .npy, or insightface's
-            *_name_5pts_score.txt.
+        detector_scores: Weights of the faces: .npy in the order of the protocol, or insightface's
+            *_name_5pts_score.txt, in which faces are found by name.
         compatibility: Also give the figures of widely used scripts, by their definitions: see
             docs/reference/published-figures.md.
         missing: What to do with faces that have no embedding; by default they are an error. count takes them as
@@ -102,6 +103,9 @@ def ijb(
     fpirs = [float(f) for f in FPIRS]
     with_failures = evaluate(files, templates, fpirs)
     say_repeated_pairs(files.pairs.where, *with_failures.pairs)
+    fate = "are left out" if missing == "exclude" else "count as failures; --missing exclude leaves them out"
+    total = counted(len(templates.ids), "template")
+    say_unreadable(embeddings, templates.empty, total, f"have no face that could be read, and {fate}")
     scores = with_failures.scores.pairs
     say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0

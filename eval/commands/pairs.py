@@ -12,12 +12,13 @@ from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs
+from eval.protocols.doubts import say_all_equal, say_repeated_pairs, say_unreadable
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
 from eval.report.headline import headline
 from eval.report.pair_set import pair_set_figures, pair_set_intervals
 from facerec.pipeline.arguments import Seed
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import write_json
 from facerec.pipeline.pair_accuracy import decide
@@ -58,6 +59,8 @@ def pairs(
     metrics = pair_set_figures(listed, scores, right, thresholds)
     unreadable = ~embedded.embeddings[np.unique([first, second])].any(axis=1)
     metrics["counts"]["unreadable_faces"] = int(np.count_nonzero(unreadable))
+    failed, total = metrics["counts"]["unreadable_faces"], counted(len(unreadable), "face")
+    say_unreadable(embeddings, failed, total, "could not be read (rows of zeros); their pairs score 0")
     if bootstrap:
         metrics["intervals"] = pair_set_intervals(listed, scores, right, bootstrap, seed)
     if compatibility:

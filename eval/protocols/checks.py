@@ -10,6 +10,7 @@ import numpy as np
 
 from eval.protocols.ids import id_text
 from eval.protocols.protocol import Faces, Protocol, positions
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ def check(protocol: Protocol) -> None:
     """Refuses a face twice in a template; says what is unusual: templates without faces, a subject in two galleries."""
     _check_repeats(protocol.faces)
     _say_empty(protocol)
+    _say_two_people(protocol)
     for (name, one), (other, two) in itertools.combinations(protocol.galleries.items(), 2):
         shared = np.flatnonzero(np.isin(two.subject, one.subject))
         if shared.size:
@@ -29,6 +31,7 @@ def check(protocol: Protocol) -> None:
                 "searched by itself", two.where(shared[0]), id_text(subject), other, name, one.where(index),
                 len(np.unique(two.subject[shared])),
             )  # fmt: skip
+    _say_enrolled(protocol)
     if protocol.probes is None:
         logger.info("%s: no galleries and no probes; 1:1 alone", protocol.faces.path)
     elif len(protocol.galleries) == 1:
@@ -41,6 +44,21 @@ def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
     for value, name, missing in [(1, "genuine", count == 0), (0, "impostor", count == len(genuine))]:
         if missing:
             raise InputError(f"{path}: no {name} pair (label {value}) in {len(genuine)} lines; both kinds are needed")
+
+
+def _say_enrolled(protocol: Protocol) -> None:
+    """Says how many probes are templates of a gallery, and where the first one is."""
+    if protocol.probes is None:
+        return
+    for name, gallery in protocol.galleries.items():
+        own = np.flatnonzero(np.isin(protocol.probes.template, gallery.template))
+        if own.size:
+            index = own[np.argmin(protocol.probes.row[own])]
+            logger.warning(
+                "%s: template %s is in gallery %s, too (%s); it finds itself, so rank 1 and FNIR are too good",
+                protocol.probes.where(index), id_text(protocol.probes.template[index]), name,
+                counted(len(own), "such probe"),
+            )  # fmt: skip
 
 
 def _say_empty(protocol: Protocol) -> None:
@@ -65,10 +83,39 @@ def _say_empty(protocol: Protocol) -> None:
     )  # fmt: skip
 
 
-def _check_repeats(faces: Faces) -> None:
+def _say_two_people(protocol: Protocol) -> None:
+    """Says how many faces are in templates of two subjects, as far as galleries and probes name these."""
+    if not protocol.searched:
+        return
+    faces = protocol.faces
+    template = np.concatenate([part.template for part in protocol.searched])
+    subject = np.concatenate([part.subject for part in protocol.searched])
+    ids, first = np.unique(template, return_index=True)
+    at = positions(ids, faces.template)
+    rows = np.flatnonzero(at >= 0)
+    name = _codes(faces)
+    rows = rows[np.argsort(name[rows], kind="stable")]
+    name, whose = name[rows], subject[first][at[rows]]
+    differ = np.flatnonzero((name[1:] == name[:-1]) & (whose[1:] != whose[:-1]))
+    if differ.size:
+        two = int(rows[differ[0] + 1])
+        logger.warning(
+            "%s: face %r is in templates of subjects %s and %s (%s); both have its embedding, so boxes are needed to "
+            "tell people in one picture apart", faces.where(two), faces.names[two].as_py(),
+            id_text(whose[differ[0]]), id_text(whose[differ[0] + 1]),
+            counted(len(np.unique(name[differ])), "such face"),
+        )  # fmt: skip
+
+
+def _codes(faces: Faces) -> np.ndarray:
+    """A number for the name of each face, int64 [n]."""
     import pyarrow as pa
 
-    name = np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
+    return np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
+
+
+def _check_repeats(faces: Faces) -> None:
+    name = _codes(faces)
     order = np.lexsort((name, faces.template))
     repeated = (np.diff(faces.template[order]) == 0) & (np.diff(name[order]) == 0)
     if repeated.any():

@@ -40,6 +40,19 @@ def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: n
         )  # fmt: skip
 
 
+def say_unreadable(source: object, number: int, total: str, what: str) -> None:
+    """Warns of faces that could not be read, or of templates without any that could.
+
+    Args:
+        source: The embeddings, for the message.
+        number: How many there are.
+        total: Of how many, in words.
+        what: What is wrong with them, and what becomes of them.
+    """
+    if number:
+        logger.warning("%s: %s of %s %s", printable(str(source)), f"{number:,}", total, what)
+
+
 def say_all_equal(lowest: float, highest: float, count: int, source: object) -> None:
     """Warns if all comparisons have the same score.
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from eval.metrics.templates import Templates, pool, with_empty
 from eval.protocols.matching import match_faces
-from eval.protocols.protocol import Protocol
+from eval.protocols.names import find_rows
+from eval.protocols.protocol import Faces, Protocol
 from eval.protocols.tables import read_table
 from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.embeddings import UNIT_TOLERANCE, Unreadable, load_embeddings
@@ -41,7 +42,7 @@ def pool_protocol(
     """
     if norm not in ("removed", "kept"):
         raise InputError(f"--norm {norm}; removed or kept")
-    weights = load_scores(detector_scores, len(files.faces.template)) if detector_scores else None
+    weights = load_scores(detector_scores, files.faces) if detector_scores else None
     embedded = load_embeddings(embeddings, unreadable=unreadable)
     vectors = embedded.embeddings
     rows = match_faces(files.faces, embedded.keys, len(vectors), embeddings, refuse)
@@ -101,26 +102,50 @@ def load_lengths(path: Path, rows: int) -> np.ndarray:
     return lengths
 
 
-def load_scores(path: Path, faces: int) -> np.ndarray:
+def load_scores(path: Path, faces: Faces) -> np.ndarray:
     """Reads a detector's score for each face, float64 [n], in the order of the protocol's faces.
+
+    Lines with the names of the protocol's faces may stand in any order. Where none of the names is known, line i is
+    face i, as in a .npy file.
 
     Args:
         path: A .npy file of floats, or a text file of insightface's layout: name, ten coordinates, score.
-        faces: How many there must be.
+        faces: Those of the protocol.
 
     Raises:
-        InputError: Missing or malformed, of another length, negative, NaN or infinite, or all 0.
+        InputError: Missing or malformed, of another length, without a line for a face, negative, NaN or infinite, or
+            all 0.
     """
     if path.suffix == ".npy":
         scores = np.asarray(load_array(path, kind="f", ndim=1), dtype=np.float64)
     else:
         columns = {"name": "string", **dict.fromkeys((*POINTS, "score"), "float64")}
-        scores = read_table(path, columns)["score"].to_numpy()
-    if len(scores) != faces:
-        raise InputError(f"{path}: {len(scores)} scores for {faces} faces of the protocol; one for each, in its order")
+        table = read_table(path, columns)
+        scores = _by_name(table["name"].combine_chunks(), table["score"].to_numpy(), faces, path)
+    if len(scores) != len(faces.template):
+        raise InputError(
+            f"{path}: {len(scores)} scores for {len(faces.template)} faces of the protocol; one for each, in its order"
+        )
     bad = np.flatnonzero(~np.isfinite(scores) | (scores < 0))
     if bad.size:
         raise InputError(f"{path}: score {scores[bad[0]]} of face {bad[0]}; scores are finite and not negative")
     if not scores.any():
         raise InputError(f"{path}: every score is 0, so that no face has weight")
     return scores
+
+
+def _by_name(names: Any, scores: np.ndarray, faces: Faces, path: Path) -> np.ndarray:
+    """The scores in the order of the faces, or as they are where no name is one of theirs."""
+    if names.equals(faces.names):
+        return scores
+    rows = find_rows(faces.names, names.to_pylist(), path)
+    missing = np.flatnonzero(rows < 0)
+    if missing.size == len(rows):
+        return scores
+    if missing.size:
+        face = int(missing[0])
+        raise InputError(
+            f"{faces.where(face)}: face {faces.names[face].as_py()!r} has no score in {path} ({missing.size} of "
+            f"{len(rows)} faces have none)"
+        )
+    return scores[rows]

@@ -19,6 +19,7 @@ protocol, it is ``FILENAME#x,y,width,height``.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from eval.protocols.ids import id_text
 from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, load_subjects, positions
 from eval.protocols.tables import header_of, line_of, read_table
 from facerec.pipeline.files import InputError
+
+logger = logging.getLogger(__name__)
 
 
 class Names(NamedTuple):
@@ -117,6 +120,8 @@ def load_face_files(folder: Path, paths: list[Path]) -> Faces:
     import pyarrow as pa
 
     tables = [_read_faces(path) for path in paths]
+    for columns in (BOX, ("MEDIA_ID",)):
+        _say_left_out(paths, tables, columns)
     template = np.concatenate([table["TEMPLATE_ID"].to_numpy() for table in tables])
     file = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
     row = np.concatenate([np.arange(len(table)) for table in tables])
@@ -132,6 +137,14 @@ def load_face_files(folder: Path, paths: list[Path]) -> Faces:
         return f"{paths[file[kept]]} line {line_of(paths[file[kept]], 1 + int(row[kept]))}"
 
     return Faces(folder, pa.array(name[keep], pa.string()), template[keep], media[keep], where, by_line=False)
+
+
+def _say_left_out(paths: list[Path], tables: list[Any], columns: tuple[str, ...]) -> None:
+    """Says that columns do not count, because not every file has them."""
+    have = [set(columns) <= set(table.column_names) for table in tables]
+    if any(have) and not all(have):
+        one, other, names = paths[have.index(False)], paths[have.index(True)], ", ".join(columns)
+        logger.warning("%s: no %s, but %s has; columns that a file lacks count in none", one, names, other)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -3,7 +3,8 @@
 10 300                       LFW: folds, and pairs of each kind in a fold (or the latter alone); then
 Ann 1 2                      one person, two pictures
 Ann 1 Bob 3                  two people; without the first line each line is taken by its number of fields
-a.jpg b.jpg 1 [fold]         a table: the label third or first, as 1 0, 1 -1, true false or yes no; a header may be
+a.jpg b.jpg 1 [fold]         a table: the label third or first, as 1 0, 1 -1, true false or yes no; with a header in
+                             any order
 a.jpg 3                      CALFW, CPLFW: two lines a pair, 0 for two people, else 1 or the fold
 b.jpg 3
 """
@@ -28,6 +29,7 @@ HEADINGS = (
     "name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
     "right", "fold", "class", "target", "id", "person", "unnamed", "pair",
 )  # fmt: skip
+LABEL_HEADINGS = ("label", "same", "is_same", "issame", "match", "target")
 Lines = Sequence[tuple[int, list[str]]]
 
 
@@ -66,7 +68,7 @@ def read_pair_list(file: Path) -> PairList:
     if not lines:
         raise InputError(f"{file}: no lines; expected LFW's pairs.txt, or two names and 1 or 0 a line, tab-separated")
     if _is_heading(lines[0][1]) and len(lines) > 1:
-        lines = lines[1:]
+        lines = _by_heading(lines[0][1], lines[1:])
     first, second = lines[0][1], lines[min(1, len(lines) - 1)][1]
     if file.suffix == ".tsv":
         return _table(file, lines)
@@ -113,6 +115,17 @@ def _is_heading(fields: Sequence[str]) -> bool:
     """Whether a line names columns."""
     cells = [cell.strip().lower() for cell in fields if cell.strip()]
     return len(cells) > 1 and all(cell.startswith(HEADINGS) and "." not in cell and "/" not in cell for cell in cells)
+
+
+def _by_heading(heading: Sequence[str], lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The lines with both names first, then the label and the fold, where the heading says which is which."""
+    cells = [cell.strip().lower() for cell in heading]
+    label = [at for at, cell in enumerate(cells) if cell.startswith(LABEL_HEADINGS)]
+    fold = [at for at, cell in enumerate(cells) if cell.startswith("fold")]
+    names = [at for at in range(len(cells)) if at not in label + fold]
+    if (len(names), len(label)) != (2, 1) or len(fold) > 1 or any(len(fields) != len(cells) for _, fields in lines):
+        return lines
+    return [(number, [fields[at] for at in (*names, *label, *fold)]) for number, fields in lines]
 
 
 def _is_label(text: str) -> bool:

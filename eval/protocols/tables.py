@@ -71,6 +71,11 @@ class _Layout:
         if not header:
             return cls(columns, delimiter, list(columns), False, blank)
         wanted = {name.upper(): name for name in columns}
+        capitals = [name.upper() for name in _cells(first, delimiter)]
+        if twice := next((name for name in wanted if capitals.count(name) > 1), None):
+            raise InputError(
+                f"{path}: {capitals.count(twice)} columns {wanted[twice]}; which one counts? Rename the others"
+            )
         names = [wanted.pop(name.upper(), name) for name in _cells(first, delimiter)]
         if wanted:
             raise InputError(

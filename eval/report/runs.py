@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from eval.report.several import figure_of, further_trainings, mean_metrics
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
 from facerec.pipeline.files import InputError, cell_text, load_array, read_json
 
+logger = logging.getLogger(__name__)
+HOW = ("norm", "detector_scores", "flip")
+"""What of the making of templates may differ between reports, see `eval.protocols.face_templates.template_options`."""
 BOUNDS = ("labelled", "supervised")
 STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
 SCORES = {"pairwise_f", "bcubed_f", "nmi", "purity", "clusters", "identities", "assigned"}
@@ -106,7 +110,26 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
                 f"{folders[index]}: other templates were compared than in {folders[0]}: another protocol, or --missing "
                 "exclude left out others; compare runs on the same comparisons"
             )
+    _say_other_templates(runs)
     return sorted(runs, key=lambda run: (run.name == "supervised") - (run.name == "labelled"))
+
+
+def _say_other_templates(runs: Sequence[Run]) -> None:
+    """Warns of a run whose templates were made otherwise than those of the first, which alone changes figures."""
+    first = _how(runs[0])
+    for run in runs[1:]:
+        way = _how(run)
+        differ = [name for name in HOW if None not in (way.get(name), first.get(name)) and way[name] != first[name]]
+        if differ:
+            said = ", ".join(f"{name} {way[name]} and {first[name]}" for name in differ)
+            logger.warning("%s and %s: templates were made in two ways: %s", run.name, runs[0].name, said)
+            return
+
+
+def _how(run: Run) -> Mapping[str, Any]:
+    """How the templates of a run were made, as far as it says."""
+    found = run.metrics.get("template")
+    return found if isinstance(found, dict) else {}
 
 
 def load_run(folder: Path) -> Run:

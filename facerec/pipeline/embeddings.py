@@ -175,8 +175,6 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         InputError: Not two dimensions, no numbers, masked ones, no face, or NaN or infinite values; it names the row.
     """
     embeddings = as_array("embeddings", embeddings)
-    if np.ma.is_masked(embeddings):
-        raise InputError("embeddings: some values are masked; fill them, or leave those rows out")
     found = f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}"
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
         raise InputError(f"{found}; expected numbers [n, d]")

@@ -29,6 +29,9 @@ PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", "
 MOST_COLUMNS = 32
 """Of a table of faces; one of more is a table of embeddings."""
 
+UNKNOWN = ("", "-1")
+"""What stands in place of an identity where it is not known."""
+
 Faces = tuple[list[str], list[str | None]]
 """Paths, and identities where they are known."""
 
@@ -68,7 +71,7 @@ def _of_tsv(file: Path) -> Faces:
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{file}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
         paths.append(fields[0])
-        identities.append(fields[1] if len(fields) == 2 and fields[1] else None)
+        identities.append(fields[1] if len(fields) == 2 and fields[1] not in UNKNOWN else None)
     return paths, identities
 
 
@@ -84,7 +87,7 @@ def _of_csv(file: Path) -> Faces:
     faces = rows[first:]
     if empty := next((number for number, row in enumerate(faces, first + 1) if not row[path]), 0):
         raise InputError(f"{file}: line {empty} has no path")
-    names = [None if identity is None else row[identity] or None for row in faces]
+    names = [None if identity is None or row[identity].strip() in UNKNOWN else row[identity] for row in faces]
     return [row[path] for row in faces], names
 
 

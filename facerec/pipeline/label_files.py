@@ -68,13 +68,13 @@ def numbered(values: np.ndarray, file: Path) -> np.ndarray:
         file: For messages.
 
     Raises:
-        InputError: Empty, or fractions.
+        InputError: Empty, fractions, or numbers that are written in two ways, as 7 and 007, which may be two names.
     """
     if not len(values):
         raise InputError(f"{file}: no labels in it; expected one a row")
     if values.dtype.kind in "USO":
         texts = [text.strip() for text in as_text(values)]
-        whole = _whole(texts)
+        whole = _whole(texts, file)
         return _by_name(texts) if whole is None else whole
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -1, values)
@@ -86,11 +86,16 @@ def numbered(values: np.ndarray, file: Path) -> np.ndarray:
     return np.asarray(values).astype(np.int64)
 
 
-def _whole(texts: list[str]) -> np.ndarray | None:
+def _whole(texts: list[str], file: Path) -> np.ndarray | None:
     """Whole numbers, if all texts are such."""
     known = {text: _number(text) for text in set(texts)}
     if None in known.values():
         return None
+    written: dict[int | None, str] = {}
+    for text in sorted(set(known) - set(UNKNOWN)):
+        digits = text.removesuffix(".0")
+        if (other := written.setdefault(known[text], digits)) != digits:
+            raise InputError(f"{file}: labels {other!r} and {digits!r} are one number, but maybe two names; rename one")
     return np.fromiter((known[text] for text in texts), np.int64, len(texts))
 
 

@@ -109,8 +109,12 @@ def _entries(table: pa.Table, file: Path) -> dict[str, Entry]:
 
 
 def _together(table: pa.Table, groups: dict[str | None, list[str]]) -> dict[str, Entry]:
-    """Columns of one name as one array [n, d]; single ones only where there is no such group."""
-    numbered = {prefix or "columns": names for prefix, names in groups.items() if prefix is not None and len(names) > 1}
+    """Columns of one name as one array [n, d], by their numbers; single ones only where there is no such group."""
+    numbered = {
+        prefix or "columns": sorted(names, key=lambda name: int(name.removeprefix(prefix)))
+        for prefix, names in groups.items()
+        if prefix is not None and len(names) > 1
+    }
     others = groups.get(None, [])
     some = numbered or ({"columns": others} if len(others) > 1 else {})
 

@@ -77,13 +77,16 @@ def as_array(name: str, values: Any) -> np.ndarray:
     """An array of whatever NumPy makes one of, without a copy where none is needed.
 
     Raises:
-        InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU.
+        InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU; masked values.
     """
     try:
         array = np.asanyarray(values)
-        return np.asarray(array) if isinstance(array, np.matrix) else array  # rows of a matrix have two dimensions
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
+    if np.ma.is_masked(array):
+        raise InputError(f"{name}: some values are masked; fill them, or leave those rows out")
+    plain = isinstance(array, np.matrix | np.ma.MaskedArray)  # rows of a matrix have two dimensions
+    return np.asarray(array) if plain else array
 
 
 def as_picture(name: str, image: Any) -> np.ndarray:

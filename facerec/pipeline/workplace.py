@@ -60,6 +60,8 @@ class Workplace:
     def __enter__(self) -> Path:
         self.continued = self.resumable and self._is_noted()
         if not self.continued:
+            if self.resumable and self.note.is_file():
+                logger.warning("%s: was begun with other inputs or settings; it starts afresh", self.out)
             try:
                 self._clear()
                 write_json(self.note, self.work)

@@ -11,7 +11,8 @@ from PIL import Image
 
 MOST_PIXELS = 10**8
 PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"IEND", b"\xff\xd8"
-EXIF, EXIF_BYTES = b"Exif\0", 1 << 16
+EXIF, EXIF_BYTES = b"Exif\0", 1 << 20
+"""What a JPEG's orientation begins with, and where: parts of a colour profile, 64 KiB each, may stand before it."""
 JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 
 
@@ -54,7 +55,7 @@ def _decode_jpeg(encoded: bytes, most_pixels: int) -> np.ndarray:
         return _decode_by_opencv(encoded)
     image: np.ndarray = simplejpeg.decode_jpeg(encoded, "RGB", strict=True)
     # OpenCV turns photographs as their EXIF says.
-    return _decode_by_opencv(encoded) if EXIF in encoded[:EXIF_BYTES] else image
+    return _decode_by_opencv(encoded) if encoded.find(EXIF, 0, EXIF_BYTES) >= 0 else image
 
 
 def _size(encoded: bytes) -> tuple[int, int]:

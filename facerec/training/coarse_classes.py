@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order
 from facerec.training.training_set import TrainingSet
 
 
@@ -43,11 +43,15 @@ def read_levels(folder: Path, faces: TrainingSet) -> Tensor:
         Int64 [levels, classes], without levels that put no classes together, or all, or the same as the level before.
 
     Raises:
-        InputError: No levels there, labels that do not fit the faces, or no level that is left.
+        InputError: No levels there, labels that do not fit the faces, faces in another order, or no level that is left.
     """
     files = sorted((folder / "levels").glob("*/labels.npy"))
     if not files:
         raise InputError(f"{folder}: no levels/<number>/labels.npy; give a clustering with a hierarchy, or kmeans")
+    if (folder / "keys.txt").is_file():
+        last, named = faces.stores[-1], len(load_keys(folder / "keys.txt"))
+        stores = [last] if named == len(last) else faces.stores
+        refuse_other_order(folder, last.path, [key for store in stores for key in store.keys])
     kept: list[np.ndarray] = []
     for file in files:
         groups = majority(faces.label, _clusters(file, faces))

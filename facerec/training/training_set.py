@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError, load_array, load_keys
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def gather(data: TrainingData) -> TrainingSet:
     """
     parts: list[tuple[Store, np.ndarray, np.ndarray | None]] = []
     same_as = None
+    for labels in filter(None, (data.labels, data.pseudo_labels)):
+        _say_ignored(labels)
     if data.faces is not None:
         store = open_store(data.faces, data.max_pixels)
         known = store.labels if data.labels is None else store.labels_in(data.labels)
@@ -111,8 +116,16 @@ def gather(data: TrainingData) -> TrainingSet:
         store = open_store(data.unlabelled, data.max_pixels)
         pseudo = store.labels_in(data.pseudo_labels)
         parts.append((store, pseudo, _weights(data.pseudo_labels, len(store))))
-        same_as = _same_as(data.pseudo_labels, pseudo) if data.faces is not None else None
+        if data.faces is not None and (same_as := _same_as(data.pseudo_labels, pseudo)) is not None:
+            _check_people(data.pseudo_labels, same_as, *parts[0][:2])
     return combine_stores(parts, same_as)
+
+
+def _say_ignored(labels: Path) -> None:
+    """Says which files beside a file of labels do not count, as the folder was not given."""
+    beside = [name for name in ("weights.npy", "same_as.npy") if (labels.parent / name).is_file()]
+    if labels.name == "labels.npy" and labels.is_file() and beside:
+        logger.warning("%s: %s beside it do not count; give the folder", labels, " and ".join(beside))
 
 
 def _weights(labels: Path, rows: int) -> np.ndarray | None:
@@ -138,3 +151,28 @@ def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
             "labelled class or -1 for each"
         )
     return same_as
+
+
+def _check_people(pseudo_labels: Path, same_as: np.ndarray, store: Store, labels: np.ndarray) -> None:
+    """Refuses labelled classes of another set of faces, in which the numbers mean other people.
+
+    A few faces may have another label: those that ``clean`` has relabelled since.
+
+    Raises:
+        InputError: Most of the faces that stand for a labelled class have another label here.
+    """
+    file = pseudo_labels / "same_as_keys.txt"
+    if not file.exists() or same_as.max(initial=-1) < 0:
+        return
+    keys, places = load_keys(file, len(same_as)), {key: row for row, key in enumerate(store.keys)}
+    rows = np.array([places.get(key, -1) for key in keys])
+    here = np.where((rows >= 0) & (same_as >= 0), labels[rows], -1)
+    wrong = (here >= 0) & (here != same_as)
+    if 2 * wrong.sum() > np.count_nonzero(here >= 0):
+        at = int(wrong.argmax())
+        raise InputError(
+            f"{file}: face {keys[at]!r} has label {same_as[at]} there, but {here[at]} in {store.path}; give "
+            "pseudolabel --labelled the embeddings of the faces to train on, with their labels"
+        )
+    if np.all(here < 0):
+        logger.warning("%s: %s has none of these faces; do its labels mean the same people?", file, store.path)

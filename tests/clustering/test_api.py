@@ -275,6 +275,15 @@ GRAPH = KnnGraph.build(angles(0, 1, 90), 2)
         ({"neighbors": GRAPH.neighbors + 2}, "neighbors: neighbour 3 of 3 rows; rebuild the graph"),
         ({"neighbors": np.tile([[0], [1], [2]], 2)}, "neighbors: row 0 is its own neighbour; rebuild without self"),
         ({"similarities": GRAPH.similarities * np.nan}, r"similarities: NaN or values beyond \[-1, 1\]"),
+        ({"embeddings": GRAPH.embeddings[::-1]}, "similarities: row 0: .* the graph is of other faces"),
+        (
+            {"similarities": 1 - GRAPH.similarities},
+            "similarities: row 0: .* the graph is of other faces, or of another",
+        ),
+        (
+            {"neighbors": GRAPH.neighbors[:, ::-1], "similarities": GRAPH.similarities[:, ::-1]},
+            "similarities: row 0 ascends; the nearest neighbour, of the highest cosine, comes first",
+        ),
         (
             {"neighbors": GRAPH.neighbors[:, :0], "similarities": GRAPH.similarities[:, :0]},
             r"neighbors: shape \[3, 0\]",
@@ -284,6 +293,19 @@ GRAPH = KnnGraph.build(angles(0, 1, 90), 2)
 def test_graphs_made_by_hand_are_checked(change, message):
     with pytest.raises(InputError, match=message):
         clustering.Dbscan().fit(replace(GRAPH, **change))
+
+
+@pytest.mark.parametrize(("neighbors", "faces", "says"), [(5, 30, True), (10, 30, False), (5, 6, False)])
+def test_a_graph_of_few_neighbours_is_told(blobs, caplog, neighbors, faces, says):
+    graph = KnnGraph.build(blobs(identities=3, faces=faces // 3)[0], neighbors)
+    clustering.Dbscan(k=10).fit(graph)
+    assert ("X: has 5 neighbours a face, but the backend's settings were chosen with 10" in caplog.text) is says
+
+
+def test_pseudo_labels_check_a_graph_that_was_made_by_hand():
+    moved = replace(GRAPH, embeddings=GRAPH.embeddings[::-1])
+    with pytest.raises(InputError, match="similarities: row 0: .* the graph is of other faces, or of another order"):
+        clustering.PseudoLabeller().fit_transform(moved, [0, 0, 1])
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, np.array([1, 2]), 10**9])

@@ -279,6 +279,31 @@ def test_levels_of_finch_can_be_cut_but_not_traced(folders, capsys):
     assert "finch estimates no confidence; leave --embeddings out" in capsys.readouterr().err
 
 
+def test_clusters_of_several_levels_are_of_the_hierarchy():
+    found = Hierarchy([{"labels": np.array(level)} for level in ([0, 0, 1, 1, 2, 2, -1], [0, 0, 0, 0, 1, 1, -1])])
+    assert found.has(np.array([5, 5, 5, 5, 3, 3, -1]))  # one of the upper level, one of both
+    assert found.has(np.array([0, 0, 1, 2, 3, 3, -1]))  # the middle one is cut into faces alone
+    assert not found.has(np.array([0, 1, 0, 1, 2, 2, -1]))
+    assert not found.has(np.array([0, 0, 0, 1, 2, 2, -1]))  # a part of a cluster
+    assert not found.has(np.array([0, 0, 0, 0, 0, 0, -1]))
+    assert not found.has(np.array([0, 0, 1, 1, 2, -1, 2]))  # with a face that no level has
+
+
+def test_clusters_of_finch_are_of_their_hierarchy_in_the_order_of_their_faces(folders, caplog):
+    clusters = folders / "finch"
+    assert command(
+        "cluster", "--backend", "finch", "--embeddings", folders / "embeddings", "--set", "min_similarity=0.7",
+        "--out", clusters,
+    ) == 0  # fmt: skip
+    found = Hierarchy.load(clusters)
+    labels = np.load(clusters / "labels.npy")
+    assert not any(np.array_equal(level["labels"], labels) for level in found.levels)
+    assert "are they of the same faces?" not in caplog.text
+    np.save(clusters / "labels.npy", labels[::-1])
+    Hierarchy.load(clusters)
+    assert "labels.npy has clusters of none of its levels; are they of the same faces?" in caplog.text
+
+
 def remove(path: str):
     return lambda folder: (folder / path).unlink()
 

@@ -8,12 +8,29 @@ function standsFor(name, leaving = new Set([...out(name), ...partsOf(name).flat(
   return -1;
 }
 
+// The answers that the clusters were made with, without those that a decision here takes back.
+function earlier() {
+  const before = new Map(), after = new Map();
+  names.forEach((name, place) => {
+    const whole = Math.min(...group(name));
+    for (const at of positions(place)) {
+      before.set(rows[at], `${name}`);
+      after.set(rows[at], `${whole}`);
+    }
+    for (const row of out(name)) after.set(row, `out ${row}`);
+    partsOf(name).forEach((part, number) => { for (const row of part) after.set(row, `${name} ${number}`); });
+  });
+  const holds = (place, { faces: [a, b], answer }) => (place.get(a) === place.get(b)) === (answer === "same");
+  return REVIEW.earlier.filter((item) => holds(after, item) || !holds(before, item));
+}
+
 function answers() {
   const found = new Map();
   const say = (one, other, answer) => {
     if (one < 0 || other < 0 || one === other) return;
     found.set(`${Math.min(one, other)}-${Math.max(one, other)}`, { faces: [one, other], answer });
   };
+  for (const { faces, answer } of earlier()) say(...faces, answer);
   for (const [key, value] of decided) {
     const kind = key.slice(0, key.indexOf(":"));
     if (kind === "pair") {

@@ -186,6 +186,17 @@ def test_clusters_of_other_backends_keep_answers(blobs):
     assert keeps(clusters_of(Dbscan(), KnnGraph.build(embeddings, 5), answers).labels, answers)
 
 
+def test_a_face_that_an_answer_puts_into_a_cluster_is_sure():
+    """Noise has confidence 0, with which it would be doubtful, and of no weight in training."""
+    angles = np.radians([0, 1, 2, 60, 120])
+    graph = KnnGraph.build(np.stack([np.cos(angles), np.sin(angles)], axis=1), 4)
+    noise = Dbscan(min_similarity=0.99)
+    found = clusters_of(noise, graph, known(5, [(2, 3)]))
+    assert noise.cluster(graph).confidence.tolist() == [1, 1, 1, 0, 0]
+    assert found.labels.tolist() == [0, 0, 0, 0, -1]
+    assert found.confidence.tolist() == [1, 1, 1, 1, 0]
+
+
 def test_answers_about_unreadable_faces_are_left_out(hilander, blobs):
     embeddings, _ = blobs(identities=6, faces=8, dimension=32, spread=0.6)
     embeddings = np.where(np.arange(48)[:, None] == 0, np.float32(0), embeddings)

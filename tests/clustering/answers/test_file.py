@@ -23,6 +23,14 @@ def test_answers_are_read_as_written(tmp_path):
     assert (known.pairs.tolist(), known.same.tolist()) == ([[0, 1], [1, 2]], [True, False])
 
 
+def test_decisions_that_are_about_clusters_alone_are_told(tmp_path, caplog):
+    file = tmp_path / "decisions.json"
+    actions = [{"action": "drop", "cluster": 1}, {"action": "name", "cluster": 0, "name": "Anna"}, {"action": "keep"}]
+    write_json(file, {"answers": [], "clustering": "", "decisions": actions})
+    load_answers(file, 3, None)
+    assert "decisions.json: 1 dropped cluster and 1 name are no answers about pairs of faces" in caplog.text
+
+
 def test_answers_by_rows_belong_to_the_faces_that_were_reviewed(tmp_path):
     file = tmp_path / "decisions.json"
     content = {

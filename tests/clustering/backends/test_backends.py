@@ -145,6 +145,11 @@ def two_cliques() -> KnnGraph:
     return KnnGraph(np.eye(10, dtype=np.float32), neighbors, similarities)
 
 
+def test_k_means_takes_any_seed(blobs):
+    faces = blobs(identities=3, faces=8)[0]
+    assert KMeans(faces_per_cluster=8, seed=2**63 - 1).fit_predict(faces).max() == 2
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

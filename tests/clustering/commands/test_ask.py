@@ -54,6 +54,9 @@ def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
     both = load_answers(more / "answers.json", len(labels), keys)
     assert both.pairs[:5].tolist() == pairs.tolist()
     assert len(np.unique(np.sort(both.pairs, axis=1), axis=0)) == len(both.pairs)
+    known = load_answers(ask(again, emb, corpus / "known", count=5) / "answers.json", len(labels), keys)
+    assert known.pairs[:5].tolist() == pairs.tolist()  # those that the clusters were made with
+    assert len(np.unique(np.sort(known.pairs, axis=1), axis=0)) == len(known.pairs) > 5
 
 
 @pytest.mark.parametrize("backend", ["hilander", "dbscan"])

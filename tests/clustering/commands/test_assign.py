@@ -10,9 +10,12 @@ import pytest
 
 from clustering.__main__ import COMMANDS
 from clustering.commands.assign import assign
+from clustering.commands.export import export
+from clustering.people.tables import read_table
 from clustering.pseudolabels.new_faces import assign_new_faces
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import write_lines
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def corpus(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
     new = (person >= 14) | (np.arange(200) % 10 >= 8)
     for name, rows in [("old", ~new), ("new", new)]:
         (tmp_path / name).mkdir()
-        save_embeddings(tmp_path / name, embeddings[rows])
+        save_embeddings(tmp_path / name, embeddings[rows], [f"{row}.jpg" for row in np.flatnonzero(rows)])
     np.save(tmp_path / "clusters.npy", person[~new] * 3 + 7)
     return tmp_path, person[~new], person[new]
 
@@ -36,6 +39,17 @@ def test_it_writes_what_the_function_finds(corpus, similarity):
     np.testing.assert_array_equal(np.load(out / "labels.npy"), labels)
     np.testing.assert_array_equal(np.load(out / "confidence.npy"), confidence)
     assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "keys.txt").read_text() == (folder / "new" / "keys.txt").read_text()
+
+
+def test_the_new_faces_keep_their_names(corpus):
+    folder, _, _ = corpus
+    count = len(np.load(folder / "new" / "embeddings.npy"))
+    write_lines(folder / "new" / "keys.txt", [f"{row}.jpg" for row in range(count)])
+    out = assign(folder / "clusters.npy", folder / "old", folder / "new", folder / "out")
+    found = read_table(export(clusters=out, as_="csv", out=folder / "people") / "faces.csv", ("key", "cluster"))
+    assert [row["key"] for row in found] == [f"{row}.jpg" for row in range(count)]
+    assert [int(row["cluster"]) for row in found] == np.load(out / "labels.npy").tolist()
 
 
 BAD = [

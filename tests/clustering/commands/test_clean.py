@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from clustering.commands.clean import clean
-from clustering.review.decisions import load_decisions
+from clustering.review.decisions import labels_hash, load_decisions
 from facerec.commands.thumbnails import thumbnails
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import InputError, read_json
+from facerec.pipeline.files import InputError, load_keys, read_json, refuse_other_order, write_json
 
 
 @pytest.fixture
@@ -60,6 +60,20 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     assert {cluster: faces.tolist() for cluster, faces in found.exclude.items()} == {6: [40, 41]}
     again = clean(noisy, tmp_path / "again", decisions=out / "decisions.json")
     np.testing.assert_array_equal(np.load(again / "labels.npy"), np.load(out / "labels.npy"))
+    names = [f"{row:03d}.png" for row in range(240)]
+    assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
+
+
+def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path):
+    known = np.load(noisy / "labels.npy")
+    named = [{"action": "name", "cluster": cluster, "name": "Anna"} for cluster in (3, 9)]
+    write_json(tmp_path / "named.json", {"clustering": labels_hash(known), "decisions": named})
+    out = clean(noisy, tmp_path / "out", decisions=tmp_path / "named.json")
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), np.where(known == 9, 3, known))
+    keys = load_keys(noisy / "keys.txt")
+    refuse_other_order(out, tmp_path, keys)
+    with pytest.raises(InputError, match="face '000.png' is in row 0 there, but in row 239"):
+        refuse_other_order(out, tmp_path, keys[::-1])
 
 
 def test_the_page_opens_with_the_proposals(noisy, tmp_path):

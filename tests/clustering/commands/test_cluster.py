@@ -10,6 +10,7 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.clusterer import Clustering
 from clustering.commands.cluster import cluster
+from clustering.commands.estimate import estimate
 from clustering.commands.knn import knn
 from clustering.graph import costs as plan
 from clustering.graph.approximate import approximate
@@ -126,3 +127,10 @@ def test_the_quality_of_many_faces_is_left_to_estimate(faces, tmp_path, monkeypa
     cluster("dbscan", faces, tmp_path / "many")
     assert "estimate" not in json.loads((tmp_path / "many" / "meta.json").read_text())["results"]
     assert "more than 179 faces" in caplog.text
+
+
+def test_too_few_neighbours_for_an_estimate_are_told(faces, tmp_path, caplog):
+    caplog.set_level("INFO")
+    out = cluster("dbscan", faces, tmp_path / "out", set=["k=5"])
+    assert "5 neighbours a face are too few to estimate how good the clusters are: python -m clustering" in caplog.text
+    assert json.loads((estimate(faces, out, tmp_path / "found") / "estimate.json").read_text())["pairwise_f"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clustering.commands.compare import compare
+from clustering.commands.estimate import estimate
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import Run, agreement
 from eval.clusters import scores
@@ -73,6 +74,10 @@ def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path):
     out = compare(faces / "embeddings.npy", tmp_path / "out", backends=["dbscan"], tune_on=faces, trials=2)
     assert list(rows(out / "comparison.csv")[0]) == ["backend", "clusters", "largest", "alone"]
     assert read_json(out / "settings.json")["dbscan"]["adaptive"] is False
+    np.save(tmp_path / "moved.npy", np.load(faces / "embeddings.npy")[::-1])
+    estimate(faces / "embeddings.npy", out / "clusters" / "dbscan", tmp_path / "estimate")
+    with pytest.raises(InputError, match="dbscan: clusters of other embeddings than .*moved.npy"):
+        estimate(tmp_path / "moved.npy", out / "clusters" / "dbscan", tmp_path / "no_estimate")
     assert read_json(out / "meta.json")["results"]["seconds"]["dbscan"]["tuning"] > 0
 
 

@@ -74,6 +74,26 @@ def test_embeddings_of_the_faces_in_another_order_are_refused(tmp_path, blobs):
     export(clusters=clusters, embeddings=tmp_path / "emb", as_="csv", out=tmp_path / "out")
 
 
+def test_decisions_about_clusters_of_large_numbers_are_applied(tmp_path, clusters):
+    large = np.where(LABELS < 0, -1, 1000 + 7 * LABELS)
+    np.save(clusters / "labels.npy", large)
+    named = decide(tmp_path / "d.json", large, {"action": "name", "cluster": 1007, "name": "Anna"})
+    out = export(clusters=clusters, as_="csv", out=tmp_path / "out", decisions=named)
+    assert [row["person"] for row in rows(out / "faces.csv")] == [*["person_0001"] * 3, "Anna", "Anna", ""]
+
+
+def test_faces_that_a_person_decided_about_are_not_doubtful(tmp_path, clusters):
+    for name, decision in (
+        ("keep", {"action": "keep", "cluster": 0}),
+        ("split", {"action": "split", "cluster": 0, "parts": [[2]]}),
+    ):
+        decisions = decide(tmp_path / f"{name}.json", LABELS, decision)
+        out = export(clusters=clusters, as_="csv", min_size=1, out=tmp_path / name, decisions=decisions)
+        assert [row["doubtful"] for row in rows(out / "faces.csv")] == [""] * 6
+    out = export(clusters=clusters, as_="csv", min_size=1, out=tmp_path / "none")
+    assert [row["doubtful"] for row in rows(out / "faces.csv")] == ["", "", "yes", "", "", ""]
+
+
 def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog):
     named = decide(tmp_path / "d.json", LABELS, NAMED)
     with caplog.at_level("INFO"):
@@ -123,6 +143,24 @@ def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clust
     third = export(clusters=whole, out=tmp_path / "third", faces=tmp_path / "faces", previous=second)
     assert {row["person"] for row in rows(third / "faces.csv")} == {"Ben"}
     assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
+
+
+@pytest.mark.parametrize("step", [40, 10**12])
+def test_clusters_keep_their_numbers(tmp_path, clusters, step):
+    """New faces that assign gave to clusters of many old faces: numbers beyond that of the new faces."""
+    labels = np.where(LABELS < 0, -1, (LABELS + 1) * step)
+    assigned = write_clusters(tmp_path / "assigned", labels)
+    out = export(clusters=assigned, out=tmp_path / "out", as_="csv")
+    assert [int(row["cluster"]) for row in rows(out / "faces.csv")] == labels.tolist()
+    assert [int(row["cluster"]) for row in rows(out / "people.csv")] == [step, 2 * step]
+
+
+def test_decisions_about_clusters_with_gaps_in_their_numbers(tmp_path, clusters):
+    labels = np.where(LABELS < 0, -1, LABELS + 40)
+    assigned = write_clusters(tmp_path / "assigned", labels)
+    named = decide(tmp_path / "d.json", labels, NAMED | {"cluster": 40})
+    out = export(clusters=assigned, out=tmp_path / "out", as_="csv", decisions=named)
+    assert [row["person"] for row in rows(out / "people.csv")] == ["Anna Übel", "person_0001"]
 
 
 def test_whole_photographs_of_a_person(tmp_path, clusters):

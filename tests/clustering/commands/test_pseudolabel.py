@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
+from clustering.commands.cluster import cluster
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.review.decisions import labels_hash
 from eval.clusters import scores
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.files import InputError
 
 
 def command(*arguments: object) -> int:
@@ -71,6 +73,113 @@ def test_what_a_person_decided_comes_before_the_rules(mixed):
     np.save(folder / "others.npy", clusters[::-1])
     assert command("pseudolabel", "--clusters", folder / "others.npy", "--decisions", folder / "decisions.json",
                    "--out", folder / "none") == 2  # fmt: skip
+
+
+def decided(folder: Path, *decisions: dict) -> Path:
+    clusters = np.load(folder / "clusters.npy")
+    file = folder / "decisions.json"
+    file.write_text(json.dumps({"clustering": labels_hash(clusters), "decisions": list(decisions)}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("decision", "others", "one"),
+    [
+        ({"action": "keep", "cluster": 0}, [{"action": "merge", "clusters": [0, 3]}], [0, 3]),
+        ({"action": "merge", "clusters": [0, 3]}, [], [0, 3]),
+        ({"action": "name", "cluster": 0, "name": "Anna"}, [{"action": "name", "cluster": 3, "name": "Anna"}], [0, 3]),
+    ],
+)
+def test_clusters_that_a_person_joined_stay_one(decision, others, one, mixed):
+    folder, truth = mixed
+    decisions = decided(folder, decision, *others)
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder, decisions=decisions)
+    labels = np.load(out / "labels.npy")
+    joined = labels[np.isin(truth, one)]
+    assert len(np.unique(joined[joined >= 0])) == 1
+    assert not np.isin(joined[joined >= 0], labels[~np.isin(truth, one)]).any()
+
+
+@pytest.mark.parametrize(
+    "decisions",
+    [
+        [{"action": "split", "cluster": 0, "parts": [[0, 2, 4, 6, 8, 10]]}],
+        [{"action": "apart", "clusters": [0, 20]}],
+        [{"action": "name", "cluster": 0, "name": "Anna"}, {"action": "name", "cluster": 20, "name": "Ben"}],
+    ],
+)
+def test_clusters_that_a_person_told_apart_stay_apart(decisions, mixed):
+    folder, truth = mixed
+    clusters = np.load(folder / "clusters.npy")
+    if decisions[0]["action"] != "split":
+        clusters[:12:2] = 20
+        np.save(folder / "clusters.npy", clusters)
+    half = np.arange(len(truth)) % 2 == 0
+    decisions = decided(folder, *decisions)
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder, decisions=decisions)
+    labels = np.load(out / "labels.npy")
+    assert not np.isin(labels[(truth == 0) & half], labels[(truth == 0) & ~half]).any()
+    np.save(folder / "apart.npy", np.where((truth == 0) & half, 20, np.load(folder / "clusters.npy")))
+    out = pseudolabel(folder / "apart.npy", folder / "without", embeddings=folder)
+    assert len(np.unique(np.load(out / "labels.npy")[truth == 0])) == 1  # what the rules do without a decision
+
+
+def test_parts_that_were_split_off_are_sure(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 0, 0, 1, 1]))
+    np.save(tmp_path / "clusters.npy", np.array([0, 0, 0, 0, 1, 1]))
+    np.save(tmp_path / "confidence.npy", np.array([0.9, 0.8, 0.1, 0.2, 0.9, 0.2], np.float32))
+    decisions = decided(tmp_path, {"action": "split", "cluster": 0, "parts": [[2, 3]]})
+    out = pseudolabel(tmp_path, tmp_path / "out", min_confidence=0.5, min_size=1, decisions=decisions)
+    assert np.load(out / "labels.npy").tolist() == [0, 0, 1, 1, 2, -1]
+    np.testing.assert_allclose(np.load(out / "weights.npy"), [0.9, 0.8, 1, 1, 0.9, 0])
+
+
+def test_answers_that_clusters_were_made_with_hold(tmp_path, blobs):
+    embeddings, _ = blobs(identities=12, faces=10, dimension=32, spread=0.5)
+    keys = [f"{row}.jpg" for row in range(120)]
+    save_embeddings(tmp_path, embeddings, keys)
+    same, different = [(0, 10), (1, 15), (20, 33)], [(40, 41), (50, 54)]
+    (tmp_path / "answers.json").write_text(json.dumps({"answers": [
+        {"faces": [keys[a], keys[b]], "answer": word}
+        for word, pairs in (("same", same), ("different", different)) for a, b in pairs
+    ]}))  # fmt: skip
+    clusters = cluster("components", tmp_path, tmp_path / "clusters", answers=tmp_path / "answers.json",
+                       set=["min_similarity=.6"])  # fmt: skip
+    out = pseudolabel(clusters, tmp_path / "out", embeddings=tmp_path)
+    labels = np.load(out / "labels.npy")
+    assert all(labels[a] == labels[b] >= 0 for a, b in same)
+    assert all(labels[a] != labels[b] or labels[a] < 0 for a, b in different)
+    alone = pseudolabel(clusters / "labels.npy", tmp_path / "alone", embeddings=tmp_path)
+    np.testing.assert_array_equal(np.load(alone / "labels.npy"), labels)
+    (clusters / "answers.json").unlink()
+    without = np.load(pseudolabel(clusters, tmp_path / "none", embeddings=tmp_path) / "labels.npy")
+    assert any(without[a] != without[b] for a, b in same)
+    assert any(without[a] == without[b] >= 0 for a, b in different)
+
+
+def test_decisions_take_back_earlier_answers(tmp_path, blobs, caplog):
+    embeddings, _ = blobs(identities=4, faces=10, dimension=32, spread=0.3)
+    save_embeddings(tmp_path, embeddings)
+    asked = [{"faces": [0, 5], "answer": "same"}, {"faces": [0, 12], "answer": "different"}]
+    (tmp_path / "answers.json").write_text(json.dumps({"answers": asked}))
+    clusters = cluster("components", tmp_path, tmp_path / "clusters", answers=tmp_path / "answers.json",
+                       set=["min_similarity=.6"])  # fmt: skip
+    np.save(tmp_path / "clusters.npy", np.load(clusters / "labels.npy"))
+    merged = [{"action": "merge", "clusters": [0, 1]}]
+    for name, decisions in (("parted", [{"action": "split", "cluster": 0, "parts": [[5, 6]]}]), ("merged", merged)):
+        caplog.clear()
+        out = pseudolabel(clusters, tmp_path / name, embeddings=tmp_path, decisions=decided(tmp_path, *decisions))
+        labels = np.load(out / "labels.npy")
+        assert (labels[0] == labels[5], labels[0] == labels[12]) == (name == "merged", name == "merged")
+        assert "answers.json: decisions take back 1 answer" in caplog.text
+
+
+def test_rules_that_win_over_a_person_say_so(mixed, caplog):
+    folder, _ = mixed
+    decisions = decided(folder, {"action": "keep", "cluster": 0})
+    pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder, decisions=decisions, rules=[],
+                min_size=13)  # fmt: skip
+    assert "12 faces that a person kept, or answered 'same' about, are dropped by rules: min_size 12" in caplog.text
 
 
 def test_rules_can_be_chosen_and_left_out(mixed):
@@ -153,3 +262,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, tmp_p
     assert message in error
     assert not (folder / "bad").exists()
     assert not (folder / "bad.partial").exists()
+
+
+def test_true_identities_in_another_order_than_the_embeddings_are_refused(mixed):
+    folder, truth = mixed
+    embeddings, keys = np.load(folder / "embeddings.npy"), [f"{row}.jpg" for row in range(len(truth))]
+    for name, rows in (("named", slice(None)), ("moved", slice(None, None, -1))):
+        (folder / name).mkdir()
+        save_embeddings(folder / name, embeddings[rows], keys[rows], truth[rows])
+    files = {"clusters": folder / "clusters.npy", "embeddings": folder / "named"}
+    pseudolabel(**files, truth=folder / "named", out=folder / "right")
+    with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
+        pseudolabel(**files, truth=folder / "moved", out=folder / "wrong")

@@ -20,6 +20,7 @@ from clustering.pseudolabels.labelled_people import (
 )
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
+from facerec.pipeline.files import read_lines
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def planted(tmp_path, blobs) -> tuple[Path, np.ndarray, np.ndarray]:
     known = ((person < 9) & (np.arange(400) % 2 == 0)) | (person >= 30)
     folder = tmp_path / "labelled"
     folder.mkdir()
-    save_embeddings(folder, embeddings[known], labels=person[known] + 100)
+    keys = [f"{row}.jpg" for row in np.flatnonzero(known)]
+    save_embeddings(folder, embeddings[known], keys, person[known] + 100)
     save_embeddings(tmp_path, embeddings[~known])
     np.save(tmp_path / "clusters.npy", person[~known])
     return tmp_path, embeddings[~known], person[~known]
@@ -111,7 +113,7 @@ def test_what_becomes_of_them(action, planted):
     labels, both = np.load(out / "labels.npy"), person < 9
     summary = json.loads((out / "summary.json").read_text())
     assert summary["overlap"]["action"] == action
-    assert (out / "same_as.npy").exists() == (action == "merge")
+    assert (out / "same_as.npy").exists() == (out / "same_as_keys.txt").exists() == (action == "merge")
     assert np.mean(labels[~both] >= 0) > 0.9
     assert np.mean(labels[both] >= 0) > 0.9 if action != "drop" else np.mean(labels[both] >= 0) < 0.05
     if action == "merge":
@@ -119,6 +121,8 @@ def test_what_becomes_of_them(action, planted):
         assert same_as.dtype == np.int64
         assert len(same_as) == labels.max() + 1
         assert np.all(np.diff(same_as[same_as >= 0]) > 0)
+        whose = dict(zip(read_lines(folder / "labelled" / "keys.txt"), labelled(folder).labels.tolist(), strict=True))
+        assert [whose.get(key, -1) for key in read_lines(out / "same_as_keys.txt")] == same_as.tolist()
         used = both & (labels >= 0)
         assert np.mean(same_as[labels[used]] == person[used] + 100) > 0.95
         assert np.mean(same_as[labels[~both & (labels >= 0)]] == -1) > 0.9

@@ -54,6 +54,21 @@ def test_only_copies_join_where_no_cluster_has_two_faces(count, caplog):
     assert "no cluster has two faces" in caplog.text
 
 
+@pytest.mark.parametrize("people", [1, 150])
+def test_copies_join_where_clusters_are_of_copies(people):
+    pictures = normalize(np.random.default_rng(0).normal(size=(people, 128)))
+    labels, _, _ = assign_new_faces(np.repeat(pictures, 3, axis=0), np.repeat(np.arange(people), 3), pictures)
+    np.testing.assert_array_equal(labels, np.arange(people))
+
+
+@pytest.mark.parametrize(("cohesion", "says"), [(1, True), (0, False)])
+def test_new_faces_by_another_recogniser_are_doubted(corpus, caplog, cohesion, says):
+    """Those of one that gives all faces a common direction become one person."""
+    new = normalize(cohesion * np.eye(32)[0] + 0.05 * np.random.default_rng(0).normal(size=(40, 32)))
+    assign_new_faces(corpus.old, corpus.labels, new)
+    assert ("one new cluster has 40 of 40 new faces: unless one new person has most" in caplog.text) is says
+
+
 def test_labels_by_hand():
     old = normalize(np.array([[1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 1, 0.1], [0, 0.5, 1]]))
     new = normalize(np.array([[1, 0.05, 0], [0, 0, 1], [0, 0.02, 1], [-1, 0, 0], [0, 0, 0]]))

@@ -67,6 +67,18 @@ def test_kept_clusters_stay_and_weigh_one():
     np.testing.assert_allclose(w[3:], [0.8, 0.8, 0])
 
 
+def test_what_is_merged_with_a_kept_cluster_is_one_class_with_it():
+    """Faces 0 to 2 were kept, and then 3 to 5 were merged with them."""
+    X = around(0, 5, 10, 12, 14, 90, 200, 205)
+    kept = np.arange(8) < 3
+    y, w = PseudoLabeller(rules=[]).fit_transform(X, [0] * 6 + [1] * 2, np.full(8, 0.5), kept=kept)
+    assert y.tolist() == [0] * 6 + [1] * 2
+    assert w.tolist() == [1] * 3 + [0.5] * 5
+    confidence = [0.1, 0.5, 0.5, 0.5, 0.1, 0.5, 0.5, 0.5]
+    y, _ = PseudoLabeller(rules=[], min_confidence=0.2).fit_transform(X, [0] * 6 + [1] * 2, confidence, kept=kept)
+    assert y.tolist() == [0, 0, 0, 0, -1, 0, 1, 1]
+
+
 @pytest.fixture
 def planted(blobs):
     """Eight people; of the first four half of the faces are labelled, as 100 + person."""

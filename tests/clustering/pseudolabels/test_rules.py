@@ -81,7 +81,7 @@ def test_every_rule_says_what_it_did():
     np.testing.assert_array_equal(found, [0, 0, -1, -1, -1, -1, -1])
     assert records[0] | {"purity": None, "pairwise_f": None, "bcubed_f": None} == {
         "rule": "max_size", "why": "Drops clusters of more faces, as mixtures. Threshold: 2", "kept": 3, "dropped": 3,
-        "clusters": [3, 2], "purity": None, "pairwise_f": None, "bcubed_f": None,
+        "decided": 0, "clusters": [3, 2], "purity": None, "pairwise_f": None, "bcubed_f": None,
     }  # fmt: skip
     assert records[0]["purity"] == pytest.approx([5 / 6, 1])
     assert records[1]["dropped"] == 1

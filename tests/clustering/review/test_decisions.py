@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.review.decisions import Decisions, apply_decisions, kept_faces, labels_hash, load_decisions, names_of
+from clustering.review.decisions import (
+    Decisions,
+    apply_decisions,
+    as_constraints,
+    joined_by_name,
+    kept_faces,
+    labels_hash,
+    load_decisions,
+    names_of,
+)
 from facerec.pipeline.files import InputError
 
 LABELS = np.array([0, 0, 1, 1, 1, 2, 2, -1, 3, 5, 5, 5])  # no cluster 4
@@ -74,6 +83,24 @@ def test_kept_faces(tmp_path):
     found = kept_faces(LABELS, load_decisions(write(tmp_path / "d.json", decisions), LABELS))
     assert np.flatnonzero(found).tolist() == [2, 4, 9, 10, 11]
     assert not kept_faces(LABELS, Decisions()).any()
+
+
+def test_decisions_as_answers_about_faces(tmp_path):
+    likeness = np.array([0.1, 0.2, 0.9, 0.5, 0.6, 0.3, 0.3, 1, 0.5, 0.7, 0.8, 0.9])
+
+    def answers(*decisions) -> tuple[list, list]:
+        found = joined_by_name(load_decisions(write(tmp_path / "d.json", list(decisions)), LABELS))
+        known = as_constraints(LABELS, found, likeness)
+        return known.together.tolist(), known.apart.tolist()
+
+    name = [{"action": "name", "cluster": cluster, "name": name} for cluster, name in ((0, "A"), (2, "A"), (3, "B"))]
+    assert answers({"action": "keep", "cluster": 1}, {"action": "drop", "cluster": 0}) == ([], [])
+    assert answers({"action": "merge", "clusters": [0, 2, 1]}) == ([[1, 5], [5, 2]], [])
+    out = {"action": "exclude_faces", "cluster": 5, "faces": [11]}
+    assert answers({"action": "apart", "clusters": [5, 0]}, out) == ([], [[10, 1]])
+    assert answers({"action": "split", "cluster": 5, "parts": [[11, 9]]}) == ([[11, 9]], [[11, 10]])
+    assert answers(*name) == ([[1, 5]], [[5, 8]])
+    assert answers(*name, {"action": "drop", "cluster": 2}) == ([], [[1, 8]])
 
 
 def test_hash_is_that_of_the_values():
@@ -185,6 +212,14 @@ BAD = [
             {"action": "apart", "clusters": [1, 3]},
         ],
         "clusters 1 and 3 are apart, but merged, maybe through others",
+    ),
+    (
+        [
+            {"action": "name", "cluster": 1, "name": "Anna"},
+            {"action": "name", "cluster": 3, "name": "Anna"},
+            {"action": "apart", "clusters": [1, 3]},
+        ],
+        "clusters 1 and 3 are apart, but of one name, maybe through others",
     ),
 ]
 

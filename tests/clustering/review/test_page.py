@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
-from clustering.answers.file import DIFFERENT, SAME, load_answers
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_rows
 from clustering.commands.review import review
 from clustering.review.decisions import apply_decisions, load_decisions
 from clustering.review.page import KEYS, Frame, write_page
@@ -155,6 +155,7 @@ def test_hierarchy_of_another_folder_stands_above(case, tmp_path):
 BAD = [
     ("--clusters {r}/none.npy", "every face is unassigned"),
     ("--clusters {r}/short.npy", "60 embeddings for 3 faces"),
+    ("--clusters {r}/huge.npy", "huge.npy: cluster 1099511627776; number clusters from 0, below 2^30"),
     ("--clusters {r}/nowhere.npy", "nowhere.npy: no such file"),
     ("--thumbnails {r}/few", "2 thumbnails for 60 faces"),
     ("--thumbnails {r}/emb", "offsets.npy: no such file"),
@@ -172,6 +173,7 @@ def bad(case) -> Path:
     root = case.root
     np.save(root / "none.npy", np.full(60, -1))
     np.save(root / "short.npy", np.zeros(3, np.int64))
+    np.save(root / "huge.npy", np.arange(60) // 59 << 40)
     write_thumbnails(root / "few", ["a", "b"])
     for name in ("cut", "spoilt", "renamed"):
         shutil.copytree(case.thumbs, root / name)
@@ -303,6 +305,28 @@ def test_keys_decide_and_the_file_applies(case, opened, tmp_path):
     assert (*sorted([last[5], rows[12]]), DIFFERENT) in known
     assert {(*sorted([last[2], row]), SAME) for row in np.flatnonzero(case.labels == 2) if row != last[2]} <= known
     assert len(known) == 1 + 1 + 2 * 11
+
+
+def test_answers_that_clusters_were_made_with_are_saved_again(case, opened, tmp_path):
+    clusters = shutil.copytree(case.clusters, tmp_path / "answered")
+    of = [np.flatnonzero(case.labels == cluster).tolist() for cluster in range(6)]
+    loose = of[5][1]
+    pairs = [(of[0][0], of[0][1], SAME), (of[0][0], of[1][0], DIFFERENT), (of[3][0], of[4][1], DIFFERENT),
+             (of[5][0], loose, SAME), (of[2][0], of[2][1], UNSURE)]  # fmt: skip
+    earlier = Answers(np.array([pair[:2] for pair in pairs]), np.array([pair[2] for pair in pairs]), np.full(5, np.nan))
+    save_rows(clusters / "answers.json", earlier, case.keys)
+    page = opened(review(clusters, case.embeddings, case.thumbs, tmp_path / "page"))
+    saved(page, tmp_path / "a.json")
+    found = load_answers(tmp_path / "a.json", 60, case.keys)
+    assert list(zip(*found.pairs.T.tolist(), found.answer.tolist(), strict=True)) == pairs[:4]
+    page.locator(f'.card > .sheet .face[data-at="{ints(data_of(case.page)["rows"]).index(loose)}"]').click()
+    page.click("nav [data-view=pairs]")
+    press(page, "m")  # 3 with 4
+    saved(page, tmp_path / "b.json")
+    found = load_answers(tmp_path / "b.json", 60, case.keys)
+    known = {(*sorted(pair), word) for pair, word in zip(found.pairs.tolist(), found.answer.tolist(), strict=True)}
+    assert {(*sorted(pair[:2]), pair[2]) for pair in pairs[:2]} <= known
+    assert len(known) == 4  # and that 3 and 4 are the same, and the loose face is another
 
 
 def test_decisions_come_back_to_another_clustering_of_the_faces(case, opened, tmp_path):

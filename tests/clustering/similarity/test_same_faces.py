@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clustering.commands.ask import ask
 from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
 from clustering.commands.cut import cut
@@ -76,6 +77,27 @@ def test_other_embeddings_are_refused_by_every_command(folders):
     pseudolabel(clusters, folder / "out", embeddings=folder / "faces")
 
 
+def test_faces_in_another_order_are_refused_where_both_sides_name_them(folders):
+    """Clusters that compare makes have names and no cosines; a few faces in another place do not show in them."""
+    folder, embeddings, labels = folders
+    order = np.r_[0:140, 150:160, 140:150]
+    for name, rows in (("named", np.arange(160)), ("moved", order)):
+        (folder / name).mkdir()
+        save_embeddings(folder / name, embeddings[rows], [f"{row}.jpg" for row in rows])
+    clusters = folder / "compared"
+    clusters.mkdir()
+    np.save(clusters / "labels.npy", labels)
+    shutil.copy(folder / "named" / "keys.txt", clusters)
+    for name, command in (
+        ("assigned", lambda faces, out: assign(clusters, faces, folder / "faces", out)),
+        ("pseudo", lambda faces, out: pseudolabel(clusters, out, embeddings=faces)),
+        ("asked", lambda faces, out: ask(clusters, faces, out)),
+    ):
+        assert command(folder / "named", folder / name).is_dir()
+        with pytest.raises(InputError, match="compared: face '140.jpg' is in row 140 there, but in row 150 of"):
+            command(folder / "moved", folder / f"{name}_moved")
+
+
 def test_damaged_cosines_are_refused(folders):
     folder, embeddings, labels = folders
     clusters = folder / "clusters"
@@ -138,6 +160,30 @@ def test_two_recognisers_are_said(tmp_path, caplog):
         check_recogniser(sets[0], sets[1])
     assert "b: embedded by model2, but" in caplog.text
     assert "by model1; if these are two recognisers" in caplog.text
+
+
+def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):
+    embed = {"inputs": {"model": {"path": "model", "hash": "1"}}, "config": {"channels": "rgb", "flip": True}}
+    white = {"inputs": {"people": {"path": "people", "hash": "2"}}, "results": {"whitened": True}}
+    sets = {}
+    for name, noted in (
+        ("plain", embed),
+        ("unflipped", embed | {"config": {"channels": "rgb", "flip": False}}),
+        ("bgr", embed | {"config": {"channels": "bgr", "flip": True}}),
+        ("white", white),
+        ("white2", white),
+        ("not_taken", white | {"results": {"whitened": False}}),
+    ):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "meta.json", noted)
+        sets[name] = faces_of(np.eye(2, dtype=np.float32), tmp_path / name)
+    for one, other in (("plain", "unflipped"), ("white", "white2"), ("not_taken", "plain"), ("not_taken", "white")):
+        check_recogniser(sets[one], sets[other])
+    assert caplog.messages == []
+    check_recogniser(sets["plain"], sets["bgr"])
+    assert "bgr: embedded by model, channels bgr, but" in caplog.text
+    check_recogniser(sets["white"], sets["plain"])
+    assert "white whitened by people; if these are two recognisers, or two ways to use one" in caplog.text
 
 
 def test_zero_rows_and_few_rows(tmp_path):

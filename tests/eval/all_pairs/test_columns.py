@@ -19,9 +19,13 @@ def written(tmp_path, text, name="x.csv"):
     return tmp_path / name
 
 
-def test_lines_match_by_face_by_person_or_by_row(tmp_path):
+def test_lines_match_by_face_by_person_or_by_row(tmp_path, caplog):
     by_key = written(tmp_path, "Sex,key\nf,img/ann/2.png\nm,bob/1.png\nx,other.png\n")
     assert read_columns(by_key, FACES, LABELS) == {"sex": ["", "f", "m", ""]}
+    assert (
+        "x.csv: no line for 1 labelled face of 3, such as 'ann/1.png'; they have nothing in its columns" in caplog.text
+    )
+    caplog.clear()
     by_person = written(tmp_path, "identity\tsex\nann\tf\nbob\tm\n")
     assert read_columns(by_person, FACES, LABELS) == {"sex": ["f", "f", "m", "m"]}
     deeper = EmbeddingSet(FACES.embeddings, [f"train/{key}" for key in KEYS], LABELS, Path("faces"))
@@ -29,6 +33,7 @@ def test_lines_match_by_face_by_person_or_by_row(tmp_path):
     by_label = written(tmp_path, "label,sex\n0,f\n1,m\n")
     assert read_columns(by_label, BARE, LABELS) == {"sex": ["f", "f", "m", ""]}
     assert read_columns(written(tmp_path, "sex\nf\nf\nm\nm\n"), BARE, LABELS) == {"sex": ["f", "f", "m", "m"]}
+    assert not caplog.text
     codes, words = as_codes(["m", "", "f", "m"])
     assert (codes.tolist(), words) == ([1, -1, 0, 1], ["f", "m"])
 

@@ -31,6 +31,8 @@ def test_majority_equals_the_slow_one(labels):
 def test_majority_by_hand():
     truth, predicted = np.array([7, 9, 9, 3, 2, -1, 5, 5]), np.array([0, 0, 0, 1, 1, 1, -1, -1])
     np.testing.assert_array_equal(in_majority(truth, predicted), [0, 1, 1, 0, 1, 0, 1, 1])
+    large = np.where(predicted == 1, 2**62, predicted)  # times the number of identities is more than int64 holds
+    np.testing.assert_array_equal(in_majority(truth, large), [0, 1, 1, 0, 1, 0, 1, 1])
 
 
 def test_reliability_by_hand():

@@ -42,7 +42,7 @@ def test_perfect_embeddings_make_no_errors(protocol, embeddings, tmp_path):
     }  # fmt: skip
 
 
-def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path):
+def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path, caplog):
     """Probe pb (subject 2) looks like subject 1, probe pd (4) is exactly between 3 and 4, pc (3) cannot be read."""
     rows = np.array(np.load(embeddings / "embeddings.npy"))
     rows[8] = [1, 0, 0, 0]
@@ -62,6 +62,7 @@ def test_errors_are_counted_by_the_definition(protocol, embeddings, tmp_path):
     assert (metrics["rank5"], metrics["eer"]) == (1, pytest.approx((0.5 + 0.4) / 2))  # at .71: 2 of 4, 2 of 5
     assert metrics["fnir_at_fpir"]["1e-2"] == 0.75
     assert metrics["counts"]["unreadable_faces"] == metrics["counts"]["empty_templates"] == 1
+    assert "embeddings: 1 of 9 templates have no face that could be read, and count as failures" in caplog.text
 
 
 def test_keys_free_the_order_and_allow_more_embeddings(protocol, embeddings, keys, tmp_path):
@@ -123,6 +124,13 @@ def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path):
     write_lines(tmp_path / "five.txt", lines)
     listed = run(protocol, embeddings, tmp_path / "l", detector_scores=tmp_path / "five.txt")
     assert listed == weighted
+    names = [line.split()[0] for line in (protocol / "tiny_face_tid_mid.txt").read_text().splitlines()]
+    lines = [f"{name.removeprefix('img/')} {line.partition(' ')[2]}" for name, line in zip(names, lines, strict=True)]
+    write_lines(tmp_path / "named.txt", [*lines[::-1], "more.jpg 1 1 1 1 1 1 1 1 1 1 9"])
+    assert run(protocol, embeddings, tmp_path / "n", detector_scores=tmp_path / "named.txt") == weighted
+    write_lines(tmp_path / "lacking.txt", lines[1:])
+    with pytest.raises(InputError, match="line 1: face 'img/a0.jpg' has no score in .*lacking.txt .1 of 11 faces"):
+        run(protocol, embeddings, tmp_path / "none", detector_scores=tmp_path / "lacking.txt")
 
 
 def test_kept_lengths_come_from_norms_where_rows_are_unit(protocol, embeddings, tmp_path):

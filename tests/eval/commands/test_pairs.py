@@ -60,10 +60,11 @@ def test_a_list_of_names_with_and_without_folds(tmp_path, faces):
     assert np.bincount(listed.fold).tolist() == [3] * 4 + [2] * 6
 
 
-def test_unreadable_faces_score_nothing_and_are_counted(tmp_path, faces):
+def test_unreadable_faces_score_nothing_and_are_counted(tmp_path, faces, caplog):
     text = LFW.replace("Bob\t1\t3", "Cy\t1\t1")
     metrics = run(written(tmp_path, text), faces, tmp_path / "out")
     assert metrics["counts"]["unreadable_faces"] == 1
+    assert "faces could not be read (rows of zeros); their pairs score 0" in caplog.text
     assert metrics["fnmr_at_fmr"]["1e-1"] == 0.5
 
 

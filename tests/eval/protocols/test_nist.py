@@ -149,6 +149,19 @@ def test_mistakes_are_named(nist, embeddings, tmp_path, name, old, new, message)
         load_protocol(nist)
 
 
+def test_columns_that_one_file_lacks_are_told(nist, caplog):
+    load_protocol(nist)
+    assert not caplog.text
+    probes = nist / "test4" / "probes.csv"
+    probes.write_text("\n".join(",".join(line.split(",")[5:7] + line.split(",")[:1]) for line in
+                                (HEADER + VERIF).splitlines()))  # fmt: skip
+    load_protocol(nist)
+    assert "probes.csv: no FACE_X, FACE_Y, FACE_WIDTH, FACE_HEIGHT, but " in caplog.text
+    assert "probes.csv: no MEDIA_ID, but " in caplog.text
+    assert "enroll_templates.csv has; columns that a file lacks count in none" in caplog.text
+    assert "'img/c0.jpg' is in templates of subjects 3 and 4 (1 such face); both have its embedding" in caplog.text
+
+
 def test_a_face_twice_in_a_template_is_named(nist):
     for path in nist.rglob("*.csv"):
         path.write_text(path.read_text().replace("frames/a2", "frames/a1"))

@@ -39,6 +39,19 @@ def test_the_same_pairs_in_every_layout(tmp_path, name):
     assert not listed.known
 
 
+@pytest.mark.parametrize("order", [("left", "right", "fold", "same"), ("fold", "label", "left", "right")])
+def test_a_heading_says_which_column_is_which(tmp_path, order):
+    rows = [
+        {"left": a, "right": b, "same": same, "label": same, "fold": i // 2 % 2} for i, (a, b, same) in enumerate(PAIRS)
+    ]
+    lines = [",".join(order), *(",".join(str(row[name]) for name in order) for row in rows)]
+    listed = load_pair_list(written(tmp_path, "\n".join(lines), "pairs.csv"))
+    assert listed.first == [a for a, _, _ in PAIRS]
+    assert listed.second == [b for _, b, _ in PAIRS]
+    assert listed.same.tolist() == [bool(same) for _, _, same in PAIRS]
+    assert listed.fold.tolist() == [row["fold"] for row in rows]
+
+
 def test_calfw_has_the_folds_of_genuine_pairs(tmp_path):
     lines = [f"G_{i}.jpg {i // 2 + 1}" for i in range(40)] + [f"I_{i}.jpg 0" for i in range(40)]
     listed = load_pair_list(written(tmp_path, "\n".join(lines)))

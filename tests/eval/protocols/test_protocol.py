@@ -111,6 +111,12 @@ def test_malformed_lines_are_named(protocol, end, old, new, message):
         ("pair_label.txt", "9 2 1", "9 3 1", "pair_label.txt line 2: template 3 has no faces"),
         ("gallery_G2.csv", "5,4,x", "5,1,x", "G2.csv line 3: subject 1 is in gallery G2 here and in gallery G1 in"),
         ("gallery_G2.csv", "5,4,x\n", "5,4,x\n70,1,x\n", "(1 such subjects); each gallery is searched by itself"),
+        (
+            "gallery_G1.csv",
+            "70,1,x\n",
+            "70,1,x\n40,1,x\n",
+            "template 40 is in gallery G1, too (1 such probe); it finds itself",
+        ),
     ],
 )
 def test_what_is_unusual_is_said(protocol, caplog, end, old, new, said):

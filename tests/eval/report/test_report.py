@@ -504,3 +504,14 @@ def test_rows_that_cannot_stand_together_are_refused(rows, tmp_path):
         InputError, match="7 genuine pairs in its test, 4 in that of .*compare runs on the same protocol"
     ):
         load_runs(rows)
+
+
+def test_templates_that_were_made_in_two_ways_are_told(rows, caplog):
+    load_runs(rows)
+    assert "two ways" not in caplog.text
+    file = rows[1] / "ijb" / "metrics.json"
+    metrics = json.loads(file.read_text())
+    metrics["template"]["norm"] = "kept"
+    file.write_text(json.dumps(metrics))
+    load_runs(rows)
+    assert f"{rows[1].name} and {rows[0].name}: templates were made in two ways: norm kept and removed" in caplog.text

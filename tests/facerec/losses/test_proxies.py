@@ -1,5 +1,7 @@
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec.losses.proxies import coarse_proxies, kmeans_groups, mean_proxy_nca, proxy_anchor, proxy_nca
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, write_lines
 from facerec.training.coarse_classes import majority, read_levels
 from facerec.training.training_set import TrainingSet
 
@@ -147,6 +149,16 @@ def _faces(lengths: list[int], store: list[int], row: list[int], label: list[int
     )
 
 
+class _Named(NamedTuple):
+    """What counts of a store here."""
+
+    path: Path
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
 def test_levels_that_say_nothing_new_are_left_out(tmp_path):
     faces = _faces([6], [0] * 6, [0, 1, 2, 3, 4, 5], [0, 0, 1, 1, 2, 3])
     folder = _levels(
@@ -161,6 +173,23 @@ def test_levels_of_two_stores_or_of_the_last_alone(tmp_path):
     assert read_levels(both, faces).tolist() == [[0, 1, 0, 1, 1]]
     last = _levels(tmp_path / "last", [4, 5, 9, 5])
     assert read_levels(last, faces).tolist() == [[0, 1, 2, 3, 3]]
+
+
+def test_levels_of_the_faces_in_another_order_are_refused(tmp_path):
+    faces = _faces([3, 4], [0, 0, 1, 1, 1], [0, 2, 0, 1, 3], [0, 1, 2, 3, 4])
+    names = [[f"{store}/{row}.jpg" for row in range(length)] for store, length in enumerate((3, 4))]
+    stores = tuple(_Named(Path(str(store)), keys) for store, keys in enumerate(names))
+    faces = replace(faces, stores=stores)
+    for folder, keys, levels in (
+        ("both", names[0] + names[1], [4, 9, 5, 4, 5, 9, 5]),
+        ("last", names[1], [4, 5, 9, 5]),
+    ):
+        _levels(tmp_path / folder, levels)
+        write_lines(tmp_path / folder / "keys.txt", keys)
+        assert len(read_levels(tmp_path / folder, faces)) == 1
+        write_lines(tmp_path / folder / "keys.txt", keys[::-1])
+        with pytest.raises(InputError, match="in row 0 there, but in row . of 1; both must have the same faces"):
+            read_levels(tmp_path / folder, faces)
 
 
 def test_bad_hierarchies_are_refused(tmp_path):

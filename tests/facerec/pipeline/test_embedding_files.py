@@ -132,6 +132,15 @@ def test_several_arrays_are_named_and_one_is_chosen_by_name(tmp_path):
         load_embeddings(tmp_path / "other" / "two.npz:probe")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_numbered_columns_may_stand_in_any_order(tmp_path, suffix):
+    wide = normalize(np.random.default_rng(1).normal(size=(6, 12)))
+    table = pd.DataFrame({f"f{column}": wide[:, column] for column in range(12)})
+    table = table[sorted(table.columns)]  # f0, f1, f10, f11, f2, ...
+    getattr(table, f"to_{suffix}")(tmp_path / f"x.{suffix}", index=False)
+    np.testing.assert_allclose(load_embeddings(tmp_path / f"x.{suffix}").embeddings, wide, atol=1e-6)
+
+
 def test_parts_of_h5_and_of_tables(tmp_path):
     as_h5(tmp_path / "x.h5")
     np.testing.assert_array_equal(load_embeddings(tmp_path / "x.h5:test/features").embeddings, X)

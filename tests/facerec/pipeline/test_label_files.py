@@ -32,6 +32,14 @@ def test_labels_of_text(tmp_path, name, text, expected):
     assert labels.dtype == np.int64
 
 
+def test_one_number_that_is_written_in_two_ways_is_refused(tmp_path):
+    (tmp_path / "x.txt").write_text("007\n12\n7\n")
+    with pytest.raises(InputError, match="x.txt: labels '007' and '7' are one number, but maybe two names"):
+        load_labels(tmp_path / "x.txt")
+    (tmp_path / "x.txt").write_text("007\n012\n007.0\n-1\nnan\n")
+    assert load_labels(tmp_path / "x.txt").tolist() == [7, 12, 7, -1, -1]
+
+
 def test_a_column_of_pandas(tmp_path):
     pd.DataFrame({"identity": ["b", "a", "b"], "age": [1, 2, 3]}).to_parquet(tmp_path / "x.parquet")
     assert load_labels(tmp_path / "x.parquet", 3).tolist() == [1, 0, 1]

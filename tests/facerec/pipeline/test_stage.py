@@ -119,7 +119,7 @@ def test_failed_work_leaves_nothing(tmp_path, source):
         copy(tmp_path / "absent", tmp_path / "out")
 
 
-def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
+def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path, caplog):
     out = tmp_path / "out"
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
@@ -127,11 +127,13 @@ def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path):
     assert not out.exists()
     resume(out, steps=3)
     assert (out / "steps.txt").read_text() == "xxx"
+    assert "afresh" not in caplog.text
     other = tmp_path / "other"
     with pytest.raises(KeyboardInterrupt):
         resume(other, steps=3)
     with pytest.raises(KeyboardInterrupt):
         resume(other, steps=2)
+    assert "other: was begun with other inputs or settings; it starts afresh" in caplog.text
     resume(other, steps=2)
     assert (other / "steps.txt").read_text() == "xx"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_labels, as_path, first_repeated, refuse_repeated, shown, whole
+from facerec.pipeline.values import as_array, as_labels, as_path, first_repeated, refuse_repeated, shown, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
@@ -58,11 +58,16 @@ def test_labels_are_int64():
         ([[0], [1, 2]], "labels: no array of numbers: setting an array element"),
         (None, r"labels are object of shape \[\]"),
         (np.array([0, 2**64 - 1], np.uint64), "labels: 18446744073709551615 is larger than int64 can hold"),
+        (np.ma.array([0, 1], mask=[False, True]), "labels: some values are masked; fill them, or leave those rows out"),
     ],
 )
 def test_what_labels_cannot_be(values, message):
     with pytest.raises(InputError, match=message):
         as_labels("labels", values, 2)
+
+
+def test_without_masked_values_an_array_is_as_any_other():
+    assert type(as_array("scores", np.ma.array([0.5, 1.0]))) is np.ndarray
 
 
 def test_the_first_repeated_key_is_named():

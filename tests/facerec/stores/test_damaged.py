@@ -54,13 +54,15 @@ def test_a_jpeg_that_is_damaged_anywhere_is_no_face(jpeg):
             pytest.fail(f"{name}: {decode(encoded).shape}")
 
 
-def test_photographs_are_turned_as_their_exif_says():
+@pytest.mark.parametrize("profiles", [0, 3])
+def test_photographs_are_turned_as_their_exif_says(profiles):
     picture = np.zeros((20, 40, 3), np.uint8)
     picture[:, :20] = 255
     plain = cv2.imencode(".jpg", picture)[1].tobytes()
     turned = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)
     exif = b"Exif\0\0" + turned
-    encoded = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
+    before = profiles * (b"\xff\xe2" + (65_000).to_bytes(2, "big") + bytes(64_998))
+    encoded = plain[:2] + before + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
     assert decode(plain).shape == (20, 40, 3)
     assert decode(encoded).shape == (40, 20, 3)
 

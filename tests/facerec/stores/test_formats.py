@@ -81,6 +81,13 @@ def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
     assert_faces(open_store(tmp_path / "y.csv"), [-1, -1, 1, 1, 0, 0])
 
 
+@pytest.mark.parametrize(("name", "mark"), [("x.tsv", "\t"), ("x.csv", ","), ("x.csv", ", ")])
+def test_minus_one_is_nobody_in_lists(tmp_path, pictures, name, mark):
+    lines = [f"img/{row}.png{mark}{person or -1}" for row, person in enumerate(PEOPLE)]
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -58,6 +58,41 @@ def test_labels_of_the_faces_in_another_order_are_refused(faces, tmp_path):
         gather(data)
 
 
+def test_files_beside_labels_that_do_not_count_are_told(faces, tmp_path, caplog):
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.arange(20) // 10)
+    np.save(pseudo / "weights.npy", np.linspace(0, 1, 20, dtype=np.float32))
+    np.save(pseudo / "same_as.npy", np.array([-1, 2]))
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo))) == 19
+    assert not caplog.text
+    assert len(gather(TrainingData(unlabelled=faces.path, pseudo_labels=pseudo / "labels.npy"))) == 20
+    assert "labels.npy: weights.npy and same_as.npy beside it do not count; give the folder" in caplog.text
+
+
+def test_pseudo_classes_of_people_in_another_labelled_set_are_refused(faces, make_faces, tmp_path, caplog):
+    """Those labels were numbered without person0, so that each number means the person before."""
+    pseudo, unlabelled = tmp_path / "pseudo", make_faces(tmp_path / "unlabelled", identities=2, each=5)
+    data = TrainingData(faces=faces.path, unlabelled=unlabelled, pseudo_labels=pseudo)
+    pseudo.mkdir()
+    np.save(pseudo / "labels.npy", np.arange(10) // 2)
+
+    def gathered(numbers: list[int], keys: list[str]):
+        np.save(pseudo / "same_as.npy", np.array(numbers))
+        write_lines(pseudo / "same_as_keys.txt", keys)
+        return gather(data)
+
+    named = ["", "person1/00.png", "person2/00.png", "person3/00.png", ""]
+    assert gathered([-1, 1, 2, 3, -1], named).classes == 6
+    with pytest.raises(InputError, match=r"same_as_keys.txt: face 'person1/00.png' has label 0 there, but 1 in"):
+        gathered([-1, 0, 1, 2, -1], named)
+    assert gathered([-1, 1, 2, 0, -1], named).classes == 6  # one of them was relabelled since
+    assert caplog.messages == []
+    assert gathered([-1, 1, -1, -1, -1], ["", "other.png", "", "", ""]).classes == 8
+    assert "same_as_keys.txt: " in caplog.text
+    assert "faces has none of these faces; do its labels mean the same people?" in caplog.text
+
+
 def test_first_classes_of_a_store_without_used_faces_are_none(faces):
     joined = combine_stores([(faces, np.full(20, -1), None), (faces, np.arange(20), None)])
     assert (joined.classes, joined.first_classes) == (20, 0)
