@@ -12,9 +12,8 @@ import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.build import say_if_narrow
-from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
-from clustering.graph.nodes import exact_graph_of_nodes
+from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.result import Clustering
@@ -102,15 +101,13 @@ class Clusterer:
             X.check()
             say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
         graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
-        copies = None if isinstance(X, KnnGraph) else Copies.of(graph)
-        crowded = copies is not None and copies.crowd(graph.k)
-        nodes = exact_graph_of_nodes(graph, copies, self.k) if copies and crowded else graph
-        found = self.cluster(nodes)
-        for said in filter(None, (found.warning, doubts(nodes, found.labels))):
+        nodes = None if isinstance(X, KnnGraph) else Nodes.of(graph, self.k)
+        clustered = graph if nodes is None else nodes.graph
+        found = self.cluster(clustered)
+        for said in filter(None, (found.warning, doubts(clustered, found.labels))):
             logger.warning("%s", said)
-        if copies and crowded:
-            logger.info("%s; they count once", copies.say())
-            found = found.expanded(copies)
+        if nodes is not None:
+            found = found.expanded(nodes.copies)
         self.labels_, self.confidence_ = found.labels, found.confidence
         self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]

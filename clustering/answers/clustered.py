@@ -8,9 +8,8 @@ from clustering.answers.constraints import Constraints
 from clustering.answers.forest import kept_edges
 from clustering.backends.hilander.hilander import HiLander
 from clustering.clusterer import Clusterer
-from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
-from clustering.graph.nodes import exact_graph_of_nodes
+from clustering.graph.nodes import Nodes
 from clustering.partition import components, consecutive
 from clustering.result import Clustering
 from facerec.pipeline.values import check_type
@@ -37,12 +36,8 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
 
 def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -> np.ndarray:
     """Int64 [n]: the clusters of faces, of which copies count once as in the command ``cluster``."""
-    copies = Copies.of(graph)
-    if not copies.crowd(min(graph.k, clusterer.k)):
-        return clusters_of(clusterer, graph, known).labels
-    copies = copies.without(known.torn(copies.node))
-    nodes = exact_graph_of_nodes(graph, copies, clusterer.k)
-    return clusters_of(clusterer, nodes, known.of_nodes(copies.node)).labels[copies.node]
+    nodes = Nodes.of(graph, clusterer.k, known=known)
+    return clusters_of(clusterer, nodes.graph, nodes.known).labels[nodes.copies.node]
 
 
 def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:

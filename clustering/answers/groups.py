@@ -1,4 +1,4 @@
-"""Groups of faces that questions are about: clusters, and sides of clusters."""
+"""Groups of faces that questions are about: whole clusters, or the two sides into which a cluster is divided."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 
 LEAST_COHESION = 0.05
+"""Floor of the geometric mean of two cohesions, by which `Groups.likeness` divides."""
 PRIOR_PAIRS = 4
-"""Each group's cohesion is averaged with so many more pairs, which have the mean cohesion of all groups."""
+"""Pairs of mean cohesion that are added to the pairs of each group, as a prior: small groups have few pairs."""
 POWER = 0.75
-"""Between the power of pairwise F, which counts the pairs of two groups, and that of BCubed F, which counts faces."""
+"""Exponent of `stake`. 1 would count pairs of faces, as pairwise F does; 0.5 would count faces, as BCubed F does."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of faces, clusters or sides of them.
+    """Groups of faces: clusters, or sides of clusters.
 
     Attributes:
-        label: int64 [n]: the group of each face, -1 for none.
-        sums: float32 [g, d]: of their embeddings.
-        sizes: int64 [g].
-        shown: int64 [g]: the face that is most like the others of its group.
-        cohesion: float64 [g]: mean corrected cosine of two of its faces, drawn to the mean over all groups.
+        label: int64 [n]: the group of each face, -1 for faces in none.
+        sums: float32 [g, d]: the sum of each group's embeddings.
+        sizes: int64 [g]: faces of each group.
+        shown: int64 [g]: the face of each group whose cosine with the centre of the group's other faces is highest.
+        cohesion: float64 [g]: mean corrected cosine (see `CorpusScale`) of two faces of the group, shrunk towards the
+            mean over all groups (see `PRIOR_PAIRS`).
     """
 
     label: np.ndarray
@@ -37,7 +39,7 @@ class Groups:
 
     @classmethod
     def of(cls, embeddings: np.ndarray, label: np.ndarray, scale: CorpusScale) -> Groups:
-        """The groups of some labels, consecutive from 0."""
+        """The groups of n faces; their labels are consecutive from 0."""
         sums = cluster_sums(embeddings, label)
         sizes = np.bincount(label[label >= 0], minlength=len(sums))
         rows = np.flatnonzero(label >= 0)
@@ -50,11 +52,15 @@ class Groups:
         return cls(label, sums, sizes, shown, (cohesion * pairs + usual * PRIOR_PAIRS) / (pairs + PRIOR_PAIRS))
 
     def likeness(self, a: np.ndarray, b: np.ndarray, scale: CorpusScale) -> np.ndarray:
-        """Float64 [p]: mean corrected cosine of two faces of two groups, over the mean of two faces of one of them."""
+        """Float64 [p]: how alike the groups a and b of each of p pairs are, ``m_ab / sqrt(c_a c_b)``.
+
+        m_ab is the mean corrected cosine of a face of a with a face of b, and c is the cohesion. So it is 1 if faces of
+        two groups are as alike as faces of one group.
+        """
         between = mean_cosine_between(self.sums[a], self.sizes[a], self.sums[b], self.sizes[b]).astype(np.float32)
         return scale.corrected(between) / np.sqrt(np.maximum(self.cohesion[a] * self.cohesion[b], LEAST_COHESION**2))
 
 
 def stake(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Float64 [p]: what a wrong answer about groups of so many faces costs, ``(a b)^POWER``."""
+    """Float64 [p]: the cost of a wrong answer about two groups of a and b faces, ``(a b)^POWER``."""
     return np.asarray((one.astype(np.float64) * other) ** POWER)

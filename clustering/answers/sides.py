@@ -1,4 +1,4 @@
-"""The two sides of each cluster: the two groups of faces that its most doubtful join put together."""
+"""The two sides of each cluster: the two groups of faces that were joined in its most doubtful join."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sides(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarr
 
 
 def joined_within(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarray) -> Joining:
-    """The tree of joins inside each cluster; asked pairs join first."""
+    """Joins the faces inside each cluster until it is whole; asked pairs join first."""
     count, edges = len(labels), start.edges
     inside = (labels[edges.i] == labels[edges.j]) & (labels[edges.i] >= 0)
     others = np.flatnonzero(labels >= 0)
@@ -57,12 +57,12 @@ def joined_within(start: Start, labels: np.ndarray, centres: np.ndarray, asked: 
 
 
 def undone(parents: np.ndarray, met: np.ndarray, joins: np.ndarray) -> np.ndarray:
-    """The sides of some joins, one a tree, as `sides` returns them.
+    """The two sides of some joins, at most one in each tree, as `sides` returns them.
 
     Args:
         parents: int64 [n], see `Joining`.
-        met: float32 [n], see `Joining`: among nodes with one parent it rises from the first join to the last.
-        joins: int64 [c]: nodes that joined their parents.
+        met: float32 [n], see `Joining`. Among the nodes of one parent it rises from the first join to the last.
+        joins: int64 [c]: nodes that joined their parents, which are the joins to undo.
     """
     nodes, kept = np.arange(len(parents)), parents[joins]
     since = np.full(len(parents), np.inf, np.float32)

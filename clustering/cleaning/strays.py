@@ -1,4 +1,4 @@
-"""Strays: faces under the label of a person that they are not of."""
+"""Strays: faces that do not show the person whose label they have."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from clustering.similarity.centres import BLOCK, TINY, nearest
 from facerec.pipeline.files import blocks
 
 ROUNDS = 4
+"""Probabilities and centres are computed in turn, this many times."""
 STRANGERS = 0.95
-"""At first a face counts as right if it is nearer to its label than this share of strangers."""
+"""In the first round right faces are nearer to their label's centre than this share of made-up strays."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,11 @@ class Strays:
     """Which faces are strays.
 
     Attributes:
-        probability: float64 [n]: that a face is not of its label's person; 0 for unknown faces and those alone.
-        other: int64 [n]: the other label that is nearest.
-        elsewhere: float64 [n]: the part of `probability` for a face of another labelled person; the rest is for one of
-            nobody in the set.
+        probability: float64 [n]: that a face does not show its label's person; 0 for faces without a label, and for the
+            only face of a label.
+        other: int64 [n]: the nearest other label.
+        elsewhere: float64 [n]: the part of `probability` that it shows another labelled person. The rest is that it
+            shows somebody without a label.
     """
 
     probability: np.ndarray
@@ -33,19 +35,23 @@ class Strays:
 
 
 def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Strays:
-    """Finds strays.
+    """Finds strays with a classifier that learns from strays made of the faces themselves.
 
-    Three figures of each face count. g is its cosine with the centre of its label's other faces, m their number, and o
-    its highest cosine with another label's centre. Examples of strays are made: each face is put under the label of
-    another face, drawn at random. There it is a stray of a person in the set. If its own label is left out of o, it is
-    a stray of nobody in the set. Examples of right faces are the faces themselves, weighted by the probability of being
-    right. The centres have the same weights. Probabilities and centres are found in `ROUNDS` turns. In the first turn
-    right faces are those that are nearer to their own label than to any other, and than most strangers are.
+    A face has three features. g is its cosine with the centre of its label's other faces, and o is its highest cosine
+    with the centre of another label. The third is 1 / (m + 1), where m is the weighted number of its label's other
+    faces. The classifier tells three kinds of faces apart:
+
+    - Right faces. Their examples are the faces as they are, weighted by their probability of being right.
+    - Strays of another labelled person. Each face is put under a label that is drawn at random.
+    - Strays of somebody without a label. The same, but o leaves out the face's own label.
+
+    The probabilities are weights of the faces in the centres, too. So both are computed in turn, `ROUNDS` times. In the
+    first round a face is right if g is above o, and above the `STRANGERS` quantile of the made-up strays' g.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
         labels: int64 [n], consecutive from 0; -1 for unknown and unreadable faces.
-        seed: Seed of the labels drawn.
+        seed: Seed of the drawn labels.
     """
     rows = np.flatnonzero(labels >= 0)
     drawn = labels[np.random.default_rng(seed).permutation(rows)]
@@ -72,7 +78,11 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
 
 
 def first_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int = 3) -> np.ndarray:
-    """Float32 [n]: first weights of the faces in their label's centre; faces near the label's mode weigh most."""
+    """Float32 [n] in [0, 1]: weights of the faces in their label's centre, to begin with.
+
+    A face weighs as much as its cosine with the centre is above its label's mean, so strays weigh little. The centre is
+    computed again with these weights, `steps` times. The highest weight of a label is 1.
+    """
     known = labels >= 0
     own, sizes = labels[known], np.maximum(np.bincount(labels[known]), 1)
     weights = known.astype(np.float32)
@@ -90,15 +100,15 @@ def first_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int = 3) ->
 
 @dataclass(frozen=True)
 class _Views:
-    """The figures of faces where they are, and of the same faces where they are strays.
+    """The features of r labelled faces under their own label, and as strays under a drawn label.
 
     Attributes:
-        own: float64 [r, 3]: g, o, 1 / (m + 1) as they are.
-        elsewhere: float64 [r, 3]: of the face under the drawn label, with its own label among the others.
-        nobody: float64 [r, 3]: the same without it.
+        own: float64 [r, 3]: g, o and 1 / (m + 1), see `find_strays`, under the own label.
+        elsewhere: float64 [r, 3]: under the drawn label; o includes the own label.
+        nobody: float64 [r, 3]: under the drawn label; o leaves out the own label.
         other: int64 [r]: the nearest other label.
-        several: Bool [r]: whether the label has other faces.
-        usable: Bool [r]: whether the drawn label is another one.
+        several: Bool [r]: whether the own label has other faces.
+        usable: Bool [r]: whether the drawn label is not the own one.
     """
 
     own: np.ndarray
@@ -135,14 +145,14 @@ class _Views:
 
 
 def _three_nearest(faces: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest three labels, int64 and float32 [n, 3]; -1 and cosine -1 where there are fewer."""
+    """The three nearest labels of each face and their cosines, int64 and float32 [n, 3]; -1 where there are fewer."""
     ids, cosines = nearest(faces, centres, 3)
     missing = ((0, 0), (0, 3 - ids.shape[1]))
     return np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing, constant_values=-1)
 
 
 def _best(ids: np.ndarray, cosines: np.ndarray, without: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first label of each row that is none of some [n, j], and its cosine."""
+    """The first label in each row of `ids` that is not in the same row of `without`, and its cosine."""
     allowed = (ids[:, :, None] != without[:, None, :]).all(axis=2)
     place, every = allowed.argmax(axis=1), np.arange(len(ids))
     return ids[every, place], cosines[every, place]
@@ -151,7 +161,7 @@ def _best(ids: np.ndarray, cosines: np.ndarray, without: np.ndarray) -> tuple[np
 def _cosines(
     embeddings: np.ndarray, rows: np.ndarray, sums: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
 ) -> np.ndarray:
-    """Float64 [r]: cosines of faces with the centres of labels [r]; without themselves if they have weights in them."""
+    """Float64 [r]: cosines of faces with the centres of labels [r]; with `weights` the centre leaves out the face."""
     found = np.zeros(len(rows))
     for some in blocks(np.arange(len(rows)), BLOCK):
         faces, centres = embeddings[rows[some]], sums[labels[some]]

@@ -41,12 +41,12 @@ def assign(
         clusters: Folder made by cluster, or a .npy file of labels; it stays as it is.
         embeddings: The embeddings that were clustered.
         new: Embeddings of the new faces, by the same recogniser.
-        out: Folder to make, of the new faces: labels.npy (those of the old clusters; new clusters are numbered after
-            them; -1 = unassigned), confidence.npy, cosines.npy, summary.json; keys.txt where the faces have names.
-        similarity: Least cosine of a face with the centre of the cluster that it joins. By default it is chosen on the
-            old faces: a face that is taken out should go back, and should join nothing if its whole cluster is taken
-            out. The cosine that is right most often is chosen.
-        min_size: Least faces that found a cluster.
+        out: Folder to make, for the new faces: labels.npy (-1 = unassigned; new clusters are numbered after the old
+            ones), confidence.npy, cosines.npy, summary.json; keys.txt where the faces have names.
+        similarity: Least cosine with a cluster's centre at which a face joins the cluster. By default it is chosen on
+            the old faces. An old face that is taken out should join its cluster again. If its whole cluster is taken
+            out, it should join none. The cosine for which this holds most often is chosen.
+        min_size: Fewest new faces that found a cluster.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     whole("min_size", min_size, 1)

@@ -16,9 +16,8 @@ from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import load_graph, make_graph, neighbors_wanted
-from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
-from clustering.graph.nodes import graph_of_nodes
+from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
@@ -31,7 +30,7 @@ from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)
 MOST_ESTIMATED = 200_000
-"""Faces up to which the quality is estimated here: the estimate copies the embeddings into memory."""
+"""Most faces for which the quality is estimated here: the estimate copies the embeddings into memory."""
 
 
 def _found(results: Mapping[str, Any]) -> str:
@@ -92,37 +91,28 @@ def cluster(
     graph = load_graph(faces, made if knn is None else knn, clusterer.k)
     if zeros := len(graph) - int(np.count_nonzero(graph.readable)):
         logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))
-    copies = Copies.of(graph)
-    crowded = copies.crowd(min(graph.k, clusterer.k))
-    if copies.count:
-        logger.info("%s%s", copies.say(), "; they count once, in a graph without them" if crowded else "")
-    if crowded:
-        if known is not None:
-            copies = copies.without(known.torn(copies.node))
-            known = known.of_nodes(copies.node)
-        graph = graph_of_nodes(graph, copies, made / "nodes", clusterer.k)
+    nodes = Nodes.of(graph, clusterer.k, made / "nodes", known)
     works = is_main() or clusterer.distributed  # without distributed work the first process clusters alone
-    clustering = clusters_of(clusterer, graph, known) if works else None
+    clustering = clusters_of(clusterer, nodes.graph, nodes.known) if works else None
     barrier()  # no process reads the graph any more when it is removed
     if clustering is None or not is_main():
         return {}
-    for said in filter(None, (clustering.warning, doubts(graph, clustering.labels))):
+    for said in filter(None, (clustering.warning, doubts(nodes.graph, clustering.labels))):
         logger.warning("%s", said)
-    estimate = _estimate(graph, clustering.labels)
-    if crowded:
-        clustering = clustering.expanded(copies)
+    estimate = _estimate(nodes.graph, clustering.labels)
+    clustering = clustering.expanded(nodes.copies)
     _write(out, clustering, clusterer, faces)
     if given is not None:
         save_rows(out / ANSWERS, given, faces.keys)
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     return {
         "faces": len(faces),
-        "copies": copies.count,
+        "copies": nodes.found,
         "clusters": int(clustering.labels.max()) + 1,
         "unassigned": int(np.count_nonzero(clustering.labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),
         "largest": int(sizes.max(initial=0)),
-        **({} if known is None else {"answers": len(known)}),
+        **({} if nodes.known is None else {"answers": len(nodes.known)}),
         **write_not_finite(out, faces),
         **clustering.notes,
         **estimate,

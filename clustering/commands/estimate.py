@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from clustering.graph.build import graph_of
-from clustering.graph.copies import Copies
-from clustering.graph.nodes import graph_of_nodes
+from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, estimate_quality
 from clustering.quality.estimator import PACKAGED, Estimator
 from clustering.similarity.same_faces import check_faces
@@ -19,8 +17,6 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, load_labels, write_json
 from facerec.pipeline.stage import stage
-
-logger = logging.getLogger(__name__)
 
 
 @stage(
@@ -54,15 +50,11 @@ def estimate(
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
     check_faces(clusters, labels, faces)
-    graph = graph_of(faces, knn, NEIGHBORS, out)
-    copies = Copies.of(graph)
     with TemporaryDirectory(dir=out) as made:
-        if copies.crowd(min(graph.k, NEIGHBORS)):
-            logger.info("%s; they count once", copies.say())
-            graph, labels = graph_of_nodes(graph, copies, Path(made), NEIGHBORS), labels[copies.first]
-        found = estimate_quality(graph, labels, estimator)
+        nodes = Nodes.of(graph_of(faces, knn, NEIGHBORS, out), NEIGHBORS, Path(made))
+        found = estimate_quality(nodes.graph, labels[nodes.copies.first], estimator)
     if found is None:
-        given = f"{counted(int(faces.readable.sum()), 'readable face')} with {counted(graph.k, 'neighbour')}"
+        given = f"{counted(int(faces.readable.sum()), 'readable face')} with {counted(nodes.graph.k, 'neighbour')}"
         raise InputError(
             f"{embeddings}: {given}; the estimate needs {FEWEST} with {FEWEST_NEIGHBORS}; "
             "look at the clusters, or make the graph with more neighbours"

@@ -48,7 +48,17 @@ class Copies:
             sources.append(rows + number * BLOCK_ROWS)
             targets.append(ids[rows, columns])
         node = components(len(graph), np.concatenate(sources), np.concatenate(targets))
+        return cls.named(node)
+
+    @classmethod
+    def named(cls, node: np.ndarray) -> Copies:
+        """Nodes by the number of each face, int64 [n], consecutive from 0."""
         return cls(node, np.unique(node, return_index=True)[1])
+
+    @classmethod
+    def none(cls, faces: int) -> Copies:
+        """Each of n faces is a node of its own."""
+        return cls(np.arange(faces), np.arange(faces))
 
     @property
     def count(self) -> int:
@@ -59,8 +69,7 @@ class Copies:
         """The same, where some faces are nodes of their own."""
         node = np.array(self.node)
         node[faces] = len(self.first) + np.arange(len(faces))
-        node = consecutive(node)
-        return Copies(node, np.unique(node, return_index=True)[1])
+        return Copies.named(consecutive(node))
 
     def crowd(self, k: int) -> bool:
         """Whether copies of one picture fill a good part of lists of `k` neighbours: more than a quarter, and two."""

@@ -1,4 +1,4 @@
-"""Clusters that join in pairs: those that are each other's most likely, the likeliest first."""
+"""Clusters that join in pairs, in rounds: two clusters join if they are each other's likeliest partner."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from facerec.pipeline.files import blocks
 
 ROUNDS = 500
 BLOCK, SUMS = 1 << 18, 1 << 14
-"""Edges that are worked on at once, and pairs whose sums are added at once."""
+"""Edges of a block, and joining pairs of a block: they bound the memory of the work."""
 
 
 Worth = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""How likely clusters i and j are to belong together, float32 [e], given all sums and sizes."""
+"""worth(sums, sizes, i, j), float32 [e]: how likely the clusters i and j of each of e pairs are one person."""
 
 
 class Joining:
-    """Clusters on the way up, each under the index of one of its nodes, and the edges between what they have become.
+    """Clusters of n nodes, and the edges between them, while clusters join.
 
-    Only clusters that an edge connects are compared.
+    At first each node is a cluster. A cluster has the index of one of its nodes: of two clusters that join, the one of
+    more faces keeps its index. Only clusters with an edge between them are compared.
 
     Args:
-        sums: float32 [n, d]: of the embeddings below each node; overwritten.
-        sizes: float32 [n]: faces below each node; overwritten.
+        sums: float32 [n, d]: the sum of the embeddings of each node's faces; overwritten.
+        sizes: float32 [n]: faces of each node; overwritten.
         i: int32 [e]: one end of each edge.
-        j: int32 [e]: the other.
-        worth: Gives the worth of pairs of clusters, as they are by then.
+        j: int32 [e]: the other end.
+        worth: Gives the worth of pairs of clusters, from their present sums and sizes.
         values: float32 [e], the worth of the edges, if it is known already.
 
     Attributes:
-        sums: float32 [n, d], at the index of each cluster.
-        sizes: float32 [n].
-        parents: int64 [n]: the node that each node has joined, the one of more faces; itself if none.
-        joined: float32 [n]: what the edge between the two was worth when they joined; 0 if it joined none.
-        met: float32 [n]: faces that the other cluster had when they joined; 0 if it joined none.
+        sums: float32 [n, d], valid at the indices of clusters.
+        sizes: float32 [n], valid there, too.
+        parents: int64 [n]: the index of the cluster that each one joined; its own if it joined none.
+        joined: float32 [n]: the worth of that pair when it joined; 0 if it joined none.
+        met: float32 [n]: faces of the other cluster when they joined; 0 if it joined none.
     """
 
     def __init__(
@@ -86,21 +87,21 @@ class Joining:
         self.met[gone] = self.sizes[keep]
         np.add.at(self.sums, keep, self.sums[gone])  # several may join one
         np.add.at(self.sizes, keep, self.sizes[gone])
-        self._lead(keep, gone, np.full(len(gone), np.inf))
+        self._record(keep, gone, np.full(len(gone), np.inf))
 
     def join(self, least: float, rounds: int = ROUNDS, slack: float = np.inf) -> None:
-        """Joins pairs that are worth `least` or more until there are none, or for some rounds.
+        """Joins pairs that are worth `least` or more, until there are none.
 
-        In a round all pairs join that are each other's best; then the edges of what they have become are valued anew.
+        In a round all pairs join that are each other's best partner. Then the worth of their edges is computed again.
 
         Args:
-            least: What a pair must be worth.
-            rounds: At most.
-            slack: Edges that are worth less than `least` by more than this are forgotten, which saves time.
+            least: Least worth of a pair that joins.
+            rounds: Most rounds.
+            slack: Edges worth less than ``least - slack`` are dropped for good, which saves time.
         """
         for _ in range(rounds):
-            self._forget(least - slack)
-            pairs = self._mutual(least)
+            self._drop_edges(least - slack)
+            pairs = self._mutually_best(least)
             if not len(pairs):
                 return
             one, other = self._i[pairs], self._j[pairs]
@@ -111,19 +112,19 @@ class Joining:
                 some = slice(start, start + SUMS)
                 self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
-            self._lead(keep, gone, self.values[pairs])
+            self._record(keep, gone, self.values[pairs])
 
-    def _lead(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
-        """Notes that the clusters `gone` have become part of the clusters `keep`, by edges of these values."""
+    def _record(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
+        """Records that the clusters `gone` have joined the clusters `keep`; `values` are the worths of these pairs."""
         self.parents[gone], self.joined[gone] = keep, values
         if self._group is not None:
             became, one, other = np.arange(len(self.sizes)), self._group[keep], self._group[gone]
             became[other[one != other]] = one[one != other]
             self._group, self._apart = became[self._group], became[self._apart]
-        self._renew(keep, gone)
+        self._move_edges(keep, gone)
 
-    def _forget(self, least: float) -> None:
-        """Drops edges that are worth less, and those that must not be taken."""
+    def _drop_edges(self, least: float) -> None:
+        """Drops edges that are worth less than `least`, and those between clusters that must not join."""
         kept = self.values >= least
         kept[self._forbidden()] = False
         if not kept.all():
@@ -135,7 +136,7 @@ class Joining:
         """The cluster of each node, int64 [n], and the index of each cluster, see `trees`."""
         return trees(self.parents)
 
-    def _mutual(self, least: float) -> np.ndarray:
+    def _mutually_best(self, least: float) -> np.ndarray:
         """Edges of `least` or above that are the best of both their ends; of equally good ones the last."""
         active = np.flatnonzero(self.values >= least)
         pairs = self._best_of_both(active, self._i, self._j)
@@ -167,8 +168,8 @@ class Joining:
         found = [some[(last[one[some]] == some) & (last[other[some]] == some)] for some in blocks(edges, BLOCK)]
         return np.concatenate([edges[:0], *found])
 
-    def _renew(self, keep: np.ndarray, gone: np.ndarray) -> None:
-        """Moves the edges of joined clusters to what these have become, each pair once, and values them anew."""
+    def _move_edges(self, keep: np.ndarray, gone: np.ndarray) -> None:
+        """Moves the edges of clusters that joined to their new clusters, each pair once, and computes their worth."""
         changed = np.zeros(len(self.sizes), bool)
         changed[keep] = changed[gone] = True
         old = changed[self._i] | changed[self._j]

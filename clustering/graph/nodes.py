@@ -1,13 +1,19 @@
-"""The graph of the faces without copies: what the lists of the graph with them still hold, and what they now lack."""
+"""The nodes that a backend clusters: faces, of which copies are one node where they fill the lists of neighbours.
+
+The graph of the nodes takes over what the faces' lists still hold of other nodes, and searches for what they lack.
+"""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
 from clustering.graph.approximate import complete
 from clustering.graph.blocks_on_disk import Work
 from clustering.graph.build import RECALL, neighbors_wanted
@@ -20,6 +26,50 @@ from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.embeddings import readable_rows
 from facerec.pipeline.files import BLOCK_ROWS, blocks, load_array, new_array
 from facerec.pipeline.ranks import local_world_size, make_once
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """What a backend clusters in place of the faces.
+
+    Attributes:
+        graph: Of the nodes.
+        copies: Which faces each node stands for; one each where copies do not count once.
+        found: Number of faces that are a copy of an earlier one, also where copies do not count once.
+        known: What is known about pairs of nodes, or None.
+    """
+
+    graph: KnnGraph
+    copies: Copies
+    found: int
+    known: Constraints | None
+
+    @classmethod
+    def of(cls, graph: KnnGraph, k: int, made: Path | None = None, known: Constraints | None = None) -> Nodes:
+        """Finds copies in the graph of the faces. They count once if they would fill lists of `k` neighbours.
+
+        Args:
+            graph: Of all faces.
+            k: Neighbours that a backend wants.
+            made: The folder for the graph of the nodes, see `graph_of_nodes`; by default it is exact and in memory.
+            known: Answers about pairs of faces. Copies that they tell apart stay nodes of their own.
+
+        Raises:
+            InputError: Too little room.
+        """
+        copies = Copies.of(graph)
+        if not copies.crowd(min(graph.k, k)):
+            if copies.count:
+                logger.info("%s", copies.say())
+            return cls(graph, Copies.none(len(graph)), copies.count, known)
+        logger.info("%s; they count once, in a graph without them", copies.say())
+        if known is not None:
+            copies = copies.without(known.torn(copies.node))
+            known = known.of_nodes(copies.node)
+        nodes = exact_graph_of_nodes(graph, copies, k) if made is None else graph_of_nodes(graph, copies, made, k)
+        return cls(nodes, copies, copies.count, known)
 
 
 def graph_of_nodes(graph: KnnGraph, copies: Copies, made: Path, k: int, index: str = "auto") -> KnnGraph:

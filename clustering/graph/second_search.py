@@ -21,14 +21,14 @@ MOST_VISITS, LEAST_ROWS, MOST_ROWS = 1 << 22, 512, 32_768  # of a block
 
 @dataclass(frozen=True)
 class SecondSearchSettings:
-    """In which ways rows may be searched for again.
+    """How uncertain rows are searched for again.
 
     Attributes:
-        cells: Into how many of its cells a row may look, but for all.
-        fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
-        groups: Of sampled rows of about the same k-th cosine; each has its number of cells.
-        most: Faces that a row is compared with, the mean over all rows. So what a face costs does not grow with the
-            corpus.
+        cells: Numbers of nearest cells that a row may be searched for in; all cells are allowed, too.
+        fetched: Candidates beyond k + 1 that a search by 8-bit codes returns. Their exact cosines decide.
+        groups: Most groups of rows by k-th cosine. The rows of a group are searched for in the same number of cells.
+        most: Most faces that a row is compared with, on average over all rows. So the cost of a face does not grow with
+            the corpus.
     """
 
     cells: tuple[int, ...] = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
@@ -38,13 +38,13 @@ class SecondSearchSettings:
 
 
 class SecondSearch(NamedTuple):
-    """What is searched for again.
+    """The plan of a second search: how many cells for which rows.
 
     Attributes:
-        limits: Ascending k-th cosines, one fewer than there are groups. A row with just such a cosine is in the group
-            above.
-        cells: In how many cells the rows of each group are sought; 0 for none.
-        recall: What the sample's rows then have of their neighbours.
+        limits: Ascending k-th cosines that part the groups, one fewer than groups. A row at a limit is in the group
+            above it.
+        cells: The number of cells for the rows of each group; 0 if they are not searched for again.
+        recall: The mean recall of the sampled rows after that search.
     """
 
     limits: list[float]
@@ -52,17 +52,17 @@ class SecondSearch(NamedTuple):
     recall: float
 
     def of_rows(self, cosines: np.ndarray) -> np.ndarray:
-        """Int64 [n]: in how many cells rows with these k-th cosines are sought."""
+        """Int64 [n]: the number of cells for rows with these k-th cosines."""
         return np.asarray(self.cells)[np.searchsorted(np.asarray(self.limits), cosines, side="right")]
 
 
 class SearchedAgain(NamedTuple):
-    """Rows that were searched for again, all in as many cells.
+    """Rows that were searched for again in the same number of cells.
 
     Attributes:
-        cells: How many.
-        places: int64 [m], ascending.
-        lists: Of these.
+        cells: That number.
+        places: int64 [m]: the rows, ascending.
+        lists: Their new lists.
     """
 
     cells: int
@@ -72,14 +72,14 @@ class SearchedAgain(NamedTuple):
 
 @dataclass(frozen=True)
 class UncertainRows:
-    """Lists of which the rows with a low k-th cosine are to be searched for again.
+    """Searches again for the rows whose lists are uncertain: those with a low k-th cosine.
 
     Attributes:
-        builder: Of the graph, over the faces in the order of their cells.
-        lists: `builder.k` neighbours a row.
-        faces: In that order.
-        settings: Ways to search again.
-        known: About how many of its cells each row has looked into already; they are not looked into again.
+        builder: The graph's builder, over the faces in the order of their cells.
+        lists: The lists so far, `builder.k` neighbours of each row.
+        faces: The faces in that order.
+        settings: How rows are searched for again.
+        known: Nearest cells that each row was searched for in already, about; these are left out.
     """
 
     builder: GraphBuilder
@@ -89,19 +89,19 @@ class UncertainRows:
     known: int = 0
 
     def chosen(self, recall: float) -> SecondSearch:
-        """What `plan` finds on a sample, whose neighbours all processes seek together; noted on disk."""
+        """The `plan` for a sample of rows; all processes search for their true neighbours. It is kept on disk."""
         rows = self.builder.sample(self.builder.seed)
         truth = self._found(rows, len(self.faces.centres), 0, "sample").neighbors
         file = self.builder.steps / "second_search.json"
         return SecondSearch(*cached_json(file, lambda: self.plan(rows, truth, recall)))
 
     def plan(self, rows: np.ndarray, truth: np.ndarray, recall: float) -> SecondSearch:
-        """What reaches the recall on some rows with the fewest cells, or comes near it within the budget.
+        """The plan that reaches a recall at about the least cost, or comes near it within ``settings.most``.
 
         Args:
-            rows: int64 [m], a sample of all.
+            rows: int64 [m], a sample of all rows.
             truth: int [m, k], their true neighbours.
-            recall: Aimed at.
+            recall: The mean recall to reach.
         """
         count = len(self.faces.centres)
         there = is_listed(truth, self.lists.neighbors[rows])
@@ -121,9 +121,9 @@ class UncertainRows:
         return SecondSearch(limits.tolist(), [[0, *ways][way] for way in chosen], float(reached))
 
     def search(self, rows: np.ndarray, cells: int, known: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best of some rows' lists and of what is found in so many cells, but for the `known` nearest.
+        """The best k of each row's list and of the faces in its nearest `cells` cells, the `known` nearest left out.
 
-        Nothing with a lower cosine than the k-th of the list counts.
+        Faces with a lower cosine than the k-th of the list do not count.
         """
         faces, k = self.faces, self.builder.k
         quantiser, (ids, cosines) = faces.quantiser, (part[rows, k - 1] for part in self.lists)
@@ -142,7 +142,7 @@ class UncertainRows:
         return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)
 
     def search_again(self, chosen: SecondSearch) -> list[SearchedAgain]:
-        """What is found for the builder's readable rows, those of each number of cells."""
+        """Carries out a plan for the builder's readable rows: one result for each number of cells."""
         rows = self.builder.readable
         wanted = chosen.of_rows(self.lists.similarities[rows, -1])
         return [self._search_again(rows[wanted == cells], cells) for cells in sorted({*chosen.cells} - {0})]
@@ -162,7 +162,7 @@ class UncertainRows:
 
 
 def rows_at_once(cells: int) -> int:
-    """Rows of a block that look into so many cells."""
+    """Rows of a block, if each looks into so many cells."""
     return min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
 
 
@@ -179,9 +179,9 @@ class Recall(NamedTuple):
 
 
 def estimate_recall(builder: GraphBuilder, lists: Lists, chance: Chance) -> Recall:
-    """Recall@k on rows sampled apart from those that `UncertainRows.plan` looked at, by exact search.
+    """Recall@k by exact search for sampled rows, others than those that `UncertainRows.plan` looked at.
 
-    All processes search together; what they find is noted on disk.
+    All processes search together; the result is kept on disk.
     """
     rows = builder.sample(builder.seed + 1)
 
@@ -215,15 +215,15 @@ def _mean(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def cheapest_ways(gains: np.ndarray, costs: np.ndarray, least: float, most: float) -> np.ndarray:
-    """A way for each group, so that gains are enough at about the least cost.
+    """Chooses a way for each group, so that the gains suffice at about the least cost.
 
-    The step that gains most for its cost is taken, again and again; what a group gains never falls.
+    Greedy: it takes the step with the highest gain per cost, again and again. No step lowers a group's gain.
 
     Args:
         gains: float64 [groups, ways].
         costs: float64 [groups, ways], ascending from 0.
-        least: What the gains are to add up to, as far as they can.
-        most: What the costs may add up to; steps that cost more are left out.
+        least: Least sum of the gains, if it can be reached.
+        most: Most that the costs may add up to; steps beyond that are left out.
 
     Returns:
         int64 [groups]: the way of each group.

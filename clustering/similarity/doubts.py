@@ -1,4 +1,4 @@
-"""What can be told from a clustering alone: whether it fell into one heap, into single faces, or into mixtures."""
+"""Doubts about a clustering that need no labels: one huge cluster, mostly single faces, or mixtures of people."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ TUNE = "tune the backend on labelled faces of this recogniser (see tune)"
 
 
 def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
-    """What is doubtful about a clustering of any backend, in one line with what to do; or nothing.
+    """One line about what is doubtful in a clustering of any backend, and what to do; empty if nothing is.
 
-    A cluster with more than `HEAP` of the faces, more than `MOSTLY_ALONE` of the faces alone or unassigned, largest
-    clusters that are mixtures of people, or a corpus so alike that it counts as one person.
+    There are three doubts, of which the first that applies is told:
+
+    - One cluster holds more than `HEAP` of the readable faces.
+    - More than `MOSTLY_ALONE` of them are alone or unassigned.
+    - One of the largest clusters is a mixture of people, see `mixed`.
 
     Args:
         graph: Of n faces.

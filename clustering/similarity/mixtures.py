@@ -21,17 +21,21 @@ STEP, STRICTEST = 0.05, 0.95
 
 
 def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:
-    """Whether one of the largest clusters, the first to swallow strangers, is a mixture, and mixtures hold many faces.
+    """Whether one of the largest clusters is a mixture of people, and mixtures hold many faces.
 
-    In a mixture neighbours are alike and most pairs are not. With the mean cosine p of a cluster's pairs, that of its
-    edges or of a face with the nearest of a few others, whichever is less, e, and location c and spread s of strangers
-    (`CorpusScale`), a cluster is a mixture if both
+    The largest clusters count, as a threshold that is too low fills them first. In a mixture neighbours are alike, but
+    most pairs are not. A cluster is a mixture if both
 
         p - c < SPREADS s    (by the normal approximation one pair of strangers in 740 is above this)
         p - c < SHARE (e - c)
 
-    Either can hold for a single person: the first with a weak recogniser, the second where a face has a few looks. The
-    edges of a person with hundreds of faces say little, as they lead to the nearest of hundreds.
+    p is the mean cosine of all its pairs. c and s are the location and spread of strangers' cosines (`CorpusScale`). e
+    is the mean cosine of its edges in the graph, or the mean cosine of a face with the nearest of a few others
+    (`nearest_of_few`), whichever is less. The edges alone do not suffice: in a cluster of hundreds of faces they lead
+    to the nearest of hundreds, which is very alike.
+
+    Each condition alone can hold for a single person: the first with a weak recogniser, the second if the person has a
+    few different looks.
 
     Args:
         graph: Of n faces.
@@ -39,8 +43,9 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
         tolerated: Share of the faces that may be in mixtures. A stricter threshold costs all clusters more than that.
 
     Returns:
-        True if of the `LARGEST` clusters and those as large as the last of them one is a mixture, and all mixtures
-        together hold more than the tolerated share of the faces. Clusters of fewer than `LEAST_FACES` don't count.
+        True if one of the `LARGEST` clusters is a mixture, and all mixtures together hold more than the tolerated share
+        of the faces. Clusters as large as the last of the largest count with them, those of fewer than `LEAST_FACES`
+        faces do not.
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
@@ -124,7 +129,7 @@ def _nearest(embeddings: np.ndarray, members: np.ndarray) -> np.ndarray:
 def unmixed(
     graph: KnnGraph, labels_at: Callable[[float], np.ndarray], threshold: float, adaptive: bool
 ) -> tuple[float, np.ndarray]:
-    """The first threshold at which the largest clusters are no mixtures: for thresholds that nobody tuned.
+    """The first of rising thresholds at which the largest clusters are no mixtures; for those that nobody tuned.
 
     Args:
         graph: Of n faces, with cosines as they are.

@@ -38,13 +38,7 @@ def run(
     Returns:
         The exit status: 0, or 2 after one line on stderr for unusable input.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for package in ("facerec", "clustering", "eval"):
-        logging.getLogger(package).setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    # Idle OpenMP threads sleep instead of spinning: with loader processes or neighbours on the same cores, spinning
-    # made training several times slower. It has to be set before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if completion.ASKED in os.environ:
         completion.complete(commands, _import)
@@ -76,6 +70,17 @@ def run(
         print(stopped(program), file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def _prepare() -> None:
+    """Sets up the log, and OpenMP before torch is imported."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for package in ("facerec", "clustering", "eval"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    # Idle OpenMP threads sleep instead of spinning: with loader processes or neighbours on the same cores, spinning
+    # made training several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class _Given(dict[str, str]):

@@ -1,9 +1,9 @@
 """Faces blended with the neighbours that the model is sure of, and with theirs.
 
-A pose or a light then weighs less, as in a graph convolution, which does the same with learned weights (paper section
-3.3). The more neighbours, the better: of a person with hundreds of faces the ten nearest share a pose, too. If all
-neighbours in a list are sure, the person probably has more faces. Such a list is filled up with neighbours of
-neighbours. Neighbours that the model is not sure of count if they share neighbours.
+A face's pose and light then matter less. A graph convolution does the same with learned weights (paper section 3.3).
+More neighbours are better: if a person has hundreds of faces, the ten nearest of a face share its pose. If the model is
+sure of all neighbours in a list, the person probably has more faces. Such a list is filled up with neighbours of
+neighbours. Neighbours that the model is not sure of count only if they share neighbours with the face.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The climb through the hierarchy, level by level: link, merge, rebuild (paper section 3.2 and equations 1-7)."""
+"""The loop over the levels of the hierarchy: link, merge, rebuild (paper section 3.2 and equations 1-7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 Features = Literal["identity", "average", "both", "reference"]
-FEATURES: tuple[Features, ...] = get_args(Features)
 
 Link = Callable[[Level], np.ndarray]
 """Linkage probabilities r_ij, float32 [n, k], of a level's edges."""
@@ -26,15 +25,15 @@ Link = Callable[[Level], np.ndarray]
 
 @dataclass(frozen=True)
 class Step:
-    """What happened on one level of the hierarchy.
+    """One level of the hierarchy, and the edges that are kept on it: one from each node, or none from a peak.
 
     Attributes:
-        level: The graph it started from, of n nodes.
-        linkage: float32 [n]: r_ij of each node's one edge, 0 for peaks.
-        density: float32 [n], equation (4).
-        parents: int64 [n]: the node that each node's one edge leads to, itself for peaks.
-        clusters: int64 [n]: the node of the next level that each node has become part of.
-        peaks: int64 [next n]: the node without outgoing edge of each such cluster.
+        level: The level, of n nodes.
+        linkage: float32 [n]: r_ij of the edge that each node keeps, 0 for peaks.
+        density: float32 [n]: pseudo-density, equation (4).
+        parents: int64 [n]: the node that this edge leads to, the node itself for peaks.
+        clusters: int64 [n]: the cluster of each node, which is a node of the next level.
+        peaks: int64 [next n]: the peak of each cluster.
     """
 
     level: Level
@@ -48,16 +47,16 @@ class Step:
 def climb(
     graph: KnnGraph, link: Link, p_tau: float, features: str, k: int, known: Constraints | None = None
 ) -> Iterator[Step]:
-    """Algorithm 1: link, merge and rebuild until a level adds no edge (that level is the last to be yielded).
+    """Algorithm 1: links, merges and rebuilds until a level keeps no edge. Yields each level, that last one included.
 
     Args:
-        graph: Of the faces.
+        graph: The faces' graph.
         link: Gives the linkage probabilities of a level's edges.
         p_tau: Least linkage probability of an edge.
-        features: What the next level sees of a cluster, equation (7): ``identity``, ``average``, ``both``, or, as the
-            public reference has it, ``reference``, see `merge`.
-        k: Neighbours a node.
-        known: Answers about the faces, which hold on every level, see `constrained_parents`.
+        features: The features of a cluster on the next level, equation (7): ``identity``, ``average``, ``both`` or
+            ``reference``, see `merge`.
+        k: Neighbours of each node, on every level.
+        known: Answers about pairs of faces. They hold on every level, see `constrained_parents`.
     """
     level = Level.of_faces(graph.narrowed(k), unit_pairs=features == "both")
     while True:
@@ -91,13 +90,13 @@ def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
 
 
 def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> np.ndarray:
-    """Equations (5)-(6): every node's one edge, to the likeliest neighbour that is at least as dense.
+    """Equations (5)-(6): each node keeps the edge to its likeliest denser neighbour, if r_ij is `p_tau` or more.
 
-    Of equally dense nodes the one of lower index counts as the denser, so the edges are a forest; of equally likely
-    neighbours the more similar one is taken.
+    A node that keeps no edge is a peak. Of equally dense nodes the one of lower index counts as denser, so that edges
+    never form a cycle. Of equally likely neighbours the more similar one is taken.
 
     Returns:
-        int64 [n]: the neighbour a node is linked to, itself for peaks.
+        int64 [n]: the neighbour that each node's edge leads to, the node itself for peaks.
     """
     nodes = np.arange(len(density))
     candidates = denser(graph, density) & (linkage >= p_tau)
@@ -113,7 +112,7 @@ def of_edges(graph: KnnGraph, linkage: np.ndarray, parents: np.ndarray) -> np.nd
 
 
 def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
-    """Bool [n, k]: whether there is a neighbour and it is denser, or as dense and of lower index."""
+    """Bool [n, k]: whether each neighbour exists and is denser than the node, or as dense and of lower index."""
     there, here = density[graph.neighbors], density[:, None]
     lower = graph.neighbors < np.arange(len(density))[:, None]
     return graph.valid & ((there > here) | ((there == here) & lower))
@@ -122,20 +121,21 @@ def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
 def merge(
     level: Level, clusters: np.ndarray, peaks: np.ndarray, sums: np.ndarray, sizes: np.ndarray, features: str, k: int
 ) -> Level:
-    """Equations (2) and (7): the next level's nodes and their graph.
+    """Equations (2) and (7): builds the next level, whose nodes are the clusters of this one.
 
-    A cluster's identity feature is that of its peak. Its average feature is the mean over all faces below it. Both have
-    unit length, and so has their concatenation (``both``). ``reference`` does as the paper's public reference: it finds
-    neighbours by identity features, and shows the model these beside the mean, which is not of unit length.
+    The identity feature of a cluster is the embedding of its peak's face. Its average feature is the mean embedding of
+    its faces. Both are scaled to unit length, and so is their concatenation (``both``). ``reference`` does what the
+    paper's public code does: it finds neighbours by identity features, but the model sees them concatenated with the
+    mean, which is not scaled.
 
     Args:
-        level: Of n nodes.
-        clusters: int64 [n], what each node has become part of.
-        peaks: int64 [m], the node that each cluster goes back to.
-        sums: float32 [m, d], of the embeddings below each cluster.
-        sizes: float32 [m], faces below each.
+        level: This level, of n nodes.
+        clusters: int64 [n], the cluster of each node.
+        peaks: int64 [m], the peak of each cluster, a node of this level.
+        sums: float32 [m, d], the sum of the embeddings of each cluster's faces.
+        sizes: float32 [m], faces of each cluster.
         features: See `climb`.
-        k: Neighbours a node.
+        k: Neighbours of each node.
     """
     faces = level.faces[peaks]
     compared = normalize(sums) if features == "average" else level.base[faces]
@@ -150,7 +150,7 @@ def merge(
 
 
 def nearest_above(level: Level, clusters: np.ndarray, peaks: np.ndarray, compared: np.ndarray, k: int) -> Nearest:
-    """The neighbours of the next level's nodes, whose features are `compared`, float32 [clusters, d]."""
+    """The nearest neighbours of the next level's nodes by their features `compared`, float32 [m, d]."""
     if len(peaks) > MOST_NODES:
         below = level.graph if level.nearest is None else level.nearest.graph
         return Nearest.linked(below, clusters, compared, k)
@@ -161,10 +161,11 @@ def nearest_above(level: Level, clusters: np.ndarray, peaks: np.ndarray, compare
 
 
 def corrected(graph: KnnGraph, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, features: str) -> KnnGraph:
-    """A level's graph with corrected similarities, see `CorpusScale`; the same graph if nothing is to be corrected.
+    """A level's graph with corrected similarities, see `CorpusScale`; the same graph if there is nothing to correct.
 
-    The correction is for mean cosines of faces. The cosine of two average features is such a mean cosine, divided by
-    the lengths of both means.
+    `CorpusScale` corrects mean cosines between faces. The cosine of two average features is the mean cosine between
+    their faces, divided by the lengths of both means. So it is multiplied by them first, and divided by the corrected
+    lengths afterwards.
     """
     if not scale.common or features != "average":
         return scale.correct(graph)

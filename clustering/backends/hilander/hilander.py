@@ -29,9 +29,9 @@ from clustering.similarity.mixtures import mixed
 
 Climbing = Callable[[float, Constraints | None], Iterable[Step]]
 RAISES = 5
-"""How often p_tau is raised at most; each time by half of what is missing to 1."""
+"""Most times that p_tau is raised; each time its distance to 1 is halved."""
 PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
-"""Default p_tau of models trained on labelled faces, for `merging` by pairs and by edges; the reference has .8."""
+"""Default p_tau of models trained on labelled faces, for `merging` by pairs and by edges; the paper's code has .8."""
 
 
 @cache
@@ -47,20 +47,20 @@ class HiLander(TwoStep):
     The defaults are the packaged model and the settings that belong to it.
 
     Attributes:
-        model: Predicts the linkage, from which the density follows.
-        k: Neighbours a node, on all levels.
-        p_tau: Least linkage probability of an edge. Among few clusters pairs join with less, see `least_log_odds` in
-            `clustering.backends.hilander.pairs`.
-        features: What a level sees of the clusters below it: ``identity``, ``average`` or ``both``.
+        model: Predicts the linkage probabilities, from which the densities follow.
+        k: Neighbours of a node, on all levels.
+        p_tau: Least linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
+            `least_log_odds` in `clustering.backends.hilander.pairs`.
+        features: The features of a cluster on the next level: ``identity``, ``average`` or ``both``.
         early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
-        levels: How many levels to climb at most; None until no edge is added.
+        levels: Most levels; None for all, until a level joins nothing.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
         adaptive: Whether to raise p_tau while one of the largest clusters is a mixture of people by `mixed`. Each step
             halves the distance of p_tau to 1, up to `RAISES` times. It helps with other recognisers and with more
             people than p_tau was chosen on.
-        merging: What joins on a level: ``pairs`` of clusters that are each other's likeliest, the likeliest first, see
-            `clustering.backends.hilander.pairs`; or ``edges``, as in the paper, one of every node to a denser one. With
-            a model that sees embeddings, or features other than the average, edges join in either case.
+        merging: How a level joins. ``pairs``: two clusters join if they are each other's likeliest partner, see
+            `clustering.backends.hilander.pairs`. ``edges``, as in the paper: each node joins its likeliest denser
+            neighbour. Pairs need a model that sees similarities, and ``average`` features; otherwise edges join.
     """
 
     name: ClassVar[str] = "hilander"

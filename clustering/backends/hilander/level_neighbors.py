@@ -1,9 +1,11 @@
-"""A level's nearest neighbours: exact up to `MOST_NODES`, beyond that among those to which the level below links.
+"""The nearest neighbours of a level's nodes: exact for up to `MOST_NODES` nodes, approximate for more.
 
-Exact lists are updated from those of the level below if most nodes stayed as they were. A search among all nodes takes
-quadratic time. With many nodes a cluster's neighbours are therefore sought among the clusters to which its nodes have
-edges, in either direction. This takes linear time. It misses many dissimilar neighbours and few similar ones, and only
-the similar ones count.
+Exact search takes quadratic time. If at least half of the nodes stayed as they were, the lists of the level below are
+updated instead.
+
+Approximate search takes linear time. A node is a cluster of nodes of the level below. Its candidates are the clusters
+that those nodes have edges to or from. This misses many dissimilar neighbours, but few similar ones, and only the
+similar ones matter.
 """
 
 from __future__ import annotations
@@ -19,23 +21,23 @@ from clustering.graph.shared_rows import exchange, own_blocks
 from facerec.pipeline.embeddings import readable_rows
 
 LINKS, BACK_LINKS = 20, 10
-"""Clusters that a cluster links to, and that link to it, as in the approximate graph of faces."""
+"""Most candidates by edges from a cluster, and by edges to it, in approximate search."""
 WIDER = 2
-"""How many times as many neighbours are kept as a level needs."""
+"""Lists hold this many times as many neighbours as a level needs."""
 MOST_NODES = 20_000
-"""Most nodes for which a search among all of them is fast enough."""
+"""Most nodes for which exact search is fast enough."""
 SHARED_ROWS = 2048
 """Rows of a block; the processes of a run divide the blocks among them."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """More neighbours a node than a level needs, so that the next level can lose some of them.
+    """Lists of neighbours that are longer than a level needs, so that the next level can lose some of them.
 
     Attributes:
-        graph: Of n nodes; -1 pads what is not known or not there.
-        bound: float32 [n]: every node that is not in the list has at most this cosine; below -1 if there is none, above
-            1 if nothing is certain.
+        graph: The lists of n nodes, padded with -1.
+        bound: float32 [n]: nodes that are missing in the list have at most this cosine. It is below -1 if none is
+            missing, and above 1 if nothing is known about the missing ones.
     """
 
     graph: KnnGraph
@@ -43,16 +45,16 @@ class Nearest:
 
     @classmethod
     def build(cls, features: np.ndarray, k: int) -> Nearest:
-        """By search among all nodes: `WIDER` times `k` neighbours a node."""
+        """Exact search: `WIDER` times `k` neighbours of each node."""
         return cls._of(KnnGraph.build(features, WIDER * k, search_together))
 
     @classmethod
     def linked(cls, below: KnnGraph, clusters: np.ndarray, features: np.ndarray, k: int) -> Nearest:
-        """By the links of the level below, so that no list is certain to be complete.
+        """Approximate search among the candidates of `links_of_clusters`, so `bound` is above 1.
 
         Args:
             below: Graph of the level below, of m nodes.
-            clusters: int64 [m]: the node that each has become part of.
+            clusters: int64 [m]: the cluster of each of these nodes, which is a node of this level.
             features: float32 [n, d], unit or zero rows.
             k: Neighbours that a node needs.
         """
@@ -69,13 +71,14 @@ class Nearest:
         return cls(graph, np.where(graph.valid[:, -1], graph.similarities[:, -1], -2).astype(np.float32))
 
     def updated(self, features: np.ndarray, origin: np.ndarray, k: int) -> Nearest:
-        """The lists of the next level: nodes that are gone are taken out, and new ones come in.
+        """The lists of the next level: exact, but with little search where most nodes stay.
 
-        New nodes, and nodes that are left with fewer than `k` certain neighbours, are searched for among all.
+        Nodes that are gone are removed from the lists, and new nodes are inserted. All nodes are searched only for the
+        lists of new nodes, and for lists that are left with fewer than `k` neighbours above `bound`.
 
         Args:
             features: float32 [m, d], unit or zero rows.
-            origin: int64 [m]: the node that each one was before, ascending, or -1 for new ones.
+            origin: int64 [m]: the index on this level of each node that stayed, ascending, and -1 for new nodes.
             k: Neighbours that a node needs.
         """
         readable = readable_rows(features)
@@ -103,14 +106,14 @@ class Nearest:
 
 
 def links_of_clusters(below: KnnGraph, clusters: np.ndarray) -> np.ndarray:
-    """The other clusters that each cluster's nodes have neighbours in.
+    """The other clusters that the nodes of each cluster have edges to, those with the most similar edge first.
 
     Args:
-        below: Of m nodes.
-        clusters: int64 [m], of n clusters.
+        below: Graph of m nodes.
+        clusters: int64 [m]: which of n clusters each node is in.
 
     Returns:
-        int32 [n, LINKS], by the most similar of a pair's edges, equal ones by index; -1 where there are no more.
+        int32 [n, LINKS], padded with -1. Of equally similar clusters the one of lower index comes first.
     """
     order = np.argsort(clusters, kind="stable")
     starts = np.append(0, np.cumsum(np.bincount(clusters)))
@@ -122,7 +125,7 @@ def links_of_clusters(below: KnnGraph, clusters: np.ndarray) -> np.ndarray:
 
 
 def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.ndarray, nodes: np.ndarray) -> None:
-    """Fills in the links of consecutive clusters, of which these are the nodes."""
+    """Fills the rows of consecutive clusters, from cluster `first` on; `nodes` are theirs, in order of clusters."""
     neighbors, similarities = below.neighbors[nodes], below.similarities[nodes]
     others = clusters[neighbors]
     own = np.broadcast_to(clusters[nodes, None], others.shape)
@@ -143,7 +146,7 @@ def _fill_links(links: np.ndarray, first: int, below: KnnGraph, clusters: np.nda
 def search_together(
     features: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `search` finds, by all processes of a run together; all must call it and get the same."""
+    """Does `search` with all processes of a run: each takes some queries. All must call it, and get all results."""
     index = gpu_index(features, among) if len(queries) else None
     ids, cosines = np.empty((len(queries), k), dtype=np.int32), np.empty((len(queries), k), dtype=np.float32)
     for rows in own_blocks(len(queries), SHARED_ROWS):
@@ -159,7 +162,7 @@ def _empty(features: np.ndarray, k: int) -> KnnGraph:
 
 
 def _certain(ids: np.ndarray, cosines: np.ndarray, bound: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` most similar of the candidates above each row's bound, in order; -1 and 0 where there are no more."""
+    """The `k` most similar candidates of each row, in order, of those above its bound; -1 and cosine 0 pad the row."""
     certain = (ids >= 0) & (cosines > bound[:, None])
     keys = np.where(certain, -cosines, np.inf)
     order = np.lexsort((ids, keys), axis=1)[:, :k]

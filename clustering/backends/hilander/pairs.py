@@ -1,10 +1,10 @@
-"""Climbing by pairs: clusters that are each other's likeliest join, the likeliest first, until none is likely enough.
+"""Climbing by pairs: two clusters join if they are each other's likeliest partner, until no pair is likely enough.
 
-The paper gives every node of a level one edge, to its likeliest denser neighbour, all at once. A chain of such edges
-joins what none of them would have: two people who are each next to a third. Here an edge is judged when it is taken,
-by what both of its ends have become.
+In the paper every node of a level keeps one edge, to its likeliest denser neighbour, and all these edges join at once.
+A chain of them can join two people who are both like a third person, but not like each other. Here an edge is judged
+when it joins, from the clusters that are then at its ends.
 
-Faces are not compared as they are, but `blended` with the neighbours that the model is sure of, and with theirs.
+Faces are compared after they are `blended` with the neighbours that the model is sure of, and with theirs.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from clustering.similarity.corpus_scale import CorpusScale
 
 BLOCK = 1 << 14
 MANY_CLUSTERS, FEW_CLUSTERS = 150, 15
-"""Among fewer than many clusters a pair joins more easily; fewer than few count as few. See `least_log_odds`."""
+"""With fewer than many clusters on a level, less likely pairs join, too; fewer than few count as few. See
+`least_log_odds`."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a climb by pairs starts from, whatever its threshold.
+    """What all climbs by pairs on a graph share, whatever their threshold.
 
     Attributes:
-        level: The faces.
-        model: Judges pairs.
+        level: The lowest level, whose nodes are the faces.
+        model: Gives the log-odds of pairs.
     """
 
     level: Level
@@ -84,17 +85,17 @@ def log_odds(
 
 
 def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
-    """Joins pairs until none is likely enough, finds the neighbours of what they have become, and starts over.
+    """On each level joins pairs until none is likely enough, then finds the neighbours of the clusters anew.
 
     Args:
-        start: Of the faces.
-        p_tau: Least linkage probability of a pair among `MANY_CLUSTERS` or more.
-        known: Answers about the faces. Faces of one person are together from the first level on, faces of two never
-            join; see `clustering.backends.hilander.known_pairs`.
+        start: The faces and the model.
+        p_tau: Least linkage probability of a pair, on a level of `MANY_CLUSTERS` nodes or more.
+        known: Answers about pairs of faces. Faces of one person are together from the first level on. Faces of two
+            people never join. See `clustering.backends.hilander.known_pairs`.
 
     Yields:
-        A step a level; the last one is the first on which nothing joins. The next level's nodes go by the larger of
-        the clusters that joined.
+        A step for each level, up to the first on which nothing joins. The peak of a cluster is the node that had more
+        faces each time when two clusters joined.
     """
     level, worth = start.level, partial(log_odds, start.model, start.level.scale)
     sums = blended(level.base, start.near)
@@ -115,12 +116,12 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
 
 
 def least_log_odds(p_tau: float, clusters: int) -> float:
-    """Log-odds from which a pair joins, on a level of so many clusters.
+    """The least log-odds of a pair that joins, on a level of so many clusters.
 
-    The model has learned from hundreds of identities and more. Where there are few, a pair that is alike is likelier to
-    be of one identity, because there are fewer strangers among whom to find somebody alike. So below `MANY_CLUSTERS`
-    the odds that the pair has before anything is known of it count as inversely proportional to the number of clusters.
-    With fewer than `FEW_CLUSTERS` they no longer rise: a handful of faces are often a handful of people.
+    The model has learned from hundreds of identities. With fewer, fewer strangers are there to be alike by chance, so
+    two clusters that are alike are likelier to be one identity. Therefore, below `MANY_CLUSTERS` clusters, the prior
+    odds of a pair are taken as inversely proportional to the number of clusters. Below `FEW_CLUSTERS` they no longer
+    rise: a handful of faces are often a handful of people.
 
     Example:
         >>> round(least_log_odds(0.5, 15), 3), least_log_odds(0.5, 5_000)
@@ -141,7 +142,7 @@ def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Join
 
 
 def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:
-    """Equation (4), float32 [nodes], over the edges at a node in either direction, with the linkage of pairs."""
+    """Equation (4), float32 [nodes], from the linkage of pairs, over the edges at each node in either direction."""
     total = np.zeros((2, nodes))
     for start in range(0, len(worth), BLOCK):
         some = slice(start, start + BLOCK)

@@ -88,7 +88,7 @@ def test_best_pairs_are_the_same_in_blocks(monkeypatch):
     expected = [edge for edge in range(len(i)) if values[edge] >= 1 and best[i[edge]] == best[j[edge]] == edge]
     for block in (7, 1 << 18):
         monkeypatch.setattr("clustering.graph.joining.BLOCK", block)
-        assert found._mutual(1).tolist() == expected
+        assert found._mutually_best(1).tolist() == expected
     assert expected
 
 

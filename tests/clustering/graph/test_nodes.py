@@ -7,7 +7,7 @@ import pytest
 from clustering.graph import approximate
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
-from clustering.graph.nodes import candidates, exact_graph_of_nodes, graph_of_nodes
+from clustering.graph.nodes import Nodes, candidates, exact_graph_of_nodes, graph_of_nodes
 from clustering.graph.second_search import recall_per_row
 from facerec.pipeline.embeddings import normalize
 
@@ -54,6 +54,18 @@ def test_some_lists_lack_neighbours_and_some_do_not(graph, copies):
     full = np.array([len({*row} - {-1, node}) == K for node, row in enumerate(known.tolist())])
     assert 0.1 < full.mean() < 0.9
     assert copies.crowd(K)
+
+
+def test_copies_are_one_node_only_where_they_fill_lists(graph, copies, truth):
+    once = Nodes.of(graph, K)
+    assert once.found == copies.count > 0
+    np.testing.assert_array_equal(once.copies.node, copies.node)
+    np.testing.assert_array_equal(once.graph.neighbors, truth.neighbors)
+    few = KnnGraph.build(np.concatenate([truth.embeddings, truth.embeddings[10:12]]), K)
+    each = Nodes.of(few, K)
+    assert (each.graph is few, each.found) == (True, 2)
+    np.testing.assert_array_equal(each.copies.node, np.arange(len(few)))
+    np.testing.assert_array_equal(each.copies.first, np.arange(len(few)))
 
 
 def test_exactly_it_is_the_graph_of_the_nodes(graph, copies, truth, tmp_path):

@@ -35,18 +35,6 @@ def chosen(loss, faces=FACES, **options):
     return head_of(LossOptions(loss, **options), faces, 8, seed=0)
 
 
-def slow_logits(cosines, labels, scale, margins):
-    """s (cos(m₁ θ + m₂) - m₃) of the true class, s cos θ of others, each by itself; for angles of up to π."""
-    factor, turn, difference = margins
-    rows = []
-    for values, label in zip(cosines, labels.tolist(), strict=True):
-        angle = factor * torch.arccos(values[label].clamp(-1 + 1e-7, 1 - 1e-7)) + turn
-        assert angle <= math.pi
-        true = torch.cos(angle) - difference
-        rows.append(torch.stack([true if j == label else value for j, value in enumerate(values)]))
-    return scale * torch.stack(rows)
-
-
 def test_weighted_mean_by_hand():
     losses = F.cross_entropy(
         torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75]])), torch.tensor([0, 0]), reduction="none"
@@ -64,7 +52,7 @@ def test_head_gives_cosines_whatever_the_lengths():
     torch.testing.assert_close(logits, torch.tensor([[2.4, 1.2, -2.4]]))
 
 
-def test_each_loss_is_its_formula_of_the_weighted_faces():
+def test_each_loss_is_its_formula_of_the_weighted_faces(slow_logits):
     embeddings, labels, weights = batch()
     norms = embeddings.norm(dim=1)
     quality = (0.333 * (norms - norms.mean()) / (norms.std() + 1e-3)).clamp(-1, 1)
@@ -97,7 +85,7 @@ def test_each_loss_is_its_formula_of_the_weighted_faces():
     assert len(set(values)) == len(values)
 
 
-def test_given_numbers_take_the_place_of_defaults():
+def test_given_numbers_take_the_place_of_defaults(slow_logits):
     embeddings, labels, _ = batch()
     for name, scale, margin in [("arcface", 5.0, 0.1), ("adaface", 5.0, 0.0), ("proxy_anchor", 5.0, 0.3)]:
         assert LossOptions(name, scale, margin).numbers == (scale, (margin,))
@@ -114,7 +102,7 @@ def test_weights_count_in_every_loss():
         assert abs(weighted - even) > 1e-4, name
 
 
-def test_one_subcentre_is_the_plain_loss_and_more_take_the_nearest():
+def test_one_subcentre_is_the_plain_loss_and_more_take_the_nearest(slow_logits):
     embeddings, labels, weights = batch()
     plain = chosen("arcface")
     loss, cosines = chosen("arcface", subcentres=1)(embeddings, labels, weights)
@@ -210,7 +198,7 @@ def test_kmeans_begins_after_some_steps_and_goes_on_from_a_state(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["arcface", "proxy_nca"])
-def test_two_heads_are_the_weighted_mean_of_two_losses(name):
+def test_two_heads_are_the_weighted_mean_of_two_losses(name, slow_logits):
     embeddings, labels, weights = batch()
     stores = (np.arange(12) % 6 >= 4).astype(np.int64)
     faces = TrainingSet((range(12), range(12)), stores, FACES.row, FACES.label, FACES.weight)
@@ -248,7 +236,7 @@ def test_two_heads_of_adaface_bear_one_face_of_a_kind():
     assert float(head.first.statistics.batches) == 1
 
 
-def test_filter_leaves_negatives_above_it_out_of_the_loss():
+def test_filter_leaves_negatives_above_it_out_of_the_loss(slow_logits):
     embeddings, labels, weights = batch()
     head = chosen("cosface", interclass_filter=0.1)
     loss, cosines = head(embeddings, labels, weights)
