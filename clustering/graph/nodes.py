@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Nodes:
-    """What a backend clusters in place of the faces.
+    """What a backend clusters.
 
     Attributes:
         graph: Of the nodes.

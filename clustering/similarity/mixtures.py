@@ -29,10 +29,10 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
         p - c < SPREADS s    (by the normal approximation one pair of strangers in 740 is above this)
         p - c < SHARE (e - c)
 
-    p is the mean cosine of all its pairs. c and s are the location and spread of strangers' cosines (`CorpusScale`). e
-    is the mean cosine of its edges in the graph, or the mean cosine of a face with the nearest of a few others
-    (`nearest_of_few`), whichever is less. The edges alone do not suffice: in a cluster of hundreds of faces they lead
-    to the nearest of hundreds, which is very alike.
+    - p is the mean cosine of all its pairs.
+    - c and s are the location and spread of strangers' cosines (`CorpusScale`).
+    - e is the mean cosine of its edges in the graph. If that of a face with the nearest of a few others is less, it is
+      that (`nearest_of_few`): in a cluster of hundreds of faces edges lead to the nearest of hundreds.
 
     Each condition alone can hold for a single person: the first with a weak recogniser, the second if the person has a
     few different looks.

@@ -118,7 +118,7 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
 def least_log_odds(p_tau: float, clusters: int) -> float:
     """The least log-odds of a pair that joins, on a level of so many clusters.
 
-    The model has learned from hundreds of identities. With fewer, fewer strangers are there to be alike by chance, so
+    The model has learned from hundreds of identities. Among a few, a cluster hardly meets strangers who look alike. So
     two clusters that are alike are likelier to be one identity. Therefore, below `MANY_CLUSTERS` clusters, the prior
     odds of a pair are taken as inversely proportional to the number of clusters. Below `FEW_CLUSTERS` they no longer
     rise: a handful of faces are often a handful of people.
