@@ -518,6 +518,7 @@ def test_a_phone_shows_the_faces_of_a_cluster(case, opened):
     page = opened(case.page)
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_selector(".card > .side", state="hidden")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it draws anew
     card = page.locator("#pane .card").first
     box, face = card.bounding_box(), card.locator("> .sheet .face").first.bounding_box()
     assert box["width"] > 360
