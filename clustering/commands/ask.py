@@ -22,8 +22,8 @@ from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, read_yaml, write_lines, write_table
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -109,8 +109,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
         rows.append(_row(truth, labels, before, turn.same))
     save_answers(out / "answers.json", before, faces.keys)
     np.save(out / "labels.npy", labels, allow_pickle=False)
-    if faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
+    save_names(out, faces.keys, None)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]

@@ -23,8 +23,7 @@ from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
 from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, write_not_finite
-from facerec.pipeline.files import write_lines
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
 
@@ -146,6 +145,5 @@ def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: Embed
     clusterer.save_pretrained(out)
     clustering.save(out)
     save_cosines(faces.embeddings, out)
-    if faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
+    save_names(out, faces.keys, None)
     shutil.rmtree(out / "graph", ignore_errors=True)

@@ -21,8 +21,8 @@ from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, write_json, write_lines, write_table
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
 
 
@@ -120,8 +120,7 @@ def _write(
         folder.mkdir(parents=True)
         np.save(folder / "labels.npy", run.labels, allow_pickle=False)
         save_cosines(faces.embeddings, folder)
-        if faces.keys is not None:
-            write_lines(folder / "keys.txt", faces.keys)
+        save_names(folder, faces.keys, None)
     similarity, (rows, guessed) = agreement(runs), tables
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:

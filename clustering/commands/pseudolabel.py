@@ -30,7 +30,7 @@ from clustering.review.decisions import (
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -129,8 +129,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _tell_decided(labeller.summary_["rules"])
     np.save(out / "labels.npy", y, allow_pickle=False)
     np.save(out / "weights.npy", w, allow_pickle=False)
-    if faces is not None and faces.keys is not None:
-        write_lines(out / "keys.txt", faces.keys)
+    if faces is not None:
+        save_names(out, faces.keys, None)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
         if labelled.keys is not None and labelled.labels is not None:

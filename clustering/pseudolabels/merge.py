@@ -36,7 +36,7 @@ def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Me
     Args:
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         evidence: With a graph of the n faces.
-        threshold: Least mean cosine of either cluster's faces with the other's centre.
+        threshold: Least mean cosine of each cluster's faces with the other's centre.
         settings: See `MergeSettings`.
     """
     for _ in range(settings.rounds):
