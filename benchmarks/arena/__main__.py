@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report-only", action="store_true", help="of what is there, without running anything")
     given = parser.parse_args()
+    for name, chosen, known in (("--methods", given.methods, METHODS), ("--settings", given.settings, SETTINGS)):
+        if unknown := [each for each in chosen.split(",") if each not in known]:
+            parser.error(f"{name}: {unknown[0]!r} is none of {', '.join(known)}")
     files = [SETS / f"{name}.yaml" if not name.endswith(".yaml") else Path(name) for name in given.sets.split(",")]
     files = files if given.sets else sorted(SETS.glob("*.yaml"))
     groups, left_out = grouped(files, given.root)

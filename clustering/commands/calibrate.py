@@ -28,8 +28,8 @@ BLOCK = 20
 def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[str, Any]:
     """Learns on simulated corpora how good clusterings are, for `estimate` and `cluster`.
 
-    The packaged estimate was fitted to these corpora, clustered by an earlier Hi-LANDER. It takes about half an hour on
-    one core. A run that was killed goes on where it stopped.
+    With its defaults it makes the packaged estimate. It takes about half an hour on one core. A run that was killed
+    goes on where it stopped.
 
     Args:
         out: Folder to make: quality.safetensors, for estimate's --model.
