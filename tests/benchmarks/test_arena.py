@@ -1,6 +1,9 @@
 """The arena's rivals against values by hand, its statistics against oracles, and a run from sets to the page."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,7 +199,8 @@ def test_changes_of_sets():
     np.testing.assert_allclose(np.linalg.norm(small.embeddings, axis=1), 1, rtol=1e-5)
 
 
-def test_every_set_of_the_arena_can_be_read_or_says_why(tmp_path):
+def test_every_set_of_the_arena_can_be_read_or_says_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a checkout may have runs/demo
     for file in SETS.glob("*.yaml"):
         with pytest.raises(InputError, match="^no .*; give --root or make it$"):
             read_set(file, tmp_path)
@@ -230,6 +234,24 @@ def test_a_cell_is_made_once(small, tmp_path):
     assert "learns from labelled faces" in cell.reason
     best, other = (cache.load("small", setting, "components").figures for setting in ("oracle", "published"))
     assert best["pairwise_f"] >= other["pairwise_f"]
+
+
+def test_several_processes(small, tmp_path):
+    options = ["--root", tmp_path, "--out", tmp_path / "out", "--sets", small, "--processes", "2",
+               "--methods", "components", "--settings", "published"]  # fmt: skip
+    benchmarks = Path(program.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "arena", *map(str, options)], cwd=benchmarks, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "small" in done.stdout
+
+
+def test_an_unknown_method_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["arena", "--methods", "components,hac"])
+    with pytest.raises(SystemExit, match="2"):
+        program.main()
+    assert "--methods: 'hac' is none of aro, components" in capsys.readouterr().err
 
 
 def test_the_whole_arena(small, tmp_path, monkeypatch, capsys):
