@@ -8,7 +8,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import linked
-from clustering.similarity.centres import cosine_to_rest_of_cluster
+from clustering.similarity.centres import cosine_to_rest_of_cluster, mode_weights
 
 MODE_STEPS = 5
 """Steps of the search for a cluster's mode, see `modes`, to bound the time. Of LFW's clusters by five backends 10 or 20
@@ -44,26 +44,14 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.ndarra
     return consecutive(labels)
 
 
-def modes(embeddings: np.ndarray, labels: np.ndarray, steps: int = MODE_STEPS) -> np.ndarray:
-    """Float32 [n]: each face's cosine with where its cluster's other faces are densest.
-
-    Starts from the mean of all faces and moves it. In each step a face with cosine c to the mean weighs
-    ``max(c - c', 0)``, where c' is the cluster's mean of c. In a mixture of two identities it settles in one.
+def modes(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float32 [n]: each face's cosine with where its cluster's other faces are densest, see `mode_weights`.
 
     Args:
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for unassigned.
-        steps: Of the mean.
     """
-    assigned = labels >= 0
-    rows, sizes = labels[assigned], np.bincount(labels[assigned])
-    weights = assigned.astype(np.float32)
-    for _ in range(steps):
-        cosines = cosine_to_rest_of_cluster(embeddings, labels, weights)[assigned]
-        mean = np.bincount(rows, cosines) / sizes
-        nearer = np.maximum(cosines - mean[rows], 0)
-        weights[assigned] = np.where((np.bincount(rows, nearer) > 0)[rows], nearer, 1)
-    return cosine_to_rest_of_cluster(embeddings, labels, weights)
+    return cosine_to_rest_of_cluster(embeddings, labels, mode_weights(embeddings, labels, MODE_STEPS))
 
 
 def _apart(graph: KnnGraph, labels: np.ndarray, far: np.ndarray) -> np.ndarray:
