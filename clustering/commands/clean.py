@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +20,6 @@ from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embedding
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
-
-logger = logging.getLogger(__name__)
 
 
 def _found(results: Mapping[str, Any]) -> str:
