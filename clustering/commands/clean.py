@@ -12,7 +12,8 @@ import numpy as np
 from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
-from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash, load_decisions
+from clustering.review.decision_files import load_decisions
+from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash
 from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told

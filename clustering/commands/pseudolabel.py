@@ -18,13 +18,13 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, load_confidence, own_cluster_size
 from clustering.pseudolabels.links import NEIGHBORS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
+from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import (
     Decisions,
     apply_decisions,
     as_constraints,
     joined_by_name,
     kept_faces,
-    load_decisions,
     split_faces,
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
