@@ -1,7 +1,7 @@
 """The file of decisions about clusters that ``review``'s page saves.
 
 The file is JSON, ``{"clustering": HASH, "decisions": [...]}``, with `labels_hash` of the labels that were reviewed.
-Each decision is one of `ACTIONS`. It is about these labels, whatever other decisions change. Their order means nothing::
+Each decision is one of `ACTIONS`. It is about these labels, whatever others change, and their order means nothing::
 
     {"action": "keep", "cluster": 3}                              it is one person as it is
     {"action": "drop", "cluster": 4}                              none of it is to be used
