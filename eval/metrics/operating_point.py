@@ -93,7 +93,7 @@ def allowed(negatives: int, rate: float) -> int:
 
 
 def curve_rates(negatives: int) -> np.ndarray:
-    """Log-spaced rates to 1, 20 a decade, of four digits, from the lowest that so many negatives support; at least 1e-6."""
+    """Log-spaced rates of four digits, 20 a decade, up to 1: from 1e-6 or the lowest that so many negatives support."""
     rates = np.array([float(f"{10 ** (step / 20):.4g}") for step in range(-120, 1)])
     return rates[rates * negatives >= 1]
 

@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 def check(protocol: Protocol) -> None:
     """Refuses a face twice in a template; says what is unusual: templates without faces, a subject in two galleries."""
-    name = codes(protocol.faces.names)
-    _check_repeats(protocol.faces, name)
+    names = codes(protocol.faces.names)
+    _check_repeats(protocol.faces, names)
     _say_empty(protocol)
-    _say_two_people(protocol, name)
+    _say_two_people(protocol, names)
     for (name, one), (other, two) in itertools.combinations(protocol.galleries.items(), 2):
         shared = np.flatnonzero(np.isin(two.subject, one.subject))
         if shared.size:
