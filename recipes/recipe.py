@@ -51,7 +51,7 @@ class Settings:
         mode: How students are trained.
         overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
         whiten: Whether backends and rules see embeddings whitened by the people of `tune_on`, see ``facerec whiten``.
-        answers: Questions in all, in equal parts a round, that true identities answer in place of a person.
+        answers: Questions in all, in equal parts a round. True identities answer them, as a person would.
     """
 
     corpus: Literal["synth", "split"] = "synth"

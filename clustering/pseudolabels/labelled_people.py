@@ -73,8 +73,8 @@ def find_labelled_people(
         labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
         labelled: By the same recogniser, of `LEAST_PEOPLE` or more.
         false_match: Share of other people's faces that may be taken for a labelled person's.
-        others: Faces of people of whom none is labelled. A recogniser that was trained on the labelled people keeps
-            these apart better than it does others. With `others` the threshold holds for people like these.
+        others: Faces of people who are not among the labelled ones. A recogniser that was trained on the labelled
+            people keeps these apart better than it does others. With `others` the threshold holds for people like them.
     """
     people, number = np.unique(labelled.labels, return_inverse=True)
     persons, _, _ = centres(labelled.embeddings, number)

@@ -20,12 +20,14 @@ the rendered corpus and on celeba299; benchmarks/pseudolabels.py measures all ru
 
 
 def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Bool [pairs]: whether two clusters' faces are each other's neighbours about as often as by chance.
+    """Bool [pairs]: whether two clusters are linked, as the faces of one person are.
 
-    Of all edges among the n + m faces of both, a share s leads from one cluster to the other. If neighbours were drawn
-    from both alike, it would be ``2nm / ((n + m)(n + m - 1))``. The clusters are linked if s is at least
-    `SHARE` of that. Of a face's neighbours the first n + m - 1 count: as many as it would have in one
-    cluster.
+    Let the clusters have n and m faces. Of all edges among these faces, a share s leads from one cluster to the other.
+    If both were one person, neighbours would come from both alike, and s would be ``2nm / ((n + m)(n + m - 1))``. The
+    clusters are linked if s is at least `SHARE` of that. Of a face's neighbours the first n + m - 1 count, as many as
+    it would have in one cluster.
+
+    Example: for two clusters of 5 faces it would be 50 / 90, so they are linked if a sixth of the edges lead across.
 
     Args:
         graph: Of all faces.

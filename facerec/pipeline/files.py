@@ -41,9 +41,9 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
 
     Args:
-        path: A .npy file of whole numbers or names, or a folder with ``labels.npy`` (an embedding set, a clustering,
-            pseudo-labels); a text file with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a
-            table, ``FILE.csv:COLUMN``; or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
+        path: A .npy file of whole numbers or names. Or a folder with ``labels.npy``: an embedding set, a clustering,
+            pseudo-labels. Or a text file with a number or a name a line, as learn-to-cluster's ``.meta``. Or a column
+            of a table, ``FILE.csv:COLUMN``. Or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
         rows: The number of rows they must have, if known.
 
     Raises:
