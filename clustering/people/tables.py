@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from clustering.people.owners import Earlier, People
-from facerec.pipeline.files import InputError, cell_text, read_lines, write_table
+from facerec.pipeline.files import cell_text, write_table
+from facerec.pipeline.reading import InputError, read_lines, readable
 
 FACES, PEOPLE, CHANGES = "faces.csv", "people.csv", "changes.csv"
 FACE_COLUMNS = ("key", "person", "cluster", "confidence", "doubtful", "file", "photograph")
@@ -75,10 +76,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         InputError: Not such a file, or without one of the columns.
     """
-    try:
+    with readable(path, "CSV"):
         lines = list(csv.reader(f"{line}\n" for line in read_lines(path)))
-    except csv.Error as error:
-        raise InputError(f"{path}: not readable as CSV ({error})") from None
     header = lines[0] if lines else []
     if missing := [name for name in columns if name not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)[:80] or 'nothing'}")
