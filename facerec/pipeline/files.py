@@ -23,6 +23,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
+from facerec.pipeline.reading import readable
 from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -170,6 +171,22 @@ def _defused(value: Any) -> Any:
 def cell_text(cell: str) -> str:
     """The text that `write_table` wrote as this cell: without the apostrophe before what looks like a formula."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV file with a header, as `write_table` writes it.
+
+    Raises:
+        InputError: Not such a file, or without one of the columns.
+    """
+    with readable(path, "CSV"):
+        lines = list(csv.reader(f"{line}\n" for line in read_lines(path)))
+    header = lines[0] if lines else []
+    if missing := [name for name in columns if name not in header]:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)[:80] or 'nothing'}")
+    if wrong := next((number for number, line in enumerate(lines, 1) if len(line) != len(header)), None):
+        raise InputError(f"{path}: line {wrong} has {len(lines[wrong - 1])} fields for {len(header)} columns")
+    return [dict(zip(header, map(cell_text, line), strict=True)) for line in lines[1:]]
 
 
 def write_json(path: Path, content: Any) -> None:
