@@ -208,12 +208,8 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: Missing, no regular file, or not JSON.
     """
-    try:
+    with readable(path, "JSON"):
         return json.loads(read_text(path))
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
