@@ -94,14 +94,8 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     Raises:
         InputError: Not YAML, an unknown section, or in ``recipe`` an unknown setting or one of another type or choice.
     """
-    try:
-        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: {' '.join(str(error).split())}") from None
-    names = ["recipe", *WORK]
-    if not isinstance(sections, dict):
-        raise InputError(f"{file}: expected sections, one of {', '.join(names)}")
-    _check_names(file, sections, names, "section")
+    sections = read_yaml(file)
+    _check_names(file, sections, ["recipe", *WORK], "section")
     for name, section in sections.items():
         if not isinstance(section or {}, dict):
             raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
