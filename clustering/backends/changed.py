@@ -33,7 +33,7 @@ def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
 
 def _parsed(change: str) -> tuple[str, Any]:
     name, equals, value = change.partition("=")
-    with suppress(yaml.YAMLError):
+    with suppress(yaml.YAMLError, ValueError):  # a date that is none, as 2001-99-99, is a ValueError
         if equals:
             return name.strip().replace("-", "_"), yaml.safe_load(value)
     raise InputError(f"--set {change[:60]!r}: not a setting; expected NAME=VALUE, e.g. min_similarity=0.5")
