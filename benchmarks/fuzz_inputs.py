@@ -55,7 +55,8 @@ def make_decisions(folder: Path) -> None:
 
 
 def read_decisions(folder: Path) -> None:
-    from clustering.review.decisions import apply_decisions, load_decisions
+    from clustering.review.decision_files import load_decisions
+    from clustering.review.decisions import apply_decisions
 
     apply_decisions(rows()[1], load_decisions(folder / "decisions.json", rows()[1]))
 

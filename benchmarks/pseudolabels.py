@@ -28,7 +28,7 @@ from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.labelled_people import find_labelled_people
 from clustering.pseudolabels.new_faces import JoiningThreshold, assign_to_clusters, found_clusters
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
-from clustering.pseudolabels.thresholds import THRESHOLDS
+from clustering.pseudolabels.thresholds import MERGE_RATE
 from clustering.similarity.centres import centres, nearest
 from clustering.similarity.likeness import Likeness
 from eval.clusters import scores
@@ -84,9 +84,7 @@ def rows(name: str, graph: KnnGraph, truth: np.ndarray, found: np.ndarray, peopl
     for kind, likeness in measured.items():
         chosen, threshold = [PseudoLabelRule("min_size", least)], 0.0
         if likeness is not None:
-            threshold, strict = (
-                likeness.threshold(share * FALSE_MATCH, several) for share in (1, THRESHOLDS.merge_rate)
-            )
+            threshold, strict = (likeness.threshold(share * FALSE_MATCH, several) for share in (1, MERGE_RATE))
             mending = zip(("split", "merge", "outliers"), (threshold, strict, threshold), strict=True)
             chosen = [*(PseudoLabelRule(rule, value) for rule, value in mending), *chosen]
         labels, _ = apply(chosen, found, evidence)

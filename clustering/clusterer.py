@@ -100,8 +100,10 @@ class Clusterer:
         if isinstance(X, KnnGraph):
             X.check()
             say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
-        graph = X if isinstance(X, KnnGraph) else exact_graph(unit_faces(X), self.k)
-        nodes = None if isinstance(X, KnnGraph) else Nodes.of(graph, self.k)
+            graph, nodes = X, None
+        else:
+            graph = exact_graph(unit_faces(X), self.k)
+            nodes = Nodes.of(graph, self.k)
         clustered = graph if nodes is None else nodes.graph
         found = self.cluster(clustered)
         for said in filter(None, (found.warning, doubts(clustered, found.labels))):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from facerec.pipeline.files import read_json, read_table
 
 COLUMNS = {
     "pairwise_f": "Fp", "bcubed_f": "Fb", "purity": "purity, %", "fnmr": "FNMR@FMR {}, %",
@@ -19,9 +19,8 @@ def outcome(report: Path) -> str:
     FNMR is that at the lowest FMR with enough errors in every row, ± its standard deviation over several trainings.
     Rows that share a letter in the column *group* cannot be told apart.
     """
-    results = json.loads((report / "meta.json").read_text(encoding="utf-8"))["results"]
-    with (report / "comparison.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    results = read_json(report / "meta.json")["results"]
+    rows = read_table(report / "comparison.csv", ("row",))
     for row in rows:
         row["fnmr"] = row[f"fnmr@{results['fmr']}"]
         row["spread"] = f" ±{100 * float(row['fnmr_sd']):.1f}" if row.get("fnmr_sd") else ""

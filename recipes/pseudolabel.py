@@ -28,9 +28,9 @@ With --teacher the unlabelled faces are embedded by that recogniser, a model's f
 How students are trained, --mode: joint, labelled and pseudo-labelled faces in one label space; two-heads, each kind
 with classes of its own and half of every batch; pseudo, pseudo-labelled faces alone; finetune, joint, from the
 teacher's weights. The bounds are the same in every mode.
-With --overlap unlabelled faces of people who are labelled, too, are looked for, and what becomes of them is ACTION:
-drop; merge, into the labelled person's class; or keep, as if nobody had looked (the summary of stage 7 says how many
-there are).
+With --overlap ACTION unlabelled faces of people who are labelled, too, are looked for. ACTION says what is done with
+them: drop; merge, into the labelled person's class; or keep, as if nobody had looked. The summary of stage 7 says how
+many there are.
 With --answers N every backend asks N questions "the same person?" about its clusters, in equal parts a round, and true
 identities answer them. It shows what a person's answers would bring. Clusters keep all answers, see clustering ask.
 """

@@ -51,7 +51,7 @@ class Settings:
         mode: How students are trained.
         overlap: What to do with unlabelled faces of people in the labelled set; "" does not look for them.
         whiten: Whether backends and rules see embeddings whitened by the people of `tune_on`, see ``facerec whiten``.
-        answers: Questions in all, in equal parts a round, that true identities answer in place of a person.
+        answers: Questions in all, in equal parts a round. True identities answer them, as a person would.
     """
 
     corpus: Literal["synth", "split"] = "synth"
@@ -94,14 +94,8 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     Raises:
         InputError: Not YAML, an unknown section, or in ``recipe`` an unknown setting or one of another type or choice.
     """
-    try:
-        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: {' '.join(str(error).split())}") from None
-    names = ["recipe", *WORK]
-    if not isinstance(sections, dict):
-        raise InputError(f"{file}: expected sections, one of {', '.join(names)}")
-    _check_names(file, sections, names, "section")
+    sections = read_yaml(file)
+    _check_names(file, sections, ["recipe", *WORK], "section")
     for name, section in sections.items():
         if not isinstance(section or {}, dict):
             raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from places import Run, Turn
 from workers import Command, command
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, read_table
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
 AT_ONCE = 50
@@ -195,8 +194,8 @@ def compare(run: Run) -> Chains:
     report = run.out / "report"
     wanted = {row: _written(len(run.trainings(row))) for row in run.rows}
     if (report / "comparison.csv").is_file():
-        with (report / "comparison.csv").open(encoding="utf-8", newline="") as file:
-            reported = {line["row"]: line.get("trainings", "") for line in csv.DictReader(file)}
+        lines = read_table(report / "comparison.csv", ("row",))
+        reported = {line["row"]: line.get("trainings", "") for line in lines}
         if reported and reported != wanted:
             print(f"{report} was about {' '.join(reported)}: it is made anew", file=sys.stderr)
             shutil.rmtree(report)

@@ -57,7 +57,7 @@ def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.nda
     found = np.array(labels, np.int64)
     alone = known.linked[found[known.linked] < 0]
     found[alone] = found.max(initial=-1) + 1 + np.arange(len(alone))
-    groups = components(int(found.max(initial=-1)) + 2, *found[known.pairs[known.same]].T)
+    groups = components(int(found.max(initial=-1)) + 2, *found[known.together].T)
     merged = np.where(found < 0, -1, groups[found])
     torn = np.isin(merged, merged[known.violated(merged)]) & (merged >= 0)
     rows = np.flatnonzero(torn)

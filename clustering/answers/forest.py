@@ -37,12 +37,8 @@ def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndar
     after = components(len(nodes), one, other)
     order = np.lexsort((nodes, -rank))
     peaks = order[np.unique(after[order], return_index=True)[1]]
-    peaks = peaks[named[peaks]]
-    above = len(nodes)  # one more node, above all peaks, from which all trees are walked through
-    sources, targets = np.append(one, np.full(len(peaks), above)), np.append(other, peaks)
-    tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (above + 1, above + 1))
-    found = breadth_first_order(tree, above, directed=False)[1][:-1].astype(np.int64)
-    found = np.where(found == above, nodes, found)
+    found = _parents(len(nodes), one, other, peaks[named[peaks]])[:-1].astype(np.int64)
+    found = np.where(found == len(nodes), nodes, found)
     return np.where(named, found, parents)
 
 
@@ -60,14 +56,13 @@ def kept_edges(
     Returns:
         int64 [f] and int64 [f]: both ends.
     """
-    same = known.pairs[known.same]
-    cost = np.concatenate([2 - np.asarray(strength, np.float64), np.full(len(same), CERTAIN)])
-    ends = np.sort(np.concatenate([np.stack([sources, targets], axis=1), same]), axis=1)
+    cost = np.concatenate([2 - np.asarray(strength, np.float64), np.full(len(known.together), CERTAIN)])
+    ends = np.sort(np.concatenate([np.stack([sources, targets], axis=1), known.together]), axis=1)
     tree = minimum_spanning_tree(_cheapest(known.rows, ends, cost)).tocoo()
     one, other, price = tree.row.astype(np.int64), tree.col.astype(np.int64), tree.data
+    a, b = known.apart.T
     while True:
         parts = components(known.rows, one, other)
-        a, b = known.apart.T
         torn = known.apart[parts[a] == parts[b]]
         if not len(torn):
             return one, other
@@ -97,10 +92,7 @@ def _weakest_between(
     """
     parts = components(nodes, one, other)
     roots = np.unique(parts[pairs[:, 0]], return_index=True)[1]
-    above = nodes
-    sources, targets = np.append(one, np.full(len(roots), above)), np.append(other, pairs[roots, 0])
-    tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (nodes + 1, nodes + 1))
-    parents = breadth_first_order(tree, above, directed=False)[1]
+    parents = _parents(nodes, one, other, pairs[roots, 0])
     depth = _depths(parents)
     edge = np.full(nodes + 1, -1)
     up = parents[one] == other
@@ -117,6 +109,22 @@ def _weakest_between(
         left[going] = parents[left[going]]
         going = going[left[going] != right[going]]
     return np.unique(weakest)
+
+
+def _parents(nodes: int, one: np.ndarray, other: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """Int32 [nodes + 1]: the parent of each node in the trees with these roots, whose own parent is `nodes`.
+
+    All trees hang from one more node, so that one walk goes through all of them. Nodes of other trees have none (< 0).
+
+    Args:
+        nodes: Number of nodes.
+        one: int64 [f], of the edges of a forest.
+        other: int64 [f].
+        roots: int64, a node of each tree that is walked through.
+    """
+    sources, targets = np.append(one, np.full(len(roots), nodes)), np.append(other, roots)
+    tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (nodes + 1, nodes + 1))
+    return np.asarray(breadth_first_order(tree, nodes, directed=False)[1])
 
 
 def _depths(parents: np.ndarray) -> np.ndarray:

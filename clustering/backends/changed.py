@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -32,11 +33,7 @@ def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
 
 def _parsed(change: str) -> tuple[str, Any]:
     name, equals, value = change.partition("=")
-    try:
-        return name.strip().replace("-", "_"), yaml.safe_load(value) if equals else _refused(change)
-    except yaml.YAMLError:
-        return _refused(change)
-
-
-def _refused(change: str) -> Any:
+    with suppress(yaml.YAMLError, ValueError):  # a date that is none, as 2001-99-99, is a ValueError
+        if equals:
+            return name.strip().replace("-", "_"), yaml.safe_load(value)
     raise InputError(f"--set {change[:60]!r}: not a setting; expected NAME=VALUE, e.g. min_similarity=0.5")

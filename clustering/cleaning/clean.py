@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.cleaning.parts import part_sizes
 from clustering.cleaning.people import Mixtures, Twins, find_mixtures, find_twins
 from clustering.cleaning.strays import Strays, find_strays
 from clustering.partition import components, consecutive
@@ -122,9 +123,7 @@ def _part(
 
 def _smaller_part(labels: np.ndarray, found: Mixtures) -> np.ndarray:
     """Bool [n]: faces of the part with fewer faces; of equal ones the second."""
-    count = len(found.probability)
-    both = np.where(labels >= 0, 2 * labels + found.part, -1)
-    sizes = np.bincount(both[both >= 0], minlength=2 * count).reshape(-1, 2)
+    sizes = part_sizes(labels, found.part, len(found.probability))
     smaller = np.where(sizes[:, 0] < sizes[:, 1], 0, 1)
     return np.asarray((labels >= 0) & (found.part == smaller[labels]))
 

@@ -61,7 +61,7 @@ def _strays(found: Cleaned, keys: Sequence[str] | None) -> list[list[Any]]:
 
 
 def proposals(found: Cleaned) -> list[dict[str, Any]]:
-    """Decisions about the given labels, as `clustering.review.decisions` reads them.
+    """Decisions about the given labels, as `clustering.review.decision_files` reads them.
 
     A merge of a label that is split is left out: a person has to look at the parts first.
     """

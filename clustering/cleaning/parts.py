@@ -104,9 +104,20 @@ def two_parts(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray) -
         direction = cluster_sums(embeddings, labels, weights * place)
     part = np.where(place > 0, 1, 0)
     for _ in range(MEANS_STEPS):
-        halves = GroupSums.of(embeddings, np.where(labels >= 0, 2 * labels + part, -1), weights, 2 * count).centres
+        halves = GroupSums.of(embeddings, by_part(labels, part), weights, 2 * count).centres
         part[rows] = _along(embeddings, rows, 2 * labels + 1, halves) > _along(embeddings, rows, 2 * labels, halves)
     return np.where(labels >= 0, part, -1)
+
+
+def by_part(labels: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Int64 [n]: twice the label, plus 0 or 1 for the part; -1 for faces without a label."""
+    return np.where(labels >= 0, 2 * labels + part, -1)
+
+
+def part_sizes(labels: np.ndarray, part: np.ndarray, count: int) -> np.ndarray:
+    """Int64 [count, 2]: the faces in both parts of each label."""
+    both = by_part(labels, part)
+    return np.bincount(both[both >= 0], minlength=2 * count).reshape(-1, 2)
 
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.cleaning.classes import Classes
-from clustering.cleaning.parts import GroupSums, two_parts
+from clustering.cleaning.parts import GroupSums, by_part, part_sizes, two_parts
 from clustering.cleaning.strays import first_weights
 from clustering.partition import consecutive
 from clustering.similarity.centres import nearest
@@ -64,11 +64,23 @@ def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, 
     cut = GroupSums.of(embeddings, parts, weights, 2 * count)
     same = cut.features(2 * halved, 2 * halved + 1)
     apart = (rank > 0).astype(np.float64) if np.any(rank > 0) else np.ones(len(left))
+    return Twins(left, right, _in_turns(pairs, apart, same))
+
+
+def _in_turns(features: np.ndarray, usual: np.ndarray, examples: np.ndarray) -> np.ndarray:
+    """Float64 [m]: the probability that each row of `features` is like the examples; `TURNS` turns find it.
+
+    The features themselves are the examples of the other class, weighted by their probability of being of it.
+
+    Args:
+        features: float64 [m, features].
+        usual: float64 [m], that probability in the first turn.
+        examples: float64 [e, features].
+    """
     for _ in range(TURNS):
-        judge = Classes.fit([pairs, same], [apart, np.ones(len(same))])
-        posterior = judge.posterior(pairs)
-        apart = posterior[:, 0]
-    return Twins(left, right, posterior[:, 1])
+        posterior = Classes.fit([features, examples], [usual, np.ones(len(examples))]).posterior(features)
+        usual = posterior[:, 0]
+    return posterior[:, 1]
 
 
 def _pairs(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -142,11 +154,8 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
     if not len(made):
         return Mixtures(probability, part)
     alone = (features[:, 1] > np.quantile(made[:, 1], STRANGERS)).astype(np.float64)
-    for _ in range(TURNS):
-        judge = Classes.fit([features, made], [alone, np.ones(len(made))])
-        posterior = judge.posterior(features)
-        alone = posterior[:, 0]
-    probability[found] = np.where(_coherent(embeddings, labels, part)[found], posterior[:, 1], 0)
+    two = _in_turns(features, alone, made)
+    probability[found] = np.where(_coherent(embeddings, labels, part)[found], two, 0)
     return Mixtures(probability, part)
 
 
@@ -156,7 +165,7 @@ def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> n
     Faces near the part's mode count most. Their mean cosine must be one that few pairs of strangers have.
     """
     count = int(labels.max()) + 1
-    both = np.where(labels >= 0, 2 * labels + part, -1)
+    both = by_part(labels, part)
     middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, both)
     within = GroupSums.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
     return np.asarray(np.nan_to_num(within, nan=-1.0).min(axis=1) >= strangers_cosine(embeddings, labels))
@@ -177,11 +186,9 @@ def _parted(
     """The parts of the faces; the labels whose parts both have enough faces; and these parts' features."""
     count = int(labels.max(initial=-1)) + 1
     part = two_parts(embeddings, labels, weights)
-    both = np.where(labels >= 0, 2 * labels + part, -1)
-    counted = np.where(weights > 0.5, both, -1)
-    sizes = np.bincount(counted[counted >= 0], minlength=2 * count).reshape(-1, 2)
+    sizes = part_sizes(np.where(weights > 0.5, labels, -1), part, count)
     found = np.flatnonzero(sizes.min(axis=1) >= FEWEST)
-    groups = GroupSums.of(embeddings, both, weights, 2 * count)
+    groups = GroupSums.of(embeddings, by_part(labels, part), weights, 2 * count)
     return part, found, groups.features(2 * found, 2 * found + 1)
 
 

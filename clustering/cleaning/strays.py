@@ -8,11 +8,12 @@ import numpy as np
 
 from clustering.cleaning.classes import Classes
 from clustering.partition import cluster_sums
-from clustering.similarity.centres import BLOCK, TINY, nearest
-from facerec.pipeline.files import blocks
+from clustering.similarity.centres import TINY, cosine_to_sum, mode_weights, nearest
 
 ROUNDS = 4
 """Probabilities and centres are computed in turn, this many times."""
+MODE_STEPS = 3
+"""Steps of `mode_weights` before the first round."""
 STRANGERS = 0.95
 """In the first round right faces are nearer to their label's centre than this share of made-up strays."""
 
@@ -77,24 +78,15 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
     return Strays(probability, other, elsewhere)
 
 
-def first_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int = 3) -> np.ndarray:
-    """Float32 [n] in [0, 1]: weights of the faces in their label's centre, to begin with.
+def first_weights(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float32 [n] in [0, 1]: the weights of the faces in their label's centre before the first round.
 
-    A face weighs as much as its cosine with the centre is above its label's mean, so strays weigh little. The centre is
-    computed again with these weights, `steps` times. The highest weight of a label is 1.
+    They are `mode_weights`, so strays weigh little, as shares of the highest weight under the label.
     """
-    known = labels >= 0
-    own, sizes = labels[known], np.maximum(np.bincount(labels[known]), 1)
-    weights = known.astype(np.float32)
-    for _ in range(steps):
-        sums = cluster_sums(embeddings, labels, weights)
-        cosines = _cosines(embeddings, np.flatnonzero(known), sums, own, weights)
-        mean = np.bincount(own, cosines) / sizes
-        nearer = np.maximum(cosines - mean[own], 0)
-        weights[known] = np.where((np.bincount(own, nearer) > 0)[own], nearer, 1)
-    most = np.zeros(len(sizes), np.float32)
-    np.maximum.at(most, own, weights[known])
-    weights[known] /= np.maximum(most[own], TINY)
+    known, weights = labels >= 0, mode_weights(embeddings, labels, MODE_STEPS)
+    most = np.zeros(int(labels.max(initial=-1)) + 1, np.float32)
+    np.maximum.at(most, labels[known], weights[known])
+    weights[known] /= np.maximum(most[labels[known]], TINY)
     return weights
 
 
@@ -132,8 +124,8 @@ class _Views:
         mass = np.bincount(own, weights[rows], len(sums))
         centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), TINY)
         ids, cosines = _three_nearest(embeddings[rows], centres)
-        g = _cosines(embeddings, rows, sums, own, weights)
-        here = _cosines(embeddings, rows, sums, drawn, None)
+        g = cosine_to_sum(embeddings, rows, sums, own, weights)
+        here = cosine_to_sum(embeddings, rows, sums, drawn)
         other, o = _best(ids, cosines, own[:, None])
         _, o_without = _best(ids, cosines, np.stack([own, drawn], axis=1))
         rest = 1 / (1 + np.maximum(mass[own] - weights[rows], 0))
@@ -156,18 +148,3 @@ def _best(ids: np.ndarray, cosines: np.ndarray, without: np.ndarray) -> tuple[np
     allowed = (ids[:, :, None] != without[:, None, :]).all(axis=2)
     place, every = allowed.argmax(axis=1), np.arange(len(ids))
     return ids[every, place], cosines[every, place]
-
-
-def _cosines(
-    embeddings: np.ndarray, rows: np.ndarray, sums: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
-) -> np.ndarray:
-    """Float64 [r]: cosines of faces with the centres of labels [r]; with `weights` the centre leaves out the face."""
-    found = np.zeros(len(rows))
-    for some in blocks(np.arange(len(rows)), BLOCK):
-        faces, centres = embeddings[rows[some]], sums[labels[some]]
-        if weights is not None:
-            centres = centres - weights[rows[some], None] * faces
-        lengths = np.linalg.norm(centres, axis=1)
-        dots = np.einsum("nd,nd->n", centres, faces)
-        found[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
-    return found

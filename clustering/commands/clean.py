@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
-from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash, load_decisions
+from clustering.review.decision_files import load_decisions
+from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash
 from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
 from facerec.pipeline.counts import told
@@ -21,8 +21,6 @@ from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embedding
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
-
-logger = logging.getLogger(__name__)
 
 
 def _found(results: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from clustering.answers.file import ANSWERS, load_answers, save_rows
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
-from clustering.graph.build import load_graph, make_graph, neighbors_wanted
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.build import load_graph, make_graph
+from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering

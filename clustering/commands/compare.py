@@ -13,9 +13,9 @@ from jsonargparse.typing import PositiveInt
 from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
-from clustering.graph.build import load_graph, make_graph, neighbors_wanted
+from clustering.graph.build import load_graph, make_graph
 from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from clustering.graph.nodes import graph_of_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import save_cosines

@@ -15,7 +15,8 @@ from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
 from clustering.people.owners import Earlier, People
 from clustering.people.tables import CHANGES, Export, read_earlier
-from clustering.review.decisions import apply_decisions, kept_faces, load_decisions, names_of, split_faces
+from clustering.review.decision_files import load_decisions
+from clustering.review.decisions import apply_decisions, kept_faces, names_of, split_faces
 from clustering.settings import check_number
 from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces

@@ -16,15 +16,15 @@ from clustering.graph.build import graph_of
 from clustering.graph.copies import COPY, Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, load_confidence, own_cluster_size
-from clustering.pseudolabels.links import LINKS
+from clustering.pseudolabels.links import NEIGHBORS
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
+from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import (
     Decisions,
     apply_decisions,
     as_constraints,
     joined_by_name,
     kept_faces,
-    load_decisions,
     split_faces,
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
@@ -92,7 +92,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     decisions = joined_by_name(decisions)
     graph = copies = None
     if faces is not None:
-        graph = graph_of(faces, files.knn, LINKS.neighbors, out)
+        graph = graph_of(faces, files.knn, NEIGHBORS, out)
         copies = Copies.of(graph)
         if copies.count and labeller.duplicates is None:
             logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)

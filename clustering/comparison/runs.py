@@ -124,11 +124,6 @@ def agreement(runs: Sequence[Run]) -> np.ndarray:
     return found
 
 
-ESTIMATED = {
-    "Fp": "pairwise_f", "Fb": "bcubed_f", "precision": "pairwise_precision", "recall": "pairwise_recall",
-}  # fmt: skip
-
-
 def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict[str, object]]:
     """How good each run is without labels: figures with their intervals as text, copies counted once.
 
@@ -140,7 +135,7 @@ def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict
         quality = estimate_quality(corpus, run.labels[copies.first])
         if quality is None:
             return []
-        figures = {name: str(quality.figures[key]) for name, key in ESTIMATED.items()}
+        figures = {name: str(quality.figures[key]) for name, key in SCORES.items() if key in quality.figures}
         people = (f"{round(each):,}" for each in (quality.people.estimate, quality.people.low, quality.people.high))
         found.append({"backend": run.name, **figures, "people": "{} ({} to {})".format(*people)})
     return found

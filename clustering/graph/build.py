@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sized
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +14,7 @@ from clustering.graph.approximate import approximate
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.chance import chance_of
 from clustering.graph.costs import Costs, check_room, choose_index
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from clustering.graph.second_search import Recall, estimate_recall
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError
@@ -58,11 +57,6 @@ def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGra
         make_graph(faces, Path(made), neighbors_wanted(faces, k))
         graph = KnnGraph.load(Path(made), faces.embeddings)
         return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
-
-
-def neighbors_wanted(faces: Sized, k: int) -> int:
-    """As many neighbours as a backend wants, or as there are other faces; at least 1."""
-    return max(min(k, len(faces) - 1), 1)
 
 
 def make_graph(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,7 +157,12 @@ class KnnGraph:
 
 def exact_graph(embeddings: np.ndarray, k: int) -> KnnGraph:
     """The exact graph with `k` neighbours a face, or with as many as there are other faces; see `KnnGraph.build`."""
-    return KnnGraph.build(embeddings, max(min(k, len(embeddings) - 1), 1))
+    return KnnGraph.build(embeddings, neighbors_wanted(embeddings, k))
+
+
+def neighbors_wanted(faces: Sized, k: int) -> int:
+    """As many neighbours as a backend wants, or as there are other faces; at least 1."""
+    return max(min(k, len(faces) - 1), 1)
 
 
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:

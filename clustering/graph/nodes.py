@@ -16,13 +16,13 @@ import numpy as np
 from clustering.answers.constraints import Constraints
 from clustering.graph.approximate import complete
 from clustering.graph.blocks_on_disk import Work
-from clustering.graph.build import RECALL, neighbors_wanted
+from clustering.graph.build import RECALL
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.copies import Copies
 from clustering.graph.costs import Costs, check_room, choose_index
 from clustering.graph.exact import gpu_index, search
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from facerec.pipeline.embeddings import readable_rows
 from facerec.pipeline.files import BLOCK_ROWS, blocks, load_array, new_array
 from facerec.pipeline.ranks import local_world_size, make_once

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
 from clustering.clusterer import Clusterer
-from clustering.settings import Range, Share
+from clustering.settings import Range
 
-
-@dataclass(frozen=True)
-class Choice:
-    """How the search closes in, and which trial it chooses.
-
-    Attributes:
-        reach: How far on either side of a trial the search goes on, as a share of each range. Set by hand.
-        near_best: A trial can be chosen if its score is at least this share of the best one's. Scores vary by about 1 %
-            with the choice of the validation faces.
-        strictness: Place of the chosen trial among these, in order of precision: 0 the loosest, 1 the strictest. Of .5,
-            .75 and 1 it lost least on three other corpora, see docs/lab/results.md.
-        own_gain: A model that was trained on the labelled faces is taken if it scores by this share more than the
-            packaged one. A smaller gain means nothing: on six of sixteen corpora it scored more, but by less, and on
-            other people it was worse in all six, see docs/lab/tuning.md.
-    """
-
-    reach: Share = 0.1
-    near_best: Share = 0.99
-    strictness: Share = 0.75
-    own_gain: Share = 0.02
-
-
-CHOICE = Choice()
+REACH = 0.1
+"""How far on either side of a trial the search goes on, as a share of each range. Set by hand."""
+NEAR_BEST = 0.99
+"""A trial can be chosen if its score is at least this share of the best one's. Scores vary by about 1 % with the choice
+of the validation faces."""
+STRICTNESS = 0.75
+"""Place of the chosen trial among these, in order of precision: 0 the loosest, 1 the strictest. Of .5, .75 and 1 it
+lost least on three other corpora, see docs/lab/results.md."""
+OWN_GAIN = 0.02
+"""A model that was trained on the labelled faces is taken if it scores by this share more than the packaged one. A
+smaller gain means nothing: on six of sixteen corpora it scored more, but by less, and on other people it was worse in
+all six, see docs/lab/tuning.md."""
 
 
 def candidates(
@@ -73,12 +61,12 @@ def hypercube(ranges: Mapping[str, Range], count: int, seed: int) -> Iterator[di
 
 
 def narrowed(ranges: Mapping[str, Range], row: Mapping[str, Any]) -> dict[str, Range]:
-    """The ranges near a trial's values, see `Choice.reach`; lists stay whole."""
+    """The ranges near a trial's values, see `REACH`; lists stay whole."""
     found: dict[str, Range] = {}
     for name, declared in ranges.items():
         if isinstance(declared, tuple):
             low, high = declared
-            reach = CHOICE.reach * (high - low)
+            reach = REACH * (high - low)
             found[name] = (max(row[name] - reach, low), min(row[name] + reach, high))
         else:
             found[name] = declared
@@ -108,17 +96,17 @@ def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mappi
         lowest = min(row[prefers_low] for row in near)
         near = nearly_best([row for row in results if row[prefers_low] == lowest])
     near = sorted(near, key=lambda row: row["precision"])
-    return near[math.ceil(CHOICE.strictness * (len(near) - 1))]
+    return near[math.ceil(STRICTNESS * (len(near) - 1))]
 
 
 def nearly_best(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The trials whose score is at least `Choice.near_best` of the best one's."""
-    least = CHOICE.near_best * best_of(results)["score"]
+    """The trials whose score is at least `NEAR_BEST` of the best one's."""
+    least = NEAR_BEST * best_of(results)["score"]
     return [row for row in results if row["score"] >= least]
 
 
 def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = None) -> int:
-    """The training with the best trial; the packaged model unless that is better by `Choice.own_gain`.
+    """The training with the best trial; the packaged model unless that is better by `OWN_GAIN`.
 
     Args:
         results: Rows of trials, see `compared`.
@@ -127,7 +115,7 @@ def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = Non
     best = best_of(results)
     if packaged is not None:
         own = best_of([row for row in results if row["training"] == packaged])
-        if best["score"] < (1 + CHOICE.own_gain) * own["score"]:
+        if best["score"] < (1 + OWN_GAIN) * own["score"]:
             return packaged
     return int(best["training"])
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from clustering.people.folders import check_sources, copy, folders_of, link, photograph_places, places, put
-from clustering.people.tables import Export, read_table
-from facerec.pipeline.files import InputError, write_lines
+from clustering.people.tables import Export
+from facerec.pipeline.files import InputError, read_table, write_lines
 
 Form = Literal["folders", "symlinks", "csv", "identities"]
 ALIGNED = "faces.csv"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clustering.people.owners import Earlier, People
-from facerec.pipeline.files import InputError, cell_text, read_lines, write_table
+from facerec.pipeline.files import read_table, write_table
 
 FACES, PEOPLE, CHANGES = "faces.csv", "people.csv", "changes.csv"
 FACE_COLUMNS = ("key", "person", "cluster", "confidence", "doubtful", "file", "photograph")
@@ -67,24 +66,6 @@ class Export:
         sizes = np.bincount(person, minlength=count).tolist()
         doubtful = np.bincount(person, self.doubtful[rows], count).astype(int).tolist()
         return list(zip(self.people.names, marks, cluster.tolist(), sizes, doubtful, shown, strict=True))
-
-
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Reads a CSV file with a header, as `facerec.pipeline.files.write_table` writes it.
-
-    Raises:
-        InputError: Not such a file, or without one of the columns.
-    """
-    try:
-        lines = list(csv.reader(f"{line}\n" for line in read_lines(path)))
-    except csv.Error as error:
-        raise InputError(f"{path}: not readable as CSV ({error})") from None
-    header = lines[0] if lines else []
-    if missing := [name for name in columns if name not in header]:
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)[:80] or 'nothing'}")
-    if wrong := next((number for number, line in enumerate(lines, 1) if len(line) != len(header)), None):
-        raise InputError(f"{path}: line {wrong} has {len(lines[wrong - 1])} fields for {len(header)} columns")
-    return [dict(zip(header, map(cell_text, line), strict=True)) for line in lines[1:]]
 
 
 def read_earlier(folder: Path) -> Earlier:

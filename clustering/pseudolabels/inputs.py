@@ -11,7 +11,7 @@ from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
-from clustering.pseudolabels.links import LINKS
+from clustering.pseudolabels.links import NEIGHBORS
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
@@ -32,7 +32,7 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     if isinstance(X, KnnGraph):
         X.check()
     elif X is not None:
-        graph = exact_graph(unit_rows(X), LINKS.neighbors)
+        graph = exact_graph(unit_rows(X), NEIGHBORS)
     given = as_labels("labels", labels, None if graph is None else len(graph))
     found = consecutive(given if graph is None else np.where(graph.readable, given, -1))
     sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))

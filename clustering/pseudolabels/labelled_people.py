@@ -16,24 +16,11 @@ LEAST_PEOPLE = 3
 """With fewer, no person has two others to be compared with."""
 
 
-@dataclass(frozen=True)
-class ScoreSettings:
-    """The score of a face for a labelled person, see `find_labelled_people`.
-
-    All three were chosen on random draws of LFW's people other than those that benchmarks/pseudolabels.py measures.
-
-    Attributes:
-        cohort: People near the face whose mean cosine counts against it.
-        rival: Weight of the cosine of the person's centre with the nearest cluster that the face is not in.
-        strangers: Weight of the face's mean cosine with the cohort.
-    """
-
-    cohort: int = 10
-    rival: float = 0.5
-    strangers: float = 0.5
-
-
-SCORE = ScoreSettings()
+COHORT = 10
+"""People near a face whose mean cosine counts against it."""
+RIVAL, STRANGERS = 0.5, 0.5
+"""Weights of r and s in the score, see `find_labelled_people`. They and `COHORT` were chosen on random draws of LFW's
+people other than those that benchmarks/pseudolabels.py measures."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +48,20 @@ class Overlap:
 
 
 def find_labelled_people(
-    embeddings: np.ndarray, labels: np.ndarray, labelled: LabelledFaces, false_match: float,
-    others: LabelledFaces | None = None, settings: ScoreSettings = SCORE,
-) -> Overlap:  # fmt: skip
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    labelled: LabelledFaces,
+    false_match: float,
+    others: LabelledFaces | None = None,
+) -> Overlap:
     """Finds the unlabelled faces of labelled people.
 
-    The score of a face for a person is ``cosine - rival * r - strangers * s``:
+    The score of a face for a person is ``cosine - RIVAL * r - STRANGERS * s``:
 
     - ``cosine``: of the face with the person's centre;
     - ``r``: of that centre with the nearest cluster that the face is not in. A person's own faces are nearer to the
       centre than a lookalike's;
-    - ``s``: the face's mean cosine with the next ``cohort`` people.
+    - ``s``: the face's mean cosine with the next `COHORT` people.
 
     The threshold is the smallest that at most a share `false_match` of other people's faces reach, every person
     counting alike (`_threshold`). The other people are `others`, or else the labelled faces, each scored against all
@@ -83,23 +73,22 @@ def find_labelled_people(
         labels: int64 [n], clusters, consecutive from 0; unassigned faces (-1) are clusters of one.
         labelled: By the same recogniser, of `LEAST_PEOPLE` or more.
         false_match: Share of other people's faces that may be taken for a labelled person's.
-        others: Faces of people of whom none is labelled. A recogniser that was trained on the labelled people keeps
-            these apart better than it does others. With `others` the threshold holds for people like these.
-        settings: Settings of the score.
+        others: Faces of people who are not among the labelled ones. A recogniser that was trained on the labelled
+            people keeps these apart better than it does others. With `others` the threshold holds for people like them.
     """
     people, number = np.unique(labelled.labels, return_inverse=True)
     persons, _, _ = centres(labelled.embeddings, number)
     cluster = consecutive(np.where(labels >= 0, labels, labels.max(initial=-1) + 1 + np.arange(len(labels))))
     rivals = _Rivals.of(persons, centres(embeddings, cluster)[0])
     readable = readable_rows(embeddings)
-    who, score = _score(*nearest(embeddings, persons, settings.cohort + 1), rivals, cluster, settings)
+    who, score = _score(*nearest(embeddings, persons, COHORT + 1), rivals, cluster)
     score = np.where(readable, score, -np.inf).astype(np.float32)
     if others is None:
-        near = _without_own(*nearest(labelled.embeddings, persons, settings.cohort + 2), number)
+        near = _without_own(*nearest(labelled.embeddings, persons, COHORT + 2), number)
     else:
         number = np.unique(others.labels, return_inverse=True)[1]
-        near = nearest(others.embeddings, persons, settings.cohort + 1)
-    _, impostors = _score(*near, rivals, np.full(len(number), -1), settings)
+        near = nearest(others.embeddings, persons, COHORT + 1)
+    _, impostors = _score(*near, rivals, np.full(len(number), -1))
     threshold = _threshold(impostors, number, false_match)
     person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
     return Overlap(np.where(person >= 0, people[person], -1), score, threshold)
@@ -124,19 +113,17 @@ class _Rivals:
         return np.where(first, self.cosines[person, 0], self.cosines[person, 1])
 
 
-def _score(
-    ids: np.ndarray, cosines: np.ndarray, rivals: _Rivals, own: np.ndarray, settings: ScoreSettings
-) -> tuple[np.ndarray, np.ndarray]:
+def _score(ids: np.ndarray, cosines: np.ndarray, rivals: _Rivals, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The person [n] and the score [n] of faces, given the people nearest to them [n, k] and their clusters [n].
 
-    Of the two nearest people the one with the higher ``cosine - rival * r`` is taken.
+    Of the two nearest people the one with the higher ``cosine - RIVAL * r`` is taken.
     """
     rows = np.arange(len(ids))
-    first = [cosines[:, j] - settings.rival * rivals.cosine(ids[:, j], own) for j in (0, 1)]
+    first = [cosines[:, j] - RIVAL * rivals.cosine(ids[:, j], own) for j in (0, 1)]
     best = np.argmax(first, axis=0)
-    cohort = min(settings.cohort, len(rivals.clusters) - 2)
+    cohort = min(COHORT, len(rivals.clusters) - 2)
     strangers = (cosines[:, : cohort + 1].sum(axis=1) - cosines[rows, best]) / cohort
-    return ids[rows, best], np.max(first, axis=0) - settings.strangers * strangers
+    return ids[rows, best], np.max(first, axis=0) - STRANGERS * strangers
 
 
 def _threshold(scores: np.ndarray, number: np.ndarray, share: float) -> float:

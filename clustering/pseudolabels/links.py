@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
@@ -12,48 +10,37 @@ from facerec.pipeline.files import blocks
 BLOCK = 65_536
 
 
-@dataclass(frozen=True)
-class LinkSettings:
-    """When two clusters are linked.
-
-    Attributes:
-        neighbors: First neighbours of a face that count. As many as the graph has by default (`DEFAULT_K`), so that
-            the graph of a backend serves. They are too few for identities of hundreds of faces without structure
-            inside, which `split` takes pieces off (docs/lab/pseudo-labels.md).
-        share: Least share of edges across, as a part of what chance gives. Chosen with the rules on the validation
-            people of the rendered corpus and on celeba299; benchmarks/pseudolabels.py measures all rules on LFW.
-    """
-
-    neighbors: int = 10
-    share: float = 0.3
+NEIGHBORS = 10
+"""First neighbours of a face that count: as many as the graph has by default (`DEFAULT_K`), so that the graph of a
+backend serves. They are too few for identities of hundreds of faces without structure inside, which `split` takes
+pieces off (docs/lab/pseudo-labels.md)."""
+SHARE = 0.3
+"""Least share of edges across, as a part of what chance gives. It was chosen with the rules on the validation people of
+the rendered corpus and on celeba299; benchmarks/pseudolabels.py measures all rules on LFW."""
 
 
-LINKS = LinkSettings()
+def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Bool [pairs]: whether two clusters are linked, as the faces of one person are.
 
+    Let the clusters have n and m faces. Of all edges among these faces, a share s leads from one cluster to the other.
+    If both were one person, neighbours would come from both alike, and s would be ``2nm / ((n + m)(n + m - 1))``. The
+    clusters are linked if s is at least `SHARE` of that. Of a face's neighbours the first n + m - 1 count, as many as
+    it would have in one cluster.
 
-def linked(
-    graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndarray, settings: LinkSettings = LINKS
-) -> np.ndarray:
-    """Bool [pairs]: whether two clusters' faces are each other's neighbours about as often as by chance.
-
-    Of all edges among the n + m faces of both, a share s leads from one cluster to the other. If neighbours were drawn
-    from both alike, it would be ``2nm / ((n + m)(n + m - 1))``. The clusters are linked if s is at least
-    ``settings.share`` of that. Of a face's neighbours the first n + m - 1 count: as many as it would have in one
-    cluster.
+    Example: for two clusters of 5 faces it would be 50 / 90, so they are linked if a sixth of the edges lead across.
 
     Args:
         graph: Of all faces.
         labels: int64 [faces], clusters, consecutive from 0; -1 for unassigned.
         left: int64 [pairs], clusters; each cluster is in one pair at most.
         right: int64 [pairs], the other cluster of each pair.
-        settings: See `LinkSettings`.
     """
     count = int(labels.max(initial=-1)) + 1
     member = np.full(count + 1, -1)
     member[left], member[right] = np.arange(len(left)), np.arange(len(left))
     sizes = np.bincount(labels[labels >= 0], minlength=count)
     n, m = sizes[left], sizes[right]
-    near = graph.narrowed(settings.neighbors).neighbors
+    near = graph.narrowed(NEIGHBORS).neighbors
     column = np.arange(near.shape[1])
     across, within = np.zeros(len(left)), np.zeros(len(left))
     for some in blocks(np.flatnonzero(member[labels] >= 0), BLOCK):
@@ -64,4 +51,4 @@ def linked(
         within += np.bincount(pair[:, 0], (together & (other == own)).sum(axis=1), len(left))
     expected = 2 * n * m / ((n + m) * np.maximum(n + m - 1, 1))
     share = across / np.maximum(across + within, 1)
-    return np.asarray(share >= settings.share * expected) & (across > 0)
+    return np.asarray(share >= SHARE * expected) & (across > 0)

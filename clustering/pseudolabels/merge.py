@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from clustering.partition import consecutive
@@ -11,23 +9,11 @@ from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import linked
 from clustering.similarity.centres import centres, nearest
 
-
-@dataclass(frozen=True)
-class MergeSettings:
-    """How long clusters are merged.
-
-    Attributes:
-        rounds: Most rounds of merging pairs. A bound on the time that LFW's clusters by five backends do not reach:
-            they need 1 to 8 rounds.
-    """
-
-    rounds: int = 20
+ROUNDS = 20
+"""Most rounds of merging pairs, to bound the time. LFW's clusters by five backends need 1 to 8."""
 
 
-MERGE = MergeSettings()
-
-
-def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: MergeSettings = MERGE) -> np.ndarray:
+def merge(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.ndarray:
     """Joins clusters whose faces are near enough to each other's centre on average, and linked.
 
     Each round joins all pairs of clusters that are each other's nearest. Clusters of one face stay alone, and so do
@@ -37,9 +23,8 @@ def merge(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Me
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         evidence: With a graph of the n faces.
         threshold: Least mean cosine of each cluster's faces with the other's centre.
-        settings: See `MergeSettings`.
     """
-    for _ in range(settings.rounds):
+    for _ in range(ROUNDS):
         left, right = _twins(evidence, labels, threshold)
         if not len(left):
             break

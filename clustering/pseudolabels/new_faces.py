@@ -69,14 +69,18 @@ def assign_new_faces(
 class JoiningThreshold:
     """The least cosine of a face with the centre of the cluster that it joins, and how well it does on the old faces.
 
-    Each old face is taken out of its cluster and looked at as new: it belongs there. Each old face is also looked at
-    without its whole cluster: it belongs nowhere, as the first face of a new person. Without the second, a clustering
-    in which no face is alone would show no stranger, and any stranger would join.
+    Each old face is treated as a new one, twice:
+
+    - It is taken out of its cluster. It should go back there.
+    - Its whole cluster is taken away, so that it is like the first face of a new person. It should join nothing.
+
+    The threshold is right most often over both. Without the second, a clustering in which no face is alone would show
+    no stranger, and any stranger would join.
 
     Attributes:
         similarity: The cosine.
-        agreement: Share of the old faces that would go where they are if they came as new faces: those of clusters of
-            several into these, the others nowhere.
+        agreement: Share of the old faces that would go where they are now: a face of a cluster of several into that
+            cluster, a face that is alone nowhere.
     """
 
     similarity: float

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.links import linked
-from clustering.similarity.centres import cosine_to_rest_of_cluster
+from clustering.similarity.centres import cosine_to_rest_of_cluster, mode_weights
+
+MODE_STEPS = 5
+"""Steps of the search for a cluster's mode, see `modes`, to bound the time. Of LFW's clusters by five backends 10 or 20
+steps make at most 1 % more, 3 steps at most 1.3 % fewer."""
+ROUNDS = 3
+"""How often the faces that left a cluster are looked at again, to bound the time. On the same clusters 6 rounds make at
+most .7 % more."""
 
 
-@dataclass(frozen=True)
-class SplitSettings:
-    """How long clusters are split.
-
-    Attributes:
-        mode_steps: Steps of the search for a cluster's mode, see `modes`. A bound on the time: of LFW's clusters by
-            five backends 10 or 20 steps instead of 5 make at most 1 % more, 3 steps at most 1.3 % fewer.
-        rounds: Times that the faces which left a cluster are looked at again. A bound on the time: on the same
-            clusters 6 rounds instead of 3 make at most .7 % more.
-    """
-
-    mode_steps: int = 5
-    rounds: int = 3
-
-
-SPLIT = SplitSettings()
-
-
-def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: SplitSettings = SPLIT) -> np.ndarray:
+def split(labels: np.ndarray, evidence: Evidence, threshold: float) -> np.ndarray:
     """Parts faces that are too far from their cluster's mode, and have few links with its other faces.
 
     Two or more such faces become a cluster of their own, which is then looked at in the same way. `modes` says where
@@ -42,13 +29,12 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Sp
         labels: int64 [n], consecutive from 0; -1 for unassigned.
         evidence: With a graph of the n faces.
         threshold: Least cosine with the mode.
-        settings: See `SplitSettings`.
     """
     graph = evidence.links
     labels, part = labels.copy(), labels
-    for _ in range(settings.rounds):
+    for _ in range(ROUNDS):
         part = consecutive(part)
-        far = (part >= 0) & (modes(graph.embeddings, part, settings.mode_steps) < threshold)
+        far = (part >= 0) & (modes(graph.embeddings, part) < threshold)
         moved = far & _apart(graph, part, far)[part]
         moved &= ~evidence.torn(part, moved)[part]
         if not moved.any():
@@ -58,26 +44,14 @@ def split(labels: np.ndarray, evidence: Evidence, threshold: float, settings: Sp
     return consecutive(labels)
 
 
-def modes(embeddings: np.ndarray, labels: np.ndarray, steps: int = SPLIT.mode_steps) -> np.ndarray:
-    """Float32 [n]: each face's cosine with where its cluster's other faces are densest.
-
-    Starts from the mean of all faces and moves it. In each step a face with cosine c to the mean weighs
-    ``max(c - c', 0)``, where c' is the cluster's mean of c. In a mixture of two identities it settles in one.
+def modes(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Float32 [n]: each face's cosine with where its cluster's other faces are densest, see `mode_weights`.
 
     Args:
         embeddings: float32 [n, d].
         labels: int64 [n], consecutive from 0; -1 for unassigned.
-        steps: Of the mean.
     """
-    assigned = labels >= 0
-    rows, sizes = labels[assigned], np.bincount(labels[assigned])
-    weights = assigned.astype(np.float32)
-    for _ in range(steps):
-        cosines = cosine_to_rest_of_cluster(embeddings, labels, weights)[assigned]
-        mean = np.bincount(rows, cosines) / sizes
-        nearer = np.maximum(cosines - mean[rows], 0)
-        weights[assigned] = np.where((np.bincount(rows, nearer) > 0)[rows], nearer, 1)
-    return cosine_to_rest_of_cluster(embeddings, labels, weights)
+    return cosine_to_rest_of_cluster(embeddings, labels, mode_weights(embeddings, labels, MODE_STEPS))
 
 
 def _apart(graph: KnnGraph, labels: np.ndarray, far: np.ndarray) -> np.ndarray:

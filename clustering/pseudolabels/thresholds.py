@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,26 +15,15 @@ from clustering.similarity.likeness import Likeness
 SIMILARITY_RULES = ("split", "merge", "outliers")
 
 
-@dataclass(frozen=True)
-class ThresholdSettings:
-    """How strict the thresholds are.
-
-    Attributes:
-        merge_rate: The false match rate of `merge` as a share of that of the other rules: a wrong merge ruins two
-            clusters. Chosen on the validation people of the rendered corpus and on celeba299, see
-            docs/lab/pseudo-labels.md.
-        most_lost: Share of the right faces of a calibration that `split` and `outliers` may cost. With a weak
-            recogniser a small false match rate would cost most of them. Set by judgement, not measured.
-        most_lost_of_clusters: The same without a calibration. It is larger because clusters with wrong faces in them
-            make the right faces look less alike. Set by judgement, not measured.
-    """
-
-    merge_rate: float = 0.2
-    most_lost: float = 0.3
-    most_lost_of_clusters: float = 0.5
-
-
-THRESHOLDS = ThresholdSettings()
+MERGE_RATE = 0.2
+"""The false match rate of `merge` as a share of that of the other rules: a wrong merge ruins two clusters. It was
+chosen on the validation people of the rendered corpus and on celeba299, see docs/lab/pseudo-labels.md."""
+MOST_LOST = 0.3
+"""Share of the right faces of a calibration that `split` and `outliers` may cost. With a weak recogniser a small false
+match rate would cost most of them. Set by judgement, not measured."""
+MOST_LOST_OF_CLUSTERS = 0.5
+"""The same without a calibration. It is larger because clusters with wrong faces in them make the right faces look less
+alike. Set by judgement, not measured."""
 
 
 def measure_likeness(graph: KnnGraph, labels: np.ndarray, people: LabelledFaces | None) -> Likeness:
@@ -46,17 +34,12 @@ def measure_likeness(graph: KnnGraph, labels: np.ndarray, people: LabelledFaces 
 
 
 def mending_rules(
-    wanted: Sequence[str],
-    likeness: Likeness | None,
-    false_match: float,
-    labels: np.ndarray,
-    calibrated: bool,
-    settings: ThresholdSettings = THRESHOLDS,
+    wanted: Sequence[str], likeness: Likeness | None, false_match: float, labels: np.ndarray, calibrated: bool
 ) -> list[PseudoLabelRule]:
     """The rules on embeddings, in the order of `SIMILARITY_RULES`.
 
     `split` and `outliers` have the smaller of two thresholds: that of `false_match`, and that which costs a share
-    ``most_lost`` of the right faces. `merge` has that of ``merge_rate * false_match``.
+    `MOST_LOST` of the right faces. `merge` has that of ``MERGE_RATE * false_match``.
 
     Args:
         wanted: Some of `SIMILARITY_RULES`.
@@ -64,13 +47,12 @@ def mending_rules(
         false_match: Share of the faces that may be as near to another identity's centre as the threshold.
         labels: int64 [n], the clusters; those of two faces or more are the population of the thresholds.
         calibrated: Whether likeness was measured on labelled faces.
-        settings: See `ThresholdSettings`.
     """
     if likeness is None:
         return []
     population = len(np.unique(labels[own_cluster_size(labels) > 1]))
-    lost = settings.most_lost if calibrated else settings.most_lost_of_clusters
+    lost = MOST_LOST if calibrated else MOST_LOST_OF_CLUSTERS
     strict = min(likeness.threshold(false_match, population), likeness.genuine_quantile(lost))
-    merge = likeness.threshold(settings.merge_rate * false_match, population)
+    merge = likeness.threshold(MERGE_RATE * false_match, population)
     thresholds = {"split": strict, "merge": merge, "outliers": strict}
     return [PseudoLabelRule(name, thresholds[name]) for name in SIMILARITY_RULES if name in wanted]

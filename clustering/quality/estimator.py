@@ -11,7 +11,7 @@ import numpy as np
 from clustering.quality.features import names, squeezed, unsqueezed
 from clustering.quality.networks import Networks, standardised
 from eval.clusters.agreement import harmonic
-from facerec.pipeline.files import InputError
+from facerec.pipeline.reading import InputError, readable
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"
@@ -61,16 +61,13 @@ class Estimator:
         Raises:
             InputError: No such file, not safetensors, or arrays of other names, shapes or values than this needs.
         """
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         file = folder / FILE
         if not file.is_file():
             raise InputError(f"{file}: no such file; make one with python -m clustering calibrate")
-        try:
+        with readable(file, "safetensors"):
             found = load_file(file)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None
         _check(file, found)
         parts = {key: array.astype(np.float64) for key, array in found.items()}
         quality, people = (Networks(*(parts.pop(f"{name}.{key}") for key in PARTS)) for name in NETWORKS)

@@ -51,7 +51,7 @@ class Frame:
     Attributes:
         title: Its heading.
         commands: What uses the decisions that are saved on it, for a shell.
-        proposed: Decisions that it has when it is first opened, see `clustering.review.decisions`.
+        proposed: Decisions that it has when it is first opened, see `clustering.review.decision_files`.
         earlier: Answers that the clusters were made with, by rows. What it saves has those that still hold.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from clustering.graph import exact
 from clustering.partition import cluster_sums
@@ -46,16 +45,55 @@ def cosine_to_rest_of_cluster(
     """
     weights = np.ones(len(labels), np.float32) if weights is None else weights
     rows = np.flatnonzero(labels >= 0)
-    membership = csr_matrix((weights[rows], (labels[rows], rows)), (int(labels.max(initial=-1)) + 1, len(labels)))
-    sums = np.asarray(membership @ embeddings, dtype=np.float32)
     cosines = np.zeros(len(labels), dtype=np.float32)
-    for some in blocks(rows, BLOCK):
-        faces = embeddings[some]
-        others = sums[labels[some]] - weights[some, None] * faces
+    cosines[rows] = cosine_to_sum(embeddings, rows, cluster_sums(embeddings, labels, weights), labels[rows], weights)
+    return cosines
+
+
+def cosine_to_sum(
+    embeddings: np.ndarray, rows: np.ndarray, sums: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Float32 [r]: the cosine of each of some faces with the sum of a cluster; 0 where the sum is 0.
+
+    Args:
+        embeddings: float32 [n, d].
+        rows: int64 [r], the faces.
+        sums: float32 [clusters, d], the (weighted) sum of each cluster's embeddings.
+        labels: int64 [r], the cluster with which each face is compared.
+        weights: float32 [n], of each face in the sum of its cluster, from which it is taken out; None if the faces are
+            in no such sum.
+    """
+    found = np.zeros(len(rows), np.float32)
+    for some in blocks(np.arange(len(rows)), BLOCK):
+        faces, others = embeddings[rows[some]], sums[labels[some]]
+        if weights is not None:
+            others = others - weights[rows[some], None] * faces
         lengths = np.linalg.norm(others, axis=1)
         dots = np.einsum("nd,nd->n", others, faces)
-        cosines[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
-    return cosines
+        found[some] = np.where(lengths > 1e-4, dots / np.maximum(lengths, 1e-4), 0)
+    return found
+
+
+def mode_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int) -> np.ndarray:
+    """Float32 [n]: weights of faces with which the mean of a cluster moves to where its faces are densest.
+
+    At first all faces weigh 1. In each step a face with cosine c to the mean of the others weighs ``max(c - c', 0)``,
+    where c' is the cluster's mean of c. In a mixture of two identities the mean settles in one of them. If all faces of
+    a cluster weigh 0, they weigh 1 again. Unassigned faces weigh 0.
+
+    Args:
+        embeddings: float32 [n, d].
+        labels: int64 [n]; -1 for unassigned.
+        steps: How often the weights are computed.
+    """
+    assigned = labels >= 0
+    own, sizes = labels[assigned], np.maximum(np.bincount(labels[assigned]), 1)
+    weights = assigned.astype(np.float32)
+    for _ in range(steps):
+        cosines = cosine_to_rest_of_cluster(embeddings, labels, weights)[assigned]
+        nearer = np.maximum(cosines - (np.bincount(own, cosines) / sizes)[own], 0)
+        weights[assigned] = np.where((np.bincount(own, nearer) > 0)[own], nearer, 1)
+    return weights
 
 
 def mean_pair_cosine(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -13,11 +13,15 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 LARGEST, LEAST_FACES = 10, 10
+"""Clusters that `mixed` looks at, and least faces of such a cluster."""
 SPREADS, SHARE = 3.0, 0.65
+"""Bounds of the two conditions of `mixed`; docs/lab/results.md says how they were chosen."""
 TOLERATED = 0.05
+"""Share of the faces that may be in mixtures."""
 FEW, GROUPS, BLOCK = 20, 50, 1024
 """Faces of a group, most groups of a cluster, and groups that are compared at once, see `nearest_of_few`."""
 STEP, STRICTEST = 0.05, 0.95
+"""Step from one threshold to the next, and the last one, see `unmixed`."""
 
 
 def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
+from facerec.pipeline.files import cell_text
+from facerec.pipeline.reading import InputError, load_array, read_lines, readable
 from facerec.pipeline.values import refuse_repeated, shown
 
 logger = logging.getLogger(__name__)
@@ -111,10 +112,8 @@ def as_codes(cells: list[str]) -> tuple[np.ndarray, list[str]]:
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = read_lines(path)
     delimiter = "\t" if lines and "\t" in lines[0] else ","
-    try:
+    with readable(path, "CSV"):
         rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
-    except csv.Error as error:
-        raise InputError(f"{path}: not readable as CSV ({error})") from None
     if len(rows) < 2:
         raise InputError(f"{path}: no lines below a header; expected a CSV file, e.g. with the columns key,quality")
     header = [name.strip().lower() for name in rows[0]]

@@ -53,8 +53,8 @@ def score_histogram(pairs: AllPairs, bins: int = 200) -> list[tuple[float, float
 
 def _points(pairs: AllPairs, rates: Sequence[float]) -> list[OperatingPoint]:
     """At each rate the smallest threshold at which at most so many of the impostor pairs match."""
-    passing = _at_or_above(pairs.impostor_counts)
-    missed = _at_or_above(pairs.genuine_counts)[0] - _at_or_above(pairs.genuine_counts)
+    passing, reached = _at_or_above(pairs.impostor_counts), _at_or_above(pairs.genuine_counts)
+    missed = reached[0] - reached
     total, positives = int(passing[0]), int(missed[-1])
     points = []
     for rate in rates:

@@ -59,11 +59,9 @@ def resample_pairs(pairs: AllPairs, units: Units, rates: Sequence[float], drawn:
     if covered.any():
         borders[covered] = _exact_borders(pairs, units, np.asarray(rates)[covered].tolist(), drawn)
     fnmr = shares_up_to(genuine, subject, borders, drawn)
-    rising = np.sort(pairs.sample.score)
-    position = (np.searchsorted(rising, genuine, side="left") + np.searchsorted(rising, genuine, side="right")) / 2
     return PairSamples(
         rates, fnmr, np.maximum(borders, -1 - 1 / GRID) + 1 / GRID, eer_samples(genuine, subject, evenly),
-        auc_samples(genuine, subject, position, evenly),
+        auc_samples(genuine, subject, np.sort(pairs.sample.score), evenly),
     )  # fmt: skip
 
 

@@ -44,6 +44,11 @@ class WorstPair:
     pairs: int
     reading: str
 
+    @property
+    def may_be_mislabelled(self) -> bool:
+        """Whether it looks like an error of labels."""
+        return self.reading in (*MATCH_READINGS[:3], *MISS_READINGS[:2])
+
 
 @dataclass(frozen=True)
 class _Found:

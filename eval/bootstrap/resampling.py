@@ -82,9 +82,7 @@ def verification_samples(
     rising = np.sort(impostor)
     bins = bin_pairs(impostor, *impostor_subjects, bin_starts(rising, np.sort(genuine), SPARE * max(rates)), drawn)
     fnmr = shares_up_to(genuine, genuine_subject, pair_borders(bins, rates), drawn)
-    position = (np.searchsorted(rising, genuine, side="left") + np.searchsorted(rising, genuine, side="right")) / 2
-    auc = auc_samples(genuine, genuine_subject, position, bins)
-    return fnmr, eer_samples(genuine, genuine_subject, bins), auc
+    return fnmr, eer_samples(genuine, genuine_subject, bins), auc_samples(genuine, genuine_subject, rising, bins)
 
 
 def fnir_samples(search: Search, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
@@ -192,7 +190,7 @@ def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
     return np.where(gaps[0] <= gaps[1], *(matches + misses))
 
 
-def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, bins: Bins) -> np.ndarray:
+def auc_samples(genuine: np.ndarray, subject: np.ndarray, rising: np.ndarray, bins: Bins) -> np.ndarray:
     """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
     The impostors below a genuine score are the bins below it and a part of its own bin. In the bins with most genuine
@@ -205,9 +203,10 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, 
     Args:
         genuine: float32 [g], in any order.
         subject: int [g].
-        position: float64 [g], how many impostor scores are below each, equal ones counting half.
+        rising: float32 [i], the impostor scores in rising order.
         bins: The impostor pairs.
     """
+    below = (np.searchsorted(rising, genuine, side="left") + np.searchsorted(rising, genuine, side="right")) / 2
     bin_of = bins.bin_of(genuine)
     by_bin = _drawn_by_bin(bin_of, subject, bins)
     total, sizes = bins.total, np.diff(bins.edges)
@@ -218,7 +217,7 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, position: np.ndarray, 
         rows = bin_of == index
         won += _won_within(bins, index, genuine[rows], subject[rows])
     rest = np.flatnonzero(~np.append(exact, True)[bin_of])
-    share = (position[rest] - (bins.edges[-1] - bins.edges[bin_of[rest] + 1])) / sizes[bin_of[rest]]
+    share = (below[rest] - (bins.edges[-1] - bins.edges[bin_of[rest] + 1])) / sizes[bin_of[rest]]
     inside = _drawn_by_bin(bin_of[rest], subject[rest], bins, share)[:-1]
     won += np.sum(inside * np.diff(bins.passing, axis=0), axis=0)
     return quotient(won, by_bin.sum(axis=0) * total)

@@ -103,10 +103,8 @@ def nmi(table: Contingency) -> float:
 
 
 def _purity(table: Contingency, unassigned: int) -> float:
-    largest = np.zeros(len(table.cluster_sizes), dtype=np.int64)
-    np.maximum.at(largest, table.cluster, table.faces)
     assigned = int(table.faces.sum()) - unassigned
-    return (int(largest.sum()) - unassigned) / assigned if assigned else 0.0
+    return (int(table.majorities.sum()) - unassigned) / assigned if assigned else 0.0
 
 
 def _pairs(sizes: np.ndarray) -> int:

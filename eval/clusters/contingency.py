@@ -35,6 +35,13 @@ class Contingency:
     cluster_names: np.ndarray
     identity_names: np.ndarray
 
+    @property
+    def majorities(self) -> np.ndarray:
+        """Int64 [clusters]: the faces that each cluster has of its most frequent identity."""
+        largest = np.zeros(len(self.cluster_sizes), dtype=np.int64)
+        np.maximum.at(largest, self.cluster, self.faces)
+        return largest
+
 
 def known_identities(truth: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
     """The faces of known identity alone: the identity and the cluster of each, int64.

@@ -82,18 +82,16 @@ def size_histogram(table: Contingency) -> list[list[int]]:
     return [[*_bounds(b), int(counts[0][b]), int(counts[1][b])] for b in range(last + 1)]
 
 
-def worst_clusters(table: Contingency, most: int = WORST) -> list[dict[str, Any]]:
+def worst_clusters(table: Contingency) -> list[dict[str, Any]]:
     """The clusters with most faces outside their majority: label, faces, wrong faces, and whose faces they hold.
 
     Example:
         >>> worst_clusters(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, 8])))
         [{'cluster': 0, 'faces': 5, 'wrong': 2, 'identities': 2, 'largest': [[1, 3], [2, 2]]}]
     """
-    largest = np.zeros(len(table.cluster_sizes), dtype=np.int64)
-    np.maximum.at(largest, table.cluster, table.faces)
-    wrong = table.cluster_sizes - largest
-    order = np.argsort(-wrong, kind="stable")[:most]
-    starts = np.searchsorted(table.cluster, np.arange(len(largest) + 1))
+    wrong = table.cluster_sizes - table.majorities
+    order = np.argsort(-wrong, kind="stable")[:WORST]
+    starts = np.searchsorted(table.cluster, np.arange(len(wrong) + 1))
     described = []
     for cluster in order[wrong[order] > 0]:
         cells = slice(starts[cluster], starts[cluster + 1])

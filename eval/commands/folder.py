@@ -17,12 +17,13 @@ from eval.all_pairs.units import make_units
 from eval.all_pairs.worst import worst_matches, worst_misses
 from eval.bootstrap.resampling import check_samples
 from eval.protocols.doubts import say_all_equal
+from eval.protocols.face_templates import noted_lengths
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, threshold_in_words, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
@@ -112,7 +113,7 @@ def _say(report: SetReport, embeddings: Path) -> None:
     if failed := report.metrics["counts"]["unreadable_faces"]:
         logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
     logger.info("%s", threshold_in_words(report.metrics))
-    suspects = sum(pair.reading.endswith("person?") or "two labels" in pair.reading for pair in report.worst)
+    suspects = sum(pair.may_be_mislabelled for pair in report.worst)
     if suspects:
         logger.warning(
             "%d of the worst %d pairs look like errors of labels; look at them in report.html, correct the labels and "
@@ -132,15 +133,11 @@ def _labels(faces: EmbeddingSet, labels: Path | None) -> np.ndarray:
 
 def _qualities(faces: EmbeddingSet, people: np.ndarray, quality: Path | None) -> dict[str, np.ndarray]:
     """The name of each measure of quality, and a number for each face."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     if quality is not None:
         found["quality"] = read_numbers(quality, faces, people, QUALITIES)
-    norms = faces.path / "norms.npy"
-    if faces.path.is_dir() and norms.exists():
-        found["norm"] = np.asarray(load_array(norms, kind="f", ndim=1), np.float64)
-        if len(found["norm"]) != len(faces) or not np.isfinite(found["norm"]).all():
-            raise InputError(f"{norms}: {len(found['norm'])} values for {len(faces)} faces; expected a length for each")
-    return found
+    lengths = noted_lengths(faces.path, len(faces))
+    return found if lengths is None else {**found, "norm": lengths}
 
 
 def _counts(faces: EmbeddingSet, people: np.ndarray, unit_of: np.ndarray) -> dict[str, int]:

@@ -57,10 +57,11 @@ def pairs(
     scores = PairScores.of(cosines, listed.same)
     right, thresholds = decide(cosines, listed.same, listed.fold)
     metrics = pair_set_figures(listed, scores, right, thresholds)
-    unreadable = ~embedded.embeddings[np.unique([first, second])].any(axis=1)
-    metrics["counts"]["unreadable_faces"] = int(np.count_nonzero(unreadable))
-    failed, total = metrics["counts"]["unreadable_faces"], counted(len(unreadable), "face")
-    say_unreadable(embeddings, failed, total, "could not be read (rows of zeros); their pairs score 0")
+    readable = embedded.embeddings[np.unique([first, second])].any(axis=1)
+    failed = metrics["counts"]["unreadable_faces"] = int(np.count_nonzero(~readable))
+    say_unreadable(
+        embeddings, failed, counted(len(readable), "face"), "could not be read (rows of zeros); their pairs score 0"
+    )
     if bootstrap:
         metrics["intervals"] = pair_set_intervals(listed, scores, right, bootstrap, seed)
     if compatibility:

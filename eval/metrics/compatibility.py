@@ -7,7 +7,7 @@ docs/reference/published-figures.md explains every difference with an example. S
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,8 @@ def grid_accuracy(scores: np.ndarray, same: np.ndarray) -> dict[str, Any]:
     return {"accuracy": float(np.mean(accuracies)), "std": float(np.std(accuracies)), "folds": accuracies}
 
 
-def _largest(values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
     """The largest values, falling."""
-    values = np.asarray(values)
     if len(values) > count:
         values = np.partition(values, len(values) - count)[len(values) - count :]
     return np.sort(values)[::-1]

@@ -26,6 +26,7 @@ from facerec.pipeline.values import as_labels, shown, whole
 
 PROBES_PER_BLOCK = 2048
 SUBJECTS_PER_BLOCK = 4096
+MOST_RANKS = 50
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,9 @@ def iet_thresholds(searches: Sequence[Search]) -> list[list[float]]:
     return [[operating_point(result.hits, result.highest, fpir).threshold for result in searches] for fpir in fpirs]
 
 
-def cmc_curve(searches: Sequence[Search], ranks: int = 50) -> list[list[float]]:
-    """Rank, then the share of mated probes found up to it in each gallery, then their mean."""
-    ranks = min(ranks, *(result.subjects for result in searches))
+def cmc_curve(searches: Sequence[Search]) -> list[list[float]]:
+    """Rank, up to `MOST_RANKS`, then the share of mated probes found up to it in each gallery, then their mean."""
+    ranks = min(MOST_RANKS, *(result.subjects for result in searches))
     columns = [
         np.cumsum(np.bincount(result.ranks, minlength=ranks + 1))[1 : ranks + 1] / len(result.ranks)
         for result in searches

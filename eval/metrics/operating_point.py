@@ -92,10 +92,9 @@ def allowed(negatives: int, rate: float) -> int:
     return count
 
 
-def curve_rates(negatives: int, per_decade: int = 20, lowest: float = 1e-6) -> np.ndarray:
-    """Log-spaced rates of four digits from `lowest`, or what `negatives` scores support if that is more, to 1."""
-    steps = range(round(per_decade * np.log10(lowest)), 1)
-    rates = np.array([float(f"{10 ** (step / per_decade):.4g}") for step in steps])
+def curve_rates(negatives: int) -> np.ndarray:
+    """Log-spaced rates of four digits, 20 a decade, up to 1: from 1e-6 or the lowest that so many negatives support."""
+    rates = np.array([float(f"{10 ** (step / 20):.4g}") for step in range(-120, 1)])
     return rates[rates * negatives >= 1]
 
 

@@ -67,11 +67,10 @@ def _read_pairs(file: Path, pictures: list[dict[int, str]]) -> list[tuple[int, l
         fields = line.split(",")
         if not line.strip():
             continue
-        known = len(fields) == 2 and all(map(is_count, fields))
-        paths = [side.get(int(field)) for side, field in zip(pictures, fields, strict=True)] if known else [None]
-        if None in paths:
+        sides = list(zip(pictures, fields, strict=False))
+        if len(fields) != 2 or not all(is_count(field) and int(field) in paths for paths, field in sides):
             raise InputError(f"{file} line {number}: {line[:80]!r}; expected two numbers of pictures, as 1,5")
-        pairs.append((number, [path for path in paths if path is not None]))
+        pairs.append((number, [paths[int(field)] for paths, field in sides]))
     return pairs
 
 

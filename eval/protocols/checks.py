@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.protocols.ids import id_text
+from eval.protocols.ids import codes, id_text
 from eval.protocols.protocol import Faces, Protocol, positions
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
@@ -18,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 def check(protocol: Protocol) -> None:
     """Refuses a face twice in a template; says what is unusual: templates without faces, a subject in two galleries."""
-    _check_repeats(protocol.faces)
+    names = codes(protocol.faces.names)
+    _check_repeats(protocol.faces, names)
     _say_empty(protocol)
-    _say_two_people(protocol)
+    _say_two_people(protocol, names)
     for (name, one), (other, two) in itertools.combinations(protocol.galleries.items(), 2):
         shared = np.flatnonzero(np.isin(two.subject, one.subject))
         if shared.size:
@@ -40,10 +41,9 @@ def check(protocol: Protocol) -> None:
 
 def check_both_kinds(path: Path, genuine: np.ndarray) -> None:
     """Refuses pairs of one kind only."""
-    count = np.count_nonzero(genuine)
-    for value, name, missing in [(1, "genuine", count == 0), (0, "impostor", count == len(genuine))]:
+    for kind, missing in [("genuine", not genuine.any()), ("impostor", genuine.all())]:
         if missing:
-            raise InputError(f"{path}: no {name} pair (label {value}) in {len(genuine)} lines; both kinds are needed")
+            raise InputError(f"{path}: no {kind} pair in {len(genuine)}; both kinds are needed")
 
 
 def _say_enrolled(protocol: Protocol) -> None:
@@ -83,8 +83,13 @@ def _say_empty(protocol: Protocol) -> None:
     )  # fmt: skip
 
 
-def _say_two_people(protocol: Protocol) -> None:
-    """Says how many faces are in templates of two subjects, as far as galleries and probes name these."""
+def _say_two_people(protocol: Protocol, name: np.ndarray) -> None:
+    """Says how many faces are in templates of two subjects, as far as galleries and probes name these.
+
+    Args:
+        protocol: Its files.
+        name: int64 [n], a number for the name of each face.
+    """
     if not protocol.searched:
         return
     faces = protocol.faces
@@ -93,7 +98,6 @@ def _say_two_people(protocol: Protocol) -> None:
     ids, first = np.unique(template, return_index=True)
     at = positions(ids, faces.template)
     rows = np.flatnonzero(at >= 0)
-    name = _codes(faces)
     rows = rows[np.argsort(name[rows], kind="stable")]
     name, whose = name[rows], subject[first][at[rows]]
     differ = np.flatnonzero((name[1:] == name[:-1]) & (whose[1:] != whose[:-1]))
@@ -107,15 +111,7 @@ def _say_two_people(protocol: Protocol) -> None:
         )  # fmt: skip
 
 
-def _codes(faces: Faces) -> np.ndarray:
-    """A number for the name of each face, int64 [n]."""
-    import pyarrow as pa
-
-    return np.asarray(pa.array(faces.names).dictionary_encode().indices, dtype=np.int64)
-
-
-def _check_repeats(faces: Faces) -> None:
-    name = _codes(faces)
+def _check_repeats(faces: Faces, name: np.ndarray) -> None:
     order = np.lexsort((name, faces.template))
     repeated = (np.diff(faces.template[order]) == 0) & (np.diff(name[order]) == 0)
     if repeated.any():

@@ -47,7 +47,7 @@ def say_unreadable(source: object, number: int, total: str, what: str) -> None:
         source: The embeddings, for the message.
         number: How many there are.
         total: Of how many, in words.
-        what: What is wrong with them, and what becomes of them.
+        what: What is wrong with them, and how they are counted then.
     """
     if number:
         logger.warning("%s: %s of %s %s", printable(str(source)), f"{number:,}", total, what)

@@ -85,12 +85,9 @@ def load_lengths(path: Path, rows: int) -> np.ndarray:
         InputError: Every row has unit length and there is no ``norms.npy``; or one of another length or with values
             that are no lengths.
     """
-    noted = path / "norms.npy"
-    if path.is_dir() and noted.exists():
-        lengths = np.asarray(load_array(noted, kind="f", ndim=1), dtype=np.float64)
-        if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
-            raise InputError(f"{noted}: {len(lengths)} values for {rows} embeddings; expected a length for each")
-        return lengths
+    noted = noted_lengths(path, rows)
+    if noted is not None:
+        return noted
     embeddings = read_embedding_file(path / "embeddings.npy" if path.is_dir() else path).embeddings
     lengths = np.concatenate([np.linalg.norm(block.astype(np.float64), axis=1) for block in blocks(embeddings)])
     lengths = np.where(np.isfinite(lengths), lengths, 0)  # of rows that are left out
@@ -99,6 +96,21 @@ def load_lengths(path: Path, rows: int) -> np.ndarray:
             f"{path}: --norm kept, but every embedding has unit length and there is no norms.npy beside them; give "
             "embeddings as the recogniser makes them, or leave --norm out"
         )
+    return lengths
+
+
+def noted_lengths(path: Path, rows: int) -> np.ndarray | None:
+    """The lengths in ``norms.npy`` of an embedding folder, float64 [n]; None without this file.
+
+    Raises:
+        InputError: Another number of values, or values that are no lengths.
+    """
+    file = path / "norms.npy"
+    if not path.is_dir() or not file.exists():
+        return None
+    lengths = np.asarray(load_array(file, kind="f", ndim=1), dtype=np.float64)
+    if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
+        raise InputError(f"{file}: {len(lengths)} values for {rows} embeddings; expected a length for each")
     return lengths
 
 

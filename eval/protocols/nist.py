@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eval.protocols.checks import check_both_kinds
-from eval.protocols.ids import id_text
+from eval.protocols.ids import codes, id_text
 from eval.protocols.protocol import Faces, Pairs, Protocol, Subjects, load_subjects, positions
 from eval.protocols.tables import header_of, line_of, read_table
 from facerec.pipeline.files import InputError
@@ -188,7 +188,7 @@ def _names(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
     if not all(name in table.column_names for table in tables for name in BOX):
         return filename
     box = np.stack([np.concatenate([table[name].to_numpy() for table in tables]) for name in BOX], axis=1)
-    file = _codes(filename)
+    file = codes(filename)
     boxes = np.unique(np.column_stack([file, box]), axis=0)
     several = (np.bincount(boxes[:, 0]) > 1)[file]
     name = filename.copy()
@@ -198,17 +198,10 @@ def _names(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
     return name
 
 
-def _codes(texts: np.ndarray) -> np.ndarray:
-    """A number for each text, int64, the same for the same; without sorting."""
-    import pyarrow as pa
-
-    return np.asarray(pa.array(texts, pa.string()).dictionary_encode().indices, dtype=np.int64)
-
-
 def _media(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
     if all("MEDIA_ID" in table.column_names for table in tables):
         return np.concatenate([table["MEDIA_ID"].to_numpy() for table in tables])
-    return _codes(filename)
+    return codes(filename)
 
 
 def _first_file(template: np.ndarray, file: np.ndarray) -> np.ndarray:
@@ -220,13 +213,11 @@ def _first_file(template: np.ndarray, file: np.ndarray) -> np.ndarray:
 def _check_same(paths: list[Path], template: np.ndarray, file: np.ndarray, name: np.ndarray, first: np.ndarray) -> None:
     """A template in several files must have the same faces in each: the same names the same number of times."""
     ids, at = np.unique(template, return_inverse=True)
-    code = _codes(name)
-    mixed = (code.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (codes(name).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
     sums = np.zeros((len(paths), len(ids)), np.uint64)
     np.add.at(sums, (file, at), mixed)
-    expected = sums[first, at]
-    wrong = np.flatnonzero(sums[file, at] != expected)
+    wrong = np.flatnonzero(sums[file, at] != sums[first, at])
     if wrong.size:
         row = wrong[0]
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.protocols.cfp import is_cfp, read_cfp
+from eval.protocols.checks import check_both_kinds
 from eval.protocols.names import find_rows
 from eval.protocols.pair_layouts import FOLDS, PairList, even_folds, read_pair_list
 from facerec.pipeline.embeddings import EmbeddingSet
@@ -28,9 +29,7 @@ def load_pair_list(path: Path) -> PairList:
         listed = read_cfp(path)
     else:
         listed = read_pair_list(path / "pairs.tsv" if path.is_dir() else path)
-    for kind, missing in [("genuine", not listed.same.any()), ("impostor", listed.same.all())]:
-        if missing:
-            raise InputError(f"{listed.path}: no {kind} pair in {len(listed.same)}; both kinds are needed")
+    check_both_kinds(listed.path, listed.same)
     if listed.fold.max() > 0:
         return listed
     if min(np.bincount(listed.same, minlength=2)) < FOLDS:

@@ -131,6 +131,10 @@ class Table:
                 return text + "†"
         return text + ("‡" if few else "")
 
+    def cells(self, index: int) -> list[tuple[str, bool]]:
+        """The number of a run in each column in print, and whether it is the best."""
+        return [(self.text(index, column), self.is_best(index, column)) for column in self.columns]
+
     def _spread(self, index: int, column: Column) -> str:
         """± the standard deviation over trainings of a rate, if there are several."""
         run = self.runs[index]

@@ -63,7 +63,7 @@ def identification_figures(figures: Identification, galleries: Sequence[str]) ->
 
 
 def few_errors(counts: Mapping[str, Any]) -> list[str]:
-    """The figures that rest on fewer than ten errors of either kind, by the names of `Intervals`."""
+    """The figures that rest on fewer than ten errors, by the names of `Intervals`."""
     names = [f"fnmr@{f}" for f, point in counts.get("verification", {}).items() if point["few_errors"]]
     for gallery, counted in counts.get("identification", {}).items():
         names += [f"fnir@{f}/{gallery}" for f in FPIRS if f in counted and counted[f]["few_errors"]]

@@ -48,7 +48,10 @@ class Intervals:
     def entries(self, metrics: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """The intervals in the same structure as the figures of ``metrics.json``, and how they were made."""
         rates = [name for name in ("fnmr_at_fmr", "fnir_at_fpir") if name in metrics]
-        galleries = metrics.get("fnir_at_fpir_per_gallery", {})
+        galleries = {
+            gallery: {f: self.of(f"fnir@{f}/{gallery}") for f in rates}
+            for gallery, rates in metrics.get("fnir_at_fpir_per_gallery", {}).items()
+        }
         return {
             "confidence": CONFIDENCE,
             "samples": len(self.samples),
@@ -56,15 +59,7 @@ class Intervals:
             "over": "subjects",
             "figures": self.names,
             **{name: {f: self.of(f"{name[:4]}@{f}") for f in metrics[name]} for name in rates},
-            **(
-                {
-                    "fnir_at_fpir_per_gallery": {
-                        g: {f: self.of(f"fnir@{f}/{g}") for f in of} for g, of in galleries.items()
-                    }
-                }
-                if galleries
-                else {}
-            ),
+            **({"fnir_at_fpir_per_gallery": galleries} if galleries else {}),
             **{name: self.of(name) for name in ("rank1", "rank5", "rank10", "eer", "auc") if name in self.names},
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os.path
+import shlex
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from eval.report.comparison import Table
 from eval.report.hover import SCRIPT, content_policy, embedded
 from eval.report.page_plots import Shown, score_plots, size_plots
-from eval.report.runs import Run, command_line
+from eval.report.runs import Run
 from eval.report.summary import findings, gap_note, points, verdict
 from eval.report.tables import group_rows, markdown
 from eval.report.worst_pictures import shown_pairs
@@ -96,10 +97,7 @@ def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:
     """Text, whether it is the best, whether a group of columns begins here."""
     columns = table.columns
     starts = [at == 0 or columns[at - 1].group != column.group for at, column in enumerate(columns)]
-    return [
-        (table.text(index, column), table.is_best(index, column), start)
-        for column, start in zip(columns, starts, strict=True)
-    ]
+    return [(*cell, start) for cell, start in zip(table.cells(index), starts, strict=True)]
 
 
 def _bars(table: Table) -> list[tuple[Run, str, list[bool]]]:
@@ -125,3 +123,23 @@ def _versions(runs: list[Run]) -> dict[str, str]:
             if version not in seen.setdefault(name, []):
                 seen[name].append(version)
     return {name: ", ".join(versions) for name, versions in sorted(seen.items())}
+
+
+def command_line(meta: Mapping[str, Any], folder: str) -> str:
+    """The command that a ``meta.json`` records."""
+    options = {name: _input(value) for name, value in meta.get("inputs", {}).items()}
+    options |= {name: value for name, value in meta.get("config", {}).items() if value is not None}
+    words = ["python", "-m", *str(meta.get("command", "?")).split()]
+    for name, value in [*options.items(), ("out", folder)]:
+        words += [f"--{name}", _option(value)]
+    return shlex.join(words)
+
+
+def _input(recorded: Any) -> Any:
+    return [item["path"] for item in recorded] if isinstance(recorded, list) else recorded["path"]
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{','.join(map(_option, value))}]" if isinstance(value, list) else str(value)

@@ -1,11 +1,8 @@
-"""What is known of a run: the files that the stages left in its folder."""
+"""What is known of a run, and whether runs are of the same test."""
 
 from __future__ import annotations
 
-import csv
 import logging
-import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,18 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.checks import SAME_TEST, is_meta, is_number, is_report, lacks_search
-from eval.report.histogram import COLUMNS as BIN_COLUMNS
+from eval.report.checks import SAME_TEST
+from eval.report.run_files import (
+    read_bands,
+    read_bins,
+    read_curve,
+    read_metas,
+    read_metrics,
+    read_samples,
+    read_scores,
+    read_search_thresholds,
+    read_worst,
+    sizes_of,
+)
 from eval.report.several import figure_of, further_trainings, mean_metrics
-from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
-from facerec.pipeline.files import InputError, cell_text, load_array, read_json
+from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)
 HOW = ("norm", "detector_scores", "flip")
 """What of the making of templates may differ between reports, see `eval.protocols.face_templates.template_options`."""
 BOUNDS = ("labelled", "supervised")
 STAGES = ("tuned", "clusters", "pseudo", "model", "test", "ijb")
-SCORES = {"pairwise_f", "bcubed_f", "nmi", "purity", "clusters", "identities", "assigned"}
 
 
 @dataclass(frozen=True)
@@ -139,48 +145,33 @@ def load_run(folder: Path) -> Run:
     report = folder / "ijb" if (folder / "ijb").is_dir() else folder
     bare = report == folder
     reports = [report, *(() if bare else (each / "ijb" for each in further_trainings(folder)))]
-    trainings = [_read_metrics(each) for each in reports]
+    trainings = [read_metrics(each) for each in reports]
     for each, metrics in zip(reports, trainings, strict=True):
         if (lost := _other_test(trainings[0], metrics)) is not None:
             raise InputError(f"{each}: other {lost} than in {report}; evaluate all trainings of a row alike")
     counts = trainings[0]["counts"]
     sheet, review = folder / "sheet.png", folder / "review" / "review.html"
-    det = _read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
-    clusters = _read_scores(folder / "clusters.json")
+    det = read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
+    clusters = read_scores(folder / "clusters.json")
     return Run(
         name=folder.absolute().name,
         metrics=mean_metrics(trainings),
         det=[point[:2] for point in det],
-        iet=_read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
+        iet=read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
         clusters=clusters,
-        pseudo=_read_scores(folder / "pseudo.json"),
-        metas=_read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
+        pseudo=read_scores(folder / "pseudo.json"),
+        metas=read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
-        samples=_read_samples(reports, trainings),
+        samples=read_samples(reports, trainings),
         thresholds={fmr: threshold for fmr, _, threshold in det},
-        search_thresholds=_read_search_thresholds(report / "iet.csv", list(counts["identification"])),
-        scores=_read_bins(report / "scores.csv"),
-        sizes=_sizes(folder / "clusters.json", clusters or {}),
+        search_thresholds=read_search_thresholds(report / "iet.csv", list(counts["identification"])),
+        scores=read_bins(report / "scores.csv"),
+        sizes=sizes_of(folder / "clusters.json", clusters or {}),
         review=review if review.is_file() else None,
-        worst=_read_worst(report / "worst.csv"),
+        worst=read_worst(report / "worst.csv"),
         trainings=trainings if len(trainings) > 1 else [],
-        **_read_bands(report, trainings[0]),
+        **read_bands(report, trainings[0]),
     )
-
-
-def _read_metrics(report: Path) -> dict[str, Any]:
-    if not (report / "metrics.json").is_file():
-        folder = report.parent if report.name == "ijb" else report
-        raise InputError(f"{folder}: no ijb/metrics.json and no metrics.json; run `python -m eval ijb` for it first")
-    metrics = read_json(report / "metrics.json")
-    counts = metrics.get("counts") if isinstance(metrics, dict) else None
-    if isinstance(counts, dict) and lacks_search(metrics):
-        raise InputError(
-            f"{report / 'metrics.json'}: no FNIR, as of 1:1 alone or a closed set; runs are compared by 1:1 and 1:N"
-        )
-    if not isinstance(counts, dict) or not is_report(metrics, counts):
-        raise InputError(f"{report / 'metrics.json'}: not a report of `python -m eval ijb`")
-    return dict(metrics)
 
 
 def _other_test(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
@@ -199,114 +190,3 @@ def _other_comparisons(first: Mapping[str, Any], other: Mapping[str, Any]) -> bo
     """Whether two reports are of different comparisons, as far as both say of which."""
     both = first.get("comparisons"), other.get("comparisons")
     return None not in both and both[0] != both[1]
-
-
-def command_line(meta: Mapping[str, Any], folder: str) -> str:
-    """The command that a ``meta.json`` records."""
-    options = {name: _input(value) for name, value in meta.get("inputs", {}).items()}
-    options |= {name: value for name, value in meta.get("config", {}).items() if value is not None}
-    words = ["python", "-m", *str(meta.get("command", "?")).split()]
-    for name, value in [*options.items(), ("out", folder)]:
-        words += [f"--{name}", _option(value)]
-    return shlex.join(words)
-
-
-def _input(recorded: Any) -> Any:
-    return [item["path"] for item in recorded] if isinstance(recorded, list) else recorded["path"]
-
-
-def _option(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"[{','.join(map(_option, value))}]" if isinstance(value, list) else str(value)
-
-
-def _read_scores(path: Path) -> dict[str, float] | None:
-    if not path.exists():
-        return None
-    scores = read_json(path)
-    if not isinstance(scores, dict) or not all(is_number(scores.get(name)) for name in SCORES):
-        raise InputError(f"{path}: not written by `python -m eval clusters`")
-    return scores
-
-
-def _sizes(path: Path, scores: Mapping[str, Any]) -> list[list[int]]:
-    rows = scores.get("sizes", [])
-    are_rows = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
-    if not are_rows or any([type(number) for number in row] != [int] * 4 for row in rows):
-        raise InputError(f"{path}: 'sizes' is not as `python -m eval clusters` writes it; score the clusters again")
-    return rows
-
-
-def _read_metas(folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    metas = {name: read_json(path / "meta.json") for name, path in folders.items() if (path / "meta.json").exists()}
-    for name, meta in metas.items():
-        if not is_meta(meta):
-            raise InputError(f"{folders[name] / 'meta.json'}: not what a finished command writes; run it again")
-    return metas
-
-
-def _read_samples(reports: Sequence[Path], trainings: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The samples of every figure, of all trainings; nothing without intervals."""
-    if "intervals" not in trainings[0]:
-        return {}
-    names, blocks = trainings[0]["intervals"].get("figures", []), []
-    for report in reports:
-        samples = load_array(report / "bootstrap.npy", kind="f", ndim=2)
-        if samples.shape != (trainings[0]["intervals"].get("samples"), len(names)):
-            raise InputError(
-                f"{report / 'bootstrap.npy'}: shape {list(samples.shape)}; metrics.json says {len(names)} figures; "
-                "evaluate again"
-            )
-        blocks.append(np.array(samples).T)
-    return dict(zip(names, np.stack(blocks, axis=1), strict=True))
-
-
-def _read_bands(report: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    if "intervals" not in metrics:
-        return {}
-    return {
-        "det_band": _read_curve(report / "det.csv", ["fmr", "fnmr_low", "fnmr_high"]),
-        "iet_band": _read_curve(report / "iet.csv", ["fpir", "fnir_mean_low", "fnir_mean_high"]),
-    }
-
-
-def _read_bins(path: Path) -> list[tuple[float, float, int, int]]:
-    """The rows of scores.csv, if there is one."""
-    rows = _read_curve(path, BIN_COLUMNS) if path.is_file() else []
-    if not all(-2 < low < high < 2 and all(0 <= count < math.inf for count in counts) for low, high, *counts in rows):
-        raise InputError(f"{path}: not what `python -m eval ijb` writes; evaluate again")
-    return [(low, high, int(genuine), int(impostor)) for low, high, genuine, impostor in rows]
-
-
-def _read_search_thresholds(path: Path, galleries: Sequence[str]) -> dict[float, tuple[float, ...]]:
-    names = [f"threshold_{name}" for name in galleries]
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            known = set(names) <= set(next(csv.reader(file), []))
-    except (OSError, ValueError, csv.Error):  # which `_read_curve` has refused
-        return {}
-    return {fpir: tuple(those) for fpir, *those in _read_curve(path, ["fpir", *names])} if known else {}
-
-
-def _read_worst(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [{name: cell_text(row[name] or "") for name in WORST_COLUMNS} for row in csv.DictReader(file)]
-        return [row for row in rows if math.isfinite(float(row["score"]))]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not written by `python -m eval ijb` ({error!r}); evaluate again") from None
-
-
-def _read_curve(path: Path, columns: Sequence[str]) -> list[Any]:
-    """The points that have all the columns."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = [[line[name] for name in columns] for line in csv.DictReader(file)]
-        return [tuple(map(float, line)) for line in lines if "" not in line]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a curve with columns {' and '.join(columns)} ({error!r})") from None

@@ -84,7 +84,7 @@ def points(fraction: float) -> str:
 
 
 def _headline(table: Table, ranked: Sequence[str]) -> str:
-    """Which backends are better than which, and which cannot be told apart; `ranked` has the lowest FNMR first."""
+    """Which backends are better than others, and which cannot be told apart; `ranked` has the lowest FNMR first."""
     at = f"FMR {table.fmr}"
     if len(ranked) == 1:
         return f"Backend {ranked[0]}: FNMR {_fnmr(table, ranked[0])} at {at}."
@@ -108,7 +108,7 @@ def _headline(table: Table, ranked: Sequence[str]) -> str:
 
 
 def _better(compared: Compared, ranked: Sequence[str]) -> list[tuple[list[str], list[str]]]:
-    """Rows, and the rows than which each of them is significantly better; rows with the same ones together."""
+    """Pairs of rows and the rows that are significantly worse; rows with the same worse ones are together."""
     found: dict[tuple[str, ...], list[str]] = {}
     for place, one in enumerate(ranked):
         if worse := tuple(other for other in ranked[place + 1 :] if compared.differs(one, other)):

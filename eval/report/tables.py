@@ -36,11 +36,7 @@ def markdown(table: Table) -> str:
     headings = ["row", *(column.title for column in table.columns)]
     lines = [headings, ["---", *["---:"] * len(table.columns)]]
     for index, run in enumerate(table.runs):
-        texts = [table.text(index, column) for column in table.columns]
-        best = [table.is_best(index, column) for column in table.columns]
-        lines.append(
-            [_plain(run.name), *(f"**{text}**" if bold else text for text, bold in zip(texts, best, strict=True))]
-        )
+        lines.append([_plain(run.name), *(f"**{text}**" if best else text for text, best in table.cells(index))])
     parts = [
         _piped(_group_lines(table)),
         _piped(lines),
@@ -58,9 +54,7 @@ def latex(table: Table) -> str:
     """The table for a paper (needs the package booktabs), without empty columns, the best backend's figures in bold."""
     lines = [" & ".join(["row", *(_escaped(column.title) for column in table.columns)])]
     for index, run in enumerate(table.runs):
-        cells = [_escaped(table.text(index, column)) for column in table.columns]
-        best = [table.is_best(index, column) for column in table.columns]
-        cells = [rf"\textbf{{{cell}}}" if bold else cell for cell, bold in zip(cells, best, strict=True)]
+        cells = [rf"\textbf{{{_escaped(text)}}}" if best else _escaped(text) for text, best in table.cells(index)]
         lines.append(" & ".join([_escaped(run.name), *cells]))
     body = " \\\\\n".join(lines[1:])
     columns = "l" + "r" * len(table.columns)

@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from eval.protocols.evaluation import Evaluation
-from eval.protocols.protocol import Faces
+from eval.protocols.protocol import Faces, positions
 from facerec.pipeline.files import write_table
 
 COUNT = 8
+"""Pairs of either kind."""
 CANDIDATES = 4096
 """Pairs of either kind that are looked at: of two people, or of one person, only the worst is kept."""
 COLUMNS = ("kind", "score", "first_template", "second_template", "first_face", "second_face")
 IMPOSTOR, GENUINE = "impostor", "genuine"
 
 
-def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray, count: int = COUNT) -> None:
+def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray) -> None:
     """Writes worst.csv: the impostor pairs of highest score, each two people once; the genuine ones of lowest score.
 
     A template is shown by its first face in the protocol. Of each person only the worst genuine pair is taken.
@@ -27,12 +28,11 @@ def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray
         evaluation: The scores.
         faces: Faces of the protocol.
         ids: int64 [t], the templates' ids, rising.
-        count: Pairs of either kind.
     """
     first_face = _first_faces(faces, ids)
     rows = []
     for kind in (IMPOSTOR, GENUINE):
-        for pair in worst_pairs(evaluation, kind == GENUINE, count).tolist():
+        for pair in worst_pairs(evaluation, kind == GENUINE, COUNT).tolist():
             both = [int(side[pair]) for side in evaluation.pairs]
             names = [str(faces.names[int(first_face[position])]) for position in both]
             score = round(float(evaluation.scores.pairs[pair]), 6)
@@ -61,9 +61,6 @@ def worst_pairs(evaluation: Evaluation, genuine: bool, count: int) -> np.ndarray
 
 
 def _first_faces(faces: Faces, ids: np.ndarray) -> np.ndarray:
-    """The row of the first face of each template, int64 [t]."""
-    rows = np.zeros(len(ids), dtype=np.int64)
-    place = np.searchsorted(ids, faces.template[::-1])
-    known = (place < len(ids)) & (ids[np.minimum(place, len(ids) - 1)] == faces.template[::-1])
-    rows[place[known]] = np.arange(len(faces.template))[::-1][known]  # the last one written stays: the first face
-    return rows
+    """The row of the first face of each template, int64 [t]; 0 for one without a face."""
+    templates, first = np.unique(faces.template, return_index=True)
+    return np.append(first, 0)[positions(templates, ids)]  # position -1 takes the last entry

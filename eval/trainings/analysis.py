@@ -2,8 +2,8 @@
 
 A row is a way to train a recogniser, such as one clustering backend. Its figure varies for two reasons: another
 seed of the training, and other test people. Both are crossed: every training is tested on the same people. Radiology
-has the same design, with readers in place of trainings and patients in place of people, and its standard analysis is
-used here (Obuchowski and Rockette 1995, with the degrees of freedom of Hillis 2007).
+has the same design: readers stand for trainings, patients for people. Its standard analysis is used here
+(Obuchowski and Rockette 1995, with the degrees of freedom of Hillis 2007).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
 
     Example:
         >>> trainings_needed(0.01, 0.009, 0.0, 2)
-        14
+        15
     """
     low, high = 1, MOST_TRAININGS
     if power(difference, sd, people, rows, high) < POWER:

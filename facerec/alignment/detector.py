@@ -12,9 +12,9 @@ import onnx
 import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.reading import InputError, readable
 from facerec.pipeline.values import as_path, as_picture, shown, whole
-from facerec.recognisers.onnx import open_session, readable_network
+from facerec.recognisers.onnx import open_session
 
 MODELS = Path("~/.insightface/models")
 DETECTION_SIZES = (128, 640)
@@ -44,7 +44,7 @@ class Detector:
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
         _check_settings([] if sizes is None else sizes, threshold)
         path = as_path("path", path)
-        with readable_network(path):
+        with readable(path, "an ONNX network"):
             session = open_session(onnx.load(path), "cpu", threads=1)
             _check_detector(path, session)
             self.model = SCRFD(str(path), session)
@@ -98,7 +98,7 @@ def find_detector(name: Path) -> Path:
     if found.is_file():
         return found
     for file in sorted(found.glob("*.onnx")):
-        with readable_network(file):
+        with readable(file, "an ONNX network"):
             if len(onnx.load(file, load_external_data=False).graph.output) in WITH_LANDMARKS:
                 return file
     raise InputError(f"{found}: no detector with landmarks among the .onnx files in this folder; give one by its path")

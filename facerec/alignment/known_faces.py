@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.alignment.stems import distinct_stems
-from facerec.pipeline.files import InputError, read_lines
+from facerec.pipeline.reading import InputError, read_lines, readable
 
 LANDMARK_FIELDS = 12
 """Fields of a line of landmarks: the name, x and y of five points, the score."""
@@ -155,7 +155,7 @@ def _boxes_of(file: Path, optional: bool) -> Iterable[tuple[str, tuple[int, int,
             return
         raise InputError(f"{file}: no column {' and '.join(absent)}; the header is {first[:120]!r}")
     at = [header.index(name) for name in ("FILENAME", *BOX)]
-    try:
+    with readable(file, "CSV"):
         for number, fields in enumerate(csv.reader(lines[1:], delimiter=delimiter), 2):
             if not fields:
                 continue
@@ -163,8 +163,6 @@ def _boxes_of(file: Path, optional: bool) -> Iterable[tuple[str, tuple[int, int,
             if box is None or min(box[2:]) <= 0 or any(value != int(value) for value in box):
                 raise InputError(f"{file} line {number}: {','.join(fields)[:80]!r}; expected a box of whole pixels")
             yield fields[at[0]], (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
-    except csv.Error as error:
-        raise InputError(f"{file}: not readable as CSV ({error})") from None
 
 
 def _floats(fields: list[str]) -> list[float] | None:

@@ -53,6 +53,6 @@ def to_input(faces: torch.Tensor, device: torch.device) -> torch.Tensor:
     return faces.to(device, non_blocking=True).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def prepare_worker(_: int = 0) -> None:
+def prepare_worker() -> None:
     """Keeps OpenCV from threads of its own beside those of a loader."""
     cv2.setNumThreads(0)

@@ -34,7 +34,7 @@ MOST_LISTED = 20
 LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
 
 Unreadable = Literal["refuse", "skip"]
-"""What becomes of rows with NaN or infinite values: an error, or faces that could not be read."""
+"""Rows with NaN or infinite values are an error, or faces that could not be read."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.reading import InputError
-
-logger = logging.getLogger(__name__)
 
 EMBEDDINGS = ("embeddings", "embedding", "features", "feature", "feats", "feat", "emb", "embs", "vectors", "x", "data")
 LABELS = (

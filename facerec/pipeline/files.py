@@ -23,6 +23,7 @@ from facerec.pipeline.reading import blocks as blocks
 from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
+from facerec.pipeline.reading import readable
 from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -41,9 +42,9 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
 
     Args:
-        path: A .npy file of whole numbers or names, or a folder with ``labels.npy`` (an embedding set, a clustering,
-            pseudo-labels); a text file with a number or a name a line, as learn-to-cluster's ``.meta``; a column of a
-            table, ``FILE.csv:COLUMN``; or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
+        path: A .npy file of whole numbers or names. Or a folder with ``labels.npy``: an embedding set, a clustering,
+            pseudo-labels. Or a text file with a number or a name a line, as learn-to-cluster's ``.meta``. Or a column
+            of a table, ``FILE.csv:COLUMN``. Or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
         rows: The number of rows they must have, if known.
 
     Raises:
@@ -172,6 +173,22 @@ def cell_text(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
 
 
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV file with a header, as `write_table` writes it.
+
+    Raises:
+        InputError: Not such a file, or without one of the columns.
+    """
+    with readable(path, "CSV"):
+        lines = list(csv.reader(f"{line}\n" for line in read_lines(path)))
+    header = lines[0] if lines else []
+    if missing := [name for name in columns if name not in header]:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)[:80] or 'nothing'}")
+    if wrong := next((number for number, line in enumerate(lines, 1) if len(line) != len(header)), None):
+        raise InputError(f"{path}: line {wrong} has {len(lines[wrong - 1])} fields for {len(header)} columns")
+    return [dict(zip(header, map(cell_text, line), strict=True)) for line in lines[1:]]
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON through a temporary file, so that the file is whole or absent.
 
@@ -191,12 +208,8 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: Missing, no regular file, or not JSON.
     """
-    try:
+    with readable(path, "JSON"):
         return json.loads(read_text(path))
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:

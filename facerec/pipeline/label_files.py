@@ -64,7 +64,7 @@ def numbered(values: np.ndarray, file: Path) -> np.ndarray:
     """Labels as int64 [n]: whole numbers as they are, names by their place in the alphabet.
 
     Args:
-        values: [n] whole numbers, floats that are whole or NaN (unknown), or text of either kind.
+        values: [n] whole numbers, floats that are whole or NaN (unknown), or text of whole numbers or names.
         file: For messages.
 
     Raises:

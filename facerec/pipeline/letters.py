@@ -11,7 +11,7 @@ BYTES, SHIFTED = re.compile("[\udc80-\udcff]"), re.compile("[\U0010ff80-\U0010ff
 
 
 def as_letters(text: str) -> str:
-    """Text with letters for private use in place of bytes that are not UTF-8."""
+    """Text in which a letter of Unicode's private use stands for each byte that is not UTF-8."""
     return BYTES.sub(lambda found: chr(ord(found[0]) + SHIFT), text)
 
 

@@ -17,7 +17,7 @@ HELP = ("-h", "--help")
 
 
 def overview(program: str, about: str, commands: Mapping[str, str]) -> str:
-    """The help of a program: a line a command.
+    """The help of a program, with a line for each command.
 
     Args:
         program: Its name, as ``python -m clustering``.

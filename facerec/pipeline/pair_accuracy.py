@@ -28,7 +28,10 @@ def decide(scores: np.ndarray, same: np.ndarray, fold: np.ndarray) -> tuple[np.n
 
 
 def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
-    """Of all scores (and infinity), the one from which on acceptance is right for most pairs; the middle of several."""
+    """The threshold that decides most pairs rightly: one of the scores, or infinity.
+
+    A pair is accepted if it scores at or above the threshold. Of several such thresholds the middle one is taken.
+    """
     candidates = np.append(np.unique(scores), np.inf)
     genuine, impostor = np.sort(scores[same]), np.sort(scores[~same])
     right = len(genuine) - np.searchsorted(genuine, candidates) + np.searchsorted(impostor, candidates)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.reading import InputError, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,12 +30,9 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: Missing, not safetensors, or truncated.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not file.is_file():
         raise InputError(f"{file}: no such file; train the model again")
-    try:
+    with readable(file, "safetensors"):
         return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: not readable as safetensors ({error}); it may be truncated") from None

@@ -42,8 +42,8 @@ def stage(
 ) -> Callable[[Callable[P, Results]], Callable[P, Path]]:
     """Makes a function with a parameter ``out: Path`` a stage.
 
-    The function receives ``OUT.partial`` in place of ``OUT`` and may return a mapping of results, which goes into
-    ``meta.json``. Its other `Path` arguments are inputs, identified by their contents; the rest is configuration.
+    The function receives ``OUT.partial`` as `out`. It may return a mapping of results, which goes into ``meta.json``.
+    Its other `Path` arguments are inputs, identified by their contents. The rest is configuration.
 
     Args:
         command: Its name, as in ``python -m``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,6 @@ from facerec.pipeline.reading import InputError, check_file, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-logger = logging.getLogger(__name__)
 
 NUMBERED = re.compile(r"(\D*)\d+")
 INDEX = ("", "Unnamed: 0", "__index_level_0__", "index")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.reading import InputError, readable
 from facerec.recognisers.onnx_graph import InputSettings
 
 logger = logging.getLogger(__name__)
@@ -49,7 +47,7 @@ class OnnxRecogniser:
 
     def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
         settings = settings or InputSettings()
-        with readable_network(path):
+        with readable(path, "an ONNX network"):
             graph = onnx.load(path)
             fixed = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value
             self.mean, self.std = settings.decided(graph.graph)
@@ -60,7 +58,7 @@ class OnnxRecogniser:
             self.output = _output_of(path, self.session, settings.output)
         self.batched = True
         probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
-        with readable_network(path):
+        with readable(path, "an ONNX network"):
             self.embedding_size = self(probe[:1]).shape[1]
             self.batched = not fixed or self._batches(probe)
             if not self.batched:
@@ -84,18 +82,6 @@ class OnnxRecogniser:
         except Exception:  # whatever onnxruntime raises for a graph that holds its batch size inside
             return False
         return together.shape == single.shape and bool(np.allclose(together, single, rtol=TOLERANCE, atol=TOLERANCE))
-
-
-@contextmanager
-def readable_network(path: Path) -> Iterator[None]:
-    """Turns whatever reading a network raises into an `InputError` of one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # protobuf and onnxruntime raise many kinds, none with a common ancestor
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: not a readable ONNX network ({reason})") from None
 
 
 def _open_batch(model: onnx.ModelProto) -> None:

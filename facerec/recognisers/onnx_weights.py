@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from facerec.backbones import build
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.reading import InputError, check_file, readable
 
 NOTE = "facerec"
 COUNTER = "num_batches_tracked"
@@ -52,13 +52,10 @@ def load_exported(file: Path) -> tuple[nn.Module, dict[str, Any]]:
 def _contents(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The weights by name, and the note of the network."""
     check_file(file)
-    try:
+    with readable(file, "a model that facerec export wrote"):
         model = onnx.load(file)
         tensors = {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in model.graph.initializer}
         notes = [json.loads(each.value) for each in model.metadata_props if each.key == NOTE]
-    except Exception as error:  # protobuf raises many kinds
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{file}: not readable as a model that facerec export wrote ({reason})") from None
     if not notes or not isinstance(notes[0], dict):
         raise InputError(
             f"{file}: no model that facerec export wrote, which has its name inside; training begins with a model "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,6 +109,7 @@ class Person:
         moles: (u, v, size) on the face map.
         freckles: 0 to 1.
         seed: For the skin's own unevenness.
+        male: Whether the person is a man.
     """
 
     traits: dict[str, float]
@@ -120,7 +121,7 @@ class Person:
     moles: np.ndarray
     freckles: float
     seed: int
-    male: bool = field(default=False)
+    male: bool
 
     def __getitem__(self, name: str) -> float:
         return self.traits[name]
@@ -195,9 +196,7 @@ def _change(look: Look, rng: np.random.Generator, male: bool, melanin: float) ->
     """Another day's look: another style and beard, mostly the same colour of hair."""
     other = draw_look(rng, male, melanin)
     colour = look.hair_colour if rng.random() < 0.7 else other.hair_colour
-    return Look(
-        other.hair, other.hair_length, other.parting, colour, other.beard, other.beard_shape, other.lipstick, other.seed
-    )
+    return replace(other, hair_colour=colour)
 
 
 def _between(palette: np.ndarray, position: float) -> np.ndarray:

@@ -104,8 +104,8 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: li
         opened: The number of stores in these lists together, as the one item of a list; this call adds its own.
 
     Raises:
-        InputError: Not text, no stores, a line of more than two fields, one name twice, or a list that has itself in
-            it, or stands in too many others; an order that is not one of the rows; a store that cannot be opened.
+        InputError: The list is no text, names no store or a name twice, has more than two fields in a line, leads to
+            itself, or is too deep in other lists. Or its order is not one of the rows. Or a store cannot be opened.
     """
     inside = (*inside, file.resolve())
     if len(inside) > MOST_LISTS:

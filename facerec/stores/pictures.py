@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
-from facerec.pipeline.files import InputError, cell_text, read_lines
+from facerec.pipeline.files import InputError, read_table
 from facerec.stores.store import SUFFIXES, Store
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
@@ -29,15 +28,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
     """
     if table is None:
         return {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
-    reader = csv.DictReader(f"{line}\n" for line in read_lines(table))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"{table}: not readable as CSV ({error})") from None
-    if not {"key", "file"} <= set(reader.fieldnames or ()):
-        raise InputError(f"{table}: no columns key and file; give faces.csv of clustering export --as csv")
-    pairs = [(cell_text(row["key"]), cell_text(row["file"] or "")) for row in rows]
-    places = {key: place for key, place in pairs if place}
+    places = {row["key"]: row["file"] for row in read_table(table, ("key", "file")) if row["file"]}
     if not places:
         raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
     if strange := sorted(set(places) - set(store.keys)):

@@ -17,7 +17,7 @@ JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 
 
 def resized(face: np.ndarray, size: int) -> np.ndarray:
-    """A face uint8 [height, width, 3] at [size, size, 3]; averaged over areas where it shrinks much."""
+    """A face uint8 [height, width, 3] at [size, size, 3]; averaged over areas if it shrinks to half or less."""
     if face.shape[:2] == (size, size):
         return face
     shrinks = min(face.shape[:2]) >= 2 * size

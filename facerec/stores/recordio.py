@@ -1,10 +1,15 @@
 """insightface's training sets in RecordIO, read without mxnet and with random access.
 
 ``train.rec`` holds the records, ``train.idx`` a line ``key<TAB>offset`` for each; without it the records are found in
-one pass and numbered from 0, as mxnet's ``rec2idx`` does it. A record is 8 bytes of frame (magic;
-kind of part and length), 24 bytes of header (number of labels, the label if there is only one, two ids), the labels if
-there are several, and the image file. Where the magic occurs in a record it is cut out and the record stored in parts.
-Of ``train.lst`` and ``property``, if they are there, see `facerec.stores.recordio_list`.
+one pass and numbered from 0, as mxnet's ``rec2idx`` does it. A record is
+
+- 8 bytes of frame: the magic, then kind of part and length;
+- 24 bytes of header: the number of labels, the label if there is only one, two ids;
+- the labels, if there are several;
+- the image file.
+
+Where the magic occurs in a record it is cut out, and the record is stored in parts. `facerec.stores.recordio_list`
+reads ``train.lst`` and ``property``, if they are there.
 
 Formats: dmlc-core's ``recordio.h`` and mxnet's ``recordio.py``; insightface's ``face2rec2.py`` for what is a face.
 """
@@ -104,8 +109,8 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
         file: The ``.rec`` file.
 
     Raises:
-        InputError: An index that is none, repeated or negative keys or offsets, a record file cut short,
-            an index cut short or of another file, a label that is no identity, a list or a property of another set.
+        InputError: The record file is cut short. The index is none, is cut short or of another file, or has repeated or
+            negative keys or offsets. A label is no identity. The list or the property is of another set.
     """
     index = file.with_suffix(".idx")
     try:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facerec.pipeline.files import InputError, check_file
 from facerec.pipeline.progress import progress
+from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.stores.store import INDEX, Store
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
@@ -153,12 +153,9 @@ def _read_index(path: Path) -> pa.Table:
         InputError: Not readable, or columns that are missing or empty.
     """
     check_file(path)
-    try:
+    with readable(path, "an index", "pack the faces again"):
         table = pq.read_table(path)
         table.validate(full=True)
-    except Exception as error:  # a damaged schema makes it raise what Python's decoders do
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a readable index ({reason}); pack the faces again") from None
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; an index has {', '.join(COLUMNS)}")

@@ -1,10 +1,14 @@
 """Faces on disk behind one interface: row i is the same face everywhere.
 
-A store is a folder of images (identity = the folder an image lies in; images directly in the store have none) or a zip
-file of one, a list (``.tsv``, ``.csv``, ``.lst``; a folder with ``faces.tsv`` is that list), tar shards, with
-``index.parquet`` or as ``webdataset`` writes them, insightface's ``train.rec`` (`facerec.stores.recordio`), Parquet
-files with pictures (`facerec.stores.parquet_store`), or ``stores.txt``, several of these as one
-(`facerec.stores.union`).
+A store is one of these:
+
+- a folder of images, or a zip file of one. An image's identity is the folder it lies in; images directly in the store
+  have none;
+- a list (``.tsv``, ``.csv``, ``.lst``). A folder with ``faces.tsv`` is that list;
+- tar shards, with ``index.parquet`` or as ``webdataset`` writes them;
+- insightface's ``train.rec`` (`facerec.stores.recordio`);
+- Parquet files with pictures (`facerec.stores.parquet_store`);
+- ``stores.txt``, several of these as one (`facerec.stores.union`).
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
-from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
+from facerec.pipeline.reading import readable
 from facerec.stores.shards import ShardStore, open_shards, write_index
 from facerec.stores.store import SUFFIXES, padded
 
@@ -90,11 +90,8 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
     faces: list[_Face] = []
     people: list[str | None] = []
     for number, file in enumerate(progress(files, "index", "tar files")):
-        try:
+        with readable(file, "a tar file", "unpack it if it is compressed"):
             found, said = _faces_of(file)
-        except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise InputError(f"{file}: not a readable tar file ({reason}); unpack it if it is compressed") from None
         numbers += [number] * len(found)
         faces += found
         people += [said.get(face.sample) or None for face in found]

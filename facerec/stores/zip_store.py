@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.stores.folder import NO_FILES, identities_of
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store
@@ -52,11 +52,8 @@ def open_zip(path: Path) -> ZipStore:
         InputError: Not a zip file, or one with a password.
     """
     check_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-    except Exception as error:  # a damaged directory raises many kinds
-        raise InputError(f"{path}: not a readable zip file ({error}); it may be truncated") from None
+    with readable(path, "a zip file"), zipfile.ZipFile(path) as archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.flag_bits & 1 for info in members):
         raise InputError(f"{path}: has a password; unpack it, and give the folder")
     names = [info.filename for info in members]

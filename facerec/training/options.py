@@ -105,7 +105,7 @@ class Schedule:
 
     Attributes:
         epochs: Passes over the faces.
-        steps: A fixed number of steps in place of epochs, so that sets of different sizes cost the same.
+        steps: A fixed number of steps, instead of epochs, so that sets of different sizes cost the same.
         batch_size: Faces a step, over all processes together.
         accumulate: Parts of a batch that are processed one after the other, to save memory.
         learning_rate: Highest learning rate.

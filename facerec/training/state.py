@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
+from facerec.pipeline.reading import InputError, readable
 from facerec.pipeline.safetensors_file import contiguous
+
+KIND = ("the state of this training", "delete its folder")
+"""What a file should be, and the remedy, for messages."""
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]) -> None:
@@ -99,15 +102,11 @@ def read_progress(path: Path) -> dict[str, Any]:
     Raises:
         InputError: Unreadable.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            progress = json.loads(file.metadata()["progress"])
+    with readable(path, *KIND), safe_open(path, framework="pt") as file:
+        progress = json.loads(file.metadata()["progress"])
         if not isinstance(progress, dict) or not isinstance(progress.get("step", 0), int):
             raise TypeError(f"progress is {str(progress)[:40]}")
-        return progress
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not the state of this training ({reason}); delete its folder") from None
+    return progress
 
 
 def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -117,13 +116,9 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
         InputError: Unreadable, or of another model.
     """
     progress = read_progress(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    with readable(path, *KIND), safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         model.load_state_dict({_rest(name): value for name, value in tensors.items() if name.startswith("model.")})
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not the state of this training ({reason}); delete its folder") from None
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

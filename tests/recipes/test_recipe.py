@@ -36,7 +36,8 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
     [
         ("trian: {}", "unknown section 'trian'"),
         ("recipe: {techer: x}", "unknown setting of recipe 'techer'"),
-        ("- 1", "expected sections"),
+        ("- 1", "expected keys and values"),
+        ("recipe: {teacher: 2001-99-99}", "not readable as YAML"),
         ("a: [", "recipe: error:"),
         ("train: 3", "section train is 3; expected settings"),
         ('recipe: {jobs: "x[$(touch P)]=1"}', 'jobs of section recipe is "x[$(touch P)]=1"; expected a whole number'),

@@ -30,7 +30,7 @@ def joined(nodes: Joining, least: float, known: Constraints | None) -> Joining:
     if known is None:
         nodes.join(least, slack=SLACK)
         return nodes
-    together = known.pairs[known.same]
+    together = known.together
     found = _held(nodes.without(together[:0]), together, known.apart, least)
     left_out = strays(nodes, found, together)
     if len(left_out):

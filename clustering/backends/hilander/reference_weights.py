@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from clustering.backends.hilander.lander import LinkageModel
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.torch_file import load_torch
 
 CONVOLUTION = ("conv.0.gcn_layer.mlp.weight", "conv.0.gcn_layer.mlp.bias")
 ATTENTION = (
@@ -32,17 +33,12 @@ def read_state(file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: Missing, unreadable, with other contents than tensors, or with values that are not finite.
     """
-    check_file(file)
-    try:
-        if file.suffix == ".safetensors":
+    if file.suffix == ".safetensors":
+        check_file(file)
+        with readable(file, "a state dict"):
             state = safetensors.torch.load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # an unpickler raises whatever its input says
-        raise InputError(
-            f"{file}: not readable as a state dict; it may be truncated, or hold more than tensors: save "
-            "model.state_dict()"
-        ) from None
+    else:
+        state = load_torch(file, "a state dict", "save model.state_dict()")
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file}: holds no state dict of tensors; save model.state_dict()")
     odd = [name for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]

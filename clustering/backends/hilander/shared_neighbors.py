@@ -1,6 +1,6 @@
 """Weights of pairs of faces that share neighbours.
 
-A turned head is unlike each face of its person, but a bit like all of them. A stranger is a bit like one.
+A turned head is unlike each single face of its person, but a bit like all of them. A stranger is a bit like one.
 """
 
 from __future__ import annotations

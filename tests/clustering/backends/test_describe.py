@@ -53,6 +53,7 @@ def test_changes():
     [
         ("min_similarity", "--set 'min_similarity': not a setting; expected NAME=VALUE"),
         ("min_similarity=[", "not a setting; expected NAME=VALUE"),
+        ("min_similarity=2001-99-99", "not a setting; expected NAME=VALUE"),
         ("speed=3", "--set speed; dbscan has min_similarity, min_samples, k, adaptive"),
         ("min_similarity=2", "min_similarity is 2; it must be a number from -1 to 1"),
         ("min_samples=1.5", "min_samples is 1.5; it must be a whole number"),

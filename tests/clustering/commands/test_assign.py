@@ -11,11 +11,10 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.commands.assign import assign
 from clustering.commands.export import export
-from clustering.people.tables import read_table
 from clustering.pseudolabels.new_faces import assign_new_faces
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import write_lines
+from facerec.pipeline.files import read_table, write_lines
 
 
 @pytest.fixture

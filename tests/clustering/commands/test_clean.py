@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from clustering.commands.clean import clean
-from clustering.review.decisions import labels_hash, load_decisions
+from clustering.review.decision_files import load_decisions
+from clustering.review.decisions import labels_hash
 from facerec.commands.thumbnails import thumbnails
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, load_keys, read_json, refuse_other_order, write_json

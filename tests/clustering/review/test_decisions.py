@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import (
     Decisions,
     apply_decisions,
@@ -16,7 +17,6 @@ from clustering.review.decisions import (
     joined_by_name,
     kept_faces,
     labels_hash,
-    load_decisions,
     names_of,
 )
 from facerec.pipeline.files import InputError

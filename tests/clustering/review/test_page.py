@@ -16,7 +16,8 @@ import pytest
 from clustering.__main__ import COMMANDS
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_rows
 from clustering.commands.review import review
-from clustering.review.decisions import apply_decisions, load_decisions
+from clustering.review.decision_files import load_decisions
+from clustering.review.decisions import apply_decisions
 from clustering.review.page import KEYS, Frame, write_page
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import EmbeddingSet, normalize, save_embeddings

@@ -1,4 +1,3 @@
-import doctest
 import itertools
 import json
 
@@ -10,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
-import eval.clusters.agreement
 from eval.clusters import details, scores
 from eval.commands.clusters import clusters
 from facerec.pipeline.files import InputError
@@ -195,10 +193,3 @@ def test_lists_and_read_only_arrays_will_do():
     truth = np.array([0, 0, 1, 1], np.int16)
     truth.flags.writeable = False
     assert scores(truth, [0, 0, 0, 1]) == scores([0, 0, 1, 1], np.array([0, 0, 0, 1], np.uint8))
-
-
-@pytest.mark.parametrize("home", [eval.clusters, eval.clusters.agreement])
-def test_examples_run(home):
-    result = doctest.testmod(home)
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -1,12 +1,9 @@
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eval.clusters import calibration
 from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
 from facerec.pipeline.files import InputError
 
@@ -75,12 +72,6 @@ def test_faces_in_company_by_hand():
     """Cluster 0 has two known faces, 1 one known and one unknown face, 2 one; -1 is nobody's company."""
     truth, predicted = np.array([5, 7, 1, -1, 3, 4, 4]), np.array([0, 0, 1, 1, 2, -1, -1])
     assert rows_in_company(truth, predicted).tolist() == [0, 1]
-
-
-def test_examples_run():
-    result = doctest.testmod(calibration)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 def test_the_least_sure_tenth_by_hand():

@@ -1,4 +1,3 @@
-import doctest
 import json
 
 import numpy as np
@@ -7,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import eval.clusters.identities
 from eval.clusters import scores
 from eval.clusters.contingency import contingency
 from eval.clusters.identities import details, worst_clusters
@@ -107,9 +105,3 @@ def test_clusters_compared_with_themselves_are_told(tmp_path, caplog):
     (tmp_path / "again.npy").symlink_to("truth.npy")
     clusters(tmp_path / "truth.npy", tmp_path / "again.npy")
     assert "--truth and --predicted are the same" in caplog.text
-
-
-def test_examples_run():
-    result = doctest.testmod(eval.clusters.identities)
-    assert result.attempted > 0
-    assert result.failed == 0

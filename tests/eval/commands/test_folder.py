@@ -151,7 +151,7 @@ def test_the_worst_pairs_are_listed(faces, tmp_path, caplog):
     ("change", "options", "message"),
     [
         (lambda faces: (faces / "labels.npy").unlink(), {}, "no labels.npy; give --labels"),
-        (lambda faces: np.save(faces / "norms.npy", np.ones(3, np.float32)), {}, "norms.npy: 3 values for 24 faces"),
+        (lambda faces: np.save(faces / "norms.npy", np.ones(3, np.float32)), {}, "norms.npy: 3 values for 24 embedd"),
         (lambda faces: np.save(faces / "labels.npy", np.arange(24)), {}, "0 of 24 labelled people have two faces"),
         (lambda faces: None, {"fmr": 1.5}, "--fmr"),
         (lambda faces: None, {"bootstrap": -1}, "--bootstrap"),

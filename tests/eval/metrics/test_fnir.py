@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,12 +188,6 @@ def test_features_that_cannot_be_used_are_refused(features, subjects, galleries,
 def test_rates_beyond_one_are_refused():
     with pytest.raises(InputError, match=r"FPIR 2; a rate is in"):
         identification(PROBES, WHO, *GALLERIES, fpirs=(2,))
-
-
-def test_examples_run():
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("rank", [0, -1, 1.5, "1"])

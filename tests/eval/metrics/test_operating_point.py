@@ -1,11 +1,8 @@
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics import operating_point as module
 from eval.metrics.operating_point import allowed, operating_point
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=25).map(np.float32)
@@ -33,9 +30,3 @@ def test_a_threshold_in_double_precision_lies_just_above_its_score():
     negatives = np.array([0.1, 0.2, 0.3])
     point = operating_point(np.array([0.2, 0.3, np.nextafter(0.2, 1)]), negatives, 1 / 3)
     assert (point.threshold, point.accepted, point.rejected) == (np.nextafter(0.2, 1), 1, 1)
-
-
-def test_examples_run():
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -16,9 +16,10 @@ from eval.clusters.identities import sizes
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
+from eval.report.page import command_line
 from eval.report.paired import compared, why_not_comparable
 from eval.report.plots import BOUND_COLOURS, PALETTE, as_svg, plot_det, styles
-from eval.report.runs import Run, command_line, load_runs
+from eval.report.runs import Run, load_runs
 from eval.report.summary import findings, summary
 from eval.report.tables import latex, markdown
 from facerec.pipeline.files import InputError, write_json

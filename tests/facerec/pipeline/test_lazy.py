@@ -1,15 +1,6 @@
-import doctest
-
 import pytest
 
-from facerec.pipeline import lazy
 from facerec.pipeline.lazy import lazy_names
-
-
-def test_examples_run():
-    found = doctest.testmod(lazy)
-    assert found.attempted == 2
-    assert found.failed == 0
 
 
 def test_a_name_that_is_not_there():

@@ -1,4 +1,3 @@
-import doctest
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -6,7 +5,6 @@ from typing import Literal
 import jsonargparse
 import pytest
 
-from facerec.pipeline import options
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import Results, stage
@@ -63,12 +61,6 @@ def learn(out: Path, data: Data, network: Network, seed: int = 0) -> Results:
 def faces(tmp_path):
     (tmp_path / "faces.txt").write_text("abc")
     return tmp_path / "faces.txt"
-
-
-def test_examples_run():
-    found = doctest.testmod(options)
-    assert found.attempted == 4
-    assert found.failed == 0
 
 
 def test_fields_are_parameters_and_configuration(tmp_path, faces):

@@ -1,10 +1,7 @@
-import doctest
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.pipeline import pair_accuracy
 from facerec.pipeline.pair_accuracy import best_threshold, decide
 
 
@@ -31,9 +28,3 @@ def test_folds_do_not_see_themselves():
     after = decide(scores, same, fold)[1]
     assert before[2] == after[2]
     assert before != after
-
-
-def test_examples_run():
-    result = doctest.testmod(pair_accuracy)
-    assert result.attempted > 0
-    assert result.failed == 0

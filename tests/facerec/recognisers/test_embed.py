@@ -254,7 +254,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
     (tmp_path / "cut" / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:3000])
     wide = _onnx(tmp_path / "wide.onnx", nn.Sequential(nn.Flatten(), nn.Linear(24, 2)), (1, 3, 2, 4))
     cases = [
-        (["--model", tmp_path / "bad.onnx", "--faces", faces], "not a readable ONNX network"),
+        (["--model", tmp_path / "bad.onnx", "--faces", faces], "not readable as an ONNX network"),
         (["--model", wide, "--faces", faces], "a recogniser takes square faces"),
         (["--model", tmp_path / "cut", "--faces", faces], "may be truncated"),
         (["--model", faces, "--faces", faces], "config.yaml: no such file"),

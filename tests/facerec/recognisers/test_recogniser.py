@@ -89,7 +89,7 @@ def test_what_is_no_recogniser_is_refused(folder, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
     for path, message in (
         (tmp_path / "nowhere", "nowhere: no such model; give a folder made by facerec train, an .onnx file, or"),
-        (tmp_path / "bad.onnx", "bad.onnx: not a readable ONNX network"),
+        (tmp_path / "bad.onnx", "bad.onnx: not readable as an ONNX network"),
         (tmp_path, "config.yaml: no such file"),
     ):
         with pytest.raises(InputError, match=message):

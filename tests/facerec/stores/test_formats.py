@@ -153,7 +153,7 @@ def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
 
 def test_tar_files_that_cannot_be_read(tmp_path):
     (tmp_path / "x.tar").write_bytes(b"no tar" * 200)
-    with pytest.raises(InputError, match="x.tar: not a readable tar file"):
+    with pytest.raises(InputError, match="x.tar: not readable as a tar file"):
         open_store(tmp_path / "x.tar")
     with tarfile.open(tmp_path / "y.tar", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
@@ -269,5 +269,5 @@ def test_zip_files_that_are_damaged(tmp_path):
         found.read(0)
     assert found.read(1).shape == (8, 8, 3)
     (tmp_path / "x.zip").write_bytes(content[:-30])
-    with pytest.raises(InputError, match="x.zip: not a readable zip file"):
+    with pytest.raises(InputError, match="x.zip: not readable as a zip file"):
         open_store(tmp_path / "x.zip")

@@ -247,7 +247,7 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
         "nowhere": (tmp_path / "nowhere.tsv", "none of its first 2 files exists"),
         "nothing": (tmp_path / "nothing.tsv", "no faces"),
         "cut_tar": (tmp_path / "cut_tar", "4000 bytes, but the index refers to"),
-        "cut_index": (tmp_path / "cut_index", "not a readable index"),
+        "cut_index": (tmp_path / "cut_index", "not readable as an index"),
         "no_tar": (tmp_path / "no_tar", "no such shard"),
         "nulls": (tmp_path / "columns_index", "empty values"),
     }

@@ -83,10 +83,10 @@ def test_foreign_or_damaged_state_is_refused(tmp_path):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     save_state(tmp_path / "state", model, optimizer, {"step": 1})
     other = nn.Linear(5, 3)
-    with pytest.raises(InputError, match="not the state of this training"):
+    with pytest.raises(InputError, match="not readable as the state of this training"):
         load_state(tmp_path / "state", other, torch.optim.SGD(other.parameters(), lr=0.1))
     (tmp_path / "state").write_bytes(b"x" * 100)
-    with pytest.raises(InputError, match="not the state of this training"):
+    with pytest.raises(InputError, match="not readable as the state of this training"):
         load_state(tmp_path / "state", model, optimizer)
 
 
