@@ -49,6 +49,15 @@ def test_must_links_reach_through_others_and_contradictions_are_found():
     )
 
 
+def test_unassigned_faces_are_apart():
+    assert known(3, different=[(0, 1), (1, 2)]).violated(np.array([-1, -1, -1])).tolist() == []
+
+
+def test_messages_show_the_end_of_long_keys():
+    answers = Constraints(2, np.array([[0, 1], [0, 1]]), np.array([True, False]), ["a" * 50 + "one.jpg", "two.jpg"])
+    assert answers.contradictions()[0].startswith(f"'{'a' * 33}one.jpg' and 'two.jpg' are different people")
+
+
 def test_answers_about_nodes_and_about_some_faces():
     answers = known(4, [(0, 1)], [(1, 3)])
     nodes = answers.of_nodes(np.array([0, 0, 1, 1]))

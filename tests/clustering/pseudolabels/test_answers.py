@@ -180,3 +180,13 @@ def test_answers_that_do_not_fit(given, message):
     with pytest.raises(InputError) as error:
         PseudoLabeller().fit_transform(None, [0, 0, 1, 1], **given)
     assert message in str(error.value)
+
+
+def test_evidence_about_unassigned_faces_by_hand():
+    graph = KnnGraph.build(around(0, 5, 90, 95), 1)
+    labels, sure = np.array([0, -1, -1, 1]), np.ones(4, np.float32)
+    same = Evidence(sure, graph, answers(4, same=[(1, 2), (0, 3)]))
+    assert not same.held(labels).any()  # unassigned faces share no cluster
+    assert not same.torn(labels, marked(4, 0)).any()  # nor do faces of two clusters
+    apart = Evidence(sure, graph, answers(4, different=[(0, 1)]))
+    assert apart.may_join(labels, np.array([0]), np.array([1])).tolist() == [True]

@@ -53,6 +53,14 @@ def test_cosine_to_the_rest_of_the_cluster_by_hand():
     assert cosine_to_rest_of_cluster(embeddings, np.full(5, -1)).tolist() == [0] * 5
 
 
+def test_weights_count_in_the_mean_of_the_others_and_leave_the_face_out():
+    embeddings = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+    found = cosine_to_rest_of_cluster(embeddings, np.zeros(3, np.int64), np.array([2, 1, 3], np.float32))
+    np.testing.assert_allclose(found, [-3 / math.sqrt(10), 0 - 0, -2 / math.sqrt(5)], atol=1e-6)
+    opposite = np.array([[1, 0], [0, 1], [0, -1 - 1e-5]], np.float32)  # the mean of the others is as good as nothing
+    assert cosine_to_rest_of_cluster(opposite, np.zeros(3, np.int64))[0] == 0
+
+
 def test_centres_by_hand():
     embeddings = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
     found, tightness, sizes = centres(embeddings, np.array([0, 0, 1, -1]))

@@ -109,6 +109,13 @@ def test_clusters_compared_with_themselves_are_told(tmp_path, caplog):
     assert "--truth and --predicted are the same" in caplog.text
 
 
+def test_equally_bad_clusters_come_in_order_and_five_identities_are_listed():
+    predicted = np.repeat(np.arange(40), 6)
+    found = worst_clusters(contingency(np.tile(np.arange(6), 40), predicted))
+    assert [each["cluster"] for each in found] == list(range(20))
+    assert (found[0]["identities"], len(found[0]["largest"])) == (6, 5)
+
+
 def test_examples_run():
     result = doctest.testmod(eval.clusters.identities)
     assert result.attempted > 0
