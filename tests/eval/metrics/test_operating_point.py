@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import operating_point as module
-from eval.metrics.operating_point import allowed, operating_point
+from eval.metrics.operating_point import allowed, operating_point, rising
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=25).map(np.float32)
 
@@ -39,3 +39,8 @@ def test_examples_run():
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_rounding_in_rates_and_scores():
+    assert allowed(100, 0.29) == 29  # 0.29 * 100 is 28.999999999999996
+    assert rising([2**24 + 1, 2**24], "genuine").tolist() == [2**24, 2**24 + 1]  # float32 has one number for both
