@@ -163,6 +163,20 @@ def test_labels_are_corrected_by_hand():
     assert corrected(graph, labels, known(6, [(2, 3)], [(0, 2)])).tolist() == [0, 0, 1, 1, 1, -1]
 
 
+def test_unassigned_faces_and_missing_neighbours_are_corrected_by_hand():
+    graph = KnnGraph.build(np.eye(5, dtype=np.float32), 6)  # with missing neighbours
+    nobody = np.full(5, -1)
+    assert corrected(graph, nobody, known(5, [(0, 1), (3, 4)])).tolist() == [0, 0, -1, 1, 1]
+    parted = corrected(graph, np.zeros(5, np.int64), known(5, [(1, 2)], [(0, 4)]))
+    assert parted[0] != parted[4]
+    assert parted[1] == parted[2]
+
+
+def test_other_backends_leave_unreadable_faces_out():
+    faces = np.array([[1, 0], [1, 0.01], [0, 0]], np.float32)
+    assert clusters_of(Dbscan(), KnnGraph.build(faces, 2), known(3, [(0, 2)])).labels.tolist() == [0, 0, -1]
+
+
 @pytest.mark.parametrize("merging", ["pairs", "edges"])
 def test_no_answer_is_violated_on_any_level(hilander, blobs, merging):
     embeddings, truth = blobs(identities=6, faces=8, dimension=32, spread=0.6)

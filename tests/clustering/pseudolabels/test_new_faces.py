@@ -173,7 +173,7 @@ def test_close_to_a_full_run_on_lfw(real):
 
 
 def test_the_threshold_by_hand():
-    """At cos 50 three faces stay and one stranger joins; at the highest two stay and none does. Both are right 6 times."""
+    """At cos 50 three faces stay, and one stranger joins. At the highest two stay, and none joins: right as often."""
     angles = np.radians([0, 50, 80, 82])
     old = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     old = np.vstack([old, [[0, 0]]]).astype(np.float32)  # whom nobody could read

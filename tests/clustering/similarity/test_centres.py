@@ -57,8 +57,8 @@ def test_cosine_to_the_rest_of_the_cluster_by_hand():
 def test_weights_count_in_the_mean_of_the_others_and_leave_the_face_out():
     embeddings = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
     found = cosine_to_rest_of_cluster(embeddings, np.zeros(3, np.int64), np.array([2, 1, 3], np.float32))
-    np.testing.assert_allclose(found, [-3 / math.sqrt(10), 0 - 0, -2 / math.sqrt(5)], atol=1e-6)
-    opposite = np.array([[1, 0], [0, 1], [0, -1 - 1e-5]], np.float32)  # the mean of the others is as good as nothing
+    np.testing.assert_allclose(found, [-3 / math.sqrt(10), 0, -2 / math.sqrt(5)], atol=1e-6)
+    opposite = np.array([[0, 1], [1, 0], [-1, 1e-5]], np.float32)  # the mean of the others is as good as nothing
     assert cosine_to_rest_of_cluster(opposite, np.zeros(3, np.int64))[0] == 0
 
 
