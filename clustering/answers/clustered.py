@@ -59,7 +59,7 @@ def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.nda
     found[alone] = found.max(initial=-1) + 1 + np.arange(len(alone))
     groups = components(int(found.max(initial=-1)) + 2, *found[known.together].T)
     merged = np.where(found < 0, -1, groups[found])
-    torn = np.isin(merged, merged[known.violated(merged)]) & (merged >= 0)
+    torn = np.isin(merged, merged[known.violated(merged)])
     rows = np.flatnonzero(torn)
     if not len(rows):
         return consecutive(merged)

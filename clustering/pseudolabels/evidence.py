@@ -88,4 +88,4 @@ class Evidence:
             return free
         apart = np.sort(labels[self.known.apart], axis=1)
         count = int(labels.max(initial=-1)) + 1
-        return free & ~np.isin(left * count + right, (apart[:, 0] * count + apart[:, 1])[apart[:, 0] >= 0])
+        return free & ~np.isin(left * count + right, apart @ [count, 1])  # below 0 where a face is unassigned

@@ -46,7 +46,7 @@ def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndar
     for some in blocks(np.flatnonzero(member[labels] >= 0), BLOCK):
         pair, own = member[labels[some]][:, None], labels[some][:, None]
         other = np.where(near[some] >= 0, labels[near[some]], -1)
-        together = (member[other] == pair) & (other >= 0) & (column < (n + m - 1)[pair])
+        together = (member[other] == pair) & (column < (n + m - 1)[pair])
         across += np.bincount(pair[:, 0], (together & (other != own)).sum(axis=1), len(left))
         within += np.bincount(pair[:, 0], (together & (other == own)).sum(axis=1), len(left))
     expected = 2 * n * m / ((n + m) * np.maximum(n + m - 1, 1))

@@ -37,8 +37,7 @@ def agreeing(found: Overlap, labels: np.ndarray, known: Constraints, dropped: np
     sizes = np.bincount(group, minlength=1)
     elected = np.full(len(sizes), -1)
     enough = np.flatnonzero(2 * votes >= sizes[cells[0]])
-    enough = enough[np.argsort(votes[enough], kind="stable")]  # of two halves the last one
-    elected[cells[0, enough]] = cells[1, enough]
+    elected[cells[0, enough]] = cells[1, enough]  # of two halves the last one
     settled = found.person.copy()
     settled[rows] = elected[group]
     one, other = known.apart.T

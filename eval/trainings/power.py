@@ -59,8 +59,6 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
 def smallest_difference(sd: float, people: float, rows: int, trainings: int) -> float:
     """The difference that so many trainings find four times of five, in the unit of `sd`."""
     error = float(np.sqrt(2 * sd**2 / trainings + people))
-    if error == 0:
-        return 0.0
     low, high = 0.0, error
     while power(high, sd, people, rows, trainings) < POWER:
         low, high = high, 2 * high

@@ -49,6 +49,15 @@ def test_must_links_reach_through_others_and_contradictions_are_found():
     )
 
 
+def test_unassigned_faces_are_apart():
+    assert known(3, different=[(0, 1), (1, 2)]).violated(np.array([-1, -1, -1])).tolist() == []
+
+
+def test_messages_show_the_end_of_long_keys():
+    answers = Constraints(2, np.array([[0, 1], [0, 1]]), np.array([True, False]), ["a" * 50 + "one.jpg", "two.jpg"])
+    assert answers.contradictions()[0].startswith(f"'{'a' * 33}one.jpg' and 'two.jpg' are different people")
+
+
 def test_answers_about_nodes_and_about_some_faces():
     answers = known(4, [(0, 1)], [(1, 3)])
     nodes = answers.of_nodes(np.array([0, 0, 1, 1]))
@@ -152,6 +161,20 @@ def test_labels_are_corrected_by_hand():
     assert corrected(graph, labels, known(6, [(0, 3)])).tolist() == [0, 0, 0, 0, 0, -1]
     assert corrected(graph, labels, known(6, (), [(0, 2)])).tolist() == [0, 0, 1, 2, 2, -1]
     assert corrected(graph, labels, known(6, [(2, 3)], [(0, 2)])).tolist() == [0, 0, 1, 1, 1, -1]
+
+
+def test_unassigned_faces_and_missing_neighbours_are_corrected_by_hand():
+    graph = KnnGraph.build(np.eye(5, dtype=np.float32), 6)  # with missing neighbours
+    nobody = np.full(5, -1)
+    assert corrected(graph, nobody, known(5, [(0, 1), (3, 4)])).tolist() == [0, 0, -1, 1, 1]
+    parted = corrected(graph, np.zeros(5, np.int64), known(5, [(1, 2)], [(0, 4)]))
+    assert parted[0] != parted[4]
+    assert parted[1] == parted[2]
+
+
+def test_other_backends_leave_unreadable_faces_out():
+    faces = np.array([[1, 0], [1, 0.01], [0, 0]], np.float32)
+    assert clusters_of(Dbscan(), KnnGraph.build(faces, 2), known(3, [(0, 2)])).labels.tolist() == [0, 0, -1]
 
 
 @pytest.mark.parametrize("merging", ["pairs", "edges"])

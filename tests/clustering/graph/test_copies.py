@@ -150,3 +150,10 @@ def test_one_copy_is_told_as_one():
         Copies(np.array([0, 0, 1]), np.array([0, 2])).say()
         == "1 of 3 faces is a copy (nearly the same picture) of 1 other"
     )
+
+
+@pytest.mark.parametrize(("dimension", "count"), [(8, 0), (16, 1)])
+def test_in_few_dimensions_near_faces_are_no_copies(dimension, count):
+    faces = np.zeros((2, dimension), np.float32)
+    faces[:, :2] = [[1, 0], [np.cos(0.05), np.sin(0.05)]]  # a cosine of .99875
+    assert Copies.of(KnnGraph.build(faces, 1)).count == count

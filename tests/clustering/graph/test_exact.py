@@ -35,6 +35,11 @@ def test_blocks_keep_the_order_of_equal_ones(monkeypatch):
     monkeypatch.setattr(module, "SEARCH_ROWS", 2)
     ids = search(np.ones((5, 1), np.float32), np.array([2, 4]), np.arange(5), 4)[0]
     np.testing.assert_array_equal(ids, [[0, 1, 3, 4], [0, 1, 2, 3]])
+    assert search(np.ones((6, 1), np.float32), np.array([5]), np.arange(6), 2)[0].tolist() == [[0, 1]]
+
+
+def test_no_cosine_is_beyond_one():
+    assert search(np.full((2, 1), 1 + 1e-6, np.float32), np.arange(2), np.arange(2), 1)[1].tolist() == [[1], [1]]
 
 
 def test_only_among_the_named_rows(embeddings, monkeypatch):

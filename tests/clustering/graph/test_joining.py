@@ -160,3 +160,28 @@ def test_held_pairs_against_an_oracle(seed):
     same = people[pairs[:, 0]] == people[pairs[:, 1]]
     found = held(numbers, np.stack(np.triu_indices(9, 1), axis=1), pairs[same], pairs[~same])
     assert found == slowly(numbers, pairs[same], pairs[~same])
+
+
+def test_what_joins_is_recorded_by_hand():
+    sums, sizes = np.array([[0], [4], [30], [31]], np.float32), np.array([1, 4, 3, 1], np.float32)
+    found = Joining(sums, sizes, np.array([0, 2]), np.array([1, 3]), nearness)  # means 0 and 1, 10 and 31
+    found.join(-1)  # at the least worth, too
+    assert found.parents.tolist() == [1, 1, 2, 3]
+    assert (found.met.tolist(), found.joined.tolist()) == ([4, 0, 0, 0], [-1, 0, 0, 0])
+    assert (found.sums[1, 0], found.sizes[1]) == (4, 5)
+
+
+def test_several_tied_clusters_join_the_largest():
+    sums, sizes = np.array([[1], [2], [4], [8]], np.float32), np.array([1, 1, 3, 1], np.float32)
+    found = Joining(sums, sizes, np.array([0]), np.array([3]), nearness)
+    found.hold(np.array([[0, 1], [1, 2]]), np.zeros((0, 2), np.int64))
+    found.unite()
+    assert found.parents.tolist() == [2, 2, 2, 3]
+    assert (found.sums[2, 0], found.sizes[2], found.met.tolist()) == (7, 5, [3, 3, 0, 0])
+
+
+def test_a_copy_without_some_nodes_has_none_of_their_edges():
+    found = Joining(np.zeros((3, 1), np.float32), np.ones(3, np.float32), np.array([0, 1]), np.array([1, 2]), nearness)
+    copy = found.without(np.array([0]))
+    copy.join(-1)
+    assert copy.parents.tolist() in ([0, 1, 1], [0, 2, 2])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.commands.knn import knn
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.graph.second_search import recall_per_row
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -103,6 +103,8 @@ def test_impossible_k(folder, k, message):
     ("file", "change", "message"),
     [
         ("neighbors", lambda a: a + 20, r"neighbour \d\d of 20 rows"),
+        ("neighbors", lambda a: np.where(a == a[0, 0], 20, a), "neighbour 20 of 20 rows"),
+        ("neighbors", lambda a: np.where(a == a[0, 0], -2, a), "neighbour -2 of 20 rows"),
         ("neighbors", lambda a: np.where(a >= 0, np.arange(20)[:, None], a), "row 0 is its own neighbour"),
         ("neighbors", lambda a: a[:-1], "for 20 embeddings"),
         ("neighbors", lambda a: a.astype(float), "expected integers"),
@@ -173,3 +175,15 @@ def test_a_graph_of_rounded_embeddings_is_theirs(blobs, tmp_path):
     embeddings = blobs(identities=30, faces=5)[0]
     KnnGraph.build(embeddings.astype(np.float16), 4).save(tmp_path)
     assert len(KnnGraph.load(tmp_path, embeddings)) == 150
+
+
+def test_missing_neighbours_are_loaded_and_checked(tmp_path):
+    embeddings = normalize(np.array([[1, 0], [1, 1], [0.5, 1]]))
+    KnnGraph.build(embeddings, 4).save(tmp_path)
+    graph = KnnGraph.load(tmp_path, embeddings)
+    graph.check()
+    assert graph.neighbors[:, 2:].tolist() == [[-1, -1]] * 3
+    assert exact_graph(embeddings, 10).k == 2
+    nobody = KnnGraph(np.zeros((0, 2), np.float32), np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32))
+    with pytest.raises(InputError, match="expected a face and a neighbour at least"):
+        nobody.check()

@@ -180,3 +180,24 @@ def test_answers_that_do_not_fit(given, message):
     with pytest.raises(InputError) as error:
         PseudoLabeller().fit_transform(None, [0, 0, 1, 1], **given)
     assert message in str(error.value)
+
+
+def test_evidence_about_unassigned_faces_by_hand():
+    graph = KnnGraph.build(around(0, 5, 90, 95), 1)
+    labels, sure = np.array([0, -1, -1, 1]), np.ones(4, np.float32)
+    same = Evidence(sure, graph, answers(4, same=[(1, 2), (0, 3)]))
+    assert not same.held(labels).any()  # unassigned faces share no cluster
+    assert not same.torn(labels, marked(4, 0)).any()  # nor do faces of two clusters
+    apart = Evidence(sure, graph, answers(4, different=[(0, 1)]))
+    assert apart.may_join(labels, np.array([0]), np.array([1])).tolist() == [True]
+
+
+def test_one_of_two_different_people_goes_and_nobody_else():
+    faces, score = np.zeros(4, bool), np.array([0.9, 0.5, 0.4, 0.1], np.float32)
+    alone = agreeing(
+        Overlap(np.array([7, 7, 7, -1]), score, 0), np.full(4, -1), answers(4, (), [(0, 1), (1, 2)]), faces
+    )
+    assert alone.person.tolist() == [7, -1, 7, -1]  # once the second has gone, the third contradicts nobody
+    labels = np.array([0, 1, 2, 1])
+    mates = agreeing(Overlap(np.array([7, 7, -1, 8]), score, 0), labels, answers(4, (), [(0, 1)]), faces)
+    assert mates.person.tolist() == [7, -1, -1, 8]

@@ -41,3 +41,10 @@ def test_refuses_no_people():
     faces = np.eye(3, dtype=np.float32)
     with pytest.raises(InputError, match="labelled: 0 labelled people; at least 3 are needed"):
         known_people("x", EmbeddingSet(faces, None, np.full(3, -1), HERE), KnnGraph.build(faces, 1), 3)
+
+
+def test_a_graph_is_checked():
+    graph = KnnGraph.build(np.eye(3, dtype=np.float32), 1)
+    graph.neighbors[0] = 7
+    with pytest.raises(InputError, match="neighbors: neighbour 7 of 3 rows"):
+        clustered(graph, [0, 0, 1], None)

@@ -82,6 +82,16 @@ def test_unreadable_faces_are_nobody(planted):
     assert found.person[:3].tolist() == [-1, -1, -1]
 
 
+def test_scores_by_hand():
+    """The cosine less half of that of the centre with a rival, and less half of the mean over two strangers."""
+    people = LabelledFaces(np.eye(4, 5, dtype=np.float32), np.arange(4))
+    faces = np.array([[0.8, 0.6, 0, 0, 0], [0.6, 0, 0, 0, 0.8], [0, 0, 0, 0, 0]], np.float32)
+    found = find_labelled_people(faces, np.full(3, -1), people, 1)
+    # The first is nearer to person 0, but so is the second. The second's rival at person 0 is the first.
+    np.testing.assert_allclose(found.score, [0.6 - 0.5 * (0.8 + 0) / 2, 0.6 - 0.5 * 0.8, -np.inf], atol=1e-6)
+    assert found.person.tolist() == [1, 0, -1]  # everybody reaches the threshold, but for whom could not be read
+
+
 def test_threshold_counts_people_alike():
     scores, person = np.array([0.9, 0.8, 0.7, 0.6, 0.1], np.float32), np.array([0, 0, 0, 1, 2])
     # Of three people the first has three faces: 0.9, 0.8 and 0.7 are a third of a person each. A fourth is above all.

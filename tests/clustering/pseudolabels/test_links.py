@@ -16,3 +16,25 @@ def test_linked_by_hand():
     left, right = np.array([0, 1, 0]), np.array([1, 2, 2])
     assert [bool(linked(graph, labels, left[i : i + 1], right[i : i + 1])[0]) for i in range(3)] == [True, False, True]
     assert SHARE * 2 / 3 < 2 / 6
+
+
+def lists(*rows: list[int]) -> KnnGraph:
+    neighbors = np.array(rows, np.int32)
+    return KnnGraph(np.eye(len(rows), dtype=np.float32), neighbors, np.ones(neighbors.shape, np.float32))
+
+
+def test_missing_neighbours_and_those_beyond_one_cluster_do_not_count():
+    pair, labels = (np.array([0]), np.array([1])), np.array([0, 0, 1, 1])
+    assert not linked(lists([1, -1], [0, -1], [3, -1], [2, -1]), labels, *pair)[0]  # -1 is not the last face
+    further = lists([1, 4, 5, 2], [0, 4, 5, 2], [3, 4, 5, 0], [2, 4, 5, 0], [5, 0, 1, 2], [4, 0, 1, 2])
+    assert not linked(further, np.array([0, 0, 1, 1, 2, 2]), *pair)[0]  # of four faces each has three others
+
+
+def test_the_first_ten_neighbours_count(monkeypatch):
+    neighbors = np.full((12, 11), -1)
+    neighbors[:, :5] = [[x for x in range(6 * (row // 6), 6 * (row // 6) + 6) if x != row] for row in range(12)]
+    neighbors[:, 10] = (np.arange(12) + 6) % 12
+    halves = np.repeat([0, 1], 6), np.array([0]), np.array([1])
+    assert not linked(lists(*neighbors.tolist()), *halves)[0]
+    monkeypatch.setattr("clustering.pseudolabels.links.NEIGHBORS", 11)
+    assert linked(lists(*neighbors.tolist()), *halves)[0]

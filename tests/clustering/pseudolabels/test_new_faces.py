@@ -170,3 +170,19 @@ def test_close_to_a_full_run_on_lfw(real):
     both[~new], both[new] = before, joined
     alone = whole.max() + 1 + np.arange(len(whole))
     assert scores(np.where(whole < 0, alone, whole), both)["bcubed_f"] > 0.95
+
+
+def test_the_threshold_by_hand():
+    """At cos 50 three faces stay, and one stranger joins. At the highest two stay, and none joins: right as often."""
+    angles = np.radians([0, 50, 80, 82])
+    old = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    old = np.vstack([old, [[0, 0]]]).astype(np.float32)  # whom nobody could read
+    found = JoiningThreshold.measured(old, np.array([0, 0, 1, 1, -1]))
+    assert found.similarity == pytest.approx(np.cos(np.radians(2)), abs=1e-6)
+    assert found.agreement == 0.5
+
+
+def test_a_face_at_the_threshold_joins_and_an_unreadable_one_founds_nothing():
+    faces = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
+    assert assign_to_clusters(faces[:2], np.array([0, 1]), faces, 1.0)[0].tolist() == [0, 1, -1]
+    assert found_clusters(faces, np.ones(3, bool), 0.5, 1).tolist() == [0, 1, -1]

@@ -182,3 +182,9 @@ def test_faces_in_no_cluster_and_unreadable_faces_get_no_label():
     y, w = PseudoLabeller(rules=[]).fit_transform(X, [0, 0, 1, 1, -1, 1], kept=kept)
     assert y.tolist() == [0, 0, 1, 1, -1, -1]
     assert w[4:].tolist() == [0, 0]
+
+
+def test_unassigned_faces_say_nothing_about_the_backends_confidence():
+    labeller = PseudoLabeller(rules=["outliers"])
+    labeller.fit_transform(around(0, 5, 90, 95, 200), [0, 0, 1, 1, -1], [1, 1, 1, 1, 0])
+    assert labeller.summary_["weights"] == "similarity"

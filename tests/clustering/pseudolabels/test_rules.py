@@ -19,8 +19,11 @@ from clustering.pseudolabels.rules import (
     max_size,
     min_size,
     outliers,
+    record,
 )
 from clustering.pseudolabels.split import split
+from clustering.pseudolabels.thresholds import mending_rules
+from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import normalize
 
 
@@ -85,3 +88,28 @@ def test_every_rule_says_what_it_did():
     }  # fmt: skip
     assert records[0]["purity"] == pytest.approx([5 / 6, 1])
     assert records[1]["dropped"] == 1
+
+
+def test_equal_images_reach_a_threshold_of_one():
+    found = duplicates(np.zeros(3, np.int64), evidence(np.eye(2, dtype=np.float32)[[0, 0, 1]], 2), 1.0)
+    np.testing.assert_array_equal(found, [0, -1, 0])
+
+
+def test_records_score_the_faces_that_have_a_cluster():
+    before, after = np.zeros(4, np.int64), np.array([0, 0, -1, -1])
+    found = record("a", "b", before, after, np.zeros(4, np.int64), np.array([0, 0, 0, 1], bool))
+    assert (found["pairwise_f"], found["kept"], found["dropped"], found["decided"]) == ([1, 1], 2, 2, 1)
+
+
+def test_thresholds_of_the_rules_by_hand():
+    likeness = Likeness(np.linspace(0, 1, 101), np.linspace(-1, 1, 201), 10)
+    for calibrated, strict in ((True, 0.3), (False, 0.5)):  # the threshold of a 20th, about .9, would lose more
+        rules = mending_rules(["merge", "split"], likeness, 0.05, np.array([0, 0, 1, 2]), calibrated)
+        assert [(rule.name, round(rule.threshold, 3)) for rule in rules] == [("split", strict), ("merge", 0.98)]
+
+
+def test_the_population_of_the_thresholds_are_clusters_of_several():
+    likeness = Likeness(np.ones(1), np.linspace(0, 1, 101), 2)
+    for labels, merge_threshold in (([0, 0, 1, 1, 2, 3], 0.8), ([0, 0, 1, 1, 2, 2, 3, 3], 0.9)):
+        (rule,) = mending_rules(["merge"], likeness, 1.0, np.array(labels), calibrated=True)
+        assert rule.threshold == pytest.approx(merge_threshold, abs=1e-6)

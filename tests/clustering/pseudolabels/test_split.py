@@ -17,6 +17,7 @@ def test_modes_settle_in_one_of_two_identities():
     found = modes(embeddings, np.zeros(10, np.int64))
     assert found[:6].min() > 0.99
     assert found[6:].max() < 0.2
+    np.testing.assert_allclose(modes(embeddings[:2], np.zeros(2, np.int64)), [1, 1])  # nobody is nearer than the mean
 
 
 def test_split_parts_two_identities_and_keeps_one_whole(blobs):

@@ -17,6 +17,7 @@ from clustering.similarity.centres import (
     mean_pair_cosine,
     nearest,
     other_centre,
+    sample,
 )
 from facerec.pipeline.embeddings import normalize
 
@@ -53,6 +54,14 @@ def test_cosine_to_the_rest_of_the_cluster_by_hand():
     assert cosine_to_rest_of_cluster(embeddings, np.full(5, -1)).tolist() == [0] * 5
 
 
+def test_weights_count_in_the_mean_of_the_others_and_leave_the_face_out():
+    embeddings = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+    found = cosine_to_rest_of_cluster(embeddings, np.zeros(3, np.int64), np.array([2, 1, 3], np.float32))
+    np.testing.assert_allclose(found, [-3 / math.sqrt(10), 0, -2 / math.sqrt(5)], atol=1e-6)
+    opposite = np.array([[0, 1], [1, 0], [-1, 1e-5]], np.float32)  # the mean of the others is as good as nothing
+    assert cosine_to_rest_of_cluster(opposite, np.zeros(3, np.int64))[0] == 0
+
+
 def test_centres_by_hand():
     embeddings = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
     found, tightness, sizes = centres(embeddings, np.array([0, 0, 1, -1]))
@@ -69,6 +78,19 @@ def test_nearest_finds_at_most_all():
     ids, cosines = nearest(np.eye(2, dtype=np.float32), np.array([[0, 1]], np.float32), 5)
     assert ids.tolist() == [[0], [0]]
     assert cosines.tolist() == [[0], [1]]
+
+
+def test_no_queries_no_clusters_and_cosines_beyond_one():
+    ids, cosines = nearest(np.zeros((0, 2), np.float32), np.eye(2, dtype=np.float32), 3)
+    assert ids.shape == cosines.shape == (0, 2)
+    assert other_centre(np.eye(2, dtype=np.float32), np.full(2, -1), np.arange(2)).tolist() == [-1, -1]
+    long = np.array([[1 + 1e-6, 0]], np.float32)
+    assert nearest(long, long, 1)[1].tolist() == [[1]]
+
+
+def test_a_sample_is_as_large_as_it_may_be():
+    assert len(sample(np.arange(50_000))) == 50_000
+    assert sample(np.arange(50_001)).tolist() == list(range(0, 50_001, 2))
 
 
 def test_mean_cosines_of_pairs_by_hand():

@@ -138,3 +138,10 @@ def test_thresholds_do_not_mind_a_common_direction(blobs, name):
     )
     assert plain > 0.75
     assert moved > plain - 0.05
+
+
+def test_corrected_cosines_end_at_minus_one_and_missing_neighbours_have_none():
+    scale = CorpusScale(common=0.5)
+    np.testing.assert_allclose(scale.corrected(np.float32([-1, 0.5, 1])), [-1, 0, 1], atol=1e-6)
+    graph = KnnGraph.build(np.eye(2, dtype=np.float32), 2)
+    np.testing.assert_allclose(scale.correct(graph).similarities, [[-1, 0], [-1, 0]], atol=1e-6)

@@ -52,3 +52,19 @@ def test_the_command_says_it_of_any_backend(people, tmp_path, caplog):
     caplog.clear()
     cluster("dbscan", tmp_path / "faces.npy", tmp_path / "clusters")
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize(("faces", "largest", "said"), [
+    (20, 11, "one cluster holds 11 of 20 faces: unless"),
+    (20, 5, "^$"),  # three quarters are alone
+    (20, 4, "80% of the faces are alone or unassigned"),
+    (10, 6, "one cluster holds 6 of 10 faces: unless"),
+    (10, 5, "^$"),  # half
+    (9, 9, "^$"),  # too few faces
+])  # fmt: skip
+def test_bounds_of_doubt_count_readable_faces(faces, largest, said):
+    embeddings = np.zeros((faces + 20, 64), np.float32)
+    embeddings[:faces] = normalize(np.random.default_rng(0).normal(size=(faces, 64)))
+    labels = np.maximum(np.arange(faces + 20) - largest + 1, 0)
+    labels[faces:] = -1
+    assert re.match(said, doubts(KnnGraph.build(embeddings, 4), labels))

@@ -40,3 +40,24 @@ def test_probability_is_calibrated_whatever_the_share():
                                                                            abs=0.1)  # fmt: skip
     np.testing.assert_array_equal(Likeness(np.zeros(0), np.zeros(3), 1).probability(np.zeros(2)), [1, 1])
     assert len(likeness.probability(np.zeros(0))) == 0
+
+
+FACES = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], np.float32)
+
+
+def test_likeness_of_people_by_hand():
+    found = Likeness.of_people(FACES, np.array([0, 0, 1, -1]))
+    np.testing.assert_allclose(found.genuine, [0.8, 0.8], atol=1e-6)  # who is alone has no other face
+    np.testing.assert_allclose(found.impostor, [0, 0.6, 0.1**0.5], atol=1e-6)
+    assert found.identities == 2
+    one = Likeness.of_people(FACES, np.array([0, 0, -1, -1]))
+    assert (len(one.genuine), len(one.impostor), one.identities) == (0, 0, 0)
+
+
+def test_likeness_of_clusters_leaves_single_faces_out_and_is_symmetrised():
+    faces = np.vstack([FACES, [[0.6, -0.8]]]).astype(np.float32)
+    found = Likeness.of_clusters(faces, np.array([0, 0, 1, 1, 2]))
+    expected = Likeness.of_people(faces, np.array([0, 0, 1, 1, -1])).symmetrised()
+    np.testing.assert_array_equal(found.impostor, expected.impostor)
+    assert found.identities == 2
+    np.testing.assert_allclose(np.sort(found.impostor) + np.sort(found.impostor)[::-1], 2 * np.median(found.impostor))

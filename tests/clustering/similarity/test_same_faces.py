@@ -190,3 +190,23 @@ def test_zero_rows_and_few_rows(tmp_path):
     rows = np.zeros((2, 4), np.float32)
     save_cosines(rows, tmp_path)
     check_faces(tmp_path, np.zeros(2, np.int64), faces_of(rows))
+
+
+def test_draws_leave_out_who_is_unreadable_or_unassigned_and_may_be_too_few():
+    faces = np.repeat(np.eye(3, dtype=np.float32), [30, 30, 30], axis=0)
+    labels = np.repeat([0, 1, -1], 30)
+    faces[60:] = faces[:60:2]  # of both clusters, and of none
+    mixed = np.vstack([faces, np.zeros((30, 3), np.float32)])
+    assert share_of_likelier_pairs(np.append(labels, [0, 1] * 15), faces_of(mixed)) == 1
+    assert share_of_likelier_pairs(np.zeros(90, np.int64), faces_of(faces)) is None  # there is no other cluster
+    assert share_of_likelier_pairs(labels[10:50], faces_of(faces[10:50])) is None  # 40 draws
+
+
+def test_slightly_other_embeddings_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    faces = random.normal(size=(40, 16)).astype(np.float32)
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    save_cosines(faces, tmp_path)
+    other = faces + 0.02 * random.normal(size=faces.shape).astype(np.float32)
+    with pytest.raises(InputError, match="clusters of other embeddings than faces"):
+        check_faces(tmp_path, np.zeros(40, np.int64), faces_of(other))

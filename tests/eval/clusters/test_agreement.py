@@ -193,3 +193,11 @@ def test_lists_and_read_only_arrays_will_do():
     truth = np.array([0, 0, 1, 1], np.int16)
     truth.flags.writeable = False
     assert scores(truth, [0, 0, 0, 1]) == scores([0, 0, 1, 1], np.array([0, 0, 0, 1], np.uint8))
+
+
+def test_edges_of_the_figures():
+    assert scores([1, 2], [-1, -1])["merging"] == 0  # there is no cluster
+    sizes = np.repeat(np.arange(5), [2, 3, 4, 5, 6])
+    assert scores(sizes, sizes)["nmi"] == 1  # the quotient is 1.0000000000000002
+    many = np.zeros(70_000, np.int64)  # whose square does not fit into int32
+    assert scores(many, many)["bcubed_f"] == 1

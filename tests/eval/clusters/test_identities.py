@@ -105,3 +105,10 @@ def test_clusters_compared_with_themselves_are_told(tmp_path, caplog):
     (tmp_path / "again.npy").symlink_to("truth.npy")
     clusters(tmp_path / "truth.npy", tmp_path / "again.npy")
     assert "--truth and --predicted are the same" in caplog.text
+
+
+def test_equally_bad_clusters_come_in_order_and_five_identities_are_listed():
+    truth, predicted = np.tile([0, 0, 1, 2, 3, 4, 5, 0, 0, 0, 1, 2, 3], 20), np.repeat(np.arange(40), [7, 6] * 20)
+    found = worst_clusters(contingency(truth, predicted))
+    assert [each["cluster"] for each in found] == list(range(0, 40, 2))
+    assert (found[0]["wrong"], found[0]["identities"], len(found[0]["largest"])) == (5, 6, 5)

@@ -194,3 +194,9 @@ def test_rates_beyond_one_are_refused():
 def test_ranks_are_whole_numbers_from_one_on(rank):
     with pytest.raises(InputError, match="k is .*; it must be a whole number from 1 on"):
         identification(np.eye(3), [7, 8, 9], (np.eye(3)[:2], [7, 8])).rank(rank)
+
+
+def test_a_mated_probe_keeps_its_own_score_where_others_score_higher():
+    found = searched([[0.3, 0.9, 0.1], [0.2, 0.4, 0.8]], [10, 99])
+    np.testing.assert_array_equal(found.mate_scores, np.float32([0.3]))
+    np.testing.assert_array_equal(found.highest, np.float32([0.8]))

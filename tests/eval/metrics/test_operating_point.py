@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics.operating_point import allowed, operating_point
+from eval.metrics.operating_point import allowed, operating_point, rising
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=25).map(np.float32)
 
@@ -30,3 +30,8 @@ def test_a_threshold_in_double_precision_lies_just_above_its_score():
     negatives = np.array([0.1, 0.2, 0.3])
     point = operating_point(np.array([0.2, 0.3, np.nextafter(0.2, 1)]), negatives, 1 / 3)
     assert (point.threshold, point.accepted, point.rejected) == (np.nextafter(0.2, 1), 1, 1)
+
+
+def test_rounding_in_rates_and_scores():
+    assert allowed(100, 0.29) == 29  # 0.29 * 100 is 28.999999999999996
+    assert rising([2**24 + 1, 2**24], "genuine").tolist() == [2**24, 2**24 + 1]  # float32 has one number for both

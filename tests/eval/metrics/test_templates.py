@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from eval.metrics import templates
-from eval.metrics.templates import pool, pool_subjects
+from eval.metrics.templates import pool, pool_subjects, with_empty
 
 FACES = np.float32([[1, 0], [0, 1], [0, 1], [0, 0], [0.6, 0.8], [0, 0]])
 
@@ -51,3 +51,9 @@ def test_subjects_pool_their_templates():
     ids, features = pool_subjects(np.array([[1.0, 0], [0, 1], [0, 1]]), np.array([9, 4, 9]))
     assert ids.tolist() == [4, 9]
     np.testing.assert_allclose(features, [[0, 1], [0.5**0.5, 0.5**0.5]])
+
+
+def test_templates_without_a_face_are_added():
+    found = with_empty(pool(FACES, np.array([0, 3]), np.array([4, 6]), np.array([1, 1])), np.array([2, 4, 5, 6]), 3)
+    np.testing.assert_array_equal(found.features, [[0, 0], [1, 0], [0, 0], [0, 0]])
+    assert (found.ids.tolist(), found.media, found.unreadable_faces, found.empty) == ([2, 4, 5, 6], 1, 4, 3)

@@ -85,3 +85,14 @@ def test_rows_that_do_not_vary_at_all():
     found = compare_rows(np.array([[0.2, 0.2], [0.2, 0.2], [0.1, 0.1]]), np.zeros((3, 2, 100)))
     assert found.p[0].tolist() == [1, 1, 0]
     assert found.letters == ["b", "b", "a"]
+
+
+def test_one_row_alone_has_no_residual():
+    found = compare_rows(np.array([[0.2, 0.3, 0.4]]), np.zeros((1, 3, 100)), assumed_sd=0.1)
+    assert (found.sd, found.freedom, found.letters) == (0.1, np.inf, ["a"])
+
+
+def test_a_negative_covariance_over_people_counts_as_none():
+    values, noise = np.array([[0.2, 0.21], [0.1, 0.13]]), np.random.default_rng(0).normal(0, 0.01, 200)
+    samples = values[:, :, None] + np.array([[noise, -noise], [0 * noise, 0 * noise]])
+    assert compare_rows(values, samples).people[0, 1] == 0

@@ -11,6 +11,7 @@ from eval.trainings.multiple import groups, holm, holm_of_pairs, letter, letters
 def test_holm_by_hand():
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.5, 0.6])).tolist() == [1, 1]
+    assert holm(np.array([0.4, 0.9, 0.9])).tolist() == [1, 1, 1]
     assert holm(np.empty(0)).tolist() == []
     pairs = holm_of_pairs(np.array([[1, 0.01, 0.04], [0.01, 1, 0.03], [0.04, 0.03, 1]]))
     assert pairs == pytest.approx(np.array([[1, 0.03, 0.06], [0.03, 1, 0.06], [0.06, 0.06, 1]]))

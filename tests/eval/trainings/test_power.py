@@ -32,3 +32,18 @@ def test_power_is_the_share_of_simulated_comparisons_that_find_it():
         draws = 0.3 * rng.standard_normal((2, 1, 100)) + np.zeros((2, 4, 100))
         found += compare_rows(values, draws).differs[0, 1]
     assert found / times == pytest.approx(power(1.5, 0.6, 2 * 0.09, 2, 4), abs=0.07)
+
+
+def test_one_training_whose_deviation_is_known_is_a_z_test():
+    assert power(1.959964 + 0.841621, np.sqrt(0.5), 0, 2, 1) == pytest.approx(0.8, abs=1e-5)
+
+
+def test_more_rows_lower_the_level_and_raise_the_freedom():
+    """Three rows, four trainings: alpha / 3 for each pair, 2 x 3 degrees of freedom."""
+    shift, border = 2 / np.sqrt(2 / 4), stats.t.isf(0.05 / 6, 6)
+    expected = stats.nct.sf(border, 6, shift) + stats.nct.cdf(-border, 6, shift)
+    assert power(2, 1, 0, 3, 4) == pytest.approx(expected)
+
+
+def test_without_any_variance_every_difference_is_found():
+    assert smallest_difference(0, 0, 3, 2) == 0

@@ -306,3 +306,9 @@ def test_hierarchies_come_from_a_folder_or_from_kmeans(tmp_path: Path):
     two = TrainingSet((range(2),), np.zeros(2, np.int64), np.arange(2), np.arange(2), np.ones(2, np.float32))
     with pytest.raises(InputError, match="kmeans with 2 classes; it needs at least 3"):
         chosen("proxy_nca", two, hierarchy="kmeans")
+
+
+@pytest.mark.parametrize("first_classes", [1, 2, 3])
+def test_either_of_two_heads_needs_two_classes(first_classes):
+    with pytest.raises(InputError, match="each needs at least two"):
+        LossOptions(heads=2).head(first_classes + 1, 8, first_classes)

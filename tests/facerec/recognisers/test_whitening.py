@@ -3,7 +3,7 @@ import pytest
 
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
-from facerec.recognisers.whitening import LEAST_PEOPLE, fit_whitening
+from facerec.recognisers.whitening import LEAST_PEOPLE, Whitening, fit_whitening
 
 
 def photographs(people=40, each=6, wide=2.0, seed=0):
@@ -78,3 +78,9 @@ def test_too_few_people():
     embeddings, labels = photographs(people=LEAST_PEOPLE - 1)
     with pytest.raises(InputError, match="3 people with two faces or more; whitening needs 4"):
         fit_whitening(embeddings, labels)
+
+
+def test_four_people_suffice_and_a_gain_of_a_twentieth_is_needed():
+    assert np.all(np.isfinite(fit_whitening(*photographs(people=LEAST_PEOPLE)).matrix))
+    gains = [Whitening(np.eye(2), np.eye(2)[None], np.zeros(2, np.int8), 0.2, after).helps for after in (0.18, 0.195)]
+    assert gains == [True, False]

@@ -12,6 +12,7 @@ from clustering.backends.hilander.blending import (
     GRID,
     MOST,
     InOrder,
+    at_least,
     blended,
     filled_up,
     linkage_by_cosine,
@@ -19,11 +20,13 @@ from clustering.backends.hilander.blending import (
     pair_weight,
     strongest,
     sure_neighbors,
+    two_steps_away,
 )
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.level import Level, edge_inputs, face_inputs
 from clustering.graph.knn_graph import KnnGraph
+from clustering.similarity.corpus_scale import CorpusScale
 
 
 def test_weights_and_means_by_hand():
@@ -88,3 +91,22 @@ def test_large_people_get_long_lists(blobs):
     same = labels[:, None] == labels
     assert near.toarray()[~same].max() == 0
     assert np.median(np.diff(near.indptr)) >= MOST
+
+
+def test_steps_and_weights_by_hand():
+    chain = csr_array(np.float32([[0, 1, 0], [1, 0, 1], [0, 1, 0]]))
+    weights = {(0, 2): 0.95, (2, 0): 0.94}
+
+    def weight(i, j):
+        return np.float32([weights.get(pair, 1) for pair in zip(i.tolist(), j.tolist(), strict=True)])
+
+    found = two_steps_away(chain, np.array([0, 2]), 40, weight)
+    np.testing.assert_array_equal(found.toarray(), np.float32([[0, 0, 0.95], [0, 0, 0], [0, 0, 0]]))
+    assert at_least(csr_array(np.float32([[0.5, 0.25]])), 0.5).toarray().tolist() == [[0.5, 0]]
+
+
+def test_the_weight_of_a_pair_follows_from_its_corrected_cosine():
+    faces, scale = np.float32([[1, 0], [0.75, 0.4375**0.5]]), CorpusScale(common=0.5)
+    linkage = np.linspace(0, 1, GRID, dtype=np.float32)
+    found = pair_weight(faces, scale, linkage, np.array([0]), np.array([1]))
+    np.testing.assert_allclose(found, 0.75**4, rtol=1e-5)  # a corrected cosine of .5, three quarters of the way to 1

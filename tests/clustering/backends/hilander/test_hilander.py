@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.backends.hilander import level_neighbors as nearest
-from clustering.backends.hilander.climb import Features, climb, decode, merge, pseudo_density, trees
+from clustering.backends.hilander.climb import Features, climb, decode, merge, of_edges, pseudo_density, trees
 from clustering.backends.hilander.encoders import EdgeBatch, GraphConvolution
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import HiLander
@@ -455,3 +455,13 @@ def test_labels_beside_the_faces_are_not_needed_and_not_looked_at(hilander, blob
         cluster("hilander", tmp_path / name, tmp_path / f"{name}-clusters", model=tmp_path)
     found = [np.load(tmp_path / f"{name}-clusters" / "labels.npy") for name in ("with", "without")]
     np.testing.assert_array_equal(*found)
+
+
+def test_edges_are_decoded_by_hand():
+    neighbors = np.array([[1, 2], [0, 2], [1, 0]], np.int32)
+    graph = KnnGraph(np.eye(3, dtype=np.float32), neighbors, np.float32([[0.9, 0.8], [0.9, 0.7], [0.7, 0.8]]))
+    density, linkage = np.float32([0, 1, 1]), np.float32([[0.6, 0.9], [0.9, 0.9], [0.5, 0.9]])
+    found = decode(graph, linkage, density, 0.5)
+    assert found.tolist() == [2, 1, 1]  # the likeliest; of equally dense ones the first is denser; just likely enough
+    assert of_edges(graph, linkage, found).tolist() == np.float32([0.9, 0, 0.5]).tolist()
+    assert decode(graph, np.full((3, 2), np.float32(0.6)), density, 0.5).tolist() == [1, 1, 1]  # the more similar
