@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MEMBERS, HIDDEN = 6, 32
+MEMBERS, HIDDEN = 12, 32
 DECAY, STEPS, RATE, BATCH = 0.3, 60, 3e-3, 128
 """Weight decay, epochs, learning rate and rows of a step."""
 FURTHEST = 4.0
