@@ -88,7 +88,7 @@ def _earlier(clusters: Path, faces: EmbeddingSet) -> list[dict[str, Any]]:
 
 def _commands(clusters: Path, embeddings: Path) -> list[str]:
     """The commands that use decisions about these clusters."""
-    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "people"]}
+    made = {"pseudolabel": ["--out", "pseudo"], "export": ["--as", "csv", "--out", "named"]}
     inputs = ["--clusters", str(clusters), "--embeddings", str(embeddings), "--decisions", "decisions.json"]
     return [shlex.join(["python", "-m", "clustering", name, *inputs, *rest]) for name, rest in made.items()]
 

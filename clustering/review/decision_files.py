@@ -100,13 +100,13 @@ def checked_name(name: Any) -> str:
     """A name that can be one of a folder.
 
     Raises:
-        InputError: No text, too long, not printable, with a slash, or with a dot at its beginning.
+        InputError: No text, too long, not printable, with a slash, a dot at its beginning, or blanks around it.
     """
     fits = isinstance(name, str) and name.isprintable() and 1 <= len(name) <= LONGEST_NAME and name == name.strip()
     if not fits or name.startswith(".") or set(name) & set("/\\"):
         raise InputError(
             f"a name is {str(name)[:40]!r}; expected up to {LONGEST_NAME} printable characters without slashes, "
-            "that do not begin with a dot"
+            "that do not begin with a dot, and no blanks around them"
         )
     return str(name)
 

@@ -39,7 +39,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
     rows_of = find_rows(faces.names, keys, source)
     missing = np.flatnonzero(rows_of < 0)
     if missing.size and (refuse or missing.size == len(rows_of)):
-        advice = "; --missing count counts them as failures" if missing.size < len(rows_of) else ""
+        some, none = "; --missing count counts them as failures", f"; a face there is {keys[0][:80]!r}"
+        advice = some if missing.size < len(rows_of) else none
         raise InputError(
             f"{faces.where(int(missing[0]))}: face {faces.names[int(missing[0])].as_py()!r} has no embedding in "
             f"{source} ({missing.size} of {len(faces.names)} faces are missing there{advice})"

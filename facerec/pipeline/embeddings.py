@@ -116,7 +116,13 @@ def load_embeddings(
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
         lengths = " not of unit length" if embeddings.dtype == np.float32 else ""
-        logger.warning("%s: %s rows%s; normalised in %s", file, embeddings.dtype, lengths, scratch or "memory")
+        logger.warning(
+            "%s: %s rows%s; normalised %s",
+            file,
+            embeddings.dtype,
+            lengths,
+            "in memory" if scratch is None else "on disk",
+        )
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))

@@ -102,10 +102,17 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
 
 
 def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
-    """The names of the faces in a file of labels, of which a part may be the labels; None if there are none."""
-    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1}
-    name = _first(flat, KEYS, "USO", part or "")
-    return None if name is None else as_text(entries[name].load())
+    """The names of the faces in a file of labels, of which a part may be the labels; None if there are none.
+
+    Where no column has a usual name, the first one of text in which no value stands twice has them.
+    """
+    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "USO"}
+    usual = _first(flat, KEYS, "USO", part or "")
+    for name in [usual] if usual else [name for name in flat if name != part]:
+        keys = as_text(entries[name].load())
+        if usual or len(set(keys)) == len(keys):
+            return keys
+    return None
 
 
 def as_text(values: Any) -> list[str]:

@@ -77,6 +77,9 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         InputError: Not a model folder, or one whose files are damaged or do not fit each other.
     """
+    if not (folder / CONFIG).is_file():
+        other = next((f", or {path}" for path in sorted(folder.glob("*.onnx"))), "") if folder.is_dir() else ""
+        raise InputError(f"{folder / CONFIG}: no such file; give a folder that facerec train made{other}")
     config = read_yaml(folder / CONFIG)
     for name, kind in BUILD_OPTIONS.items():
         if isinstance(config.get(name), bool) or not isinstance(config.get(name), kind):  # type: ignore[arg-type]

@@ -195,7 +195,7 @@ BAD = [
     ([{"action": "name", "cluster": 1, "name": ".."}], "that do not begin with a dot"),
     ([{"action": "name", "cluster": 1, "name": 7}], "a name is '7'"),
     ([{"action": "name", "cluster": 1, "name": "a\n"}], "a name is "),
-    ([{"action": "name", "cluster": 1, "name": " a"}], "a name is ' a'"),
+    ([{"action": "name", "cluster": 1, "name": " a"}], "a name is ' a'; .*, and no blanks around them"),
     ([{"action": "name", "cluster": 1, "name": "x" * 101}], "expected up to 100"),
     (
         [

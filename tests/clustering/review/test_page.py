@@ -482,11 +482,11 @@ def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path
     paths = f"--clusters {case.clusters} --embeddings {case.embeddings} --decisions decisions.json"
     assert commands == [
         f"python -m clustering pseudolabel {paths} --out pseudo",
-        f"python -m clustering export {paths} --as csv --out people",
+        f"python -m clustering export {paths} --as csv --out named",
     ]
-    real = {"decisions.json": str(tmp_path / "decisions.json"), "people": str(tmp_path / "people")}
+    real = {"decisions.json": str(tmp_path / "decisions.json"), "named": str(tmp_path / "named")}
     assert run("clustering", COMMANDS, [real.get(word, word) for word in shlex.split(commands[1])[3:]]) == 0
-    assert "Bo" in (tmp_path / "people" / "people.csv").read_text()
+    assert "Bo" in (tmp_path / "named" / "people.csv").read_text()
 
 
 def test_files_and_names_are_found(case, opened):

@@ -209,7 +209,7 @@ def other_keys(embeddings):
         (few_rows, "5 embeddings without keys.txt, but .* has 11 faces"),
         (truncated, "not a readable .npy array"),
         (integers, "expected floats"),
-        (other_keys, r"line 1: face 'img/a0.jpg' has no embedding .* \(11 of 11 faces"),
+        (other_keys, r"line 1: face 'img/a0.jpg' has no embedding .* \(11 of 11 faces .*; a face there is '0.png'\)"),
         (lambda folder: (folder / "embeddings.npy").unlink(), "no embeddings.npy in this folder"),
     ],
 )

@@ -160,7 +160,7 @@ def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, 
     assert left["counts"]["verification"]["1e-1"]["false_non_matches"] == scored
     np.save(noisy / "embeddings.npy", rows[:0:-1])
     write_lines(noisy / "keys.txt", [f"{row}.png" for row in range(10)])
-    with pytest.raises(InputError, match=r"\(11 of 11 faces are missing there\)"):
+    with pytest.raises(InputError, match=r"\(11 of 11 faces are missing there; a face there is '0.png'\)"):
         run(protocol, noisy, tmp_path / "all", missing="count")
 
 

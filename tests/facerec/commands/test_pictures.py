@@ -47,6 +47,17 @@ def test_tables_that_are_refused(tmp_path, make_faces, rows, message):
         pictures(faces, tmp_path / "out", table=tmp_path / "t.csv")
 
 
+def test_two_faces_of_a_list_with_one_place_are_refused(tmp_path, make_faces):
+    for people in ("one/faces", "faces"):
+        make_faces(tmp_path / people)
+    first = open_store(tmp_path / "faces").keys[0]
+    (tmp_path / "one" / "both.tsv").write_text(f"faces/{first}\n../faces/{first}\n")
+    with pytest.raises(
+        InputError, match=rf"both.tsv: two faces have one place, faces/.*'faces/{first}' and '\.\./faces"
+    ):
+        pictures(tmp_path / "one" / "both.tsv", tmp_path / "out")
+
+
 def test_suffix_by_content():
     assert [suffix_of(start + bytes(9)) for start in (b"\xff\xd8\xff", b"\x89PNG", b"II*\0")] == [
         ".jpg",
