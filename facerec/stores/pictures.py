@@ -27,10 +27,6 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         InputError: Not such a table; a key that the store has not; a place that leads elsewhere, or that two share.
     """
     if table is None:
-<<<<<<< HEAD
-        return {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
-    places = {row["key"]: row["file"] for row in read_table(table, ("key", "file")) if row["file"]}
-=======
         places = {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
     else:
         places = _places_of_table(table, store)
@@ -44,16 +40,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
 
 
 def _places_of_table(table: Path, store: Store) -> dict[str, str]:
-    reader = csv.DictReader(f"{line}\n" for line in read_lines(table))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise InputError(f"{table}: not readable as CSV ({error})") from None
-    if not {"key", "file"} <= set(reader.fieldnames or ()):
-        raise InputError(f"{table}: no columns key and file; give faces.csv of clustering export --as csv")
-    pairs = [(cell_text(row["key"]), cell_text(row["file"] or "")) for row in rows]
-    places = {key: place for key, place in pairs if place}
->>>>>>> newcomer
+    places = {row["key"]: row["file"] for row in read_table(table, ("key", "file")) if row["file"]}
     if not places:
         raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
     if strange := sorted(set(places) - set(store.keys)):
