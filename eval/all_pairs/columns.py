@@ -23,7 +23,8 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     """Each column of a CSV file, its cells in the order of the faces; "" for a face that has no line.
 
     Lines match faces by a column named as in `KEYS`, or people by one named as in `PEOPLE`: the folder in which a
-    person's faces lie, or the label's number. Without either, line i is face i.
+    person's faces lie, or the label's number. Without either, a column that has keys of the faces will do. Without such
+    a column line i is face i.
 
     Args:
         path: The file, with a header.
@@ -35,6 +36,11 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     """
     header, lines = _read(path)
     index = next((header.index(name) for name in (*KEYS, *PEOPLE) if name in header), None)
+    by_people = index is not None and header[index] in PEOPLE
+    if index is None:
+        known = {key.removeprefix("img/") for key in faces.keys or []}
+        columns = range(len(header))
+        index = next((at for at in columns if any(line[at].removeprefix("img/") in known for line in lines)), None)
     rest = [column for column in range(len(header)) if column != index]
     if index is None:
         if len(lines) != len(faces):
@@ -45,10 +51,11 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     line_of = {line[index].removeprefix("img/"): line for line in lines}
     if len(line_of) != len(lines):
         raise InputError(f"{path}: column {header[index]!r} has the same value twice; one line for each")
-    names = _keys(path, faces) if header[index] in KEYS else _people(faces, labels, line_of)
+    names = _people(faces, labels, line_of) if by_people else _keys(path, faces)
     found = [line_of.get(name) for name in names]
     if not any(found):
-        raise InputError(f"{path}: none of its {len(lines)} values in {header[index]!r} is a face of {faces.path}")
+        kind = "person" if by_people else "face"
+        raise InputError(f"{path}: none of its {len(lines)} values in {header[index]!r} is a {kind} of {faces.path}")
     lacking = np.array([line is None for line in found]) & (labels >= 0)
     if lacking.any():
         first = "" if faces.keys is None else f", such as {shown(faces.keys[int(np.argmax(lacking))])}"
@@ -94,11 +101,18 @@ def read_sessions(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> np.nda
         values = np.asarray(load_array(path, kind="iu", ndim=1), np.int64)
         if len(values) != len(faces):
             raise InputError(f"{path}: {len(values)} sessions for {len(faces)} faces; they must match one to one")
-        return np.maximum(values, -1)
-    columns = read_columns(path, faces, labels)
-    if "session" not in columns:
-        raise InputError(f"{path}: no column 'session'; it has {', '.join(columns)[:80] or 'none but the key'}")
-    return as_codes(columns["session"])[0]
+        values = np.maximum(values, -1)
+    else:
+        columns = read_columns(path, faces, labels)
+        if "session" not in columns:
+            raise InputError(f"{path}: no column 'session'; it has {', '.join(columns)[:80] or 'none but the key'}")
+        values = as_codes(columns["session"])[0]
+    without, labelled = (int(np.count_nonzero(which)) for which in ((labels >= 0) & (values < 0), labels >= 0))
+    if without and without == labelled:
+        raise InputError(f"{path}: none of the {counted(labelled, 'labelled face')} has a session")
+    if without:
+        logger.warning("%s: %s of %d without a session; left out", path, counted(without, "labelled face"), labelled)
+    return values
 
 
 def as_codes(cells: list[str]) -> tuple[np.ndarray, list[str]]:

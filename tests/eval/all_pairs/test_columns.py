@@ -30,6 +30,8 @@ def test_lines_match_by_face_by_person_or_by_row(tmp_path, caplog):
     assert read_columns(by_person, FACES, LABELS) == {"sex": ["f", "f", "m", "m"]}
     deeper = EmbeddingSet(FACES.embeddings, [f"train/{key}" for key in KEYS], LABELS, Path("faces"))
     assert read_columns(by_person, deeper, LABELS) == {"sex": ["f", "f", "m", "m"]}
+    unusual = written(tmp_path, "sex,image_id\nf,ann/2.png\nm,bob/1.png\nx,bob/2.png\nf,img/ann/1.png\n")
+    assert read_columns(unusual, FACES, LABELS) == {"sex": ["f", "f", "m", "x"]}
     by_label = written(tmp_path, "label,sex\n0,f\n1,m\n")
     assert read_columns(by_label, BARE, LABELS) == {"sex": ["f", "f", "m", ""]}
     assert read_columns(written(tmp_path, "sex\nf\nf\nm\nm\n"), BARE, LABELS) == {"sex": ["f", "f", "m", "m"]}
@@ -45,7 +47,7 @@ def test_tables_that_we_wrote_match_whatever_a_name_begins_with(tmp_path):
     assert read_columns(tmp_path / "faces.csv", faces, LABELS) == {"sex": ["f", "m", "f", "m"]}
 
 
-def test_numbers_and_sessions(tmp_path):
+def test_numbers_and_sessions(tmp_path, caplog):
     detected = written(
         tmp_path, "crop,photograph,found,score\n" + "".join(f"{key},p,1,.{i}\n" for i, key in enumerate(KEYS))
     )
@@ -55,6 +57,10 @@ def test_numbers_and_sessions(tmp_path):
     assert read_sessions(tmp_path / "x.npy", FACES, LABELS).tolist() == [0, 1, 2, 3]
     lines = written(tmp_path, "key,session\nann/1.png,b\nann/2.png,a\nbob/1.png,b\n")
     assert read_sessions(lines, FACES, LABELS).tolist() == [1, 0, 1, -1]
+    assert not caplog.text
+    some = written(tmp_path, "key,session\nann/1.png,b\nann/2.png,\nbob/1.png,b\n")
+    assert read_sessions(some, FACES, LABELS).tolist() == [0, -1, 0, -1]
+    assert "x.csv: 1 labelled face of 3 without a session; left out" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -84,6 +90,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
             read(tmp_path / "x.npy", FACES, LABELS)
     with pytest.raises(InputError, match="no column 'session'; it has day"):
         read_sessions(written(tmp_path, "key,day\nann/1.png,1\n"), FACES, LABELS)
+    with pytest.raises(InputError, match="x.csv: none of the 3 labelled faces has a session"):
+        read_sessions(written(tmp_path, "key,session\nann/1.png,\n"), FACES, LABELS)
+    with pytest.raises(InputError, match="none of its 1 values in 'person' is a person of faces"):
+        read_columns(written(tmp_path, "person,sex\neve,f\n"), FACES, LABELS)
     with pytest.raises(InputError, match="no keys.txt; x.csv names faces by key"):
         read_columns(written(tmp_path, "key,day\nann/1.png,1\n"), BARE, LABELS)
     twice = replace(FACES, keys=["ann/1.png", "img/ann/1.png", "b", "c"])
