@@ -10,8 +10,7 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import cell_text
-from facerec.pipeline.reading import InputError, load_array, read_lines, readable
+from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
 from facerec.pipeline.values import refuse_repeated, shown
 
 logger = logging.getLogger(__name__)
@@ -24,8 +23,8 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     """Each column of a CSV file, its cells in the order of the faces; "" for a face that has no line.
 
     Lines match faces by a column named as in `KEYS`, or people by one named as in `PEOPLE`: the folder in which a
-    person's faces lie, or the label's number. Without either, a column that has keys of the faces will do. Without that,
-    line i is face i.
+    person's faces lie, or the label's number. Without either, a column that has keys of the faces will do. Without such
+    a column line i is face i.
 
     Args:
         path: The file, with a header.
@@ -126,8 +125,10 @@ def as_codes(cells: list[str]) -> tuple[np.ndarray, list[str]]:
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = read_lines(path)
     delimiter = "\t" if lines and "\t" in lines[0] else ","
-    with readable(path, "CSV"):
+    try:
         rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: not readable as CSV ({error})") from None
     if len(rows) < 2:
         raise InputError(f"{path}: no lines below a header; expected a CSV file, e.g. with the columns key,quality")
     header = [name.strip().lower() for name in rows[0]]
