@@ -8,24 +8,22 @@ from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import blocks
 
 BLOCK = 65_536
-
-
 NEIGHBORS = 10
-"""First neighbours of a face that count: as many as the graph has by default (`DEFAULT_K`), so that the graph of a
-backend serves. They are too few for identities of hundreds of faces without structure inside, which `split` takes
-pieces off (docs/lab/pseudo-labels.md)."""
+"""First neighbours of a face that count. A backend's graph has as many by default (`DEFAULT_K`), so it serves. They are
+too few where people have hundreds of faces without structure inside. `split` takes pieces off these people, see
+docs/lab/pseudo-labels.md."""
 SHARE = 0.3
-"""Least share of edges across, as a part of what chance gives. It was chosen with the rules on the validation people of
-the rendered corpus and on celeba299; benchmarks/pseudolabels.py measures all rules on LFW."""
+"""Least share of edges across, as a part of what chance gives. It was chosen with the rules, on validation people of
+the rendered corpus and on celeba299. benchmarks/pseudolabels.py measures all rules on LFW."""
 
 
 def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Bool [pairs]: whether two clusters are linked, as the faces of one person are.
 
-    Let the clusters have n and m faces. Of all edges among these faces, a share s leads from one cluster to the other.
-    If both were one person, neighbours would come from both alike, and s would be ``2nm / ((n + m)(n + m - 1))``. The
-    clusters are linked if s is at least `SHARE` of that. Of a face's neighbours the first n + m - 1 count, as many as
-    it would have in one cluster.
+    Let the clusters have n and m faces. A share s of the edges among these faces leads from one cluster to the other.
+    If both were one person, neighbours would come from both alike. Then s would be ``2nm / ((n + m)(n + m - 1))``. The
+    clusters are linked if s is at least `SHARE` of that. Only the first n + m - 1 neighbours of a face count: it would
+    have as many in one cluster.
 
     Example: for two clusters of 5 faces it would be 50 / 90, so they are linked if a sixth of the edges lead across.
 
