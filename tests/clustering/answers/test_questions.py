@@ -87,6 +87,14 @@ def test_groups_by_hand():
     assert stake(np.array([4]), np.array([4])) == pytest.approx([8])
 
 
+def test_likeness_of_single_faces_is_their_cosine_and_of_loose_groups_has_a_floor():
+    faces, one, other = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]], np.array([0]), np.array([1])
+    single = Groups.of(np.array([[1, 0], [0.6, 0.8]], np.float32), np.arange(2), CorpusScale())
+    assert single.likeness(one, other, CorpusScale()) == pytest.approx([0.6])
+    loose = Groups.of(faces, np.array([0, 0, 1, 1]), CorpusScale())  # cosines are 0 within a group, on average .5 between
+    assert loose.likeness(one, other, CorpusScale()) == pytest.approx([0.5 / 0.05])
+
+
 def test_links_by_hand():
     graph = KnnGraph(np.zeros((5, 1)), np.array([[1, 2], [3, -1], [0, 4], [0, 1], [2, 3]]), np.ones((5, 2), np.float32))
     edges = Edges.of(graph)  # 0-1, 0-2, 0-3, 1-3, 2-4, 3-4
