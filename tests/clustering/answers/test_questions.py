@@ -87,10 +87,13 @@ def test_groups_by_hand():
     assert stake(np.array([4]), np.array([4])) == pytest.approx([8])
 
 
-def test_likeness_of_single_faces_is_their_cosine_and_of_loose_groups_has_a_floor():
+def test_single_typical_and_loose_faces():
     faces, one, other = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]], np.array([0]), np.array([1])
     single = Groups.of(np.array([[1, 0], [0.6, 0.8]], np.float32), np.arange(2), CorpusScale())
     assert single.likeness(one, other, CorpusScale()) == pytest.approx([0.6])
+    angles = np.radians([0.0, 50, 20])
+    typical = Groups.of(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.zeros(3, np.int64), CorpusScale())
+    assert typical.shown.tolist() == [2]
     loose = Groups.of(faces, np.array([0, 0, 1, 1]), CorpusScale())  # cosines are 0 within a group, on average .5 between
     assert loose.likeness(one, other, CorpusScale()) == pytest.approx([0.5 / 0.05])
 

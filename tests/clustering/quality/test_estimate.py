@@ -93,6 +93,18 @@ def test_good_and_bad_clusterings(corpus, people, clusters, figure, low, high):
     assert p == 1 or r == 1 or f == pytest.approx(harmonic(np.array(p), np.array(r)), abs=1e-6)
 
 
+def test_the_packaged_estimate_reads_features_as_those_that_it_was_learned_from(corpus, people):
+    """Pairs of people in one cluster, three faces of ten elsewhere, some faces alone."""
+    rows, truth = np.arange(600), people[1]
+    labels = np.where(truth < 30, truth // 2, truth) + np.where(rows % 10 < 3, 100, 0)
+    labels[::17] = -1
+    found = estimate_quality(corpus, labels)
+    seen = [found.figures[name].estimate for name in FIGURES] + [found.unlike]
+    assert seen == pytest.approx([0.758, 0.334, 0.464, 0.854, 0.379, 0.525, 0.599], abs=0.005)
+    assert found.figures["pairwise_f"].low == pytest.approx(0.068, abs=0.005)
+    assert (found.people.low, found.people.estimate, found.people.high) == pytest.approx((14, 50, 187), abs=2)
+
+
 def test_what_is_so_by_definition(corpus, people):
     alone = estimate_quality(corpus, np.arange(len(people[1])))
     heap = estimate_quality(corpus, np.zeros(len(people[1]), int))
