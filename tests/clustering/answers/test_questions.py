@@ -8,7 +8,7 @@ import pytest
 from clustering.answers.clustered import clusters_of
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
 from clustering.answers.groups import Groups, stake
-from clustering.answers.odds import Correction, between
+from clustering.answers.odds import Correction, between, within
 from clustering.answers.questions import choose_questions, links_between
 from clustering.answers.sides import sides, undone
 from clustering.answers.simulation import ask_in_rounds
@@ -135,7 +135,13 @@ def test_answers_correct_the_log_odds():
     assert 0.7 < -moved.offset / moved.slope < 1.1
     backwards = Correction.by_answers(log_odds, log_odds < 0)
     assert (backwards.slope, backwards.offset) == (1, 0)  # nonsense changes nothing
-    assert between(np.array([1.0]), np.array([0.0])) == pytest.approx([-0.62])
+    assert Correction(2, -1).probability(np.array([0.5, 1])) == pytest.approx([0.5, 1 / (1 + np.exp(-1))])
+
+
+def test_log_odds_by_hand():
+    """-7.75 + 7.13 likeness + 1.34 log(1 + links), and -3.8 + 6.4 likeness."""
+    assert between(np.array([1.0, 1.0]), np.array([0.0, np.e - 1])) == pytest.approx([-0.62, 0.72])
+    assert within(np.array([0.5, 1])) == pytest.approx([-0.6, 2.6])
 
 
 def test_arguments_of_another_type_are_named():
