@@ -9,7 +9,7 @@ from clustering.answers.clustered import clusters_of
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
 from clustering.answers.groups import Groups, stake
 from clustering.answers.odds import Correction, between, within
-from clustering.answers.questions import choose_questions, links_between
+from clustering.answers.questions import between_clusters, choose_questions, links_between
 from clustering.answers.sides import sides, undone
 from clustering.answers.simulation import ask_in_rounds
 from clustering.backends.dbscan import Dbscan
@@ -53,6 +53,35 @@ def test_no_question_about_two_clusters_follows_from_others(corpus):
     pairs = labels[found.pairs]
     between = pairs[pairs[:, 0] != pairs[:, 1]]
     assert len(between) <= len(np.unique(labels)) - 1
+    within = pairs[pairs[:, 0] == pairs[:, 1], 0]
+    assert sorted(within.tolist()) == np.unique(labels).tolist()  # the sides of each cluster, however sure
+
+
+def test_sides_that_were_asked_about_are_not_asked_about_again():
+    graph = KnnGraph.build(np.random.default_rng(0).normal(size=(20, 16)), 10)
+    first = choose_questions(graph, np.zeros(20, np.int64), Answers.none(), 1)
+    again = choose_questions(graph, np.zeros(20, np.int64), first.answered(np.zeros(20)), 1)
+    assert len(first) == len(again) == 1
+    assert set(first.pairs[0]) != set(again.pairs[0])
+
+
+def test_answers_that_are_sure_correct_the_log_odds_of_questions(corpus, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Correction, "by_answers", lambda *given: seen.extend(map(list, given)) or Correction())
+    answer, log_odds = np.array([SAME, UNSURE, DIFFERENT, SAME]), np.array([1, 2, 3, np.nan])
+    choose_questions(*corpus[:2], Answers(np.array([[0, 1], [0, 2], [0, 11], [3, 4]]), answer, log_odds), 1)
+    assert seen == [[1, 3], [True, False]]
+
+
+def test_links_count_for_a_face_of_the_smaller_cluster(corpus):
+    graph, labels, _ = corpus
+    labels = consecutive(labels)
+    start = Start.of(graph, packaged().model)
+    found = between_clusters(start, labels, np.zeros((0, 2), np.int64))
+    sizes, likeness = np.bincount(labels), found.groups.likeness(*found.pairs.T, start.level.scale)
+    links = links_between(start.edges, labels, found.pairs) / [min(sizes[one], sizes[two]) for one, two in found.pairs]
+    assert len(set(sizes)) > 1
+    np.testing.assert_allclose(found.log_odds, between(likeness, links))
 
 
 @pytest.mark.parametrize(
