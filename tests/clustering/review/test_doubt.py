@@ -86,9 +86,9 @@ def test_two_clusters_are_the_nearest_of_each_other():
 
 
 def test_a_duplicate_that_only_one_of_the_two_is_nearest_to():
-    near = NearestClusters(np.array([[1], [0], [0]]), np.array([[0.9], [0.9], [0.4]]))
+    near = NearestClusters(np.array([[1], [2], [0]]), np.array([[0.9], [0.5], [0.4]]))
     pairs, similarity = duplicates(near, np.array([1, 1, 2]))
-    assert (pairs.tolist(), similarity.tolist()) == ([[0, 2]], [0.4])
+    assert (pairs.tolist(), similarity.tolist()) == ([[1, 2], [0, 2]], [0.5, 0.4])
 
 
 def test_two_faces_alone_are_no_duplicates():
