@@ -274,3 +274,5 @@ def test_true_identities_in_another_order_than_the_embeddings_are_refused(mixed)
     pseudolabel(**files, truth=folder / "named", out=folder / "right")
     with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
         pseudolabel(**files, truth=folder / "moved", out=folder / "wrong")
+    with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
+        pseudolabel(folder / "named", truth=folder / "moved", out=folder / "wrong")
