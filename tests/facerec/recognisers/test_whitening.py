@@ -58,6 +58,7 @@ def test_unknown_and_unreadable_faces_and_people_of_one_face_do_not_count():
     np.testing.assert_allclose(one.matrix, other.matrix)
     assert (one.before, one.after) == (other.before, other.after)
     assert not other(more[240:243]).any()
+    np.testing.assert_array_equal(other.held_out(more, np.arange(240, 250)), other(more[240:]))  # not of a tenth
 
 
 def test_the_order_of_faces_and_the_numbers_of_people_do_not_matter():
