@@ -123,7 +123,7 @@ def test_single_typical_and_loose_faces():
     angles = np.radians([0.0, 50, 20])
     typical = Groups.of(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.zeros(3, np.int64), CorpusScale())
     assert typical.shown.tolist() == [2]
-    loose = Groups.of(faces, np.array([0, 0, 1, 1]), CorpusScale())  # cosines are 0 within a group, on average .5 between
+    loose = Groups.of(faces, np.array([0, 0, 1, 1]), CorpusScale())  # 0 within, on average .5 between
     assert loose.likeness(one, other, CorpusScale()) == pytest.approx([0.5 / 0.05])
 
 
