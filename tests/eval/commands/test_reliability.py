@@ -56,7 +56,7 @@ def test_identities_in_another_order_are_refused(folder):
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("truth.npy", np.arange(3)), "9 labels and 9 values"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.ones(4)), "4 values"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.full(9, 2)), "int64"),
-        ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.linspace(0, 2, 9)), "beyond [0,"),
+        ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.arange(9.0)), "beyond [0,"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.full(9, np.nan)), "or NaN"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/labels.npy", np.arange(9)), "no cluster of two"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("truth.npy", np.full(9, -1)), "no cluster of two"),
