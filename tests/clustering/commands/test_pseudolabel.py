@@ -82,6 +82,17 @@ def decided(folder: Path, *decisions: dict) -> Path:
     return file
 
 
+def test_dropped_faces_of_labelled_people_are_not_merged(mixed):
+    folder, _ = mixed
+    clusters = np.load(folder / "clusters.npy")
+    decisions = decided(folder, {"action": "drop", "cluster": 0}, {"action": "keep", "cluster": 3})
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder / "embeddings.npy",
+                      decisions=decisions, labelled=folder, overlap="merge")  # fmt: skip
+    labels = np.load(out / "labels.npy")
+    assert np.all(labels[clusters == 0] == -1)
+    assert np.all(labels[clusters == 3] >= 0)
+
+
 @pytest.mark.parametrize(
     ("decision", "others", "one"),
     [
