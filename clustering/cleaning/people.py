@@ -9,7 +9,7 @@ import numpy as np
 from clustering.cleaning.classes import Classes
 from clustering.cleaning.parts import GroupSums, by_part, part_sizes, two_parts
 from clustering.cleaning.strays import first_weights
-from clustering.partition import consecutive
+from clustering.partition import consecutive, places_in_groups
 from clustering.similarity.centres import nearest
 
 NEIGHBOURS = 3
@@ -108,7 +108,7 @@ def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.bincount(labels[labels >= 0])
     order = np.lexsort((generator.random(len(labels)), labels))
     order = order[labels[order] >= 0]
-    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = places_in_groups(sizes)
     cut = 1 + np.floor(generator.random(len(sizes)) * np.maximum(sizes - 1, 1)).astype(np.int64)
     parts = np.full(len(labels), -1)
     own = labels[order]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums
+from clustering.partition import cluster_sums, places_in_groups
 from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
@@ -107,7 +107,7 @@ def nearest_of_few(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(0).permutation(np.flatnonzero(labels >= 0))
     order = order[np.argsort(labels[order], kind="stable")]
     own, sizes = labels[order], np.bincount(labels[order])
-    place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[own]
+    place = places_in_groups(sizes)
     counts = np.clip(sizes // FEW, 1, GROUPS)
     kept = place < FEW * counts[own]
     order, own, place = order[kept], own[kept], place[kept]
