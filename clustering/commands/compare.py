@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
 from clustering.graph.build import load_graph, make_graph
-from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
-from clustering.graph.nodes import graph_of_nodes
+from clustering.graph.knn_graph import neighbors_wanted
+from clustering.graph.nodes import Nodes, shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import save_cosines
 from facerec.pipeline.console import show_table
@@ -44,7 +43,8 @@ def compare(
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
 
-    All backends get the same graph, in which copies (faces that are nearly the same picture) count once.
+    All backends get the same graph. Copies (faces that are nearly the same picture) count once where they would fill a
+    backend's lists of neighbours, as in cluster.
 
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
@@ -64,21 +64,22 @@ def compare(
     for name in names:
         backend(name)
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
-    graph, copies = _graph(faces, knn, out / "graph")
-    runs, refused = run_all(names, graph, copies, learning, trials, seed)
-    guessed = {str(row["backend"]): row for row in estimates(runs, graph, copies)}
+    nodes_for = _nodes(faces, knn, out / "graph")
+    runs, refused = run_all(names, nodes_for, learning, trials, seed)
+    guessed = {str(row["backend"]): row for row in estimates(runs, nodes_for)}
+    copies = nodes_for(NEIGHBORS).found
     shutil.rmtree(out / "graph", ignore_errors=True)
     rows = {run.name: run.row(truth) for run in runs}
     if truth is not None:
         runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
-    about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies.count:,} of them copies; " + (
+    about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
     tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
     _write(out, about, runs, tables, refused, faces)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
     show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
-    return {"faces": len(faces), "copies": copies.count, "seconds": times, "left_out": sorted(refused)}
+    return {"faces": len(faces), "copies": copies, "seconds": times, "left_out": sorted(refused)}
 
 
 def _read(
@@ -98,13 +99,11 @@ def _read(
     return faces, truth, learning
 
 
-def _graph(faces: EmbeddingSet, knn: Path | None, made: Path) -> tuple[KnnGraph, Copies]:
-    """The graph without copies, and which faces are copies."""
+def _nodes(faces: EmbeddingSet, knn: Path | None, made: Path) -> Callable[[int], Nodes]:
+    """What each backend clusters, by the neighbours that it wants."""
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
-    graph = load_graph(faces, made if knn is None else knn, NEIGHBORS)
-    copies = Copies.of(graph)
-    return (graph_of_nodes(graph, copies, made / "nodes", NEIGHBORS) if copies.count else graph), copies
+    return shared_nodes(load_graph(faces, made if knn is None else knn, NEIGHBORS), made / "nodes", NEIGHBORS)
 
 
 def _write(
