@@ -10,6 +10,7 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.entries import column_of_faces
 from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
 from facerec.pipeline.values import refuse_repeated, shown
 
@@ -38,9 +39,9 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     index = next((header.index(name) for name in (*KEYS, *PEOPLE) if name in header), None)
     by_people = index is not None and header[index] in PEOPLE
     if index is None:
-        known = {key.removeprefix("img/") for key in faces.keys or []}
-        columns = range(len(header))
-        index = next((at for at in columns if any(line[at].removeprefix("img/") in known for line in lines)), None)
+        cells = {name: [line[at].removeprefix("img/") for line in lines] for at, name in enumerate(header)}
+        named = column_of_faces(cells, [key.removeprefix("img/") for key in faces.keys or []])
+        index = None if named is None else header.index(named)
     rest = [column for column in range(len(header)) if column != index]
     if index is None:
         if len(lines) != len(faces):
