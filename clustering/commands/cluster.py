@@ -21,7 +21,7 @@ from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
-from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_faces import check_model, save_cosines
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -83,6 +83,8 @@ def cluster(
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
+    if model is not None and is_main():
+        check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
     if knn is None:

@@ -17,7 +17,7 @@ from clustering.graph.build import load_graph, make_graph
 from clustering.graph.knn_graph import neighbors_wanted
 from clustering.graph.nodes import Nodes, shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
-from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_faces import check_labelled, save_cosines
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
@@ -96,6 +96,8 @@ def _read(
             f"{tune_on}: embeddings of length {learning.embeddings.shape[1]}, those of {embeddings} of "
             f"{faces.embeddings.shape[1]}; embed both with the same model"
         )
+    if tune_on is not None:
+        check_labelled(tune_on, faces)
     return faces, truth, learning
 
 
