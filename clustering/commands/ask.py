@@ -36,7 +36,7 @@ class Asking:
 
     Attributes:
         count: Questions a round.
-        answers: File of earlier answers, made by ask or saved by its page or the page of review; by default those that
+        answers: File of earlier answers, made by ask or saved by its page or the page of review. By default those that
             the clusters were made with. None of its pairs is asked about again. answers.json begins with them.
         truth: File or folder of true identities (-1 = unknown), which answer the questions instead of a person.
         rounds: Rounds of questions, with --truth. After each round the backend that made the clusters clusters again.

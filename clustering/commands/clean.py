@@ -61,7 +61,7 @@ def clean(
             page/ (with --thumbnails).
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
         thumbnails: Folder made by python -m facerec thumbnails of the same faces. With it page/review.html shows the
-            given labels, the most doubtful first, with all that was found as decisions to look through.
+            given labels, the most doubtful first. Each finding is there as a decision to look through.
         decisions: decisions.json saved from the page, about exactly these labels. It is applied, and no errors are
             looked for. Labels of one name become one.
         min_probability: Least probability of an error that labels.npy corrects.

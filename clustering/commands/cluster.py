@@ -62,19 +62,19 @@ def cluster(
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
-            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists its settings.
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt; with --answers
             answers.json.
-        model: Folder made by tune, train, pretrain or import. Without it hilander has its packaged model and the other
-            backends their defaults; gcn_e, gcn_v, l2c, lander and lgcn need one. hilander, components, dbscan,
-            hac_single and hdbscan tighten their thresholds if the largest clusters look mixed; adaptive in config.yaml
-            turns that off.
-        knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz); without it the graph is
+        model: Folder made by tune, train, pretrain or import. gcn_e, gcn_v, l2c, lander and lgcn need one. Without it
+            hilander has its packaged model, and the other backends have their defaults. If the largest clusters look
+            mixed, hilander, components, dbscan, hac_single and hdbscan tighten their thresholds. adaptive in
+            config.yaml turns that off.
+        knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz). Without it the graph is
             built here, with the index that knn chooses by itself.
-        set: Settings of the backend that differ from the model's or the defaults, as NAME=VALUE, once or several times.
-            A threshold that is set is not tightened.
+        set: Settings in place of the model's or the defaults, as NAME=VALUE, once or several times. A threshold that is
+            set is not tightened.
         answers: File of answers about pairs of faces, made by ask or saved by the page of review. The clusters agree
             with them. hilander and lander use them while they cluster; the clusters of other backends are corrected.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.

@@ -50,10 +50,10 @@ def compare(
         embeddings: Embedding folder, or a file of embeddings, see knn.
         out: Folder to make: comparison.csv, estimates.csv (without labels, see estimate), agreement.csv,
             comparison.html, settings.json; clusters/BACKEND with labels.npy and cosines.npy, for all other commands.
-        labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
+        labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI. By default labels.npy of
             the embedding folder, if there is one.
-        backends: Their names, as '[hilander, dbscan]'; by default all. One that cannot run is left out, with the
-            reason: backends that learn need --tune-on, leiden and infomap their libraries.
+        backends: Their names, as '[hilander, dbscan]'; by default all. A backend that cannot run is left out, and the
+            reason is told: backends that learn need --tune-on, leiden and infomap need their libraries.
         knn: Folder made by knn from the same embeddings, best with --k 40; without it the graph is built here.
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
         trials: Settings that the tuning of each backend tries.

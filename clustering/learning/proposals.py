@@ -31,8 +31,8 @@ def candidates(
 ) -> Iterator[dict[str, Any]]:
     """The settings to try, one after the other.
 
-    The clusterer's own come first. Of the others half are drawn over the declared ranges, a quarter around the best
-    trial so far, and a quarter around the one that `strict` would choose, with that one's values of lists.
+    The clusterer's own come first. Half of the others are drawn over the declared ranges. A quarter is drawn around the
+    best trial so far. The last quarter is drawn around the trial that `strict` would choose, with its values of lists.
 
     Args:
         clusterer: With its declared ranges.

@@ -154,11 +154,14 @@ def transplanted(
 def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """New centres with the mean and the covariance of the real ones, and about as many lookalikes.
 
-    A new centre is the mean plus a random combination of a few real centres' deviations from it, as long as one of
-    these; the fewer, the more alike some new centres are. Of all `MIXTURES` that number is taken with which the nearest
-    other centre is as near as it would be among as many real ones, see `expected_likeness`. New identities that lay
-    apart as Gaussian ones do would hide what joins real ones: a threshold chosen on them is too loose. Deviations of
-    other lengths would spread strangers of a recogniser whose faces all share a direction: twice as far as real ones.
+    A new centre is the mean plus a random combination of a few real centres' deviations from it. The combination is as
+    long as one of these deviations. The fewer are combined, the more alike some new centres are. `MIXTURES` has the
+    numbers to try. With the one that is taken the nearest other centre is as near as among as many real ones, see
+    `expected_likeness`.
+
+    If new identities lay as far apart as Gaussian ones, a threshold chosen on them would be too loose. If deviations
+    had other lengths, strangers of a recogniser whose faces all share a direction would lie twice as far apart as real
+    ones.
 
     Args:
         centres: float64 [c, d], any length.

@@ -28,8 +28,8 @@ def whiten(
 
     This helps if the recogniser was trained on few people. Whether it helps is measured on the labelled people, each
     whitened by a map that was made from others. If the mean of FNMR at FMR 1e-2 and at 1e-3 does not fall by a
-    twentieth, the embeddings are written as they are. If the embeddings are those of the labelled people themselves,
-    each person is whitened by a map made from others, too, so that a backend can be tuned on the result.
+    twentieth, the embeddings are written as they are. The embeddings may be those of the labelled people themselves.
+    Then each person is whitened by a map made from others, so that a backend can be tuned on the result.
 
     Args:
         embeddings: The embedding set to whiten.
