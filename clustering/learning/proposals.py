@@ -87,9 +87,9 @@ def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mappi
 
     Args:
         results: Rows of trials, see `search`.
-        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first, then the
-            trial, of those that are nearly as good as the best with this value. Among more people fewer of a face's
-            neighbours are of its own person.
+        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first. Then the
+            trial is taken from those that are nearly as good as the best with this value. Reason: among more people
+            fewer of a face's neighbours are of its own person.
     """
     near = nearly_best(results)
     if prefers_low:

@@ -108,8 +108,8 @@ def rank_samples(search: Search, subject: np.ndarray, rank: int, drawn: np.ndarr
 def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
     """The score that a threshold has to exceed at each rate in each sample, for scores of one subject each.
 
-    That is the highest score at which the drawn share of scores at or above it is more than the rate; -inf if none
-    is, NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
+    That is the highest score at which the share of drawn scores at or above it exceeds the rate. It is -inf if there is
+    none, and NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
     """
     order = np.argsort(scores)[::-1]
     ordered, subject = np.r_[scores[order], np.float32(-np.inf)], subject[order]
@@ -194,7 +194,7 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, rising: np.ndarray, bi
     """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
     The impostors below a genuine score are the bins below it and a part of its own bin. In the bins with most genuine
-    scores, as many as `EXACT_CELLS` allow, that part is counted pair by pair; in small sets these are all bins. In the
+    scores that part is counted pair by pair. `EXACT_CELLS` says in how many; in small sets these are all bins. In the
     other bins the part has the same share of the drawn pairs as of all pairs, which is approximate:
 
     - at the size of IJB-C (AUC .9974, standard deviation of samples 1.8e-4) 24 samples were wrong by at most 5e-7;

@@ -62,7 +62,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def pairwise(table: Contingency) -> tuple[float, float, float]:
     """F, precision and recall over pairs of faces.
 
-    Precision is the share of the pairs in one cluster that are of one identity, recall the share of the pairs of one
+    Precision is the share of the pairs in one cluster that are of one identity. Recall is the share of the pairs of one
     identity that are in one cluster. Where there is no pair, the share is 1: nothing was claimed, nothing missed.
     """
     together = _pairs(table.faces)

@@ -1,8 +1,8 @@
 """Which runs differ: every two of them on the same drawn test people, and over several trainings of each.
 
 Two runs on one protocol share its easy and its hard people, so their figures go up and down together from sample to
-sample, and their difference is known far better than either figure. `eval ijb --bootstrap` leaves the samples of every
-figure behind; with the same seed and number they are of the same people. `eval.trainings` does the statistics.
+sample. So their difference is known far better than either figure. `eval ijb --bootstrap` keeps the samples of every
+figure. With the same seed and number they are of the same people. `eval.trainings` does the statistics.
 """
 
 from __future__ import annotations
