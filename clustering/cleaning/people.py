@@ -41,7 +41,7 @@ class Twins:
     probability: np.ndarray
 
 
-def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Twins:
+def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> Twins:
     """Finds people under two labels, among each label and its `NEIGHBOURS` nearest ones.
 
     Examples of one person under two labels are the halves of each label, cut at random. Examples of two people are the
@@ -129,7 +129,7 @@ class Mixtures:
     part: np.ndarray
 
 
-def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Mixtures:
+def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> Mixtures:
     """Finds labels with two people.
 
     Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with

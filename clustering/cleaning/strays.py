@@ -35,7 +35,7 @@ class Strays:
     elsewhere: np.ndarray
 
 
-def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Strays:
+def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> Strays:
     """Finds strays with a classifier that learns from strays made of the faces themselves.
 
     A face has three features:

@@ -20,7 +20,7 @@ from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import check_labelled, save_cosines
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
 
@@ -90,14 +90,11 @@ def _read(
     truth = faces.labels_in(labels)
     if truth is not None and truth.max() < 0:
         raise InputError(f"{labels or embeddings}: every identity is -1 (unknown); there is nothing to score")
-    learning = None if tune_on is None else load_labelled(tune_on, None, unreadable)
-    if learning is not None and learning.embeddings.shape[1] != faces.embeddings.shape[1]:
-        raise InputError(
-            f"{tune_on}: embeddings of length {learning.embeddings.shape[1]}, those of {embeddings} of "
-            f"{faces.embeddings.shape[1]}; embed both with the same model"
-        )
-    if tune_on is not None:
-        check_labelled(tune_on, faces)
+    if tune_on is None:
+        return faces, truth, None
+    learning = load_labelled(tune_on, None, unreadable)
+    refuse_other_length(learning.embeddings, tune_on, faces)
+    check_labelled(tune_on, faces)
     return faces, truth, learning
 
 

@@ -88,21 +88,15 @@ def approximate(
     return in_first_order(builder, faces, lists), again
 
 
-def complete(
-    builder: GraphBuilder,
-    candidates: Callable[[np.ndarray], np.ndarray],
-    recall: float,
-    settings: ApproximateSettings | None = None,
-) -> Lists:
+def complete(builder: GraphBuilder, candidates: Callable[[np.ndarray], np.ndarray], recall: float) -> Lists:
     """Builds the approximate graph from what is known of each row's neighbours; only rows that lack some are searched.
 
     Args:
         builder: As for `approximate`.
         candidates: Rows, int64 [b], to the nearest of each, int [b, c], with repetitions and -1 for none.
         recall: Share of the true neighbours aimed at, of the rows that lack some.
-        settings: By default as `ApproximateSettings` has them.
     """
-    settings = settings or ApproximateSettings()
+    settings = ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
     lists = known_lists(inner, faces, candidates, len(builder))

@@ -141,7 +141,7 @@ def why_not_comparable(run: Run, other: Run) -> str:
     return "" if hashes[0] == hashes[1] else f"{run.name} and {other.name} were evaluated on different protocols"
 
 
-def all_differences(runs: Sequence[Run], training_sd: float = 0.0) -> list[Difference]:
+def all_differences(runs: Sequence[Run], training_sd: float) -> list[Difference]:
     """Every figure of every pair of runs, the earlier less the later."""
     found = [compared(runs, figure, training_sd) for figure in runs[0].samples]
     return [each for some in found if some is not None for each in some.pairs()]

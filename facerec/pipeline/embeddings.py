@@ -77,6 +77,24 @@ class EmbeddingSet:
         return found
 
 
+def refuse_other_length(embeddings: np.ndarray, path: Path, faces: EmbeddingSet) -> None:
+    """Refuses embeddings that no cosine compares with those of some faces.
+
+    Args:
+        embeddings: float32 [m, d].
+        path: Where they are from, for the message.
+        faces: The faces.
+
+    Raises:
+        InputError: Their length is not that of the faces' embeddings.
+    """
+    if embeddings.shape[1] != faces.embeddings.shape[1]:
+        raise InputError(
+            f"{path}: embeddings of length {embeddings.shape[1]}, those of {faces.path} of "
+            f"{faces.embeddings.shape[1]}; embed both with the same model"
+        )
+
+
 def readable_rows(embeddings: np.ndarray) -> np.ndarray:
     """Bool [n]: False for zero rows."""
     return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
