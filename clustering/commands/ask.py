@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from clustering.answers.file import ANSWERS, SAME, UNSURE, Answers, load_answers, save_answers
+from clustering.answers.file import SAME, UNSURE, Answers, answers_of, load_answers, save_answers
 from clustering.answers.page import write_questions
 from clustering.answers.questions import choose_questions
 from clustering.answers.simulation import ask_in_rounds
@@ -80,8 +80,10 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
     truth = None if asking.truth is None else faces.labels_in(asking.truth)
-    earlier = asking.answers or (clusters / ANSWERS if (clusters / ANSWERS).is_file() else None)
-    before = Answers.none() if earlier is None else load_answers(earlier, len(labels), faces.keys)
+    if asking.answers is None:
+        before = answers_of(clusters, len(labels), faces.keys)
+    else:
+        before = load_answers(asking.answers, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(

@@ -15,8 +15,8 @@ from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, write_lines
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, keys_beside
 from facerec.pipeline.stage import stage
 
 
@@ -58,8 +58,7 @@ def cut(
     for name in (FILE, ANSWERS):
         if (clusters / name).is_file():
             shutil.copyfile(clusters / name, out / name)
-    if (clusters / "keys.txt").exists():
-        write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
+    save_names(out, keys_beside(clusters, len(labels)), None)
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
 
 

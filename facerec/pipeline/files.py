@@ -72,6 +72,16 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     return keys
 
 
+def keys_beside(folder: Path, rows: int) -> list[str] | None:
+    """The keys in a folder's keys.txt, one for each of its rows; None if it has none, or is no folder.
+
+    Raises:
+        InputError: Another number of keys than `rows`.
+    """
+    file = folder / "keys.txt"
+    return load_keys(file, rows) if file.is_file() else None
+
+
 def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
     """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
