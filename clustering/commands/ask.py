@@ -110,8 +110,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
         before, labels = turn.answers, turn.labels
         rows.append(_row(truth, labels, before, turn.same))
     save_answers(out / "answers.json", before, faces.keys)
-    np.save(out / "labels.npy", labels, allow_pickle=False)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys, labels)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]

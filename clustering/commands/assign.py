@@ -58,9 +58,8 @@ def assign(
     check_faces(clusters, labels, old)
     check_recogniser(old, faces)
     found, confidence, summary = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
-    np.save(out / "labels.npy", found, allow_pickle=False)
+    save_names(out, faces.keys, found)
     np.save(out / "confidence.npy", confidence, allow_pickle=False)
     save_cosines(faces.embeddings, out)
-    save_names(out, faces.keys, None)
     write_json(out / "summary.json", summary)
     return summary

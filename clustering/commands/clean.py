@@ -71,7 +71,7 @@ def clean(
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys)
     if decisions is not None:
         cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)

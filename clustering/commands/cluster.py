@@ -147,5 +147,5 @@ def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: Embed
     clusterer.save_pretrained(out)
     clustering.save(out)
     save_cosines(faces.embeddings, out)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys)
     shutil.rmtree(out / "graph", ignore_errors=True)

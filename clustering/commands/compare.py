@@ -116,9 +116,8 @@ def _write(
     for run in runs:
         folder = out / "clusters" / run.name
         folder.mkdir(parents=True)
-        np.save(folder / "labels.npy", run.labels, allow_pickle=False)
+        save_names(folder, faces.keys, run.labels)
         save_cosines(faces.embeddings, folder)
-        save_names(folder, faces.keys, None)
     similarity, (rows, guessed) = agreement(runs), tables
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:

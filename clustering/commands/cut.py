@@ -53,12 +53,11 @@ def cut(
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
         check_faces(clusters, labels, faces)
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
-    np.save(out / "labels.npy", labels, allow_pickle=False)
+    save_names(out, keys_beside(clusters, len(labels)), labels)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
     for name in (FILE, ANSWERS):
         if (clusters / name).is_file():
             shutil.copyfile(clusters / name, out / name)
-    save_names(out, keys_beside(clusters, len(labels)), None)
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
 
 

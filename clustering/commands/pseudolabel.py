@@ -127,10 +127,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
             f"lower --min-size or cluster with other settings"
         )
     _tell_decided(labeller.summary_["rules"])
-    np.save(out / "labels.npy", y, allow_pickle=False)
+    save_names(out, None if faces is None else faces.keys, y)
     np.save(out / "weights.npy", w, allow_pickle=False)
-    if faces is not None:
-        save_names(out, faces.keys, None)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
         if labelled.keys is not None and labelled.labels is not None:

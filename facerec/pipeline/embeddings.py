@@ -16,8 +16,8 @@ from facerec.pipeline.files import (
     BLOCK_ROWS,
     InputError,
     blocks,
+    keys_beside,
     load_array,
-    load_keys,
     load_labels,
     new_array,
     refuse_other_order,
@@ -144,8 +144,7 @@ def load_embeddings(
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))
-    if path.is_dir() and (path / "keys.txt").exists():
-        keys = load_keys(path / "keys.txt", len(embeddings))
+    keys = keys_beside(path, len(embeddings)) or keys
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
     return EmbeddingSet(embeddings, keys, labels, path, bad)
@@ -272,8 +271,8 @@ def save_embeddings(
     save_names(folder, keys, labels)
 
 
-def save_names(folder: Path, keys: Sequence[str] | None, labels: np.ndarray | None) -> None:
-    """Writes the keys and labels of an embedding set, as far as there are any."""
+def save_names(folder: Path, keys: Sequence[str] | None, labels: np.ndarray | None = None) -> None:
+    """Writes the keys and labels of faces, as far as there are any."""
     if keys is not None:
         write_lines(folder / "keys.txt", keys)
     if labels is not None:

@@ -79,7 +79,7 @@ def keys_beside(folder: Path, rows: int) -> list[str] | None:
         InputError: Another number of keys than `rows`.
     """
     file = folder / "keys.txt"
-    return load_keys(file, rows) if file.is_file() else None
+    return load_keys(file, rows) if file.exists() else None
 
 
 def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
