@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from clustering.people.tables import Export
 from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
 PROBED = 100
@@ -100,7 +100,7 @@ def put(
     check_sources(root, sources)
     found, made = np.zeros(len(sources), bool), set()
     pairs = zip(sources, targets, strict=True)
-    for row, (source, target) in enumerate(tqdm(pairs, "pictures", len(sources), unit=" faces", disable=None)):
+    for row, (source, target) in enumerate(progress(pairs, "pictures", "faces", len(sources))):
         found[row] = (root / source).is_file()
         if found[row] and target not in made:
             made.add(target)

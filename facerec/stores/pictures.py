@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from facerec.pipeline.files import InputError, read_table
-from facerec.stores.store import SUFFIXES, Store
+from facerec.pipeline.progress import progress
+from facerec.stores.store import SUFFIXES, Store, reason_of
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 OTHER = ".tif"
@@ -66,14 +64,13 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
         InputError: None could be read.
     """
     written, skipped = 0, []
-    for row, key in enumerate(tqdm(store.keys, "pictures", unit=" faces", disable=None)):
+    for row, key in enumerate(progress(store.keys, "pictures", "faces")):
         if key not in places:
             continue
         try:
             content = store.encoded(row)
         except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None)
-            skipped.append((key, os.strerror(number) if number else str(error)))
+            skipped.append((key, reason_of(error)))
             continue
         place = places[key] if places[key].lower().endswith(SUFFIXES) else places[key] + suffix_of(content)
         target = out / place
