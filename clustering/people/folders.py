@@ -12,6 +12,7 @@ import numpy as np
 
 from clustering.people.tables import Export
 from facerec.pipeline.files import InputError
+from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
@@ -39,7 +40,7 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
         sources: The path of each picture.
     """
     names = [source.rpartition("/")[2] for source in sources]
-    paths = ["_".join(part for part in source.split("/") if part not in ("", ".", "..")) for source in sources]
+    paths = ["_".join(parts_inside(source)) for source in sources]
     rows = [f"{row}_{path}" for row, path in enumerate(paths)]
     for better in (paths, rows):
         counts = Counter(zip(folders, names, strict=True))

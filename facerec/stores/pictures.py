@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from facerec.pipeline.files import InputError, read_table
+from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
 from facerec.stores.store import SUFFIXES, Store, reason_of
 
@@ -25,7 +26,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         InputError: Not such a table; a key that the store has not; a place that leads elsewhere, or that two share.
     """
     if table is None:
-        places = {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
+        places = {key: "/".join(parts_inside(key)) for key in store.keys}
     else:
         places = _places_of_table(table, store)
     faces = {place: key for key, place in places.items()}
