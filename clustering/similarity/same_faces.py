@@ -157,7 +157,7 @@ def _say_if_learned_elsewhere(origin: Path, learned: tuple[list[Any], str] | Non
     if learned and made and learned[0] != made[0]:
         logger.warning(
             "%s: learned from faces %s, but %s is %s; what is right for one recogniser may be wrong for another: tune "
-            "on labelled faces of this one (see tune)", origin, learned[1], faces.path, made[1],
+            "on labelled faces of this one, unless you mean it", origin, learned[1], faces.path, made[1],
         )  # fmt: skip
 
 
