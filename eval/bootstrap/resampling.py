@@ -1,10 +1,11 @@
 """Bootstrap over subjects: how much a figure would move if other people had been photographed.
 
 A sample draws as many subjects as there are, with replacement; subject s is drawn w_s times. A genuine pair or a probe
-of s then counts w_s times, an impostor pair of s and t counts w_s w_t times (pairs of two copies of one subject are not
-impostors and do not come about). Galleries stay as they are. All counts are whole numbers below 2^53, so each sample's
-figure is exactly that of the definition on the resampled set (but see `auc_samples`). Single pairs must not be drawn:
-those of one subject are not independent (Bolle et al. 2004).
+of s then counts w_s times. An impostor pair of s and t counts w_s w_t times. Two copies of one subject make no impostor
+pair. Galleries stay as they are.
+
+All counts are whole numbers below 2^53, so each sample's figure is exactly that of the definition on the resampled set
+(but see `auc_samples`). Single pairs must not be drawn: those of one subject are not independent (Bolle et al. 2004).
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ def pairwise(table: Contingency) -> tuple[float, float, float]:
 def bcubed(table: Contingency) -> tuple[float, float, float]:
     """F, precision and recall averaged over faces (Amigó et al. 2009).
 
-    A face's precision is the share of its cluster (itself included) that has its identity, its recall the share of its
-    identity that is in its cluster.
+    A face's precision is the share of its cluster (itself included) that has its identity. Its recall is the share of
+    its identity that is in its cluster.
     """
     squares = table.faces.astype(np.float64) ** 2
     total = float(table.faces.sum())

@@ -26,7 +26,7 @@ LANDMARK_FIELDS = 12
 
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 MARGIN = 0.5
-"""What is added to a box on each side before a face is looked for in it, as a share of the box's width or height."""
+"""Margin on each side of a box in which a face is looked for, too, as a share of the box's width or height."""
 
 LEAST_OVERLAP = 0.2
 """Least intersection over union at which a detection counts as the face of a box."""
