@@ -9,10 +9,11 @@
 5. If the budget did not do, a last round spreads what was found.
 
 What a face costs does not grow with the corpus, with two exceptions: the choice among cells and the first look into
-them grow with the square root of the faces. Products of codes are whole numbers. All cosines are of the embeddings, in
-fp32.
-A row's lists depend on the lists of the steps before and on nothing else. So neither the number of threads or processes
-nor where a run was interrupted changes them.
+them grow with the square root of the faces.
+
+Products of codes are whole numbers. All cosines are of the embeddings, in fp32. A row's lists depend on the lists of
+the steps before and on nothing else. So neither the number of threads or processes nor where a run was interrupted
+changes them.
 """
 
 from __future__ import annotations
