@@ -1,6 +1,6 @@
 """Tar files without an index, as ``webdataset`` writes them: indexed on first use.
 
-A sample is all members of one name up to its first dot; of these a picture is a face, and ``.cls``, ``.txt`` or
+A sample is all members of one name up to its first dot. Of these a picture is a face, and ``.cls``, ``.txt`` or
 ``.json`` says whose. The index is kept beside the tar files, where that is allowed, and made again when they change.
 """
 
