@@ -76,7 +76,7 @@ def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> C
         raise InputError(f"{file}: {name} is empty, {list(embeddings.shape)}; expected at least one row")
     beside = {other: entry for other, entry in entries.items() if entry.shape == embeddings.shape[:1]}
     labels = _first(beside, LABELS, "iufUSO", name)
-    keys = _first(beside, KEYS, "USO", name)
+    keys = _first(beside, KEYS, "iuUSO", name)
     values = None if labels is None else np.asarray(entries[labels].load())
     if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
         values = None  # a measure that has a label's name
@@ -95,7 +95,8 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
         if name not in flat:
             raise InputError(f"{file}: {name} is {entries[name]}; labels are numbers or names [n]")
         return np.asarray(entries[name].load())
-    found = _first(flat, LABELS, "iufUSO", "") or (next(iter(flat)) if len(flat) == 1 else None)
+    others = [name for name in flat if name not in _named_alike(flat, KEYS)]
+    found = _first(flat, LABELS, "iufUSO", "") or (others[0] if len(flat) == len(others) == 1 else None)
     if found is None:
         raise InputError(f"{file}: no array or column 'labels'; it has {listed(entries)}; name one: {file}:NAME")
     return np.asarray(entries[found].load())
@@ -106,9 +107,9 @@ def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
 
     Where no column has a usual name, the first one of text in which no value stands twice has them.
     """
-    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "USO"}
-    usual = _first(flat, KEYS, "USO", part or "")
-    for name in [usual] if usual else [name for name in flat if name != part]:
+    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "iuUSO"}
+    usual = _first(flat, KEYS, "iuUSO", part or "")
+    for name in [usual] if usual else [name for name in flat if name != part and flat[name].kind not in "iu"]:
         keys = as_text(entries[name].load())
         if usual or len(set(keys)) == len(keys):
             return keys
