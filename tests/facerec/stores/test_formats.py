@@ -60,6 +60,7 @@ def pictures(tmp_path):
         ("x.csv", "Label,File,age\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png,3\n" for row in range(6))),
         ("x.csv", "".join(f"img/{row}.png,p{PEOPLE[row]:02d}\n" for row in range(6))),
         ("x.csv", "".join(f"p{PEOPLE[row]:02d},img/{row}.png\n" for row in range(6))),
+        ("x.csv", "path;identity\r\n" + "".join(f"img/{row}.png;p{PEOPLE[row]:02d}\r\n" for row in range(6))),
         ("mxnet.lst", "".join(f"{row}\t{PEOPLE[row]:f}\timg/{row}.png\n" for row in range(6))),
         ("insightface.lst", "".join(f"1\timg/{row}.png\t{PEOPLE[row]}\n" for row in range(6))),
         ("boxes.lst", "".join(f"0\timg/{row}.png\t{PEOPLE[row]}\t1\t2\t3\t4\n" for row in range(6))),
@@ -71,6 +72,11 @@ def test_lists_of_faces(tmp_path, pictures, name, text):
     assert found.keys == [f"img/{row}.png" for row in range(6)]
     assert_faces(found)
     assert len(InputFiles(tmp_path / name).entries) == 7  # the pictures count
+
+
+def test_a_heading_of_a_list_is_no_face(tmp_path, pictures):
+    (tmp_path / "x.tsv").write_text("path\tidentity\nimg/0.png\tp00\nimg/1.png\tp00\n")
+    assert open_store(tmp_path / "x.tsv").keys == ["img/0.png", "img/1.png"]
 
 
 def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
