@@ -144,6 +144,41 @@ def test_what_webdataset_wrote_is_indexed_on_first_use(tmp_path, about):
     assert_faces(open_store(folder / "faces-000000.tar"), [0, 0, 1], PICTURES[:3])
 
 
+def tar_of(file, members):
+    with tarfile.open(file, "w") as tar:
+        for name, content in members.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            tar.addfile(about, io.BytesIO(content))
+    return open_store(file)
+
+
+def test_names_with_dots_have_a_label_each(tmp_path):
+    members = {f"m.0{row}.png": PICTURES[row] for row in range(6)}
+    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)} | {"._m.00.png": b"of macOS"}
+    assert_faces(tar_of(tmp_path / "x.tar", members))
+    one = {"a.left.png": PICTURES[0], "a.right.png": PICTURES[1], "a.cls": b"3"}
+    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0, None, 12.0], ["07", None, "12"]),
+        ([-1, 7, 12], [None, "07", "12"]),
+        (["7", "007", "-1"], ["7", "007", None]),
+        ([" ada", "", "zoe"], ["ada", None, "zoe"]),
+        ([0.5, 1.0, None], [None, "1", None]),
+    ],
+)
+def test_identities_of_any_type(tmp_path, values, expected):
+    texts = {f"{row}.json": json.dumps({"label": value}).encode() for row, value in enumerate(values)}
+    found = tar_of(tmp_path / "x.tar", texts | {f"{row}.png": PICTURES[row] for row in range(3)})
+    assert found.identities == expected
+    pd.DataFrame({"image": PICTURES[:3], "label": values}).to_parquet(tmp_path / "x.parquet")
+    assert open_store(tmp_path / "x.parquet").identities == expected
+
+
 def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
     folder = webdataset_shards(tmp_path / "shards", lambda person: {"cls": person})
     open_store(folder)
