@@ -139,7 +139,12 @@ def _embeddings(entries: Mapping[str, Entry], file: Path, part: str | None) -> s
     matrices = {name: entry for name, entry in entries.items() if _is_matrix(entry)}
     if not matrices:
         raise InputError(f"{file}: no embeddings, floats [n, d], in it; it has {listed(entries)}")
-    usual = _named_alike(matrices, EMBEDDINGS)
+    widest = max(entry.shape[1] for entry in matrices.values())
+    usual = [
+        name
+        for name in _named_alike(matrices, EMBEDDINGS)
+        if name.lower() != "x" or matrices[name].shape[1] == widest  # else x1 and x2, the corners of a box
+    ]
     if len(matrices) > 1 and len(usual) != 1:
         first = next(iter(matrices))
         raise InputError(f"{file}: several arrays can be the embeddings: {listed(matrices)}; name one: {file}:{first}")

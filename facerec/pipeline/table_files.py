@@ -33,7 +33,7 @@ def parquet_entries(file: Path) -> dict[str, Entry]:
     with readable(file, "Parquet"):
         table = pq.read_table(file)
         table.validate(full=True)
-        return _entries(table, file, table.column)
+        return _entries(table, file, table.column, False)
 
 
 def csv_entries(file: Path) -> dict[str, Entry]:
@@ -69,7 +69,7 @@ def csv_entries(file: Path) -> dict[str, Entry]:
     if unnamed:
         _check_unnamed(table, file)
     with readable(file, "a table of text"):  # names of columns that are not UTF-8 are found here
-        entries = _entries(table, file, as_written)
+        entries = _entries(table, file, as_written, unnamed)
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
         if pa.types.is_binary(kind):  # text that is not UTF-8
             entries[name] = Entry((len(table),), "O", lambda c=table[name]: _texts(c))  # type: ignore[misc]
@@ -86,13 +86,12 @@ def _check_unnamed(table: pa.Table, file: Path) -> None:
 
     whole = [number for number, kind in enumerate(table.schema.types) if types.is_integer(kind)]
     if whole and any(types.is_floating(kind) for kind in table.schema.types):
-        raise InputError(
-            f"{file}: column {whole[0] + 1} of {table.num_columns} holds whole numbers, others do not: labels or not? "
-            "Give the file a first line of names, such as label,f0,f1"
-        )
+        raise _perhaps_labels(file, whole[0], table.num_columns)
 
 
-def _entries(table: pa.Table, file: Path, as_written: Callable[[str], pa.ChunkedArray]) -> dict[str, Entry]:
+def _entries(
+    table: pa.Table, file: Path, as_written: Callable[[str], pa.ChunkedArray], unnamed: bool
+) -> dict[str, Entry]:
     """Columns of vectors [n, d], of numbers and of text [n]; and numbered columns (f0, f1, ...) together, as ``f``.
 
     Numbers without a common name stand together, too, where there are no others. Columns of whole numbers come as they
@@ -122,10 +121,10 @@ def _entries(table: pa.Table, file: Path, as_written: Callable[[str], pa.Chunked
             entries[name] = Entry((len(table),), "O", lambda c=column: _texts(c.cast("string")))  # type: ignore[misc]
         elif types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
             entries[name] = Entry((len(table),), "O", lambda c=column: _texts(c))  # type: ignore[misc]
-    return entries | _together(table, groups)
+    return entries | _together(table, groups, file, unnamed)
 
 
-def _together(table: pa.Table, groups: dict[str | None, list[str]]) -> dict[str, Entry]:
+def _together(table: pa.Table, groups: dict[str | None, list[str]], file: Path, unnamed: bool) -> dict[str, Entry]:
     """Columns of one name as one array [n, d], by their numbers; single ones only where there is no such group."""
     numbered = {
         prefix or "columns": sorted(names, key=lambda name: int(name.removeprefix(prefix)))
@@ -135,13 +134,26 @@ def _together(table: pa.Table, groups: dict[str | None, list[str]]) -> dict[str,
     others = groups.get(None, [])
     some = numbered or ({"columns": others} if len(others) > 1 else {})
 
-    def load(names: list[str]) -> np.ndarray:
-        return np.stack([np.asarray(_numbers(table[name]), np.float32) for name in names], axis=1)
+    def load(names: list[str], bare: bool) -> np.ndarray:
+        columns = [np.asarray(_numbers(table[name]), np.float32) for name in names]
+        whole = [bool(np.all(column == np.round(column))) for column in columns]
+        large = [bool(np.any(np.abs(column) > 1)) for column in columns]
+        if bare and not all(whole) and any(labels := [one and two for one, two in zip(whole, large, strict=True)]):
+            raise _perhaps_labels(file, table.column_names.index(names[labels.index(True)]), table.num_columns)
+        return np.stack(columns, axis=1)
 
     return {
-        prefix: Entry((len(table), len(names)), "f", lambda names=names: load(names))  # type: ignore[misc]
+        prefix: Entry((len(table), len(names)), "f", lambda names=names, bare=bare: load(names, bare))  # type: ignore[misc]
         for prefix, names in some.items()
+        for bare in [unnamed or names[0].isdigit()]
     }
+
+
+def _perhaps_labels(file: Path, column: int, columns: int) -> InputError:
+    return InputError(
+        f"{file}: column {column + 1} of {columns} holds whole numbers, others do not: labels or not? "
+        "Give the file a first line of names, such as label,f0,f1"
+    )
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
