@@ -80,7 +80,7 @@ def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> C
     values = None if labels is None else np.asarray(entries[labels].load())
     if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
         values = None  # a measure that has a label's name
-    return Contents(embeddings, values, None if keys is None else as_text(entries[keys].load()))
+    return Contents(embeddings, values, None if keys is None else _names(entries[keys]))
 
 
 def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.ndarray:
@@ -110,10 +110,16 @@ def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
     flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "iuUSO"}
     usual = _first(flat, KEYS, "iuUSO", part or "")
     for name in [usual] if usual else [name for name in flat if name != part and flat[name].kind not in "iu"]:
-        keys = as_text(entries[name].load())
-        if usual or len(set(keys)) == len(keys):
+        keys = _names(entries[name])
+        if keys is not None and (usual or len(set(keys)) == len(keys)):
             return keys
     return None
+
+
+def _names(entry: Entry) -> list[str] | None:
+    """The names of faces; None for whole numbers that repeat, which count something else."""
+    names = as_text(entry.load())
+    return None if entry.kind in "iu" and len(set(names)) < len(names) else names
 
 
 def as_text(values: Any) -> list[str]:

@@ -172,7 +172,9 @@ def _identities(opened: pq.ParquetFile) -> list[str | None]:
     names = _names_of(schema, usable[0])
     if names is None:
         return list(map(identity_of, values))
-    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values]
+    if beyond := max((value for value in values if isinstance(value, int) and value >= len(names)), default=None):
+        raise ValueError(f"label {beyond} of {len(names)} names in its schema")
+    return [names[value] if isinstance(value, int) and value >= 0 else None for value in values]
 
 
 def _is_text(kind: pa.DataType) -> bool:

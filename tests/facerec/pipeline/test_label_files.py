@@ -54,6 +54,8 @@ def test_large_numbers_beside_a_missing_one(tmp_path):
     pd.DataFrame({"key": [7, 8, 9], "label": labels}).to_parquet(tmp_path / "x.parquet")
     assert load_labels(tmp_path / "x.parquet").tolist() == [9007199254740993, 9007199254740992, -1]
     assert keys_in(tmp_path / "x.parquet") == ["7", "8", "9"]
+    pd.DataFrame({"file": [7, 7, 9], "label": labels}).to_parquet(tmp_path / "x.parquet")
+    assert keys_in(tmp_path / "x.parquet") is None  # numbers of films, for example
 
 
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float16, 11), (np.float32, 24), (np.float64, 53)])

@@ -264,6 +264,9 @@ def test_names_of_classes_and_other_columns(tmp_path):
     assert found.identities[2:4] == ["person 03"] * 2
     assert found.keys[1] == "000000001.png"
     assert_faces(found)
+    hugging_face(tmp_path / "w.parquet", range(6), names[:10])
+    with pytest.raises(InputError, match="w.parquet: not readable as Parquet .label 10 of 10 names in its schema"):
+        open_store(tmp_path / "w.parquet")
     people = [f"p{person:02d}" for person in PEOPLE]
     pd.DataFrame({"image": PICTURES, "identity": people}).to_parquet(tmp_path / "y.parquet")
     assert_faces(open_store(tmp_path / "y.parquet"))
