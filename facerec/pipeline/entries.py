@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,18 +102,29 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
     return np.asarray(entries[found].load())
 
 
-def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
-    """The names of the faces in a file of labels, of which a part may be the labels; None if there are none.
+def keys_of(entries: Mapping[str, Entry], part: str | None, known: Collection[str] | None = None) -> list[str] | None:
+    """The names of the faces in a file of labels; None if there are none.
 
-    Where no column has a usual name, the first one of text in which no value stands twice has them.
+    Args:
+        entries: By name.
+        part: Name of the labels, if it is given.
+        known: Names of faces, if they are known. Where no column has a usual name, they say which one it is, see
+            `column_of_faces`. Without them it is the first of text in which no value stands twice.
     """
     flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "iuUSO"}
-    usual = _first(flat, KEYS, "iuUSO", part or "")
-    for name in [usual] if usual else [name for name in flat if name != part and flat[name].kind not in "iu"]:
-        keys = _names(entries[name])
-        if keys is not None and (usual or len(set(keys)) == len(keys)):
-            return keys
-    return None
+    if usual := _first(flat, KEYS, "iuUSO", part or ""):
+        return _names(entries[usual])
+    columns = {name: as_text(entry.load()) for name, entry in flat.items() if name != part and entry.kind not in "iu"}
+    if known is not None:
+        found = column_of_faces(columns, known)
+        return None if found is None else columns[found]
+    return next((keys for keys in columns.values() if len(set(keys)) == len(keys)), None)
+
+
+def column_of_faces(columns: Mapping[str, Iterable[str]], known: Collection[str]) -> str | None:
+    """The first column of a table in which a known face stands, for tables that give it no usual name."""
+    faces = frozenset(known)
+    return next((name for name, cells in columns.items() if not faces.isdisjoint(cells)), None)
 
 
 def _names(entry: Entry) -> list[str] | None:

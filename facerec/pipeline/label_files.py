@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,13 @@ def labels_in(path: Path) -> np.ndarray:
     return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
 
 
-def keys_in(path: Path) -> list[str] | None:
-    """The names of the faces in a file of labels as `labels_in` reads it; None if it has none."""
+def keys_in(path: Path, known: Collection[str] | None = None) -> list[str] | None:
+    """The names of the faces in a file of labels as `labels_in` reads it, see `keys_of`; None if it has none."""
     file, part = split_part(path)
     suffix = file.suffix.lower()
     if suffix not in READERS or suffix in LINES or not file.is_file() or (suffix in TABLES and _one_column(file)):
         return None
-    return keys_of(READERS[suffix](file), part)
+    return keys_of(READERS[suffix](file), part, known)
 
 
 def _names_of_array(file: Path) -> np.ndarray | None:

@@ -124,8 +124,13 @@ class Store:
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in OF_THE_PROCESS:
                 raise
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise UnreadableFace(key, " ".join(reason.split())) from None
+            raise UnreadableFace(key, reason_of(error)) from None
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture cannot be read, in one line for people."""
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return " ".join(reason.split())
 
 
 def identity_of(value: Any) -> str | None:

@@ -1,6 +1,6 @@
 """Tar files without an index, as ``webdataset`` writes them: indexed on first use.
 
-A sample is all members of one name up to its first dot; of these a picture is a face, and ``.cls``, ``.txt`` or
+A sample is all members of one name up to its first dot. Of these a picture is a face, and ``.cls``, ``.txt`` or
 ``.json`` says whose. Where a sample has several of these, a picture has the one whose name differs from its own in the
 last suffix alone: ``m.01.jpg`` and ``m.02.jpg`` may have a ``.cls`` each. The index is kept beside the tar files, where
 that is allowed, and made again when they change.
