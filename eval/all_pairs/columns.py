@@ -126,7 +126,7 @@ def as_codes(cells: list[str]) -> tuple[np.ndarray, list[str]]:
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = read_lines(path)
-    delimiter = "\t" if lines and "\t" in lines[0] else ","
+    delimiter = next((mark for mark in "\t,;" if lines and mark in lines[0]), ",")
     try:
         rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
     except csv.Error as error:
