@@ -25,6 +25,7 @@ import numpy as np
 from common import command
 
 from clustering.backends.hilander.meta_training import majority
+from clustering.partition import places_in_groups
 from eval.clusters import scores
 from facerec.pipeline.files import load_labels, read_json, read_yaml
 from facerec.pipeline.fingerprint import InputFiles
@@ -71,7 +72,7 @@ def splits(labels: np.ndarray, faces: int, rng: np.random.Generator) -> np.ndarr
     cut[order] = np.clip(faces - before, 0, halves[order])
     rows = rng.permutation(np.flatnonzero(labels >= 0))
     rows = rows[np.argsort(identity[rows], kind="stable")]
-    place = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = places_in_groups(sizes)
     moved = rows[place < cut[identity[rows]]]
     spoilt = labels.copy()
     spoilt[moved] = labels.max() + 1 + identity[moved]

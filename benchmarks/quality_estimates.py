@@ -20,6 +20,7 @@ import numpy as np
 from common import CELEBA, DATA, LFW
 
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.versions import random_places
 from clustering.quality.estimate import Quality, estimate_quality
 from clustering.quality.estimator import FIGURES
 from clustering.quality.features import Corpus
@@ -72,9 +73,7 @@ def real() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 def resampled(labels: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
     """Rows of versions of a set, int64 each, by name."""
     sizes = np.bincount(labels)
-    order = np.lexsort((random.random(len(labels)), labels))
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - (np.cumsum(sizes) - sizes)[labels[order]]
+    rank = random_places(labels, random)
     some = random.permutation(len(sizes))
     half, third = np.isin(labels, some[: len(some) // 2]), np.isin(labels, some[: len(some) // 3])
     found = {

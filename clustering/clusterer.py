@@ -167,12 +167,16 @@ class Clusterer:
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
+        cls._check_names(settings)
         return cls(**settings)
 
     @classmethod
     def _names(cls) -> list[str]:
         return [item.name for item in fields(cls)]
+
+    @classmethod
+    def _check_names(cls, settings: Mapping[str, Any]) -> None:
+        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Its settings by name, and the model if it has one."""
@@ -184,7 +188,7 @@ class Clusterer:
         Raises:
             InputError: Unknown names, or values that it refuses; then nothing has changed.
         """
-        check_names(f"{self.name} has no setting", self.name, params, self._names())
+        self._check_names(params)
         checked = replace(self, **params)
         for name in params:
             setattr(self, name, getattr(checked, name))
@@ -196,7 +200,7 @@ class Clusterer:
         Raises:
             InputError: Unknown names, or values that it refuses.
         """
-        check_names(f"{self.name} has no setting", self.name, settings, self._names())
+        self._check_names(settings)
         return replace(self, **settings)
 
     def __sklearn_tags__(self) -> Any:

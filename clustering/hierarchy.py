@@ -111,8 +111,9 @@ class Hierarchy:
         """The way of a face from itself up to the peak of its topmost cluster, node by node.
 
         Returns:
-            A row a node, the nodes named by their faces: ``level``, ``node``, its ``density``, the level's ``peak``
-            above it, and the node ``next`` on the way there with the ``linkage`` of that edge (both None at the peak).
+            A row a node, the nodes named by their faces: ``level``, ``node``, its ``density``, and the level's ``peak``
+            above it. ``next`` is the next node on the way there, ``linkage`` that of the edge to it. Both are None at
+            the peak.
 
         Raises:
             InputError: No such face, an unassigned one, or levels without edges.

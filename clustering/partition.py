@@ -28,6 +28,16 @@ def own_cluster_size(labels: np.ndarray) -> np.ndarray:
     return np.where(labels < 0, 0, np.bincount(labels[labels >= 0], minlength=1)[labels])
 
 
+def places_in_groups(sizes: np.ndarray) -> np.ndarray:
+    """Int64 [sum(sizes)]: the place of each row within its group, from 0, where rows are sorted by group.
+
+    Example:
+        >>> places_in_groups(np.array([2, 0, 3]))
+        array([0, 1, 0, 1, 2])
+    """
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
     """The confidence of a clustering's faces, float [rows]; None for a bare file of labels and a folder without any.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from facerec.pipeline.console import aligned
 from facerec.pipeline.files import read_json, read_table
 
 COLUMNS = {
@@ -27,9 +28,7 @@ def outcome(report: Path) -> str:
     shown = [name for name in COLUMNS if any(row.get(name) for row in rows)]
     cells = [["row", *(COLUMNS[name].format(results["fmr"]) for name in shown)]]
     cells += [[row["row"], *(_cell(name, row) for name in shown)] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    return "\n".join([*lines, "", results["summary"], f"Open {report}/report.html"])
+    return "\n".join([*aligned(cells), "", results["summary"], f"Open {report}/report.html"])
 
 
 def _cell(name: str, row: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, labelled, load_labelled
-from clustering.learning.versions import versions
+from clustering.learning.versions import random_places, versions
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError, read_yaml
 
@@ -168,10 +168,7 @@ def thinned(faces: LabelledFaces, low: int, high: int, random: np.random.Generat
     """From `low` to `high` faces of every identity, as evenly drawn; all of those with fewer."""
     _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
     wanted = random.integers(low, high + 1, len(sizes))
-    order = np.lexsort((random.random(len(inverse)), inverse))
-    place = np.empty(len(inverse), dtype=np.int64)
-    place[order] = np.arange(len(inverse)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept = place < wanted[inverse]
+    kept = random_places(inverse, random) < wanted[inverse]
     return LabelledFaces(faces.embeddings[kept], faces.labels[kept])
 
 

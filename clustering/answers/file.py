@@ -112,6 +112,12 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     return found
 
 
+def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers:
+    """The answers that the clusters in a folder were made with; none for other clusters and for a file of labels."""
+    file = clusters / ANSWERS
+    return load_answers(file, rows, keys) if file.is_file() else Answers.none()
+
+
 def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
     """Writes answers as `load_answers` reads them."""
     write_json(path, {"answers": as_items(answers, keys)})

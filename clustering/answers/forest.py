@@ -1,4 +1,4 @@
-"""Edges that join nodes, in agreement with answers: must-links are certain edges, cannot-links cut the weakest edge."""
+"""Forests that agree with answers: a must-link is a certain edge, and a cannot-link cuts the weakest edge."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from clustering.answers.constraints import Constraints
 from clustering.partition import components
 
 CERTAIN = 1e-9
-"""Cost of a must-link; edges of strength s cost 2 - s, so that a spanning tree of least cost has the strongest ones."""
+"""Cost of a must-link. An edge of strength s costs 2 - s, so the cheapest spanning tree has the strongest edges."""
 
 
 def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndarray, known: Constraints) -> np.ndarray:
-    """A forest that agrees with answers, made of another one.
+    """Changes a forest so that it agrees with answers.
 
-    The trees of two nodes that must be together become one. In a tree that holds two nodes that must be apart, the
-    weakest edge on the way from one to the other is cut. Trees that nothing is known about stay as they are.
+    If two nodes must be together, their trees become one. If two nodes of a tree must be apart, the weakest edge on the
+    way between them is cut. Trees that no answer is about stay as they are.
 
     Args:
-        parents: int64 [n], itself for peaks.
-        strength: float32 [n] in [0, 1], of each node's edge.
-        rank: float [n]: the node of the highest rank is the peak of a new tree; of equal ones the first.
+        parents: int64 [n], the parent of each node; a peak is its own.
+        strength: float32 [n] in [0, 1], of the edge to the parent.
+        rank: float [n]. The node of the highest rank is the peak of a new tree; of equal ones the first.
         known: About the n nodes, without contradictions.
 
     Returns:
-        int64 [n].
+        int64 [n], the new parents.
     """
     nodes = np.arange(len(parents))
     edges = np.flatnonzero(parents != nodes)
@@ -45,16 +45,16 @@ def constrained_parents(parents: np.ndarray, strength: np.ndarray, rank: np.ndar
 def kept_edges(
     sources: np.ndarray, targets: np.ndarray, strength: np.ndarray, known: Constraints
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest edges that span what these edges and must-links join, without those that answers forbid.
+    """The strongest edges that join what these edges and the must-links join, less those that cannot-links cut.
 
     Args:
-        sources: int64 [e].
-        targets: int64 [e], other nodes.
+        sources: int64 [e], one end of each edge.
+        targets: int64 [e], the other end.
         strength: float [e], from -1 to 1.
         known: About all nodes, without contradictions.
 
     Returns:
-        int64 [f] and int64 [f]: both ends.
+        int64 [f] and int64 [f]: both ends of each edge. They are a forest.
     """
     cost = np.concatenate([2 - np.asarray(strength, np.float64), np.full(len(known.together), CERTAIN)])
     ends = np.sort(np.concatenate([np.stack([sources, targets], axis=1), known.together]), axis=1)
@@ -71,7 +71,7 @@ def kept_edges(
 
 
 def _cheapest(nodes: int, ends: np.ndarray, cost: np.ndarray) -> csr_matrix:
-    """The edges as a matrix [nodes, nodes]: of those between the same two nodes the cheapest."""
+    """The edges as a matrix [nodes, nodes]. Of several edges between two nodes it has the cheapest."""
     order = np.lexsort((cost, ends[:, 1], ends[:, 0]))
     ends, cost = ends[order], cost[order]
     first = np.append(True, np.any(ends[1:] != ends[:-1], axis=1))[: len(ends)]
@@ -81,14 +81,14 @@ def _cheapest(nodes: int, ends: np.ndarray, cost: np.ndarray) -> csr_matrix:
 def _weakest_between(
     nodes: int, one: np.ndarray, other: np.ndarray, price: np.ndarray, pairs: np.ndarray
 ) -> np.ndarray:
-    """Int64: for each pair of nodes of one tree the dearest edge on the way between them.
+    """Int64: for each pair of nodes of one tree the dearest (weakest) edge on the way between them.
 
     Args:
         nodes: Number of nodes.
-        one: int64 [f], of the edges of a forest.
-        other: int64 [f].
-        price: float64 [f].
-        pairs: int64 [p, 2].
+        one: int64 [f], one end of each edge of a forest.
+        other: int64 [f], the other end.
+        price: float64 [f], the cost of each edge.
+        pairs: int64 [p, 2], two nodes of one tree each.
     """
     parts = components(nodes, one, other)
     roots = np.unique(parts[pairs[:, 0]], return_index=True)[1]
@@ -112,15 +112,16 @@ def _weakest_between(
 
 
 def _parents(nodes: int, one: np.ndarray, other: np.ndarray, roots: np.ndarray) -> np.ndarray:
-    """Int32 [nodes + 1]: the parent of each node in the trees with these roots, whose own parent is `nodes`.
+    """Int32 [nodes + 1]: the parent of each node in the trees with these roots.
 
-    All trees hang from one more node, so that one walk goes through all of them. Nodes of other trees have none (< 0).
+    The parent of each root is one more node, `nodes`, so that one walk goes through all trees. Nodes of other trees
+    have no parent (< 0).
 
     Args:
         nodes: Number of nodes.
-        one: int64 [f], of the edges of a forest.
-        other: int64 [f].
-        roots: int64, a node of each tree that is walked through.
+        one: int64 [f], one end of each edge of a forest.
+        other: int64 [f], the other end.
+        roots: int64, a node of each tree to walk through.
     """
     sources, targets = np.append(one, np.full(len(roots), nodes)), np.append(other, roots)
     tree = csr_matrix((np.ones(len(sources), bool), (sources, targets)), (nodes + 1, nodes + 1))
@@ -128,7 +129,7 @@ def _parents(nodes: int, one: np.ndarray, other: np.ndarray, roots: np.ndarray) 
 
 
 def _depths(parents: np.ndarray) -> np.ndarray:
-    """Int64 [n]: edges from each node up to the root, by pointer jumping; 0 for nodes without a way there."""
+    """Int64 [n]: the number of edges from each node up to its root, by pointer jumping; 0 for nodes without a root."""
     nodes = np.arange(len(parents))
     up = np.where(parents >= 0, parents, nodes)
     depth = (up != nodes).astype(np.int64)

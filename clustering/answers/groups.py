@@ -27,8 +27,8 @@ class Groups:
         sums: float32 [g, d]: the sum of each group's embeddings.
         sizes: int64 [g]: faces of each group.
         shown: int64 [g]: the face of each group whose cosine with the centre of the group's other faces is highest.
-        cohesion: float64 [g]: mean corrected cosine (see `CorpusScale`) of two faces of the group, shrunk towards the
-            mean over all groups (see `PRIOR_PAIRS`).
+        cohesion: float64 [g]: mean corrected cosine of two faces of the group, see `CorpusScale`. It is shrunk towards
+            the mean over all groups, see `PRIOR_PAIRS`.
     """
 
     label: np.ndarray
@@ -54,8 +54,8 @@ class Groups:
     def likeness(self, a: np.ndarray, b: np.ndarray, scale: CorpusScale) -> np.ndarray:
         """Float64 [p]: how alike the groups a and b of each of p pairs are, ``m_ab / sqrt(c_a c_b)``.
 
-        m_ab is the mean corrected cosine of a face of a with a face of b, and c is the cohesion. So it is 1 if faces of
-        two groups are as alike as faces of one group.
+        m_ab is the mean corrected cosine of a face of a with a face of b, and c is the cohesion of a group. The
+        likeness is 1 if faces of the two groups are as alike as faces of one group.
         """
         between = mean_cosine_between(self.sums[a], self.sizes[a], self.sums[b], self.sizes[b]).astype(np.float32)
         return scale.corrected(between) / np.sqrt(np.maximum(self.cohesion[a] * self.cohesion[b], LEAST_COHESION**2))

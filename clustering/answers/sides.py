@@ -1,4 +1,4 @@
-"""The two sides of each cluster: the two groups of faces that were joined in its most doubtful join."""
+"""The two sides of each cluster: the two groups of faces that its most doubtful join brought together."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from clustering.partition import trees
 def sides(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Divides each cluster at its most doubtful join.
 
-    The faces of a cluster join in pairs, the likeliest pair first, as in Hi-LANDER, until the cluster is whole. The
-    most doubtful join has the highest ``P(two people) (a b)^0.75``, where its sides have a and b faces. Faces that
-    joined later are on neither side.
+    The faces of a cluster join in pairs, the likeliest pair first, as in Hi-LANDER, until the cluster is whole. If the
+    sides of a join have a and b faces, its doubt is ``P(two people) (a b)^0.75``. Each cluster is divided at its join
+    of the highest doubt. Faces that joined later are on neither side.
 
     Args:
         start: The graph of the n faces, and the model.
@@ -29,8 +29,7 @@ def sides(start: Start, labels: np.ndarray, centres: np.ndarray, asked: np.ndarr
         asked: int64 [m, 2]: pairs of faces of one cluster that must stay on one side.
 
     Returns:
-        int64 [n]: 2 i and 2 i + 1 for the faces on the two sides of the i-th cluster that has a join; -1 for all
-        others.
+        int64 [n]. The two sides of the i-th cluster with a join are 2 i and 2 i + 1. All other faces have -1.
     """
     tree = joined_within(start, labels, centres, asked)
     joins = np.flatnonzero(tree.met)

@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from clustering.clusterer import Clusterer, Clustering
+from clustering.graph.copies import SAME
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
 from clustering.settings import Neighbors, Range, Within
 
 BLOCK_CELLS = 1 << 20  # of the table of who is listed; it fits a core's cache
 MIN_ROWS = 16
-DUPLICATE = 1 - 1e-6
 
 
 @dataclass(eq=False)
@@ -64,7 +64,7 @@ def rank_order(graph: KnnGraph) -> np.ndarray:
     absent = missing(lists, a, b, ahead) + missing(lists, b, a, np.minimum(back, k))
     distance = np.full((n, k), np.inf, dtype=np.float32)
     distance[a, column] = absent / np.minimum(ahead, back)
-    distance[graph.valid & (graph.similarities >= DUPLICATE)] = 0
+    distance[graph.valid & (graph.similarities >= SAME)] = 0
     return distance
 
 

@@ -20,9 +20,10 @@ from clustering.similarity.mixtures import unmixed
 class Dbscan(Clusterer):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
-    A face is a core point if it and its neighbours at `min_similarity` or above are `min_samples` or more (at most
-    all k that are looked at). Core points joined by such an edge, listed at either end, share a cluster; another face
-    joins its most similar core neighbour, else it is noise (-1).
+    A face's near neighbours are those at `min_similarity` or above. A face is a core point if it and its near
+    neighbours are `min_samples` faces or more, or if all its neighbours are near. Two core points share a cluster if
+    one is a near neighbour of the other. Another face joins its most similar near core point. Without one it is noise
+    (-1).
 
     It is exact if no neighbourhood exceeds k. A smaller k leaves out edges between the densest faces, and with them
     most of those that chain two people together. On LFW and celeba299 a small k is better. So `tune` searches k, too.

@@ -28,7 +28,7 @@ class Graclus(Clusterer):
     ends when as many nodes are left as clusters are wanted. These are the first clusters.
 
     Refinement: on the way back to the faces, nodes move to the nearest neighbouring cluster, many at once, as long as
-    the cut falls. "Nearest" is by the kernel whose K-means objective is the normalised cut.
+    the cut falls. Distances are by the kernel whose K-means objective is the normalised cut.
 
     The paper starts from spectral or region-growing clusters of a graph with a few nodes per cluster. It also moves
     nodes along chains. This does neither.

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 
 from clustering.clusterer import Clusterer, Clustering
+from clustering.graph.copies import SAME
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
@@ -21,7 +22,6 @@ from facerec.pipeline.files import InputError
 AVERAGE_LIMIT = 300_000
 SINGLE_LIMIT = 300_000
 BLOCK_CELLS = 1 << 24
-DUPLICATE = 1 - 1e-6
 
 
 @dataclass(eq=False)
@@ -168,7 +168,7 @@ def mergers(nearest: np.ndarray, value: np.ndarray, alive: np.ndarray) -> np.nda
     Rounding may leave a cycle of equally near clusters without such a pair; then the best alone is merged.
     """
     nodes = np.arange(len(nearest))
-    pairs = np.flatnonzero(alive & ((nearest[nearest] == nodes) | (value >= DUPLICATE)))
+    pairs = np.flatnonzero(alive & ((nearest[nearest] == nodes) | (value >= SAME)))
     return pairs if len(pairs) else np.array([np.where(alive, value, -np.inf).argmax()])
 
 

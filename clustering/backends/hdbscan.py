@@ -30,9 +30,9 @@ class Hdbscan(Clusterer):
     """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
 
     The spanning tree of the mutual reachability distances is taken from the kNN graph, which has n k edges instead of
-    n^2. Components of that graph are joined at a distance just beyond the greatest in it, so that it hardly matters
-    whether a few faces have no edge to the others. (Joined far beyond it, all other faces would be one cluster over
-    such a range of distances that they would stay one.) scikit-learn does the rest.
+    n^2. Components of that graph are joined at a distance just beyond the greatest in it. So it hardly matters whether
+    a few faces have no edge to the others. (If they were joined far beyond it, all other faces would stay one cluster.)
+    scikit-learn does the rest.
 
     Attributes:
         min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.

@@ -9,7 +9,7 @@ import numpy as np
 from clustering.cleaning.classes import Classes
 from clustering.cleaning.parts import GroupSums, by_part, part_sizes, two_parts
 from clustering.cleaning.strays import first_weights
-from clustering.partition import consecutive
+from clustering.partition import consecutive, places_in_groups
 from clustering.similarity.centres import nearest
 
 NEIGHBOURS = 3
@@ -41,7 +41,7 @@ class Twins:
     probability: np.ndarray
 
 
-def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Twins:
+def find_twins(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> Twins:
     """Finds people under two labels, among each label and its `NEIGHBOURS` nearest ones.
 
     Examples of one person under two labels are the halves of each label, cut at random. Examples of two people are the
@@ -108,7 +108,7 @@ def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.bincount(labels[labels >= 0])
     order = np.lexsort((generator.random(len(labels)), labels))
     order = order[labels[order] >= 0]
-    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = places_in_groups(sizes)
     cut = 1 + np.floor(generator.random(len(sizes)) * np.maximum(sizes - 1, 1)).astype(np.int64)
     parts = np.full(len(labels), -1)
     own = labels[order]
@@ -129,7 +129,7 @@ class Mixtures:
     part: np.ndarray
 
 
-def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int = 0) -> Mixtures:
+def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> Mixtures:
     """Finds labels with two people.
 
     Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with

@@ -15,7 +15,7 @@ ROUNDS = 4
 MODE_STEPS = 3
 """Steps of `mode_weights` before the first round."""
 STRANGERS = 0.95
-"""In the first round right faces are nearer to their label's centre than this share of made-up strays."""
+"""In the first round a right face has a higher cosine with its label's centre than this share of made-up strays."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Strays:
     """Which faces are strays.
 
     Attributes:
-        probability: float64 [n]: that a face does not show its label's person; 0 for faces without a label, and for the
-            only face of a label.
+        probability: float64 [n]: that a face does not show its label's person. It is 0 for faces without a label, and
+            for the only face of a label.
         other: int64 [n]: the nearest other label.
-        elsewhere: float64 [n]: the part of `probability` that it shows another labelled person. The rest is that it
-            shows somebody without a label.
+        elsewhere: float64 [n]: the part of `probability` for another labelled person. The rest is for somebody without
+            a label.
     """
 
     probability: np.ndarray
@@ -35,19 +35,24 @@ class Strays:
     elsewhere: np.ndarray
 
 
-def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Strays:
+def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> Strays:
     """Finds strays with a classifier that learns from strays made of the faces themselves.
 
-    A face has three features. g is its cosine with the centre of its label's other faces, and o is its highest cosine
-    with the centre of another label. The third is 1 / (m + 1), where m is the weighted number of its label's other
-    faces. The classifier tells three kinds of faces apart:
+    A face has three features:
 
-    - Right faces. Their examples are the faces as they are, weighted by their probability of being right.
-    - Strays of another labelled person. Each face is put under a label that is drawn at random.
-    - Strays of somebody without a label. The same, but o leaves out the face's own label.
+    - g is its cosine with the centre of its label's other faces.
+    - o is its highest cosine with the centre of another label.
+    - The third is 1 / (m + 1), where m is the weighted number of its label's other faces.
 
-    The probabilities are weights of the faces in the centres, too. So both are computed in turn, `ROUNDS` times. In the
-    first round a face is right if g is above o, and above the `STRANGERS` quantile of the made-up strays' g.
+    The classifier tells three kinds of faces apart. Its examples are made of the labelled faces:
+
+    - Right faces: the faces as they are, weighted by their probability of being right.
+    - Strays of another labelled person: each face under a label that is drawn at random.
+    - Strays of somebody without a label: the same, but o leaves out the face's own label.
+
+    A face's probability of being right is also its weight in its label's centre. So probabilities and centres are
+    computed in turn, `ROUNDS` times. In the first round a face is right if g > o, and if g is above the `STRANGERS`
+    quantile of the made-up strays' g.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
@@ -81,7 +86,7 @@ def find_strays(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> St
 def first_weights(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Float32 [n] in [0, 1]: the weights of the faces in their label's centre before the first round.
 
-    They are `mode_weights`, so strays weigh little, as shares of the highest weight under the label.
+    They are `mode_weights`, divided by the highest weight under the label. So strays weigh little.
     """
     known, weights = labels >= 0, mode_weights(embeddings, labels, MODE_STEPS)
     most = np.zeros(int(labels.max(initial=-1)) + 1, np.float32)
@@ -92,7 +97,7 @@ def first_weights(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Views:
-    """The features of r labelled faces under their own label, and as strays under a drawn label.
+    """The features of r labelled faces: under their own label, and as strays under a drawn label.
 
     Attributes:
         own: float64 [r, 3]: g, o and 1 / (m + 1), see `find_strays`, under the own label.

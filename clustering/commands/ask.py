@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from clustering.answers.file import ANSWERS, SAME, UNSURE, Answers, load_answers, save_answers
+from clustering.answers.file import SAME, UNSURE, Answers, answers_of, load_answers, save_answers
 from clustering.answers.page import write_questions
 from clustering.answers.questions import choose_questions
 from clustering.answers.simulation import ask_in_rounds
@@ -36,7 +36,7 @@ class Asking:
 
     Attributes:
         count: Questions a round.
-        answers: File of earlier answers, made by ask or saved by its page or the page of review; by default those that
+        answers: File of earlier answers, made by ask or saved by its page or the page of review. By default those that
             the clusters were made with. None of its pairs is asked about again. answers.json begins with them.
         truth: File or folder of true identities (-1 = unknown), which answer the questions instead of a person.
         rounds: Rounds of questions, with --truth. After each round the backend that made the clusters clusters again.
@@ -80,8 +80,10 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     check_faces(clusters, labels, faces)
     refuse_repeated(embeddings, faces.keys or ())  # answers.json names faces by them
     truth = None if asking.truth is None else faces.labels_in(asking.truth)
-    earlier = asking.answers or (clusters / ANSWERS if (clusters / ANSWERS).is_file() else None)
-    before = Answers.none() if earlier is None else load_answers(earlier, len(labels), faces.keys)
+    if asking.answers is None:
+        before = answers_of(clusters, len(labels), faces.keys)
+    else:
+        before = load_answers(asking.answers, len(labels), faces.keys)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(
@@ -108,8 +110,7 @@ def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: Embe
         before, labels = turn.answers, turn.labels
         rows.append(_row(truth, labels, before, turn.same))
     save_answers(out / "answers.json", before, faces.keys)
-    np.save(out / "labels.npy", labels, allow_pickle=False)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys, labels)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]

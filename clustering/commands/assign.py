@@ -12,8 +12,8 @@ from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, refuse_other_length, save_names
+from facerec.pipeline.files import load_labels, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import whole
 
@@ -54,17 +54,12 @@ def assign(
         check_number("similarity", similarity, -1, 1)
     old, faces = (load_embeddings(path, unreadable=unreadable) for path in (embeddings, new))
     labels = load_labels(clusters, len(old))
-    if faces.embeddings.shape[1] != old.embeddings.shape[1]:
-        raise InputError(
-            f"{new}: embeddings of length {faces.embeddings.shape[1]}, those of {embeddings} of "
-            f"{old.embeddings.shape[1]}; embed both with the same model"
-        )
+    refuse_other_length(faces.embeddings, new, old)
     check_faces(clusters, labels, old)
     check_recogniser(old, faces)
     found, confidence, summary = assign_new_faces(old.embeddings, labels, faces.embeddings, similarity, min_size)
-    np.save(out / "labels.npy", found, allow_pickle=False)
+    save_names(out, faces.keys, found)
     np.save(out / "confidence.npy", confidence, allow_pickle=False)
     save_cosines(faces.embeddings, out)
-    save_names(out, faces.keys, None)
     write_json(out / "summary.json", summary)
     return summary

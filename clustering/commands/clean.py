@@ -61,7 +61,7 @@ def clean(
             page/ (with --thumbnails).
         labels: File or folder of identities (-1 = unknown); without it labels.npy of the embedding folder.
         thumbnails: Folder made by python -m facerec thumbnails of the same faces. With it page/review.html shows the
-            given labels, the most doubtful first, with all that was found as decisions to look through.
+            given labels, the most doubtful first. Each finding is there as a decision to look through.
         decisions: decisions.json saved from the page, about exactly these labels. It is applied, and no errors are
             looked for. Labels of one name become one.
         min_probability: Least probability of an error that labels.npy corrects.
@@ -71,7 +71,7 @@ def clean(
     """
     check_number("min_probability", min_probability, 0, 1)
     faces, known = _read(embeddings, labels, unreadable)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys)
     if decisions is not None:
         cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)

@@ -21,7 +21,7 @@ from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
-from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_faces import check_model, save_cosines
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -62,19 +62,19 @@ def cluster(
 
     Args:
         backend: One of aro, components, dbscan, finch, gcn_e, gcn_v, graclus, hac_average, hac_single, hdbscan,
-            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists the settings of one.
+            hilander, infomap, kmeans, l2c, lander, leiden, lgcn. --backend NAME --help lists its settings.
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy, levels/, config.yaml, keys.txt; with --answers
             answers.json.
-        model: Folder made by tune, train, pretrain or import. Without it hilander has its packaged model and the other
-            backends their defaults; gcn_e, gcn_v, l2c, lander and lgcn need one. hilander, components, dbscan,
-            hac_single and hdbscan tighten their thresholds if the largest clusters look mixed; adaptive in config.yaml
-            turns that off.
-        knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz); without it the graph is
+        model: Folder made by tune, train, pretrain or import. gcn_e, gcn_v, l2c, lander and lgcn need one. Without it
+            hilander has its packaged model, and the other backends have their defaults. If the largest clusters look
+            mixed, hilander, components, dbscan, hac_single and hdbscan tighten their thresholds. adaptive in
+            config.yaml turns that off.
+        knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz). Without it the graph is
             built here, with the index that knn chooses by itself.
-        set: Settings of the backend that differ from the model's or the defaults, as NAME=VALUE, once or several times.
-            A threshold that is set is not tightened.
+        set: Settings in place of the model's or the defaults, as NAME=VALUE, once or several times. A threshold that is
+            set is not tightened.
         answers: File of answers about pairs of faces, made by ask or saved by the page of review. The clusters agree
             with them. hilander and lander use them while they cluster; the clusters of other backends are corrected.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
@@ -83,6 +83,8 @@ def cluster(
     init_group()
     made = out / "graph"
     faces = load_embeddings(embeddings, scratch=made / "embeddings.npy", unreadable=unreadable)
+    if model is not None and is_main():
+        check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
     if knn is None:
@@ -145,5 +147,5 @@ def _write(out: Path, clustering: Clustering, clusterer: Clusterer, faces: Embed
     clusterer.save_pretrained(out)
     clustering.save(out)
     save_cosines(faces.embeddings, out)
-    save_names(out, faces.keys, None)
+    save_names(out, faces.keys)
     shutil.rmtree(out / "graph", ignore_errors=True)

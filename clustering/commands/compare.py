@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
 from clustering.graph.build import load_graph, make_graph
-from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
-from clustering.graph.nodes import graph_of_nodes
+from clustering.graph.knn_graph import neighbors_wanted
+from clustering.graph.nodes import Nodes, shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
-from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_faces import check_labelled, save_cosines
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
 
@@ -44,16 +43,17 @@ def compare(
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
 
-    All backends get the same graph, in which copies (faces that are nearly the same picture) count once.
+    All backends get the same graph. Copies (faces that are nearly the same picture) count once where they would fill a
+    backend's lists of neighbours, as in cluster.
 
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
         out: Folder to make: comparison.csv, estimates.csv (without labels, see estimate), agreement.csv,
             comparison.html, settings.json; clusters/BACKEND with labels.npy and cosines.npy, for all other commands.
-        labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI; by default labels.npy of
+        labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI. By default labels.npy of
             the embedding folder, if there is one.
-        backends: Their names, as '[hilander, dbscan]'; by default all. One that cannot run is left out, with the
-            reason: backends that learn need --tune-on, leiden and infomap their libraries.
+        backends: Their names, as '[hilander, dbscan]'; by default all. A backend that cannot run is left out, and the
+            reason is told: backends that learn need --tune-on, leiden and infomap need their libraries.
         knn: Folder made by knn from the same embeddings, best with --k 40; without it the graph is built here.
         tune_on: Labelled embeddings of other people by the same recogniser. Each backend is tuned on them first.
         trials: Settings that the tuning of each backend tries.
@@ -64,21 +64,22 @@ def compare(
     for name in names:
         backend(name)
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
-    graph, copies = _graph(faces, knn, out / "graph")
-    runs, refused = run_all(names, graph, copies, learning, trials, seed)
-    guessed = {str(row["backend"]): row for row in estimates(runs, graph, copies)}
+    nodes_for = _nodes(faces, knn, out / "graph")
+    runs, refused = run_all(names, nodes_for, learning, trials, seed)
+    guessed = {str(row["backend"]): row for row in estimates(runs, nodes_for)}
+    copies = nodes_for(NEIGHBORS).found
     shutil.rmtree(out / "graph", ignore_errors=True)
     rows = {run.name: run.row(truth) for run in runs}
     if truth is not None:
         runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
-    about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies.count:,} of them copies; " + (
+    about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
     tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
     _write(out, about, runs, tables, refused, faces)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
     show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
-    return {"faces": len(faces), "copies": copies.count, "seconds": times, "left_out": sorted(refused)}
+    return {"faces": len(faces), "copies": copies, "seconds": times, "left_out": sorted(refused)}
 
 
 def _read(
@@ -89,22 +90,19 @@ def _read(
     truth = faces.labels_in(labels)
     if truth is not None and truth.max() < 0:
         raise InputError(f"{labels or embeddings}: every identity is -1 (unknown); there is nothing to score")
-    learning = None if tune_on is None else load_labelled(tune_on, None, unreadable)
-    if learning is not None and learning.embeddings.shape[1] != faces.embeddings.shape[1]:
-        raise InputError(
-            f"{tune_on}: embeddings of length {learning.embeddings.shape[1]}, those of {embeddings} of "
-            f"{faces.embeddings.shape[1]}; embed both with the same model"
-        )
+    if tune_on is None:
+        return faces, truth, None
+    learning = load_labelled(tune_on, None, unreadable)
+    refuse_other_length(learning.embeddings, tune_on, faces)
+    check_labelled(tune_on, faces)
     return faces, truth, learning
 
 
-def _graph(faces: EmbeddingSet, knn: Path | None, made: Path) -> tuple[KnnGraph, Copies]:
-    """The graph without copies, and which faces are copies."""
+def _nodes(faces: EmbeddingSet, knn: Path | None, made: Path) -> Callable[[int], Nodes]:
+    """What each backend clusters, by the neighbours that it wants."""
     if knn is None:
         make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
-    graph = load_graph(faces, made if knn is None else knn, NEIGHBORS)
-    copies = Copies.of(graph)
-    return (graph_of_nodes(graph, copies, made / "nodes", NEIGHBORS) if copies.count else graph), copies
+    return shared_nodes(load_graph(faces, made if knn is None else knn, NEIGHBORS), made / "nodes", NEIGHBORS)
 
 
 def _write(
@@ -118,9 +116,8 @@ def _write(
     for run in runs:
         folder = out / "clusters" / run.name
         folder.mkdir(parents=True)
-        np.save(folder / "labels.npy", run.labels, allow_pickle=False)
+        save_names(folder, faces.keys, run.labels)
         save_cosines(faces.embeddings, folder)
-        save_names(folder, faces.keys, None)
     similarity, (rows, guessed) = agreement(runs), tables
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:

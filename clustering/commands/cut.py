@@ -15,8 +15,8 @@ from clustering.partition import load_confidence, own_cluster_size
 from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, write_lines
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, keys_beside
 from facerec.pipeline.stage import stage
 
 
@@ -53,13 +53,11 @@ def cut(
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
         check_faces(clusters, labels, faces)
         confidence = confidence_by_model(clusters, labels, faces, knn, out)
-    np.save(out / "labels.npy", labels, allow_pickle=False)
+    save_names(out, keys_beside(clusters, len(labels)), labels)
     np.save(out / "confidence.npy", confidence.astype(np.float32), allow_pickle=False)
     for name in (FILE, ANSWERS):
         if (clusters / name).is_file():
             shutil.copyfile(clusters / name, out / name)
-    if (clusters / "keys.txt").exists():
-        write_lines(out / "keys.txt", load_keys(clusters / "keys.txt", len(labels)))
     return {"level": level, "faces": len(labels), "clusters": int(labels.max()) + 1}
 
 

@@ -22,7 +22,7 @@ from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_keys, load_labels, write_table
+from facerec.pipeline.files import InputError, keys_beside, load_labels, write_table
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import refuse_repeated, whole
@@ -137,8 +137,7 @@ def _read(
         faces = load_embeddings(embeddings, rows=len(labels), unreadable=unreadable)
         check_faces(clusters, labels, faces)
         keys, confidence = faces.keys, own_or_estimated(clusters, labels, faces, None, out)
-    if keys is None and clusters.is_dir() and (clusters / "keys.txt").exists():
-        keys = load_keys(clusters / "keys.txt", len(labels))
+    keys = keys_beside(clusters, len(labels)) if keys is None else keys
     if keys is None:
         raise InputError(f"{clusters}: no keys.txt with the faces' names; give the --embeddings that have one")
     if confidence is None or np.all(confidence[labels >= 0] == 1):

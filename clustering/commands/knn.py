@@ -49,8 +49,8 @@ def knn(
             FILE:NAME for one of several arrays in it); float16 ones, too.
         out: Folder to make: neighbors.npy int32 [n, k] and similarities.npy float32 [n, k].
         k: Neighbours a face, itself not counted.
-        index: exact; ivf, an approximate graph, for hundreds of thousands of faces and more; or auto, exact where that
-            takes minutes: see clustering plan.
+        index: exact; ivf, an approximate graph for hundreds of thousands of faces and more; or auto. auto takes exact
+            where that takes minutes, see clustering plan.
         recall: Share of the true neighbours that ivf aims at. It decides for how many faces ivf searches again. The
             work for a face is bounded, so from about a million faces on the graph misses strangers and has a lower
             share.

@@ -31,7 +31,7 @@ from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order, write_json, write_lines
+from facerec.pipeline.files import InputError, keys_beside, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 
@@ -127,10 +127,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
             f"lower --min-size or cluster with other settings"
         )
     _tell_decided(labeller.summary_["rules"])
-    np.save(out / "labels.npy", y, allow_pickle=False)
+    save_names(out, None if faces is None else faces.keys, y)
     np.save(out / "weights.npy", w, allow_pickle=False)
-    if faces is not None:
-        save_names(out, faces.keys, None)
     if labelled is not None and labeller.overlap == "merge":
         np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
         if labelled.keys is not None and labelled.labels is not None:
@@ -150,10 +148,10 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constrain
         decided: int64 [n], the same after all decisions.
     """
     folder = clusters.parent if clusters.name == "labels.npy" else clusters
-    file, names = folder / ANSWERS, folder / "keys.txt"
+    file = folder / ANSWERS
     if not file.is_file():
         return Answers.none().constraints(len(labels))
-    keys = load_keys(names, len(labels)) if names.is_file() else None
+    keys = keys_beside(folder, len(labels))
     known = load_answers(file, len(labels), keys).constraints(len(labels), keys or ())
     before, after = ((one[known.pairs[:, 0]] == one[known.pairs[:, 1]]) == known.same for one in (labels, decided))
     held = after | ~before

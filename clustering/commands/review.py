@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.file import ANSWERS, UNSURE, WORDS, as_items, load_answers
+from clustering.answers.file import UNSURE, WORDS, answers_of, as_items
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.review.page import LARGEST, Frame, write_page
@@ -80,9 +80,7 @@ def review(
 
 def _earlier(clusters: Path, faces: EmbeddingSet) -> list[dict[str, Any]]:
     """The answers that the clusters were made with, without those that are unsure."""
-    if not (clusters / ANSWERS).is_file():
-        return []
-    found = as_items(load_answers(clusters / ANSWERS, len(faces), faces.keys), None)
+    found = as_items(answers_of(clusters, len(faces), faces.keys), None)
     return [{"faces": item["faces"], "answer": item["answer"]} for item in found if item["answer"] != WORDS[UNSURE]]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
+from clustering.similarity.same_faces import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
@@ -57,4 +58,9 @@ def train(
     if calibration is not None:
         calibration.save(out / "reliability.csv")
     errors = {} if calibration is None else calibration.errors
-    return {"faces": len(faces.labels), "identities": len(np.unique(faces.labels)), "calibration_error": errors}
+    return {
+        "faces": len(faces.labels),
+        "identities": len(np.unique(faces.labels)),
+        "calibration_error": errors,
+        **noted_recogniser(embeddings),
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
+from clustering.similarity.same_faces import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
@@ -31,9 +32,9 @@ def tune(
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 
-    A trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces: all of them, a
-    heavy-tailed share, and simulated ones with larger or many more identities. So what is chosen holds for corpora of
-    other shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen, of the same
+    A trial's score is the harmonic mean of pairwise F and BCubed F, over several versions of the faces: all of them, a
+    heavy-tailed share, and simulated faces of larger or many more identities. So the choice holds for corpora of other
+    shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen, of the same
     training. For Hi-LANDER it is also one with few neighbours. The first trial is the default. Half of the others are
     spread over all settings. A quarter is near the best trial so far, and a quarter near the one that would be chosen
     by then.
@@ -51,8 +52,8 @@ def tune(
         labels: File or folder of identities (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN.
             Without it those of the embedding folder or file.
         trials: Settings to try, for each training.
-        trainings: Ways to train a backend that learns, of which the best is taken, as train's --settings, e.g.
-            --trainings '[{}, {inputs: features, encoder: gat}]'; by default the backend's own, and its packaged model.
+        trainings: Ways to train a backend that learns, each as train's --settings. The best one is taken. Example:
+            --trainings '[{}, {inputs: features, encoder: gat}]'. By default the backend's own and its packaged model.
         seed: Seed of the trials, the versions and the training.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
@@ -69,4 +70,5 @@ def tune(
         "default_score": found.trials[0]["score"],
         "trials": len(found.trials),
         "calibration_error": {} if found.calibration is None else found.calibration.errors,
+        **noted_recogniser(embeddings),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
-from clustering.graph.copies import Copies
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.nodes import Nodes
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.tuning import tune
 from clustering.quality.estimate import NEIGHBORS as ESTIMATE_NEIGHBORS
@@ -63,14 +62,13 @@ class Run:
 
 
 def run_all(
-    names: Sequence[str], graph: KnnGraph, copies: Copies, tune_on: LabelledFaces | None, trials: int, seed: int
+    names: Sequence[str], nodes_for: Callable[[int], Nodes], tune_on: LabelledFaces | None, trials: int, seed: int
 ) -> tuple[list[Run], dict[str, str]]:
     """Clusters the faces with several backends.
 
     Args:
         names: Names of the backends.
-        graph: Of the faces without copies, with `NEIGHBORS` neighbours.
-        copies: Which faces are one node of the graph.
+        nodes_for: See `shared_nodes`, for up to `NEIGHBORS` neighbours.
         tune_on: Labelled faces by the same recogniser, on which each is tuned; None for their defaults.
         trials: Number of settings that the tuning tries.
         seed: Seed of the tuning.
@@ -84,7 +82,7 @@ def run_all(
     runs, refused = [], {}
     for name in names:
         try:
-            runs.append(_run(name, graph, copies, tune_on, trials, seed))
+            runs.append(_run(name, nodes_for, tune_on, trials, seed))
         except InputError as error:
             refused[name] = str(error)
             logger.warning("%s: left out: %s", name, error)
@@ -96,13 +94,14 @@ def run_all(
     return runs, refused
 
 
-def _run(name: str, graph: KnnGraph, copies: Copies, tune_on: LabelledFaces | None, trials: int, seed: int) -> Run:
+def _run(name: str, nodes_for: Callable[[int], Nodes], tune_on: LabelledFaces | None, trials: int, seed: int) -> Run:
     started = time.perf_counter()
     clusterer = load_clusterer(name) if tune_on is None else tune(name, *tune_on, trials, seed)
-    ready = time.perf_counter()
-    labels = clusterer.cluster(graph.narrowed(clusterer.k)).labels[copies.node]
-    seconds = time.perf_counter() - ready
-    return Run(name, labels, plain_settings(clusterer), seconds, ready - started if tune_on is not None else 0.0)
+    tuning_seconds = 0.0 if tune_on is None else time.perf_counter() - started
+    nodes = nodes_for(clusterer.k)
+    started = time.perf_counter()
+    labels = clusterer.cluster(nodes.graph).labels[nodes.copies.node]
+    return Run(name, labels, plain_settings(clusterer), time.perf_counter() - started, tuning_seconds)
 
 
 def plain_settings(clusterer: Clusterer) -> dict[str, object]:
@@ -124,15 +123,16 @@ def agreement(runs: Sequence[Run]) -> np.ndarray:
     return found
 
 
-def estimates(runs: Sequence[Run], graph: KnnGraph, copies: Copies) -> list[dict[str, object]]:
-    """How good each run is without labels: figures with their intervals as text, copies counted once.
+def estimates(runs: Sequence[Run], nodes_for: Callable[[int], Nodes]) -> list[dict[str, object]]:
+    """How good each run is without labels, as the command ``estimate`` says it: figures with their intervals as text.
 
     Nothing for fewer faces than `estimate_quality` needs.
     """
-    corpus = Corpus.of(graph.narrowed(ESTIMATE_NEIGHBORS))
+    nodes = nodes_for(ESTIMATE_NEIGHBORS)
+    corpus = Corpus.of(nodes.graph)
     found: list[dict[str, object]] = []
     for run in runs:
-        quality = estimate_quality(corpus, run.labels[copies.first])
+        quality = estimate_quality(corpus, run.labels[nodes.copies.first])
         if quality is None:
             return []
         figures = {name: str(quality.figures[key]) for name, key in SCORES.items() if key in quality.figures}

@@ -8,10 +8,12 @@
    sample says how many, and a budget bounds what a face costs.
 5. If the budget did not do, a last round spreads what was found.
 
-What a face costs does not grow with the corpus, but for the choice among cells and the first look into them: these grow
-with the square root of the faces. Products of codes are whole numbers, and all cosines are of the embeddings, in fp32.
-A row's lists depend on the lists of the steps before and on nothing else. So neither the number of threads or processes
-nor where a run was interrupted changes them.
+What a face costs does not grow with the corpus, with two exceptions: the choice among cells and the first look into
+them grow with the square root of the faces.
+
+Products of codes are whole numbers. All cosines are of the embeddings, in fp32. A row's lists depend on the lists of
+the steps before and on nothing else. So neither the number of threads or processes nor where a run was interrupted
+changes them.
 """
 
 from __future__ import annotations
@@ -87,21 +89,15 @@ def approximate(
     return in_first_order(builder, faces, lists), again
 
 
-def complete(
-    builder: GraphBuilder,
-    candidates: Callable[[np.ndarray], np.ndarray],
-    recall: float,
-    settings: ApproximateSettings | None = None,
-) -> Lists:
+def complete(builder: GraphBuilder, candidates: Callable[[np.ndarray], np.ndarray], recall: float) -> Lists:
     """Builds the approximate graph from what is known of each row's neighbours; only rows that lack some are searched.
 
     Args:
         builder: As for `approximate`.
         candidates: Rows, int64 [b], to the nearest of each, int [b, c], with repetitions and -1 for none.
         recall: Share of the true neighbours aimed at, of the rows that lack some.
-        settings: By default as `ApproximateSettings` has them.
     """
-    settings = settings or ApproximateSettings()
+    settings = ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
     lists = known_lists(inner, faces, candidates, len(builder))

@@ -11,6 +11,7 @@ import numpy as np
 from clustering.graph.blocks_on_disk import Work
 from clustering.graph.exact import take
 from clustering.graph.in_threads import in_threads
+from clustering.partition import places_in_groups
 from facerec.pipeline.files import blocks
 
 INNER_ROWS = 256
@@ -109,7 +110,7 @@ def links_of(links: np.ndarray, back_links: int, rows: np.ndarray) -> np.ndarray
     ends = links[sources, places] - first
     order = np.argsort(ends.astype(np.int64) * width + places, kind="stable")
     ends, sources = ends[order], sources[order]
-    ranks = np.arange(len(ends)) - np.searchsorted(ends, ends)
+    ranks = places_in_groups(np.bincount(ends))
     near = ranks < back_links
     both[ends[near], width + ranks[near]] = sources[near]
     return both

@@ -17,8 +17,8 @@ QUERY_ROWS = 16_384
 SEARCH_ROWS = 131_072
 
 PRODUCT_NUMBERS = 1024
-"""Numbers in the queries from which on faiss multiplies matrices. Below its own bound it compares queries one by one,
-which made searches with 20 to 1,000 queries of length 128 up to five times slower."""
+"""From so many numbers in the queries on faiss multiplies matrices. Below its own bound it compares queries one by one.
+With that, searches with 20 to 1,000 queries of length 128 were up to five times slower."""
 
 
 def search(

@@ -6,8 +6,9 @@ The graph of the nodes takes over what the faces' lists still hold of other node
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Nodes:
     """What a backend clusters.
+
+    `Nodes.of` is for one backend, `shared_nodes` for several. Copies count once by the same rule, `Copies.crowd`.
 
     Attributes:
         graph: Of the nodes.
@@ -70,6 +73,30 @@ class Nodes:
             known = known.of_nodes(copies.node)
         nodes = exact_graph_of_nodes(graph, copies, k) if made is None else graph_of_nodes(graph, copies, made, k)
         return cls(nodes, copies, copies.count, known)
+
+
+def shared_nodes(graph: KnnGraph, made: Path, most: int) -> Callable[[int], Nodes]:
+    """Nodes for backends that want different numbers of neighbours, as `Nodes.of` finds them for each.
+
+    They come from one graph of the faces, and from one graph of the nodes that is made at most once.
+
+    Args:
+        graph: Of all faces.
+        made: The folder for the graph of the nodes.
+        most: The most neighbours that a backend wants.
+
+    Returns:
+        A function from the neighbours that a backend wants to its nodes.
+    """
+    copies = Copies.of(graph)
+    without_copies = cache(lambda: graph_of_nodes(graph, copies, made, most))
+
+    def nodes(k: int) -> Nodes:
+        if copies.crowd(min(graph.k, k)):
+            return Nodes(without_copies().narrowed(k), copies, copies.count, None)
+        return Nodes(graph.narrowed(k), Copies.none(len(graph)), copies.count, None)
+
+    return nodes
 
 
 def graph_of_nodes(graph: KnnGraph, copies: Copies, made: Path, k: int, index: str = "auto") -> KnnGraph:

@@ -99,7 +99,7 @@ def _joined(parts: list[Hits]) -> Hits:
     return Hits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: int = 0) -> Visits:
+def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: int) -> Visits:
     """Which cells faces look into: about the `cells` nearest of each, without about the `known` nearest.
 
     How near a cell must be is read from a sample of the cells, which is faster than sorting all of them.

@@ -108,7 +108,7 @@ class UncertainRows:
         ranks = self.ranks_of_cells(rows, truth)
         ways = [way for way in dict.fromkeys(min(way, count) for way in (*self.settings.cells, count))
                 if way > self.known]  # fmt: skip
-        shares = np.stack([_mean(there, truth), *(_mean(there | (ranks < way), truth) for way in ways)])
+        shares = np.stack([share_per_row(there, truth), *(share_per_row(there | (ranks < way), truth) for way in ways)])
         cosines = self.lists.similarities[rows, -1]
         order, groups = np.sort(cosines), min(self.settings.groups, len(rows))
         limits = np.unique(order[[len(rows) * group // groups for group in range(1, groups)]])
@@ -194,7 +194,7 @@ def estimate_recall(builder: GraphBuilder, lists: Lists, chance: Chance) -> Reca
 
     def recall() -> Recall:
         wanted, there = (truth >= 0) & chance.stands_out(cosines), is_listed(truth, lists.neighbors[rows])
-        every = float(_mean(there, truth).mean())
+        every = float(share_per_row(there, truth).mean())
         return Recall(every, float((wanted & there).sum() / wanted.sum()) if wanted.any() else every)
 
     return Recall(*cached_json(builder.steps / "recall.json", recall))
@@ -205,12 +205,8 @@ def is_listed(truth: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     return np.asarray(((truth[:, :, None] == neighbors[:, None, :]) & (truth[:, :, None] >= 0)).any(axis=2))
 
 
-def recall_per_row(neighbors: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Float64 [b]: which share of each row's true neighbours, int [b, k], is in its list; -1 do not count."""
-    return _mean(is_listed(truth, neighbors), truth)
-
-
-def _mean(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def share_per_row(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Float64 [b]: which share of each row's true neighbours, int [b, k], is found, bool [b, k]; -1 do not count."""
     return np.asarray((found & (truth >= 0)).sum(axis=1) / np.maximum(np.count_nonzero(truth >= 0, axis=1), 1))
 
 

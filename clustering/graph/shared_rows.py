@@ -15,8 +15,8 @@ from facerec.pipeline.ranks import rank, world_size
 def own_blocks(rows: int, block: int) -> Iterator[slice]:
     """This process's share of the blocks of some rows.
 
-    Blocks begin at the same rows whatever the number of processes, and what is computed for one depends on nothing
-    but its rows: so results are the same to the last bit.
+    Blocks begin at the same rows whatever the number of processes, and the result of a block depends on its rows alone.
+    So results are the same to the last bit.
 
     Args:
         rows: How many there are.

@@ -98,11 +98,11 @@ def sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
 
 
 def fit(found: Sequence[Sample]) -> Confidence:
-    """Logistic regression with weights >= 0, every sample counting alike.
+    """Logistic regression with weights >= 0, in which every sample counts alike.
 
     More evidence must not make a place less likely, whatever a small sample says. The targets are Platt's (1999),
-    ``(N+ + 1) / (N+ + 2)`` and ``1 / (N- + 2)``, so that a sample without errors does not make for certainty.
-    Without any sample the default.
+    ``(N+ + 1) / (N+ + 2)`` and ``1 / (N- + 2)``. So a sample without errors does not mean certainty. Without any sample
+    it is the default.
     """
     if not found:
         return Confidence()

@@ -31,8 +31,8 @@ def candidates(
 ) -> Iterator[dict[str, Any]]:
     """The settings to try, one after the other.
 
-    The clusterer's own come first. Of the others half are drawn over the declared ranges, a quarter around the best
-    trial so far, and a quarter around the one that `strict` would choose, with that one's values of lists.
+    The clusterer's own come first. Half of the others are drawn over the declared ranges. A quarter is drawn around the
+    best trial so far. The last quarter is drawn around the trial that `strict` would choose, with its values of lists.
 
     Args:
         clusterer: With its declared ranges.
@@ -87,9 +87,9 @@ def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mappi
 
     Args:
         results: Rows of trials, see `search`.
-        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first, then the
-            trial, of those that are nearly as good as the best with this value. Among more people fewer of a face's
-            neighbours are of its own person.
+        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first. Then the
+            trial is taken from those that are nearly as good as the best with this value. Reason: among more people
+            fewer of a face's neighbours are of its own person.
     """
     near = nearly_best(results)
     if prefers_low:

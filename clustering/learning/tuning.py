@@ -138,8 +138,8 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     """Scores settings on all versions; the first are the clusterer's own.
 
     Returns:
-        A row a trial: settings, ``score``, the harmonic mean of Fp and Fb of all versions, ``precision``, that of their
-        pairwise precisions, and Fp and Fb of each version.
+        A row a trial: the settings; ``score``, the harmonic mean of Fp and Fb of all versions; ``precision``, the
+        harmonic mean of their pairwise precisions; and Fp and Fb of each version.
     """
     results: list[dict[str, Any]] = []
     estimates: Estimates = {}

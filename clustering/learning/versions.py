@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.partition import places_in_groups
 from facerec.pipeline.embeddings import normalize
 
 SMALL = 3
@@ -38,7 +39,7 @@ def versions(faces: LabelledFaces, seed: int, alike: bool = False) -> dict[str, 
     """
     random = np.random.default_rng(seed)
     _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
-    rank = _rank_within(inverse, random)
+    rank = random_places(inverse, random)
     kept = {
         "small": random.integers(1, SMALL + 1, len(sizes)),
         "tail": np.ceil(sizes ** random.random(len(sizes))).astype(int),
@@ -105,7 +106,7 @@ def crowd(faces: LabelledFaces, random: np.random.Generator, alike: bool = False
     numbers = np.ceil(sizes[donors] ** (random.random(count) ** 2)).astype(int)
     labels = np.repeat(np.arange(count), numbers)
     order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
-    place = np.arange(len(labels)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    place = places_in_groups(numbers)
     if alike:
         invented *= (np.linalg.norm(centres, axis=1)[donors] / np.linalg.norm(invented, axis=1))[:, None]
         rows = order[starts[donors[labels]] + place]
@@ -153,11 +154,14 @@ def transplanted(
 def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """New centres with the mean and the covariance of the real ones, and about as many lookalikes.
 
-    A new centre is the mean plus a random combination of a few real centres' deviations from it, as long as one of
-    these; the fewer, the more alike some new centres are. Of all `MIXTURES` that number is taken with which the nearest
-    other centre is as near as it would be among as many real ones, see `expected_likeness`. New identities that lay
-    apart as Gaussian ones do would hide what joins real ones: a threshold chosen on them is too loose. Deviations of
-    other lengths would spread strangers of a recogniser whose faces all share a direction: twice as far as real ones.
+    A new centre is the mean plus a random combination of a few real centres' deviations from it. The combination is as
+    long as one of these deviations. The fewer are combined, the more alike some new centres are. `MIXTURES` has the
+    numbers to try. With the one that is taken the nearest other centre is as near as among as many real ones, see
+    `expected_likeness`.
+
+    If new identities lay as far apart as Gaussian ones, a threshold chosen on them would be too loose. If deviations
+    had other lengths, strangers of a recogniser whose faces all share a direction would lie twice as far apart as real
+    ones.
 
     Args:
         centres: float64 [c, d], any length.
@@ -212,10 +216,9 @@ def parts(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return centres, faces.embeddings - centres[inverse], inverse
 
 
-def _rank_within(groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Int64 [n]: each row's place in a random order of its group."""
+def random_places(groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Int64 [n]: each row's place in a random order of its group; groups are numbered from 0."""
     order = np.lexsort((random.random(len(groups)), groups))
-    starts = np.searchsorted(groups[order], groups[order])
     rank = np.empty(len(groups), dtype=np.int64)
-    rank[order] = np.arange(len(groups)) - starts
+    rank[order] = places_in_groups(np.bincount(groups))
     return rank

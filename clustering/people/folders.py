@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from clustering.people.tables import Export
 from facerec.pipeline.files import InputError
+from facerec.pipeline.keys import parts_inside
+from facerec.pipeline.progress import progress
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
 PROBED = 100
@@ -39,7 +40,7 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
         sources: The path of each picture.
     """
     names = [source.rpartition("/")[2] for source in sources]
-    paths = ["_".join(part for part in source.split("/") if part not in ("", ".", "..")) for source in sources]
+    paths = ["_".join(parts_inside(source)) for source in sources]
     rows = [f"{row}_{path}" for row, path in enumerate(paths)]
     for better in (paths, rows):
         counts = Counter(zip(folders, names, strict=True))
@@ -100,7 +101,7 @@ def put(
     check_sources(root, sources)
     found, made = np.zeros(len(sources), bool), set()
     pairs = zip(sources, targets, strict=True)
-    for row, (source, target) in enumerate(tqdm(pairs, "pictures", len(sources), unit=" faces", disable=None)):
+    for row, (source, target) in enumerate(progress(pairs, "pictures", "faces", len(sources))):
         found[row] = (root / source).is_file()
         if found[row] and target not in made:
             made.add(target)

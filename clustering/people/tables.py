@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clustering.people.owners import Earlier, People
-from facerec.pipeline.files import read_table, write_table
+from facerec.pipeline.files import InputError, read_table, write_table
 
 FACES, PEOPLE, CHANGES = "faces.csv", "people.csv", "changes.csv"
 FACE_COLUMNS = ("key", "person", "cluster", "confidence", "doubtful", "file", "photograph")
@@ -72,8 +72,10 @@ def read_earlier(folder: Path) -> Earlier:
     """Reads the names that an earlier export has.
 
     Raises:
-        InputError: Not a folder of an export.
+        InputError: Not a folder of an export, or a name in its table of people that no face has.
     """
     given = {row["person"] for row in read_table(folder / PEOPLE, PEOPLE_COLUMNS) if row["named"]}
     faces = read_table(folder / FACES, FACE_COLUMNS[:2])
+    if lost := sorted(given - {row["person"] for row in faces}):
+        raise InputError(f"{folder / PEOPLE}: no face in {FACES} is of {lost[0]!r}; change a name in both tables")
     return Earlier({row["key"]: row["person"] for row in faces if row["person"] in given})

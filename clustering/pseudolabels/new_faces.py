@@ -79,8 +79,8 @@ class JoiningThreshold:
 
     Attributes:
         similarity: The cosine.
-        agreement: Share of the old faces that would go where they are now: a face of a cluster of several into that
-            cluster, a face that is alone nowhere.
+        agreement: Share of the old faces that would go where they are now. A face of a cluster of several should go
+            into that cluster, and a face that is alone should go nowhere.
     """
 
     similarity: float

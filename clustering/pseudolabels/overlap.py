@@ -19,8 +19,8 @@ ACTIONS: Mapping[str, str] = {"drop": "drops", "merge": "moves to the labelled c
 def agreeing(found: Overlap, labels: np.ndarray, known: Constraints, dropped: np.ndarray) -> Overlap:
     """The labelled people that were found, in agreement with what a person said about the faces.
 
-    - Faces that are the same are all of one labelled person, if at least half of them were found as that person, and
-      else none is.
+    - Faces of the same person are all of one labelled person if at least half of them were found as that person.
+      Otherwise none is.
     - Of two faces that are different people only the one of the higher score is of a labelled person. The other one's
       cluster is not.
     - A face that is not to be used is of nobody.

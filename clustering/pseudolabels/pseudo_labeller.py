@@ -38,7 +38,7 @@ class PseudoLabeller:
         rules: Which of split, merge and outliers to use; all with embeddings, none without.
         false_match: Sets the threshold of the rules: at most this share of the faces may be as near to another
             identity's centre. The threshold is lowered if it would lose more than 30 % of the right faces of the
-            calibration; without a calibration, more than half of the clusters' faces.
+            calibration. Without a calibration it is lowered if it would lose more than half of the clusters' faces.
         duplicates: If faces of a cluster reach this cosine with each other, only the first of them is kept.
         overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
             same_as.npy); or keep.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums, consecutive, own_cluster_size
+from clustering.partition import cluster_sums, consecutive, own_cluster_size, places_in_groups
 from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
 from facerec.pipeline.embeddings import normalize
 
@@ -161,7 +161,7 @@ def parts(clusters: Arrangement, level: np.ndarray) -> tuple[np.ndarray, np.ndar
     order = np.lexsort((keys, -sizes, owner))
     count = np.bincount(owner, minlength=len(clusters.sizes))
     number = np.empty(len(keys), np.int64)
-    number[order] = np.arange(len(keys)) - np.repeat(np.cumsum(count) - count, count)
+    number[order] = places_in_groups(count)
     return number[inverse], count
 
 

@@ -35,8 +35,7 @@ def cosine_to_rest_of_cluster(
 ) -> np.ndarray:
     """Float32 [n]: each face's cosine with the (weighted) mean of its cluster's other faces; 0 where there is none.
 
-    With ``S`` the weighted sum of a cluster, the mean of the others has the direction ``S - w x`` for a face ``x`` of
-    weight ``w``.
+    S is the weighted sum of the cluster. For a face x of weight w the mean of the others has the direction ``S - w x``.
 
     Args:
         embeddings: float32 [n, d], unit or zero rows.
@@ -77,9 +76,9 @@ def cosine_to_sum(
 def mode_weights(embeddings: np.ndarray, labels: np.ndarray, steps: int) -> np.ndarray:
     """Float32 [n]: weights of faces with which the mean of a cluster moves to where its faces are densest.
 
-    At first all faces weigh 1. In each step a face with cosine c to the mean of the others weighs ``max(c - c', 0)``,
-    where c' is the cluster's mean of c. In a mixture of two identities the mean settles in one of them. If all faces of
-    a cluster weigh 0, they weigh 1 again. Unassigned faces weigh 0.
+    At first all faces weigh 1. In each step a face weighs ``max(c - c', 0)``. c is its cosine with the mean of the
+    others, and c' is the cluster's mean of c. In a mixture of two identities the mean settles in one of them. If all
+    faces of a cluster weigh 0, they weigh 1 again. Unassigned faces weigh 0.
 
     Args:
         embeddings: float32 [n, d].

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import cluster_sums
+from clustering.partition import cluster_sums, places_in_groups
 from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
@@ -27,19 +27,20 @@ STEP, STRICTEST = 0.05, 0.95
 def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> bool:
     """Whether one of the largest clusters is a mixture of people, and mixtures hold many faces.
 
-    The largest clusters count, as a threshold that is too low fills them first. In a mixture neighbours are alike, but
-    most pairs are not. A cluster is a mixture if both
+    A threshold that is too low fills the largest clusters first, so these decide. In a mixture neighbours are alike,
+    but most pairs are not. A cluster is a mixture if both hold:
 
-        p - c < SPREADS s    (by the normal approximation one pair of strangers in 740 is above this)
+        p - c < SPREADS s
         p - c < SHARE (e - c)
 
     - p is the mean cosine of all its pairs.
-    - c and s are the location and spread of strangers' cosines (`CorpusScale`).
-    - e is the mean cosine of its edges in the graph. If that of a face with the nearest of a few others is less, it is
-      that (`nearest_of_few`): in a cluster of hundreds of faces edges lead to the nearest of hundreds.
+    - c and s are the location and spread of strangers' cosines (`CorpusScale`). If these are normally distributed, one
+      pair of strangers in 740 is above c + 3 s.
+    - e is the lower of two means: the cosine of its edges in the graph, and the cosine of a face with the nearest of a
+      few others (`nearest_of_few`). In a cluster of hundreds of faces an edge leads to the nearest of hundreds.
 
-    Each condition alone can hold for a single person: the first with a weak recogniser, the second if the person has a
-    few different looks.
+    One condition alone can hold for a single person: the first if the recogniser is weak, the second if the person has
+    a few different looks.
 
     Args:
         graph: Of n faces.
@@ -48,8 +49,8 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
 
     Returns:
         True if one of the `LARGEST` clusters is a mixture, and all mixtures together hold more than the tolerated share
-        of the faces. Clusters as large as the last of the largest count with them, those of fewer than `LEAST_FACES`
-        faces do not.
+        of the faces. Clusters as large as the smallest of these count with them. Clusters of fewer than `LEAST_FACES`
+        faces never count.
     """
     sizes = np.bincount(labels[labels >= 0])
     least = max(np.sort(sizes)[-LARGEST:].min(initial=len(labels)), LEAST_FACES)
@@ -73,14 +74,14 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
 
 
 def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of clusters of two faces or more, float64 [clusters]: the mean cosine of their pairs, and of their edges.
+    """The mean cosine of each cluster's pairs, and of its edges, float64 [clusters] each.
 
     Args:
         graph: Of n faces.
-        labels: int64 [n], consecutive from 0, -1 for faces that are left out.
+        labels: int64 [n], consecutive from 0, of clusters of two faces or more; -1 for faces that are left out.
 
     Returns:
-        Both means; that of edges is -1 where there are none.
+        Both means. That of edges is -1 for a cluster without any.
     """
     sizes = np.bincount(labels[labels >= 0])
     sums = cluster_sums(graph.embeddings, labels)
@@ -97,8 +98,8 @@ def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, 
 def nearest_of_few(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Float64 [clusters]: the mean cosine of a face with the nearest of a few others of its cluster.
 
-    The nearest of all others would be the nearer, the more there are. So each cluster is divided at random into groups
-    of `FEW` faces, `GROUPS` at most, or one of fewer, and each face looks at its own group.
+    The more faces a cluster has, the nearer is the nearest of them. To make clusters of all sizes comparable, each is
+    divided at random into at most `GROUPS` groups of `FEW` faces, or one smaller group. A face looks at its own group.
 
     Args:
         embeddings: float32 [n, d], unit rows.
@@ -107,7 +108,7 @@ def nearest_of_few(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(0).permutation(np.flatnonzero(labels >= 0))
     order = order[np.argsort(labels[order], kind="stable")]
     own, sizes = labels[order], np.bincount(labels[order])
-    place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[own]
+    place = places_in_groups(sizes)
     counts = np.clip(sizes // FEW, 1, GROUPS)
     kept = place < FEW * counts[own]
     order, own, place = order[kept], own[kept], place[kept]
@@ -133,13 +134,13 @@ def _nearest(embeddings: np.ndarray, members: np.ndarray) -> np.ndarray:
 def unmixed(
     graph: KnnGraph, labels_at: Callable[[float], np.ndarray], threshold: float, adaptive: bool
 ) -> tuple[float, np.ndarray]:
-    """The first of rising thresholds at which the largest clusters are no mixtures; for those that nobody tuned.
+    """Raises a threshold that nobody tuned until the largest clusters are no mixtures.
 
     Args:
         graph: Of n faces, with cosines as they are.
         labels_at: Clusters the faces at a least similarity: int64 [n], consecutive from 0.
-        threshold: The first threshold to try; then in steps of `STEP` up to `STRICTEST`.
-        adaptive: False keeps the first.
+        threshold: The first threshold to try. The next ones rise by `STEP`, up to `STRICTEST`.
+        adaptive: False keeps the first threshold.
 
     Returns:
         The threshold, and the labels.

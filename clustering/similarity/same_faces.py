@@ -1,4 +1,4 @@
-"""Whether clusters and embeddings are of the same faces.
+"""Whether clusters and embeddings are of the same faces, and embeddings and models of the same recogniser.
 
 A command that makes clusters writes ``cosines.npy`` beside them: the cosines of some pairs of rows, drawn by the number
 of rows alone. With them, embeddings are recognised as those that were clustered, whatever their file, float type and
@@ -124,6 +124,40 @@ def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
         logger.warning(
             "%s: %s, but %s %s; if these are two recognisers, or two ways to use one, cosines between them mean "
             "nothing: make both alike", others.path, other[1], faces.path, one[1],
+        )  # fmt: skip
+
+
+def noted_recogniser(embeddings: Path) -> dict[str, Any]:
+    """For meta.json of a model: the recogniser of the faces that it learns from; nothing if that is not noted."""
+    found = _made_by(embeddings)
+    return {} if found is None else {"recogniser": found}
+
+
+def check_model(model: Path, faces: EmbeddingSet) -> None:
+    """Says if a model learned from another recogniser's embeddings, as far as that is noted.
+
+    Args:
+        model: Folder that `tune` or `train` made. Of any other nothing is known.
+        faces: The faces to cluster.
+    """
+    try:
+        made_by, in_words = read_json(model / "meta.json")["results"]["recogniser"]
+    except (InputError, KeyError, TypeError, ValueError):
+        return
+    _say_if_learned_elsewhere(model, (made_by, in_words), faces)
+
+
+def check_labelled(labelled: Path, faces: EmbeddingSet) -> None:
+    """Says if backends are tuned on another recogniser's embeddings, as far as that is noted."""
+    _say_if_learned_elsewhere(labelled, _made_by(labelled), faces)
+
+
+def _say_if_learned_elsewhere(origin: Path, learned: tuple[list[Any], str] | None, faces: EmbeddingSet) -> None:
+    made = _made_by(faces.path)
+    if learned and made and learned[0] != made[0]:
+        logger.warning(
+            "%s: learned from faces %s, but %s is %s; what is right for one recogniser may be wrong for another: tune "
+            "on labelled faces of this one, unless you mean it", origin, learned[1], faces.path, made[1],
         )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet
+from facerec.pipeline.entries import column_of_faces
 from facerec.pipeline.files import InputError, cell_text, load_array, read_lines
+from facerec.pipeline.keys import plain_key
 from facerec.pipeline.values import refuse_repeated, shown
 
 logger = logging.getLogger(__name__)
@@ -38,9 +40,9 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
     index = next((header.index(name) for name in (*KEYS, *PEOPLE) if name in header), None)
     by_people = index is not None and header[index] in PEOPLE
     if index is None:
-        known = {key.removeprefix("img/") for key in faces.keys or []}
-        columns = range(len(header))
-        index = next((at for at in columns if any(line[at].removeprefix("img/") in known for line in lines)), None)
+        cells = {name: map(plain_key, column) for name, column in zip(header, zip(*lines, strict=True), strict=True)}
+        named = column_of_faces(cells, list(map(plain_key, faces.keys or [])))
+        index = None if named is None else header.index(named)
     rest = [column for column in range(len(header)) if column != index]
     if index is None:
         if len(lines) != len(faces):
@@ -48,7 +50,7 @@ def read_columns(path: Path, faces: EmbeddingSet, labels: np.ndarray) -> dict[st
                 f"{path}: {len(lines)} lines for {len(faces)} faces and no column 'key' or 'identity' to match them by"
             )
         return {header[column]: [line[column] for line in lines] for column in rest}
-    line_of = {line[index].removeprefix("img/"): line for line in lines}
+    line_of = {plain_key(line[index]): line for line in lines}
     if len(line_of) != len(lines):
         raise InputError(f"{path}: column {header[index]!r} has the same value twice; one line for each")
     names = _people(faces, labels, line_of) if by_people else _keys(path, faces)
@@ -124,7 +126,7 @@ def as_codes(cells: list[str]) -> tuple[np.ndarray, list[str]]:
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = read_lines(path)
-    delimiter = "\t" if lines and "\t" in lines[0] else ","
+    delimiter = next((mark for mark in "\t,;" if lines and mark in lines[0]), ",")
     try:
         rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
     except csv.Error as error:
@@ -143,14 +145,14 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
 def _keys(path: Path, faces: EmbeddingSet) -> list[str]:
     if faces.keys is None:
         raise InputError(f"{faces.path}: no keys.txt; {path.name} names faces by key, so that it is needed")
-    names = [key.removeprefix("img/") for key in faces.keys]
+    names = list(map(plain_key, faces.keys))
     refuse_repeated(faces.path, names)
     return names
 
 
 def _people(faces: EmbeddingSet, labels: np.ndarray, known: dict[str, list[str]]) -> list[str]:
     """The name of each face's person: its folder, whole or the last alone, where the table has it; else its label."""
-    folders = [key.removeprefix("img/").rpartition("/")[0] for key in faces.keys or []]
+    folders = [plain_key(key).rpartition("/")[0] for key in faces.keys or []]
     for names in (folders, [folder.rpartition("/")[2] for folder in folders]):
         if any(name in known for name in names if name):
             return names

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from eval.all_pairs.units import Units
 from facerec.pipeline.files import InputError
+from facerec.pipeline.progress import progress
 
 GRID = 1 << 18
 """Steps of scores from 0 to 1."""
@@ -88,7 +88,7 @@ def all_pairs(units: Units, seed: int = 0, held: int = HELD, sampled: int = SAMP
     run = _Run(units, held, sampled / max(units.impostor_pairs, 1), seed)
     starts = range(0, len(units), BLOCK)
     blocks = [(top, left) for top in starts for left in starts if left >= top]
-    for top, left in tqdm(blocks, "pairs", unit=" blocks", disable=None):
+    for top, left in progress(blocks, "pairs", "blocks"):
         run.compare(top, left)
     return run.result()
 

@@ -74,7 +74,7 @@ class Bins:
 def bin_starts(rising: np.ndarray, genuine: np.ndarray, reach: float) -> np.ndarray:
     """The lowest score of each bin, falling, float32 [bins].
 
-    Bins are small up to `reach` and to the EER with something to spare. Then one is as large as its part in the AUC
+    Bins are small up to `reach` and to the EER with something to spare. A bin beyond is as large as its part in the AUC
     allows: at most `MOST_COMPARED` of all comparisons of a genuine with an impostor score are inside it. A score that
     very many pairs have (those of empty templates; all, if a network has collapsed) gets its own bin.
 

@@ -1,10 +1,11 @@
 """Bootstrap over subjects: how much a figure would move if other people had been photographed.
 
 A sample draws as many subjects as there are, with replacement; subject s is drawn w_s times. A genuine pair or a probe
-of s then counts w_s times, an impostor pair of s and t counts w_s w_t times (pairs of two copies of one subject are not
-impostors and do not come about). Galleries stay as they are. All counts are whole numbers below 2^53, so each sample's
-figure is exactly that of the definition on the resampled set (but see `auc_samples`). Single pairs must not be drawn:
-those of one subject are not independent (Bolle et al. 2004).
+of s then counts w_s times. An impostor pair of s and t counts w_s w_t times. Two copies of one subject make no impostor
+pair. Galleries stay as they are.
+
+All counts are whole numbers below 2^53, so each sample's figure is exactly that of the definition on the resampled set
+(but see `auc_samples`). Single pairs must not be drawn: those of one subject are not independent (Bolle et al. 2004).
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def rank_samples(search: Search, subject: np.ndarray, rank: int, drawn: np.ndarr
 def single_borders(scores: np.ndarray, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:
     """The score that a threshold has to exceed at each rate in each sample, for scores of one subject each.
 
-    That is the highest score at which the drawn share of scores at or above it is more than the rate; -inf if none
-    is, NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
+    That is the highest score at which the share of drawn scores at or above it exceeds the rate. It is -inf if there is
+    none, and NaN if nothing is drawn. See `eval.metrics.operating_point.score_to_exceed`.
     """
     order = np.argsort(scores)[::-1]
     ordered, subject = np.r_[scores[order], np.float32(-np.inf)], subject[order]
@@ -194,7 +195,7 @@ def auc_samples(genuine: np.ndarray, subject: np.ndarray, rising: np.ndarray, bi
     """AUC in each sample, float64 [samples], as `eval.metrics.fnmr.area` has it.
 
     The impostors below a genuine score are the bins below it and a part of its own bin. In the bins with most genuine
-    scores, as many as `EXACT_CELLS` allow, that part is counted pair by pair; in small sets these are all bins. In the
+    scores that part is counted pair by pair. `EXACT_CELLS` says in how many; in small sets these are all bins. In the
     other bins the part has the same share of the drawn pairs as of all pairs, which is approximate:
 
     - at the size of IJB-C (AUC .9974, standard deviation of samples 1.8e-4) 24 samples were wrong by at most 5e-7;

@@ -62,7 +62,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def pairwise(table: Contingency) -> tuple[float, float, float]:
     """F, precision and recall over pairs of faces.
 
-    Precision is the share of the pairs in one cluster that are of one identity, recall the share of the pairs of one
+    Precision is the share of the pairs in one cluster that are of one identity. Recall is the share of the pairs of one
     identity that are in one cluster. Where there is no pair, the share is 1: nothing was claimed, nothing missed.
     """
     together = _pairs(table.faces)
@@ -74,8 +74,8 @@ def pairwise(table: Contingency) -> tuple[float, float, float]:
 def bcubed(table: Contingency) -> tuple[float, float, float]:
     """F, precision and recall averaged over faces (Amigó et al. 2009).
 
-    A face's precision is the share of its cluster (itself included) that has its identity, its recall the share of its
-    identity that is in its cluster.
+    A face's precision is the share of its cluster (itself included) that has its identity. Its recall is the share of
+    its identity that is in its cluster.
     """
     squares = table.faces.astype(np.float64) ** 2
     total = float(table.faces.sum())

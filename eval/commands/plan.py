@@ -28,8 +28,8 @@ def plan(
     Found means: significant after Holm's correction for every two rows, four times of five.
 
     Args:
-        runs: Finished rows, see compare: their number, the spread of their trainings if they have several, and that of
-            the test people are taken from them.
+        runs: Finished rows, see compare. Taken from them are their number, the spread of their trainings if they have
+            several, and the spread of the test people.
         difference: Difference between the FNMR of two rows, in points.
         training_sd: Standard deviation from one training of a row to another, in points; not used if the runs tell it.
         people_sd: Standard deviation of the difference of two rows that comes from the test people, in points, which

@@ -23,7 +23,7 @@ ROWS_PER_BLOCK = 2048
 def nearest_tar(genuine: np.ndarray, impostor: np.ndarray) -> dict[str, float]:
     """TAR at FAR as in ijb_11.py: at the point of scikit-learn's ROC whose FPR is nearest, which may be above.
 
-    Points that lie on a line between their neighbours are left out before, as `roc_curve` does by default; of equally
+    Points that lie on a line between their neighbours are left out before, as `roc_curve` does by default. Of equally
     near points the one with the highest FPR counts.
 
     Args:

@@ -104,8 +104,8 @@ def identification(
         fpirs: False positive identification rates, each in [0, 1]; none for ranks alone.
 
     Raises:
-        InputError: NaN or infinite values (naming the row), lengths that differ, a rate that is not in [0, 1], no
-            gallery, or one in which no probe has a mate, or with rates every probe.
+        InputError: NaN or infinite values (naming the row), lengths that differ, or a rate that is not in [0, 1]. No
+            gallery, or one in which no probe has a mate. With rates also one in which every probe has a mate.
 
     Example:
         >>> faces = np.eye(3)   # three people; only 7 and 8 are enrolled

@@ -77,8 +77,8 @@ def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -
 def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float]:
     """EER and its threshold: where FMR and FNMR are nearest to each other, and half their sum there.
 
-    FMR falls and FNMR rises with the threshold, in steps, so they may pass each other without meeting; of the two
-    thresholds beside the crossing the one with the smaller difference counts, of equal ones the lower.
+    FMR falls and FNMR rises with the threshold, in steps, so they may pass each other without meeting. Then the
+    threshold on that side of the crossing counts where their difference is smaller; if both are equal, the lower one.
 
     Args:
         genuine: Scores in rising order.

@@ -4,7 +4,7 @@
     Cllr = 1/2 [mean over genuine pairs of log2(1 + e^-LLR) + mean over impostor pairs of log2(1 + e^LLR)]
 
 Cllr is in bits: 0 at best; 1 for a system that always says LLR = 0. *min Cllr* is that of the isotonic map (pool
-adjacent violators) fitted to the very pairs that it is measured on: what no rising map of the scores can beat.
+adjacent violators) that is fitted to the very pairs it is measured on. No rising map of the scores can beat it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def cllr(genuine: np.ndarray, impostor: np.ndarray) -> float:
 def logistic_map(genuine: np.ndarray, impostor: np.ndarray) -> Map:
     """LLR = a s + b by logistic regression in which both kinds weigh alike (scikit-learn).
 
-    The slope of standardised scores has the penalty a^2 / 2 beside LEAST_PENALTY times the loss of all pairs: it only
-    keeps the slope finite where both kinds do not overlap.
+    The slope of standardised scores has the penalty a^2 / 2, beside LEAST_PENALTY times the loss of all pairs. This
+    only keeps the slope finite where both kinds do not overlap.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,8 +64,8 @@ def isotonic_map(genuine: np.ndarray, impostor: np.ndarray, misleading: int = 1)
     Args:
         genuine: Scores.
         impostor: Scores.
-        misleading: Genuine pairs added below all scores, and impostor pairs above all: with 1 every LLR is finite
-            (Laplace's rule), with 0 it is the map of min Cllr.
+        misleading: Number of genuine pairs that are added below all scores, and of impostor pairs above all. With 1
+            every LLR is finite (Laplace's rule). With 0 it is the map of min Cllr.
     """
     from sklearn.isotonic import IsotonicRegression
 

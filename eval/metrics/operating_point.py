@@ -2,7 +2,7 @@
 
 Negatives (impostor pairs, non-mated probes) must fail, positives (genuine pairs, mated probes) must pass. At rate f the
 threshold is the smallest number at which the share of negatives scoring at or above it is at most f. Of N negatives,
-k = max {k: k / N <= f} may pass, so the threshold lies just above the (k + 1)-th highest; every positive up to that
+k = max {k: k / N <= f} may pass. So the threshold lies just above the (k + 1)-th highest, and every positive up to that
 score is rejected. Negatives that tie fall together: then fewer than k pass. No point of a curve is taken because it is
 near, and none is interpolated.
 """

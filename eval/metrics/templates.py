@@ -46,8 +46,8 @@ def pool(
 ) -> Templates:
     """Pools faces into templates in one pass; memory for one block of faces and for all templates.
 
-    A face's vector is its weight times its embedding. A media's is the sum of its faces' vectors over the number of its
-    readable faces: so a medium of poor faces counts less, as in the widely used scripts.
+    A face's vector is its weight times its embedding. A medium's vector is the sum of its faces' vectors, divided by
+    the number of its readable faces. So a medium of poor faces counts less, as in the widely used scripts.
 
     Args:
         embeddings: float [m, d]; zero rows are faces that could not be read; may be a memory map.

@@ -13,8 +13,8 @@ They may lie in the folder or in folders below it (``test1``, ``test4``), once e
 FACE_HEIGHT are used if they are there: a photograph may show several people. MEDIA_ID is used if it is there; without
 it every file is a medium of its own. A pair is genuine if both its templates are of one subject.
 
-A face's name, by which its embedding is found in keys.txt, is its FILENAME; where a file has several boxes in the
-protocol, it is ``FILENAME#x,y,width,height``.
+keys.txt has the embedding of a face under its FILENAME. Where a file has several boxes in the protocol, the face's name
+is ``FILENAME#x,y,width,height``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The layouts of lists of pairs, told apart by their lines; fields are separated by tabs, commas or blanks.
+"""The layouts of lists of pairs, told apart by their lines; fields are separated by tabs, commas, semicolons or blanks.
 
 10 300                       LFW: folds, and pairs of each kind in a fold (or the latter alone); then
 Ann 1 2                      one person, two pictures
@@ -105,8 +105,12 @@ def _fields(file: Path) -> list[tuple[int, list[str]]]:
     lines = [(number, line) for number, line in enumerate(read_lines(file), 1) if line.strip()]
     if any("\t" in line for _, line in lines) or file.suffix == ".tsv":
         return [(number, line.split("\t")) for number, line in lines]
-    if lines and "," in lines[-1][1]:
-        rows = [(number, next(csv.reader([line]))) for number, line in lines]
+    last = lines[-1][1] if lines else ""
+    mark = "," if "," in last else ";"
+    if mark == "," or last.count(mark) > 1:
+        rows = [(number, next(csv.reader([line], delimiter=mark))) for number, line in lines]
+        if not rows[0][1][0].strip():  # pandas' own numbering, of which the heading says nothing
+            rows = [(number, row[1:]) for number, row in rows]
         return [(number, [cell.strip() for cell in row if cell.strip()]) for number, row in rows]
     return [(number, line.split()) for number, line in lines]
 

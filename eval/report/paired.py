@@ -1,8 +1,8 @@
 """Which runs differ: every two of them on the same drawn test people, and over several trainings of each.
 
 Two runs on one protocol share its easy and its hard people, so their figures go up and down together from sample to
-sample, and their difference is known far better than either figure. `eval ijb --bootstrap` leaves the samples of every
-figure behind; with the same seed and number they are of the same people. `eval.trainings` does the statistics.
+sample. So their difference is known far better than either figure. `eval ijb --bootstrap` keeps the samples of every
+figure. With the same seed and number they are of the same people. `eval.trainings` does the statistics.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def why_not_comparable(run: Run, other: Run) -> str:
     return "" if hashes[0] == hashes[1] else f"{run.name} and {other.name} were evaluated on different protocols"
 
 
-def all_differences(runs: Sequence[Run], training_sd: float = 0.0) -> list[Difference]:
+def all_differences(runs: Sequence[Run], training_sd: float) -> list[Difference]:
     """Every figure of every pair of runs, the earlier less the later."""
     found = [compared(runs, figure, training_sd) for figure in runs[0].samples]
     return [each for some in found if some is not None for each in some.pairs()]

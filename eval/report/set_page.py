@@ -108,7 +108,7 @@ def _page(report: SetReport, plots: dict[str, str]) -> str:
         headline=threshold_in_words(report.metrics),
         metrics=report.metrics,
         plots={name: Markup(svg) for name, svg in plots.items()},
-        galleries=[list(map(_shown, each, [report] * len(each))) for each in (matches, misses)],
+        galleries=[[_shown(pair, report) for pair in each] for each in (matches, misses)],
         ends=_ends,
     )
 

@@ -61,8 +61,8 @@ def compare_rows(values: np.ndarray, samples: np.ndarray, assumed_sd: float = 0.
 
         V = 2 MS / r + max(c, 0),    freedom (V / (2 MS / r))^2 (rows - 1) (r - 1)
 
-    MS is the mean square of rows x trainings after row means and training means, and c the mean covariance of d_s and
-    d_t, s != t, over people (eqs. 2 to 6 of Hillis 2007 with all rows in MS). c is estimated by a bootstrap over
+    MS is the mean square of rows x trainings after row means and training means. c is the mean covariance of d_s and
+    d_t, s != t, over people. See eqs. 2 to 6 of Hillis 2007, with all rows in MS. c is estimated by a bootstrap over
     subjects. With one training MS is not known: `assumed_sd` squared takes its place, and c is the variance of d_1.
 
     Args:

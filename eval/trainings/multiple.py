@@ -11,9 +11,9 @@ import numpy as np
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Adjusted p values of m hypotheses, float64 [m], in the order given (Holm 1979).
 
-    With the p in rising order, the i-th becomes ``max over j <= i of min((m - j + 1) p_j, 1)``. If all hypotheses are
-    rejected whose adjusted p is at most alpha, the probability that a true one is among them is at most alpha, however
-    the p depend on each other.
+    With the p in rising order, the i-th becomes ``max over j <= i of min((m - j + 1) p_j, 1)``. Reject all hypotheses
+    whose adjusted p is at most alpha. Then the probability that a true one is among them is at most alpha, however the
+    p depend on each other.
 
     Args:
         p: float64 [m].

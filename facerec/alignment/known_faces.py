@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.alignment.stems import distinct_stems
+from facerec.pipeline.keys import plain_key
 from facerec.pipeline.reading import InputError, read_lines, readable
 
 LANDMARK_FIELDS = 12
@@ -25,7 +26,7 @@ LANDMARK_FIELDS = 12
 
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 MARGIN = 0.5
-"""What is added to a box on each side before a face is looked for in it, as a share of the box's width or height."""
+"""Margin on each side of a box in which a face is looked for, too, as a share of the box's width or height."""
 
 LEAST_OVERLAP = 0.2
 """Least intersection over union at which a detection counts as the face of a box."""
@@ -72,7 +73,7 @@ def read_landmarks(path: Path) -> Known:
         raise InputError(f"{path}: no lines; expected a name, ten coordinates and a score a line")
     stems = _stems(path, names)
     return {
-        photograph_key(name): [KnownFace(stem, points, None, score)]
+        plain_key(name): [KnownFace(stem, points, None, score)]
         for name, stem, (points, score) in zip(names, stems, faces, strict=True)
     }
 
@@ -92,17 +93,12 @@ def read_boxes(path: Path) -> Known:
         raise InputError(f"{path}: no CSV file with columns TEMPLATE_ID, FILENAME and {', '.join(BOX)}")
     stems = dict(zip(boxes, _stems(path, list(boxes)), strict=True))
     return {
-        photograph_key(name): [
+        plain_key(name): [
             KnownFace(stems[name] if len(found) == 1 else f"{name}#{','.join(map(str, box))}", None, box)
             for box in sorted(found)
         ]
         for name, found in boxes.items()
     }
-
-
-def photograph_key(name: str) -> str:
-    """The name by which a photograph of a list and one of a store are the same."""
-    return name.removeprefix("img/")
 
 
 def window(box: tuple[int, int, int, int], height: int, width: int) -> tuple[slice, slice]:

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from facerec.alignment.crop import align_face, choose_face
-from facerec.alignment.known_faces import Known, KnownFace, best_overlap, photograph_key, window
+from facerec.alignment.known_faces import Known, KnownFace, best_overlap, window
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
+from facerec.pipeline.keys import plain_key
 from facerec.pipeline.progress import progress
 from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
@@ -186,7 +187,7 @@ class Aligner:
         """Writes the crops of a photograph's known faces; its rows of ``faces.csv`` and of ``missing.csv``."""
         job, key = self.job, self.job.store.keys[row]
         assert job.known is not None
-        listed = job.known.get(photograph_key(key), [])
+        listed = job.known.get(plain_key(key), [])
         if not listed:
             return [], [[key, NOT_LISTED]]
         image = job.store.read(row)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.keys import parts_inside
 
 
 def distinct_stems(names: Sequence[str], complaint: Callable[[str, int], str]) -> list[str]:
@@ -19,7 +20,7 @@ def distinct_stems(names: Sequence[str], complaint: Callable[[str, int], str]) -
     Raises:
         InputError: A name is there several times.
     """
-    paths = ["/".join(part for part in name.split("/") if part not in ("", ".", "..")) for name in names]
+    paths = ["/".join(parts_inside(name)) for name in names]
     stems = [os.path.splitext(path)[0] for path in paths]  # noqa: PTH122 (of many)
     counts = Counter(stems)
     found = [stem if counts[stem] == 1 else path for stem, path in zip(stems, paths, strict=True)]

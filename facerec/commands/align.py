@@ -10,10 +10,11 @@ from typing import ParamSpec
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
-from facerec.alignment.known_faces import Known, photograph_key, read_boxes, read_landmarks
+from facerec.alignment.known_faces import Known, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
 from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError
+from facerec.pipeline.keys import plain_key
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
@@ -93,7 +94,7 @@ def align(
         raise InputError(f"{out.parent}: --out lies in --photographs {photographs}; crops would count as photographs")
     known = _known(detector, landmarks, boxes)
     store = open_store(photographs, max_pixels)
-    if known is not None and not any(photograph_key(key) in known for key in store.keys):
+    if known is not None and not any(plain_key(key) in known for key in store.keys):
         raise InputError(
             f"{landmarks or boxes}: none of its {len(known)} pictures, e.g. {next(iter(known))}, is in {photographs}"
         )

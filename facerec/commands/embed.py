@@ -14,7 +14,8 @@ from facerec.devices import collectives
 from facerec.devices.device import choose_device
 from facerec.pipeline import ranks
 from facerec.pipeline.counts import told
-from facerec.pipeline.files import InputError, write_lines, write_table
+from facerec.pipeline.embeddings import save_names
+from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.stage import stage
 from facerec.recognisers.embedding_run import EmbeddingFiles, FaceBlocks, embed_blocks
 from facerec.recognisers.first_look import doubts_about
@@ -101,9 +102,6 @@ def _finish(out: Path, store: Store, begun: EmbeddingFiles) -> dict[str, float]:
     if len(skipped) == len(store):
         _, key, reason = skipped[0]
         raise InputError(f"{store.path}: none of its {len(store)} faces can be read, e.g. {key}: {reason}")
-    write_lines(out / "keys.txt", store.keys)
-    labels = store.labels
-    if labels is not None:
-        np.save(out / "labels.npy", labels)
+    save_names(out, store.keys, store.labels)
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
     return {"faces": len(store), "skipped": len(skipped)}

@@ -27,8 +27,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains a backbone; interrupted, it goes on where it was. Under torchrun, on several GPUs or machines.
 
-    The config.yaml of a model is a file for --config: with another --out it trains the same again, and each option
-    given beside it counts in its place.
+    The config.yaml of a model is a file for --config: with another --out it trains the same again. An option given
+    beside it overrules the file.
 
     Args:
         out: Folder for the model.

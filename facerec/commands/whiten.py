@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.counts import told
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, new_array
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
@@ -28,8 +28,8 @@ def whiten(
 
     This helps if the recogniser was trained on few people. Whether it helps is measured on the labelled people, each
     whitened by a map that was made from others. If the mean of FNMR at FMR 1e-2 and at 1e-3 does not fall by a
-    twentieth, the embeddings are written as they are. If the embeddings are those of the labelled people themselves,
-    each person is whitened by a map made from others, too, so that a backend can be tuned on the result.
+    twentieth, the embeddings are written as they are. The embeddings may be those of the labelled people themselves.
+    Then each person is whitened by a map made from others, so that a backend can be tuned on the result.
 
     Args:
         embeddings: The embedding set to whiten.
@@ -44,11 +44,7 @@ def whiten(
     known = load_embeddings(people, scratch[1], unreadable=unreadable)
     if known.labels is None:
         raise InputError(f"{people}: no labels.npy; whitening is measured on faces whose people are known")
-    if known.embeddings.shape[1] != faces.embeddings.shape[1]:
-        raise InputError(
-            f"{people}: embeddings of length {known.embeddings.shape[1]}, those of {embeddings} of "
-            f"{faces.embeddings.shape[1]}; embed both with the same model"
-        )
+    refuse_other_length(known.embeddings, people, faces)
     try:
         found = fit_whitening(known.embeddings, known.labels, seed)
     except InputError as error:

@@ -1,7 +1,7 @@
 """Tensors and gradients of the processes that ``torchrun`` started.
 
-Each rank has the loss of the whole batch, and what is done to gradients here makes them those of the sum of the ranks'
-losses. `DistributedDataParallel` takes the mean over ranks, so that the backbone's gradient is that of the one loss.
+Each rank has the loss of the whole batch. The gradients that are made here are those of the sum of the ranks' losses.
+`DistributedDataParallel` takes the mean over ranks, so the backbone's gradient is that of the one loss.
 
 The differentiable collectives are here because PyTorch has deprecated its own, ``torch.distributed.nn.functional``.
 """

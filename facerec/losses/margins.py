@@ -108,7 +108,7 @@ class NormStatistics(nn.Module):
     """The image quality that AdaFace reads off an embedding's length, equation 16: clip((‖z‖ - μ) / (σ / h), -1, 1).
 
     μ and σ are running means of those of the batches, equation 17. Until 1 / `t_alpha` batches are seen they are plain
-    means, so they begin with those of the first batch; the authors begin with lengths of their own networks.
+    means, so they begin with those of the first batch. The authors begin with lengths of their own networks.
 
     Args:
         h: How much of the range from -1 to 1 is used: with 0.333, lengths within three deviations of the mean.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import restricted_number_type
 
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import shown
 
 BEYOND = re.compile(r"(\S+) does not conform to restriction (.*)")
 
@@ -54,6 +55,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
                 kind(value)
             except ValueError as error:
                 raise InputError(f"--{name.replace('_', '-')}: {in_words(str(error))}") from None
+            except TypeError:  # something that no number can be made of
+                raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected a number") from None
     return value
 
 

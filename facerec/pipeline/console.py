@@ -15,10 +15,18 @@ def show_table(table: Sequence[Mapping[str, Any]], json: Path | None) -> None:
         if json.is_dir():
             raise InputError(f"{json}: a folder; --json wants a file name")
         write_json(json, table)
-    cells = [list(table[0])] + [[_cell(value) for value in row.values()] for row in table]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    print("\n".join(aligned([list(table[0]), *([_cell(value) for value in row.values()] for row in table)])))
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, every column aligned to the right.
+
+    Example:
+        >>> aligned([["a", "bcd"], ["20", "3"]])
+        [' a  bcd', '20    3']
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
 
 
 def _cell(value: Any) -> str:

@@ -16,8 +16,8 @@ from facerec.pipeline.files import (
     BLOCK_ROWS,
     InputError,
     blocks,
+    keys_beside,
     load_array,
-    load_keys,
     load_labels,
     new_array,
     refuse_other_order,
@@ -77,6 +77,24 @@ class EmbeddingSet:
         return found
 
 
+def refuse_other_length(embeddings: np.ndarray, path: Path, faces: EmbeddingSet) -> None:
+    """Refuses embeddings that no cosine compares with those of some faces.
+
+    Args:
+        embeddings: float32 [m, d].
+        path: Where they are from, for the message.
+        faces: The faces.
+
+    Raises:
+        InputError: Their length is not that of the faces' embeddings.
+    """
+    if embeddings.shape[1] != faces.embeddings.shape[1]:
+        raise InputError(
+            f"{path}: embeddings of length {embeddings.shape[1]}, those of {faces.path} of "
+            f"{faces.embeddings.shape[1]}; embed both with the same model"
+        )
+
+
 def readable_rows(embeddings: np.ndarray) -> np.ndarray:
     """Bool [n]: False for zero rows."""
     return np.concatenate([rows.any(axis=1) for rows in blocks(embeddings)])
@@ -126,8 +144,7 @@ def load_embeddings(
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))
-    if path.is_dir() and (path / "keys.txt").exists():
-        keys = load_keys(path / "keys.txt", len(embeddings))
+    keys = keys_beside(path, len(embeddings)) or keys
     if path.is_dir() and (path / "labels.npy").exists():
         labels = load_labels(path / "labels.npy", len(embeddings))
     return EmbeddingSet(embeddings, keys, labels, path, bad)
@@ -254,8 +271,8 @@ def save_embeddings(
     save_names(folder, keys, labels)
 
 
-def save_names(folder: Path, keys: Sequence[str] | None, labels: np.ndarray | None) -> None:
-    """Writes the keys and labels of an embedding set, as far as there are any."""
+def save_names(folder: Path, keys: Sequence[str] | None, labels: np.ndarray | None = None) -> None:
+    """Writes the keys and labels of faces, as far as there are any."""
     if keys is not None:
         write_lines(folder / "keys.txt", keys)
     if labels is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,11 @@ def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> C
         raise InputError(f"{file}: {name} is empty, {list(embeddings.shape)}; expected at least one row")
     beside = {other: entry for other, entry in entries.items() if entry.shape == embeddings.shape[:1]}
     labels = _first(beside, LABELS, "iufUSO", name)
-    keys = _first(beside, KEYS, "USO", name)
+    keys = _first(beside, KEYS, "iuUSO", name)
     values = None if labels is None else np.asarray(entries[labels].load())
     if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
         values = None  # a measure that has a label's name
-    return Contents(embeddings, values, None if keys is None else as_text(entries[keys].load()))
+    return Contents(embeddings, values, None if keys is None else _names(entries[keys]))
 
 
 def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.ndarray:
@@ -95,24 +95,42 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
         if name not in flat:
             raise InputError(f"{file}: {name} is {entries[name]}; labels are numbers or names [n]")
         return np.asarray(entries[name].load())
-    found = _first(flat, LABELS, "iufUSO", "") or (next(iter(flat)) if len(flat) == 1 else None)
+    others = [name for name in flat if name not in _named_alike(flat, KEYS)]
+    found = _first(flat, LABELS, "iufUSO", "") or (others[0] if len(flat) == len(others) == 1 else None)
     if found is None:
         raise InputError(f"{file}: no array or column 'labels'; it has {listed(entries)}; name one: {file}:NAME")
     return np.asarray(entries[found].load())
 
 
-def keys_of(entries: Mapping[str, Entry], part: str | None) -> list[str] | None:
-    """The names of the faces in a file of labels, of which a part may be the labels; None if there are none.
+def keys_of(entries: Mapping[str, Entry], part: str | None, known: Collection[str] | None = None) -> list[str] | None:
+    """The names of the faces in a file of labels; None if there are none.
 
-    Where no column has a usual name, the first one of text in which no value stands twice has them.
+    Args:
+        entries: By name.
+        part: Name of the labels, if it is given.
+        known: Names of faces, if they are known. Where no column has a usual name, they say which one it is, see
+            `column_of_faces`. Without them it is the first of text in which no value stands twice.
     """
-    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "USO"}
-    usual = _first(flat, KEYS, "USO", part or "")
-    for name in [usual] if usual else [name for name in flat if name != part]:
-        keys = as_text(entries[name].load())
-        if usual or len(set(keys)) == len(keys):
-            return keys
-    return None
+    flat = {name: entry for name, entry in entries.items() if len(entry.shape) == 1 and entry.kind in "iuUSO"}
+    if usual := _first(flat, KEYS, "iuUSO", part or ""):
+        return _names(entries[usual])
+    columns = {name: as_text(entry.load()) for name, entry in flat.items() if name != part and entry.kind not in "iu"}
+    if known is not None:
+        found = column_of_faces(columns, known)
+        return None if found is None else columns[found]
+    return next((keys for keys in columns.values() if len(set(keys)) == len(keys)), None)
+
+
+def column_of_faces(columns: Mapping[str, Iterable[str]], known: Collection[str]) -> str | None:
+    """The first column of a table in which a known face stands, for tables that give it no usual name."""
+    faces = frozenset(known)
+    return next((name for name, cells in columns.items() if not faces.isdisjoint(cells)), None)
+
+
+def _names(entry: Entry) -> list[str] | None:
+    """The names of faces; None for whole numbers that repeat, which count something else."""
+    names = as_text(entry.load())
+    return None if entry.kind in "iu" and len(set(names)) < len(names) else names
 
 
 def as_text(values: Any) -> list[str]:
@@ -138,7 +156,12 @@ def _embeddings(entries: Mapping[str, Entry], file: Path, part: str | None) -> s
     matrices = {name: entry for name, entry in entries.items() if _is_matrix(entry)}
     if not matrices:
         raise InputError(f"{file}: no embeddings, floats [n, d], in it; it has {listed(entries)}")
-    usual = _named_alike(matrices, EMBEDDINGS)
+    widest = max(entry.shape[1] for entry in matrices.values())
+    usual = [
+        name
+        for name in _named_alike(matrices, EMBEDDINGS)
+        if name.lower() != "x" or matrices[name].shape[1] == widest  # else x1 and x2, the corners of a box
+    ]
     if len(matrices) > 1 and len(usual) != 1:
         first = next(iter(matrices))
         raise InputError(f"{file}: several arrays can be the embeddings: {listed(matrices)}; name one: {file}:{first}")

@@ -1,9 +1,9 @@
 """Lists of faces: which files, and whose faces they are.
 
 =====  ==============================================================================================================
-.tsv   ours: ``path``, or ``path<TAB>identity``
-.csv   columns by name (path, file, filename, image ...; identity, label, person ...); or, without names, the path
-       alone, or the path and the identity in either order
+.tsv   ours: ``path``, or ``path<TAB>identity``; a first line of these names is none of them
+.csv   columns by name (path, file, filename, image ...; identity, label, person ...), with commas, semicolons or tabs;
+       or, without names, the path alone, or the path and the identity in either order, with a comma
 .lst   mxnet's: ``key<TAB>label<TAB>path``, perhaps with further labels before the path; or insightface's, a line a face
        in the order of the keys (from 1): ``flag<TAB>path<TAB>label``, perhaps with a box and landmarks
 =====  ==============================================================================================================
@@ -68,6 +68,8 @@ def _of_tsv(file: Path) -> Faces:
     identities: list[str | None] = []
     for number, line in enumerate(read_lines(file), 1):
         fields = line.split("\t")
+        if number == 1 and _names_columns(fields):
+            continue
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{file}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
         paths.append(fields[0])
@@ -75,9 +77,17 @@ def _of_tsv(file: Path) -> Faces:
     return paths, identities
 
 
+def _names_columns(fields: Sequence[str]) -> bool:
+    """Whether a first line names the columns of paths and of identities."""
+    names = {field.strip('" ').lower() for field in fields}
+    return not names.isdisjoint(PATHS) and not names.isdisjoint(LABELS)
+
+
 def _of_csv(file: Path) -> Faces:
     with readable(file, "a table", "expected a path, and perhaps an identity, a line"):
-        rows = [row for row in csv.reader(read_lines(file)) if row]
+        lines = read_lines(file)
+        named = (mark for mark in ";\t" if lines and _names_columns(lines[0].split(mark)))
+        rows = [row for row in csv.reader(lines, delimiter=next(named, ",")) if row]
     if not rows:
         raise InputError(f"{file}: no lines; expected a path, and perhaps an identity, a line")
     width = len(rows[0])

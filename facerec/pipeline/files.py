@@ -9,7 +9,7 @@ import csv
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,16 @@ def load_keys(path: Path, rows: int | None = None) -> list[str]:
     return keys
 
 
+def keys_beside(folder: Path, rows: int) -> list[str] | None:
+    """The keys in a folder's keys.txt, one for each of its rows; None if it has none, or is no folder.
+
+    Raises:
+        InputError: Another number of keys than `rows`.
+    """
+    file = folder / "keys.txt"
+    return load_keys(file, rows) if file.exists() else None
+
+
 def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
     """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
@@ -87,6 +97,8 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
     others = None if ours is None else _keys_of(faces) if keys is None else keys
     if ours is None or others is None or ours == others:
         return
+    if set(ours).isdisjoint(others):
+        ours = _keys_of(labels, others) or ours
     rows = {key: row for row, key in enumerate(others)}
     for row, (key, other) in enumerate(zip(ours, others, strict=False)):
         if key != other and key in rows:
@@ -96,10 +108,10 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
             )
 
 
-def _keys_of(path: Path) -> list[str] | None:
+def _keys_of(path: Path, known: Collection[str] | None = None) -> list[str] | None:
     inside = path.name in ("labels.npy", "embeddings.npy")
     file = (path.parent if inside else path) / "keys.txt"
-    return read_lines(file) if file.is_file() else keys_in(path)
+    return read_lines(file) if file.is_file() else keys_in(path, known)
 
 
 def read_text(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from facerec.pipeline.embedding_files import READERS
 from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
+from facerec.pipeline.face_lists import PICTURES
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
 from facerec.pipeline.reading import InputError, load_array, read_lines
@@ -39,13 +41,13 @@ def labels_in(path: Path) -> np.ndarray:
     return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
 
 
-def keys_in(path: Path) -> list[str] | None:
-    """The names of the faces in a file of labels as `labels_in` reads it; None if it has none."""
+def keys_in(path: Path, known: Collection[str] | None = None) -> list[str] | None:
+    """The names of the faces in a file of labels as `labels_in` reads it, see `keys_of`; None if it has none."""
     file, part = split_part(path)
     suffix = file.suffix.lower()
     if suffix not in READERS or suffix in LINES or not file.is_file() or (suffix in TABLES and _one_column(file)):
         return None
-    return keys_of(READERS[suffix](file), part)
+    return keys_of(READERS[suffix](file), part, known)
 
 
 def _names_of_array(file: Path) -> np.ndarray | None:
@@ -78,7 +80,13 @@ def numbered(values: np.ndarray, file: Path) -> np.ndarray:
         return _by_name(texts) if whole is None else whole
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -1, values)
-        wrong = np.flatnonzero((values != np.floor(values)) | (np.abs(values) > MOST_LABEL))
+        wrong = np.flatnonzero((values != np.floor(values)) | np.isinf(values))
+        coarse = np.flatnonzero(np.abs(values) >= 2 / np.finfo(values.dtype).eps)
+        if coarse.size and not wrong.size:
+            raise InputError(
+                f"{file}: label {values[coarse[0]]} in row {coarse[0]} is so large that {values.dtype} does not tell "
+                "it from the next one; number them from 0"
+            )
         if wrong.size:
             raise InputError(f"{file}: label {values[wrong[0]]} in row {wrong[0]}; labels are whole numbers or names")
     elif values.dtype.kind not in "iu" or values.max() > MOST_LABEL:
@@ -122,6 +130,16 @@ def _head(file: Path) -> list[str]:
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a file, without a heading."""
+    """The lines of a file, without a heading.
+
+    Raises:
+        InputError: The first line is a picture and something else.
+    """
     lines = read_lines(file)
+    fields = lines[0].split() if lines else []
+    if len(fields) > 1 and fields[0].lower().endswith(PICTURES):
+        raise InputError(
+            f"{file}: begins with {lines[0][:80]!r}; expected a label a line, without the picture, or a table with a "
+            "first line of names, such as file,label"
+        )
     return lines[1:] if len(lines) > 1 and lines[0].strip().strip('"').lower() in LABELS else lines

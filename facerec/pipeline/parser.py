@@ -146,6 +146,13 @@ class _Parser(jsonargparse.ArgumentParser):
 
     more = ""
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Options by name. A path that begins with ``~/`` is in the home folder, also after ``=`` and in YAML."""
+        found = super().parse_args(*args, **kwargs)
+        for name, value in found.items():
+            found[name] = [_at_home(item) for item in value] if isinstance(value, list) else _at_home(value)
+        return found
+
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         text = super().format_help(formatter)
         return re.sub(r"(?<![\w-])--[a-z]\w*", lambda option: _dashed(option[0]), text) + self.more
@@ -223,6 +230,10 @@ def _kind(kind: Any) -> str:
     if origin is dict:
         return "YAML"
     return next((name for base, name in KINDS.items() if isinstance(kind, type) and issubclass(kind, base)), "")
+
+
+def _at_home(value: Any) -> Any:
+    return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 def _as_given(key: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 """Pickles of plain data, read without running them.
 
-Unpickling runs whatever the file says. So its instructions are checked first: only those that build lists, tuples,
+Unpickling runs whatever the file says. So its instructions are checked first. Only those that build lists, tuples,
 dictionaries, numbers, text and bytes are let through, with lengths that fit the file. Then Python's unpickler builds
 them. It finds stand-ins for the few names by which NumPy writes an array of numbers, and no other name.
 """

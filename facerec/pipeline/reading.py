@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ WAYS = {
     ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
 }  # fmt: skip
 """How arrays of other formats are read, for those who have to write them as .npy."""
+
+COMPRESSED = {".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k", ".zst": "unzstd"}
 
 
 class InputError(ValueError):
@@ -56,6 +59,22 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
 
 
+def check_text(path: Path) -> None:
+    """Refuses what is no regular file, or UTF-16, whose lines would be read as others.
+
+    Raises:
+        InputError: Missing, no regular file, or UTF-16.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
+    if marked:
+        raise InputError(f"{path}: text in UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8")
+
+
 def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     """Maps a .npy file read-only, never unpickling.
 
@@ -75,6 +94,8 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
         if known and _begins_as_array(path):
             remedy = "save numbers, x.astype('float32'), or text, x.astype(str)"
             raise InputError(f"{path}: holds Python objects, which are not read; {remedy}") from None
+        if path.suffix.lower() in COMPRESSED:
+            raise InputError(f"{path}: compressed; unpack it first: {COMPRESSED[path.suffix.lower()]}") from None
         reason = "the file does not begin as one does" if known else error
         if way := WAYS.get(path.suffix.lower()):
             raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
@@ -106,7 +127,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         InputError: The file cannot be read.
     """
-    check_file(path)
+    check_text(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             return [line.removesuffix("\n").removesuffix("\r") for line in file]

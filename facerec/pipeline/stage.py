@@ -1,8 +1,8 @@
 """A stage is a function *paths in, path out*; this makes it whole, repeatable and callable from the shell.
 
-`stage` decorates such a function. Work happens in ``OUT.partial``; when the function has returned, ``meta.json`` is
-written and the folder is renamed to ``OUT``, so a folder without the suffix is always complete. The same work asked
-again returns at once; other work asked into the same folder is refused.
+`stage` decorates such a function. Work happens in ``OUT.partial``. When the function has returned, ``meta.json`` is
+written and the folder is renamed to ``OUT``. So a folder without the suffix is always complete. The same work asked
+again returns at once. Other work asked into the same folder is refused.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facerec.pipeline.entries import KEYS, LABELS, Entry
-from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.reading import InputError, check_file, check_text, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,7 @@ def parquet_entries(file: Path) -> dict[str, Entry]:
     with readable(file, "Parquet"):
         table = pq.read_table(file)
         table.validate(full=True)
-        return _entries(table, file)
+        return _entries(table, file, table.column, False)
 
 
 def csv_entries(file: Path) -> dict[str, Entry]:
@@ -41,7 +42,8 @@ def csv_entries(file: Path) -> dict[str, Entry]:
     Raises:
         InputError: Missing, or no such table.
     """
-    check_file(file)
+    check_text(file)
+    import pyarrow as pa
     from pyarrow import csv
 
     with file.open(encoding="utf-8-sig", errors="replace") as text:
@@ -49,16 +51,29 @@ def csv_entries(file: Path) -> dict[str, Entry]:
     marks = DELIMITERS + (" " if file.suffix.lower() == ".txt" else "")
     delimiter = next((mark for mark in marks if mark in first), ",")
     unnamed = not _are_names([field.strip('" ') for field in first.split(delimiter)])
-    with readable(file, "a table of text", "expected lines of as many fields each"):
-        table = csv.read_csv(
-            file,
-            csv.ReadOptions(autogenerate_column_names=unnamed, block_size=1 << 24),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=not unnamed),
-            csv.ConvertOptions(strings_can_be_null=False),
-        )
-        if unnamed:
-            _check_unnamed(table, file)
-        return _entries(table, file)  # names that are not UTF-8 are found here
+
+    def read(convert: csv.ConvertOptions) -> pa.Table:
+        with readable(file, "a table of text", "expected lines of as many fields each"):
+            return csv.read_csv(
+                file,
+                csv.ReadOptions(autogenerate_column_names=unnamed, block_size=1 << 24),
+                csv.ParseOptions(delimiter=delimiter, newlines_in_values=not unnamed),
+                convert,
+            )
+
+    def as_written(name: str) -> pa.ChunkedArray:
+        types = {name: "string"}
+        return read(csv.ConvertOptions(include_columns=[name], column_types=types, strings_can_be_null=True))[name]
+
+    table = read(csv.ConvertOptions(strings_can_be_null=False))
+    if unnamed:
+        _check_unnamed(table, file)
+    with readable(file, "a table of text"):  # names of columns that are not UTF-8 are found here
+        entries = _entries(table, file, as_written, unnamed)
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        if pa.types.is_binary(kind):  # text that is not UTF-8
+            entries[name] = Entry((len(table),), "O", lambda c=table[name]: _texts(c))  # type: ignore[misc]
+    return entries
 
 
 def _check_unnamed(table: pa.Table, file: Path) -> None:
@@ -71,16 +86,16 @@ def _check_unnamed(table: pa.Table, file: Path) -> None:
 
     whole = [number for number, kind in enumerate(table.schema.types) if types.is_integer(kind)]
     if whole and any(types.is_floating(kind) for kind in table.schema.types):
-        raise InputError(
-            f"{file}: column {whole[0] + 1} of {table.num_columns} holds whole numbers, others do not: labels or not? "
-            "Give the file a first line of names, such as label,f0,f1"
-        )
+        raise _perhaps_labels(file, whole[0], table.num_columns)
 
 
-def _entries(table: pa.Table, file: Path) -> dict[str, Entry]:
+def _entries(
+    table: pa.Table, file: Path, as_written: Callable[[str], pa.ChunkedArray], unnamed: bool
+) -> dict[str, Entry]:
     """Columns of vectors [n, d], of numbers and of text [n]; and numbered columns (f0, f1, ...) together, as ``f``.
 
-    Numbers without a common name stand together, too, where there are no others.
+    Numbers without a common name stand together, too, where there are no others. Columns of whole numbers come as they
+    are written: they may be labels, of which 7 and 007 are two, and float64 does not hold all that int64 does.
     """
     import pyarrow.types as types
 
@@ -95,17 +110,21 @@ def _entries(table: pa.Table, file: Path) -> dict[str, Entry]:
             array = _vectors(column, name, file)
             entries[name] = Entry.of(array)
         elif types.is_integer(kind) or types.is_floating(kind):
-            entries[name] = Entry((len(table),), "f" if types.is_floating(kind) else "i", lambda c=column: _numbers(c))  # type: ignore[misc]
+            entries[name] = Entry((len(table),), "f", lambda c=column: _numbers(c))  # type: ignore[misc]
+            if types.is_integer(kind):
+                entries[name] = Entry((len(table),), "i", lambda n=name: _texts(as_written(n)))  # type: ignore[misc]
             if name not in INDEX and name.lower() not in LABELS + KEYS:
                 found = NUMBERED.fullmatch(name)
                 if found or types.is_floating(kind):
                     groups.setdefault(found and found[1], []).append(name)
+        elif types.is_temporal(kind) or types.is_boolean(kind):
+            entries[name] = Entry((len(table),), "O", lambda c=column: _texts(c.cast("string")))  # type: ignore[misc]
         elif types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
-            entries[name] = Entry((len(table),), "O", lambda c=column: np.array(c.to_pylist(), object))  # type: ignore[misc]
-    return entries | _together(table, groups)
+            entries[name] = Entry((len(table),), "O", lambda c=column: _texts(c))  # type: ignore[misc]
+    return entries | _together(table, groups, file, unnamed)
 
 
-def _together(table: pa.Table, groups: dict[str | None, list[str]]) -> dict[str, Entry]:
+def _together(table: pa.Table, groups: dict[str | None, list[str]], file: Path, unnamed: bool) -> dict[str, Entry]:
     """Columns of one name as one array [n, d], by their numbers; single ones only where there is no such group."""
     numbered = {
         prefix or "columns": sorted(names, key=lambda name: int(name.removeprefix(prefix)))
@@ -115,18 +134,36 @@ def _together(table: pa.Table, groups: dict[str | None, list[str]]) -> dict[str,
     others = groups.get(None, [])
     some = numbered or ({"columns": others} if len(others) > 1 else {})
 
-    def load(names: list[str]) -> np.ndarray:
-        return np.stack([np.asarray(_numbers(table[name]), np.float32) for name in names], axis=1)
+    def load(names: list[str], bare: bool) -> np.ndarray:
+        columns = [np.asarray(_numbers(table[name]), np.float32) for name in names]
+        whole = [bool(np.all(column == np.round(column))) for column in columns]
+        large = [bool(np.any(np.abs(column) > 1)) for column in columns]
+        if bare and not all(whole) and any(labels := [one and two for one, two in zip(whole, large, strict=True)]):
+            raise _perhaps_labels(file, table.column_names.index(names[labels.index(True)]), table.num_columns)
+        return np.stack(columns, axis=1)
 
     return {
-        prefix: Entry((len(table), len(names)), "f", lambda names=names: load(names))  # type: ignore[misc]
+        prefix: Entry((len(table), len(names)), "f", lambda names=names, bare=bare: load(names, bare))  # type: ignore[misc]
         for prefix, names in some.items()
+        for bare in [unnamed or names[0].isdigit()]
     }
+
+
+def _perhaps_labels(file: Path, column: int, columns: int) -> InputError:
+    return InputError(
+        f"{file}: column {column + 1} of {columns} holds whole numbers, others do not: labels or not? "
+        "Give the file a first line of names, such as label,f0,f1"
+    )
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """A column of numbers; what is missing is NaN."""
     return np.asarray(column.to_numpy())
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of anything as objects; what is missing is None."""
+    return np.array(column.to_pylist(), object)
 
 
 def _looks_like_vectors(column: pa.ChunkedArray) -> bool:

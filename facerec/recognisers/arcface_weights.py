@@ -1,8 +1,8 @@
 """Weights of insightface's arcface_torch: ``backbone.pth``, read without running code.
 
-The file is the state dict of an iResNet. Ours have the same names and shapes (`facerec.backbones.iresnet`), so that the
-network follows from the weights: the blocks of each stage tell which iResNet it is, the last full connection the size
-of faces and embeddings. Also read are the checkpoints of arcface_torch (``state_dict_backbone``), and states whose
+The file is the state dict of an iResNet. Ours have the same names and shapes (`facerec.backbones.iresnet`), so the
+network follows from the weights. The blocks of each stage tell which iResNet it is. The last full connection tells the
+size of faces and embeddings. Also read are the checkpoints of arcface_torch (``state_dict_backbone``), and states whose
 names begin with ``module.``, as a network trained on several GPUs has them.
 """
 

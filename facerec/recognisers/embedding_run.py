@@ -1,7 +1,7 @@
 """Embeddings of a face store, by one of our models or by a recogniser in ONNX.
 
-Faces are embedded in blocks of a batch. Finished blocks are noted, so that an interrupted run goes on with the others;
-of R processes that ``torchrun`` starts on a machine each takes every R-th of them.
+Faces are embedded in blocks of a batch. Finished blocks are noted, so an interrupted run goes on with the others. Of R
+processes that ``torchrun`` starts on a machine each takes every R-th block.
 """
 
 from __future__ import annotations

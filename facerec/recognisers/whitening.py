@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import normalize, readable_rows
 from facerec.pipeline.files import InputError
 
@@ -102,7 +103,7 @@ def _by_people(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
     _, person, sizes = np.unique(labels[rows], return_inverse=True, return_counts=True)
     several = np.flatnonzero(sizes > 1)
     if len(several) < LEAST_PEOPLE:
-        raise InputError(f"{len(several)} people with two faces or more; whitening needs {LEAST_PEOPLE}")
+        raise InputError(f"{counted(len(several), 'person')} with two faces or more; whitening needs {LEAST_PEOPLE}")
     number = np.full(len(sizes), -1)
     number[np.random.default_rng(seed).permutation(several)] = np.arange(len(several))
     order = np.argsort(number[person], kind="stable")[np.sum(sizes == 1) :]  # those of one face come first

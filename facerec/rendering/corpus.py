@@ -82,8 +82,8 @@ class Sitting:
 def photograph(sitting: Sitting) -> int:
     """Takes and writes all photographs of one sitting; returns their number.
 
-    Each has its own seed, from the corpus's seed, its part, identity and number, so that it comes out the same
-    whichever process takes it and in whichever order.
+    Each photograph has its own seed, made of the corpus's seed, its part, identity and number. So it is the same
+    whichever process takes it, in whichever order.
     """
     person = draw_person(generator_of(sitting.seed, sitting.split, sitting.identity))
     sitter = Sitter(person)

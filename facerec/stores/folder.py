@@ -75,8 +75,8 @@ def open_folder(path: Path) -> FileStore:
 def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
     """The folder that each face lies in, None at the top.
 
-    Where all folders at the top are parts of a data set (`PARTS`), as torchvision's ImageFolder wants it, the folders
-    in them are the identities: of one name in two parts is one person.
+    If all folders at the top are parts of a data set (`PARTS`), as torchvision's ImageFolder wants it, the folders in
+    them are the identities. Two folders of one name in two parts are one person.
     """
     tops = {key.partition("/")[0] for key in keys}
     folders = [key.rpartition("/")[0] for key in keys]

@@ -24,7 +24,7 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.reading import readable
 from facerec.stores.recordio import SUFFIX_OF
 from facerec.stores.shards import write_copies
-from facerec.stores.store import SUFFIXES, Store, padded
+from facerec.stores.store import SUFFIXES, Store, identity_of, padded
 
 logger = logging.getLogger(__name__)
 
@@ -163,14 +163,18 @@ def _identities(opened: pq.ParquetFile) -> list[str | None]:
     schema = opened.schema_arrow
     usual = [name for label in LABELS for name in schema.names if name.lower() == label]
     kinds = {name: schema.field(name).type for name in usual}
-    usable = [name for name, kind in kinds.items() if types.is_integer(kind) or _is_text(kind)]
+    usable = [
+        name for name, kind in kinds.items() if types.is_integer(kind) or types.is_floating(kind) or _is_text(kind)
+    ]
     if not usable:
         return [None] * opened.metadata.num_rows
     values = opened.read(columns=usable[:1])[usable[0]].to_pylist()
     names = _names_of(schema, usable[0])
     if names is None:
-        return [None if value in (None, "", -1) else str(value) for value in values]
-    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values]
+        return list(map(identity_of, values))
+    if beyond := max((value for value in values if isinstance(value, int) and value >= len(names)), default=None):
+        raise ValueError(f"label {beyond} of {len(names)} names in its schema")
+    return [names[value] if isinstance(value, int) and value >= 0 else None for value in values]
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from facerec.pipeline.files import InputError, read_table
-from facerec.stores.store import SUFFIXES, Store
+from facerec.pipeline.keys import parts_inside
+from facerec.pipeline.progress import progress
+from facerec.stores.store import SUFFIXES, Store, reason_of
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 OTHER = ".tif"
@@ -27,7 +26,7 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         InputError: Not such a table; a key that the store has not; a place that leads elsewhere, or that two share.
     """
     if table is None:
-        places = {key: "/".join(part for part in key.split("/") if part not in ("", ".", "..")) for key in store.keys}
+        places = {key: "/".join(parts_inside(key)) for key in store.keys}
     else:
         places = _places_of_table(table, store)
     faces = {place: key for key, place in places.items()}
@@ -66,14 +65,13 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
         InputError: None could be read.
     """
     written, skipped = 0, []
-    for row, key in enumerate(tqdm(store.keys, "pictures", unit=" faces", disable=None)):
+    for row, key in enumerate(progress(store.keys, "pictures", "faces")):
         if key not in places:
             continue
         try:
             content = store.encoded(row)
         except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None)
-            skipped.append((key, os.strerror(number) if number else str(error)))
+            skipped.append((key, reason_of(error)))
             continue
         place = places[key] if places[key].lower().endswith(SUFFIXES) else places[key] + suffix_of(content)
         target = out / place

@@ -1,7 +1,7 @@
 """Where the records of a RecordIO file begin, found without its index.
 
-A record begins at a whole word with the magic. Where a record's own bytes have the magic at a whole word it is cut out
-(dmlc-core's ``recordio.h``), so that every such word of the file begins a record or a part of one.
+A record begins with the magic, at a whole word. Writers cut the magic out of a record's own bytes wherever it stands at
+a whole word (dmlc-core's ``recordio.h``). So every such word of the file begins a record or a part of one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """insightface's training sets in RecordIO, read without mxnet and with random access.
 
-``train.rec`` holds the records, ``train.idx`` a line ``key<TAB>offset`` for each; without it the records are found in
-one pass and numbered from 0, as mxnet's ``rec2idx`` does it. A record is
+``train.rec`` holds the records, and ``train.idx`` has a line ``key<TAB>offset`` for each. Without the index the records
+are found in one pass and numbered from 0, as mxnet's ``rec2idx`` does it. A record is
 
 - 8 bytes of frame: the magic, then kind of part and length;
 - 24 bytes of header: the number of labels, the label if there is only one, two ids;
@@ -223,8 +223,9 @@ def _parse(file: Path, records: np.ndarray, rows: np.ndarray, offset: np.ndarray
 def _is_face(file: Path, index: Path, records: np.ndarray) -> np.ndarray:
     """Bool [n]: which records are faces.
 
-    All, unless the record of the lowest key has labels and no image. Then its first label is the key after the faces;
-    it is a float32, so near it, as far as it may have been rounded, the records with an image are the faces.
+    All, unless the record of the lowest key has labels and no image. Then its first label is the key after the faces.
+    That label is a float32, which may have been rounded. As far around it as rounding may have led, the records with an
+    image are the faces.
     """
     first, keys = records[0], records["key"]
     if not first["whole"]:

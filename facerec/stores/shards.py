@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from facerec.pipeline.progress import progress
 from facerec.pipeline.reading import InputError, check_file, readable
-from facerec.stores.store import INDEX, Store
+from facerec.stores.store import INDEX, Store, reason_of
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
 COPIES = "faces.bin"
@@ -106,8 +106,7 @@ def write_shards(source: Store, out: Path, limit: int) -> Iterator[tuple[str, in
             try:
                 encoded = source.encoded(row)
             except OSError as error:
-                reason = error.strerror or error
-                raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({reason})") from None
+                raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({reason_of(error)})") from None
             yield name, _add(tar, f"{row:09d}{Path(source.keys[row]).suffix.lower()}", encoded), len(encoded)
             if labels is not None and labels[row] >= 0:
                 _add(tar, f"{row:09d}.cls", b"%d" % labels[row])

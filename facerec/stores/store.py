@@ -17,10 +17,11 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from facerec.pipeline.face_lists import PICTURES
+from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.files import InputError, load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated
 from facerec.stores.pixels import MOST_PIXELS, decode
@@ -123,12 +124,30 @@ class Store:
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in OF_THE_PROCESS:
                 raise
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise UnreadableFace(key, " ".join(reason.split())) from None
+            raise UnreadableFace(key, reason_of(error)) from None
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture cannot be read, in one line for people."""
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return " ".join(reason.split())
+
+
+def identity_of(value: Any) -> str | None:
+    """Whose face a value of a table or of JSON says it is: text, a whole number, also as a float, or nobody."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    found = str(value).strip() if isinstance(value, str | int) else ""
+    return None if found in UNKNOWN else found
 
 
 def padded(identities: Sequence[str | None]) -> list[str | None]:
-    """Identities that are all numbers, with zeros in front, so that they sort as names as they do as numbers."""
+    """Identities that are all numbers, with zeros in front, so that they sort as names as they do as numbers.
+
+    If that makes one of two, as of 7 and 007, they stay as they are.
+    """
     known = {name for name in identities if name is not None}
     width = max(map(len, known), default=0) if all(name.isdigit() for name in known) else 0
+    if len({name.zfill(width) for name in known}) < len(known):
+        return list(identities)
     return [None if name is None else name.zfill(width) for name in identities]

@@ -1,7 +1,9 @@
 """Tar files without an index, as ``webdataset`` writes them: indexed on first use.
 
-A sample is all members of one name up to its first dot; of these a picture is a face, and ``.cls``, ``.txt`` or
-``.json`` says whose. The index is kept beside the tar files, where that is allowed, and made again when they change.
+A sample is all members of one name up to its first dot. Of these a picture is a face, and ``.cls``, ``.txt`` or
+``.json`` says whose. Where a sample has several of these, a picture has the one whose name differs from its own in the
+last suffix alone: ``m.01.jpg`` and ``m.02.jpg`` may have a ``.cls`` each. The index is kept beside the tar files, where
+that is allowed, and made again when they change.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from facerec.pipeline.entries import LABELS
 from facerec.pipeline.progress import progress
 from facerec.pipeline.reading import readable
 from facerec.stores.shards import ShardStore, open_shards, write_index
-from facerec.stores.store import SUFFIXES, padded
+from facerec.stores.store import SUFFIXES, identity_of, padded
 
 logger = logging.getLogger(__name__)
 
@@ -94,55 +96,59 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
             found, said = _faces_of(file)
         numbers += [number] * len(found)
         faces += found
-        people += [said.get(face.sample) or None for face in found]
+        people += [said.get(face.stem, said.get(face.sample)) for face in found]
     keys = _unique([face.key for face in faces], numbers, files)
     return numbers, [face.offset for face in faces], [face.length for face in faces], keys, padded(people)
 
 
 class _Face(NamedTuple):
-    """A picture in a tar file: where its bytes are, its name, and the sample that it belongs to."""
+    """A picture in a tar file: where its bytes are, its name, without its suffix, and the sample that it belongs to."""
 
     offset: int
     length: int
     key: str
+    stem: str
     sample: str
 
 
-def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str]]:
-    """The pictures of a tar file, and whose faces its samples say they are."""
+def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str | None]]:
+    """The pictures of a tar file, and whose faces its samples, and names without their last suffix, say they are."""
     faces: list[_Face] = []
-    said: dict[str, str] = {}
+    said: dict[str, str | None] = {}
     with tarfile.open(file, "r:") as tar:
         while member := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
-            sample, suffix = _split(member.name)
-            if not member.isreg():
+            sample, stem, suffix = _split(member.name)
+            if not member.isreg() or member.name.rpartition("/")[2].startswith("._"):  # what macOS puts beside files
                 continue
             if member.name.lower().endswith(SUFFIXES):
-                faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), sample))
-            elif suffix in SAID_BY and sample not in said and member.size <= MOST_TEXT:
+                faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), stem, sample))
+            elif suffix in SAID_BY and stem not in said and member.size <= MOST_TEXT:
                 content = tar.extractfile(member)
-                said[sample] = _identity(content.read() if content else b"", suffix)
+                said[stem] = _identity(content.read() if content else b"", suffix)
+                said.setdefault(sample, said[stem])
     return faces, said
 
 
-def _split(name: str) -> tuple[str, str]:
-    """A member's sample, its folder included, and its last suffix."""
+def _split(name: str) -> tuple[str, str, str]:
+    """A member's sample and its name without its last suffix, both with its folder; and that suffix."""
     folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0], last.rpartition(".")[2].lower()
+    stem, _, suffix = last.rpartition(".")
+    return folder + slash + last.partition(".")[0], folder + slash + stem, suffix.lower()
 
 
-def _identity(content: bytes, suffix: str) -> str:
-    """Whose face a sample is, as text; empty where it does not say."""
-    text = content.decode("utf-8", "replace").strip()
-    if suffix == "json":
-        try:
-            about = json.loads(text)
-        except (ValueError, RecursionError):
-            return ""
-        found = [about[name] for name in LABELS if name in about] if isinstance(about, dict) else [about]
-        text = str(found[0]) if found and isinstance(found[0], str | int) else ""
-    return "" if text == "-1" else " ".join(text.split())
+def _identity(content: bytes, suffix: str) -> str | None:
+    """Whose face a sample is, as text; None where it does not say."""
+    text = " ".join(content.decode("utf-8", "replace").split())
+    if suffix != "json":
+        return identity_of(text)
+    try:
+        about = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = [about[name] for name in LABELS if name in about] if isinstance(about, dict) else [about]
+    name = identity_of(found[0]) if found else None
+    return name and " ".join(name.split())
 
 
 def _unique(keys: list[str], numbers: list[int], files: Sequence[Path]) -> list[str]:

@@ -92,7 +92,7 @@ def choose_sampler(
         share: Of group 1 in each batch, or None: groups do not matter.
 
     Raises:
-        InputError: No such sampler, or a share that is not between 0 and 1, leaves a group without a place, or is of a
+        InputError: No such sampler. Or a share that is not between 0 and 1, leaves a group without a place, or is of a
             group without items.
     """
     if name not in SAMPLERS:

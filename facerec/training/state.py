@@ -49,9 +49,9 @@ def save_states(
 ) -> None:
     """Writes the state of a training that the ranks do together; all call it.
 
-    Rank 0 writes the file, and that is all there is where ranks have equal weights. Where they have not, the others
-    write files of their own first, with the step in their names: those of a step count once rank 0's is there. So a
-    kill at any moment leaves the files of one step whole.
+    If all ranks have equal weights, rank 0 writes the only file. If not, the others first write files of their own,
+    with the step in their names. The files of a step count once rank 0's is there. So a kill at any moment leaves the
+    files of one step whole.
 
     Args:
         path: The file of rank 0.

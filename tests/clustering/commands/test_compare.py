@@ -7,8 +7,10 @@ import csv
 import numpy as np
 import pytest
 
+from clustering.commands.cluster import cluster
 from clustering.commands.compare import compare
 from clustering.commands.estimate import estimate
+from clustering.commands.knn import knn
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import Run, agreement
 from eval.clusters import scores
@@ -68,6 +70,18 @@ def test_several_backends_with_identities(faces, tmp_path, capsys, caplog):
     assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["backend", "Fp", "Fb"]
     results = read_json(out / "meta.json")["results"]
     assert (results["copies"], results["left_out"], set(results["seconds"])) == (5, ["lander"], {"components", "finch"})
+
+
+@pytest.mark.parametrize("copies", [1, 6])  # 6 fill lists of 10 neighbours, but not those of 40
+def test_clusters_are_those_of_cluster_also_where_faces_have_copies(blobs, tmp_path, copies):
+    embeddings, _ = blobs(identities=30, faces=6, spread=0.9)
+    np.save(tmp_path / "emb.npy", np.concatenate([embeddings, np.repeat(embeddings[:20], copies, axis=0)]))
+    graph = knn(tmp_path / "emb.npy", tmp_path / "knn", k=40)
+    names = ["components", "finch", "dbscan", "hac_average"]
+    out = compare(tmp_path / "emb.npy", tmp_path / "out", backends=names, knn=graph)
+    for name in names:
+        alone = cluster(name, tmp_path / "emb.npy", tmp_path / name, knn=graph)
+        np.testing.assert_array_equal(*(np.load(x / "labels.npy") for x in (out / "clusters" / name, alone)))
 
 
 def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path):

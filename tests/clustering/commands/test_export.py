@@ -145,6 +145,15 @@ def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clust
     assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
 
 
+def test_a_name_that_was_changed_in_one_table_alone_is_refused(tmp_path, clusters):
+    named = decide(tmp_path / "d.json", LABELS, NAMED)
+    first = export(clusters=clusters, out=tmp_path / "first", as_="csv", decisions=named)
+    table = first / "people.csv"
+    table.write_text(table.read_text().replace("Anna Übel", "Anna"))
+    with pytest.raises(InputError, match="people.csv: no face in faces.csv is of 'Anna'; change a name in both tables"):
+        export(clusters=clusters, out=tmp_path / "second", as_="csv", previous=first)
+
+
 @pytest.mark.parametrize("step", [40, 10**12])
 def test_clusters_keep_their_numbers(tmp_path, clusters, step):
     """New faces that assign gave to clusters of many old faces: numbers beyond that of the new faces."""

@@ -23,7 +23,8 @@ from clustering.graph.second_search import (
     SecondSearchSettings,
     UncertainRows,
     cheapest_ways,
-    recall_per_row,
+    is_listed,
+    share_per_row,
 )
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -97,7 +98,7 @@ def test_both_ways_by_hand():
 def test_found_shares_by_hand():
     truth = np.array([[1, 2, 3], [4, 5, -1], [6, 7, 8]])
     found = np.array([[3, 2, 9], [4, -1, -1], [7, 8, 6]])
-    np.testing.assert_allclose(recall_per_row(found, truth), [2 / 3, 1 / 2, 1])
+    np.testing.assert_allclose(share_per_row(is_listed(truth, found), truth), [2 / 3, 1 / 2, 1])
 
 
 def test_the_cheapest_ways_by_hand():
@@ -126,8 +127,8 @@ def searched(
     builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder / "steps", 5)
     lists, again = approximate(builder, recall, settings)
     assert sum(len(some.places) for some in again) <= len(builder.readable)
-    true = KnnGraph.build(faces, 5).neighbors[builder.readable]
-    return recall_per_row(lists.neighbors[builder.readable], true).mean(), [some.cells for some in again]
+    true, found = KnnGraph.build(faces, 5).neighbors[builder.readable], lists.neighbors[builder.readable]
+    return share_per_row(is_listed(true, found), true).mean(), [some.cells for some in again]
 
 
 def test_rows_are_searched_again_in_as_few_cells_as_reach_the_recall(faces, tmp_path):
@@ -274,7 +275,7 @@ def test_samples_are_of_readable_rows_and_seeded(monkeypatch):
 def test_finds_what_it_aims_at_and_says_so(faces, made):
     graph, true = KnnGraph.load(made, faces), KnnGraph.build(faces, 5)
     rows = np.flatnonzero(true.readable)
-    recall = recall_per_row(graph.neighbors[rows], true.neighbors[rows]).mean()
+    recall = share_per_row(is_listed(true.neighbors[rows], graph.neighbors[rows]), true.neighbors[rows]).mean()
     results = json.loads((made / "meta.json").read_text())["results"]
     assert recall >= 0.97
     assert results["recall@5"] == pytest.approx(recall, abs=0.01)

@@ -13,14 +13,18 @@ import pytest
 from clustering.commands.ask import ask
 from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
+from clustering.commands.compare import compare
 from clustering.commands.cut import cut
 from clustering.commands.estimate import estimate
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.commands.review import review
+from clustering.commands.train import train
+from clustering.commands.tune import tune
 from clustering.hierarchy import Hierarchy
 from clustering.similarity.same_faces import (
     PAIRS,
     check_faces,
+    check_model,
     check_recogniser,
     save_cosines,
     share_of_likelier_pairs,
@@ -214,6 +218,32 @@ def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):
     assert "bgr: embedded by model, channels bgr, but" in caplog.text
     check_recogniser(sets["white"], sets["plain"])
     assert "white whitened by people; if these are two recognisers, or two ways to use one" in caplog.text
+
+
+def test_a_model_of_another_recogniser_is_said(tmp_path, blobs, caplog):
+    embeddings, labels = blobs(identities=20, faces=6)
+    for name, model in (("labelled", "teacher"), ("same", "teacher"), ("other", "student"), ("bare", None)):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, embeddings, labels=labels)
+        if model is not None:
+            write_json(tmp_path / name / "meta.json", {"inputs": {"model": {"path": model, "hash": model}}})
+    tuned = tune("dbscan", tmp_path / "labelled", tmp_path / "tuned", trials=1)
+    unknown = tune("dbscan", tmp_path / "bare", tmp_path / "unknown", trials=1)
+    trained = train("lander", tmp_path / "labelled", tmp_path / "trained", settings={"epochs": 1, "simulated": 0})
+    for model, name in ((tuned, "same"), (tuned, "bare"), (unknown, "other"), (tmp_path, "other")):
+        check_model(model, load_embeddings(tmp_path / name))
+    cluster("dbscan", tmp_path / "same", tmp_path / "clusters", model=tuned)
+    check_model(tmp_path / "clusters", load_embeddings(tmp_path / "other"))  # its model is no recogniser
+    assert "learned from" not in caplog.text
+    check_model(trained, load_embeddings(tmp_path / "other"))
+    assert "trained: learned from faces embedded by teacher, but " in caplog.text
+    caplog.clear()
+    cluster("dbscan", tmp_path / "other", tmp_path / "clusters2", model=tuned)
+    assert "tuned: learned from faces embedded by teacher, but " in caplog.text
+    assert "other is embedded by student; what is right for one recogniser may be wrong for another" in caplog.text
+    caplog.clear()
+    compare(tmp_path / "other", tmp_path / "compared", backends=["dbscan"], tune_on=tmp_path / "labelled", trials=1)
+    assert "labelled: learned from faces embedded by teacher, but " in caplog.text
 
 
 def test_zero_rows_and_few_rows(tmp_path):

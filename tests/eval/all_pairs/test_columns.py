@@ -28,6 +28,8 @@ def test_lines_match_by_face_by_person_or_by_row(tmp_path, caplog):
     caplog.clear()
     by_person = written(tmp_path, "identity\tsex\nann\tf\nbob\tm\n")
     assert read_columns(by_person, FACES, LABELS) == {"sex": ["f", "f", "m", "m"]}
+    with_semicolons = written(tmp_path, "identity;sex\nann;f\nbob;m\nzoe;f\neve;m\n")
+    assert read_columns(with_semicolons, FACES, LABELS) == {"sex": ["f", "f", "m", "m"]}
     deeper = EmbeddingSet(FACES.embeddings, [f"train/{key}" for key in KEYS], LABELS, Path("faces"))
     assert read_columns(by_person, deeper, LABELS) == {"sex": ["f", "f", "m", "m"]}
     unusual = written(tmp_path, "sex,image_id\nf,ann/2.png\nm,bob/1.png\nx,bob/2.png\nf,img/ann/1.png\n")

@@ -164,12 +164,12 @@ def test_clusters_of_faces_in_another_order_are_refused(tmp_path):
             clusters(tmp_path / truth, tmp_path / "clusters")
     (tmp_path / "people.csv").write_text("file,person\nb,bob\na,ann\n")
     clusters(tmp_path / "people.csv", tmp_path / "clusters")
-    (tmp_path / "celeba.csv").write_text(
-        "set,image_id,person\nx,a,ann\nx,b,bob\n"
-    )  # image_id: not one of the usual names
-    for truth in ("celeba.csv", "celeba.csv:person"):
-        with pytest.raises(InputError, match=r"celeba.csv.*: face 'a' is in row 0 there, but in row 1 of .*clusters"):
-            clusters(tmp_path / truth, tmp_path / "clusters")
+    image_id = {"celeba.csv": "set,image_id,person\nx,a,ann\nx,b,bob\n", "once.csv": "person,image_id\nann,a\nbob,b\n"}
+    for name, text in image_id.items():  # not one of the usual names
+        (tmp_path / name).write_text(text)
+        for truth in (name, f"{name}:person"):
+            with pytest.raises(InputError, match=rf"{name}.*: face 'a' is in row 0 there, but in row 1 of .*clusters"):
+                clusters(tmp_path / truth, tmp_path / "clusters")
 
 
 def test_json_onto_a_folder_is_refused(tmp_path):

@@ -24,6 +24,9 @@ LAYOUTS = {
     "csv with a header": "image1,image2,label\n" + "".join(f"{a},{b},{same}\n" for a, b, same in PAIRS),
     "true or false": "".join(f"{a} {b} {bool(same)}\n" for a, b, same in PAIRS),
     "1 or -1": "".join(f"{a} {b} {2 * same - 1}\n" for a, b, same in PAIRS),
+    "semicolons": "".join(f"{a};{b};{same}\n" for a, b, same in PAIRS),
+    "with pandas' numbering": ",left,right,same\n"
+    + "".join(f"{row},{a},{b},{same}\n" for row, (a, b, same) in enumerate(PAIRS)),
     "label first": "".join(f"{same} {a} {b}\n" for a, b, same in PAIRS),
     "two lines": "".join(f"{a} {same}\n{b} {same}\n" for a, b, same in PAIRS),
 }

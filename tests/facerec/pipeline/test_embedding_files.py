@@ -306,3 +306,25 @@ def test_commands_list_them(tmp_path, with_nan, capsys):
     assert not np.load(joined / "embeddings.npy")[[4, 17]].any()
     plan(tmp_path / "x.npz", k=3)
     assert "30 faces, d = 4" in capsys.readouterr().out
+
+
+def test_corners_of_boxes_are_no_embeddings(tmp_path):
+    table = pd.DataFrame(np.eye(3, 8), columns=[f"f{number}" for number in range(8)])
+    table.assign(x1=1.5, y1=2.5, x2=3.5, y2=4.5).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(InputError, match=r"several arrays can be the embeddings: f f.3, 8., x f.3, 2.*x.csv:f"):
+        load_embeddings(tmp_path / "x.csv")
+    assert load_embeddings(tmp_path / "x.csv:f").embeddings.shape == (3, 8)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("dtype", [int, float])
+def test_labels_among_columns_without_a_name_are_asked_about(tmp_path, header, dtype):
+    rows = np.random.default_rng(0).normal(size=(4, 8))
+    rows[:, 3] = 0  # a number that no face has is no label
+    table = pd.DataFrame(rows)
+    table.to_csv(tmp_path / "x.csv", index=False, header=header)
+    assert load_embeddings(tmp_path / "x.csv").embeddings.shape == (4, 8)
+    table[8] = np.array([7, 7, 12, 3], dtype)
+    table.to_csv(tmp_path / "x.csv", index=False, header=header)
+    with pytest.raises(InputError, match="x.csv: column 9 of 9 holds whole numbers, others do not: labels or not"):
+        load_embeddings(tmp_path / "x.csv")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.label_files import keys_in
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,11 @@ from facerec.pipeline.files import InputError, load_labels
         ("x.csv:b", "a,b\n0,5\n0,\n", [5, -1]),
         ("x.tsv", "identity\tscore\nzoe\t0.5\nada\t0.25\n", [1, 0]),
         ("x.txt", "99999999999999999999\nb\n", [0, 1]),
+        ("x.csv", "label,a\n9007199254740993,0\n9007199254740992,0\n,0\n", [9007199254740993, 9007199254740992, -1]),
+        ("x.csv", "label,a\n0x10,0\n16,0\n", [0, 1]),
+        ("x.csv", "label,a\n5,0\nNA,0\n 5,0\n", [5, -1, 5]),
+        ("x.csv", "file,label\na,2001-01-01\nb,2001-01-01\n", [0, 0]),
+        ("x.csv", "file,label\na,true\nb,true\n", [0, 0]),
     ],
 )
 def test_labels_of_text(tmp_path, name, text, expected):
@@ -38,6 +44,32 @@ def test_one_number_that_is_written_in_two_ways_is_refused(tmp_path):
         load_labels(tmp_path / "x.txt")
     (tmp_path / "x.txt").write_text("007\n012\n007.0\n-1\nnan\n")
     assert load_labels(tmp_path / "x.txt").tolist() == [7, 12, 7, -1, -1]
+    (tmp_path / "x.csv").write_text("file,label\na,007\nb,7\n")
+    with pytest.raises(InputError, match="x.csv: labels '007' and '7' are one number, but maybe two names"):
+        load_labels(tmp_path / "x.csv")
+
+
+def test_large_numbers_beside_a_missing_one(tmp_path):
+    labels = pd.array([9007199254740993, 9007199254740992, None], dtype="Int64")
+    pd.DataFrame({"key": [7, 8, 9], "label": labels}).to_parquet(tmp_path / "x.parquet")
+    assert load_labels(tmp_path / "x.parquet").tolist() == [9007199254740993, 9007199254740992, -1]
+    assert keys_in(tmp_path / "x.parquet") == ["7", "8", "9"]
+    pd.DataFrame({"file": [7, 7, 9], "label": labels}).to_parquet(tmp_path / "x.parquet")
+    assert keys_in(tmp_path / "x.parquet") is None  # numbers of films, for example
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float16, 11), (np.float32, 24), (np.float64, 53)])
+def test_floats_that_do_not_tell_labels_apart_are_refused(tmp_path, dtype, digits):
+    np.savez(tmp_path / "x.npz", labels=np.array([2**digits - 1, np.nan], dtype))
+    assert load_labels(tmp_path / "x.npz").tolist() == [2**digits - 1, -1]
+    np.savez(tmp_path / "x.npz", labels=np.array([0, 2**digits], dtype))
+    with pytest.raises(InputError, match=rf"in row 1 is so large that {dtype.__name__} does not tell it from the next"):
+        load_labels(tmp_path / "x.npz")
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"file,label\na,M\xfcller\nb,Ada\nc,M\xfcller\n")
+    assert load_labels(tmp_path / "x.csv").tolist() == [1, 0, 1]
 
 
 def test_a_column_of_pandas(tmp_path):
@@ -65,6 +97,9 @@ def test_names_in_an_array(tmp_path, dtype):
         ("x.csv:a", "a,b\n0.5,2\n", "label 0.5 in row 0; labels are whole numbers or names"),
         ("x.csv:a", "a,b\n1e30,2\n", "label 1e.30 in row 0"),
         ("x.npy", "zoe\n", "not a readable .npy array"),
+        ("x.csv", "file,f0,f1\na.jpg,0.5,2\n", "no array or column 'labels'; it has file O.1., f0 f.1."),
+        ("x.txt", "000001.jpg 2880\n000002.jpg 2937\n", "begins with '000001.jpg 2880'; expected a label a line"),
+        ("x.csv.gz", "", "compressed; unpack it first: gunzip -k"),
         ("x.meta", "1\n2\n", "2 labels for 3 rows; they must match one to one"),
     ],
 )
@@ -72,3 +107,17 @@ def test_what_is_no_label(tmp_path, name, text, message):
     (tmp_path / name.partition(":")[0]).write_text(text)
     with pytest.raises(InputError, match=message):
         load_labels(tmp_path / name, 3)
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_refused(tmp_path, name, encoding):
+    (tmp_path / name).write_bytes("\ufefflabel\nada\n".encode(encoding))
+    with pytest.raises(InputError, match=f"{name}: text in UTF-16; save it as UTF-8"):
+        load_labels(tmp_path / name)
+
+
+def test_names_of_faces_are_no_labels(tmp_path):
+    np.savez(tmp_path / "x.npz", embeddings=np.eye(2), files=["a.jpg", "b.jpg"])
+    with pytest.raises(InputError, match="no array or column 'labels'; it has embeddings"):
+        load_labels(tmp_path / "x.npz")

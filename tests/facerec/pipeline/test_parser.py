@@ -39,6 +39,15 @@ def test_lists_are_words_or_one_word_with_commas_or_yaml(tmp_path):
     assert given("--runs", str(tmp_path / "a,b"))["runs"] == [tmp_path / "a,b"]
 
 
+def test_paths_below_the_home_folder(tmp_path, monkeypatch):
+    """The shell leaves ``--runs=~/a`` as it is, and YAML has no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.yaml").write_text("runs: [~/a, b~/c]\nnames: ['~/n']\n")
+    for words in (["--runs=~/a,b~/c", "--names", "~/n"], ["--config", str(tmp_path / "x.yaml")]):
+        found = given(*words)
+        assert (found["runs"], found["names"]) == ([tmp_path / "a", Path("b~/c")], ["~/n"])
+
+
 def test_one_value_stays_one_where_an_option_takes_both():
     assert given("--runs", "a", "--size", "640")["size"] == 640
     assert given("--runs", "a", "--size", "128", "640")["size"] == [128, 640]

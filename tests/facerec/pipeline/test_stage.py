@@ -375,6 +375,8 @@ def bounded(out: Path, size: PositiveInt = 1, least: PositiveInt | None = None):
 def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp_path):
     bounded(tmp_path / "out", size=2)
     for name in ("size", "least"):
+        with pytest.raises(InputError, match=rf"--{name}: \[1\]; expected a number"):
+            bounded(tmp_path / "other", **{name: [1]})
         with pytest.raises(InputError, match=f"--{name}: 0; expected a number above 0"):
             bounded(tmp_path / "other", **{name: 0})
 

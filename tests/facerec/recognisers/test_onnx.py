@@ -131,6 +131,15 @@ def test_faces_of_any_size(tmp_path, caplog, shape, size):
     np.testing.assert_allclose(recogniser(faces), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_a_network_that_declares_any_number_of_faces_and_holds_one_inside(tmp_path):
+    """A converter left its Reshape as it was for one face."""
+    nodes = [helper.make_node("Reshape", ["data", "one"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
+    tensors = [numpy_helper.from_array(WEIGHTS, "w"), numpy_helper.from_array(np.array([1, len(WEIGHTS)]), "one")]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], tensors))
+    wanted = ((FACES.transpose(0, 3, 1, 2).reshape(len(FACES), -1) - 127.5) / 127.5) @ WEIGHTS
+    np.testing.assert_allclose(recogniser(FACES), wanted, rtol=1e-4, atol=1e-3)
+
+
 def test_sizes_that_no_recogniser_has(tmp_path):
     with pytest.raises(InputError, match="takes faces of 8 pixels, not of 112; leave --input-size out"):
         OnnxRecogniser(network(tmp_path / "m.onnx"), settings=InputSettings(size=112))

@@ -60,6 +60,7 @@ def pictures(tmp_path):
         ("x.csv", "Label,File,age\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png,3\n" for row in range(6))),
         ("x.csv", "".join(f"img/{row}.png,p{PEOPLE[row]:02d}\n" for row in range(6))),
         ("x.csv", "".join(f"p{PEOPLE[row]:02d},img/{row}.png\n" for row in range(6))),
+        ("x.csv", "path;identity\r\n" + "".join(f"img/{row}.png;p{PEOPLE[row]:02d}\r\n" for row in range(6))),
         ("mxnet.lst", "".join(f"{row}\t{PEOPLE[row]:f}\timg/{row}.png\n" for row in range(6))),
         ("insightface.lst", "".join(f"1\timg/{row}.png\t{PEOPLE[row]}\n" for row in range(6))),
         ("boxes.lst", "".join(f"0\timg/{row}.png\t{PEOPLE[row]}\t1\t2\t3\t4\n" for row in range(6))),
@@ -71,6 +72,11 @@ def test_lists_of_faces(tmp_path, pictures, name, text):
     assert found.keys == [f"img/{row}.png" for row in range(6)]
     assert_faces(found)
     assert len(InputFiles(tmp_path / name).entries) == 7  # the pictures count
+
+
+def test_a_heading_of_a_list_is_no_face(tmp_path, pictures):
+    (tmp_path / "x.tsv").write_text("path\tidentity\nimg/0.png\tp00\nimg/1.png\tp00\n")
+    assert open_store(tmp_path / "x.tsv").keys == ["img/0.png", "img/1.png"]
 
 
 def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
@@ -136,6 +142,41 @@ def test_what_webdataset_wrote_is_indexed_on_first_use(tmp_path, about):
     assert InputFiles(folder).hash == before  # a second run is of the same input
     assert_faces(open_store(folder))
     assert_faces(open_store(folder / "faces-000000.tar"), [0, 0, 1], PICTURES[:3])
+
+
+def tar_of(file, members):
+    with tarfile.open(file, "w") as tar:
+        for name, content in members.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            tar.addfile(about, io.BytesIO(content))
+    return open_store(file)
+
+
+def test_names_with_dots_have_a_label_each(tmp_path):
+    members = {f"m.0{row}.png": PICTURES[row] for row in range(6)}
+    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)} | {"._m.00.png": b"of macOS"}
+    assert_faces(tar_of(tmp_path / "x.tar", members))
+    one = {"a.left.png": PICTURES[0], "a.right.png": PICTURES[1], "a.cls": b"3"}
+    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0, None, 12.0], ["07", None, "12"]),
+        ([-1, 7, 12], [None, "07", "12"]),
+        (["7", "007", "-1"], ["7", "007", None]),
+        ([" ada", "", "zoe"], ["ada", None, "zoe"]),
+        ([0.5, 1.0, None], [None, "1", None]),
+    ],
+)
+def test_identities_of_any_type(tmp_path, values, expected):
+    texts = {f"{row}.json": json.dumps({"label": value}).encode() for row, value in enumerate(values)}
+    found = tar_of(tmp_path / "x.tar", texts | {f"{row}.png": PICTURES[row] for row in range(3)})
+    assert found.identities == expected
+    pd.DataFrame({"image": PICTURES[:3], "label": values}).to_parquet(tmp_path / "x.parquet")
+    assert open_store(tmp_path / "x.parquet").identities == expected
 
 
 def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
@@ -223,6 +264,9 @@ def test_names_of_classes_and_other_columns(tmp_path):
     assert found.identities[2:4] == ["person 03"] * 2
     assert found.keys[1] == "000000001.png"
     assert_faces(found)
+    hugging_face(tmp_path / "w.parquet", range(6), names[:10])
+    with pytest.raises(InputError, match="w.parquet: not readable as Parquet .label 10 of 10 names in its schema"):
+        open_store(tmp_path / "w.parquet")
     people = [f"p{person:02d}" for person in PEOPLE]
     pd.DataFrame({"image": PICTURES, "identity": people}).to_parquet(tmp_path / "y.parquet")
     assert_faces(open_store(tmp_path / "y.parquet"))
