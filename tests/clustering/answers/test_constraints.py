@@ -18,6 +18,7 @@ from clustering.graph.copies import Copies
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, trees
+from clustering.result import Clustering
 from clustering.similarity.mixtures import mixed
 from facerec.pipeline.files import InputError
 
@@ -218,6 +219,13 @@ def test_a_face_that_an_answer_puts_into_a_cluster_is_sure():
     assert noise.cluster(graph).confidence.tolist() == [1, 1, 1, 0, 0]
     assert found.labels.tolist() == [0, 0, 0, 0, -1]
     assert found.confidence.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_faces_in_clusters_keep_their_confidence(monkeypatch):
+    alike = KnnGraph.build(np.ones((5, 2)), 4)
+    doubtful = Clustering.of(np.array([0, 0, 1, 1, -1]), np.array([0.5, 0.25, 0.5, 0.75, 0]))
+    monkeypatch.setattr(Dbscan, "cluster", lambda *_: doubtful)
+    assert clusters_of(Dbscan(), alike, known(5, [(3, 4)])).confidence.tolist() == [0.5, 0.25, 0.5, 0.75, 1]
 
 
 def test_answers_about_unreadable_faces_are_left_out(hilander, blobs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustering.answers.file import SAME, UNSURE, Answers, keys_hash, load_answers, save_answers
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, keys_hash, load_answers, save_answers
 from facerec.pipeline.files import InputError, write_json
 
 KEYS = ["a", "b", "c"]
@@ -21,6 +21,11 @@ def test_answers_are_read_as_written(tmp_path):
             np.testing.assert_array_equal(getattr(found, name), getattr(answers, name))
     known = found.constraints(3)
     assert (known.pairs.tolist(), known.same.tolist()) == ([[0, 1], [1, 2]], [True, False])
+
+
+def test_an_answer_is_unsure_where_one_identity_is_unknown():
+    asked = Answers(np.array([[0, 1], [1, 2], [0, 2], [2, 3]]), np.full(4, UNSURE), np.zeros(4))
+    assert asked.answered(np.array([-1, 5, 7, 7])).answer.tolist() == [UNSURE, DIFFERENT, UNSURE, SAME]
 
 
 def test_decisions_that_are_about_clusters_alone_are_told(tmp_path, caplog):

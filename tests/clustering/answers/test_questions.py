@@ -8,8 +8,8 @@ import pytest
 from clustering.answers.clustered import clusters_of
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers
 from clustering.answers.groups import Groups, stake
-from clustering.answers.odds import Correction, between
-from clustering.answers.questions import choose_questions, links_between
+from clustering.answers.odds import Correction, between, within
+from clustering.answers.questions import between_clusters, choose_questions, links_between
 from clustering.answers.sides import sides, undone
 from clustering.answers.simulation import ask_in_rounds
 from clustering.backends.dbscan import Dbscan
@@ -53,6 +53,35 @@ def test_no_question_about_two_clusters_follows_from_others(corpus):
     pairs = labels[found.pairs]
     between = pairs[pairs[:, 0] != pairs[:, 1]]
     assert len(between) <= len(np.unique(labels)) - 1
+    within = pairs[pairs[:, 0] == pairs[:, 1], 0]
+    assert sorted(within.tolist()) == np.unique(labels).tolist()  # the sides of each cluster, however sure
+
+
+def test_sides_that_were_asked_about_are_not_asked_about_again():
+    graph = KnnGraph.build(np.random.default_rng(0).normal(size=(20, 16)), 10)
+    first = choose_questions(graph, np.zeros(20, np.int64), Answers.none(), 1)
+    again = choose_questions(graph, np.zeros(20, np.int64), first.answered(np.zeros(20)), 1)
+    assert len(first) == len(again) == 1
+    assert set(first.pairs[0]) != set(again.pairs[0])
+
+
+def test_answers_that_are_sure_correct_the_log_odds_of_questions(corpus, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Correction, "by_answers", lambda *given: seen.extend(map(list, given)) or Correction())
+    answer, log_odds = np.array([SAME, UNSURE, DIFFERENT, SAME]), np.array([1, 2, 3, np.nan])
+    choose_questions(*corpus[:2], Answers(np.array([[0, 1], [0, 2], [0, 11], [3, 4]]), answer, log_odds), 1)
+    assert seen == [[1, 3], [True, False]]
+
+
+def test_links_count_for_a_face_of_the_smaller_cluster(corpus):
+    graph, labels, _ = corpus
+    labels = consecutive(labels)
+    start = Start.of(graph, packaged().model)
+    found = between_clusters(start, labels, np.zeros((0, 2), np.int64))
+    sizes, likeness = np.bincount(labels), found.groups.likeness(*found.pairs.T, start.level.scale)
+    links = links_between(start.edges, labels, found.pairs) / [min(sizes[one], sizes[two]) for one, two in found.pairs]
+    assert len(set(sizes)) > 1
+    np.testing.assert_allclose(found.log_odds, between(likeness, links))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +116,17 @@ def test_groups_by_hand():
     assert stake(np.array([4]), np.array([4])) == pytest.approx([8])
 
 
+def test_single_typical_and_loose_faces():
+    faces, one, other = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]], np.array([0]), np.array([1])
+    single = Groups.of(np.array([[1, 0], [0.6, 0.8]], np.float32), np.arange(2), CorpusScale())
+    assert single.likeness(one, other, CorpusScale()) == pytest.approx([0.6])
+    angles = np.radians([0.0, 50, 20])
+    typical = Groups.of(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.zeros(3, np.int64), CorpusScale())
+    assert typical.shown.tolist() == [2]
+    loose = Groups.of(faces, np.array([0, 0, 1, 1]), CorpusScale())  # 0 within, on average .5 between
+    assert loose.likeness(one, other, CorpusScale()) == pytest.approx([0.5 / 0.05])
+
+
 def test_links_by_hand():
     graph = KnnGraph(np.zeros((5, 1)), np.array([[1, 2], [3, -1], [0, 4], [0, 1], [2, 3]]), np.ones((5, 2), np.float32))
     edges = Edges.of(graph)  # 0-1, 0-2, 0-3, 1-3, 2-4, 3-4
@@ -105,6 +145,7 @@ def test_sides_of_a_join_by_hand():
 def test_two_people_in_a_cluster_are_its_sides(corpus):
     graph, labels, truth = corpus
     labels = consecutive(labels)
+    labels = (labels - labels[truth == 1][0]) % (labels.max() + 1)  # theirs is cluster 0
     start, centres = Start.of(graph, packaged().model), np.unique(labels, return_index=True)[1]
     none = np.zeros((0, 2), np.int64)
     both = np.flatnonzero(labels == labels[truth == 1][0])
@@ -124,7 +165,13 @@ def test_answers_correct_the_log_odds():
     assert 0.7 < -moved.offset / moved.slope < 1.1
     backwards = Correction.by_answers(log_odds, log_odds < 0)
     assert (backwards.slope, backwards.offset) == (1, 0)  # nonsense changes nothing
-    assert between(np.array([1.0]), np.array([0.0])) == pytest.approx([-0.62])
+    assert Correction(2, -1).probability(np.array([0.5, 1])) == pytest.approx([0.5, 1 / (1 + np.exp(-1))])
+
+
+def test_log_odds_by_hand():
+    """-7.75 + 7.13 likeness + 1.34 log(1 + links), and -3.8 + 6.4 likeness."""
+    assert between(np.array([1.0, 1.0]), np.array([0.0, np.e - 1])) == pytest.approx([-0.62, 0.72])
+    assert within(np.array([0.5, 1])) == pytest.approx([-0.6, 2.6])
 
 
 def test_arguments_of_another_type_are_named():

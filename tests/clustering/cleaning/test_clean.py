@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clustering.cleaning import clean as module
 from clustering.cleaning.clean import clean
+from clustering.cleaning.people import find_twins
 from clustering.partition import consecutive
 
 
@@ -74,6 +76,18 @@ def test_a_person_under_two_labels(people):
     assert np.mean(found.labels()[truth < 12] == truth[truth < 12]) > 0.85
 
 
+def test_strays_of_the_first_pass_count_little_in_the_second(people, monkeypatch):
+    embeddings, truth = people
+    labels, seen = np.where(np.arange(600) % 10 == 0, (truth + 7) % 60, truth), []
+    labels[5] = -1
+    monkeypatch.setattr(module, "find_twins", lambda *given: seen.append(given[2]) or find_twins(*given))
+    clean(embeddings, labels)
+    first, second = seen
+    assert np.all(first == 1)
+    assert second[::10].max() < 0.2 < 0.8 < np.delete(second, [5, *range(0, 600, 10)]).mean()
+    assert second[5] == 0
+
+
 def test_unknown_and_unreadable_faces_have_no_label(people):
     embeddings, labels = people[0].copy(), people[1].copy()
     embeddings[:3], labels[5:9] = 0, -1
@@ -98,6 +112,14 @@ def test_real_faces_with_planted_strays(real):
     labels[strays] = (labels[strays] + random.integers(1, 50, len(strays))) % 50
     found, planted = clean(embeddings, labels).is_stray, labels != truth
     assert 2 * (found & planted).sum() / (found.sum() + planted.sum()) > 0.9
+
+
+def test_four_real_people_under_one_label_are_parted_twice(real):
+    embeddings, identities = real("celeba299")
+    truth = np.unique(identities, return_inverse=True)[1]
+    embeddings, truth = embeddings[truth < 30], truth[truth < 30]
+    parted = clean(embeddings, np.where(truth < 4, 0, truth)).parted
+    assert len({np.bincount(parted[truth == person]).argmax() for person in range(4)}) == 4
 
 
 def test_many_people_of_one_face_make_no_mixtures_of_the_others(people, blobs):

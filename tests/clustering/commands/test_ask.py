@@ -89,6 +89,14 @@ def test_what_cannot_be_asked(corpus):
         ask(corpus / "clusters", corpus / "emb", corpus / "c", thumbnails=thumbnails(corpus / "t", ["a"]))
 
 
+def test_faces_of_one_name_cannot_be_asked_about(corpus):
+    keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
+    (corpus / "emb" / "keys.txt").write_text("\n".join([keys[1], *keys[1:]]) + "\n")
+    (corpus / "clusters" / "keys.txt").unlink()
+    with pytest.raises(InputError, match="stands there more than once"):
+        ask(corpus / "clusters", corpus / "emb", corpus / "ask")
+
+
 def test_the_page_saves_the_answers(corpus, browser):
     keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
     pictures = thumbnails(corpus / "t", keys)

@@ -82,6 +82,17 @@ def decided(folder: Path, *decisions: dict) -> Path:
     return file
 
 
+def test_dropped_faces_of_labelled_people_are_not_merged(mixed):
+    folder, _ = mixed
+    clusters = np.load(folder / "clusters.npy")
+    decisions = decided(folder, {"action": "drop", "cluster": 0}, {"action": "keep", "cluster": 3})
+    out = pseudolabel(folder / "clusters.npy", folder / "out", embeddings=folder / "embeddings.npy",
+                      decisions=decisions, labelled=folder, overlap="merge")  # fmt: skip
+    labels = np.load(out / "labels.npy")
+    assert np.all(labels[clusters == 0] == -1)
+    assert np.all(labels[clusters == 3] >= 0)
+
+
 @pytest.mark.parametrize(
     ("decision", "others", "one"),
     [
@@ -274,3 +285,5 @@ def test_true_identities_in_another_order_than_the_embeddings_are_refused(mixed)
     pseudolabel(**files, truth=folder / "named", out=folder / "right")
     with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
         pseudolabel(**files, truth=folder / "moved", out=folder / "wrong")
+    with pytest.raises(InputError, match="moved: face .* is in row 0 there, but in row 215 of .*named"):
+        pseudolabel(folder / "named", truth=folder / "moved", out=folder / "wrong")

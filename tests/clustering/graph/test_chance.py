@@ -22,6 +22,14 @@ def test_recalls_of_all_and_of_those_above_chance_by_hand(tmp_path):
     assert estimate_recall(other, lists, Chance(4, 0.999, 0.25)).above_chance == found.all  # none stands out
 
 
+def test_recall_is_measured_on_rows_that_the_second_search_was_not_planned_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("clustering.graph.builder.SAMPLED_ROWS", 1)
+    builder = GraphBuilder(np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], np.arange(4), tmp_path, tmp_path / "steps", 1)
+    assert (builder.sample(0).tolist(), builder.sample(1).tolist()) == ([2], [0])
+    only_the_first = Lists(np.array([[1], [3], [1], [1]]), np.ones((4, 1), np.float32))
+    assert estimate_recall(builder, only_the_first, Chance(4, 0, 0.25)).all == 1
+
+
 def test_strangers_are_expected_as_often_as_random_directions_are_as_alike():
     random = np.random.default_rng(0)
     rows = normalize(random.normal(size=(3000, 64)))

@@ -93,6 +93,20 @@ def test_good_and_bad_clusterings(corpus, people, clusters, figure, low, high):
     assert p == 1 or r == 1 or f == pytest.approx(harmonic(np.array(p), np.array(r)), abs=1e-6)
 
 
+def test_the_packaged_estimate_reads_features_as_those_that_it_was_learned_from():
+    """A weak recogniser; pairs of people in one cluster, three faces of ten elsewhere, some faces alone."""
+    random, rows, truth = np.random.default_rng(0), np.arange(600), np.repeat(np.arange(60), 10)
+    centres = normalize(random.normal(size=(60, 96)))
+    faces = normalize(centres[truth] + 0.15 * random.normal(size=(600, 96)))
+    labels = np.where(truth < 30, truth // 2, truth) + np.where(rows % 10 < 3, 100, 0)
+    labels[::17] = -1
+    found = estimate_quality(KnnGraph.build(faces, 10), labels)
+    seen = [found.figures[name].estimate for name in FIGURES] + [found.unlike]
+    assert seen == pytest.approx([0.905, 0.460, 0.610, 0.927, 0.576, 0.711, 0.341], abs=0.005)
+    assert found.figures["pairwise_f"].low == pytest.approx(0.180, abs=0.005)
+    assert (found.people.low, found.people.estimate, found.people.high) == pytest.approx((11, 50, 232), abs=2)
+
+
 def test_what_is_so_by_definition(corpus, people):
     alone = estimate_quality(corpus, np.arange(len(people[1])))
     heap = estimate_quality(corpus, np.zeros(len(people[1]), int))
@@ -104,6 +118,7 @@ def test_what_is_so_by_definition(corpus, people):
 def test_too_few_faces_or_neighbours(people):
     assert estimate_quality(KnnGraph.build(people[0][:49], 10), people[1][:49]) is None
     assert estimate_quality(KnnGraph.build(people[0], 5), people[1]) is None
+    assert estimate_quality(KnnGraph.build(people[0][:50], 6), people[1][:50]) is not None
 
 
 def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):

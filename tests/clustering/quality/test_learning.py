@@ -11,7 +11,7 @@ from clustering.quality import fitting
 from clustering.quality.estimator import OWN
 from clustering.quality.examples import Examples, examples
 from clustering.quality.features import names
-from clustering.quality.nested_cuts import nested_cuts
+from clustering.quality.nested_cuts import nested_cuts, thresholds
 from clustering.quality.networks import Networks
 from clustering.quality.simulated_corpora import SIZES, corpus, faces_per_identity, with_errors
 from clustering.similarity.corpus_scale import CorpusScale
@@ -27,6 +27,14 @@ def test_cuts_are_nested_and_like_average_linkage(blobs):
         assert scores(coarse, fine)["pairwise_precision"] == 1
     exact = HacAverage(min_similarity=float(cuts.thresholds[3])).cluster(graph).labels
     assert scores(exact, cuts.labels[3])["bcubed_f"] > 0.95
+
+
+def test_cuts_lie_between_chance_and_near_faces():
+    """Chance at .1 and 1.5 times .02, the nearest faces from .54 to .64."""
+    nearest = np.linspace(0.54, 0.64, 11)
+    graph = KnnGraph(np.eye(11), np.roll(np.arange(11), 1)[:, None].repeat(2, 1), np.stack([nearest, 0 * nearest], 1))
+    by_hand = [0.555, 0.48, 0.405, 0.33, 0.27, 0.21, 0.16]
+    np.testing.assert_allclose(thresholds(graph, CorpusScale(0.1, 0.02)), by_hand, atol=1e-6)
 
 
 def test_unreadable_faces_are_in_no_cut(blobs):
@@ -74,8 +82,8 @@ def test_networks_learn_and_doubt_what_is_far(monkeypatch):
 def test_ridge_is_least_squares_with_an_intercept():
     random = np.random.default_rng(0)
     x = random.normal(size=(100_000, 2))
-    found = fitting.ridge(x, (x @ [2, -1] + 3)[:, None])
-    np.testing.assert_allclose(found[:, 0], [2, -1, 3], atol=1e-2)
+    found = fitting.ridge(x + 1, np.stack([x @ [2, -1] + 3, 5 - x[:, 1]], axis=1))
+    np.testing.assert_allclose(found, [[2, 0], [-1, -1], [2, 6]], atol=1e-2)
 
 
 def test_intervals_hold_nine_of_ten(monkeypatch):

@@ -78,6 +78,19 @@ def test_one_cluster_has_no_candidates():
     assert duplicates(missing, np.array([1, 2]))[0].tolist() == [[0, 1]]
 
 
+def test_two_clusters_are_the_nearest_of_each_other():
+    found = arrange(np.eye(3, dtype=np.float32), np.array([0, 0, 1]), np.ones(3, np.float32))
+    near = nearest_clusters(found)
+    assert near.places.tolist() == [[1], [0]]
+    assert duplicates(near, found.sizes)[0].tolist() == [[0, 1]]
+
+
+def test_a_duplicate_that_only_one_of_the_two_is_nearest_to():
+    near = NearestClusters(np.array([[1], [2], [0]]), np.array([[0.9], [0.5], [0.4]]))
+    pairs, similarity = duplicates(near, np.array([1, 1, 2]))
+    assert (pairs.tolist(), similarity.tolist()) == ([[1, 2], [0, 2]], [0.5, 0.4])
+
+
 def test_two_faces_alone_are_no_duplicates():
     near = NearestClusters(np.array([[1, 2], [0, 2], [1, 0]]), np.array([[0.9, 0.5], [0.9, 0.4], [0.4, 0.5]]))
     pairs, similarity = duplicates(near, np.array([1, 1, 3]))

@@ -6,6 +6,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +15,9 @@ from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
 from clustering.commands.compare import compare
 from clustering.commands.cut import cut
+from clustering.commands.estimate import estimate
 from clustering.commands.pseudolabel import pseudolabel
+from clustering.commands.review import review
 from clustering.commands.train import train
 from clustering.commands.tune import tune
 from clustering.hierarchy import Hierarchy
@@ -61,9 +64,17 @@ def test_the_same_embeddings_are_known_in_any_file_type_and_length(folders):
 
 
 def test_other_embeddings_are_refused_by_every_command(folders):
-    folder, _, _ = folders
-    clusters, wrong = folder / "clusters", folder / "reordered"
+    folder, _, labels = folders
+    clusters, wrong, pictures = folder / "clusters", folder / "reordered", folder / "pictures"
+    pictures.mkdir()
+    jpeg = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    (pictures / "images.bin").write_bytes(jpeg * len(labels))
+    (pictures / "keys.txt").write_text("".join(f"{row}\n" for row in range(len(labels))))
+    np.save(pictures / "offsets.npy", len(jpeg) * np.arange(len(labels) + 1))
     for call in (
+        lambda out: estimate(wrong, clusters, out),
+        lambda out: review(clusters, wrong, pictures, out),
+        lambda out: review(folder / "labels.npy", wrong, pictures, out, hierarchy=clusters),
         lambda out: pseudolabel(clusters, out, embeddings=wrong),
         lambda out: assign(clusters, wrong, folder / "faces", out),
         lambda out: cut(clusters, 0, out, embeddings=wrong),
@@ -164,6 +175,25 @@ def test_two_recognisers_are_said(tmp_path, caplog):
         check_recogniser(sets[0], sets[1])
     assert "b: embedded by model2, but" in caplog.text
     assert "by model1; if these are two recognisers" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda folder: assign(folder / "clusters", folder / "faces", folder / "theirs", folder / "out"),
+        lambda folder: pseudolabel(
+            folder / "clusters", folder / "out", embeddings=folder / "faces", labelled=folder / "theirs", overlap="keep"
+        ),
+    ],
+)
+def test_commands_on_two_sets_say_if_two_recognisers_made_them(folders, caplog, command):
+    folder, embeddings, labels = folders
+    (folder / "theirs").mkdir()
+    save_embeddings(folder / "theirs", embeddings, labels=labels)
+    for name in ("faces", "theirs"):
+        write_json(folder / name / "meta.json", {"inputs": {"model": {"path": name, "hash": name}}})
+    command(folder)
+    assert "if these are two recognisers" in caplog.text
 
 
 def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):

@@ -30,7 +30,7 @@ def written(tmp_path, text, name="pairs.txt"):
     return tmp_path / name
 
 
-def test_by_hand(tmp_path, faces):
+def test_by_hand(tmp_path, faces, caplog):
     """Scores: Ann 1, Ann-Bob 0 | Bob .8, Ann-Bob .6. Fold 1 gives .8 to fold 0; fold 0 gives 1 to fold 1."""
     metrics = run(written(tmp_path, LFW), faces, tmp_path / "out", bootstrap=50, compatibility=True)
     assert [fold["accuracy"] for fold in metrics["folds"]] == [1.0, 0.5]
@@ -45,6 +45,7 @@ def test_by_hand(tmp_path, faces):
     assert metrics["intervals"]["over"] == "subjects"
     assert metrics["intervals"]["accuracy"][0] <= 0.75 <= metrics["intervals"]["accuracy"][1]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", "det.csv", "det.png", "meta.json"}
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_a_list_of_names_with_and_without_folds(tmp_path, faces):
@@ -66,6 +67,10 @@ def test_unreadable_faces_score_nothing_and_are_counted(tmp_path, faces, caplog)
     assert metrics["counts"]["unreadable_faces"] == 1
     assert "faces could not be read (rows of zeros); their pairs score 0" in caplog.text
     assert metrics["fnmr_at_fmr"]["1e-1"] == 0.5
+    rows = np.load(faces / "embeddings.npy")
+    rows[-1] = np.nan
+    np.save(faces / "embeddings.npy", rows)
+    assert run(written(tmp_path, text), faces, tmp_path / "skipped", unreadable="skip") == metrics
 
 
 def test_lfw_has_its_known_accuracy(data, tmp_path):

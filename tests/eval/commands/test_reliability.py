@@ -7,6 +7,7 @@ import pytest
 from eval.__main__ import COMMANDS
 from eval.commands.reliability import reliability_report
 from facerec.pipeline.command_line import run
+from facerec.pipeline.files import InputError
 
 
 def command(*arguments):
@@ -36,6 +37,15 @@ def test_command_counts_faces_in_company(folder):
     assert (out / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_identities_in_another_order_are_refused(folder):
+    (folder / "people").mkdir()
+    np.save(folder / "people" / "labels.npy", np.load(folder / "truth.npy"))
+    for name, keys in (("people", "abcdefghi"), ("clusters", "bacdefghi")):
+        (folder / name / "keys.txt").write_text("\n".join(keys) + "\n")
+    with pytest.raises(InputError, match="people: face 'a' is in row 0 there, but in row 1 of"):
+        reliability_report(folder / "people", folder / "clusters", folder / "out")
+
+
 @pytest.mark.parametrize(
     ("line", "damage", "message"),
     [
@@ -46,7 +56,7 @@ def test_command_counts_faces_in_company(folder):
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("truth.npy", np.arange(3)), "9 labels and 9 values"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.ones(4)), "4 values"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.full(9, 2)), "int64"),
-        ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.full(9, 1.5)), "beyond [0,"),
+        ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.arange(9.0)), "beyond [0,"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/confidence.npy", np.full(9, np.nan)), "or NaN"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("clusters/labels.npy", np.arange(9)), "no cluster of two"),
         ("--truth {t}/truth.npy --clusters {t}/clusters", ("truth.npy", np.full(9, -1)), "no cluster of two"),

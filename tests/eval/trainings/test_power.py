@@ -47,3 +47,14 @@ def test_more_rows_lower_the_level_and_raise_the_freedom():
 
 def test_without_any_variance_every_difference_is_found():
     assert smallest_difference(0, 0, 3, 2) == 0
+
+
+def test_people_raise_the_freedom():
+    """As much variance from people as from trainings: (1 / .5)^2 times the 3 degrees of freedom, t = 2.5."""
+    border = stats.t.isf(0.025, 12)
+    assert power(2.5, 1, 0.5, 2, 4) == pytest.approx(stats.nct.sf(border, 12, 2.5) + stats.nct.cdf(-border, 12, 2.5))
+
+
+@pytest.mark.parametrize("trainings", [1, 5])
+def test_next_to_no_difference_is_found_as_often_as_the_level_says(trainings):
+    assert power(1e-9, 1, 0, 2, trainings) == pytest.approx(0.05)

@@ -123,6 +123,7 @@ def test_overlaps_and_windows_by_hand():
     assert best_overlap(boxes, (40, 40, 10, 10)) is None
     assert best_overlap(np.empty((0, 4)), (0, 0, 9, 9)) is None
     assert window((10, 20, 8, 4), 100, 15) == (slice(18, 27), slice(6, 15))
+    assert window((20, 10, 8, 4), 100, 200) == (slice(8, 17), slice(16, 33))
 
 
 @pytest.mark.parametrize(

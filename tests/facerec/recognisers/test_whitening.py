@@ -3,7 +3,7 @@ import pytest
 
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
-from facerec.recognisers.whitening import LEAST_PEOPLE, Whitening, fit_whitening
+from facerec.recognisers.whitening import LEAST_PEOPLE, Whitening, _fnmr, fit_whitening
 
 
 def photographs(people=40, each=6, wide=2.0, seed=0):
@@ -58,6 +58,7 @@ def test_unknown_and_unreadable_faces_and_people_of_one_face_do_not_count():
     np.testing.assert_allclose(one.matrix, other.matrix)
     assert (one.before, one.after) == (other.before, other.after)
     assert not other(more[240:243]).any()
+    np.testing.assert_array_equal(other.held_out(more, np.arange(240, 250)), other(more[240:]))  # not of a tenth
 
 
 def test_the_order_of_faces_and_the_numbers_of_people_do_not_matter():
@@ -72,6 +73,12 @@ def test_copies_of_one_face_a_person():
     found = fit_whitening(np.repeat(embeddings, 3, axis=0), np.repeat(labels, 3))
     assert np.isfinite(found.matrix).all()
     assert not found.helps
+
+
+def test_false_non_matches_by_hand():
+    """The highest impostor pair has cosine 0; of the pairs of one person one has 1 and one 0, which is none above."""
+    faces = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    assert _fnmr(faces, np.array([0, 0, 1, 1])) == 0.5
 
 
 def test_too_few_people():
