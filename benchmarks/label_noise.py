@@ -4,9 +4,9 @@
 
 Each set is an archive with ``embeddings`` and ``labels``, of people with two faces or more. A share of the faces
 becomes strays, half of them of another person in the set (``strays of others``), half of people who are not
-(``strays of nobody``: all faces of some people, each under a label that is drawn); or a share of the people are merged
-in pairs under one label, or have their faces cut at random under two labels. Precision, recall and F1 are of faces, of
-labels and of pairs of labels. ``all kinds`` has all of them at once, each with a third of the share.
+(``strays of nobody``: all faces of some people, each under a label that is drawn). Or a share of the people are merged
+in pairs, threes or fours under one label, or have their faces cut at random under two labels. Precision, recall and F1
+are of faces, of labels and of pairs of labels. ``all kinds`` has all of them at once, each with a third of the share.
 """
 
 import argparse
@@ -22,7 +22,10 @@ from clustering.cleaning.people import halves
 from clustering.partition import consecutive, own_cluster_size
 
 SETS = {"lfw112": LFW, "celeba299": CELEBA}
-KINDS = ("strays of others", "strays of nobody", "strays", "merged", "split", "all kinds")
+STRAYS = ("strays of others", "strays of nobody", "strays")
+MERGED = {"merged": 2, "threes merged": 3, "fours merged": 4, "all kinds": 2}
+"""People under one label."""
+KINDS = (*STRAYS, *MERGED, "split")
 
 
 class Planted(NamedTuple):
@@ -33,7 +36,7 @@ class Planted(NamedTuple):
         labels: int64 [n], with the errors.
         truth: int64 [n], the people.
         stray: Bool [n].
-        merged: The labels that are of two people.
+        merged: The labels that are of several people.
         split: Pairs of labels that are one person's.
     """
 
@@ -112,11 +115,11 @@ def plant(embeddings: np.ndarray, people: np.ndarray, kind: str, share: float, s
     order, labels = generator.permutation(count), people.copy()
     part = share / 3 if kind == "all kinds" else share
     merged, split = set(), set()
-    if kind in ("merged", "all kinds"):
-        first, order = order[: round(part * count / 2) * 2], order[round(part * count / 2) * 2 :]
+    if size := MERGED.get(kind):
+        first, order = np.split(order, [round(part * count / size) * size])
         number = np.arange(count)
-        number[first[1::2]] = first[::2]
-        labels, merged = number[labels], {int(each) for each in first[::2]}
+        number[first] = first[::size].repeat(size)
+        labels, merged = number[labels], set(first[::size].tolist())
     if kind in ("split", "all kinds"):
         chosen, order = order[: round(part * count)], order[round(part * count) :]
         parts, _ = halves(np.where(np.isin(people, chosen), people, -1), seed)

@@ -1,4 +1,4 @@
-"""People under two labels, and labels with two people."""
+"""People under two labels, and labels with several people."""
 
 from __future__ import annotations
 
@@ -118,11 +118,11 @@ def halves(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """Labels that may have two people's faces.
+    """Labels that may have several people's faces.
 
     Attributes:
         probability: float64 [labels], that it has.
-        part: int64 [n], 0 or 1: which of the two a face is of; -1 for faces without a label.
+        part: int64 [n], 0 or 1: on which side a face is if they are parted; -1 for faces without a label.
     """
 
     probability: np.ndarray
@@ -130,13 +130,13 @@ class Mixtures:
 
 
 def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> Mixtures:
-    """Finds labels with two people.
+    """Finds labels with two people or more.
 
-    Each label's faces are parted in two, see `two_parts`. Examples of two people are made: each label together with
-    another, parted in the same way. One of two is its nearest, the other drawn. Examples of one person are the labels
-    themselves, weighted by the probability of being one. It is found in `TURNS` turns. In the first turn they are those
-    whose parts are more alike than nearly all of the made ones. Labels with a part of fewer than `FEWEST`
-    faces are one person's.
+    Each label's faces are parted in two, see `two_parts`. Examples of several people are made, parted in the same way:
+    each label together with another that is alike, with one that is drawn, and with two that are drawn. Examples of one
+    person are the labels themselves, weighted by the probability of being one. It is found in `TURNS` turns. In the
+    first turn they are those whose parts are more alike than nearly all of the made ones. Labels with a part of fewer
+    than `FEWEST` faces are one person's.
 
     Args:
         embeddings: float32 [n, d].
@@ -155,20 +155,28 @@ def find_mixtures(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarra
         return Mixtures(probability, part)
     alone = (features[:, 1] > np.quantile(made[:, 1], STRANGERS)).astype(np.float64)
     two = _in_turns(features, alone, made)
-    probability[found] = np.where(_coherent(embeddings, labels, part)[found], two, 0)
+    probability[found] = np.where(_coherent(embeddings, labels, part, weights)[found], two, 0)
     return Mixtures(probability, part)
 
 
-def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray) -> np.ndarray:
+def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Bool [labels]: whether the faces in the middle of each part are alike; strays together are not.
 
-    Faces near the part's mode count most. Their mean cosine must be one that few pairs of strangers have.
+    A part may have two people itself. Then the faces in the middle of each of its own two parts are alike.
     """
     count = int(labels.max()) + 1
     both = by_part(labels, part)
-    middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, both)
-    within = GroupSums.of(embeddings, both, middle, 2 * count).within.reshape(-1, 2)
-    return np.asarray(np.nan_to_num(within, nan=-1.0).min(axis=1) >= strangers_cosine(embeddings, labels))
+    finer = by_part(both, two_parts(embeddings, both, weights))
+    least = strangers_cosine(embeddings, labels)
+    one = _middle_cosine(embeddings, both, 2 * count) >= least
+    two = (_middle_cosine(embeddings, finer, 4 * count) >= least).reshape(-1, 2).all(axis=1)
+    return np.asarray((one | two).reshape(-1, 2).all(axis=1))
+
+
+def _middle_cosine(embeddings: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """Float64 [count]: the mean cosine within each group, -1 for one face; faces near its mode count most."""
+    middle = FLOOR + (1 - FLOOR) * first_weights(embeddings, groups)
+    return np.nan_to_num(GroupSums.of(embeddings, groups, middle, count).within, nan=-1.0)
 
 
 def strangers_cosine(embeddings: np.ndarray, labels: np.ndarray) -> float:
@@ -211,20 +219,26 @@ def _told_apart(embeddings: np.ndarray, labels: np.ndarray, joined: np.ndarray, 
 
 
 def _joined(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Labels of `FEWEST` faces or more in pairs: some that are alike, and some drawn at random; int64 [n] each."""
+    """Labels of `FEWEST` faces or more together: two that are alike, two drawn at random, three; int64 [n] each."""
     enough = np.bincount(labels[(labels >= 0) & (weights > 0.5)], minlength=int(labels.max(initial=-1)) + 1) >= FEWEST
     labels = np.append(np.where(enough, np.cumsum(enough) - 1, -1), -1)[labels]
     count = int(labels.max(initial=-1)) + 1
     if count < 2:
         return []
     order = np.random.default_rng(seed).permutation(count)
-    drawn = np.full(count, -1)
-    drawn[order[0 : 2 * (count // 2) : 2]] = drawn[order[1 : 2 * (count // 2) : 2]] = np.arange(count // 2)
     centres = GroupSums.of(embeddings, labels, weights, count).centres
     ids, _ = nearest(centres, centres, 3)
     third = ids[:, min(2, ids.shape[1] - 1)]
     mutual = np.flatnonzero((third[third] == np.arange(count)) & (third > np.arange(count)))
     alike = np.full(count, -1)
     alike[mutual] = alike[third[mutual]] = np.arange(len(mutual))
-    numbers = [np.append(each, -1)[labels] for each in (drawn, alike)]
+    numbers = [np.append(each, -1)[labels] for each in (_in_groups(order, 2), alike, _in_groups(order, 3))]
     return [consecutive(each) for each in numbers if np.any(each >= 0)]
+
+
+def _in_groups(order: np.ndarray, size: int) -> np.ndarray:
+    """Int64 [labels]: the group of each label if as many at a time are one, in this order; -1 for those left over."""
+    groups = np.full(len(order), -1)
+    whole = len(order) // size * size
+    groups[order[:whole]] = np.arange(whole) // size
+    return groups

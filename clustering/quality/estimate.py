@@ -61,8 +61,8 @@ class Quality:
         """What speaks against relying on it, in one line; or nothing."""
         if self.unlike > 1:
             return (
-                f"this corpus is unlike those that the estimate was learned on ({self.unlike:.1f} times as far as 99 % "
-                f"of them): its intervals are {min(self.unlike, MOST_WIDENED):.1f} times as wide; labels of some faces "
+                f"this corpus is unlike those that the estimate was learned on ({self.unlike:.3g} times as far as 99 % "
+                f"of them): its intervals are {min(self.unlike, MOST_WIDENED):.3g} times as wide; labels of some faces "
                 "tell more (see python -m eval clusters)"
             )
         wide = self.figures["pairwise_f"]

@@ -114,6 +114,12 @@ def test_real_faces_with_planted_strays(real):
     assert 2 * (found & planted).sum() / (found.sum() + planted.sum()) > 0.9
 
 
+def test_labels_of_three_people_are_parted_twice(people):
+    embeddings, truth = people
+    parted = clean(embeddings, np.where(truth < 18, truth // 3 * 3, truth)).parted
+    assert np.array_equal(consecutive(parted), truth)
+
+
 def test_four_real_people_under_one_label_are_parted_twice(real):
     embeddings, identities = real("celeba299")
     truth = np.unique(identities, return_inverse=True)[1]
