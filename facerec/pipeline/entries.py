@@ -95,7 +95,8 @@ def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.
         if name not in flat:
             raise InputError(f"{file}: {name} is {entries[name]}; labels are numbers or names [n]")
         return np.asarray(entries[name].load())
-    others = [name for name in flat if name not in _named_alike(flat, KEYS)]
+    faces = _named_alike(flat, KEYS)
+    others = [name for name in flat if name not in faces]
     found = _first(flat, LABELS, "iufUSO", "") or (others[0] if len(flat) == len(others) == 1 else None)
     if found is None:
         raise InputError(f"{file}: no array or column 'labels'; it has {listed(entries)}; name one: {file}:NAME")

@@ -110,9 +110,10 @@ def _entries(
             array = _vectors(column, name, file)
             entries[name] = Entry.of(array)
         elif types.is_integer(kind) or types.is_floating(kind):
-            entries[name] = Entry((len(table),), "f", lambda c=column: _numbers(c))  # type: ignore[misc]
             if types.is_integer(kind):
-                entries[name] = Entry((len(table),), "i", lambda n=name: _texts(as_written(n)))  # type: ignore[misc]
+                entries[name] = Entry((len(table),), "i", lambda n=name: _exact(as_written(n)))  # type: ignore[misc]
+            else:
+                entries[name] = Entry((len(table),), "f", lambda c=column: _numbers(c))  # type: ignore[misc]
             if name not in INDEX and name.lower() not in LABELS + KEYS:
                 found = NUMBERED.fullmatch(name)
                 if found or types.is_floating(kind):
@@ -135,12 +136,13 @@ def _together(table: pa.Table, groups: dict[str | None, list[str]], file: Path, 
     some = numbered or ({"columns": others} if len(others) > 1 else {})
 
     def load(names: list[str], bare: bool) -> np.ndarray:
-        columns = [np.asarray(_numbers(table[name]), np.float32) for name in names]
-        whole = [bool(np.all(column == np.round(column))) for column in columns]
-        large = [bool(np.any(np.abs(column) > 1)) for column in columns]
-        if bare and not all(whole) and any(labels := [one and two for one, two in zip(whole, large, strict=True)]):
-            raise _perhaps_labels(file, table.column_names.index(names[labels.index(True)]), table.num_columns)
-        return np.stack(columns, axis=1)
+        columns = {name: np.asarray(_numbers(table[name]), np.float32) for name in names}
+        if bare:
+            whole = [name for name, column in columns.items() if np.all(column == np.round(column))]
+            labels = [name for name in whole if np.any(np.abs(columns[name]) > 1)]
+            if labels and len(whole) < len(names):
+                raise _perhaps_labels(file, table.column_names.index(labels[0]), table.num_columns)
+        return np.stack(list(columns.values()), axis=1)
 
     return {
         prefix: Entry((len(table), len(names)), "f", lambda names=names, bare=bare: load(names, bare))  # type: ignore[misc]
@@ -159,6 +161,13 @@ def _perhaps_labels(file: Path, column: int, columns: int) -> InputError:
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """A column of numbers; what is missing is NaN."""
     return np.asarray(column.to_numpy())
+
+
+def _exact(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of whole numbers, none of which is rounded: as numbers if it has them all, else as objects."""
+    import pyarrow.types as types
+
+    return _numbers(column) if types.is_integer(column.type) and not column.null_count else _texts(column)
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
