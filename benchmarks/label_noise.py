@@ -22,10 +22,9 @@ from clustering.cleaning.people import halves
 from clustering.partition import consecutive, own_cluster_size
 
 SETS = {"lfw112": LFW, "celeba299": CELEBA}
-STRAYS = ("strays of others", "strays of nobody", "strays")
 MERGED = {"merged": 2, "threes merged": 3, "fours merged": 4, "all kinds": 2}
 """People under one label."""
-KINDS = (*STRAYS, *MERGED, "split")
+KINDS = ("strays of others", "strays of nobody", "strays", *MERGED, "split")
 
 
 class Planted(NamedTuple):

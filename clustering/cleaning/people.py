@@ -166,9 +166,10 @@ def _coherent(embeddings: np.ndarray, labels: np.ndarray, part: np.ndarray, weig
     """
     count = int(labels.max()) + 1
     both = by_part(labels, part)
-    finer = by_part(both, two_parts(embeddings, both, weights))
     least = strangers_cosine(embeddings, labels)
     one = _middle_cosine(embeddings, both, 2 * count) >= least
+    unlike = np.where((both >= 0) & ~one[both], both, -1)
+    finer = by_part(unlike, two_parts(embeddings, unlike, weights))
     two = (_middle_cosine(embeddings, finer, 4 * count) >= least).reshape(-1, 2).all(axis=1)
     return np.asarray((one | two).reshape(-1, 2).all(axis=1))
 
