@@ -73,8 +73,8 @@ def cluster(
             config.yaml turns that off.
         knn: Folder made by knn from the same embeddings, or learn-to-cluster's kNN file (.npz). Without it the graph is
             built here, with the index that knn chooses by itself.
-        set: Settings in place of the model's or the defaults, as NAME=VALUE, once or several times. A threshold that is
-            set is not tightened.
+        set: Settings that replace the model's or the defaults, as NAME=VALUE, once or several times. A threshold that
+            is set is not tightened.
         answers: File of answers about pairs of faces, made by ask or saved by the page of review. The clusters agree
             with them. hilander and lander use them while they cluster; the clusters of other backends are corrected.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.

@@ -58,8 +58,9 @@ class OnnxRecogniser:
         self.batched = True
         probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
         with readable(path, "an ONNX network"):
-            self.embedding_size = self(probe[:1]).shape[1]
-            self.batched = self._batches(probe)
+            single = np.concatenate([self(face[None]) for face in probe])
+            self.embedding_size = single.shape[1]
+            self.batched = self._batches(probe, single)
             if not self.batched:
                 self.session = open_session(onnx.load(path), device)
 
@@ -74,8 +75,8 @@ class OnnxRecogniser:
         found = self.session.run([self.output], {self.session.get_inputs()[0].name: images})[0]
         return np.asarray(found, dtype=np.float32).reshape(len(faces), -1)
 
-    def _batches(self, probe: np.ndarray) -> bool:
-        single = np.concatenate([self(face[None]) for face in probe])
+    def _batches(self, probe: np.ndarray, single: np.ndarray) -> bool:
+        """Whether faces that are embedded together come out as one by one."""
         try:
             together = self(probe)
         except Exception:  # whatever onnxruntime raises for a graph that holds its batch size inside
