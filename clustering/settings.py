@@ -104,13 +104,15 @@ def check_settings(settings: Any) -> None:
 
 def _check_field(name: str, value: Any, kind: Any, rule: Any) -> None:
     """Checks a value by the type of its field and the rule that is annotated, if there is one."""
+    if value is None and NoneType in get_args(kind):
+        return
     if kind is bool:
         check_choice(name, value, [True, False])
     elif get_origin(kind) is Literal:
         check_choice(name, value, get_args(kind))
     elif rule is Positive:
         check_positive(name, value)
-    elif isinstance(rule, Within) and not (value is None and NoneType in get_args(kind)):
+    elif isinstance(rule, Within):
         if kind is int or int in get_args(kind):
             whole(name, value, rule.low, MOST_WHOLE if rule.high == np.inf else int(rule.high))
         else:

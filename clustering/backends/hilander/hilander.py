@@ -68,7 +68,6 @@ class HiLander(TwoStep):
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [3, 5, 10, 20]}
-    prefers_low: ClassVar[str] = "k"
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K
@@ -131,14 +130,16 @@ class HiLander(TwoStep):
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
-        """Meta-trains the model, to judge pairs or edges, whichever join.
+        """Meta-trains a model, to judge pairs or edges, whichever join; for pairs the packaged one goes on learning.
 
         The settings are ``p_tau``, ``adaptive``, ``merging`` and those of `MetaTraining`.
         """
         own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
         own = {"confidence": Confidence(), **own}
         untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
-        model = train_linkage_model(*faces, seed, training, "pairs" if untrained.by_pairs else "edges")
+        merging: Merging = "pairs" if untrained.by_pairs else "edges"
+        start = packaged().model if merging == "pairs" and training.hidden == packaged().model.hidden else None
+        model = train_linkage_model(*faces, seed, training, merging, start)
         p_tau = own.get("p_tau", PAIRS_P_TAU if untrained.by_pairs else EDGES_P_TAU)
         return replace(untrained, model=model, p_tau=p_tau)
 

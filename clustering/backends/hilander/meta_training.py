@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
-from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
+from clustering.settings import Count, Neighbors, Positive, Within, check_settings
 from facerec.pipeline.progress import progress
 
 Merging = Literal["pairs", "edges"]
@@ -34,6 +35,18 @@ OWN_THRESHOLDS = (0.5, 0.8)
 """p_tau of the model's own levels: a loose one and a strict one."""
 STEP_NODES = 2048
 """Nodes whose edges a step sees, at most."""
+
+
+class Course(NamedTuple):
+    """How long and how fast to learn, and from how many simulated corpora besides; see `MetaTraining`."""
+
+    epochs: int
+    learning_rate: float
+    simulated: int
+
+
+FROM_NOTHING, FROM_PACKAGED = Course(20, 0.01, 8), Course(5, 0.001, 4)
+"""The second is gentle: with more or larger steps the weights forget what they know of other corpora."""
 
 
 @dataclass(frozen=True)
@@ -75,29 +88,40 @@ class MetaTraining:
         inputs: What the model sees, see `LinkageModel`.
         features: What a level sees of the clusters below it, see `HiLander`.
         k: Neighbours at inference; training to link edges mixes graphs of k and k / 2.
-        epochs: Passes over all graphs, with AdamW and a cosine schedule.
-        learning_rate: The highest.
-        hidden: Width of the edge perceptron.
+        epochs: Passes over all graphs, with AdamW and a cosine schedule. By default 5 if training goes on from the
+            packaged weights, as it does to judge pairs, else 20.
+        learning_rate: The highest; by default .001 or .01.
+        hidden: Width of the edge perceptron. Packaged weights have 32; with another width pairs begin from nothing.
         encoder: Encoder of the model, see `LinkageModel`; only models that see features have one.
         heads: Heads of graph attention.
         own_levels: False trains only on levels made with true edges, as in the paper.
         simulated: How many simulated recognisers' corpora (`clustering.learning.simulated`) to learn from beside the
-            faces, which keeps the model fit for other recognisers. Only models that see no embedding can.
+            faces, which keeps the model fit for other recognisers. Only models that see no embedding can. By default
+            4 or 8.
     """
 
     inputs: Inputs = "similarities"
     features: Features = "average"
     k: Neighbors = 10
-    epochs: PositiveInt = 20
-    learning_rate: PositiveFloat = 0.01
+    epochs: Annotated[int | None, Within(1)] = None
+    learning_rate: Annotated[float | None, Positive] = None
     hidden: Count = 32
     encoder: Encoder = "graph"
     heads: Count = 1
     own_levels: bool = True
-    simulated: Annotated[int, Within(0)] = 8
+    simulated: Annotated[int | None, Within(0)] = None
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def course(self, default: Course) -> Course:
+        """What is set, and the default for the rest."""
+        given: dict[str, Any] = {
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "simulated": self.simulated,
+        }
+        return default._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 def train_linkage_model(
@@ -106,6 +130,7 @@ def train_linkage_model(
     seed: int = 0,
     training: MetaTraining | None = None,
     merging: Merging = "edges",
+    start: LinkageModel | None = None,
 ) -> LinkageModel:
     """Learns from labelled faces to judge pairs, see `learn_to_join`, or to link edges.
 
@@ -120,42 +145,38 @@ def train_linkage_model(
         seed: Seed of initial weights and resampling.
         training: How to train; the defaults of `MetaTraining` if None.
         merging: What the model is to judge, see `HiLander`.
+        start: A model whose weights it begins with; random ones if None. It stays as it is.
     """
     training = training or MetaTraining()
+    course = training.course(FROM_PACKAGED if start else FROM_NOTHING)
     dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
     parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
     if training.inputs == "similarities":
-        dimension, parts = 0, parts + list(recognisers(training.simulated, seed))
+        dimension, parts = 0, parts + list(recognisers(course.simulated, seed))
     torch.manual_seed(seed)
-    model = LinkageModel(
+    model = copy.deepcopy(start) if start else LinkageModel(
         training.inputs, dimension, hidden=training.hidden, encoder=training.encoder, heads=training.heads
-    ).to(default_device())
-    learn(model, parts, seed, training, merging)
+    ).to(default_device())  # fmt: skip
+    graphs = [(KnnGraph.build(part.embeddings, training.k), part.labels) for part in parts]
+    if merging == "edges":
+        learn_to_link(model, graphs, seed, training, course)
+    else:
+        learn_to_join(model, graphs, course.epochs, course.learning_rate, seed)
     return model
 
 
-def learn(
-    model: LinkageModel, parts: Sequence[LabelledFaces], seed: int, training: MetaTraining, merging: Merging
+def learn_to_link(
+    model: LinkageModel, wide: list[tuple[KnnGraph, np.ndarray]], seed: int, training: MetaTraining, course: Course
 ) -> None:
-    """Trains a model on several corpora, to judge pairs or to link edges."""
-    if merging == "edges":
-        learn_to_link(model, parts, seed, training)
-        return
-    graphs = [(KnnGraph.build(part.embeddings, training.k), part.labels) for part in parts]
-    learn_to_join(model, graphs, training.epochs, training.learning_rate, seed)
-
-
-def learn_to_link(model: LinkageModel, parts: Sequence[LabelledFaces], seed: int, training: MetaTraining) -> None:
-    """Trains a model on the levels of several corpora."""
-    k, epochs, features = training.k, training.epochs, training.features
-    wide = [(KnnGraph.build(part.embeddings, k), part.labels) for part in parts]
+    """Trains a model on the levels of several graphs, and of the same with half as many neighbours."""
+    k, epochs, features = training.k, course.epochs, training.features
     narrow = [(graph.narrowed(max(k // 2, 1)), labels) for graph, labels in wide]
     first = max(1, round(TRUE_SHARE * epochs)) if training.own_levels else epochs
     graphs = [level for part in wide + narrow for level in training_graphs(*part, features)]
-    optimise(model, graphs, first, training.learning_rate, seed)
+    optimise(model, graphs, first, course.learning_rate, seed)
     if epochs > first:
         graphs = [level for part in wide + narrow for level in own_graphs(model, *part, features)]
-        optimise(model, graphs, epochs - first, training.learning_rate, seed + 1)
+        optimise(model, graphs, epochs - first, course.learning_rate, seed + 1)
 
 
 def training_graphs(graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
