@@ -16,7 +16,7 @@ from clustering.backends.hilander import level_neighbors as nearest
 from clustering.backends.hilander.climb import Features, climb, decode, merge, of_edges, pseudo_density, trees
 from clustering.backends.hilander.encoders import EdgeBatch, GraphConvolution
 from clustering.backends.hilander.engines import link
-from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.level_neighbors import Nearest
@@ -371,6 +371,20 @@ def test_missing_neighbours_have_no_probability(blobs):
     linkage = link(LinkageModel(), Level.of_faces(KnnGraph.build(embeddings, 6)))
     assert np.all(linkage[:, 3:] == 0)
     assert np.all(linkage[:, :3] > 0)
+
+
+def test_to_judge_pairs_the_packaged_weights_go_on_learning_and_stay_as_they_are(blobs):
+    faces, few = blobs(identities=12, faces=6), {"epochs": 1, "simulated": 0}
+    before = packaged().model.edge_mlp.weight.detach().clone()
+    still, moved, edges, narrow = (
+        HiLander.learn(*faces, seed=0, **few, **settings).model.edge_mlp.weight.detach()
+        for settings in ({"learning_rate": 1e-12}, {}, {"merging": "edges"}, {"hidden": 16})
+    )
+    torch.testing.assert_close(still, before, rtol=0, atol=1e-6)
+    assert 1e-4 < (moved - before).abs().max() < 0.1
+    assert (edges - before).abs().max() > 0.1
+    assert len(narrow) == 16
+    assert torch.equal(packaged().model.edge_mlp.weight, before)
 
 
 def test_trained_on_one_real_set_it_clusters_another(real):
