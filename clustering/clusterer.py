@@ -38,6 +38,8 @@ class Clusterer:
     Attributes:
         name: Its name in `BACKENDS`.
         search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
+        prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
+            lowest value.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
         untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
@@ -54,6 +56,7 @@ class Clusterer:
 
     name: ClassVar[str]
     search_space: ClassVar[Mapping[str, Range]] = {}
+    prefers_low: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False

@@ -20,6 +20,10 @@ of the validation faces."""
 STRICTNESS = 0.75
 """Place of the chosen trial among these, in order of precision: 0 the loosest, 1 the strictest. Of .5, .75 and 1 it
 lost least on three other corpora, see docs/lab/results.md."""
+OWN_GAIN = 0.02
+"""A model that was trained on the labelled faces is taken if it scores by this share more than the packaged one. A
+smaller gain means nothing: on six of sixteen corpora it scored more, but by less, and on other people it was worse in
+all six, see docs/lab/tuning.md."""
 
 
 def candidates(
@@ -41,7 +45,7 @@ def candidates(
     yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
     if quarter:
         yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
-        chosen = strict(results)
+        chosen = strict(results, clusterer.prefers_low)
         near = {
             name: declared if isinstance(declared, tuple) else [chosen[name]]
             for name, declared in narrowed(ranges, chosen).items()
@@ -74,7 +78,7 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(results, key=lambda result: result["score"])
 
 
-def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mapping[str, Any]:
     """Of the trials that are nearly as good as the best, the one at the upper quartile of precision.
 
     Unlabelled faces are of more people than labelled ones. So strangers are joined there at thresholds that separate
@@ -83,10 +87,37 @@ def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
     Args:
         results: Rows of trials, see `search`.
+        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first. Then the
+            trial is taken from those that are nearly as good as the best with this value. Reason: among more people
+            fewer of a face's neighbours are of its own person.
     """
-    least = NEAR_BEST * best_of(results)["score"]
-    near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
+    near = nearly_best(results)
+    if prefers_low:
+        lowest = min(row[prefers_low] for row in near)
+        near = nearly_best([row for row in results if row[prefers_low] == lowest])
+    near = sorted(near, key=lambda row: row["precision"])
     return near[math.ceil(STRICTNESS * (len(near) - 1))]
+
+
+def nearly_best(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The trials whose score is at least `NEAR_BEST` of the best one's."""
+    least = NEAR_BEST * best_of(results)["score"]
+    return [row for row in results if row["score"] >= least]
+
+
+def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = None) -> int:
+    """The training with the best trial; the packaged model unless that is better by `OWN_GAIN`.
+
+    Args:
+        results: Rows of trials, see `compared`.
+        packaged: Number of the packaged model as ``training``, if it was tried.
+    """
+    best = best_of(results)
+    if packaged is not None:
+        own = best_of([row for row in results if row["training"] == packaged])
+        if best["score"] < (1 + OWN_GAIN) * own["score"]:
+            return packaged
+    return int(best["training"])
 
 
 def pick(choices: Range, position: float) -> Any:

@@ -15,7 +15,7 @@ from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import best_of, candidates, strict
+from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
@@ -43,7 +43,7 @@ class Tuning:
         trials: A row a trial, see `search`; the default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
-            taken as it is.
+            taken.
         chosen: Settings of the chosen trial.
         calibration: Calibration of the confidence; None for backends without one.
     """
@@ -80,8 +80,9 @@ def tune(
         y: Whole numbers [n], the identities; -1 for unknown.
         trials: Settings to try, for each training.
         seed: Seed of the trials, the versions and the training.
-        trainings: Settings of `Clusterer.learn`, of which the best are taken; by default the backend's own.
-            If the backend has a packaged model, that is tried as it is, too.
+        trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own settings; if
+            the backend has a packaged model, it is tried, too. The packaged model is taken unless the trained one is
+            clearly better, see `training_of`: few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` says how it was found.
@@ -96,12 +97,13 @@ def tune(
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
-    if found.name in PRETRAINED and not trainings:
+    packaged = len(ways) if found.name in PRETRAINED and not trainings else None
+    if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
     results = compared(clusterers, validation, trials, seed)
-    training = int(best_of(results)["training"])
-    best = strict([row for row in results if row["training"] == training])
+    training = training_of(results, packaged)
+    best = strict([row for row in results if row["training"] == training], found.prefers_low)
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
     clusterer, calibration = measure(clusterers[training].with_settings(**chosen), validation, seed)
     if found.learns and not way.get("packaged"):
