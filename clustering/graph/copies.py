@@ -71,9 +71,10 @@ class Copies:
         node[faces] = len(self.first) + np.arange(len(faces))
         return Copies.named(consecutive(node))
 
-    def crowd(self, k: int) -> bool:
-        """Whether copies of one picture fill a good part of lists of `k` neighbours: more than a quarter, and two."""
-        return bool(np.bincount(self.node).max(initial=0) > max(k // 4, 2))
+    def where_they_crowd(self, k: int) -> Copies:
+        """The same if copies of one picture fill more than a quarter of a list of `k`, and more than two; else none."""
+        crowded = np.bincount(self.node).max(initial=0) > max(k // 4, 2)
+        return self if crowded else Copies.none(len(self.node))
 
     def say(self) -> str:
         """How many there are, in one line."""
