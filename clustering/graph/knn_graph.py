@@ -130,7 +130,7 @@ class KnnGraph:
         """
         if not self.similarities.size:
             raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
-        if self.embeddings.dtype != np.float32 or not is_unit(self.embeddings, "embeddings"):
+        if self.embeddings.dtype != np.float32 or not is_unit(self.embeddings):
             raise InputError("embeddings of the graph: not float32 rows of unit length; KnnGraph.build normalises them")
         if self.neighbors.dtype.kind not in "iu" or self.similarities.dtype.kind != "f":
             raise InputError(

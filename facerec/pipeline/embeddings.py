@@ -205,24 +205,20 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         raise InputError(f"{found}; expected at least one face")
     if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take
         embeddings = embeddings.astype(np.float64)
-    if is_unit(embeddings, "embeddings"):
+    if is_unit(embeddings):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
 
 
-def is_unit(embeddings: np.ndarray, name: object) -> bool:
-    """Whether all rows are float32 and of unit length, or zero.
-
-    Args:
-        embeddings: [n, d].
-        name: Where they come from, for the message.
+def is_unit(embeddings: np.ndarray) -> bool:
+    """Whether all rows, [n, d], are float32 and of unit length, or zero.
 
     Raises:
         InputError: NaN or infinite values; it names the row.
     """
     bad, unit = _examined(embeddings)
     if bad.size:
-        raise InputError(f"{name}: row {bad[0]} has NaN or infinite values; recompute it")
+        raise InputError(f"embeddings: row {bad[0]} has NaN or infinite values; recompute it")
     return unit
 
 
