@@ -75,6 +75,17 @@ def check_text(path: Path) -> None:
         raise InputError(f"{path}: text in UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8")
 
 
+def first_line(path: Path) -> str:
+    """The first line of a text file, a million characters at most; it may end with any line end.
+
+    Raises:
+        InputError: As `check_text`.
+    """
+    check_text(path)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        return lines.readline(1 << 20)
+
+
 def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
     """Maps a .npy file read-only, never unpickling.
 
