@@ -25,8 +25,12 @@ class InputError(ValueError):
 
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
     """Yields views of consecutive blocks of an array's rows."""
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
+    yield from (array[some] for some in row_blocks(len(array), rows))
+
+
+def row_blocks(count: int, rows: int = BLOCK_ROWS) -> list[slice]:
+    """Slices that divide so many rows into consecutive blocks."""
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 
 @contextmanager
