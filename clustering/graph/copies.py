@@ -15,7 +15,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import BLOCK_ROWS, blocks
+from facerec.pipeline.files import row_blocks
 
 COPY, SAME = 0.998, 1 - 1e-6
 """Least corrected cosine (see `CorpusScale`) of a copy; and least cosine where all faces are so alike that nothing can
@@ -43,9 +43,10 @@ class Copies:
         by_chance = scale.alike or graph.embeddings.shape[1] < FEWEST_DIMENSIONS
         least = SAME if by_chance else scale.cosine(COPY)
         sources, targets = [], []
-        for number, (ids, cosines) in enumerate(zip(blocks(graph.neighbors), blocks(graph.similarities), strict=True)):
-            rows, columns = np.nonzero((ids >= 0) & (cosines >= least))
-            sources.append(rows + number * BLOCK_ROWS)
+        for some in row_blocks(len(graph)):
+            ids = graph.neighbors[some]
+            rows, columns = np.nonzero((ids >= 0) & (graph.similarities[some] >= least))
+            sources.append(rows + some.start)
             targets.append(ids[rows, columns])
         node = components(len(graph), np.concatenate(sources), np.concatenate(targets))
         return cls.named(node)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.files import row_blocks
 
 SORT_COLUMNS = 8
 DIGITS = 4
@@ -65,8 +66,7 @@ class Edges(NamedTuple):
 
 def _row_blocks(graph: KnnGraph) -> list[slice]:
     """All rows in blocks, at least one."""
-    rows = max(ENTRIES // max(graph.k, 1), 1)
-    return [slice(first, min(first + rows, len(graph))) for first in range(0, max(len(graph), 1), rows)]
+    return row_blocks(len(graph), max(ENTRIES // max(graph.k, 1), 1)) or [slice(0, 0)]
 
 
 def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:

@@ -25,7 +25,7 @@ from clustering.graph.costs import Costs, check_room, choose_index
 from clustering.graph.exact import gpu_index, search
 from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from facerec.pipeline.embeddings import readable_rows
-from facerec.pipeline.files import BLOCK_ROWS, blocks, load_array, new_array
+from facerec.pipeline.files import load_array, new_array, row_blocks
 from facerec.pipeline.ranks import local_world_size, make_once
 
 logger = logging.getLogger(__name__)
@@ -118,8 +118,8 @@ def graph_of_nodes(graph: KnnGraph, copies: Copies, made: Path, k: int, index: s
 
     def write(file: Path) -> None:
         rows = new_array(file, np.float32, (len(copies.first), graph.embeddings.shape[1]))
-        for number, some in enumerate(blocks(copies.first)):
-            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(some)] = graph.embeddings[some]
+        for some in row_blocks(len(rows)):
+            rows[some] = graph.embeddings[copies.first[some]]
         rows.flush()
 
     embeddings = load_array(make_once(made / "embeddings.npy", write), kind="f", ndim=2)
