@@ -17,8 +17,8 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError, blocks, row_blocks
 
 BLOCK = 8192
-LEAST_MEAN = 1e-2
-LARGEST = 1e9
+LEAST_MEAN = 1e-2  # squared length of a mean by which is divided
+LARGEST = 1e9  # number in a configuration
 
 
 @dataclass(frozen=True)
