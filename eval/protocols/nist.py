@@ -148,7 +148,7 @@ def _say_left_out(paths: list[Path], tables: list[Any], columns: tuple[str, ...]
 
 
 def _find(folder: Path, name: str) -> Path:
-    paths = sorted(folder.rglob(name))
+    paths = sorted(path for path in folder.rglob(name) if not path.name.startswith("."))
     if len(paths) != 1:
         places = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")
