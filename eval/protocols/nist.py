@@ -201,6 +201,7 @@ def _names(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
 def _media(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
     if all("MEDIA_ID" in table.column_names for table in tables):
         return np.concatenate([table["MEDIA_ID"].to_numpy() for table in tables])
+    logger.info("no MEDIA_ID: every file is a medium of its own, so that each frame of a video counts as a photograph")
     return codes(filename)
 
 
