@@ -107,6 +107,21 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     return settings, commands
 
 
+def refuse_missing(file: Path, settings: Settings, sections: Sections) -> None:
+    """Refuses paths that lead nowhere before any stage runs, some of which only the last ones would look for.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    faces = sections["corpus"].get("faces") if settings.corpus == "split" else None
+    places = {"teacher": settings.teacher, "test_faces": settings.test_faces, "protocol": settings.protocol}
+    for name, place in {**places, "corpus: faces": faces}.items():
+        if place and not Path(str(place)).expanduser().exists():
+            raise InputError(
+                f"{file}: {name}: {place} is not there; paths are relative to the current folder, {Path.cwd()}"
+            )
+
+
 def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
     kinds = typing.get_type_hints(Settings)
     _check_names(file, section, kinds, "setting of recipe")
