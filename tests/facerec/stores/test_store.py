@@ -40,6 +40,7 @@ def test_images_beside_folders_have_no_identity(tmp_path, make_faces):
     make_faces(tmp_path, identities=2, each=1)
     cv2.imwrite(str(tmp_path / "alone.png"), np.zeros((4, 4, 3), np.uint8))
     assert open_store(tmp_path).labels.tolist() == [-1, 0, 1]
+    assert repr(open_store(tmp_path)) == f"<FileStore {tmp_path}: 3 faces of 2 people>"
 
 
 def test_list_is_relative_to_its_folder(tmp_path, make_faces):
