@@ -72,6 +72,7 @@ EACH_ROUND = {
     "retrain": stages.retrain,
 }
 ONCE_AFTER = {"evaluate": stages.evaluate, "compare": stages.compare}
+FIRST_OF_TEST = len(ONCE_BEFORE) + len(EACH_ROUND) + 1
 LAST = len(ONCE_BEFORE) + len(EACH_ROUND) + len(ONCE_AFTER)
 
 
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str]) -> None:
     with refusing_input():
         asked = read_options(arguments)
         run = asked.run
-        refuse_missing(Path(run.config), run.settings, run.sections)
+        refuse_missing(Path(run.config), run.settings, run.sections, asked.last >= FIRST_OF_TEST)
         workers = Workers(run.settings.jobs)
         workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings)
         if run.settings.rounds > 1:
