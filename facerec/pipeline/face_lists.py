@@ -29,7 +29,7 @@ PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", "
 MOST_COLUMNS = 32
 """Of a table of faces; one of more is a table of embeddings."""
 
-UNKNOWN = ("", "-1")
+UNKNOWN = ("", "-1", "-1.0")
 """What stands in place of an identity where it is not known."""
 
 Faces = tuple[list[str], list[str | None]]

@@ -89,9 +89,10 @@ def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
 
 @pytest.mark.parametrize(("name", "mark"), [("x.tsv", "\t"), ("x.csv", ","), ("x.csv", ", ")])
 def test_minus_one_is_nobody_in_lists(tmp_path, pictures, name, mark):
-    lines = [f"img/{row}.png{mark}{person or -1}" for row, person in enumerate(PEOPLE)]
-    (tmp_path / name).write_text("\n".join(lines) + "\n")
-    assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
+    for unknown in ("-1", "-1.0"):
+        lines = [f"img/{row}.png{mark}{person or unknown}" for row, person in enumerate(PEOPLE)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -161,6 +162,13 @@ def test_names_with_dots_have_a_label_each(tmp_path):
     assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3"]
 
 
+def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
+    said = {"a.txt": b"a caption", "a.json": b'{"width": 8}', "a.cls": b"3", "b.cls": b"-1", "b.json": b'{"label": 5}'}
+    pictures = {"a.png": PICTURES[0], "b.png": PICTURES[1], "c.txt": b"a caption", "c.json": b"4", "c.png": PICTURES[2]}
+    assert tar_of(tmp_path / "x.tar", said | pictures).identities == ["3", None, "4"]
+    assert tar_of(tmp_path / "y.tar", dict(reversed((said | pictures).items()))).identities == ["4", None, "3"]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -169,6 +177,7 @@ def test_names_with_dots_have_a_label_each(tmp_path):
         (["7", "007", "-1"], ["7", "007", None]),
         ([" ada", "", "zoe"], ["ada", None, "zoe"]),
         ([0.5, 1.0, None], [None, "1", None]),
+        ([-1.0, 1.0, None], [None, "1", None]),
     ],
 )
 def test_identities_of_any_type(tmp_path, values, expected):
@@ -264,6 +273,10 @@ def test_names_of_classes_and_other_columns(tmp_path):
     assert found.identities[2:4] == ["person 03"] * 2
     assert found.keys[1] == "000000001.png"
     assert_faces(found)
+    pd.DataFrame({"image": PICTURES, "label": [0.0, 0.0, 3.0, None, -1.0, 3.0]}).to_parquet(tmp_path / "f.parquet")
+    table, note = pq.read_table(tmp_path / "f.parquet"), pq.read_schema(tmp_path / "x.parquet").metadata
+    pq.write_table(table.replace_schema_metadata(note), tmp_path / "f.parquet")
+    assert open_store(tmp_path / "f.parquet").identities == [names[0]] * 2 + [names[3], None, None, names[3]]
     hugging_face(tmp_path / "w.parquet", range(6), names[:10])
     with pytest.raises(InputError, match="w.parquet: not readable as Parquet .label 10 of 10 names in its schema"):
         open_store(tmp_path / "w.parquet")
