@@ -243,6 +243,26 @@ def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
     assert other.identities[1:3] == ["train/ada", "train/zoe"]
 
 
+def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
+    flat = written(tmp_path / "flat", [f"{row}.PNG" for row in range(6)])
+    for name in ("all.tar", "about.parquet", "a.rec"):
+        (flat / name).write_bytes(b"of something else")
+    assert_faces(open_store(flat), None)
+    people = written(tmp_path / "people", [f"p{PEOPLE[row]:02d}.tar/{row}.png" for row in range(6)])
+    pd.DataFrame({"a": [1.0]}).to_parquet(people / "about.parquet")
+    for name in ("a.rec", "b.rec"):
+        (people / name).write_bytes(b"of something else")
+    assert_faces(open_store(people))
+
+
+def test_files_of_many_faces_are_known_by_suffixes_in_capitals(tmp_path):
+    pd.DataFrame({"image": PICTURES, "label": PEOPLE}).to_parquet(tmp_path / "X.PARQUET")
+    assert_faces(open_store(tmp_path / "X.PARQUET"))
+    assert_faces(open_store(tmp_path))
+    tar_of(tmp_path / "Y.TAR", {"0.png": PICTURES[0]})
+    assert open_store(tmp_path).keys == ["0.png"]  # tar files before tables
+
+
 def hugging_face(file, rows, names=None, paths=True):
     """As ``datasets`` writes an Image and a ClassLabel column."""
     images = [{"bytes": PICTURES[row], "path": f"{row}.png" if paths else None} for row in rows]

@@ -102,6 +102,9 @@ def test_faces_of_a_set_with_header(tmp_path):
     by_file = pickle.loads(pickle.dumps(open_store(tmp_path / "set" / "train.rec")))
     assert by_file.keys == found.keys
     assert_same(by_file, FACES)
+    for suffix in ("rec", "idx"):
+        (tmp_path / "set" / f"train.{suffix}").rename(tmp_path / "set" / f"faces.{suffix}")
+    assert_same(open_store(tmp_path / "set"), FACES)
 
 
 LABELS = [label for label, _ in FACES]
