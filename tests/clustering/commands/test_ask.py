@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clustering.answers.file import load_answers
+from clustering.answers.file import UNSURE, load_answers
 from clustering.commands.ask import ask
 from clustering.commands.cluster import cluster
+from eval.clusters import scores
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError
 
@@ -78,6 +79,25 @@ def test_true_identities_answer_in_rounds(corpus):
     answers = load_answers(out / "answers.json", len(truth), (corpus / "emb" / "keys.txt").read_text().splitlines())
     a, b = answers.pairs.T
     assert ((labels[a] == labels[b]) == (truth[a] == truth[b])).all()
+
+
+def test_about_unknown_identities_answers_are_unsure_and_scores_leave_them_out(corpus):
+    truth = np.load(corpus / "truth.npy")
+    known = np.flatnonzero(truth < 6)
+    np.save(corpus / "some.npy", np.where(truth < 6, truth, -1))
+    np.save(corpus / "one.npy", np.where(np.arange(len(truth)) == 0, 3, -1))
+    keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=10, truth=corpus / "some.npy", rounds=2)
+    answers = load_answers(out / "answers.json", len(truth), keys)
+    a, b = np.isin(answers.pairs, known).T
+    assert 0 < (a & b).sum() < len(answers)
+    assert ((answers.answer == UNSURE) == ~(a & b)).all()
+    rows = list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
+    for row, labels in ((rows[0], corpus / "clusters"), (rows[-1], out)):
+        found = scores(truth[known], np.load(labels / "labels.npy")[known])
+        assert (float(row["Fp"]), float(row["Fb"])) == (round(found["pairwise_f"], 4), round(found["bcubed_f"], 4))
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "none", count=5, truth=corpus / "one.npy")
+    assert [row["yes_in_round"] for row in csv.DictReader((out / "rounds.csv").read_text().splitlines())] == ["", ""]
 
 
 def test_what_cannot_be_asked(corpus):
