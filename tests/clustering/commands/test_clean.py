@@ -53,6 +53,20 @@ def test_what_it_writes(noisy, tmp_path, caplog):
     assert np.load(out / "confidence.npy")[40] < 0.5 < np.load(out / "confidence.npy")[100]
 
 
+def test_only_errors_of_the_least_probability_are_corrected_and_the_seed_is_that_of_the_examples(noisy, tmp_path):
+    outs = [clean(noisy, tmp_path / name, min_probability=least, seed=seed)
+            for name, least, seed in (("a", 0.5, 0), ("b", 1, 0), ("c", 0.5, 1))]  # fmt: skip
+    half, all_sure, other = (rows(out / "findings.csv") for out in outs)
+    assert {row["kind"] for row in half if row["found"]} == {"merged", "split", "stray"}
+    assert all((row["found"] == "yes") == (float(row["probability"]) >= 0.5) for row in half)
+    np.testing.assert_array_equal(np.load(outs[1] / "labels.npy"), np.load(noisy / "labels.npy"))
+    assert {row["kind"] for row in all_sure} == {"split", "stray"}
+    assert not any(row["found"] for row in all_sure)
+    assert {row["probability"] for row in half} != {row["probability"] for row in other}
+    with pytest.raises(InputError, match="min_probability is 1.5"):
+        clean(noisy, tmp_path / "d", min_probability=1.5)
+
+
 def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     out = clean(noisy, tmp_path / "out")
     known = np.load(noisy / "labels.npy")

@@ -182,7 +182,7 @@ def test_bad_lists_of_stores_are_refused(tmp_path, make_faces):
         assert str(tmp_path) in str(caught.value)
         assert "\n" not in str(caught.value)
     file.write_text("one\n")
-    for order in ([0, 2], [0, 0], [-1]):
+    for order in ([0, 2], [0, 0], [-1, 0]):
         np.save(tmp_path / "order.npy", np.array(order))
         with pytest.raises(InputError, match="order.npy: not an order of the 2 faces"):
             open_store(file)
