@@ -79,12 +79,16 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
 
 
-def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path):
+def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path, caplog):
+    caplog.set_level("INFO")
     known = np.load(noisy / "labels.npy")
+    known[0] = 77  # a label of one face
+    np.save(noisy / "labels.npy", known)
     named = [{"action": "name", "cluster": cluster, "name": "Anna"} for cluster in (3, 9)]
     write_json(tmp_path / "named.json", {"clustering": labels_hash(known), "decisions": named})
     out = clean(noisy, tmp_path / "out", decisions=tmp_path / "named.json")
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.where(known == 9, 3, known))
+    assert "8 of 240 faces have another label" in caplog.text
     keys = load_keys(noisy / "keys.txt")
     refuse_other_order(out, tmp_path, keys)
     with pytest.raises(InputError, match="face '000.png' is in row 0 there, but in row 239"):
@@ -98,9 +102,11 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     for row in range(240):
         cv2.imwrite(str(tmp_path / "faces" / f"{row:03d}.png"), np.full((16, 16, 3), row, np.uint8))
     small = thumbnails(tmp_path / "faces", tmp_path / "thumbs", size=16)
-    out = clean(noisy, tmp_path / "out", thumbnails=small)
+    out = clean(noisy, tmp_path / "out", labels=noisy / "labels.npy", thumbnails=small)
     text = (out / "page" / "data.js").read_text()
     content = json.loads(text.removeprefix("window.REVIEW = ").rstrip().removesuffix(";"))
+    inputs = f"--embeddings {noisy} --labels {noisy / 'labels.npy'}"
+    assert f"clustering clean {inputs} --decisions decisions.json --out cleaned" in content["commands"][0]
     assert content["proposed"] == read_json(out / "decisions.json")["decisions"]
     assert [item["action"] for item in content["proposed"]] == ["split", "exclude_faces", "merge"]
 
@@ -110,7 +116,7 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     [
         (np.zeros(240, np.int64), "1 label\\(s\\) with readable faces; at least two are needed"),
         (np.arange(240), "no label has two readable faces"),
-        (np.arange(240) + 2**31, "number labels from 0, below 2\\^30"),
+        (np.append(np.arange(239) % 9, 2**31), "number labels from 0, below 2\\^30"),
         (np.zeros(3, np.int64), "3 labels for 240 rows"),
     ],
 )

@@ -311,6 +311,48 @@ def test_names_of_classes_and_other_columns(tmp_path):
         open_store(tmp_path / "z.parquet")
 
 
+def test_columns_of_names_and_people_in_parquet(tmp_path):
+    names = [f"d/{row}.png" for row in range(6)]
+    columns = {
+        "small": [b"another"] * 6, "note": list("ababab"), "Label": pd.to_datetime(["2020-01-01"] * 6),
+        "Person": pd.Categorical([f"p{person:02d}" for person in PEOPLE]), "size": np.arange(6), "File_Name": names,
+        "image": PICTURES,
+    }  # fmt: skip
+    pd.DataFrame(columns).to_parquet(tmp_path / "x.parquet")
+    found = open_store(tmp_path / "x.parquet")
+    assert found.keys == names
+    assert_faces(found)
+    columns |= {"File_Name": [*names[:5], names[0]]}
+    table = pa.Table.from_pandas(pd.DataFrame(columns))
+    place = table.schema.get_field_index("image")
+    table = table.set_column(place, "IMG", table["image"].cast(pa.large_binary()))
+    pq.write_table(table, tmp_path / "y.parquet")
+    found = open_store(tmp_path / "y.parquet")
+    assert found.keys == [f"00000000{row}.png" for row in range(6)]
+    assert_faces(found)
+    (tmp_path / "both").mkdir()
+    for name in ("x.parquet", "y.parquet"):
+        shutil.copy(tmp_path / name, tmp_path / "both" / name)
+    with pytest.raises(InputError, match="y.parquet: no column of pictures; it has"):
+        open_store(tmp_path / "both")
+
+
+def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_picture_unreadable(tmp_path):
+    pd.DataFrame({"image": [*PICTURES[:5], b""], "label": PEOPLE}).to_parquet(tmp_path / "x.parquet")
+    halves = split(tmp_path / "x.parquet", tmp_path / "split", labelled=1)
+    parts = [open_store(halves / name) for name in ("labelled", "unlabelled")]
+    assert parts[1].identities == [None] * 4
+    assert set(parts[0].identities) < {"00", "03", "10"}
+    assert sorted(parts[0].keys + parts[1].keys) == open_store(tmp_path / "x.parquet").keys
+    for part in (*parts, open_store(tmp_path / "x.parquet")):
+        for row, key in enumerate(part.keys):
+            if key == "000000005.png":
+                with pytest.raises(UnreadableFace):
+                    part.read(row)
+            else:
+                assert part.encoded(row) == PICTURES[int(key[:9])]
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_zip_files(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
@@ -325,6 +367,7 @@ def test_zip_files(tmp_path, method):
     halves = split(tmp_path / "x.zip", tmp_path / "split", labelled=2)
     labelled = open_store(halves / "labelled")
     assert labelled.labels.tolist() == [0, 0, 1, 1]
+    assert open_store(halves / "unlabelled").labels is None
     both = [*labelled.keys, *open_store(halves / "unlabelled").keys]
     assert sorted(both) == found.keys
     for part in ("labelled", "unlabelled"):
