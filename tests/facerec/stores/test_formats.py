@@ -149,17 +149,17 @@ def tar_of(file, members):
     with tarfile.open(file, "w") as tar:
         for name, content in members.items():
             about = tarfile.TarInfo(name)
-            about.size = len(content)
+            about.size, about.type = len(content), tarfile.REGTYPE if content else tarfile.DIRTYPE
             tar.addfile(about, io.BytesIO(content))
     return open_store(file)
 
 
 def test_names_with_dots_have_a_label_each(tmp_path):
-    members = {f"m.0{row}.png": PICTURES[row] for row in range(6)}
-    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)} | {"._m.00.png": b"of macOS"}
+    members = {"._m.00.png": b"of macOS", "folder.png": b""} | {f"m.0{row}.png": PICTURES[row] for row in range(6)}
+    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)}
     assert_faces(tar_of(tmp_path / "x.tar", members))
-    one = {"a.left.png": PICTURES[0], "a.right.png": PICTURES[1], "a.cls": b"3"}
-    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3"]
+    one = {"a.left.png": PICTURES[0], "a.right.PNG": PICTURES[1], "a.CLS": b"3", "b.png": PICTURES[2]}
+    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3", None]
 
 
 def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
@@ -176,6 +176,7 @@ def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
         ([-1, 7, 12], [None, "07", "12"]),
         (["7", "007", "-1"], ["7", "007", None]),
         ([" ada", "", "zoe"], ["ada", None, "zoe"]),
+        (["ada", "bo", "7"], ["ada", "bo", "7"]),
         ([0.5, 1.0, None], [None, "1", None]),
         ([-1.0, 1.0, None], [None, "1", None]),
     ],
