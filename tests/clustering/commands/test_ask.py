@@ -66,10 +66,9 @@ def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
 def test_rounds_cluster_copies_as_the_command_does(backend, corpus):
     np.save(corpus / "copied.npy", np.load(corpus / "emb" / "embeddings.npy").repeat(15, axis=0))
     np.save(corpus / "people.npy", np.load(corpus / "truth.npy").repeat(15))
-    settings = ["k=14"]
-    first = cluster(backend, corpus / "copied.npy", corpus / "first", set=settings)
+    first = cluster(backend, corpus / "copied.npy", corpus / "first")
     out = ask(first, corpus / "copied.npy", corpus / "ask", count=8, truth=corpus / "people.npy", rounds=2)
-    again = cluster(backend, corpus / "copied.npy", corpus / "again", answers=out / "answers.json", set=settings)
+    again = cluster(backend, corpus / "copied.npy", corpus / "again", answers=out / "answers.json")
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.load(again / "labels.npy"))
 
 

@@ -39,6 +39,8 @@ def test_pseudo_classes_of_labelled_people_join_their_classes(faces):
     first = np.array([7, -1, 7, 3, 9] + [-1] * 15)
     second = np.array([0, 1, 2, 2, 3, 1] + [-1] * 14)
     joined = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 9, -1, 3]))
+    zero = combine_stores([(faces, first - 3, None), (faces, second, None)], same_as=np.array([-1, 6, -1, 0]))
+    assert zero.label.tolist() == joined.label.tolist()
     assert joined.label.tolist() == [1, 1, 0, 2, 3, 2, 4, 4, 0, 2]
     assert (joined.classes, joined.first_classes) == (5, 3)
     apart = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.full(4, -1))
