@@ -318,6 +318,9 @@ def test_given_labels_take_the_place_of_identities(tmp_path, make_faces):
     faces = make_faces(tmp_path / "a", identities=2, each=2)
     np.save(tmp_path / "labels.npy", np.array([5, 9, 5, -1]))
     assert gather(TrainingData(faces, tmp_path / "labels.npy")).label.tolist() == [0, 1, 0]
+    np.save(tmp_path / "weights.npy", np.array([0.5, 1, 0, 1], np.float32))
+    assert gather(TrainingData(faces, tmp_path)).weight.tolist() == [0.5, 1]
+    assert gather(TrainingData(faces, tmp_path / "labels.npy")).weight.tolist() == [1, 1, 1]
 
 
 def test_schedule_rises_and_falls_to_nothing():
