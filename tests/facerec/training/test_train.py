@@ -351,9 +351,11 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
     flat = tmp_path / "f" / "person0"
     short = _folder(tmp_path / "short", labels=np.zeros(3, np.int64))
     negative = _folder(tmp_path / "negative", labels=np.arange(4), weights=np.array([1, 1, -1, 1.0]))
+    infinite = _folder(tmp_path / "infinite", labels=np.arange(4), weights=np.array([1, 1, np.nan, 1.0]))
     few = _folder(tmp_path / "few", labels=np.arange(4), weights=np.ones(3))
     none = _folder(tmp_path / "unused", labels=np.full(4, -1))
     few_same = _folder(tmp_path / "few_same", labels=np.arange(4), same_as=np.array([-1, 0, -1]))
+    low_same = _folder(tmp_path / "low_same", labels=np.arange(4), same_as=np.array([-1, 0, -2, -1]))
     wrong_same = _folder(tmp_path / "wrong_same", labels=np.arange(4), same_as=np.array([-1, 0, 5, -1]))
     teacher = train(faces=faces, out=tmp_path / "teacher", steps=1, **SMALL)
     both = ["--faces", faces, "--unlabelled", faces, "--pseudo-labels"]
@@ -365,9 +367,11 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--labels", short], "--labels"),
         (["--faces", faces, "--unlabelled", faces], "go together"),
         (["--unlabelled", faces, "--pseudo-labels", negative], "weights must be finite and not negative"),
+        (["--unlabelled", faces, "--pseudo-labels", infinite], "weights must be finite and not negative"),
         (["--unlabelled", faces, "--pseudo-labels", few], "3 weights for 4 faces"),
         (["--unlabelled", faces, "--pseudo-labels", none], "0 class(es)"),
         ([*both, few_same], "3 entries from -1 for pseudo classes 0 to 3"),
+        ([*both, low_same], "4 entries from -2 for pseudo classes 0 to 3"),
         ([*both, wrong_same], "same_as.npy names class 5, but no used labelled face has it"),
         (["--faces", faces, "--heads", "2"], "--heads 2 for 2 labelled and 0 pseudo classes"),
         (["--faces", faces, "--heads", "3"], "--heads 3; 1, or without --hierarchy 2"),
