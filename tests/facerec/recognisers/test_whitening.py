@@ -81,6 +81,13 @@ def test_false_non_matches_by_hand():
     assert _fnmr(faces, np.array([0, 0, 1, 1])) == 0.5
 
 
+def test_four_people_are_compared_however_many_faces_each_has(monkeypatch):
+    monkeypatch.setattr("facerec.recognisers.whitening.MOST_COMPARED", 48)
+    embeddings, labels = photographs(people=4, each=60)
+    found, few = fit_whitening(embeddings, labels), np.flatnonzero(np.arange(240) % 60 < 12)
+    assert found.before == _fnmr(embeddings[few], labels[few])
+
+
 def test_too_few_people():
     embeddings, labels = photographs(people=LEAST_PEOPLE - 1)
     with pytest.raises(InputError, match="3 people with two faces or more; whitening needs 4"):
