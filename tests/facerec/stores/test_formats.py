@@ -88,8 +88,8 @@ def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
 
 
 @pytest.mark.parametrize(("name", "mark"), [("x.tsv", "\t"), ("x.csv", ","), ("x.csv", ", ")])
-def test_minus_one_is_nobody_in_lists(tmp_path, pictures, name, mark):
-    for unknown in ("-1", "-1.0"):
+def test_nobody_in_lists(tmp_path, pictures, name, mark):
+    for unknown in ("-1", "-1.0", "nan", "None"):
         lines = [f"img/{row}.png{mark}{person or unknown}" for row, person in enumerate(PEOPLE)]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
         assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
@@ -177,6 +177,7 @@ def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
         (["7", "007", "-1"], ["7", "007", None]),
         ([" ada", "", "zoe"], ["ada", None, "zoe"]),
         (["ada", "bo", "7"], ["ada", "bo", "7"]),
+        (["nan", "None", "7"], [None, None, "7"]),
         ([0.5, 1.0, None], [None, "1", None]),
         ([-1.0, 1.0, None], [None, "1", None]),
     ],
