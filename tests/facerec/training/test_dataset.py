@@ -127,6 +127,18 @@ def test_batches_do_not_depend_on_workers_or_on_the_first_step(faces):
     assert not np.array_equal(one[0][0], other[0])
 
 
+def test_each_face_is_varied_by_its_place_among_all_that_training_sees(faces):
+    """From twice the network's size at most."""
+    training = combine_stores([(faces, faces.labels, None)])
+    sampler = choose_sampler("random", training.label, training.store, 6, 1)
+    images, *_ = Batches(training, sampler, 16, 1)[2]
+    augment = Augmentation(16, 1)
+    for place, (item, image) in enumerate(zip(sampler(2), images, strict=True)):
+        face = faces.read(int(training.row[item]))
+        assert face.shape == (40, 40, 3)
+        np.testing.assert_array_equal(image, augment(resized(face, 32), 12 + place))
+
+
 def test_shares_of_ranks_are_the_batch_part_by_part(faces):
     training = combine_stores([(faces, faces.labels, None)])
     whole = batches_of(training, 12, 1)[3]
