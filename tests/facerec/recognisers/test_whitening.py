@@ -44,6 +44,16 @@ def test_people_are_shown_as_others_are():
     )
 
 
+def test_every_tenth_of_the_people_is_shown_by_the_map_of_the_others():
+    embeddings, labels = photographs(people=30, each=2)
+    found = fit_whitening(embeddings, labels)
+    assert np.bincount(found.fold).tolist() == [6] * 10
+    for number, matrix in enumerate(found.of_others):
+        rows = np.flatnonzero(found.fold == number)
+        np.testing.assert_array_equal(found.held_out(embeddings, rows), normalize(embeddings[rows] @ matrix))
+        assert not np.array_equal(matrix, found.matrix)
+
+
 def test_people_whose_photographs_differ_alike_in_all_directions_gain_nothing():
     embeddings, labels = photographs(wide=0.2)
     found = fit_whitening(embeddings, labels)
