@@ -105,7 +105,9 @@ def test_lines_without_anything_end_no_list(tmp_path, mark):
     assert list(read_landmarks(tmp_path / "points.txt")) == ["1.jpg", "2.jpg"]
 
 
-@pytest.mark.parametrize("line", ["1,0,0,9,9,x", "1,0,0,9.5,9,x,1", "1,0,0,9,nan,x,1", "1,a,0,9,9,x,1", "1,0,0,9,-9,x,1"])
+@pytest.mark.parametrize(
+    "line", ["1,0,0,9,9,x", "1,0,0,9.5,9,x,1", "1,0,0,9,nan,x,1", "1,a,0,9,9,x,1", "1,0,0,9,-9,x,1"]
+)
 def test_what_is_no_box_is_refused(tmp_path, line):
     (tmp_path / "boxes.csv").write_text(f"{HEADER}{line}\n")
     with pytest.raises(InputError, match="boxes.csv line 2: .*expected a box of whole pixels"):
