@@ -260,6 +260,8 @@ def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
 def test_files_of_many_faces_are_known_by_suffixes_in_capitals(tmp_path):
     pd.DataFrame({"image": PICTURES, "label": PEOPLE}).to_parquet(tmp_path / "X.PARQUET")
     assert_faces(open_store(tmp_path / "X.PARQUET"))
+    for name in ("._X.PARQUET", "._a.png"):
+        (tmp_path / name).write_bytes(b"of macOS")
     assert_faces(open_store(tmp_path))
     tar_of(tmp_path / "Y.TAR", {"0.png": PICTURES[0]})
     assert open_store(tmp_path).keys == ["0.png"]  # tar files before tables
