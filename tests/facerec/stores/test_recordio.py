@@ -290,10 +290,10 @@ def test_more_records_than_a_block(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("header", [True, False])
 def test_the_first_of_several_labels_counts(tmp_path, header):
-    faces = [([5, 0.25, -1], image(0)), ([3, 1], image(1)), (5, image(2))]
+    faces = [([5, 0.25, -1], image(0)), ([3, 1], image(1)), (5, image(2)), ([4], image(3))]
     payloads = insightface(faces) if header else {i: payload(*face) for i, face in enumerate(faces)}
     found = opened(tmp_path / "set", payloads)
-    assert found.identities == ["5", "3", "5"]
+    assert found.identities == ["5", "3", "5", "4"]
     assert_same(found, faces)
 
 
