@@ -343,6 +343,16 @@ def _folder(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "warmup", "epochs", "clip"])
+@pytest.mark.parametrize("value", [-0.1, np.nan])
+def test_numbers_that_no_training_can_have(name, value):
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value}"):
+        Schedule(**{name: value})
+    if name != "clip":
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} inf"):
+            Schedule(**{name: np.inf})
+
+
 def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, capsys):
     faces = make_faces(tmp_path / "f", identities=2, each=2)
     empty = make_faces(tmp_path / "none", identities=2, each=2)
