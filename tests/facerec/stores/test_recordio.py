@@ -234,6 +234,7 @@ def test_a_list_may_name_a_damaged_record(tmp_path):
         ("train.lst", [*LISTS["mxnet's"], "5\t2\tx.jpg"], "its 8 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"9\t2\t{NAMES[4]}"], "its 7 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"5\t3\t{NAMES[4]}"], "label 3 for key 5, whose record has 2"),
+        ("train.lst", [f"1\t{NAMES[0]}\t1", *LISTS["insightface's"][1:]], "label 1 for key 1, whose record has 0"),
         ("train.lst", [*LISTS["insightface's"][:-1], f"1\t{NAMES[0]}\t10"], "1 of its paths stand there more than"),
         ("train.lst", [], "not lines of flag, path, label or key, label, path"),
         ("train.lst", ["a"] * 7, "not lines of flag"),
