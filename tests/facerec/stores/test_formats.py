@@ -361,11 +361,12 @@ def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_pic
 def test_zip_files(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
         for row, content in enumerate(PICTURES):
-            archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.png", content)
-        archive.writestr("__MACOSX/faces/00/._0.png", b"x")
+            archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.{'png' if row else 'PNG'}", content)
+        for name in ("__MACOSX/faces/00/0.png", "faces/00/._0.png"):
+            archive.writestr(name, b"x")
         archive.writestr("readme.txt", b"x")
     found = open_store(tmp_path / "x.zip")
-    assert found.keys[0] == "faces/00/0.png"
+    assert found.keys[0] == "faces/00/0.PNG"
     assert found.identities[0] == "faces/00"
     assert_faces(found)
     halves = split(tmp_path / "x.zip", tmp_path / "split", labelled=2)
