@@ -45,6 +45,9 @@ def test_agrees_with_oracle(monkeypatch, block, weighted):
     expected = slow_pool(embeddings, rows, template, media, weights)
     assert found.ids.tolist() == list(expected)
     np.testing.assert_allclose(found.features, list(expected.values()), atol=1e-12)
+    readable = embeddings[rows].any(axis=1)
+    assert found.unreadable_faces == np.count_nonzero(~readable) > 0
+    assert found.media == len(set(zip(template[readable], media[readable], strict=True)))
 
 
 def test_subjects_pool_their_templates():
