@@ -93,6 +93,9 @@ def test_nobody_in_lists(tmp_path, pictures, name, mark):
         lines = [f"img/{row}.png{mark}{person or unknown}" for row, person in enumerate(PEOPLE)]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
         assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
+    lines = [f"{row}\t{person or -1}\timg/{row}.png" for row, person in enumerate(PEOPLE)]
+    (tmp_path / "x.lst").write_text("\n".join(lines) + "\n")
+    assert_faces(open_store(tmp_path / "x.lst"), [-1, -1, 0, 0, 1, 1])
 
 
 @pytest.mark.parametrize(
