@@ -9,7 +9,7 @@ DEMO ?= runs/demo
 BASE ?= HEAD
 ROUNDS ?= 10
 
-.PHONY: demo test suite test-cuda check fuzz lint docs tables bench arena env clean
+.PHONY: demo test suite test-cuda check fuzz lint docs tables arena env clean
 
 demo: env ## the main job on the embedded corpus, with a report to open at the end
 	PATH="$(abspath $(BIN)):$$PATH" recipes/run_pseudolabel.sh --config recipes/conf/demo.yaml --out $(DEMO)
@@ -38,9 +38,6 @@ docs: env ## the documentation as a site, runs/site/index.html; a warning is an 
 
 tables: env ## the tables of README.md and the pages, from results/*.json
 	$(BIN)/python docs/tools/result_tables.py
-
-bench: env ## what was measured, measured again
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 arena: env ## all methods on all sets; resumable, runs/arena/arena.html
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m arena --out runs/arena

@@ -81,7 +81,6 @@ Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
 Neighbors = Annotated[int, Within(1, 4096)]
 Seed = Annotated[int, Within(0)]
-PositiveInt = Count
 PositiveFloat = Annotated[float, Positive]
 
 

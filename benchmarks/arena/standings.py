@@ -85,12 +85,12 @@ class Standings:
         ranks = mean_ranks(np.array([[score(cell) for cell in row if cell] for row in cells]))
         return dict(sorted(zip(names, ranks.tolist(), strict=True), key=lambda each: each[1]))
 
-    def wins(self, setting: str, method: str = OURS) -> tuple[int, int]:
-        """In how many contests a method is best or tied, and how many it takes part in."""
+    def wins(self, setting: str) -> tuple[int, int]:
+        """In how many contests our method is best or tied, and how many it takes part in."""
         verdicts = [
-            each.verdict(method)
+            each.verdict(OURS)
             for (_, one, _), each in self.contests.items()
-            if one == setting and (method == each.best or method in each.p)
+            if one == setting and (each.best == OURS or OURS in each.p)
         ]
         return sum(verdict != "worse" for verdict in verdicts), len(verdicts)
 
@@ -100,18 +100,18 @@ def score(cell: Cell) -> float:
     return float(np.mean([(cell.figures or {})[figure] for figure in FIGURES]))
 
 
-def standings(files: Sequence[Path], root: Path, cache: Cache, samples: int = SAMPLES) -> Standings:
+def standings(files: Sequence[Path], root: Path, cache: Cache) -> Standings:
     """Reads all cells and resamples them; a cell of other faces than the set has now is left out."""
     found = Standings([], {}, {}, {})
     for file in files:
         faces = read_set(file, root)
         about = About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people)
-        found = _added(found, about, faces, cache, samples)
+        found = _added(found, about, faces, cache)
     return found
 
 
-def _added(found: Standings, about: About, faces: TestSet, cache: Cache, samples: int) -> Standings:
-    drawn = draw(faces.people, samples, 0)
+def _added(found: Standings, about: About, faces: TestSet, cache: Cache) -> Standings:
+    drawn = draw(faces.people, SAMPLES, 0)
     cells, intervals, contests = dict(found.cells), dict(found.intervals), dict(found.contests)
     for setting in SETTINGS:
         values: dict[str, dict[str, float]] = {figure: {} for figure in FIGURES}

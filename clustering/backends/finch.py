@@ -12,6 +12,7 @@ from clustering.clusterer import Clusterer, Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
 from clustering.settings import Cosine, Range
+from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
@@ -53,14 +54,9 @@ def cut(embeddings: np.ndarray, levels: Sequence[np.ndarray], least: float) -> n
 
 
 def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Float32 [clusters]: the mean cosine of all pairs of a cluster's faces, 1 for a face alone.
-
-    The m faces of a cluster sum up to S, and their pairs' cosines to ``(|S|^2 - m) / 2``.
-    """
+    """Float64 [clusters]: the mean cosine of all pairs of a cluster's faces, 1 for a face alone."""
     sums = cluster_sums(embeddings, labels)
-    sizes = np.bincount(labels[labels >= 0], minlength=len(sums))
-    pairs = sizes * (sizes - 1)
-    return np.where(pairs > 0, (np.square(sums).sum(axis=1) - sizes) / np.maximum(pairs, 1), 1)
+    return mean_pair_cosine(sums, np.bincount(labels[labels >= 0], minlength=len(sums)))
 
 
 def partitions(graph: KnnGraph) -> list[np.ndarray]:

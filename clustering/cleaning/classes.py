@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-STEPS = 100
-LEAST = 1e-4
-REGULARISATION = 10.0
+STEPS = 100  # of expectation maximisation
+LEAST = 1e-4  # share of a class
+REGULARISATION = 10.0  # C of the logistic regression
 
 
 @dataclass(frozen=True)

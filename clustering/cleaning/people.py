@@ -85,7 +85,7 @@ def _in_turns(features: np.ndarray, usual: np.ndarray, examples: np.ndarray) -> 
 
 def _pairs(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each label with its nearest ones: both labels, int64 [p]; and how many are nearer to either."""
-    ids, _ = nearest(centres, centres, NEIGHBOURS + 1)
+    ids, _ = nearest(centres, centres, min(NEIGHBOURS + 1, len(centres)))
     own = np.repeat(np.arange(len(centres)), ids.shape[1])
     other = ids.ravel()
     rank = np.tile(np.arange(ids.shape[1]), len(centres))
@@ -229,7 +229,7 @@ def _joined(embeddings: np.ndarray, labels: np.ndarray, weights: np.ndarray, see
     order = np.random.default_rng(seed).permutation(count)
     centres = GroupSums.of(embeddings, labels, weights, count).centres
     ids, _ = nearest(centres, centres, 3)
-    third = ids[:, min(2, ids.shape[1] - 1)]
+    third = ids[:, min(2, count - 1)]
     mutual = np.flatnonzero((third[third] == np.arange(count)) & (third > np.arange(count)))
     alike = np.full(count, -1)
     alike[mutual] = alike[third[mutual]] = np.arange(len(mutual))

@@ -128,7 +128,7 @@ class _Views:
         sums = cluster_sums(embeddings, labels, weights)
         mass = np.bincount(own, weights[rows], len(sums))
         centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), TINY)
-        ids, cosines = _three_nearest(embeddings[rows], centres)
+        ids, cosines = nearest(embeddings[rows], centres, 3)
         g = cosine_to_sum(embeddings, rows, sums, own, weights)
         here = cosine_to_sum(embeddings, rows, sums, drawn)
         other, o = _best(ids, cosines, own[:, None])
@@ -139,13 +139,6 @@ class _Views:
             np.stack([g, o, rest], axis=1), np.stack([here, np.maximum(g, o_without), there], axis=1),
             np.stack([here, o_without, there], axis=1), other, np.bincount(own)[own] > 1, drawn != own,
         )  # fmt: skip
-
-
-def _three_nearest(faces: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The three nearest labels of each face and their cosines, int64 and float32 [n, 3]; -1 where there are fewer."""
-    ids, cosines = nearest(faces, centres, 3)
-    missing = ((0, 0), (0, 3 - ids.shape[1]))
-    return np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing, constant_values=-1)
 
 
 def _best(ids: np.ndarray, cosines: np.ndarray, without: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ from clustering.review.decisions import (
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
-from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, keys_beside, load_labels, refuse_other_order, write_json, write_lines
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
@@ -96,20 +96,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         copies = Copies.of(graph)
         if copies.count and labeller.duplicates is None:
             logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
-    truth = None if files.truth is None else load_labels(files.truth, len(labels))
-    if files.truth is not None:
-        refuse_other_order(files.truth, clusters)
-        if faces is not None:
-            refuse_other_order(files.truth, faces.path, faces.keys)
-    people = {
-        path: load_embeddings(path, unreadable=files.unreadable)
-        for path in (files.calibration, files.labelled)
-        if path is not None
-    }
-    if faces is not None:
-        for each in people.values():
-            check_recogniser(faces, each)
-    calibration, labelled = (None if x is None else people[x] for x in (files.calibration, files.labelled))
+    truth, (calibration, labelled) = _truth(files.truth, clusters, len(labels), faces), _people(files, faces)
     decided = apply_decisions(labels, decisions)
     known = _known(clusters, labels, decided)
     if files.decisions is not None:
@@ -130,13 +117,31 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     save_names(out, None if faces is None else faces.keys, y)
     np.save(out / "weights.npy", w, allow_pickle=False)
     if labelled is not None and labeller.overlap == "merge":
-        np.save(out / "same_as.npy", labeller.same_as_, allow_pickle=False)
-        if labelled.keys is not None and labelled.labels is not None:
-            named = _one_face_each(labelled.keys, labelled.labels, labeller.same_as_)
-            write_lines(out / "same_as_keys.txt", named)
+        _write_same_as(out, labeller.same_as_, labelled)
     summary = labeller.summary_ | ({} if copies is None else {"copies": copies.count})
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _truth(file: Path | None, clusters: Path, rows: int, faces: EmbeddingSet | None) -> np.ndarray | None:
+    """True identities, int64 [n], of the clustered faces in their order; None without a file."""
+    if file is None:
+        return None
+    truth = load_labels(file, rows)
+    refuse_other_order(file, clusters)
+    if faces is not None:
+        refuse_other_order(file, faces.path, faces.keys)
+    return truth
+
+
+def _people(files: Files, faces: EmbeddingSet | None) -> list[EmbeddingSet | None]:
+    """The faces of `calibration` and those of `labelled`; a set that is both is read once."""
+    paths = (files.calibration, files.labelled)
+    people = {path: load_embeddings(path, unreadable=files.unreadable) for path in paths if path is not None}
+    if faces is not None:
+        for each in people.values():
+            check_recogniser(faces, each)
+    return [None if path is None else people[path] for path in paths]
 
 
 def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constraints:
@@ -176,11 +181,18 @@ def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:
         logger.warning("%s that a person kept, or answered 'same' about, are dropped by rules: %s", faces, each)
 
 
-def _one_face_each(keys: Sequence[str], labels: np.ndarray, people: np.ndarray) -> list[str]:
-    """The key of a face of each labelled person, nothing for nobody (-1): by it, train knows whom a number means."""
-    numbers, first = np.unique(labels, return_index=True)
+def _write_same_as(out: Path, people: np.ndarray, labelled: EmbeddingSet) -> None:
+    """Writes the labelled person of each class, int64 [classes], -1 for nobody, and the key of a face of each.
+
+    By the key train knows whom a number means.
+    """
+    np.save(out / "same_as.npy", people, allow_pickle=False)
+    if labelled.keys is None or labelled.labels is None:
+        return
+    numbers, first = np.unique(labelled.labels, return_index=True)
     rows = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))].tolist()
-    return ["" if person < 0 else keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
+    keys = ["" if person < 0 else labelled.keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
+    write_lines(out / "same_as_keys.txt", keys)
 
 
 def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:

@@ -38,7 +38,7 @@ def train(
     Its confidence is calibrated on half the identities, after a separate training on the other half.
 
     Args:
-        backend: A backend that learns: hilander, lander.
+        backend: A backend that learns: gcn_e, gcn_v, hilander, l2c, lander or lgcn.
         embeddings: Embedding folder, or a file of embeddings (.npy, .npz, .h5, .pt, .pkl, .parquet, .csv, .bin;
             FILE:NAME for one of several arrays in it).
         out: Folder to make: config.yaml and model.safetensors, for cluster's --model; reliability.csv.

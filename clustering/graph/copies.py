@@ -15,7 +15,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import BLOCK_ROWS, blocks
+from facerec.pipeline.files import row_blocks
 
 COPY, SAME = 0.998, 1 - 1e-6
 """Least corrected cosine (see `CorpusScale`) of a copy; and least cosine where all faces are so alike that nothing can
@@ -43,9 +43,10 @@ class Copies:
         by_chance = scale.alike or graph.embeddings.shape[1] < FEWEST_DIMENSIONS
         least = SAME if by_chance else scale.cosine(COPY)
         sources, targets = [], []
-        for number, (ids, cosines) in enumerate(zip(blocks(graph.neighbors), blocks(graph.similarities), strict=True)):
-            rows, columns = np.nonzero((ids >= 0) & (cosines >= least))
-            sources.append(rows + number * BLOCK_ROWS)
+        for some in row_blocks(len(graph)):
+            ids = graph.neighbors[some]
+            rows, columns = np.nonzero((ids >= 0) & (graph.similarities[some] >= least))
+            sources.append(rows + some.start)
             targets.append(ids[rows, columns])
         node = components(len(graph), np.concatenate(sources), np.concatenate(targets))
         return cls.named(node)
@@ -71,9 +72,10 @@ class Copies:
         node[faces] = len(self.first) + np.arange(len(faces))
         return Copies.named(consecutive(node))
 
-    def crowd(self, k: int) -> bool:
-        """Whether copies of one picture fill a good part of lists of `k` neighbours: more than a quarter, and two."""
-        return bool(np.bincount(self.node).max(initial=0) > max(k // 4, 2))
+    def where_they_crowd(self, k: int) -> Copies:
+        """The same if copies of one picture fill more than a quarter of a list of `k`, and more than two; else none."""
+        crowded = np.bincount(self.node).max(initial=0) > max(k // 4, 2)
+        return self if crowded else Copies.none(len(self.node))
 
     def say(self) -> str:
         """How many there are, in one line."""

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.files import row_blocks
 
-SORT_COLUMNS = 8
-DIGITS = 4
+SORT_COLUMNS = 9  # of the embeddings, by which `value_order` orders rows
+DIGITS = 4  # decimals of a weight
 ENTRIES = 1 << 19
 """Entries of the graph that are processed at once."""
 
@@ -65,8 +66,7 @@ class Edges(NamedTuple):
 
 def _row_blocks(graph: KnnGraph) -> list[slice]:
     """All rows in blocks, at least one."""
-    rows = max(ENTRIES // max(graph.k, 1), 1)
-    return [slice(first, min(first + rows, len(graph))) for first in range(0, max(len(graph), 1), rows)]
+    return row_blocks(len(graph), max(ENTRIES // max(graph.k, 1), 1)) or [slice(0, 0)]
 
 
 def _entries(graph: KnnGraph, values: np.ndarray, least: float, blocks: list[slice], up: bool) -> csr_array:
@@ -129,7 +129,7 @@ def sparse_rows(data: np.ndarray, columns: np.ndarray, starts: np.ndarray, width
 
 def value_order(embeddings: np.ndarray) -> np.ndarray:
     """Int64 [n]: rows in an order given by their own values, whatever the order in which they came."""
-    return np.lexsort(np.asarray(embeddings[:, SORT_COLUMNS::-1]).T)
+    return np.lexsort(np.asarray(embeddings[:, :SORT_COLUMNS]).T[::-1])
 
 
 def reordered(graph: KnnGraph, order: np.ndarray) -> KnnGraph:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clustering.partition import components, trees
-from facerec.pipeline.files import blocks
+from facerec.pipeline.files import blocks, row_blocks
 
 ROUNDS = 500
 BLOCK, SUMS = 1 << 18, 1 << 14
@@ -108,8 +108,7 @@ class Joining:
             larger = self.sizes[one] >= self.sizes[other]
             keep, gone = np.where(larger, one, other), np.where(larger, other, one)
             self.met[gone] = self.sizes[keep]
-            for start in range(0, len(pairs), SUMS):  # no cluster is in two pairs
-                some = slice(start, start + SUMS)
+            for some in row_blocks(len(pairs), SUMS):  # no cluster is in two pairs
                 self.sums[keep[some]] += self.sums[gone[some]]
             self.sizes[keep] += self.sizes[gone]
             self._record(keep, gone, self.values[pairs])

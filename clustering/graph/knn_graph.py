@@ -11,7 +11,7 @@ import numpy as np
 from clustering.graph.exact import search
 from clustering.graph.reference_lists import read_reference_lists
 from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, load_array
+from facerec.pipeline.files import InputError, load_array, row_blocks
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.values import as_path, shown, whole
 
@@ -130,7 +130,7 @@ class KnnGraph:
         """
         if not self.similarities.size:
             raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
-        if self.embeddings.dtype != np.float32 or not is_unit(self.embeddings, "embeddings"):
+        if self.embeddings.dtype != np.float32 or not is_unit(self.embeddings):
             raise InputError("embeddings of the graph: not float32 rows of unit length; KnnGraph.build normalises them")
         if self.neighbors.dtype.kind not in "iu" or self.similarities.dtype.kind != "f":
             raise InputError(
@@ -168,8 +168,8 @@ def neighbors_wanted(faces: Sized, k: int) -> int:
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
     """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
     rows = len(neighbors)
-    for number, (ids, cosines) in enumerate(zip(blocks(neighbors), blocks(similarities), strict=True)):
-        first = number * BLOCK_ROWS
+    for some in row_blocks(rows):
+        ids, cosines, first = neighbors[some], similarities[some], some.start
         bad = (ids < -1) | (ids >= rows)
         if bad.any():
             raise InputError(f"{names[0]}: neighbour {ids[bad][0]} of {rows} rows; rebuild the graph")

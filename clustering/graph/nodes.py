@@ -25,7 +25,7 @@ from clustering.graph.costs import Costs, check_room, choose_index
 from clustering.graph.exact import gpu_index, search
 from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
 from facerec.pipeline.embeddings import readable_rows
-from facerec.pipeline.files import BLOCK_ROWS, blocks, load_array, new_array
+from facerec.pipeline.files import load_array, new_array, row_blocks
 from facerec.pipeline.ranks import local_world_size, make_once
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class Nodes:
     """What a backend clusters.
 
-    `Nodes.of` is for one backend, `shared_nodes` for several. Copies count once by the same rule, `Copies.crowd`.
+    `Nodes.of` is for one backend, `shared_nodes` for several. Copies count once `Copies.where_they_crowd`.
 
     Attributes:
         graph: Of the nodes.
@@ -62,11 +62,12 @@ class Nodes:
         Raises:
             InputError: Too little room.
         """
-        copies = Copies.of(graph)
-        if not copies.crowd(min(graph.k, k)):
-            if copies.count:
-                logger.info("%s", copies.say())
-            return cls(graph, Copies.none(len(graph)), copies.count, known)
+        found = Copies.of(graph)
+        copies = found.where_they_crowd(min(graph.k, k))
+        if not copies.count:
+            if found.count:
+                logger.info("%s", found.say())
+            return cls(graph, copies, found.count, known)
         logger.info("%s; they count once, in a graph without them", copies.say())
         if known is not None:
             copies = copies.without(known.torn(copies.node))
@@ -88,13 +89,12 @@ def shared_nodes(graph: KnnGraph, made: Path, most: int) -> Callable[[int], Node
     Returns:
         A function from the neighbours that a backend wants to its nodes.
     """
-    copies = Copies.of(graph)
-    without_copies = cache(lambda: graph_of_nodes(graph, copies, made, most))
+    found = Copies.of(graph)
+    without_copies = cache(lambda: graph_of_nodes(graph, found, made, most))
 
     def nodes(k: int) -> Nodes:
-        if copies.crowd(min(graph.k, k)):
-            return Nodes(without_copies().narrowed(k), copies, copies.count, None)
-        return Nodes(graph.narrowed(k), Copies.none(len(graph)), copies.count, None)
+        copies = found.where_they_crowd(min(graph.k, k))
+        return Nodes((without_copies() if copies.count else graph).narrowed(k), copies, found.count, None)
 
     return nodes
 
@@ -118,8 +118,8 @@ def graph_of_nodes(graph: KnnGraph, copies: Copies, made: Path, k: int, index: s
 
     def write(file: Path) -> None:
         rows = new_array(file, np.float32, (len(copies.first), graph.embeddings.shape[1]))
-        for number, some in enumerate(blocks(copies.first)):
-            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(some)] = graph.embeddings[some]
+        for some in row_blocks(len(rows)):
+            rows[some] = graph.embeddings[copies.first[some]]
         rows.flush()
 
     embeddings = load_array(make_once(made / "embeddings.npy", write), kind="f", ndim=2)

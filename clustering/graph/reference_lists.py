@@ -12,7 +12,7 @@ import numpy as np
 
 from facerec.pipeline.array_files import npz_entries
 from facerec.pipeline.entries import listed
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks
+from facerec.pipeline.files import InputError, blocks, row_blocks
 from facerec.pipeline.named_part import split_part
 
 
@@ -36,7 +36,7 @@ def read_reference_lists(path: Path) -> tuple[np.ndarray, np.ndarray]:
     lists = entries[names[0]].load()
     if not all(np.isfinite(part).all() for part in blocks(lists)):
         raise InputError(f"{file}: NaN or infinite values in {names[0]}; build the graph again")
-    found = [_cleaned(part, number * BLOCK_ROWS) for number, part in enumerate(blocks(lists))]
+    found = [_cleaned(lists[rows], rows.start) for rows in row_blocks(len(lists))]
     ids, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return ids, cosines
 

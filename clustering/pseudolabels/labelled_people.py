@@ -104,8 +104,7 @@ class _Rivals:
     @classmethod
     def of(cls, persons: np.ndarray, clusters: np.ndarray) -> _Rivals:
         ids, cosines = nearest(persons, clusters, 2)
-        missing = ((0, 0), (0, 2 - ids.shape[1]))
-        return cls(np.pad(ids, missing, constant_values=-1), np.pad(cosines, missing))
+        return cls(ids, np.where(ids < 0, 0, cosines))
 
     def cosine(self, person: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Float32 [n]: of each person's nearest cluster other than `own`."""

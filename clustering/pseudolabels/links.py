@@ -7,7 +7,6 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import blocks
 
-BLOCK = 65_536
 NEIGHBORS = 10
 """First neighbours of a face that count. A backend's graph has as many by default (`DEFAULT_K`), so it serves. They are
 too few where people have hundreds of faces without structure inside. `split` takes pieces off these people, see
@@ -41,7 +40,7 @@ def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndar
     near = graph.narrowed(NEIGHBORS).neighbors
     column = np.arange(near.shape[1])
     across, within = np.zeros(len(left)), np.zeros(len(left))
-    for some in blocks(np.flatnonzero(member[labels] >= 0), BLOCK):
+    for some in blocks(np.flatnonzero(member[labels] >= 0)):
         pair, own = member[labels[some]][:, None], labels[some][:, None]
         other = np.where(near[some] >= 0, labels[near[some]], -1)
         together = (member[other] == pair) & (column < (n + m - 1)[pair])

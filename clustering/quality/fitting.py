@@ -14,7 +14,7 @@ from clustering.quality.networks import Networks, standardised
 FOLDS = 5
 LEVEL = 0.9
 """Share of the errors that intervals hold."""
-RIDGE = 30.0
+RIDGE = 30.0  # penalty of squared weights
 SMALLEST = 0.03
 """Added to errors before their logarithm is taken."""
 FURTHEST = 0.99

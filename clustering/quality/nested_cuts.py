@@ -11,7 +11,7 @@ from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.files import BLOCK_ROWS
+from facerec.pipeline.files import row_blocks
 
 NEIGHBORS = 8
 PLACES = (0.85, 0.7, 0.55, 0.4, 0.28, 0.16, 0.06)
@@ -71,8 +71,7 @@ def nested_cuts(graph: KnnGraph, scale: CorpusScale) -> Cuts:
 def mean_cosine(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Float32 [e]: the mean cosine between the faces of clusters i and those of clusters j."""
     found = np.empty(len(i), np.float32)
-    for start in range(0, len(i), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
+    for rows in row_blocks(len(i)):
         dots = np.einsum("ed,ed->e", sums[i[rows]], sums[j[rows]])
         found[rows] = dots / (sizes[i[rows]] * sizes[j[rows]])
     return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from clustering.graph import exact
 from clustering.partition import cluster_sums
-from facerec.pipeline.files import blocks
+from facerec.pipeline.files import blocks, row_blocks
 
 BLOCK = 8192
 SAMPLE = 50_000
@@ -126,18 +126,18 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.nda
     Args:
         queries: float32 [q, d], unit or zero rows; may be a memory map.
         candidates: float32 [a, d], unit rows.
-        k: How many; at most `a` are found.
+        k: How many.
 
     Returns:
-        int64 [q, min(k, a)] rows and float32 cosines, descending.
+        int64 [q, k] rows, -1 where there are no more; and float32 [q, k] cosines, descending, -1 there.
     """
-    k, rows = min(k, len(candidates)), np.arange(len(candidates))
+    rows, there = np.arange(len(candidates)), min(k, len(candidates))
+    ids, cosines = np.full((len(queries), k), -1), np.full((len(queries), k), -1, np.float32)
     index = exact.gpu_index(candidates, rows)
-    found = [exact.nearest(np.ascontiguousarray(some), candidates, rows, k, index) for some in blocks(queries, BLOCK)]
-    if not found:
-        return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
-    ids, cosines = (np.concatenate(column) for column in zip(*found, strict=True))
-    return ids, np.clip(cosines, -1, 1)
+    for some in row_blocks(len(queries), BLOCK):
+        wanted = np.ascontiguousarray(queries[some])
+        ids[some, :there], cosines[some, :there] = exact.nearest(wanted, candidates, rows, there, index)
+    return ids, np.clip(cosines, -1, 1, out=cosines)
 
 
 def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -146,7 +146,6 @@ def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -
     if not len(found):
         return np.full(len(rows), -1, dtype=np.float32)
     ids, cosines = nearest(embeddings[rows], found, 2)
-    cosines = np.hstack([cosines, np.full((len(rows), 2 - cosines.shape[1]), -1, dtype=np.float32)])
     return np.where(ids[:, 0] == labels[rows], cosines[:, 1], cosines[:, 0])
 
 

@@ -14,11 +14,11 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, own_cluster_size
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.files import InputError, blocks
+from facerec.pipeline.files import InputError, blocks, row_blocks
 
 BLOCK = 8192
-LEAST_MEAN = 1e-2
-LARGEST = 1e9
+LEAST_MEAN = 1e-2  # squared length of a mean by which is divided
+LARGEST = 1e9  # number in a configuration
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ def evidence(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if scale.common:
         cosines = _corrected_cosine_to_rest(graph.embeddings, labels, sizes, scale)
     found = np.zeros((len(labels), 3), dtype=np.float32)
-    for start in range(0, len(labels), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for rows in row_blocks(len(labels), BLOCK):
         valid, similarities = graph.neighbors[rows] >= 0, scale.corrected(graph.similarities[rows])
         inside = valid & (labels[graph.neighbors[rows]] == labels[rows, None])
         count = inside.sum(axis=1)

@@ -23,7 +23,7 @@ USUAL = 0.034
 """Corrected cosine of two strangers."""
 TOLERATED = 0.1
 """Highest cosine of two strangers at which nothing is corrected."""
-MOST = 0.999
+MOST = 0.999  # cosine that all faces share, so that nothing is divided by 0
 HIGHEST = 0.3
 """Highest location of a corpus that is not corrected."""
 FEWEST, FEWEST_CORRECTED = 3, 50

@@ -52,8 +52,7 @@ class AllPairs:
         genuine: All pairs of one subject.
         genuine_counts: int64 [2 * GRID + 1], how many of them have the score (k - GRID) / GRID.
         impostor_counts: The same for the pairs of two subjects.
-        highest: All impostor pairs with at least the score `lowest_held`.
-        lowest_held: Score down to which `highest` has all impostor pairs.
+        highest: All impostor pairs down to some score.
         sample: Impostor pairs drawn evenly; all of them where `is_whole`.
         is_whole: Whether `highest` and `sample` hold every impostor pair.
     """
@@ -62,7 +61,6 @@ class AllPairs:
     genuine_counts: np.ndarray
     impostor_counts: np.ndarray
     highest: ScoredPairs
-    lowest_held: float
     sample: ScoredPairs
     is_whole: bool
 
@@ -152,9 +150,8 @@ class _Run:
         genuine, highest = self.genuine.joined(), self.highest.joined()
         counts = np.bincount(genuine[0], minlength=2 * GRID + 1)
         sample = highest if whole else self.sample.joined()
-        pairs = [ScoredPairs(as_scores(keys), *sides) for keys, *sides in (genuine, highest, sample)]
-        lowest = (self.lowest - GRID) / GRID
-        return AllPairs(pairs[0], counts, self.impostor_counts, pairs[1], lowest, pairs[2], whole)
+        scored = [ScoredPairs(as_scores(keys), *sides) for keys, *sides in (genuine, highest, sample)]
+        return AllPairs(scored[0], counts, self.impostor_counts, scored[1], scored[2], whole)
 
 
 class _Parts:

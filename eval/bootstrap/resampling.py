@@ -16,7 +16,7 @@ import numpy as np
 
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running_sums
 from eval.metrics.fnir import Search
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 
 FEWEST_SAMPLES = 20
 MOST_SAMPLES = 1_000_000
@@ -267,8 +267,7 @@ def shares_up_to(scores: np.ndarray, subject: np.ndarray, borders: np.ndarray, d
 
 def _columns(rows: int, samples: int) -> list[slice]:
     """Ranges of samples such that rows x samples stays small."""
-    width = max(1, CELLS_PER_BLOCK // max(rows, 1))
-    return [slice(start, start + width) for start in range(0, samples, width)]
+    return row_blocks(samples, max(1, CELLS_PER_BLOCK // max(rows, 1)))
 
 
 def quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

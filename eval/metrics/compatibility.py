@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from facerec.pipeline.files import row_blocks
+
 FARS = ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1")
 SCRIPT_FARS = ("1e-2", "1e-1")
 RANKS = (1, 5, 10)
@@ -67,8 +69,7 @@ def flattened_recall(
     needed = {far: math.ceil(len(probes) * float(far)) for far in SCRIPT_FARS}
     positive, rank = np.empty(len(probes)), np.empty(len(probes), np.int64)
     highest = np.empty(0)
-    for start in range(0, len(probes), ROWS_PER_BLOCK):
-        block = slice(start, start + ROWS_PER_BLOCK)
+    for block in row_blocks(len(probes), ROWS_PER_BLOCK):
         scores = probes[block] @ gallery.T
         row = np.arange(len(scores))
         positive[block] = scores[row, mate[block]]

@@ -21,7 +21,7 @@ import numpy as np
 
 from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point
 from eval.metrics.templates import pool_subjects, unit_rows
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.values import as_labels, shown, whole
 
 PROBES_PER_BLOCK = 2048
@@ -155,8 +155,7 @@ def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, 
     mated = gallery_subjects[column] == probe_subjects
     best = np.empty(len(probes), dtype=np.float32)
     ranks = np.zeros(len(probes), dtype=np.int64)
-    for start in range(0, len(probes), PROBES_PER_BLOCK):
-        block = slice(start, start + PROBES_PER_BLOCK)
+    for block in row_blocks(len(probes), PROBES_PER_BLOCK):
         best[block], ranks[block] = _search_block(probes[block], column[block], mated[block], gallery)
     return Search(best[mated], ranks[mated], np.sort(best[~mated]), len(gallery), mated, best[~mated])
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerec.pipeline.files import row_blocks
+
 ROWS_PER_BLOCK = 512
 PAIRS_PER_BLOCK = 1 << 16
 CELLS_AT_ONCE = 1 << 27
@@ -64,8 +66,7 @@ def row_cosines(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -
 def double_cosines(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine of each pair of templates, float64 [p], not rounded: the widely used scripts compare such scores."""
     scores = np.empty(len(first))
-    for start in range(0, len(first), PAIRS_PER_BLOCK):
-        block = slice(start, start + PAIRS_PER_BLOCK)
+    for block in row_blocks(len(first), PAIRS_PER_BLOCK):
         scores[block] = np.einsum("pd,pd->p", features[first[block]], features[second[block]])
     return scores
 
@@ -93,8 +94,8 @@ def _products(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np
     """All products of some templates with others, float32 [rows, columns], computed in double precision."""
     right = features[columns].T
     products = np.empty((len(rows), len(columns)), dtype=np.float32)
-    for start in range(0, len(rows), ROWS_PER_BLOCK):
-        products[start : start + ROWS_PER_BLOCK] = features[rows[start : start + ROWS_PER_BLOCK]] @ right
+    for some in row_blocks(len(rows), ROWS_PER_BLOCK):
+        products[some] = features[rows[some]] @ right
     return products
 
 

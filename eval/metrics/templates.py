@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.embeddings import UNIT_TOLERANCE
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks
+from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.values import as_array
 
 FACES_PER_BLOCK = 8_192
@@ -127,11 +127,12 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
         raise InputError(f"{name}: {rows.dtype} with shape {list(rows.shape)}; expected numbers [n, d]")
     is_unit = rows.dtype in (np.float32, np.float64)
     rows = rows if is_unit else rows.astype(np.float64)
-    for index, block in enumerate(blocks(rows)):
+    for some in row_blocks(len(rows)):
+        block = rows[some]
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(squares))
         if bad.size:
-            raise InputError(f"{name}: row {index * BLOCK_ROWS + bad[0]} has NaN or infinite values; recompute it")
+            raise InputError(f"{name}: row {some.start + bad[0]} has NaN or infinite values; recompute it")
         is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
     return rows if is_unit else unit(rows.astype(np.float64))
 

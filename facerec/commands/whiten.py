@@ -9,7 +9,7 @@ import numpy as np
 
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
-from facerec.pipeline.files import BLOCK_ROWS, InputError, blocks, new_array
+from facerec.pipeline.files import InputError, blocks, new_array, row_blocks
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
 
@@ -71,8 +71,7 @@ def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Pat
         out: The folder.
     """
     rows = new_array(out / "embeddings.npy", np.dtype(np.float32), faces.embeddings.shape)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
+    for block in row_blocks(len(rows)):
         if whitening.helps and are_people:
             rows[block] = whitening.held_out(faces.embeddings, block)
         else:

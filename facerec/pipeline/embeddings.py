@@ -21,6 +21,7 @@ from facerec.pipeline.files import (
     load_labels,
     new_array,
     refuse_other_order,
+    row_blocks,
     write_lines,
     write_table,
 )
@@ -205,35 +206,32 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         raise InputError(f"{found}; expected at least one face")
     if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take
         embeddings = embeddings.astype(np.float64)
-    if is_unit(embeddings, "embeddings"):
+    if is_unit(embeddings):
         return embeddings
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
 
 
-def is_unit(embeddings: np.ndarray, name: object) -> bool:
-    """Whether all rows are float32 and of unit length, or zero.
-
-    Args:
-        embeddings: [n, d].
-        name: Where they come from, for the message.
+def is_unit(embeddings: np.ndarray) -> bool:
+    """Whether all rows, [n, d], are float32 and of unit length, or zero.
 
     Raises:
         InputError: NaN or infinite values; it names the row.
     """
     bad, unit = _examined(embeddings)
     if bad.size:
-        raise InputError(f"{name}: row {bad[0]} has NaN or infinite values; recompute it")
+        raise InputError(f"embeddings: row {bad[0]} has NaN or infinite values; recompute it")
     return unit
 
 
 def _examined(embeddings: np.ndarray) -> tuple[np.ndarray, bool]:
     """The rows with NaN or infinite values, int64; and whether all others are float32 and of unit length, or zero."""
     unit, wrong = embeddings.dtype == np.float32, [np.empty(0, np.int64)]
-    for index, block in enumerate(blocks(embeddings)):
+    for some in row_blocks(len(embeddings)):
+        block = embeddings[some]
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(squares))
         bad = bad[~np.isfinite(block[bad]).all(axis=1)]
-        wrong.append(index * BLOCK_ROWS + bad)
+        wrong.append(some.start + bad)
         other = np.setdiff1d(np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE)), bad)
         unit &= not np.any(block[other])
     return np.concatenate(wrong), unit
@@ -251,8 +249,8 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
                 f"{file.parent}: too little room for {-(-size >> 20)} MiB of float32 rows; choose another --out"
             )
         rows = new_array(file, np.float32, embeddings.shape)
-        for number, block in enumerate(blocks(embeddings)):
-            rows[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(_finite(block))
+        for some in row_blocks(len(rows)):
+            rows[some] = normalize(_finite(embeddings[some]))
         rows.flush()
 
     return load_array(make_once(scratch, make), kind="f", ndim=2)
@@ -287,8 +285,8 @@ def normalize(rows: np.ndarray) -> np.ndarray:
     """
     if len(rows) > BLOCK_ROWS:
         found = np.empty(rows.shape, np.float32)
-        for number, block in enumerate(blocks(rows)):
-            found[number * BLOCK_ROWS : number * BLOCK_ROWS + len(block)] = normalize(block)
+        for some in row_blocks(len(rows)):
+            found[some] = normalize(rows[some])
         return found
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         single = rows.astype(np.float32, copy=False)

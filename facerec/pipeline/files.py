@@ -24,6 +24,7 @@ from facerec.pipeline.reading import check_file as check_file
 from facerec.pipeline.reading import load_array as load_array
 from facerec.pipeline.reading import read_lines as read_lines
 from facerec.pipeline.reading import readable
+from facerec.pipeline.reading import row_blocks as row_blocks
 from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")

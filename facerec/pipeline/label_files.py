@@ -12,7 +12,7 @@ from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
 from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
-from facerec.pipeline.reading import InputError, load_array, read_lines
+from facerec.pipeline.reading import InputError, first_line, load_array, read_lines
 
 TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
 MOST_LABEL = 1 << 62
@@ -120,12 +120,7 @@ def _by_name(texts: list[str]) -> np.ndarray:
 
 
 def _one_column(file: Path) -> bool:
-    return file.is_file() and not any(mark in line for line in _head(file) for mark in ",;\t")
-
-
-def _head(file: Path) -> list[str]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        return [lines.readline(1 << 16)]
+    return file.is_file() and not any(mark in first_line(file) for mark in ",;\t")
 
 
 def _lines(file: Path) -> list[str]:

@@ -25,8 +25,12 @@ class InputError(ValueError):
 
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
     """Yields views of consecutive blocks of an array's rows."""
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
+    yield from (array[some] for some in row_blocks(len(array), rows))
+
+
+def row_blocks(count: int, rows: int = BLOCK_ROWS) -> list[slice]:
+    """Slices that divide so many rows into consecutive blocks."""
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 
 @contextmanager
@@ -73,6 +77,17 @@ def check_text(path: Path) -> None:
         raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
     if marked:
         raise InputError(f"{path}: text in UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8")
+
+
+def first_line(path: Path) -> str:
+    """The first line of a text file, a million characters at most; it may end with any line end.
+
+    Raises:
+        InputError: As `check_text`.
+    """
+    check_text(path)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        return lines.readline(1 << 20)
 
 
 def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:

@@ -101,9 +101,7 @@ def output_folder(out: Path) -> Path:
     return resolved if out.is_symlink() or ".." in out.parts else out
 
 
-def _make(
-    run: Callable[[Path], Results], workplace: Workplace, found: Callable[[Mapping[str, Any]], str] | None
-) -> None:
+def _make(run: Callable[[Path], Results], workplace: Workplace, found: InWords | None) -> None:
     """Does the work, unless it is done already, and writes ``meta.json``."""
     out, work = workplace.out, workplace.work
     while not is_done(out, work) and not workplace.claim():

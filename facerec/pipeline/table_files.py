@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facerec.pipeline.entries import KEYS, LABELS, Entry
-from facerec.pipeline.reading import InputError, check_file, check_text, readable
+from facerec.pipeline.reading import InputError, check_file, first_line, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,12 +42,10 @@ def csv_entries(file: Path) -> dict[str, Entry]:
     Raises:
         InputError: Missing, or no such table.
     """
-    check_text(file)
+    first = first_line(file).rstrip("\n")
     import pyarrow as pa
     from pyarrow import csv
 
-    with file.open(encoding="utf-8-sig", errors="replace") as text:
-        first = text.readline(1 << 20).rstrip("\r\n")
     marks = DELIMITERS + (" " if file.suffix.lower() == ".txt" else "")
     delimiter = next((mark for mark in marks if mark in first), ",")
     unnamed = not _are_names([field.strip('" ') for field in first.split(delimiter)])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
-from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array
+from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array, row_blocks
 from facerec.pipeline.progress import progress
 
 
@@ -27,13 +27,12 @@ def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype
     shape = (len(sets[0]), sum(one.embeddings.shape[1] for one in sets))
     joined = new_array(file, dtype, shape)
     lacking: list[tuple[int, int]] = []
-    for start in progress(range(0, len(joined), BLOCK_ROWS), "join", "blocks"):
-        rows = slice(start, start + BLOCK_ROWS)
+    for rows in progress(row_blocks(len(joined), BLOCK_ROWS), "join", "blocks"):
         parts = [one.embeddings[rows] for one in sets]
         there = np.stack([readable_rows(part) for part in parts])
         whole = np.asarray(there.all(axis=0))
         joined[rows] = np.hstack(parts) * (whole[:, None] / np.sqrt(len(sets))).astype(np.float32)
-        lacking += [(start + row, int(there[:, row].argmin())) for row in np.flatnonzero(~whole).tolist()]
+        lacking += [(rows.start + row, int(there[:, row].argmin())) for row in np.flatnonzero(~whole).tolist()]
     joined.flush()
     return lacking
 

@@ -56,10 +56,10 @@ def _strand_coordinates() -> tuple[np.ndarray, np.ndarray]:
     return ((flow / np.pi + 1) * 255.5).astype(np.float32), ((elevation / np.pi + 0.5) * 31).astype(np.float32)
 
 
-def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """About standard normal noise with `cells` cells across, float32 [size, size]."""
+def smooth_noise(rng: np.random.Generator, cells: int) -> np.ndarray:
+    """About standard normal noise with `cells` cells across, float32 [TEXELS, TEXELS]."""
     coarse = rng.standard_normal((cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(coarse, (TEXELS, TEXELS), interpolation=cv2.INTER_CUBIC)
 
 
 def strands(seed: int) -> np.ndarray:
@@ -74,11 +74,11 @@ def strands(seed: int) -> np.ndarray:
 def paint_skin(person: Person) -> np.ndarray:
     """Skin, folds, moles and brows: what no look changes."""
     rng = np.random.default_rng(person.seed)
-    tone = 0.045 * smooth_noise(rng, TEXELS, 14) + 0.035 * smooth_noise(rng, TEXELS, 70)
+    tone = 0.045 * smooth_noise(rng, 14) + 0.035 * smooth_noise(rng, 70)
     red = np.zeros((TEXELS, TEXELS), np.float32)
     pair(red, 0.42, 0.12, 0.72, 0.14, 0.12, 0.5 + person["ruddy"])
     bump(red, spot(0, person["nose_tip_y"], 1.1), 0.08, 0.08, 0.6 + 0.6 * person["ruddy"])
-    red += 0.25 * smooth_noise(rng, TEXELS, 9)
+    red += 0.25 * smooth_noise(rng, 9)
     painting = np.ones((4, TEXELS, TEXELS), np.float32)
     painting[:3] = planes(person.skin) * np.exp(tone + red * planes(np.array([0.05, -0.12, -0.10])))
     _marks(painting, person, rng)
@@ -128,7 +128,7 @@ def _folds(painting: np.ndarray, person: Person) -> None:
 def _brows(painting: np.ndarray, person: Person, rng: np.random.Generator) -> None:
     colour = 0.6 * np.array(person.looks[0].hair_colour) + 0.01
     middle = spot(person["eye_apart"] - 0.005, person["eye_y"] - person["brow_up"], 0.9)
-    hairs = smooth_noise(rng, TEXELS, TEXELS // 2)
+    hairs = smooth_noise(rng, TEXELS // 2)
     for side in (-1, 1):
         patch = Patch(painting, (side * middle[0], middle[1]), 0.34, 0.2)
         along = side * patch.u / person["brow_width"]
@@ -149,7 +149,7 @@ def paint_look(person: Person, look: Look, skin: np.ndarray) -> tuple[np.ndarray
     """
     painting = skin.copy()
     streaks = strands(look.seed)
-    cover = cv2.GaussianBlur(hair_cover(person, look, TEXELS, streaks), (0, 0), 1.2)
+    cover = cv2.GaussianBlur(hair_cover(person, look, streaks), (0, 0), 1.2)
     colour = np.asarray(look.hair_colour, np.float32)
     tone = np.exp(0.30 * streaks)
     if look.hair == "cap":

@@ -149,15 +149,15 @@ def _mouth(radii: np.ndarray, p: Person) -> None:
     pair(radii, p["mouth_width"] + 0.03, p["mouth_y"], 0.86, 0.05, 0.05, -0.022)
 
 
-def hair_cover(person: Person, look: Look, size: int, noise: np.ndarray) -> np.ndarray:
+def hair_cover(person: Person, look: Look, noise: np.ndarray) -> np.ndarray:
     """How far the hair covers the skin, 0 to 1, float32 [size, size].
 
     Args:
         person: For the hairline.
         look: For the style.
-        size: Of the grid.
         noise: About standard normal, [size, size], to fray the edge.
     """
+    size = len(noise)
     azimuth, elevation = angles(size)
     side = np.abs(azimuth)
     if look.hair == "bald":

@@ -1,9 +1,6 @@
 """The arena's rivals against values by hand, its statistics against oracles, and a run from sets to the page."""
 
 import itertools
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,15 +233,13 @@ def test_a_cell_is_made_once(small, tmp_path):
     assert best["pairwise_f"] >= other["pairwise_f"]
 
 
-def test_several_processes(small, tmp_path):
+def test_several_processes(small, tmp_path, monkeypatch, capfd):
     options = ["--root", tmp_path, "--out", tmp_path / "out", "--sets", small, "--processes", "2",
                "--methods", "components", "--settings", "published"]  # fmt: skip
-    benchmarks = Path(program.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "arena", *map(str, options)], cwd=benchmarks, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "small" in done.stdout
+    monkeypatch.setattr("sys.argv", ["arena", *map(str, options)])
+    program.main()
+    assert "small" in capfd.readouterr().out
+    assert Cache(tmp_path / "out" / "cells").load("small", "published", "components").figures
 
 
 def test_an_unknown_method_is_refused(monkeypatch, capsys):

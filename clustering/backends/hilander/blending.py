@@ -23,7 +23,7 @@ from clustering.backends.hilander.shared_neighbors import LEAST_WEIGHT, weights_
 from clustering.graph.edges import chosen_neighbors, sparse_rows
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.files import blocks
+from facerec.pipeline.files import blocks, row_blocks
 
 POWER = 4
 """A neighbour's weight is its linkage to this power. With 1, lonely faces are blended with strangers and join them."""
@@ -150,7 +150,7 @@ def linkage_by_cosine(model: LinkageModel, scale: CorpusScale) -> np.ndarray:
     """Float32 [GRID]: the linkage of two faces, which follows from their corrected cosine, from -1 to 1."""
     inputs = torch.from_numpy(face_inputs(np.linspace(-1, 1, GRID, dtype=np.float32), scale))
     with torch.inference_mode():
-        return torch.sigmoid(model.log_odds(inputs.to(next(model.parameters()).device))).cpu().numpy()
+        return torch.sigmoid(model.log_odds(inputs.to(model.device))).cpu().numpy()
 
 
 def pair_weight(faces: np.ndarray, scale: CorpusScale, linkage: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -194,8 +194,7 @@ def blended(faces: np.ndarray, near: InOrder, rounds: int = ROUNDS) -> np.ndarra
     share = (1 / (1 + near.weights.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
     width = COLUMNS if len(faces) <= MANY_FACES else COLUMNS // 2
-    for start in range(0, faces.shape[1], width):
-        columns = slice(start, start + width)
+    for columns in row_blocks(faces.shape[1], width):
         part = faces[near.order, columns]
         for _ in range(rounds):
             part = _mean(part, near.weights, share)

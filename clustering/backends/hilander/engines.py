@@ -28,7 +28,7 @@ def link(model: LinkageModel, level: Level) -> np.ndarray:
     if not isinstance(model, DglLinkageModel):
         return native_engine.link(model, level)
     with torch.inference_mode():
-        features = node_features(level, next(model.parameters()).device)
+        features = node_features(level, model.device)
         graph = EdgeBatch.of(level, features, model.inputs != "features")
         scores = model.scores(graph)
         return native_engine.probabilities(graph, scores[..., 1] - scores[..., 0])

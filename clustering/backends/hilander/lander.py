@@ -65,6 +65,11 @@ class LinkageModel(nn.Module):
         slopes = 1 if inputs == "similarities" else hidden
         self.head = nn.Sequential(nn.PReLU(slopes), nn.Linear(hidden, hidden), nn.PReLU(slopes), nn.Linear(hidden, 2))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
     def forward(self, graph: EdgeBatch, rows: Tensor | None = None) -> Tensor:
         """Log-probabilities of "other identity" and "same identity", float32 [b, k, 2].
 

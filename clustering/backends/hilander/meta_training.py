@@ -22,7 +22,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
-from clustering.settings import Count, Neighbors, PositiveFloat, PositiveInt, Within, check_settings
+from clustering.settings import Count, Neighbors, PositiveFloat, Within, check_settings
 from facerec.pipeline.progress import progress
 
 Merging = Literal["pairs", "edges"]
@@ -88,7 +88,7 @@ class MetaTraining:
     inputs: Inputs = "similarities"
     features: Features = "average"
     k: Neighbors = 10
-    epochs: PositiveInt = 20
+    epochs: Count = 20
     learning_rate: PositiveFloat = 0.01
     hidden: Count = 32
     encoder: Encoder = "graph"

@@ -14,6 +14,7 @@ from clustering.backends.hilander.encoders import EdgeBatch, node_features
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.graph.shared_rows import exchange, own_blocks
+from facerec.pipeline.files import row_blocks
 
 BLOCK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
 HEAD_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}  # of those that go through the head together: a buffer of 1 MiB, or 128
@@ -23,7 +24,7 @@ KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of nodes; up to
 @torch.inference_mode()
 def link(model: LinkageModel, level: Level) -> np.ndarray:
     """Linkage probabilities r_ij, float32 [n, k]; 0 for missing neighbours."""
-    device, (n, k) = next(model.parameters()).device, level.graph.neighbors.shape
+    device, (n, k) = model.device, level.graph.neighbors.shape
     block, at_once = (
         max(1, values[device.type] // (model.hidden * max(k, 1))) for values in (BLOCK_VALUES, HEAD_VALUES)
     )
@@ -57,7 +58,7 @@ class _Nodes:
     """
 
     def __init__(self, model: LinkageModel, level: Level, block: int):
-        self._model, device, hidden = model, next(model.parameters()).device, model.hidden
+        self._model, device, hidden = model, model.device, model.hidden
         self._kept: Tensor | None
         n = len(level.sizes)
         if model.inputs == "similarities":
@@ -99,8 +100,7 @@ def _log_odds(model: LinkageModel, graph: EdgeBatch, source: Tensor, target: Ten
     """
     slope, weight, bias, last_slope, last_weight, last_bias = model.head.parameters()
     same, found = last_weight[1] - last_weight[0], room.new_empty(graph.neighbors.shape)
-    for start in range(0, len(found), room.shape[1]):
-        rows = slice(start, start + room.shape[1])
+    for rows in row_blocks(len(found), room.shape[1]):
         near = graph.neighbors[rows]
         hidden, other = room[:, : len(near)].flatten(1, 2)
         by_node = hidden.view(*near.shape, model.hidden)

@@ -81,7 +81,7 @@ def learn_to_join(
         learning_rate: The highest of AdamW with a cosine schedule.
         seed: Seed of the order and of what is kept.
     """
-    random, device = np.random.default_rng(seed), next(model.parameters()).device
+    random, device = np.random.default_rng(seed), model.device
     faces = [faces_of(*part, device) for part in parts]
     pairs: list[list[PairExamples]] = [[] for _ in parts]
     optimise(model, faces, pairs, epochs, learning_rate, random)

@@ -29,6 +29,7 @@ from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining, Worth
 from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
+from facerec.pipeline.files import row_blocks
 
 BLOCK = 1 << 14
 MANY_CLUSTERS, FEW_CLUSTERS = 150, 15
@@ -75,10 +76,9 @@ def log_odds(
     model: LinkageModel, scale: CorpusScale, sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray
 ) -> np.ndarray:
     """Float32 [e]: log-odds that clusters i and j are of one identity, see `pair_inputs`."""
-    device, found = next(model.parameters()).device, np.empty(len(i), np.float32)
+    device, found = model.device, np.empty(len(i), np.float32)
     with torch.inference_mode():
-        for start in range(0, len(i), BLOCK):
-            rows = slice(start, start + BLOCK)
+        for rows in row_blocks(len(i), BLOCK):
             inputs = torch.from_numpy(pair_inputs(sums, sizes, i[rows], j[rows], scale)).to(device)
             found[rows] = model.log_odds(inputs).cpu().numpy()
     return found
@@ -144,8 +144,7 @@ def _before_any_join(level: Level, sums: np.ndarray, worth: Worth) -> tuple[Join
 def density_of(edges: Edges, worth: np.ndarray, nodes: int, k: int) -> np.ndarray:
     """Equation (4), float32 [nodes], from the linkage of pairs, over the edges at each node in either direction."""
     total = np.zeros((2, nodes))
-    for start in range(0, len(worth), BLOCK):
-        some = slice(start, start + BLOCK)
+    for some in row_blocks(len(worth), BLOCK):
         terms = ((2 * expit(worth[some]) - 1) * edges.similarity[some]).astype(np.float64)
         np.add.at(total[0], edges.i[some], terms)
         np.add.at(total[1], edges.j[some], terms)

@@ -28,7 +28,7 @@ from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Cosine, Neighbors, PositiveInt, Range, Share
+from clustering.settings import Cosine, Count, Neighbors, Range, Share
 
 LAYERS = 2
 BATCH = 512
@@ -42,8 +42,8 @@ class EdgeTraining(Training):
         faces: Faces drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
-    epochs: PositiveInt = 3
-    faces: PositiveInt = 4096
+    epochs: Count = 3
+    faces: Count = 4096
 
 
 class ConfidenceAndConnectivity(Network):

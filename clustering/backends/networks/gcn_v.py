@@ -20,15 +20,15 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
 from clustering.partition import trees
-from clustering.settings import Cosine, Neighbors, PositiveInt, Range
+from clustering.settings import Cosine, Count, Neighbors, Range
 
 
 @dataclass(frozen=True)
 class VertexTraining(Training):
     """As `Training`; a step is a whole graph, so an epoch has few of them and there are more epochs."""
 
-    width: PositiveInt = 128
-    epochs: PositiveInt = 25
+    width: Count = 128
+    epochs: Count = 25
 
 
 class ConfidenceNetwork(Network):

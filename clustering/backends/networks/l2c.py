@@ -21,7 +21,7 @@ from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
-from clustering.settings import Count, Neighbors, PositiveInt, Seed, Within
+from clustering.settings import Count, Neighbors, Seed, Within
 from facerec.pipeline.files import InputError
 
 MAX_CLUSTERS = 1000
@@ -40,7 +40,7 @@ class PairTraining(Training):
             hand.
     """
 
-    pairs: PositiveInt = 32_768
+    pairs: Count = 32_768
 
 
 class PairNetwork(Network):

@@ -18,7 +18,7 @@ from clustering.backends.weights import default_device, load_weights
 from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
-from clustering.settings import PositiveFloat, PositiveInt, check_settings, divided
+from clustering.settings import Count, PositiveFloat, check_settings, divided
 from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
 
@@ -127,8 +127,8 @@ class Training:
         learning_rate: The highest.
     """
 
-    width: PositiveInt = 64
-    epochs: PositiveInt = 2
+    width: Count = 64
+    epochs: Count = 2
     learning_rate: PositiveFloat = 0.003
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.versions import versions
 from clustering.partition import components
-from clustering.settings import Count, Neighbors, PositiveInt, Range, Share
+from clustering.settings import Count, Neighbors, Range, Share
 
 LAYERS = 3
 SECOND_HOP, LINKS = 2, 5
@@ -44,7 +44,7 @@ class PivotTraining(Training):
         faces: Pivots drawn at random from each version, at most, to bound the time. Set by hand.
     """
 
-    faces: PositiveInt = 2048
+    faces: Count = 2048
 
 
 class LinkNetwork(Network):

@@ -157,7 +157,7 @@ def test_finds_clusters_and_leaves_a_read_only_map_alone(clusterer, blobs, tmp_p
     assert (partition(clustering.labels) & pairs).sum() > 0.6 * pairs.sum()
 
 
-def test_two_far_blobs(clusterer, blobs):
+def test_two_far_blobs(clusterer):
     centres = np.array([[1.0] + [0.0] * 15, [-1.0] + [0.0] * 15])
     truth = np.repeat([0, 1], 8)
     faces = normalize(centres[truth] + 0.02 * np.random.default_rng(0).normal(size=(16, 16)))

@@ -259,7 +259,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, tmp_path, capsys):
+def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, capsys):
     folder, truth = mixed
     np.save(folder / "few.npy", np.eye(3, 32, dtype=np.float32))
     np.save(folder / "few_labels.npy", np.arange(3))

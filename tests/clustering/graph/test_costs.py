@@ -91,7 +91,7 @@ def test_knn_refuses_before_it_starts(tmp_path, monkeypatch):
     assert not (tmp_path / "knn.partial").exists()
 
 
-def test_plan_prints_a_line_for_each_stage(tmp_path, capsys):
+def test_plan_prints_a_line_for_each_stage(capsys):
     plan(faces=1_000_000, dimension=128, k=10, index="exact")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "1,000,000 faces, d = 128, k = 10; embeddings 0.48 GiB in float32, mapped"

@@ -53,7 +53,7 @@ def test_some_lists_lack_neighbours_and_some_do_not(graph, copies):
     known = candidates(graph, copies, np.arange(len(copies.first)))
     full = np.array([len({*row} - {-1, node}) == K for node, row in enumerate(known.tolist())])
     assert 0.1 < full.mean() < 0.9
-    assert copies.crowd(K)
+    assert copies.where_they_crowd(K) is copies
 
 
 def test_copies_are_one_node_only_where_they_fill_lists(graph, copies, truth):

@@ -76,7 +76,7 @@ def test_a_crowd_by_dlib_is_not_taken_for_one_person(data):
     assert invented.spread < 1.5 * real.spread  # by centres of any length: twice
 
 
-def test_one_centre_is_enough_to_invent(blobs):
+def test_one_centre_is_enough_to_invent():
     invented = invent(np.ones((1, 8)), 10, np.random.default_rng(0))
     np.testing.assert_array_equal(normalize(invented), normalize(np.ones((10, 8))))
 

@@ -75,14 +75,14 @@ def test_centres_by_hand():
 
 
 def test_nearest_finds_at_most_all():
-    ids, cosines = nearest(np.eye(2, dtype=np.float32), np.array([[0, 1]], np.float32), 5)
-    assert ids.tolist() == [[0], [0]]
-    assert cosines.tolist() == [[0], [1]]
+    ids, cosines = nearest(np.eye(2, dtype=np.float32), np.array([[0, 1]], np.float32), 3)
+    assert ids.tolist() == [[0, -1, -1], [0, -1, -1]]
+    assert cosines.tolist() == [[0, -1, -1], [1, -1, -1]]
 
 
 def test_no_queries_no_clusters_and_cosines_beyond_one():
     ids, cosines = nearest(np.zeros((0, 2), np.float32), np.eye(2, dtype=np.float32), 3)
-    assert ids.shape == cosines.shape == (0, 2)
+    assert ids.shape == cosines.shape == (0, 3)
     assert other_centre(np.eye(2, dtype=np.float32), np.full(2, -1), np.arange(2)).tolist() == [-1, -1]
     long = np.array([[1 + 1e-6, 0]], np.float32)
     assert nearest(long, long, 1)[1].tolist() == [[1]]

@@ -141,7 +141,7 @@ def test_without_media_ids_and_boxes_every_file_is_a_medium(nist):
         ("test1/enroll_templates.csv", "1,0,0,9,9,frames/a2", "1,0,0,9,9,frames/a1", "other faces than in"),
     ],
 )
-def test_mistakes_are_named(nist, embeddings, tmp_path, name, old, new, message):
+def test_mistakes_are_named(nist, name, old, new, message):
     text = (nist / name).read_text()
     assert old in text
     (nist / name).write_text(text.replace(old, new, 1))

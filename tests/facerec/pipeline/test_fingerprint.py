@@ -104,7 +104,7 @@ def test_every_byte_of_a_large_file_counts(tmp_path, monkeypatch):
         assert of(tmp_path / "file")[1] != before
 
 
-def test_beyond_the_bound_times_count(tmp_path, faces, monkeypatch):
+def test_beyond_the_bound_times_count(faces, monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 10)
     before = of(faces)
     assert of(faces) == before
@@ -112,7 +112,7 @@ def test_beyond_the_bound_times_count(tmp_path, faces, monkeypatch):
     assert of(faces)[1] != before[1]
 
 
-def test_the_output_and_unfinished_work_do_not_count(tmp_path, faces):
+def test_the_output_and_unfinished_work_do_not_count(faces):
     before = of(faces, faces / "out")
     for name in ("out", "other.partial", "a/x.partial"):
         (faces / name).mkdir()

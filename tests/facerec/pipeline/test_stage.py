@@ -214,7 +214,7 @@ def toy(monkeypatch):
     return {"copy": "toy_commands:copy"}
 
 
-def test_program_runs_commands_and_reads_both_spellings_and_yaml(tmp_path, source, toy, capsys):
+def test_program_runs_commands_and_reads_both_spellings_and_yaml(tmp_path, source, toy):
     config = tmp_path / "c.yaml"
     config.write_text("times: 3\n")
     arguments = ["copy", "--config", str(config), "--source", str(source), "--out", str(tmp_path / "out")]
