@@ -5,7 +5,7 @@ import pytest
 
 from eval.metrics import templates
 from eval.metrics.templates import pool, pool_subjects, unit_rows, with_empty
-from facerec.pipeline.files import blocks
+from facerec.pipeline.files import row_blocks
 
 FACES = np.float32([[1, 0], [0, 1], [0, 1], [0, 0], [0.6, 0.8], [0, 0]])
 
@@ -68,7 +68,7 @@ def test_templates_without_a_face_are_added():
 @pytest.mark.parametrize("odd", [[0.3, 0.4], [3, 4], [0.6, 0.81]])
 @pytest.mark.parametrize("place", [0, 2])
 def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatch, place, odd):
-    monkeypatch.setattr(templates, "blocks", functools.partial(blocks, rows=1))
+    monkeypatch.setattr(templates, "row_blocks", functools.partial(row_blocks, rows=1))
     rows = np.array([[0.6, 0.8], [0, 0], [1, 0]])
     assert np.shares_memory(unit_rows(rows, "faces"), rows)
     rows[place] = odd
