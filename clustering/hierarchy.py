@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.partition import consecutive, own_cluster_size
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, load_array, load_labels
 from facerec.pipeline.values import as_path, is_whole, shown
 
@@ -39,6 +40,10 @@ class Hierarchy:
         shapes = {getattr(each, "shape", ()) for each in labels}
         if not labels or len(labels) != len(self.levels) or len(shapes) > 1 or len(shapes.pop()) != 1:
             raise InputError(f"{self.origin}: expected levels, each with the 'labels' of the same faces")
+
+    def __repr__(self) -> str:
+        clusters = ", ".join(f"{row['clusters']:,}" for row in self.table())
+        return f"<Hierarchy of {counted(len(self.levels[0]['labels']), 'face')}: {clusters} clusters>"
 
     @classmethod
     def load(cls, clusters: str | Path) -> Hierarchy:

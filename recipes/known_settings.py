@@ -12,9 +12,10 @@ from typing import Any
 
 import jsonargparse
 from door import refusing_input
-from recipe import Sections
+from recipe import Sections, Settings
 from workers import PROGRAMS
 
+from clustering.backends.registry import backend
 from facerec.pipeline.files import InputError
 
 COMMANDS = {  # of each section; that of the section corpus is a setting
@@ -30,10 +31,28 @@ COMMANDS = {  # of each section; that of the section corpus is a setting
 }
 
 
-def refuse_unknown_settings(file: Path, sections: Sections, corpus: str) -> None:
-    """Ends the process with one line and status 2 where `check_settings` refuses."""
+SET_BY_THE_RECIPE = {  # of each section: the options that stages give its command, so that a setting would not count
+    "corpus": {"out"},
+    "train": {"faces", "unlabelled", "pseudo_labels", "out"},
+    "student": {"faces", "unlabelled", "pseudo_labels", "out"},
+    "embed": {"model", "faces", "out"},
+    "knn": {"embeddings", "out"},
+    "tune": {"backend", "embeddings", "out"},
+    "cluster": {"backend", "model", "knn", "embeddings", "answers", "out"},
+    "pseudolabel": {"clusters", "embeddings", "knn", "calibration", "labelled", "overlap", "truth", "out"},
+    "ijb": {"protocol", "embeddings", "out"},
+    "compare": {"runs", "recipe", "out"},
+}
+
+
+def refuse_unknown_settings(file: Path, sections: Sections, settings: Settings) -> None:
+    """Ends the process with one line and status 2 where a backend is unknown or `check_settings` refuses."""
     with refusing_input():
-        check_settings(file, sections, corpus)
+        for number, name in enumerate(settings.backends):
+            backend(name)
+            if name in settings.backends[:number]:
+                raise InputError(f"backends: {name} stands there twice; each has one row")
+        check_settings(file, sections, settings.corpus)
 
 
 def check_settings(file: Path, sections: Sections, corpus: str) -> None:
@@ -51,6 +70,9 @@ def check_settings(file: Path, sections: Sections, corpus: str) -> None:
         program, _, command = (COMMANDS | {"corpus": f"facerec {corpus}"})[name].partition(" ")
         if section:
             _check_section(f"{file}: section {name}", section, program, command)
+        for setting in section:
+            if setting in SET_BY_THE_RECIPE[name]:
+                raise InputError(f"{file}: section {name}: {setting} would not count, as the recipe sets it; remove it")
 
 
 def _check_section(where: str, section: Mapping[str, Any], program: str, command: str) -> None:
@@ -64,6 +86,8 @@ def _check_section(where: str, section: Mapping[str, Any], program: str, command
             raise InputError(f"{where}: unknown setting {name!r}; {remedy}")
         parser.add_argument(f"--{name}", type=known[name].annotation)
     for name, value in section.items():
+        if value is None and known[name].default not in (None, inspect.Parameter.empty):
+            raise InputError(f"{where}: {name} has no value; give it one or remove it")
         try:
             parser.parse_object({name: value})
         except (argparse.ArgumentError, TypeError, ValueError) as error:

@@ -49,7 +49,7 @@ from door import Door, locked, refusing_input
 from known_settings import refuse_unknown_settings
 from outcome import outcome
 from places import Run
-from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, write_sections
+from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, refuse_missing, write_sections
 from validation import write_figures, write_pairs
 from workers import Workers
 
@@ -72,6 +72,7 @@ EACH_ROUND = {
     "retrain": stages.retrain,
 }
 ONCE_AFTER = {"evaluate": stages.evaluate, "compare": stages.compare}
+FIRST_OF_TEST = len(ONCE_BEFORE) + len(EACH_ROUND) + 1
 LAST = len(ONCE_BEFORE) + len(EACH_ROUND) + len(ONCE_AFTER)
 
 
@@ -105,10 +106,11 @@ def main(arguments: Sequence[str]) -> None:
     with refusing_input():
         asked = read_options(arguments)
         run = asked.run
+        refuse_missing(Path(run.config), run.settings, run.sections, asked.last >= FIRST_OF_TEST)
+        workers = Workers(run.settings.jobs)
+        workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings)
         if run.settings.rounds > 1:
             stages.shortened(run)
-        workers = Workers(run.settings.jobs)
-        workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings.corpus)
         with locked(run.out):
             write_sections(run.sections, run.out)
             for said in doubts(run.settings):

@@ -107,6 +107,32 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     return settings, commands
 
 
+def refuse_missing(file: Path, settings: Settings, sections: Sections, evaluates: bool = True) -> None:
+    """Refuses paths that lead nowhere before any stage runs, some of which only the last ones would look for.
+
+    Args:
+        file: The YAML, for messages.
+        settings: Its section ``recipe``, with the options in their place.
+        sections: The other ones.
+        evaluates: Whether recognisers are to be evaluated, for which ``split`` makes no faces.
+
+    Raises:
+        InputError: Naming the first of them, or the first setting that has to name one.
+    """
+    if settings.corpus == "split" and evaluates and not (settings.test_faces and settings.protocol):
+        raise InputError(
+            f"{file}: corpus: split makes no test set; name test_faces and protocol in section recipe, or end before "
+            "it is needed with --stop-stage 8"
+        )
+    faces = sections["corpus"].get("faces") if settings.corpus == "split" else None
+    places = {"teacher": settings.teacher, "test_faces": settings.test_faces, "protocol": settings.protocol}
+    for name, place in {**places, "corpus: faces": faces}.items():
+        if place and not Path(str(place)).expanduser().exists():
+            raise InputError(
+                f"{file}: {name}: {place} is not there; paths are relative to the current folder, {Path.cwd()}"
+            )
+
+
 def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
     kinds = typing.get_type_hints(Settings)
     _check_names(file, section, kinds, "setting of recipe")

@@ -157,9 +157,9 @@ def shortened(run: Run) -> dict[str, object]:
     """
     section, share = run.sections["student"], run.settings.short
     if section.get("steps"):
-        return {"steps": max(1, round(share * section["steps"]))}
+        return {"steps": max(1, round(share * int(section["steps"])))}
     if section.get("epochs"):
-        return {"epochs": share * section["epochs"]}
+        return {"epochs": share * float(section["epochs"])}
     raise InputError(f"{run.config}: no steps and no epochs in section train; rounds need them for short students")
 
 
@@ -212,7 +212,7 @@ def _written(trainings: int) -> str:
 
 
 def _train(run: Run, section: str, row: Path, training: int, **options: object) -> Command:
-    seed = run.sections[section].get("seed", 0) + training if training else None
+    seed = int(run.sections[section].get("seed") or 0) + training if training else None
     return command("facerec train", run.section(section), **options, seed=seed, out=row / "model")
 
 

@@ -6,6 +6,7 @@ processes are forked from it, so none of them imports PyTorch again.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from clustering.__main__ import COMMANDS as CLUSTERING
+from clustering.similarity.same_faces import learned_elsewhere
 from eval.__main__ import COMMANDS as EVAL
 from facerec.__main__ import COMMANDS as FACEREC
 from facerec.pipeline import command_line
@@ -133,6 +135,7 @@ def _begin(process: BaseProcess) -> None:
 
 def _work(program: str, words: Command) -> None:
     """Runs one command in this process, which ends with its status."""
+    learned_elsewhere.setLevel(logging.ERROR)  # later rounds keep the first round's backend, of another recogniser
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
     sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))
 

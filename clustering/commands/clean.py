@@ -35,7 +35,7 @@ def _found(results: Mapping[str, Any]) -> str:
 @stage(
     "clustering clean",
     found=_found,
-    then="look at {out}/findings.csv (--thumbnails makes a page), then "
+    then="look at {out}/findings.csv and, with --thumbnails, {out}/page/review.html, then "
     "python -m facerec train --faces FACES --labels {out}/labels.npy --out MODEL",
 )
 def clean(

@@ -19,8 +19,10 @@ from facerec.pipeline.stage import stage
 
 def _found(results: Mapping[str, Any]) -> str:
     k, every = results["k"], f"recall@{results['k']}"
+    unreadable = results["faces"] - results["readable"]
+    besides = f" ({unreadable:,} more have rows of zeros)" if unreadable else ""
     return (
-        f"{counted(k, 'neighbour')} of {counted(results['readable'], 'face')}, {results['index']}, "
+        f"{counted(k, 'neighbour')} of {counted(results['readable'], 'face')}{besides}, {results['index']}, "
         f"recall {results[every]:.3f}, {results[f'{every}_above_chance']:.3f} of neighbours above chance"
     )
 
@@ -64,6 +66,8 @@ def knn(
     faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy", unreadable=unreadable)
     check_k(k, faces)
     results = make_graph(faces, out, k, index, recall, min_recall, seed)
+    if not results["readable"]:
+        raise InputError(f"{faces.path}: all {len(faces)} rows are zeros, so no face could be read; embed them again")
     barrier()  # no process reads the steps any more when they are removed
     if not is_main():
         return results

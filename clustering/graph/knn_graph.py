@@ -10,6 +10,7 @@ import numpy as np
 
 from clustering.graph.exact import search
 from clustering.graph.reference_lists import read_reference_lists
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_array, row_blocks
 from facerec.pipeline.named_part import split_part
@@ -49,6 +50,9 @@ class KnnGraph:
 
     def __len__(self) -> int:
         return len(self.neighbors)
+
+    def __repr__(self) -> str:
+        return f"<KnnGraph: {self.k} neighbours of {counted(len(self), 'face')}>"
 
     @property
     def k(self) -> int:

@@ -26,6 +26,8 @@ LEAST_SHARE = 0.6
 """Of the draws in which two faces of one cluster have a higher cosine than two of different ones; by chance 0.5."""
 
 logger = logging.getLogger(__name__)
+learned_elsewhere = logging.getLogger(f"{__name__}.learned")
+"""Of models and backends that learned from another recogniser; where that is meant, it can be turned off."""
 
 
 def save_cosines(embeddings: np.ndarray, clusters: Path) -> None:
@@ -155,7 +157,7 @@ def check_labelled(labelled: Path, faces: EmbeddingSet) -> None:
 def _say_if_learned_elsewhere(origin: Path, learned: tuple[list[Any], str] | None, faces: EmbeddingSet) -> None:
     made = _made_by(faces.path)
     if learned and made and learned[0] != made[0]:
-        logger.warning(
+        learned_elsewhere.warning(
             "%s: learned from faces %s, but %s is %s; what is right for one recogniser may be wrong for another: tune "
             "on labelled faces of this one, unless you mean it", origin, learned[1], faces.path, made[1],
         )  # fmt: skip

@@ -115,10 +115,11 @@ def _say(report: SetReport, embeddings: Path) -> None:
     logger.info("%s", threshold_in_words(report.metrics))
     suspects = sum(pair.may_be_mislabelled for pair in report.worst)
     if suspects:
+        several = f"{suspects} of the worst {len(report.worst)} pairs look like errors of labels"
         logger.warning(
-            "%d of the worst %d pairs look like errors of labels; look at them in report.html, correct the labels and "
-            "evaluate again", suspects, len(report.worst),
-        )  # fmt: skip
+            "%s; look at what report.html shows, correct the labels and evaluate again",
+            several if len(report.worst) > 1 else "the worst pair looks like an error of labels",
+        )
     else:
         logger.info("open report.html for the curves and the worst pairs")
 

@@ -11,7 +11,7 @@ import numpy as np
 from eval.bootstrap.resampling import check_samples
 from eval.metrics.fnir import iet_curve, iet_thresholds
 from eval.metrics.fnmr import det_curve
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs, say_unreadable
+from eval.protocols.doubts import say_all_equal, say_chance, say_repeated_pairs, say_unreadable
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
@@ -104,8 +104,10 @@ def ijb(
     with_failures = evaluate(files, templates, fpirs)
     say_repeated_pairs(files.pairs.where, *with_failures.pairs)
     fate = "are left out" if missing == "exclude" else "count as failures; --missing exclude leaves them out"
-    total = counted(len(templates.ids), "template")
-    say_unreadable(embeddings, templates.empty, total, f"have no face that could be read, and {fate}")
+    face = "no readable face with a detector score above 0" if detector_scores else "no face that could be read"
+    say_unreadable(embeddings, templates.empty, counted(len(templates.ids), "template"), f"have {face}, and {fate}")
+    unread = "have no embedding, or one of zeros; their templates are made without them"
+    say_unreadable(embeddings, templates.unreadable_faces, counted(len(files.faces.template), "face"), unread)
     scores = with_failures.scores.pairs
     say_all_equal(scores.min(), scores.max(), len(scores), embeddings)
     excluding = missing == "exclude" and templates.empty > 0
@@ -113,6 +115,7 @@ def ijb(
     evaluation = evaluate(files, templates, fpirs) if excluding else with_failures
     curves = _Curves.of(evaluation)
     metrics = summarise(evaluation)
+    say_chance(metrics["auc"], embeddings)
     metrics["comparisons"] = files.digest()
     metrics["template"] = template_options(files, embeddings, norm, detector_scores)
     metrics |= {} if missing is None else {"missing": missing}

@@ -12,7 +12,7 @@ from eval.bootstrap.resampling import check_samples
 from eval.metrics.compatibility import grid_accuracy
 from eval.metrics.fnmr import det_curve
 from eval.metrics.pair_scores import PairScores, row_cosines
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs, say_unreadable
+from eval.protocols.doubts import say_all_equal, say_chance, say_repeated_pairs, say_unreadable
 from eval.protocols.pair_list import load_pair_list, match_pairs
 from eval.report.curves import write_det
 from eval.report.headline import headline
@@ -57,6 +57,7 @@ def pairs(
     scores = PairScores.of(cosines, listed.same)
     right, thresholds = decide(cosines, listed.same, listed.fold)
     metrics = pair_set_figures(listed, scores, right, thresholds)
+    say_chance(metrics["auc"], embeddings)
     readable = embedded.embeddings[np.unique([first, second])].any(axis=1)
     failed = metrics["counts"]["unreadable_faces"] = int(np.count_nonzero(~readable))
     say_unreadable(

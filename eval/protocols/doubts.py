@@ -11,6 +11,7 @@ from facerec.pipeline.complaint import printable
 from facerec.pipeline.counts import counted
 
 logger = logging.getLogger(__name__)
+LEAST_AUC = 0.55
 
 
 def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: np.ndarray) -> None:
@@ -66,4 +67,18 @@ def say_all_equal(lowest: float, highest: float, count: int, source: object) -> 
         logger.warning(
             "%s: all %d comparisons score %.6f: the embeddings are all alike; check the recogniser and its input",
             printable(str(source)), count, highest,
+        )  # fmt: skip
+
+
+def say_chance(auc: float, source: object) -> None:
+    """Warns if genuine pairs score hardly higher than impostor pairs.
+
+    Args:
+        auc: Area under the ROC.
+        source: The embeddings, for the message.
+    """
+    if auc < LEAST_AUC:
+        logger.warning(
+            "%s: genuine pairs score hardly higher than impostor pairs (AUC %.3f); check that the embeddings are in "
+            "the order of the faces, and that 1 marks genuine pairs", printable(str(source)), auc,
         )  # fmt: skip

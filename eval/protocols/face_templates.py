@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.embeddings import UNIT_TOLERANCE, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, blocks, load_array, read_json
 
+logger = logging.getLogger(__name__)
 POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 
 
@@ -153,6 +155,7 @@ def _by_name(names: Any, scores: np.ndarray, faces: Faces, path: Path) -> np.nda
     rows = find_rows(faces.names, names.to_pylist(), path)
     missing = np.flatnonzero(rows < 0)
     if missing.size == len(rows):
+        logger.warning("%s: none of its names is a face of the protocol; line i is taken for face i", path)
         return scores
     if missing.size:
         face = int(missing[0])

@@ -15,7 +15,7 @@ GALLERIES = {"1": ("_1N_gallery_G1.csv", "_1N_gallery_S1.csv"), "2": ("_1N_galle
 
 def is_meta(folder: Path) -> bool:
     """Whether a folder has this layout: it has its file of faces."""
-    return any(folder.glob(f"*{FACES}"))
+    return has(folder, FACES)
 
 
 def load_meta(folder: Path) -> Protocol:
@@ -53,13 +53,18 @@ def load_pairs(path: Path) -> Pairs:
 
 def has(folder: Path, *ends: str) -> bool:
     """Whether a file of a folder has one of these ends."""
-    return any(path.name.endswith(ends) for path in folder.iterdir())
+    return bool(_ending(folder, ends))
 
 
 def find(folder: Path, *ends: str) -> Path:
     """The one file of a folder whose name has one of these ends."""
-    paths = sorted(path for path in folder.iterdir() if path.name.endswith(ends))
+    paths = _ending(folder, ends)
     if len(paths) != 1:
         names = ", ".join(path.name for path in paths) or "none"
         raise InputError(f"{folder}: expected one file that ends in {' or '.join(ends)}, found {names}")
     return paths[0]
+
+
+def _ending(folder: Path, ends: tuple[str, ...]) -> list[Path]:
+    """The files with one of these ends; not those that macOS puts beside them, as ``._ijbc_face_tid_mid.txt``."""
+    return sorted(path for path in folder.iterdir() if path.name.endswith(ends) and not path.name.startswith("."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from eval.protocols.ids import id_text
 from eval.protocols.names import find_rows
 from eval.protocols.protocol import Faces, Pairs, Protocol, positions
 from facerec.pipeline.files import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, refuse: bool = True) -> np.ndarray:
@@ -35,6 +38,7 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
                 f"{source}: {rows} embeddings without keys.txt, but {faces.path} has {len(faces.names)} faces; "
                 "without keys row i is line i, so both must have the same length"
             )
+        logger.info("%s: no keys.txt; row i is taken for line i of %s", source, faces.path)
         return np.arange(rows)
     rows_of = find_rows(faces.names, keys, source)
     missing = np.flatnonzero(rows_of < 0)

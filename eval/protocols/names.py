@@ -76,7 +76,7 @@ def _refuse_twice(known: Any, wanted: Any, source: Path) -> None:
     twice = several.filter(pc.is_in(several, value_set=wanted))
     if len(twice):
         name = twice[0].as_py().decode("utf-8", "surrogateescape")
-        raise InputError(f"{source}: key {name!r} occurs twice in keys.txt; faces match by key")
+        raise InputError(f"{source}: key {name!r} occurs twice; faces match by key")
 
 
 def _refuse_shared(rows: np.ndarray, names: Any, keys: list[str], source: Path) -> None:

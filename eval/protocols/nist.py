@@ -148,7 +148,7 @@ def _say_left_out(paths: list[Path], tables: list[Any], columns: tuple[str, ...]
 
 
 def _find(folder: Path, name: str) -> Path:
-    paths = sorted(folder.rglob(name))
+    paths = sorted(path for path in folder.rglob(name) if not path.name.startswith("."))
     if len(paths) != 1:
         places = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")
@@ -201,6 +201,7 @@ def _names(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
 def _media(filename: np.ndarray, tables: list[Any]) -> np.ndarray:
     if all("MEDIA_ID" in table.column_names for table in tables):
         return np.concatenate([table["MEDIA_ID"].to_numpy() for table in tables])
+    logger.info("no MEDIA_ID: every file is a medium of its own, so that each frame of a video counts as a photograph")
     return codes(filename)
 
 

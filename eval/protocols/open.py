@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eval.protocols.checks import check
-from eval.protocols.insightface import is_meta, load_meta
+from eval.protocols.insightface import FACES, is_meta, load_meta
 from eval.protocols.nist import is_nist, load_nist
 from eval.protocols.protocol import Protocol
 from facerec.pipeline.files import InputError
@@ -27,7 +27,12 @@ def load_protocol(folder: Path) -> Protocol:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --protocol wants the folder of the protocol files")
-    load = next((load for recognises, load in LAYOUTS if recognises(folder)), LAYOUTS[0][1])
+    load = next((load for recognises, load in LAYOUTS if recognises(folder)), None)
+    if load is None:
+        below = next(folder.rglob(f"*{FACES}"), None)
+        if below:
+            raise InputError(f"{folder}: no protocol files here, but {below.parent} has some; give that folder")
+        load = LAYOUTS[0][1]
     protocol = load(folder)
     check(protocol)
     return protocol

@@ -1,17 +1,20 @@
 """Tables of a protocol: read by pyarrow, and when it refuses one, read again slowly to say which line is wrong.
 
-Files differ: a byte order mark, tabs or semicolons for commas, headers in small letters, numbers as ``12.0``, words for
-ids. All are read alike.
+Files differ: a byte order mark, tabs or semicolons for commas, more blanks, headers in small letters, numbers as
+``12.0``, words for ids. All are read alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from eval.protocols.ids import as_ids, whole_number
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.files import InputError
+from facerec.pipeline.reading import check_text
 
 WHOLE = ("int64", "id")
 TRUE, FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "-1", "false", "False", "FALSE")
@@ -34,11 +37,14 @@ def read_table(path: Path, columns: dict[str, str], delimiter: str = " ", header
     Raises:
         InputError: A missing, empty or malformed file, naming the line.
     """
-    check_file(path)
+    check_text(path)
     layout = _Layout.of(path, columns, delimiter, header)
     table, refusal = _read(path, layout, "int64")
     if table is None and any(kind in WHOLE for kind in columns.values()):
         table, refusal = _read(path, layout, "string")
+    if table is None:
+        tidied = "\n".join(_tidied(text, layout) for _, text in _lines(path)).encode(errors="surrogateescape")
+        table, _ = _read(io.BytesIO(tidied), replace(layout, blank=0), "string")
     if table is None:
         raise InputError(_diagnose(path, layout) or f"{path}: {refusal or 'not a readable table'}")
     if not len(table):
@@ -88,7 +94,7 @@ class _Layout:
 
 def header_of(path: Path) -> list[str]:
     """The names in the first line that is not blank, in capitals; none for an empty file."""
-    check_file(path)
+    check_text(path)
     first = _first_line(path)[1]
     return [name.upper() for name in _cells(first, _delimiter(first, ","))] if first else []
 
@@ -119,7 +125,19 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(delimiter)]
 
 
-def _read(path: Path, layout: _Layout, numbers: str) -> tuple[Any, str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        yield from ((number, text.rstrip("\r\n")) for number, text in enumerate(file, 1) if text.strip())
+
+
+def _tidied(text: str, layout: _Layout) -> str:
+    """A line without blanks at its ends, and with one between its fields."""
+    words = layout.delimiter in " \t" and not layout.header
+    return layout.delimiter.join(text.split()) if words else text.strip(" ")
+
+
+def _read(path: Path | io.BytesIO, layout: _Layout, numbers: str) -> tuple[Any, str]:
     """The table, or None and why not; whole numbers read as such, or as text that is then looked at."""
     import pyarrow as pa
     from pyarrow import csv
@@ -156,16 +174,16 @@ def _with_numbers(table: Any, layout: _Layout) -> Any:
 
 def _diagnose(path: Path, layout: _Layout) -> str | None:
     """What is wrong with a file that pyarrow refused: the slow way, to say where."""
-    empty = True
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        filled = ((number, text.rstrip("\r\n")) for number, text in enumerate(file, 1) if text.strip())
-        if layout.header:
-            next(filled, None)
-        for number, text in filled:
-            empty = False
-            if wrong := _wrong_in(text, layout):
-                return f"{path} line {number}: {wrong}"
-    return f"{path}: no lines; expected {' '.join(layout.columns)}" if empty else None
+    filled = _lines(path)
+    if layout.header:
+        next(filled, None)
+    line = None
+    for number, text in filled:
+        if (wrong := _wrong_in(text, layout)) and _wrong_in(_tidied(text, layout), layout):
+            bare = line is None and not layout.header and not any(map(_is_float, text.split()))
+            return f"{path} line {number}: {wrong}" + ("; remove the line with names of columns" if bare else "")
+        line = number
+    return f"{path}: no lines; expected {' '.join(layout.columns)}" if line is None else None
 
 
 def _wrong_in(text: str, layout: _Layout) -> str | None:

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
-from facerec.pipeline.reading import InputError, readable
+from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.pipeline.values import as_path, as_picture, shown, whole
 from facerec.recognisers.onnx import open_session
 
@@ -44,6 +44,7 @@ class Detector:
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
         _check_settings([] if sizes is None else sizes, threshold)
         path = as_path("path", path)
+        check_file(path)
         with readable(path, "an ONNX network"):
             session = open_session(onnx.load(path), "cpu", threads=1)
             _check_detector(path, session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.reading import InputError
+
+logger = logging.getLogger(__name__)
 
 EMBEDDINGS = ("embeddings", "embedding", "features", "feature", "feats", "feat", "emb", "embs", "vectors", "x", "data")
 LABELS = (
@@ -77,6 +81,13 @@ def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> C
     beside = {other: entry for other, entry in entries.items() if entry.shape == embeddings.shape[:1]}
     labels = _first(beside, LABELS, "iufUSO", name)
     keys = _first(beside, KEYS, "iuUSO", name)
+    group = name.rpartition("/")[0]
+    odd = [other for other in _named_alike(entries, LABELS) if other not in (*beside, name)]
+    if labels is None and (odd := [other for other in odd if other.rpartition("/")[0] == group]):
+        logger.warning(
+            "%s: %s is %s, not a label for each of %s; it is not used", file, odd[0], entries[odd[0]],
+            counted(len(embeddings), "face"),
+        )  # fmt: skip
     values = None if labels is None else np.asarray(entries[labels].load())
     if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
         values = None  # a measure that has a label's name
@@ -170,6 +181,7 @@ def _embeddings(entries: Mapping[str, Entry], file: Path, part: str | None) -> s
 
 
 def _named(entries: Mapping[str, Entry], file: Path, part: str) -> str:
+    part = part if part in entries else part.removeprefix("/")  # as HDF5 has it
     if part not in entries:
         raise InputError(f"{file}: no {part!r} in it; it has {listed(entries)}")
     return part

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ from facerec.pipeline.reading import InputError, check_file, read_lines, readabl
 if TYPE_CHECKING:
     import pyarrow as pa
 
+logger = logging.getLogger(__name__)
 PATHS = (*KEYS, "image_path", "img_path", "file_path", "filepath", "img", "crop")
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 MOST_COLUMNS = 32
@@ -50,14 +52,38 @@ def read_face_list(file: Path) -> Faces:
     Raises:
         InputError: Not readable, or a line that is not of the list's kind.
     """
-    kinds = {".csv": _of_csv, ".lst": _of_lst}
-    return kinds.get(file.suffix.lower(), _of_tsv)(file)
+    faces, first = _read(file)
+    say_if_unlabelled(file, first)
+    return faces
+
+
+def say_if_unlabelled(path: Path, columns: Sequence[str]) -> None:
+    """Says so if a table of faces has columns, but none of identities.
+
+    Args:
+        path: The table.
+        columns: Their names. They are no names if none is that of paths or of pictures.
+    """
+    names = {name.strip().lower() for name in columns}
+    unused = [name for name in columns if name.strip().lower() not in PATHS]
+    if unused and not names.isdisjoint(PATHS) and names.isdisjoint(LABELS):
+        logger.warning(
+            "%s: faces without identities; %s not used: call the column with identities 'identity'", path,
+            f"column {unused[0]} is" if len(unused) == 1 else f"columns {', '.join(unused)[:120]} are",
+        )  # fmt: skip
+
+
+def _read(file: Path) -> tuple[Faces, list[str]]:
+    """The faces; and the first line of a .csv."""
+    if file.suffix.lower() == ".csv":
+        return _of_csv(file)
+    return (_of_lst if file.suffix.lower() == ".lst" else _of_tsv)(file), []
 
 
 def listed_paths(file: Path) -> Iterator[str]:
     """The paths alone, as far as they can be read."""
     if file.suffix.lower() in (".csv", ".lst"):
-        yield from read_face_list(file)[0]
+        yield from _read(file)[0][0]
         return
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         yield from (line.rstrip("\n").split("\t", 1)[0] for line in lines)
@@ -68,7 +94,7 @@ def _of_tsv(file: Path) -> Faces:
     identities: list[str | None] = []
     for number, line in enumerate(read_lines(file), 1):
         fields = line.split("\t")
-        if number == 1 and _names_columns(fields):
+        if number == 1 and (_names_columns(fields) or fields[0].strip().lower() in PATHS):
             continue
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{file}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
@@ -83,7 +109,7 @@ def _names_columns(fields: Sequence[str]) -> bool:
     return not names.isdisjoint(PATHS) and not names.isdisjoint(LABELS)
 
 
-def _of_csv(file: Path) -> Faces:
+def _of_csv(file: Path) -> tuple[Faces, list[str]]:
     with readable(file, "a table", "expected a path, and perhaps an identity, a line"):
         lines = read_lines(file)
         named = (mark for mark in ";\t" if lines and _names_columns(lines[0].split(mark)))
@@ -98,7 +124,7 @@ def _of_csv(file: Path) -> Faces:
     if empty := next((number for number, row in enumerate(faces, first + 1) if not row[path]), 0):
         raise InputError(f"{file}: line {empty} has no path")
     names = [None if identity is None or row[identity].strip() in UNKNOWN else row[identity] for row in faces]
-    return [row[path] for row in faces], names
+    return ([row[path] for row in faces], names), rows[0]
 
 
 def _columns(rows: Sequence[Sequence[str]], file: Path) -> tuple[int, int | None, int]:

@@ -234,14 +234,36 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a configuration.
 
     Raises:
-        InputError: Missing, not YAML, or not a mapping.
+        InputError: Missing, not YAML, not a mapping, or a key that stands there twice.
     """
+    text = read_text(path)
     try:
-        content = yaml.safe_load(read_text(path))
-    except InputError:
-        raise
+        content, twice = yaml.safe_load(text), repeated_key(text)
     except Exception as error:  # its parser raises what Python's own does, as for the date 2001-99-99
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}; expected keys and values")
+    if twice:
+        raise InputError(f"{path} {twice}")
     return content
+
+
+def repeated_key(text: str) -> str:
+    """Where YAML has a key of one mapping twice, of which only the last would count; "" if nowhere."""
+    nodes, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))  # an alias leads to the same node again, maybe to one that it is in
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            nodes.append(value)
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in lines and key.value != "<<":
+                return f"line {line}: {key.value!r} stands there before, in line {lines[name]}; remove one of them"
+            lines[name] = line
+    return ""

@@ -20,6 +20,7 @@ from jsonargparse._loaders_dumpers import yaml_load
 
 from facerec.pipeline.arguments import BEYOND, in_words
 from facerec.pipeline.complaint import complaint
+from facerec.pipeline.files import InputError, repeated_key
 from facerec.pipeline.letters import as_bytes, as_letters
 from facerec.pipeline.overview import perhaps
 
@@ -125,7 +126,11 @@ def _scalar(text: str) -> str:
 
 def _load(text: str) -> Any:
     """What an option's text or a file of options stands for in YAML."""
-    return as_bytes(yaml_load(as_letters(text)))
+    letters = as_letters(text)
+    loaded = yaml_load(letters)
+    if isinstance(loaded, dict) and (twice := repeated_key(letters)):
+        raise InputError(twice)
+    return as_bytes(loaded)
 
 
 def _underscored(argument: str) -> str:
@@ -151,6 +156,12 @@ class _Parser(jsonargparse.ArgumentParser):
         found = super().parse_args(*args, **kwargs)
         for name, value in found.items():
             found[name] = [_at_home(item) for item in value] if isinstance(value, list) else _at_home(value)
+        for action in self._actions:
+            if action.default is not None and found.get(action.dest, "") is None and not _takes_nothing(action):
+                kinds = kind_of(action)
+                self.error(
+                    f"--{_dashed(action.dest.rpartition('.')[2])}: no value; expected {IN_WORDS.get(kinds, kinds)}"
+                )
         return found
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
@@ -216,6 +227,10 @@ class _Help(jsonargparse.DefaultHelpFormatter):
 def kind_of(action: argparse.Action) -> str:
     """What an option takes: ``PATH``, ``INT``, ``{rgb,bgr}``, ``PATH [PATH ...]``; nothing if its type says nothing."""
     return _kind(getattr(action, "_typehint", None) or action.type)
+
+
+def _takes_nothing(action: argparse.Action) -> bool:
+    return type(None) in _choices(getattr(action, "_typehint", None) or action.type)
 
 
 def _kind(kind: Any) -> str:

@@ -49,6 +49,10 @@ class Recogniser:
         self.network, self.name = network, name
         self.input_size, self.embedding_size = network.input_size, network.embedding_size
 
+    def __repr__(self) -> str:
+        size = self.input_size
+        return f"<Recogniser {self.name}: faces of {size} x {size} pixels to {self.embedding_size} numbers>"
+
     @classmethod
     def from_pretrained(
         cls, model: str | Path, device: str = "auto", precision: str = "auto", settings: InputSettings | None = None

@@ -21,6 +21,13 @@ from facerec.stores.union import ORDER, UnionStore
 from facerec.stores.zip_store import open_zip
 
 LISTS = (".tsv", ".csv", ".lst")
+HINTS = {
+    ".idx": "give the .rec beside it, or their folder",
+    ".bin": "insightface's pairs are unpacked by python -m facerec bin --file FILE.bin --out FOLDER",
+    ".npy": "commands that take --embeddings read it",
+}
+"""What to do with files that are often taken for faces, by suffix."""
+
 MOST_LISTS, MOST_STORES = 4, 100_000
 """Lists of stores in each other, of which the fingerprint of an input follows as many; and stores in all of them."""
 
@@ -58,6 +65,8 @@ def _open(path: Path) -> Store:
     }  # fmt: skip
     if suffix in openers:
         return openers[suffix](path)
+    if path.name == "property" or suffix in HINTS:
+        raise InputError(f"{path}: not a face store; {HINTS.get(suffix, HINTS['.idx'])}")
     raise InputError(
         f"{path}: not a face store; give a folder of images or of tar shards, a list (.tsv, .csv, .lst), a .rec, .tar, "
         f".parquet or .zip file, or {STORES}"
@@ -81,7 +90,9 @@ def _open_folder(path: Path) -> Store:
     if tables and has_pictures(tables[0]):
         return open_parquet(path, tables)
     records = [file for file in files if file.suffix.lower() == ".rec"]
-    return open_recordio(path, records[0]) if len(records) == 1 else open_folder(path)
+    if len(records) > 1:
+        raise InputError(f"{path}: {len(records)} .rec files, {records[0].name} and others; give one of them")
+    return open_recordio(path, records[0]) if records else open_folder(path)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ import pyarrow.types as types
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import KEYS, LABELS
+from facerec.pipeline.face_lists import say_if_unlabelled
 from facerec.pipeline.files import InputError
 from facerec.pipeline.reading import readable
 from facerec.stores.recordio import SUFFIX_OF
@@ -122,6 +123,8 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
     if column is None or not names:
         raise InputError(f"{path}: no rows in it")
     logger.info("%s: %s; training reads them faster from facerec store's shards", path, counted(len(names), "picture"))
+    if not any(people):
+        say_if_unlabelled(path, ["image", *(name for name in pq.read_schema(files[0]).names if name != column)])
     suffix = _suffix(*groups[0], column) if None in names else ".jpg"
     return ParquetStore(path, _keys(names, suffix), padded(people), column, groups, np.cumsum(counts))
 

@@ -41,6 +41,7 @@ FIRST, LAST = 1, 3  # kinds of parts; 0 is a record in one, 2 a part between
 HEADER = 24
 MOST_BYTES = 1 << 26  # of a record; an image of a face is far smaller
 MOST_LABEL = 1 << 31
+COARSE = 1 << 24  # from here on float32 does not hold every whole number
 BLOCK_RECORDS = 16_384
 SUFFIX_OF = {b"\x89": ".png", b"B": ".bmp", b"R": ".webp"}  # by an image's first byte; else .jpg
 
@@ -255,6 +256,11 @@ def _check_labels(file: Path, faces: np.ndarray) -> None:
         raise InputError(
             f"{file}: {bad.size} labels are no identities, e.g. {label} of key {key}; they are 0, 1, 2, ..."
         )
+    if faces["label"].max() >= COARSE:
+        logger.warning(
+            "%s: labels up to %.0f; RecordIO rounds those above %d, so two people may have one: number them from 0",
+            file, faces["label"].max(), COARSE,
+        )  # fmt: skip
 
 
 def _keys(faces: np.ndarray, names: list[str] | None) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.files import InputError, load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated
@@ -74,6 +75,10 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def __repr__(self) -> str:
+        people = len({name for name in self.identities if name is not None})
+        return f"<{type(self).__name__} {self.path}: {counted(len(self), 'face')} of {counted(people, 'person')}>"
 
     def labels_in(self, labels: Path) -> np.ndarray:
         """The labels in a file or folder, one for each face, int64 [n].

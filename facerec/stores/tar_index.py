@@ -91,12 +91,19 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
     numbers: list[int] = []
     faces: list[_Face] = []
     people: list[str | None] = []
+    telling = False
     for number, file in enumerate(progress(files, "index", "tar files")):
         with readable(file, "a tar file", "unpack it if it is compressed"):
             found, said = _faces_of(file)
         numbers += [number] * len(found)
         faces += found
+        telling |= bool(said)
         people += [said.get(face.stem, said.get(face.sample)) for face in found]
+    if telling and not any(people):
+        logger.warning(
+            "%s: faces without identities, though files are beside them; an identity is a .cls or .txt file, or label, "
+            "identity, person ... in a .json file", files[0].parent,
+        )  # fmt: skip
     keys = _unique([face.key for face in faces], numbers, files)
     return numbers, [face.offset for face in faces], [face.length for face in faces], keys, padded(people)
 

@@ -30,7 +30,7 @@ from facerec.training.pair_validation import read_pairs, validate
 from facerec.training.samplers import choose_sampler
 from facerec.training.state import load_states, remove_states, save_states
 from facerec.training.step import Learner, trained_network
-from facerec.training.training_set import TrainingSet, gather
+from facerec.training.training_set import TrainingSet, gather, say_unusual
 
 STATE = "state.safetensors"
 
@@ -76,6 +76,8 @@ class Trainer:
         self._options = (data, self._network, self._schedule, loss, self._run)
         self._schedule.check_parts(world_size())
         self.faces = gather(data)
+        if is_main():
+            say_unusual(self.faces, self._schedule.batch_size)
         self._order = choose_sampler(
             data.sampler, self.faces.label, self.faces.store, self._schedule.batch_size, self._run.seed,
             data.pseudo_share,

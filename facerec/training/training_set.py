@@ -121,6 +121,26 @@ def gather(data: TrainingData) -> TrainingSet:
     return combine_stores(parts, same_as)
 
 
+def say_unusual(faces: TrainingSet, batch_size: int) -> None:
+    """Warns of faces that hardly teach who is whom, and of fewer faces than a batch takes.
+
+    Args:
+        faces: The training set.
+        batch_size: Faces a step.
+    """
+    alone = int(np.count_nonzero(np.bincount(faces.label) == 1))
+    if 2 * alone > faces.classes:
+        logger.warning(
+            "%d of %d classes have one face each, which does not teach what faces of one person share", alone,
+            faces.classes,
+        )  # fmt: skip
+    if len(faces) < batch_size:
+        logger.warning(
+            "%d faces, fewer than --batch-size %d: a step sees faces several times, and an epoch is less than a step",
+            len(faces), batch_size,
+        )  # fmt: skip
+
+
 def _say_ignored(labels: Path) -> None:
     """Says which files beside a file of labels do not count, as the folder was not given."""
     beside = [name for name in ("weights.npy", "same_as.npy") if (labels.parent / name).is_file()]

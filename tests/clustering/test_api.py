@@ -44,6 +44,8 @@ def test_clusters_by_hand():
     np.testing.assert_array_equal(clusterer.confidence_, np.array([1, 1, 1, 1, 0], np.float32))
     np.testing.assert_array_equal(clusterer.hierarchy_.cut(0), clusterer.labels_)
     np.testing.assert_array_equal(clusterer.predict(angles(5, 100, 300, 301, 150)), [0, 1, 2, 2, -1])
+    assert repr(clusterer.hierarchy_) == "<Hierarchy of 5 faces: 2 clusters>"
+    assert repr(KnnGraph.build(X, 2)) == "<KnnGraph: 2 neighbours of 5 faces>"
     assert clusterer.labels_.dtype == np.int64
 
 

@@ -33,6 +33,8 @@ def check(file: Path) -> None:
         ("pseudolabel: {minsize: 3}", "did you mean min_size?"),
         ("ijb: {bootstraps: 3}", "did you mean bootstrap?"),
         ("compare: {titel: x}", "did you mean title?"),
+        ("knn: {embeddings: x}", "section knn: embeddings would not count, as the recipe sets it; remove it"),
+        ("knn: {k: }", "section knn: k has no value"),
         ("train: {3: 4}", "section train: unknown setting 3"),
         ("train: {steps: many}", "section train: steps is 'many', which train does not take"),
         ("knn: {k: 2.5}", "section knn: k is 2.5, which knn does not take"),

@@ -338,7 +338,13 @@ def test_rounds_need_to_know_how_long_a_training_is(call, tmp_path):
 
 @pytest.mark.parametrize(
     ("student", "options"),
-    [({"steps": 900}, {"steps": 297}), ({"epochs": 10}, {"epochs": 3.3}), ({"steps": 1}, {"steps": 1})],
+    [
+        ({"steps": 900}, {"steps": 297}),
+        ({"epochs": 10}, {"epochs": 3.3}),
+        ({"steps": 1}, {"steps": 1}),
+        ({"steps": "900"}, {"steps": 297}),
+        ({"epochs": "10"}, {"epochs": 3.3}),
+    ],
 )
 def test_short_students_have_a_share_of_the_steps(tiny, student, options):
     settings = recipe.load_recipe(tiny)[0]

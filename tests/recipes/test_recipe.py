@@ -52,6 +52,11 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
         ("recipe: {backends: hilander}", "expected a list of backends"),
         ("recipe: {whiten: 1}", "whiten of section recipe is 1; expected true or false"),
         ("recipe: {backends: [../a]}", "expected a list of backends"),
+        ("recipe: {corpus: split, protocol: .}", "corpus: split makes no test set; name test_faces and protocol in"),
+        ("recipe: {protocol: nowhere}", "protocol: nowhere is not there; paths are relative to the current folder, "),
+        ("recipe: {backends: [hilandr]}", "backend 'hilandr' is unknown; did you mean hilander?"),
+        ("recipe: {backends: [aro, aro]}", "backends: aro stands there twice"),
+        ("train: {steps: 1}\nknn: {k: 3}\ntrain: {}", "c.yaml line 3: 'train' stands there before, in line 1"),
         ("recipe: {corpus: split, tune_on: validation}", "nobody is kept for it; set validation in section corpus"),
     ],
 )

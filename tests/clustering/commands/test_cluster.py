@@ -106,6 +106,17 @@ def test_clusters_are_counted_and_told(tmp_path, caplog):
     assert "1 of 7 faces are unreadable" in caplog.text
 
 
+def test_a_graph_of_zeros_is_refused_and_unreadable_faces_are_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    np.save(tmp_path / "x.npy", np.eye(5, 4, dtype=np.float32))
+    knn(tmp_path / "x.npy", tmp_path / "some", k=2)
+    assert "2 neighbours of 4 faces (1 more have rows of zeros), exact" in caplog.text
+    np.save(tmp_path / "x.npy", np.zeros((5, 4), np.float32))
+    with pytest.raises(InputError, match="x.npy: all 5 rows are zeros, so no face could be read; embed them again"):
+        knn(tmp_path / "x.npy", tmp_path / "none", k=2)
+    assert not (tmp_path / "none").exists()
+
+
 def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeypatch):
     embeddings, made = load_embeddings(faces), KnnGraph.load(knn(faces, tmp_path / "knn"), np.load(faces))
     (tmp_path / "out").mkdir()

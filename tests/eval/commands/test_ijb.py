@@ -107,7 +107,7 @@ def test_intervals_are_seeded_and_stand_in_every_file(protocol, embeddings, tmp_
     assert _Curves([(0.1, 0.2, 3)], [(0.4, 0.5, 0.6)], ()).rates() == ([0.1], [0.4])  # FMR and FPIR
 
 
-def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path):
+def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path, caplog):
     """Template 70 has a good still and a wrong video: only the lengths or the weights can tell."""
     rows = np.array(np.load(embeddings / "embeddings.npy"))
     rows[1:3] = [0, 1, 0, 0]  # the video shows subject 2, whose own gallery faces are poor
@@ -127,6 +127,7 @@ def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path):
     write_lines(tmp_path / "five.txt", lines)
     listed = run(protocol, embeddings, tmp_path / "l", detector_scores=tmp_path / "five.txt")
     assert listed == weighted
+    assert "five.txt: none of its names is a face of the protocol; line i is taken for face i" in caplog.text
     names = [line.split()[0] for line in (protocol / "tiny_face_tid_mid.txt").read_text().splitlines()]
     lines = [f"{name.removeprefix('img/')} {line.partition(' ')[2]}" for name, line in zip(names, lines, strict=True)]
     write_lines(tmp_path / "named.txt", [*lines[::-1], "more.jpg 1 1 1 1 1 1 1 1 1 1 9"])
@@ -345,6 +346,7 @@ def test_lfw_is_right_to_the_last_probe(data, tmp_path):
 
 
 def test_comparisons_that_say_nothing_are_told(protocol, embeddings, tmp_path, caplog):
+    caplog.set_level("INFO")
     pairs = protocol / "tiny_template_pair_label.txt"
     pairs.write_text(pairs.read_text() + "40 70 1\n9 9 1\n")
     np.save(embeddings / "embeddings.npy", np.ones((11, 2), np.float32))
@@ -352,3 +354,5 @@ def test_comparisons_that_say_nothing_are_told(protocol, embeddings, tmp_path, c
     assert "label.txt line 10: this pair stands there before (1 such line)" in caplog.text
     assert "label.txt line 11: compares something with itself (1 such line)" in caplog.text
     assert "all 11 comparisons score 1.000000" in caplog.text
+    assert "no keys.txt; row i is taken for line i of" in caplog.text
+    assert "genuine pairs score hardly higher than impostor pairs (AUC 0.500)" in caplog.text

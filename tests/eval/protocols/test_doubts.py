@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.protocols.doubts import say_all_equal, say_repeated_pairs
+from eval.protocols.doubts import say_all_equal, say_chance, say_repeated_pairs
 
 
 def line(row: int) -> str:
@@ -30,3 +30,10 @@ def test_equal_scores_are_said(caplog):
     assert caplog.messages == []
     say_all_equal(0.5, 0.5, 9, "emb")
     assert caplog.messages[0].startswith("emb: all 9 comparisons score 0.500000: the embeddings are all alike")
+
+
+def test_genuine_pairs_that_score_as_impostors_are_said(caplog):
+    say_chance(0.56, "emb")
+    assert caplog.messages == []
+    say_chance(0.02, "emb")
+    assert caplog.messages[0].startswith("emb: genuine pairs score hardly higher than impostor pairs (AUC 0.020)")

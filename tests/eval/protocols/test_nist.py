@@ -111,7 +111,8 @@ def test_a_wrong_line_among_pairs_without_header_is_named(nist, line, message):
         load_protocol(nist)
 
 
-def test_without_media_ids_and_boxes_every_file_is_a_medium(nist):
+def test_without_media_ids_and_boxes_every_file_is_a_medium(nist, caplog):
+    caplog.set_level("INFO")
     for path in nist.rglob("*.csv"):
         if path.name != "match.csv":
             rows = [line.split(",") for line in path.read_text().splitlines()]
@@ -119,6 +120,7 @@ def test_without_media_ids_and_boxes_every_file_is_a_medium(nist):
     faces = load_protocol(nist).faces
     assert faces.names.to_pylist()[5:7] == ["img/c0.jpg", "img/c0.jpg"]
     assert len(set(faces.media[:3].tolist())) == 3
+    assert "no MEDIA_ID: every file is a medium of its own" in caplog.text
     assert faces.media[5] == faces.media[6]
 
 

@@ -66,6 +66,7 @@ VARIANTS = {
     "semicolons": lambda text, is_csv: text.replace(",", ";") if is_csv else text,
     "small": lambda text, is_csv: text.replace("TEMPLATE_ID", "template_id").replace("SUBJECT_ID", "Subject_Id"),
     "blank": lambda text, is_csv: "\n\n" + text,
+    "blanks": lambda text, is_csv: " \r\n" + text.replace("\n", " \t\r\n  \r\n ").replace(" 1\t", "\t 1"),
     "words": words,
     "decimals": decimals,
 }
@@ -76,6 +77,15 @@ def test_files_that_are_written_otherwise_give_the_same(protocol, noisy, tmp_pat
     expected = run(protocol, noisy, tmp_path / "plain")
     rewrite(protocol, VARIANTS[name])
     assert run(protocol, noisy, tmp_path / "other") == expected
+
+
+def test_files_that_macos_leaves_do_no_harm(protocol, noisy, tmp_path):
+    expected = run(protocol, noisy, tmp_path / "plain")
+    for path in list(protocol.iterdir()):
+        (protocol / f"._{path.name}").write_bytes(b"\0\5\26\7")
+    assert run(protocol, noisy, tmp_path / "other") == expected
+    with pytest.raises(InputError, match="no protocol files here, but .*protocol has some; give that folder"):
+        load_protocol(protocol.parent)
 
 
 def test_words_are_named_in_messages(protocol):
@@ -92,6 +102,9 @@ def test_a_word_among_numbers_is_a_mistake(tmp_path):
         read_table(tmp_path / "x.csv", {"A": "id"}, ",", header=True)
     (tmp_path / "x.csv").write_text("A\n1.0\n2.00\n3.\n")
     assert read_table(tmp_path / "x.csv", {"A": "int64"}, ",", header=True)["A"].to_pylist() == [1, 2, 3]
+    (tmp_path / "x.txt").write_text("x1 tid\n3 4\n")
+    with pytest.raises(InputError, match="line 1: A is 'x1'; expected a whole number; remove the line with names"):
+        read_table(tmp_path / "x.txt", {"A": "int64", "B": "id"})
 
 
 def test_without_galleries_it_is_verification_alone(protocol, noisy, tmp_path):
@@ -138,7 +151,7 @@ def test_a_closed_set_has_ranks(protocol, noisy, tmp_path, caplog):
     assert not (tmp_path / "closed" / "iet.csv").exists()
 
 
-def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, tmp_path):
+def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, tmp_path, caplog):
     """pd.jpg, alone in template 33: a genuine pair (5 33) and an impostor pair (12 33), a probe of subject 4."""
     rows = np.load(noisy / "embeddings.npy")
     rows[10] = 0
@@ -149,6 +162,7 @@ def test_faces_without_embedding_are_counted_or_left_out(protocol, noisy, keys, 
     with pytest.raises(InputError, match=r"face 'pd.jpg' has no embedding .* \(1 of 11 faces .*; --missing count"):
         run(protocol, noisy, tmp_path / "refused")
     counted = run(protocol, noisy, tmp_path / "count", missing="count")
+    assert "1 of 11 faces have no embedding, or one of zeros" in caplog.text
     assert counted.pop("missing") == "count"
     assert counted == expected
     left = run(protocol, noisy, tmp_path / "exclude", missing="exclude", bootstrap=20)

@@ -419,6 +419,7 @@ class Many(nn.Module):
         ({"sizes": [33]}, "a detection size is 33; it must be a multiple of 32"),
         ({"sizes": ["64"]}, "a detection size is '64'; it must be a whole number from 32 to 4096"),
         ({"threshold": float("nan")}, "threshold is nan; a score is a number from 0 to 1"),
+        ({}, "detector.onnx: no such file"),
     ],
 )
 def test_settings_of_a_detector(options, message):

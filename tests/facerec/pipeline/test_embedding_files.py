@@ -107,7 +107,7 @@ def test_a_file_of_embeddings_alone(tmp_path, name, write):
     assert found.keys is None
 
 
-def test_several_arrays_are_named_and_one_is_chosen_by_name(tmp_path):
+def test_several_arrays_are_named_and_one_is_chosen_by_name(tmp_path, caplog):
     file = tmp_path / "two.npz"
     np.savez(file, train=X, probe=X[:3], train_labels=Y, y=np.zeros(3, int))
     with pytest.raises(
@@ -118,7 +118,9 @@ def test_several_arrays_are_named_and_one_is_chosen_by_name(tmp_path):
     probe = load_embeddings(tmp_path / "two.npz:probe")
     np.testing.assert_array_equal(probe.embeddings, X[:3])
     assert probe.labels.tolist() == [0, 0, 0]
-    assert load_embeddings(tmp_path / "two.npz:train").labels is None
+    assert "not used" not in caplog.text
+    assert load_embeddings(tmp_path / "two.npz:/train").labels is None
+    assert "two.npz: y is i[3], not a label for each of 6 faces; it is not used" in caplog.text
     assert load_labels(tmp_path / "two.npz:train_labels").tolist() == Y.tolist()
     for part, message in (
         ("no", r"no 'no' in it; it has train f\[6, 4\]"),

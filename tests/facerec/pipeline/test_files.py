@@ -18,6 +18,7 @@ from facerec.pipeline.files import (
     load_labels,
     read_json,
     read_yaml,
+    repeated_key,
     write_json,
     write_lines,
     write_table,
@@ -178,6 +179,19 @@ def test_json_and_yaml_are_checked(tmp_path):
     (tmp_path / "list").write_text("- 1")
     with pytest.raises(InputError, match="holds list"):
         read_yaml(tmp_path / "list")
+
+
+def test_a_key_that_would_not_count_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: &a {k: 1}\nb: {<<: *a, k: 2}\nc: [&c {1: 0, '1': 0, d: *a}, *a]\n")
+    assert read_yaml(tmp_path / "x.yaml") == {
+        "a": {"k": 1},
+        "b": {"k": 2},
+        "c": [{1: 0, "1": 0, "d": {"k": 1}}, {"k": 1}],
+    }
+    (tmp_path / "x.yaml").write_text("a:\n  - k: 1\n    n: 2\n    k: 3\n")
+    with pytest.raises(InputError, match="x.yaml line 4: 'k' stands there before, in line 2; remove one of them"):
+        read_yaml(tmp_path / "x.yaml")
+    assert repeated_key("&a {b: *a, c: *a}") == ""
 
 
 def test_many_rows_are_normalised_as_few():

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
+from facerec.pipeline.files import InputError
 from facerec.pipeline.overview import first_line, overview
 from facerec.pipeline.parser import call, listed
 
@@ -95,3 +96,13 @@ def test_the_overview_has_a_line_a_command():
     said = overview("python -m x", "About.", {"knn": "clustering.commands.knn:knn", "nothing": "json:nothing"})
     assert first_line("clustering.commands.knn:knn").startswith("Finds the k nearest neighbours")
     assert "  knn      Finds the k nearest" in said
+
+
+def test_an_option_without_value_in_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "x.yaml").write_text("runs: [a]\nsize:\nk:\n")
+    with pytest.raises(SystemExit, match="2"):
+        given("--config", str(tmp_path / "x.yaml"))
+    assert "error: --k: no value; expected a whole number (see --help)" in capsys.readouterr().err
+    (tmp_path / "x.yaml").write_text("runs: [a]\nk: 3\nk: 4\n")
+    with pytest.raises(InputError, match="line 3: 'k' stands there before, in line 2"):
+        given("--config", str(tmp_path / "x.yaml"))

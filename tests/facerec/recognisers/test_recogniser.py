@@ -48,6 +48,7 @@ def test_embed_gives_what_the_command_gives(tmp_path, make_faces, model):
 def test_sizes_and_lengths(model):
     recogniser = facerec.Recogniser.from_pretrained(model)
     assert (recogniser.input_size, recogniser.embedding_size) == (32, 16)
+    assert repr(recogniser) == f"<Recogniser {model}: faces of 32 x 32 pixels to 16 numbers>"
     mixed = pictures((32, 32), (50, 40), (200, 120), (7, 9))
     found = recogniser.embed(mixed)
     assert found.shape == (4, 16)

@@ -87,6 +87,24 @@ def test_lists_without_identities_and_as_pandas_writes_them(tmp_path, pictures):
     assert_faces(open_store(tmp_path / "y.csv"), [-1, -1, 1, 1, 0, 0])
 
 
+def test_columns_that_are_no_identities_are_named(tmp_path, pictures, caplog):
+    (tmp_path / "x.csv").write_text("path,identity\nimg/0.png,\n")
+    (tmp_path / "y.csv").write_text("img/0.png,-1\n")
+    assert open_store(tmp_path / "x.csv").labels is open_store(tmp_path / "y.csv").labels is None
+    assert caplog.messages == []
+    (tmp_path / "x.csv").write_text("class_id,path\n7,img/0.png\n")
+    assert open_store(tmp_path / "x.csv").labels is None
+    said = "faces without identities; column class_id is not used: call the column with identities 'identity'"
+    assert caplog.messages == [f"{tmp_path / 'x.csv'}: {said}"]
+    pd.DataFrame({"bytes": PICTURES, "class_id": PEOPLE, "age": 3}).to_parquet(tmp_path / "x.parquet")
+    assert open_store(tmp_path / "x.parquet").labels is None
+    assert "x.parquet: faces without identities; columns class_id, age are not used" in caplog.text
+    tar_of(tmp_path / "x.tar", {"0.png": PICTURES[0], "0.json": b'{"class_id": 7}'})
+    assert "faces without identities, though files are beside them; an identity is a .cls or .txt" in caplog.text
+    (tmp_path / "x.tsv").write_text("path\tclass_id\nimg/0.png\t7\n")
+    assert open_store(tmp_path / "x.tsv").identities == ["7"]
+
+
 @pytest.mark.parametrize(("name", "mark"), [("x.tsv", "\t"), ("x.csv", ","), ("x.csv", ", ")])
 def test_nobody_in_lists(tmp_path, pictures, name, mark):
     for unknown in ("-1", "-1.0", "nan", "None"):

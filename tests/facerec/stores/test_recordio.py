@@ -298,6 +298,12 @@ def test_the_first_of_several_labels_counts(tmp_path, header):
     assert_same(found, faces)
 
 
+def test_labels_that_float32_rounds_are_told(tmp_path, caplog):
+    faces = [((1 << 24) + row, image(row)) for row in range(3)]
+    assert opened(tmp_path / "set", insightface(faces)).identities == ["16777216", "16777216", "16777218"]
+    assert "labels up to 16777218; RecordIO rounds those above 16777216, so two people may have one" in caplog.text
+
+
 def test_records_in_parts_are_put_together(tmp_path):
     faces = [(1, image(0)), (0, with_magic(1)), ([1, 4], with_magic(2))]
     write(tmp_path / "set", insightface(faces))

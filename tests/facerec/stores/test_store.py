@@ -41,6 +41,7 @@ def test_images_beside_folders_have_no_identity(tmp_path, make_faces):
     make_faces(tmp_path, identities=2, each=1)
     cv2.imwrite(str(tmp_path / "alone.png"), np.zeros((4, 4, 3), np.uint8))
     assert open_store(tmp_path).labels.tolist() == [-1, 0, 1]
+    assert repr(open_store(tmp_path)) == f"<FileStore {tmp_path}: 3 faces of 2 people>"
 
 
 def test_list_is_relative_to_its_folder(tmp_path, make_faces):
@@ -257,10 +258,15 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
     (tmp_path / "no_tar" / "faces-000000.tar").unlink()
     (tmp_path / "columns_index" / "index.parquet").unlink()
     write_index(tmp_path / "columns_index" / "index.parquet", ([None], [0], [1], ["a"], [None]))
+    (tmp_path / "two").mkdir()
+    for name in ("a.bin", "two/a.rec", "two/b.rec"):
+        (tmp_path / name).write_bytes(b"x")
     return {
         "missing": (tmp_path / "missing", "no such face store"),
         "empty": (tmp_path / "empty", "no faces"),
         "kind": (tmp_path / "a.txt", "not a face store"),
+        "bin": (tmp_path / "a.bin", "not a face store; insightface's pairs are unpacked by python -m facerec bin"),
+        "records": (tmp_path / "two", "2 .rec files, a.rec and others; give one of them"),
         "twice": (tmp_path / "twice.tsv", "'faces/person0/00.png' stands there more than once"),
         "columns": (tmp_path / "columns.tsv", "line 1 is"),
         "nowhere": (tmp_path / "nowhere.tsv", "none of its first 2 files exists"),

@@ -10,7 +10,7 @@ from facerec.training.augment import Augmentation
 from facerec.training.dataset import Batches, slots
 from facerec.training.options import TrainingData
 from facerec.training.samplers import choose_sampler
-from facerec.training.training_set import combine_stores, gather
+from facerec.training.training_set import combine_stores, gather, say_unusual
 
 
 @pytest.fixture
@@ -103,6 +103,17 @@ def test_first_classes_of_a_store_without_used_faces_are_none(faces):
 def test_join_refuses_a_single_class(faces):
     with pytest.raises(InputError, match="1 class"):
         combine_stores([(faces, np.zeros(20, np.int64), None)])
+
+
+def test_classes_of_one_face_and_batches_beyond_the_faces_are_said(faces, caplog):
+    some = np.repeat([-1, *range(6)], [4, 1, 1, 1, 3, 5, 5])
+    say_unusual(combine_stores([(faces, some, None)]), 16)
+    assert caplog.messages == []
+    some[-10:-5] = -1
+    say_unusual(combine_stores([(faces, some, None)]), 16)
+    assert [message.split(",")[0] for message in caplog.messages] == [
+        "3 of 5 classes have one face each", "11 faces",
+    ]  # fmt: skip
 
 
 def test_every_face_once_a_pass_in_an_order_of_its_own(faces):
