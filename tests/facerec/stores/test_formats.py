@@ -273,8 +273,6 @@ def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
     assert_faces(open_store(flat), None)
     people = written(tmp_path / "people", [f"p{PEOPLE[row]:02d}.tar/{row}.png" for row in range(6)])
     pd.DataFrame({"a": [1.0]}).to_parquet(people / "about.parquet")
-    for name in ("a.rec", "b.rec"):
-        (people / name).write_bytes(b"of something else")
     assert_faces(open_store(people))
 
 
