@@ -21,12 +21,12 @@ class Turn:
     Attributes:
         answers: All so far.
         labels: int64 [n]: the clusters with them.
-        same: Share of the round's answers that were yes.
+        same: Share of the round's answers that were yes; None if none was sure.
     """
 
     answers: Answers
     labels: np.ndarray
-    same: float
+    same: float | None
 
 
 def ask_in_rounds(
@@ -60,4 +60,4 @@ def ask_in_rounds(
         known = before.constraints(len(labels)).checked("earlier answers and true identities")
         labels = labels_of_faces(clusterer, graph, known)
         sure = asked.answer[np.isin(asked.answer, (SAME, DIFFERENT))]
-        yield Turn(before, labels, float(np.mean(sure == SAME)) if len(sure) else 0.0)
+        yield Turn(before, labels, float(np.mean(sure == SAME)) if len(sure) else None)

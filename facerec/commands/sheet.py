@@ -34,7 +34,7 @@ def sheet(
         faces: A face store.
         labels: The cluster of each face: .npy, or a folder with labels.npy; -1 = none.
         out: The picture. An existing one is kept.
-        truth: Identities. Faces that are not of their cluster's most frequent identity get a frame.
+        truth: Identities, -1 = unknown. Faces of another one than their cluster's most frequent get a frame.
         clusters: How many clusters to draw, a third of each size.
         columns: Most faces that are drawn of a cluster.
         seed: Seed with which clusters and faces are drawn.

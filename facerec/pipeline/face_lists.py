@@ -31,8 +31,8 @@ PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", "
 MOST_COLUMNS = 32
 """Of a table of faces; one of more is a table of embeddings."""
 
-UNKNOWN = ("", "-1")
-"""What stands in place of an identity where it is not known."""
+UNKNOWN = ("", "-1", "-1.0", "None", "nan", "NaN")
+"""What stands in place of an identity or a label where it is not known."""
 
 Faces = tuple[list[str], list[str | None]]
 """Paths, and identities where they are known."""
@@ -99,7 +99,7 @@ def _of_tsv(file: Path) -> Faces:
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{file}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
         paths.append(fields[0])
-        identities.append(fields[1] if len(fields) == 2 and fields[1] not in UNKNOWN else None)
+        identities.append(fields[1] if len(fields) == 2 and fields[1].strip() not in UNKNOWN else None)
     return paths, identities
 
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from facerec.pipeline.embedding_files import READERS
 from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
-from facerec.pipeline.face_lists import PICTURES
+from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
 from facerec.pipeline.reading import InputError, first_line, load_array, read_lines
 
 TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
-UNKNOWN = ("", "-1", "None", "nan", "NaN")
 MOST_LABEL = 1 << 62
 
 

@@ -92,7 +92,9 @@ def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     fold[rows] = person % FOLDS
     of_others = [_matrix(faces[kept], person[kept]) for kept in (person % FOLDS != number for number in range(FOLDS))]
     found = Whitening(_matrix(faces, person), np.stack(of_others), fold, before=np.nan, after=np.nan)
-    shown, names = rows[:MOST_COMPARED], person[:MOST_COMPARED]
+    place = np.arange(len(person)) - np.searchsorted(person, person)  # of a face among its person's
+    few = np.flatnonzero(place < MOST_COMPARED // LEAST_PEOPLE)[:MOST_COMPARED]  # else they may all be one person's
+    shown, names = rows[few], person[few]
     before, after = _fnmr(embeddings[shown], names), _fnmr(found.held_out(embeddings, shown), names)
     return replace(found, before=before, after=after)
 

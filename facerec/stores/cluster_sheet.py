@@ -26,7 +26,7 @@ def draw_clusters(
     Args:
         store: The faces.
         cluster: int64 [n], -1 = none.
-        truth: Identities, int64 [n]; faces of other than a cluster's commonest identity get a frame.
+        truth: Identities, int64 [n], -1 = unknown; faces of another than a cluster's commonest identity get a frame.
         clusters: How many; see `choose`.
         columns: Most faces of a cluster.
         seed: Draws clusters and faces.
@@ -40,7 +40,7 @@ def draw_clusters(
         members = np.flatnonzero(cluster == name)
         shown = np.sort(generator.permutation(members)[:columns])
         common, share = (None, "") if truth is None else _commonest(truth[members])
-        rows.append([_tile(store, row, truth is not None and truth[row] != common) for row in shown])
+        rows.append([_tile(store, row, truth is not None and truth[row] not in (common, -1)) for row in shown])
         texts.append([f"{len(members)} faces", share])
     sheet = contact_sheet(rows, columns, TILE, INK, GAP, LEFT)
     opaque = np.full((TILE, TILE, 3), 255, np.uint8)
@@ -77,12 +77,12 @@ def choose(cluster: np.ndarray, count: int, generator: np.random.Generator) -> n
 
 
 def _commonest(identities: np.ndarray) -> tuple[int, str]:
-    """The commonest of some identities, -1 if none is known, and a text that says how many faces have it."""
-    known = identities[identities >= 0]
-    names, counts = np.unique(known, return_counts=True)
-    common = int(names[counts.argmax()]) if known.size else -1
-    share = np.mean(identities == common)
-    return common, "one person" if share == 1 else f"{share:.0%} one person"
+    """The commonest of some identities, and a text that says what share of the known faces has it; -1 if none is."""
+    names, counts = np.unique(identities[identities >= 0], return_counts=True)
+    if not names.size:
+        return -1, "unknown people"
+    share = counts.max() / counts.sum()
+    return int(names[counts.argmax()]), "one person" if share == 1 else f"{share:.0%} one person"
 
 
 def _tile(store: Store, row: int, framed: bool) -> np.ndarray:

@@ -99,7 +99,8 @@ def _files(folder: Path) -> list[Path]:
     """The files right in a folder that hold many faces each, by name; none if there are pictures beside them."""
     if not folder.is_dir():
         return []
-    names = sorted(entry.name for entry in os.scandir(folder) if not is_folder(entry) and entry.name != KEPT)
+    files = [entry.name for entry in os.scandir(folder) if not is_folder(entry)]
+    names = sorted(name for name in files if name != KEPT and not name.startswith("._"))  # as macOS puts beside files
     if any(name.lower().endswith(SUFFIXES) for name in names):
         return []
     return [folder / name for name in names if Path(name).suffix.lower() in (".tar", ".parquet", ".rec")]

@@ -175,9 +175,10 @@ def _identities(opened: pq.ParquetFile) -> list[str | None]:
     names = _names_of(schema, usable[0])
     if names is None:
         return list(map(identity_of, values))
-    if beyond := max((value for value in values if isinstance(value, int) and value >= len(names)), default=None):
-        raise ValueError(f"label {beyond} of {len(names)} names in its schema")
-    return [names[value] if isinstance(value, int) and value >= 0 else None for value in values]
+    numbers = [int(value) if isinstance(value, int | float) and value >= 0 else -1 for value in values]
+    if max(numbers, default=-1) >= len(names):
+        raise ValueError(f"label {max(numbers)} of {len(names)} names in its schema")
+    return [names[number] if number >= 0 else None for number in numbers]
 
 
 def _is_text(kind: pa.DataType) -> bool:

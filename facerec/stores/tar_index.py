@@ -34,8 +34,8 @@ KEPT = "index_of_tars.parquet"
 STAMP = b"tar_files"
 """The field of the index's schema that has names, sizes and times of the tar files that it was made from."""
 
-SAID_BY = ("cls", "txt", "json")
-"""Suffixes of the members that say whose face a sample is."""
+SAID_BY = ("cls", "json", "txt")
+"""Suffixes of the members that say whose face a sample is. Of several the first of these counts, wherever it stands."""
 
 MOST_TEXT = 1 << 16
 """Most bytes of such a member."""
@@ -122,6 +122,7 @@ def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str | None]]:
     """The pictures of a tar file, and whose faces its samples, and names without their last suffix, say they are."""
     faces: list[_Face] = []
     said: dict[str, str | None] = {}
+    ranks: dict[str, int] = {}  # of each name in `said` the place of its suffix in `SAID_BY`
     with tarfile.open(file, "r:") as tar:
         while member := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
@@ -130,10 +131,12 @@ def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str | None]]:
                 continue
             if member.name.lower().endswith(SUFFIXES):
                 faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), stem, sample))
-            elif suffix in SAID_BY and stem not in said and member.size <= MOST_TEXT:
+            elif suffix in SAID_BY and member.size <= MOST_TEXT:
                 content = tar.extractfile(member)
-                said[stem] = _identity(content.read() if content else b"", suffix)
-                said.setdefault(sample, said[stem])
+                whose, rank = _identity(content.read() if content else b"", suffix), SAID_BY.index(suffix)
+                for name in (stem, sample):
+                    if rank < ranks.get(name, len(SAID_BY)):
+                        said[name], ranks[name] = whose, rank
     return faces, said
 
 

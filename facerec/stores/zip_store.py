@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.pipeline.reading import InputError, check_file, readable
-from facerec.stores.folder import NO_FILES, identities_of
+from facerec.stores.folder import identities_of
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store
 
@@ -59,4 +59,4 @@ def open_zip(path: Path) -> ZipStore:
     names = [info.filename for info in members]
     hidden = [name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._") for name in names]
     keys = [name for name, hide in zip(names, hidden, strict=True) if not hide and name.lower().endswith(SUFFIXES)]
-    return ZipStore(path, sorted(key for key in keys if key.rpartition("/")[2] not in NO_FILES))
+    return ZipStore(path, sorted(keys))

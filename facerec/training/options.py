@@ -133,15 +133,17 @@ class Schedule:
             raise InputError(f"--batch-size {self.batch_size}; batch normalisation needs at least 2 faces")
         if self.batch_size > MOST_FACES:
             raise InputError(f"--batch-size {self.batch_size}; at most {MOST_FACES:,}")
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise InputError(f"--learning-rate {self.learning_rate}; it must be positive")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"--weight-decay {self.weight_decay}; it must not be negative")
         if not 0 <= self.warmup < 1:
             raise InputError(f"--warmup {self.warmup}; it is a share of the steps, 0 to below 1")
         if self.schedule not in SCHEDULES:
             raise InputError(f"--schedule {self.schedule}; choose one of {', '.join(SCHEDULES)}")
-        if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
+        if not 0 < self.epochs < math.inf or (self.steps is not None and self.steps < 1):
             raise InputError(f"--epochs {self.epochs} --steps {self.steps}; training needs at least one step")
-        if self.clip is not None and self.clip <= 0:
+        if self.clip is not None and not self.clip > 0:
             raise InputError(f"--clip {self.clip}; it must be positive")
 
     def check_parts(self, ranks: int) -> None:

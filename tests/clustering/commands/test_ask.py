@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clustering.answers.file import load_answers
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, load_answers
 from clustering.commands.ask import ask
 from clustering.commands.cluster import cluster
+from eval.clusters import scores
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError
 
@@ -53,6 +54,8 @@ def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
     more = ask(clusters, emb, corpus / "more", count=5, answers=corpus / "mine.json")
     both = load_answers(more / "answers.json", len(labels), keys)
     assert both.pairs[:5].tolist() == pairs.tolist()
+    assert both.answer.tolist() == [DIFFERENT] * 5 + [UNSURE] * (len(both) - 5)
+    assert len(both) > 5
     assert len(np.unique(np.sort(both.pairs, axis=1), axis=0)) == len(both.pairs)
     known = load_answers(ask(again, emb, corpus / "known", count=5) / "answers.json", len(labels), keys)
     assert known.pairs[:5].tolist() == pairs.tolist()  # those that the clusters were made with
@@ -69,7 +72,8 @@ def test_rounds_cluster_copies_as_the_command_does(backend, corpus):
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.load(again / "labels.npy"))
 
 
-def test_true_identities_answer_in_rounds(corpus):
+def test_true_identities_answer_in_rounds(corpus, caplog):
+    caplog.set_level("INFO")
     out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=10, truth=corpus / "truth.npy", rounds=3)
     rows = list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
     assert [row["answers"] for row in rows][:2] == ["0", "10"]
@@ -78,6 +82,30 @@ def test_true_identities_answer_in_rounds(corpus):
     answers = load_answers(out / "answers.json", len(truth), (corpus / "emb" / "keys.txt").read_text().splitlines())
     a, b = answers.pairs.T
     assert ((labels[a] == labels[b]) == (truth[a] == truth[b])).all()
+    assert int(rows[-1]["clusters"]) == labels.max() + 1
+    assert float(rows[1]["yes_in_round"]) == np.mean(answers.answer[:10] == SAME)
+    first, last = ({name: float(row[name]) for name in ("Fp", "Fb")} for row in (rows[0], rows[-1]))
+    figures = ", ".join(f"{name} {first[name]:.4f} to {last[name]:.4f}" for name in first)
+    assert f"{len(answers)} answers, {np.sum(answers.answer == SAME)} of them yes: {figures}" in caplog.text
+
+
+def test_about_unknown_identities_answers_are_unsure_and_scores_leave_them_out(corpus):
+    truth = np.load(corpus / "truth.npy")
+    known = np.flatnonzero(truth < 6)
+    np.save(corpus / "some.npy", np.where(truth < 6, truth, -1))
+    np.save(corpus / "one.npy", np.where(np.arange(len(truth)) == 0, 3, -1))
+    keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "ask", count=10, truth=corpus / "some.npy", rounds=2)
+    answers = load_answers(out / "answers.json", len(truth), keys)
+    a, b = np.isin(answers.pairs, known).T
+    assert 0 < (a & b).sum() < len(answers)
+    assert ((answers.answer == UNSURE) == ~(a & b)).all()
+    rows = list(csv.DictReader((out / "rounds.csv").read_text().splitlines()))
+    for row, labels in ((rows[0], corpus / "clusters"), (rows[-1], out)):
+        found = scores(truth[known], np.load(labels / "labels.npy")[known])
+        assert (float(row["Fp"]), float(row["Fb"])) == (round(found["pairwise_f"], 4), round(found["bcubed_f"], 4))
+    out = ask(corpus / "clusters", corpus / "emb", corpus / "none", count=5, truth=corpus / "one.npy")
+    assert [row["yes_in_round"] for row in csv.DictReader((out / "rounds.csv").read_text().splitlines())] == ["", ""]
 
 
 def test_what_cannot_be_asked(corpus):

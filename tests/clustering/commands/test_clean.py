@@ -40,7 +40,7 @@ def test_what_it_writes(noisy, tmp_path, caplog):
     )
     found = [row for row in rows(out / "findings.csv") if row["found"]]
     assert [(row["kind"], row["label"], row["other"], row["faces"], row["row"]) for row in found[:2]] == [
-        ("merged", "0", "41", "8", ""), ("split", "2", "40", found[1]["faces"], ""),
+        ("merged", "0", "41", "8", ""), ("split", "2", "40", "3", ""),
     ]  # fmt: skip
     assert sorted((row["row"], row["key"], row["label"], row["other"]) for row in found[2:]) == [
         ("40", "040.png", "6", "5"), ("41", "041.png", "6", "5"),
@@ -51,6 +51,20 @@ def test_what_it_writes(noisy, tmp_path, caplog):
     assert labels[0] != labels[8]
     assert set(labels[16:24]) == {labels[19]}
     assert np.load(out / "confidence.npy")[40] < 0.5 < np.load(out / "confidence.npy")[100]
+
+
+def test_only_errors_of_the_least_probability_are_corrected_and_the_seed_is_that_of_the_examples(noisy, tmp_path):
+    outs = [clean(noisy, tmp_path / name, min_probability=least, seed=seed)
+            for name, least, seed in (("a", 0.5, 0), ("b", 1, 0), ("c", 0.5, 1))]  # fmt: skip
+    half, all_sure, other = (rows(out / "findings.csv") for out in outs)
+    assert {row["kind"] for row in half if row["found"]} == {"merged", "split", "stray"}
+    assert all((row["found"] == "yes") == (float(row["probability"]) >= 0.5) for row in half)
+    np.testing.assert_array_equal(np.load(outs[1] / "labels.npy"), np.load(noisy / "labels.npy"))
+    assert {row["kind"] for row in all_sure} == {"split", "stray"}
+    assert not any(row["found"] for row in all_sure)
+    assert {row["probability"] for row in half} != {row["probability"] for row in other}
+    with pytest.raises(InputError, match="min_probability is 1.5"):
+        clean(noisy, tmp_path / "d", min_probability=1.5)
 
 
 def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
@@ -65,12 +79,16 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
 
 
-def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path):
+def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path, caplog):
+    caplog.set_level("INFO")
     known = np.load(noisy / "labels.npy")
+    known[0] = 77  # a label of one face
+    np.save(noisy / "labels.npy", known)
     named = [{"action": "name", "cluster": cluster, "name": "Anna"} for cluster in (3, 9)]
     write_json(tmp_path / "named.json", {"clustering": labels_hash(known), "decisions": named})
     out = clean(noisy, tmp_path / "out", decisions=tmp_path / "named.json")
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.where(known == 9, 3, known))
+    assert "8 of 240 faces have another label" in caplog.text
     keys = load_keys(noisy / "keys.txt")
     refuse_other_order(out, tmp_path, keys)
     with pytest.raises(InputError, match="face '000.png' is in row 0 there, but in row 239"):
@@ -84,9 +102,11 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     for row in range(240):
         cv2.imwrite(str(tmp_path / "faces" / f"{row:03d}.png"), np.full((16, 16, 3), row, np.uint8))
     small = thumbnails(tmp_path / "faces", tmp_path / "thumbs", size=16)
-    out = clean(noisy, tmp_path / "out", thumbnails=small)
+    out = clean(noisy, tmp_path / "out", labels=noisy / "labels.npy", thumbnails=small)
     text = (out / "page" / "data.js").read_text()
     content = json.loads(text.removeprefix("window.REVIEW = ").rstrip().removesuffix(";"))
+    inputs = f"--embeddings {noisy} --labels {noisy / 'labels.npy'}"
+    assert f"clustering clean {inputs} --decisions decisions.json --out cleaned" in content["commands"][0]
     assert content["proposed"] == read_json(out / "decisions.json")["decisions"]
     assert [item["action"] for item in content["proposed"]] == ["split", "exclude_faces", "merge"]
 
@@ -96,7 +116,7 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     [
         (np.zeros(240, np.int64), "1 label\\(s\\) with readable faces; at least two are needed"),
         (np.arange(240), "no label has two readable faces"),
-        (np.arange(240) + 2**31, "number labels from 0, below 2\\^30"),
+        (np.append(np.arange(239) % 9, 2**31), "number labels from 0, below 2\\^30"),
         (np.zeros(3, np.int64), "3 labels for 240 rows"),
     ],
 )

@@ -18,7 +18,7 @@ from clustering.graph.build import graph_of
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import load_embeddings, save_embeddings
-from facerec.pipeline.files import InputError, read_yaml
+from facerec.pipeline.files import InputError, read_json, read_yaml
 
 
 @pytest.fixture
@@ -92,6 +92,18 @@ def test_unreadable_faces_are_told(tmp_path, caplog):
     found = cluster("components", tmp_path / "zero.npy", tmp_path / "clusters")
     assert np.load(found / "labels.npy").tolist() == [-1] * 3
     assert "3 of 3 faces are unreadable (rows of zeros): no cluster has them" in caplog.text
+
+
+def test_clusters_are_counted_and_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    rows = [[4, 1, 0], [4, -1, 0], [4, 0, 1], [-1, 4, 0], [1, 4, 0], [0, 0, 4], [0, 0, 0]]
+    np.save(tmp_path / "faces.npy", np.array(rows, np.float32))
+    found = cluster("components", tmp_path / "faces.npy", tmp_path / "clusters", set=["min_similarity=0.7"])
+    assert np.load(found / "labels.npy").tolist() == [0, 0, 0, 1, 1, 2, -1]
+    said = read_json(found / "meta.json")["results"]
+    assert [said[name] for name in ("faces", "clusters", "unassigned", "alone", "largest")] == [7, 3, 1, 1, 3]
+    assert "7 faces in 3 clusters, 1 of one face, 1 face in none; the largest has 3" in caplog.text
+    assert "1 of 7 faces are unreadable" in caplog.text
 
 
 def test_a_graph_of_zeros_is_refused_and_unreadable_faces_are_told(tmp_path, caplog):

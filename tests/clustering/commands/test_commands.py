@@ -64,6 +64,8 @@ def test_train_and_cluster_hilander(labelled, tmp_path):
         "--settings", settings, "--out", model,
     ) == 0  # fmt: skip
     assert read_yaml(model / "config.yaml")["p_tau"] == 0.4
+    said = read_json(model / "meta.json")["results"]
+    assert (said["faces"], said["identities"]) == (140, 14)
     assert command("knn", "--embeddings", labelled, "--k", 5, "--out", tmp_path / "knn") == 0
     assert command(
         "cluster", "--backend", "hilander", "--model", model, "--embeddings", labelled, "--knn", tmp_path / "knn",
@@ -86,6 +88,10 @@ def test_tune_finds_the_gap_between_and_within_identities(labelled, tmp_path):
     chosen = read_yaml(out / "config.yaml")
     (row,) = (row for row in rows if float(row["min_similarity"]) == chosen["min_similarity"])
     assert float(row["score"]) >= 0.99 * best > float(rows[0]["score"])
+    said = read_json(out / "meta.json")["results"]
+    scores = [float(row["score"]), float(rows[0]["score"])]
+    assert [said["score"], said["default_score"]] == pytest.approx(scores, abs=1e-3)
+    assert said["trials"] == 20
     embeddings, labels = np.load(labelled / "embeddings.npy"), np.load(labelled / "labels.npy")
     cosines = embeddings @ embeddings.T
     same = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)

@@ -60,7 +60,7 @@ def test_by_hand():
     assert (point.accepted, point.rejected, point.supported) == (1, 3, True)
     point = fnir_at_fpir(found, 0.1)  # above .8
     assert (point.accepted, point.rejected, point.supported) == (0, 3, False)
-    assert [row[1:] for row in cmc_curve([found])] == [[0.5, 0.5], [1.0, 1.0], [1.0, 1.0]]
+    assert cmc_curve([found]) == [[1, 0.5, 0.5], [2, 1.0, 1.0], [3, 1.0, 1.0]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -95,6 +95,9 @@ def test_blocks_make_no_difference(monkeypatch):
     probes, gallery = rng.standard_normal((200, 6)), rng.standard_normal((30, 6))
     subjects = rng.integers(0, 60, 200)
     whole = search(probes, subjects, gallery, np.arange(30))
+    strangers = subjects >= 30
+    assert 0 < strangers.sum() < len(subjects)
+    np.testing.assert_allclose(whole.nonmated_scores, (probes[strangers] @ gallery.T).max(axis=1), rtol=1e-6)
     monkeypatch.setattr(module, "PROBES_PER_BLOCK", 17)
     monkeypatch.setattr(module, "SUBJECTS_PER_BLOCK", 7)
     parts = search(probes, subjects, gallery, np.arange(30))

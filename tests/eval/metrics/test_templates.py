@@ -1,8 +1,11 @@
+import functools
+
 import numpy as np
 import pytest
 
 from eval.metrics import templates
-from eval.metrics.templates import pool, pool_subjects, with_empty
+from eval.metrics.templates import pool, pool_subjects, unit_rows, with_empty
+from facerec.pipeline.files import row_blocks
 
 FACES = np.float32([[1, 0], [0, 1], [0, 1], [0, 0], [0.6, 0.8], [0, 0]])
 
@@ -45,6 +48,9 @@ def test_agrees_with_oracle(monkeypatch, block, weighted):
     expected = slow_pool(embeddings, rows, template, media, weights)
     assert found.ids.tolist() == list(expected)
     np.testing.assert_allclose(found.features, list(expected.values()), atol=1e-12)
+    readable = embeddings[rows].any(axis=1)
+    assert found.unreadable_faces == np.count_nonzero(~readable) > 0
+    assert found.media == len(set(zip(template[readable], media[readable], strict=True)))
 
 
 def test_subjects_pool_their_templates():
@@ -57,3 +63,15 @@ def test_templates_without_a_face_are_added():
     found = with_empty(pool(FACES, np.array([0, 3]), np.array([4, 6]), np.array([1, 1])), np.array([2, 4, 5, 6]), 3)
     np.testing.assert_array_equal(found.features, [[0, 0], [1, 0], [0, 0], [0, 0]])
     assert (found.ids.tolist(), found.media, found.unreadable_faces, found.empty) == ([2, 4, 5, 6], 1, 4, 3)
+
+
+@pytest.mark.parametrize("odd", [[0.3, 0.4], [3, 4], [0.6, 0.81]])
+@pytest.mark.parametrize("place", [0, 2])
+def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatch, place, odd):
+    monkeypatch.setattr(templates, "row_blocks", functools.partial(row_blocks, rows=1))
+    rows = np.array([[0.6, 0.8], [0, 0], [1, 0]])
+    assert np.shares_memory(unit_rows(rows, "faces"), rows)
+    rows[place] = odd
+    found = unit_rows(rows, "faces")
+    np.testing.assert_allclose(found[place], np.array(odd) / np.hypot(*odd))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 1])

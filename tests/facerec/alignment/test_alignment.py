@@ -124,6 +124,11 @@ def test_choice_by_hand():
     assert choose_face(boxes, 100, 200, "largest") == 0
     # Squared distances from (100, 50): 6400 + 900 and 25 + 25; 1600 - 2 * 7300 < 900 - 2 * 50.
     assert choose_face(boxes, 100, 200, "centre") == 1
+    assert choose_face(np.array([[0, 0, 40, 10], [0, 0, 30, 30.0]]), 100, 200, "largest") == 1
+    # 100 - 2 (3^2 + 4^2) = 50, seen from (50, 30), lies between 7 x 7 and 51 x 1 in the middle.
+    aside, small, wide = [48, 29, 58, 39], [46.5, 26.5, 53.5, 33.5], [24.5, 29.5, 75.5, 30.5]
+    assert choose_face(np.array([aside, small]), 61, 101, "centre") == 0
+    assert choose_face(np.array([aside, wide]), 61, 101, "centre") == 1
 
 
 def test_crops_are_insightface_s_to_the_pixel(tmp_path: Path, photographs: Path, detector: Path, theirs):

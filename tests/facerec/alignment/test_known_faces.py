@@ -93,6 +93,27 @@ def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
     assert wanted == {"frames/a1.png", "img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9", "img/d.jpg"}
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_lines_without_anything_end_no_list(tmp_path, mark):
+    lines = ["1,0,0,9,9,a.png,1", "", "2,0,0,9,9,b.png,2"]
+    text = "\n".join([HEADER.strip().replace("FACE_X", " face_x "), *lines]).replace(",", mark)
+    (tmp_path / "boxes.csv").write_text(text)
+    assert {name: face.box for name, (face,) in read_boxes(tmp_path / "boxes.csv").items()} == {
+        "a.png": (0, 0, 9, 9), "b.png": (0, 0, 9, 9),
+    }  # fmt: skip
+    (tmp_path / "points.txt").write_text("1.jpg 1 2 3 4 5 6 7 8 9 0 1\n\n2.jpg 1 2 3 4 5 6 7 8 9 0 1\n")
+    assert list(read_landmarks(tmp_path / "points.txt")) == ["1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize(
+    "line", ["1,0,0,9,9,x", "1,0,0,9.5,9,x,1", "1,0,0,9,nan,x,1", "1,a,0,9,9,x,1", "1,0,0,9,-9,x,1"]
+)
+def test_what_is_no_box_is_refused(tmp_path, line):
+    (tmp_path / "boxes.csv").write_text(f"{HEADER}{line}\n")
+    with pytest.raises(InputError, match="boxes.csv line 2: .*expected a box of whole pixels"):
+        read_boxes(tmp_path / "boxes.csv")
+
+
 def test_each_box_gets_the_face_in_it(data, tmp_path):
     """Two people on one photograph: the boxes of their faces, shifted and widened as a protocol's are."""
     photographs = sorted((data / "wild").glob("*.jpg"))[:2]
@@ -122,6 +143,12 @@ def test_overlaps_and_windows_by_hand():
     assert best_overlap(boxes, (6, 0, 10, 10)) == 1  # 90 of 110 against 40 of 160
     assert best_overlap(boxes, (40, 40, 10, 10)) is None
     assert best_overlap(np.empty((0, 4)), (0, 0, 9, 9)) is None
+    square = (0, 0, 10, 10)
+    assert best_overlap(np.array([[0, 0, 100, 100], [0, 0, 8, 8]], float), square) == 1  # 64 of 100, 100 of 10,000
+    assert best_overlap(np.array([[0, 0, 10, 2.0]]), square) == 0  # a fifth
+    assert best_overlap(np.array([[0, 0, 10, 1.9]]), square) is None
+    assert best_overlap(np.array([[0, 0, 1, 1.0]]), (5, 5, 1, 1)) is None
+    assert window((1, 1, 8, 4), 100, 200) == (slice(0, 8), slice(0, 14))
     assert window((10, 20, 8, 4), 100, 15) == (slice(18, 27), slice(6, 15))
     assert window((20, 10, 8, 4), 100, 200) == (slice(8, 17), slice(16, 33))
 
@@ -132,6 +159,7 @@ def test_overlaps_and_windows_by_hand():
         ("", "no lines; expected a name, ten coordinates"),
         ("1.jpg 1 2 3\n", "line 1: '1.jpg 1 2 3'; expected a name, ten"),
         ("1.jpg 1 2 3 4 5 6 7 8 9 x 1\n", "line 1: "),
+        ("1.jpg 1 2 3 4 5 6 7 8 9 inf 1\n", "line 1: "),
         ("1.jpg 1 2 3 4 5 6 7 8 9 0 1\n" * 2, "1.jpg stands there 2 times"),
         ("99.jpg 1 2 3 4 5 6 7 8 9 0 1\n", "none of its 1 pictures, e.g. 99.jpg, is in"),
     ],

@@ -66,6 +66,11 @@ def test_many_blocks(tmp_path, sets, monkeypatch):
     whole = np.load(concatenate(embeddings=sets, out=tmp_path / "whole") / "embeddings.npy")
     monkeypatch.setattr("facerec.recognisers.committee.BLOCK_ROWS", 4)
     np.testing.assert_array_equal(np.load(concatenate(embeddings=sets, out=tmp_path / "o") / "embeddings.npy"), whole)
+    lacking = np.array(np.load(sets[0] / "embeddings.npy"))
+    lacking[[1, 5]] = 0
+    np.save(sets[0] / "embeddings.npy", lacking)
+    lines = (concatenate(embeddings=sets, out=tmp_path / "p") / "skipped.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["row", "1", "5"]
 
 
 def test_sets_without_names_take_those_there_are(tmp_path, sets):

@@ -5,7 +5,7 @@ import pytest
 from facerec.__main__ import COMMANDS
 from facerec.commands.sheet import sheet
 from facerec.pipeline.files import InputError, write_lines
-from facerec.stores.cluster_sheet import GAP, LEFT, STRANGER, TILE, choose
+from facerec.stores.cluster_sheet import GAP, LEFT, STRANGER, TILE, _commonest, choose
 from facerec.stores.open import open_store
 
 
@@ -28,10 +28,11 @@ def test_choose_takes_what_there_is(count):
     assert choose(np.array([0, 1, 2]), 2, np.random.default_rng(0)).shape == (2,)
 
 
-def test_strangers_in_a_cluster_have_a_frame(tmp_path, make_faces):
+@pytest.mark.parametrize("truth", [[0, 0, 0, 1, 1, 1], [0, 0, -1, 1, -1, -1]])
+def test_strangers_in_a_cluster_have_a_frame_and_unknown_faces_none(tmp_path, make_faces, truth):
     faces = make_faces(tmp_path / "f", identities=2, each=3)
     np.save(tmp_path / "clusters.npy", np.array([0, 0, 0, 0, 1, 1]))
-    np.save(tmp_path / "truth.npy", np.array([0, 0, 0, 1, 1, 1]))
+    np.save(tmp_path / "truth.npy", np.array(truth))
     out = tmp_path / "s" / "sheet.png"
     sheet(faces=faces, labels=tmp_path / "clusters.npy", out=out, truth=tmp_path / "truth.npy", columns=5)
     picture = cv2.imread(str(out))[..., ::-1]
@@ -45,6 +46,12 @@ def test_strangers_in_a_cluster_have_a_frame(tmp_path, make_faces):
         [False, False, False, True],
         [False] * 4,
     ]
+
+
+def test_the_share_of_one_person_is_of_the_known_faces():
+    assert _commonest(np.array([7, 3, 3, -1, 3, -1, -1, -1, -1])) == (3, "75% one person")
+    assert _commonest(np.array([-1, 3, 3])) == (3, "one person")
+    assert _commonest(np.array([-1, -1])) == (-1, "unknown people")
 
 
 def test_same_seed_same_sheet_and_a_finished_one_stays(tmp_path, make_faces):

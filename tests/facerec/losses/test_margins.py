@@ -76,9 +76,11 @@ def test_arcface_by_hand():
 
 
 def test_combined_by_hand():
-    """30° doubled and 30° more make 90°, less 0.2."""
+    """30° doubled and 30° more make 90°, less 0.2; 30° doubled alone make 60°."""
     logits = combined(torch.tensor([[math.sqrt(3) / 2, 0.1]]), torch.tensor([0]), 10, (2.0, math.pi / 6, 0.2))
     torch.testing.assert_close(logits, torch.tensor([[-2.0, 1.0]]), atol=1e-5, rtol=0)
+    logits = combined(torch.tensor([[math.sqrt(3) / 2, 0.1]]), torch.tensor([0]), 10, (2.0, 0.0, 0.0))
+    torch.testing.assert_close(logits, torch.tensor([[5.0, 1.0]]), atol=1e-5, rtol=0)
 
 
 def test_adaface_by_hand():

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facerec.losses.head import drawn_centres
 from facerec.losses.heads import MarginHead
 from facerec.losses.margins import MarginLoss
-from facerec.losses.partial_fc import PartialHead
+from facerec.losses.partial_fc import PartialHead, _drawn
 from facerec.pipeline.files import InputError
 from facerec.training.optimizer import RowAdamW
 from facerec.training.state import load_state, save_state
@@ -276,3 +277,13 @@ def test_more_ranks_than_classes_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "14")
     with pytest.raises(InputError, match="13 classes over 14 ranks"):
         heads("cosface")
+
+
+def test_centres_of_a_rank_are_its_rows_of_all_drawn_in_blocks(monkeypatch):
+    monkeypatch.setattr("facerec.losses.partial_fc.DRAWN_ROWS", 8)
+    torch.manual_seed(0)
+    whole, next_number = drawn_centres(20, 4), torch.randn(1)
+    for first, behind in ((0, 20), (0, 3), (3, 17), (8, 16), (17, 20)):
+        torch.manual_seed(0)
+        assert torch.equal(_drawn(20, 4, first, behind), whole[first:behind])
+        assert torch.equal(torch.randn(1), next_number)

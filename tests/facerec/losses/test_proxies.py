@@ -113,6 +113,14 @@ def test_kmeans_finds_groups_and_repeats_itself():
     assert sorted(kmeans_groups(proxies[:3], 3, seed=0).tolist()) == [0, 1, 2]
 
 
+def test_kmeans_depends_on_the_seed_and_not_on_lengths():
+    generator = torch.Generator().manual_seed(0)
+    proxies = torch.randn(40, 8, generator=generator)
+    groups = kmeans_groups(proxies, 7, seed=0)
+    assert torch.equal(groups, kmeans_groups(proxies * 2.0 ** (torch.arange(40) % 9)[:, None], 7, seed=0))
+    assert not torch.equal(groups, kmeans_groups(proxies, 7, seed=1))
+
+
 def test_majority_by_hand():
     """Class 0 is mostly in cluster 7, class 1 in none, class 2 ties between 3 and 7, class 3 is in 3."""
     labels = np.array([0, 0, 0, 1, 2, 2, 2, 3])

@@ -330,3 +330,13 @@ def test_labels_among_columns_without_a_name_are_asked_about(tmp_path, header, d
     table.to_csv(tmp_path / "x.csv", index=False, header=header)
     with pytest.raises(InputError, match="x.csv: column 9 of 9 holds whole numbers, others do not: labels or not"):
         load_embeddings(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [([0.0, 2, 2, 0, np.nan, 1], [0, 2, 2, 0, -1, 1]), ([0.5, 2, 2, 0, np.nan, 1], None), ([0.5] * 6, None)],
+)
+def test_floats_under_a_label_s_name_are_labels_if_they_are_whole(tmp_path, values, labels):
+    np.savez(tmp_path / "x.npz", embeddings=X, target=np.array(values))
+    found = load_embeddings(tmp_path / "x.npz").labels
+    assert (None if found is None else found.tolist()) == labels

@@ -44,6 +44,16 @@ def test_people_are_shown_as_others_are():
     )
 
 
+def test_every_tenth_of_the_people_is_shown_by_the_map_of_the_others():
+    embeddings, labels = photographs(people=30, each=2)
+    found = fit_whitening(embeddings, labels)
+    assert np.bincount(found.fold).tolist() == [6] * 10
+    for number, matrix in enumerate(found.of_others):
+        rows = np.flatnonzero(found.fold == number)
+        np.testing.assert_array_equal(found.held_out(embeddings, rows), normalize(embeddings[rows] @ matrix))
+        assert not np.array_equal(matrix, found.matrix)
+
+
 def test_people_whose_photographs_differ_alike_in_all_directions_gain_nothing():
     embeddings, labels = photographs(wide=0.2)
     found = fit_whitening(embeddings, labels)
@@ -79,6 +89,13 @@ def test_false_non_matches_by_hand():
     """The highest impostor pair has cosine 0; of the pairs of one person one has 1 and one 0, which is none above."""
     faces = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
     assert _fnmr(faces, np.array([0, 0, 1, 1])) == 0.5
+
+
+def test_four_people_are_compared_however_many_faces_each_has(monkeypatch):
+    monkeypatch.setattr("facerec.recognisers.whitening.MOST_COMPARED", 48)
+    embeddings, labels = photographs(people=4, each=60)
+    found, few = fit_whitening(embeddings, labels), np.flatnonzero(np.arange(240) % 60 < 12)
+    assert found.before == _fnmr(embeddings[few], labels[few])
 
 
 def test_too_few_people():

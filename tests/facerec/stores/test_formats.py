@@ -106,10 +106,14 @@ def test_columns_that_are_no_identities_are_named(tmp_path, pictures, caplog):
 
 
 @pytest.mark.parametrize(("name", "mark"), [("x.tsv", "\t"), ("x.csv", ","), ("x.csv", ", ")])
-def test_minus_one_is_nobody_in_lists(tmp_path, pictures, name, mark):
-    lines = [f"img/{row}.png{mark}{person or -1}" for row, person in enumerate(PEOPLE)]
-    (tmp_path / name).write_text("\n".join(lines) + "\n")
-    assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
+def test_nobody_in_lists(tmp_path, pictures, name, mark):
+    for unknown in ("-1", "-1.0", "nan", "None"):
+        lines = [f"img/{row}.png{mark}{person or unknown}" for row, person in enumerate(PEOPLE)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        assert_faces(open_store(tmp_path / name), [-1, -1, 1, 1, 0, 0])
+    lines = [f"{row}\t{person or -1}\timg/{row}.png" for row, person in enumerate(PEOPLE)]
+    (tmp_path / "x.lst").write_text("\n".join(lines) + "\n")
+    assert_faces(open_store(tmp_path / "x.lst"), [-1, -1, 0, 0, 1, 1])
 
 
 @pytest.mark.parametrize(
@@ -166,17 +170,24 @@ def tar_of(file, members):
     with tarfile.open(file, "w") as tar:
         for name, content in members.items():
             about = tarfile.TarInfo(name)
-            about.size = len(content)
+            about.size, about.type = len(content), tarfile.REGTYPE if content else tarfile.DIRTYPE
             tar.addfile(about, io.BytesIO(content))
     return open_store(file)
 
 
 def test_names_with_dots_have_a_label_each(tmp_path):
-    members = {f"m.0{row}.png": PICTURES[row] for row in range(6)}
-    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)} | {"._m.00.png": b"of macOS"}
+    members = {"._m.00.png": b"of macOS", "folder.png": b""} | {f"m.0{row}.png": PICTURES[row] for row in range(6)}
+    members |= {f"m.0{row}.cls": b"%d" % PEOPLE[row] for row in range(6)}
     assert_faces(tar_of(tmp_path / "x.tar", members))
-    one = {"a.left.png": PICTURES[0], "a.right.png": PICTURES[1], "a.cls": b"3"}
-    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3"]
+    one = {"a.left.png": PICTURES[0], "a.right.PNG": PICTURES[1], "a.CLS": b"3", "b.png": PICTURES[2]}
+    assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3", None]
+
+
+def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
+    said = {"a.txt": b"a caption", "a.json": b'{"width": 8}', "a.cls": b"3", "b.cls": b"-1", "b.json": b'{"label": 5}'}
+    pictures = {"a.png": PICTURES[0], "b.png": PICTURES[1], "c.txt": b"a caption", "c.json": b"4", "c.png": PICTURES[2]}
+    assert tar_of(tmp_path / "x.tar", said | pictures).identities == ["3", None, "4"]
+    assert tar_of(tmp_path / "y.tar", dict(reversed((said | pictures).items()))).identities == ["4", None, "3"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +197,10 @@ def test_names_with_dots_have_a_label_each(tmp_path):
         ([-1, 7, 12], [None, "07", "12"]),
         (["7", "007", "-1"], ["7", "007", None]),
         ([" ada", "", "zoe"], ["ada", None, "zoe"]),
+        (["ada", "bo", "7"], ["ada", "bo", "7"]),
+        (["nan", "None", "7"], [None, None, "7"]),
         ([0.5, 1.0, None], [None, "1", None]),
+        ([-1.0, 1.0, None], [None, "1", None]),
     ],
 )
 def test_identities_of_any_type(tmp_path, values, expected):
@@ -252,6 +266,26 @@ def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
     assert other.identities[1:3] == ["train/ada", "train/zoe"]
 
 
+def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
+    flat = written(tmp_path / "flat", [f"{row}.PNG" for row in range(6)])
+    for name in ("all.tar", "about.parquet", "a.rec"):
+        (flat / name).write_bytes(b"of something else")
+    assert_faces(open_store(flat), None)
+    people = written(tmp_path / "people", [f"p{PEOPLE[row]:02d}.tar/{row}.png" for row in range(6)])
+    pd.DataFrame({"a": [1.0]}).to_parquet(people / "about.parquet")
+    assert_faces(open_store(people))
+
+
+def test_files_of_many_faces_are_known_by_suffixes_in_capitals(tmp_path):
+    pd.DataFrame({"image": PICTURES, "label": PEOPLE}).to_parquet(tmp_path / "X.PARQUET")
+    assert_faces(open_store(tmp_path / "X.PARQUET"))
+    for name in ("._X.PARQUET", "._a.png"):
+        (tmp_path / name).write_bytes(b"of macOS")
+    assert_faces(open_store(tmp_path))
+    tar_of(tmp_path / "Y.TAR", {"0.png": PICTURES[0]})
+    assert open_store(tmp_path).keys == ["0.png"]  # tar files before tables
+
+
 def hugging_face(file, rows, names=None, paths=True):
     """As ``datasets`` writes an Image and a ClassLabel column."""
     images = [{"bytes": PICTURES[row], "path": f"{row}.png" if paths else None} for row in rows]
@@ -282,6 +316,10 @@ def test_names_of_classes_and_other_columns(tmp_path):
     assert found.identities[2:4] == ["person 03"] * 2
     assert found.keys[1] == "000000001.png"
     assert_faces(found)
+    pd.DataFrame({"image": PICTURES, "label": [0.0, 0.0, 3.0, None, -1.0, 3.0]}).to_parquet(tmp_path / "f.parquet")
+    table, note = pq.read_table(tmp_path / "f.parquet"), pq.read_schema(tmp_path / "x.parquet").metadata
+    pq.write_table(table.replace_schema_metadata(note), tmp_path / "f.parquet")
+    assert open_store(tmp_path / "f.parquet").identities == [names[0]] * 2 + [names[3], None, None, names[3]]
     hugging_face(tmp_path / "w.parquet", range(6), names[:10])
     with pytest.raises(InputError, match="w.parquet: not readable as Parquet .label 10 of 10 names in its schema"):
         open_store(tmp_path / "w.parquet")
@@ -296,20 +334,64 @@ def test_names_of_classes_and_other_columns(tmp_path):
         open_store(tmp_path / "z.parquet")
 
 
+def test_columns_of_names_and_people_in_parquet(tmp_path):
+    names = [f"d/{row}.png" for row in range(6)]
+    columns = {
+        "small": [b"another"] * 6, "note": list("ababab"), "Label": pd.to_datetime(["2020-01-01"] * 6),
+        "Person": pd.Categorical([f"p{person:02d}" for person in PEOPLE]), "size": np.arange(6), "File_Name": names,
+        "image": PICTURES,
+    }  # fmt: skip
+    pd.DataFrame(columns).to_parquet(tmp_path / "x.parquet")
+    found = open_store(tmp_path / "x.parquet")
+    assert found.keys == names
+    assert_faces(found)
+    columns |= {"File_Name": [*names[:5], names[0]]}
+    table = pa.Table.from_pandas(pd.DataFrame(columns))
+    place = table.schema.get_field_index("image")
+    table = table.set_column(place, "IMG", table["image"].cast(pa.large_binary()))
+    pq.write_table(table, tmp_path / "y.parquet")
+    found = open_store(tmp_path / "y.parquet")
+    assert found.keys == [f"00000000{row}.png" for row in range(6)]
+    assert_faces(found)
+    (tmp_path / "both").mkdir()
+    for name in ("x.parquet", "y.parquet"):
+        shutil.copy(tmp_path / name, tmp_path / "both" / name)
+    with pytest.raises(InputError, match="y.parquet: no column of pictures; it has"):
+        open_store(tmp_path / "both")
+
+
+def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_picture_unreadable(tmp_path):
+    pd.DataFrame({"image": [*PICTURES[:5], b""], "label": PEOPLE}).to_parquet(tmp_path / "x.parquet")
+    halves = split(tmp_path / "x.parquet", tmp_path / "split", labelled=1)
+    parts = [open_store(halves / name) for name in ("labelled", "unlabelled")]
+    assert parts[1].identities == [None] * 4
+    assert set(parts[0].identities) < {"00", "03", "10"}
+    assert sorted(parts[0].keys + parts[1].keys) == open_store(tmp_path / "x.parquet").keys
+    for part in (*parts, open_store(tmp_path / "x.parquet")):
+        for row, key in enumerate(part.keys):
+            if key == "000000005.png":
+                with pytest.raises(UnreadableFace):
+                    part.read(row)
+            else:
+                assert part.encoded(row) == PICTURES[int(key[:9])]
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_zip_files(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
         for row, content in enumerate(PICTURES):
-            archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.png", content)
-        archive.writestr("__MACOSX/faces/00/._0.png", b"x")
+            archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.{'png' if row else 'PNG'}", content)
+        for name in ("__MACOSX/faces/00/0.png", "faces/00/._0.png"):
+            archive.writestr(name, b"x")
         archive.writestr("readme.txt", b"x")
     found = open_store(tmp_path / "x.zip")
-    assert found.keys[0] == "faces/00/0.png"
+    assert found.keys[0] == "faces/00/0.PNG"
     assert found.identities[0] == "faces/00"
     assert_faces(found)
     halves = split(tmp_path / "x.zip", tmp_path / "split", labelled=2)
     labelled = open_store(halves / "labelled")
     assert labelled.labels.tolist() == [0, 0, 1, 1]
+    assert open_store(halves / "unlabelled").labels is None
     both = [*labelled.keys, *open_store(halves / "unlabelled").keys]
     assert sorted(both) == found.keys
     for part in ("labelled", "unlabelled"):

@@ -102,6 +102,9 @@ def test_faces_of_a_set_with_header(tmp_path):
     by_file = pickle.loads(pickle.dumps(open_store(tmp_path / "set" / "train.rec")))
     assert by_file.keys == found.keys
     assert_same(by_file, FACES)
+    for suffix in ("rec", "idx"):
+        (tmp_path / "set" / f"train.{suffix}").rename(tmp_path / "set" / f"faces.{suffix}")
+    assert_same(open_store(tmp_path / "set"), FACES)
 
 
 LABELS = [label for label, _ in FACES]
@@ -231,6 +234,7 @@ def test_a_list_may_name_a_damaged_record(tmp_path):
         ("train.lst", [*LISTS["mxnet's"], "5\t2\tx.jpg"], "its 8 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"9\t2\t{NAMES[4]}"], "its 7 lines are not those of the 7 faces"),
         ("train.lst", [*LISTS["mxnet's"][:-1], f"5\t3\t{NAMES[4]}"], "label 3 for key 5, whose record has 2"),
+        ("train.lst", [f"1\t{NAMES[0]}\t1", *LISTS["insightface's"][1:]], "label 1 for key 1, whose record has 0"),
         ("train.lst", [*LISTS["insightface's"][:-1], f"1\t{NAMES[0]}\t10"], "1 of its paths stand there more than"),
         ("train.lst", [], "not lines of flag, path, label or key, label, path"),
         ("train.lst", ["a"] * 7, "not lines of flag"),
@@ -287,10 +291,10 @@ def test_more_records_than_a_block(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("header", [True, False])
 def test_the_first_of_several_labels_counts(tmp_path, header):
-    faces = [([5, 0.25, -1], image(0)), ([3, 1], image(1)), (5, image(2))]
+    faces = [([5, 0.25, -1], image(0)), ([3, 1], image(1)), (5, image(2)), ([4], image(3))]
     payloads = insightface(faces) if header else {i: payload(*face) for i, face in enumerate(faces)}
     found = opened(tmp_path / "set", payloads)
-    assert found.identities == ["5", "3", "5"]
+    assert found.identities == ["5", "3", "5", "4"]
     assert_same(found, faces)
 
 
@@ -461,8 +465,8 @@ def without_its_last_lines(text):
         ("0\t1e3\n", "not lines of key<TAB>offset"),
         ("0\t99999999999999999999\n", "not lines of key<TAB>offset"),
         ("\x00\x01\n", "not lines of key<TAB>offset"),
-        ("0\t-8\n", "train.idx: offset -8"),
-        ("-1\t0\n", "train.idx: key -1"),
+        ("1\t8\n0\t-8\n", "train.idx: offset -8"),
+        ("1\t8\n-1\t0\n", "train.idx: key -1"),
         ("7\t0\n7\t44\n", "train.idx: key 7 stands there more than once"),
         ("0\t44\n7\t44\n", "train.idx: offset 44 stands there more than once"),
         ("0\t9223372036854775807\n", "bytes, but train.idx refers to 9223372036854775807; copy both again"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from facerec.commands.split import split
@@ -11,7 +12,7 @@ from facerec.commands.store import store
 from facerec.pipeline.files import InputError
 from facerec.stores.open import open_store
 from facerec.stores.pixels import decode
-from facerec.stores.shards import write_index
+from facerec.stores.shards import write_index, write_shards
 from facerec.stores.store import UnreadableFace
 
 COMMANDS = {"split": "facerec.commands.split:split", "store": "facerec.commands.store:store"}
@@ -71,6 +72,22 @@ def test_shards_are_tar_files_in_the_layout_of_webdataset(tmp_path, make_faces):
         assert tar.extractfile(names[-1]).read() == b"1"
         assert tar.extractfile(names[0]).read() == (folder / "person0" / "00.png").read_bytes()
     assert names[:3] == ["000000000.png", "000000000.cls", "000000001.png"]
+
+
+def test_every_shard_has_a_name_of_its_own_and_a_face_without_identity_no_class(tmp_path, make_faces):
+    folder, files = make_faces(tmp_path / "f", identities=3, each=1), {}
+    cv2.imwrite(str(folder / "alone.png"), np.zeros((4, 4, 3), np.uint8))
+    source = open_store(folder)
+    places = list(write_shards(source, tmp_path, limit=1))
+    assert [shard for shard, _, _ in places] == [f"faces-00000{row}.tar" for row in range(4)]
+    for row, (shard, offset, length) in enumerate(places):
+        assert (tmp_path / shard).read_bytes()[offset : offset + length] == source.encoded(row)
+        with tarfile.open(tmp_path / shard) as tar:
+            files[shard] = [Path(name).suffix for name in tar.getnames()]
+    assert list(files.values()) == [[".png"], *[[".png", ".cls"]] * 3]
+    for person in range(3):
+        (folder / f"person{person}" / "00.png").rename(folder / f"{person}.png")
+    assert len(list(write_shards(open_store(folder), tmp_path, limit=1))) == 4
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -183,7 +200,7 @@ def test_bad_lists_of_stores_are_refused(tmp_path, make_faces):
         assert str(tmp_path) in str(caught.value)
         assert "\n" not in str(caught.value)
     file.write_text("one\n")
-    for order in ([0, 2], [0, 0], [-1]):
+    for order in ([0, 2], [0, 0], [-1, 0]):
         np.save(tmp_path / "order.npy", np.array(order))
         with pytest.raises(InputError, match="order.npy: not an order of the 2 faces"):
             open_store(file)
@@ -233,7 +250,9 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
     for name in ("cut_tar", "cut_index", "no_tar", "columns_index"):
         store(faces, out=tmp_path / name)
     tar = tmp_path / "cut_tar" / "faces-000000.tar"
-    tar.write_bytes(tar.read_bytes()[:4000])
+    table = pq.read_table(tmp_path / "cut_tar" / "index.parquet").to_pandas()
+    end = int((table["offset"] + table["length"]).max())
+    tar.write_bytes(tar.read_bytes()[: end - 1])
     index = tmp_path / "cut_index" / "index.parquet"
     index.write_bytes(index.read_bytes()[:200])
     (tmp_path / "no_tar" / "faces-000000.tar").unlink()
@@ -252,7 +271,7 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
         "columns": (tmp_path / "columns.tsv", "line 1 is"),
         "nowhere": (tmp_path / "nowhere.tsv", "none of its first 2 files exists"),
         "nothing": (tmp_path / "nothing.tsv", "no faces"),
-        "cut_tar": (tmp_path / "cut_tar", "4000 bytes, but the index refers to"),
+        "cut_tar": (tmp_path / "cut_tar", f"{end - 1} bytes, but the index refers to {end}"),
         "cut_index": (tmp_path / "cut_index", "not readable as an index"),
         "no_tar": (tmp_path / "no_tar", "no such shard"),
         "nulls": (tmp_path / "columns_index", "empty values"),

@@ -39,6 +39,8 @@ def test_pseudo_classes_of_labelled_people_join_their_classes(faces):
     first = np.array([7, -1, 7, 3, 9] + [-1] * 15)
     second = np.array([0, 1, 2, 2, 3, 1] + [-1] * 14)
     joined = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.array([-1, 9, -1, 3]))
+    zero = combine_stores([(faces, first - 3, None), (faces, second, None)], same_as=np.array([-1, 6, -1, 0]))
+    assert zero.label.tolist() == joined.label.tolist()
     assert joined.label.tolist() == [1, 1, 0, 2, 3, 2, 4, 4, 0, 2]
     assert (joined.classes, joined.first_classes) == (5, 3)
     apart = combine_stores([(faces, first, None), (faces, second, None)], same_as=np.full(4, -1))
@@ -134,6 +136,18 @@ def test_batches_do_not_depend_on_workers_or_on_the_first_step(faces):
         assert skipped == []
     other = batches_of(training, 6, 2)[0]
     assert not np.array_equal(one[0][0], other[0])
+
+
+def test_each_face_is_varied_by_its_place_among_all_that_training_sees(faces):
+    """From twice the network's size at most."""
+    training = combine_stores([(faces, faces.labels, None)])
+    sampler = choose_sampler("random", training.label, training.store, 6, 1)
+    images, *_ = Batches(training, sampler, 16, 1)[2]
+    augment = Augmentation(16, 1)
+    for place, (item, image) in enumerate(zip(sampler(2), images, strict=True)):
+        face = faces.read(int(training.row[item]))
+        assert face.shape == (40, 40, 3)
+        np.testing.assert_array_equal(image, augment(resized(face, 32), 12 + place))
 
 
 def test_shares_of_ranks_are_the_batch_part_by_part(faces):

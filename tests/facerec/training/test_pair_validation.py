@@ -15,9 +15,10 @@ CPU = torch.device("cpu")
 
 
 class Colours(nn.Module):
-    """Embeds a face as its mean colour."""
+    """Embeds a face as its mean colour, in evaluation mode only."""
 
     def forward(self, faces):
+        assert not self.training
         return faces.mean((2, 3))
 
 

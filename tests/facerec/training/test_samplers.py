@@ -42,6 +42,7 @@ def test_balanced_order_has_every_class_once_a_pass_and_every_face_of_it_before_
 
 def test_shares_are_kept_in_every_batch_and_spread_over_it():
     batches = taken("random", 14, batch_size=8, share=0.25)
+    assert batches.shape == (14, 8)
     second = GROUP[batches] == 1
     assert (second.sum(axis=1) == 2).all()
     assert (second[:, :4].sum(axis=1) == 1).all()

@@ -318,6 +318,9 @@ def test_given_labels_take_the_place_of_identities(tmp_path, make_faces):
     faces = make_faces(tmp_path / "a", identities=2, each=2)
     np.save(tmp_path / "labels.npy", np.array([5, 9, 5, -1]))
     assert gather(TrainingData(faces, tmp_path / "labels.npy")).label.tolist() == [0, 1, 0]
+    np.save(tmp_path / "weights.npy", np.array([0.5, 1, 0, 1], np.float32))
+    assert gather(TrainingData(faces, tmp_path)).weight.tolist() == [0.5, 1]
+    assert gather(TrainingData(faces, tmp_path / "labels.npy")).weight.tolist() == [1, 1, 1]
 
 
 def test_schedule_rises_and_falls_to_nothing():
@@ -340,6 +343,16 @@ def _folder(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "warmup", "epochs", "clip"])
+@pytest.mark.parametrize("value", [-0.1, np.nan])
+def test_numbers_that_no_training_can_have(name, value):
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value}"):
+        Schedule(**{name: value})
+    if name != "clip":
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} inf"):
+            Schedule(**{name: np.inf})
+
+
 def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, capsys):
     faces = make_faces(tmp_path / "f", identities=2, each=2)
     empty = make_faces(tmp_path / "none", identities=2, each=2)
@@ -348,9 +361,11 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
     flat = tmp_path / "f" / "person0"
     short = _folder(tmp_path / "short", labels=np.zeros(3, np.int64))
     negative = _folder(tmp_path / "negative", labels=np.arange(4), weights=np.array([1, 1, -1, 1.0]))
+    infinite = _folder(tmp_path / "infinite", labels=np.arange(4), weights=np.array([1, 1, np.nan, 1.0]))
     few = _folder(tmp_path / "few", labels=np.arange(4), weights=np.ones(3))
     none = _folder(tmp_path / "unused", labels=np.full(4, -1))
     few_same = _folder(tmp_path / "few_same", labels=np.arange(4), same_as=np.array([-1, 0, -1]))
+    low_same = _folder(tmp_path / "low_same", labels=np.arange(4), same_as=np.array([-1, 0, -2, -1]))
     wrong_same = _folder(tmp_path / "wrong_same", labels=np.arange(4), same_as=np.array([-1, 0, 5, -1]))
     teacher = train(faces=faces, out=tmp_path / "teacher", steps=1, **SMALL)
     both = ["--faces", faces, "--unlabelled", faces, "--pseudo-labels"]
@@ -362,9 +377,11 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--labels", short], "--labels"),
         (["--faces", faces, "--unlabelled", faces], "go together"),
         (["--unlabelled", faces, "--pseudo-labels", negative], "weights must be finite and not negative"),
+        (["--unlabelled", faces, "--pseudo-labels", infinite], "weights must be finite and not negative"),
         (["--unlabelled", faces, "--pseudo-labels", few], "3 weights for 4 faces"),
         (["--unlabelled", faces, "--pseudo-labels", none], "0 class(es)"),
         ([*both, few_same], "3 entries from -1 for pseudo classes 0 to 3"),
+        ([*both, low_same], "4 entries from -2 for pseudo classes 0 to 3"),
         ([*both, wrong_same], "same_as.npy names class 5, but no used labelled face has it"),
         (["--faces", faces, "--heads", "2"], "--heads 2 for 2 labelled and 0 pseudo classes"),
         (["--faces", faces, "--heads", "3"], "--heads 3; 1, or without --hierarchy 2"),
