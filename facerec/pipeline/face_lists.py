@@ -46,6 +46,12 @@ class ListColumns(NamedTuple):
     paths: pa.ChunkedArray
 
 
+def person_of(text: str) -> str | None:
+    """The name of an identity without blanks around it; None if it stands for nobody."""
+    name = text.strip()
+    return None if name in UNKNOWN else name
+
+
 def read_face_list(file: Path) -> Faces:
     """Paths and identities of a list, by its suffix.
 
@@ -99,7 +105,7 @@ def _of_tsv(file: Path) -> Faces:
         if not fields[0] or len(fields) > 2:
             raise InputError(f"{file}: line {number} is {line[:80]!r}; expected a path, or path<TAB>identity")
         paths.append(fields[0])
-        identities.append(fields[1] if len(fields) == 2 and fields[1].strip() not in UNKNOWN else None)
+        identities.append(person_of(fields[1]) if len(fields) == 2 else None)
     return paths, identities
 
 
@@ -123,7 +129,7 @@ def _of_csv(file: Path) -> tuple[Faces, list[str]]:
     faces = rows[first:]
     if empty := next((number for number, row in enumerate(faces, first + 1) if not row[path]), 0):
         raise InputError(f"{file}: line {empty} has no path")
-    names = [None if identity is None or row[identity].strip() in UNKNOWN else row[identity] for row in faces]
+    names = [None if identity is None else person_of(row[identity]) for row in faces]
     return ([row[path] for row in faces], names), rows[0]
 
 

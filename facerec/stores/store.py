@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.counts import counted
-from facerec.pipeline.face_lists import PICTURES, UNKNOWN
+from facerec.pipeline.face_lists import PICTURES, person_of
 from facerec.pipeline.files import InputError, load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated
 from facerec.stores.pixels import MOST_PIXELS, decode
@@ -142,8 +142,7 @@ def identity_of(value: Any) -> str | None:
     """Whose face a value of a table or of JSON says it is: text, a whole number, also as a float, or nobody."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    found = str(value).strip() if isinstance(value, str | int) else ""
-    return None if found in UNKNOWN else found
+    return person_of(str(value)) if isinstance(value, str | int) else None
 
 
 def padded(identities: Sequence[str | None]) -> list[str | None]:

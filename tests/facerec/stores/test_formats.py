@@ -56,6 +56,7 @@ def pictures(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("x.tsv", "".join(f"img/{row}.png\t{' ' * (row % 2)}p{PEOPLE[row]:02d} \n" for row in range(6))),
         ("x.csv", "identity,path\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png\n" for row in range(6))),
         ("x.csv", "Label,File,age\n" + "".join(f"p{PEOPLE[row]:02d},img/{row}.png,3\n" for row in range(6))),
         ("x.csv", "".join(f"img/{row}.png,p{PEOPLE[row]:02d}\n" for row in range(6))),
