@@ -192,12 +192,16 @@ def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
 
 
 def test_a_job_that_fails_beside_others_ends_the_recipe_with_its_status(call, finished, tiny):
-    shutil.rmtree(finished / "rows" / "components" / "tuned")
+    for backend in ("dbscan", "components"):
+        shutil.rmtree(finished / "rows" / backend / "tuned")
+    foreign = finished / "rows" / "dbscan" / "tuned" / "mine.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("")
     status, log = call(
-        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "nosuch,components", "--stage", "5"
+        pseudolabel.main, "--config", tiny, "--out", finished, "--backends", "dbscan,components", "--stage", "5"
     )
     assert status == 2
-    assert "nosuch" in log
+    assert str(foreign.parent) in log
     assert "== stage 6" not in log
     assert (finished / "rows" / "components" / "tuned" / "meta.json").exists()
 
