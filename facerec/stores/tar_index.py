@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
+from facerec.pipeline.face_lists import UNKNOWN
 from facerec.pipeline.progress import progress
 from facerec.pipeline.reading import readable
 from facerec.stores.shards import ShardStore, open_shards, write_index
@@ -32,7 +33,7 @@ KEPT = "index_of_tars.parquet"
 """The index that is kept beside tar files. Fingerprints of inputs leave it out, as reading an input makes it."""
 
 STAMP = b"tar_files"
-"""The field of the index's schema that has names, sizes and times of the tar files that it was made from."""
+"""The field of the index's schema that has names, sizes and times of the tar files, and how identities are read."""
 
 SAID_BY = ("cls", "json", "txt")
 """Suffixes of the members that say whose face a sample is. Of several the first of these counts, wherever it stands."""
@@ -66,7 +67,8 @@ def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
 
 
 def _stamp(files: Sequence[Path]) -> bytes:
-    return json.dumps([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]).encode()
+    states = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return json.dumps([SAID_BY, UNKNOWN, *states]).encode()
 
 
 def _stamp_in(kept: Path) -> bytes | None:

@@ -19,6 +19,7 @@ from facerec.commands.split import split
 from facerec.commands.store import store
 from facerec.pipeline.files import InputError
 from facerec.pipeline.fingerprint import InputFiles
+from facerec.stores import tar_index
 from facerec.stores.open import open_store
 from facerec.stores.store import UnreadableFace
 from facerec.stores.tar_index import KEPT
@@ -223,6 +224,14 @@ def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
     found = open_store(folder)
     assert found.keys[0] == "faces-000000/000000000.png"
     assert found.keys[-1] == "more/000000002.png"
+
+
+def test_the_index_is_made_again_when_identities_are_read_otherwise(tmp_path, monkeypatch):
+    folder = webdataset_shards(tmp_path / "shards", lambda person: {"cls": person})
+    with monkeypatch.context() as before:
+        before.setattr(tar_index, "SAID_BY", ("txt",))
+        assert open_store(folder).labels is None
+    assert_faces(open_store(folder))
 
 
 def test_tar_files_that_cannot_be_read(tmp_path):
