@@ -83,7 +83,7 @@ def load_nist(folder: Path) -> Protocol:
 
 def _load_searched(folder: Path, names: Names) -> tuple[dict[str, Subjects], Subjects | None]:
     """The galleries, of which one will do, and the probes; none where the folder has only 1:1."""
-    there = {name: any(folder.rglob(name)) for name in (*names.galleries, names.probes)}
+    there = {name: bool(_paths(folder, name)) for name in (*names.galleries, names.probes)}
     if names.sides and not any(there.values()):
         return {}, None
     wanted = {label: name for label, name in zip(("G1", "G2"), names.galleries, strict=True) if there[name]}
@@ -147,8 +147,13 @@ def _say_left_out(paths: list[Path], tables: list[Any], columns: tuple[str, ...]
         logger.warning("%s: no %s, but %s has; columns that a file lacks count in none", one, names, other)
 
 
+def _paths(folder: Path, name: str) -> list[Path]:
+    """The files of a name, which may have wildcards, in a folder or below it; no hidden ones, as macOS has them."""
+    return sorted(path for path in folder.rglob(name) if not path.name.startswith("."))
+
+
 def _find(folder: Path, name: str) -> Path:
-    paths = sorted(path for path in folder.rglob(name) if not path.name.startswith("."))
+    paths = _paths(folder, name)
     if len(paths) != 1:
         places = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise InputError(f"{folder}: expected one {name} in it or below it, found {places}")

@@ -81,17 +81,24 @@ def contents_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> C
     beside = {other: entry for other, entry in entries.items() if entry.shape == embeddings.shape[:1]}
     labels = _first(beside, LABELS, "iufUSO", name)
     keys = _first(beside, KEYS, "iuUSO", name)
-    group = name.rpartition("/")[0]
-    odd = [other for other in _named_alike(entries, LABELS) if other not in (*beside, name)]
-    if labels is None and (odd := [other for other in odd if other.rpartition("/")[0] == group]):
-        logger.warning(
-            "%s: %s is %s, not a label for each of %s; it is not used", file, odd[0], entries[odd[0]],
-            counted(len(embeddings), "face"),
-        )  # fmt: skip
+    if labels is None:
+        _say_unfit_labels(entries, name, len(embeddings), file)
     values = None if labels is None else np.asarray(entries[labels].load())
     if values is not None and values.dtype.kind == "f" and np.any(values != np.floor(values), where=~np.isnan(values)):
         values = None  # a measure that has a label's name
     return Contents(embeddings, values, None if keys is None else _names(entries[keys]))
+
+
+def _say_unfit_labels(entries: Mapping[str, Entry], name: str, faces: int, file: Path) -> None:
+    """Says so if an entry in the group of the embeddings has a label's name, but not a value for each face."""
+    group = name.rpartition("/")[0]
+    for other in _named_alike(entries, LABELS):
+        if other != name and other.rpartition("/")[0] == group and entries[other].shape != (faces,):
+            logger.warning(
+                "%s: %s is %s, not a label for each of %s; it is not used", file, other, entries[other],
+                counted(faces, "face"),
+            )  # fmt: skip
+            return
 
 
 def labels_of(entries: Mapping[str, Entry], file: Path, part: str | None) -> np.ndarray:

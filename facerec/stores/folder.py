@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facerec.pipeline.face_lists import read_face_list
 from facerec.pipeline.files import InputError, is_folder, write_lines
-from facerec.stores.store import LIST, SUFFIXES, Store
+from facerec.stores.store import LIST, SUFFIXES, Store, left_by_macos
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _files(root: Path) -> Iterator[str]:
         prefix, folder = pending.pop()
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("._") or entry.name in NO_FILES:
+                if left_by_macos(entry.name) or entry.name in NO_FILES:
                     continue
                 if not is_folder(entry):
                     yield prefix + entry.name

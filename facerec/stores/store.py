@@ -132,6 +132,11 @@ class Store:
             raise UnreadableFace(key, reason_of(error)) from None
 
 
+def left_by_macos(name: str) -> bool:
+    """Whether a path is of a file that macOS puts beside another one, as ``._a.jpg``."""
+    return name.rpartition("/")[2].startswith("._")
+
+
 def reason_of(error: Exception) -> str:
     """Why a picture cannot be read, in one line for people."""
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

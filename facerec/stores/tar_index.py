@@ -25,7 +25,7 @@ from facerec.pipeline.face_lists import UNKNOWN
 from facerec.pipeline.progress import progress
 from facerec.pipeline.reading import readable
 from facerec.stores.shards import ShardStore, open_shards, write_index
-from facerec.stores.store import SUFFIXES, identity_of, padded
+from facerec.stores.store import SUFFIXES, identity_of, left_by_macos, padded
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str | None]]:
         while member := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
             sample, stem, suffix = _split(member.name)
-            if not member.isreg() or member.name.rpartition("/")[2].startswith("._"):  # what macOS puts beside files
+            if not member.isreg() or left_by_macos(member.name):
                 continue
             if member.name.lower().endswith(SUFFIXES):
                 faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), stem, sample))

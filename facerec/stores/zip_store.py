@@ -11,7 +11,7 @@ from typing import Any
 from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.stores.folder import identities_of
 from facerec.stores.shards import write_copies
-from facerec.stores.store import SUFFIXES, Store
+from facerec.stores.store import SUFFIXES, Store, left_by_macos
 
 MOST_BYTES = 1 << 26  # of a picture, unpacked
 
@@ -57,6 +57,5 @@ def open_zip(path: Path) -> ZipStore:
     if any(info.flag_bits & 1 for info in members):
         raise InputError(f"{path}: has a password; unpack it, and give the folder")
     names = [info.filename for info in members]
-    hidden = [name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._") for name in names]
-    keys = [name for name, hide in zip(names, hidden, strict=True) if not hide and name.lower().endswith(SUFFIXES)]
-    return ZipStore(path, sorted(keys))
+    shown = (name for name in names if not (name.startswith("__MACOSX/") or left_by_macos(name)))
+    return ZipStore(path, sorted(name for name in shown if name.lower().endswith(SUFFIXES)))

@@ -138,10 +138,10 @@ class HiLander(TwoStep):
         own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
         own = {"confidence": Confidence(), **own}
         untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
-        merging: Merging = "pairs" if untrained.by_pairs else "edges"
-        start = packaged().model if merging == "pairs" and training.hidden == packaged().model.hidden else None
-        model = train_linkage_model(*faces, seed, training, merging, start)
-        p_tau = own.get("p_tau", PAIRS_P_TAU if untrained.by_pairs else EDGES_P_TAU)
+        pairs = untrained.by_pairs
+        start = packaged().model if pairs and training.hidden == packaged().model.hidden else None
+        model = train_linkage_model(*faces, seed, training, "pairs" if pairs else "edges", start)
+        p_tau = own.get("p_tau", PAIRS_P_TAU if pairs else EDGES_P_TAU)
         return replace(untrained, model=model, p_tau=p_tau)
 
     @classmethod

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -116,11 +116,7 @@ class MetaTraining:
 
     def course(self, default: Course) -> Course:
         """What is set, and the default for the rest."""
-        given: dict[str, Any] = {
-            "epochs": self.epochs,
-            "learning_rate": self.learning_rate,
-            "simulated": self.simulated,
-        }
+        given = {name: getattr(self, name) for name in Course._fields}
         return default._replace(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -154,9 +150,9 @@ def train_linkage_model(
     if training.inputs == "similarities":
         dimension, parts = 0, parts + list(recognisers(course.simulated, seed))
     torch.manual_seed(seed)
-    model = copy.deepcopy(start) if start else LinkageModel(
+    model = copy.deepcopy(start) or LinkageModel(
         training.inputs, dimension, hidden=training.hidden, encoder=training.encoder, heads=training.heads
-    ).to(default_device())  # fmt: skip
+    ).to(default_device())
     graphs = [(KnnGraph.build(part.embeddings, training.k), part.labels) for part in parts]
     if merging == "edges":
         learn_to_link(model, graphs, seed, training, course)
