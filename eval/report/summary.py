@@ -154,7 +154,7 @@ def _gap(table: Table, ranked: Sequence[str]) -> str:
     if _differs(table, "supervised", "labelled") is False:
         return "The bounds do not differ significantly from each other. So these runs cannot rank the backends."
     shares = [share for name in ranked if (share := table.value(name, "gap_recovered")) is not None]
-    text = f"{100 * min(shares):.0f}" + (f" to {100 * max(shares):.0f}" if len(shares) > 1 else "")
+    text = " to ".join(dict.fromkeys(f"{100 * share:.0f}" for share in (min(shares), max(shares))))
     subject = f"{ranked[0]} closes" if len(ranked) == 1 else "The backends close"
     return f"{subject} {text.replace('-', '−')} % of the gap between labelled only and fully supervised."
 

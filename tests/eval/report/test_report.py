@@ -278,6 +278,8 @@ def test_the_headline_says_what_is_established():
         "Both backends are significantly worse than fully supervised (20.00 %).",
         "The backends close 74 to 75 % of the gap between labelled only and fully supervised.",
     ]
+    runs["f"] = noisy("f", 0.2505, shared, 10)
+    assert of("labelled", "a", "f", "supervised")[3].startswith("The backends close 75 % of the gap")
     assert of("labelled", "c", "d")[1] == (
         "c is significantly better than labelled only (40.00 %); d does not differ significantly from it."
     )
