@@ -85,11 +85,11 @@ def test_lfw_s_development_lists_and_lists_without_first_line(tmp_path):
 def cfp(tmp_path):
     protocol = tmp_path / "Protocol"
     frontal = [f"{4 * p + i + 1} ../Data/Images/{p:03d}/frontal/{i:02d}.jpg" for p in range(3) for i in range(4)]
-    written(protocol, "\n".join(frontal), "Pair_list_F.txt")
+    written(protocol, "\n\n".join(frontal), "Pair_list_F.txt")
     written(protocol, "\n".join(line.replace("frontal", "profile") for line in frontal), "Pair_list_P.txt")
     for fold in ("01", "02"):
         for kind in ("FF", "FP"):
-            written(protocol, "1,2\n5,6\n", f"Split/{kind}/{fold}/same.txt")
+            written(protocol, "1,2\n\n5,6\n", f"Split/{kind}/{fold}/same.txt")
             written(protocol, "1,6\n9,2\n", f"Split/{kind}/{fold}/diff.txt")
     return protocol
 
@@ -101,11 +101,16 @@ def test_cfp(cfp):
     assert listed.same.tolist() == [True, True, False, False] * 2
     assert listed.fold.tolist() == [0] * 4 + [1] * 4
     assert listed.subjects[:4].tolist() == [[0, 0], [1, 1], [0, 1], [2, 0]]
+    assert listed.known  # so that intervals are of people, not of pairs
+    assert listed.lines == [1, 3, 1, 2] * 2
     assert load_pair_list(cfp / "Split" / "FF").second[0] == "000/frontal/01.jpg"
     with pytest.raises(InputError, match="give its folder Split/FF or Split/FP"):
         load_pair_list(cfp)
     (cfp / "Split" / "FP" / "02" / "same.txt").write_text("1,2\n1,99\n")
     with pytest.raises(InputError, match=r"02/same.txt line 2: '1,99'; expected two numbers of pictures"):
+        load_pair_list(cfp / "Split" / "FP")
+    written(cfp, "1 ../Data/Images/000/frontal/00.jpg\n2 a picture.jpg\n", "Pair_list_F.txt")
+    with pytest.raises(InputError, match=r"Pair_list_F.txt line 2: '2 a picture.jpg'; expected a number and a path"):
         load_pair_list(cfp / "Split" / "FP")
 
 
