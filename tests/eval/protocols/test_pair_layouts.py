@@ -42,6 +42,12 @@ def test_the_same_pairs_in_every_layout(tmp_path, name):
     assert not listed.known
 
 
+def test_every_word_for_one_person_and_for_two(tmp_path):
+    one, two = ["1", "+1", "1.0", "True", "yes", "same"], ["0", "-1", "0.0", "FALSE", "no", "different", "Diff"]
+    lines = [f"a{row}.jpg\tb{row}.jpg\t{word}" for row, word in enumerate([*one, *two])]
+    assert load_pair_list(written(tmp_path, "\n".join(lines))).same.tolist() == [True] * 6 + [False] * 7
+
+
 @pytest.mark.parametrize("order", [("left", "right", "fold", "same"), ("fold", "label", "left", "right")])
 def test_a_heading_says_which_column_is_which(tmp_path, order):
     rows = [

@@ -50,8 +50,9 @@ def test_figures_are_means_of_the_steps_since_the_last_ones(tmp_path, clock):
     take(11, 2)
     assert monitor.last == {"loss": 11.5, "accuracy": 0.5, "images_per_second": 1, "validation/one": 0.5}
     assert said == [
-        {"loss": "5.500", "accuracy": "0.700", "images": "2/s"}, {"loss": "11.500", "accuracy": "0.500", "images": "1/s"}
-    ]  # fmt: skip
+        {"loss": "5.500", "accuracy": "0.700", "images": "2/s"},
+        {"loss": "11.500", "accuracy": "0.500", "images": "1/s"},
+    ]
     monitor.close()
     events = EventAccumulator(str(tmp_path)).Reload()
     written = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
