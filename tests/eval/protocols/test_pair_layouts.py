@@ -29,6 +29,7 @@ LAYOUTS = {
     + "".join(f"{row},{a},{b},{same}\n" for row, (a, b, same) in enumerate(PAIRS)),
     "label first": "".join(f"{same} {a} {b}\n" for a, b, same in PAIRS),
     "two lines": "".join(f"{a} {same}\n{b} {same}\n" for a, b, same in PAIRS),
+    "empty lines": "\n" + "".join(f"{a}\t{b}\t{same}\n \n" for a, b, same in PAIRS),
 }
 
 
