@@ -101,7 +101,10 @@ def test_decisions_as_answers_about_faces(tmp_path):
     assert answers({"action": "apart", "clusters": [5, 0]}, out) == ([], [[10, 1]])
     apart = {"action": "apart", "clusters": [0, 1, 3]}
     assert answers(apart) == ([], [[1, 2], [1, 8], [2, 8]])
-    assert answers(apart, {"action": "exclude_faces", "cluster": 3, "faces": [8]}) == ([], [[1, 2]])
+    empty = {"action": "exclude_faces", "cluster": 3, "faces": [8]}
+    assert answers(apart, empty) == ([], [[1, 2]])
+    assert answers({"action": "merge", "clusters": [0, 3, 1]}, empty) == ([[1, 2]], [])
+    assert answers(*name, empty) == ([[1, 5]], [])
     none_left = [
         {"action": "split", "cluster": 2, "parts": [[5]]}, {"action": "exclude_faces", "cluster": 2, "faces": [6]}
     ]  # fmt: skip
