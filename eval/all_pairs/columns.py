@@ -87,8 +87,9 @@ def read_numbers(path: Path, faces: EmbeddingSet, labels: np.ndarray, names: tup
     else:
         columns = read_columns(path, faces, labels)
         chosen = [name for name in names if name in columns] or list(columns)
-        if len(chosen) != 1 and chosen[0] not in names:
-            raise InputError(f"{path}: columns {', '.join(columns)[:80]}; name the one that counts {names[0]!r}")
+        if not chosen or (len(chosen) > 1 and chosen[0] not in names):
+            there = ", ".join(columns)[:80] or "none but the key"
+            raise InputError(f"{path}: columns {there}; name the one that counts {names[0]!r}")
         values = np.array([_number(cell) for cell in columns[chosen[0]]])
     bad = np.flatnonzero(~np.isfinite(values) & (labels >= 0))
     if bad.size:

@@ -67,8 +67,11 @@ def read_landmarks(path: Path) -> Known:
         values = _floats(fields[1:])
         if len(fields) != LANDMARK_FIELDS or values is None:
             raise InputError(f"{path} line {number}: {line[:80]!r}; expected a name, ten coordinates and a score")
+        points = np.array(values[:10], np.float32).reshape(5, 2)
+        if not np.ptp(points, axis=0).any():
+            raise InputError(f"{path} line {number}: {fields[0]!r} has all five landmarks at one point; leave it out")
         names.append(fields[0])
-        faces.append((np.array(values[:10], np.float32).reshape(5, 2), values[10]))
+        faces.append((points, values[10]))
     if not names:
         raise InputError(f"{path}: no lines; expected a name, ten coordinates and a score a line")
     stems = _stems(path, names)

@@ -41,6 +41,7 @@ def test_each_action_by_hand(tmp_path):
     assert decide(tmp_path, {"action": "drop", "cluster": 1}) == [0, 0, -1, -1, -1, 2, 2, -1, 3, 5, 5, 5]
     merged = decide(tmp_path, {"action": "merge", "clusters": [5, 3]}, {"action": "merge", "clusters": [2, 5]})
     assert merged == [0, 0, 1, 1, 1, 2, 2, -1, 2, 2, 2, 2]
+    assert decide(tmp_path, {"action": "merge", "clusters": [2, 0]}) == [0, 0, 1, 1, 1, 0, 0, -1, 3, 5, 5, 5]
     split = decide(
         tmp_path,
         {"action": "split", "cluster": 5, "parts": [[11]]},
@@ -98,6 +99,16 @@ def test_decisions_as_answers_about_faces(tmp_path):
     assert answers({"action": "merge", "clusters": [0, 2, 1]}) == ([[1, 5], [5, 2]], [])
     out = {"action": "exclude_faces", "cluster": 5, "faces": [11]}
     assert answers({"action": "apart", "clusters": [5, 0]}, out) == ([], [[10, 1]])
+    apart = {"action": "apart", "clusters": [0, 1, 3]}
+    assert answers(apart) == ([], [[1, 2], [1, 8], [2, 8]])
+    empty = {"action": "exclude_faces", "cluster": 3, "faces": [8]}
+    assert answers(apart, empty) == ([], [[1, 2]])
+    assert answers({"action": "merge", "clusters": [0, 3, 1]}, empty) == ([[1, 2]], [])
+    assert answers(*name, empty) == ([[1, 5]], [])
+    none_left = [
+        {"action": "split", "cluster": 2, "parts": [[5]]}, {"action": "exclude_faces", "cluster": 2, "faces": [6]}
+    ]  # fmt: skip
+    assert answers(*none_left) == ([], [])
     assert answers({"action": "split", "cluster": 5, "parts": [[11, 9]]}) == ([[11, 9]], [[11, 10]])
     assert answers(*name) == ([[1, 5]], [[5, 8]])
     assert answers(*name, {"action": "drop", "cluster": 2}) == ([], [[1, 8]])
@@ -171,6 +182,7 @@ BAD = [
     ([{"action": "exclude_faces", "cluster": 1, "faces": []}], "expected at least 1"),
     ([{"action": "exclude_faces", "cluster": 1, "faces": [12]}], "faces 12 to 12; there are rows 0 to 11"),
     ([{"action": "exclude_faces", "cluster": 1, "faces": [-1]}], "faces -1 to -1; there are rows"),
+    ([{"action": "exclude_faces", "cluster": 5, "faces": [9, -1]}], "faces -1 to 9; there are rows"),
     ([{"action": "exclude_faces", "cluster": 1, "faces": [10**30]}], "expected a list of whole numbers"),
     ([{"action": "exclude_faces", "cluster": 1, "faces": [2, 5]}], "face 5 is in cluster 2, not in 1"),
     ([{"action": "split", "cluster": 1, "parts": []}], "expected lists of rows"),

@@ -107,6 +107,9 @@ def test_parts_the_largest_first():
     by_row = dict(zip(found.rows.tolist(), part.tolist(), strict=True))
     assert [by_row[row] for row in (0, 1, 2, 3, 4)] == [1, 0, 0, 0, 0]
     assert {by_row[6], by_row[7]} == {0, 1}
+    part, count = parts(found, np.array([-1, 0, 0, 0, -1, 0, -1, -1]))  # a level that takes fewer faces
+    assert count.tolist() == [2, 2, 1]
+    assert dict(zip(found.rows.tolist(), part.tolist(), strict=True)) == {0: 1, 1: 0, 2: 0, 3: 1, 4: 0, 6: 0, 7: 0}
 
 
 def test_merges_compare_a_part_with_the_rest_on_the_coarsest_level_that_divides(case):
@@ -126,6 +129,13 @@ def test_merges_compare_a_part_with_the_rest_on_the_coarsest_level_that_divides(
         assert size == own.sum()
         wanted = mean_cosine(embeddings[rows[own]], embeddings[rows[~own]])
         assert similarity == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_cluster_in_two_parts_is_not_compared_on_a_finer_level():
+    embeddings, labels = normalize(np.random.default_rng(0).normal(size=(8, 3))), np.zeros(8, np.int64)
+    found = arrange(embeddings, labels, np.ones(8, np.float32))
+    doubtful = merges(embeddings, found, [parts(found, np.arange(8) // 2), parts(found, np.arange(8) // 5)])
+    assert (doubtful.level.tolist(), doubtful.sizes.tolist()) == ([1], [3])
 
 
 def test_no_levels_no_merges(case):

@@ -54,9 +54,17 @@ def test_numbers_and_sessions(tmp_path, caplog):
         tmp_path, "crop,photograph,found,score\n" + "".join(f"{key},p,1,.{i}\n" for i, key in enumerate(KEYS))
     )
     assert read_numbers(detected, FACES, LABELS, ("quality", "score")).tolist() == [0, 0.1, 0.2, 0.3]
+    alone = written(tmp_path, "key,sharp\n" + "".join(f"{key},{i}\n" for i, key in enumerate(KEYS)))
+    assert read_numbers(alone, FACES, LABELS, ("quality", "score")).tolist() == [0, 1, 2, 3]
+    both = written(tmp_path, "key,score,quality\n" + "".join(f"{key},9,{i}\n" for i, key in enumerate(KEYS)))
+    assert read_numbers(both, FACES, LABELS, ("quality", "score")).tolist() == [0, 1, 2, 3]
     np.save(tmp_path / "x.npy", np.arange(4))
     assert read_numbers(tmp_path / "x.npy", FACES, LABELS, ("quality",)).tolist() == [0, 1, 2, 3]
     assert read_sessions(tmp_path / "x.npy", FACES, LABELS).tolist() == [0, 1, 2, 3]
+    np.save(tmp_path / "some.npy", np.array([-7, 0, 3, -1]))
+    assert read_sessions(tmp_path / "some.npy", FACES, LABELS).tolist() == [-1, 0, 3, -1]
+    assert "some.npy: 1 labelled face of 3 without a session; left out" in caplog.text
+    caplog.clear()
     lines = written(tmp_path, "key,session\nann/1.png,b\nann/2.png,a\nbob/1.png,b\n")
     assert read_sessions(lines, FACES, LABELS).tolist() == [1, 0, 1, -1]
     assert not caplog.text
@@ -70,6 +78,7 @@ def test_numbers_and_sessions(tmp_path, caplog):
     [
         ("", "no lines below a header"),
         ("key,quality\n", "no lines below a header"),
+        ("key\nann/1.png\n", "columns none but the key; name the one that counts 'quality'"),
         ("key,quality\nann/1.png,1,2\n", "line 2: 3 fields; the header has 2"),
         ("key,key\na,1\n", "columns 'key, key'; each needs its own name"),
         ("key,quality\nann/1.png,1\nann/1.png,2\n", "column 'key' has the same value twice"),

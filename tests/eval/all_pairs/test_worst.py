@@ -30,6 +30,8 @@ def test_errors_of_labels_are_found_and_come_first():
     assert units.face[misses[0].units[1]] == 12
     assert misses[0].pairs == 3
     assert misses[0].score == min(pairs.genuine.score)
+    assert all(found.may_be_mislabelled for found in [*matches, *misses])
+    assert worst_misses(pairs, units, misses[0].score, 9) == []  # a pair at the threshold matches
 
 
 def test_other_readings():
@@ -46,12 +48,18 @@ def test_other_readings():
         "a face that fits no person: a poor picture?"  # at 55 degrees, its person's other face at 150
     ]
     twins = make_units(directions(0, 60, 65, 125), np.array([0, 0, 1, 1]), None, "x")
-    assert [each.reading for each in worst_matches(all_pairs(twins), twins, 0.9, 9)] == ["look-alikes"]
+    (alike,) = worst_matches(all_pairs(twins), twins, 0.9, 9)
+    assert (alike.reading, alike.may_be_mislabelled) == ("look-alikes", False)
+    assert worst_matches(all_pairs(twins), twins, alike.score, 9) == [alike]  # at the threshold, too
     fan = make_units(directions(0, 40, 80, 200, 201), np.array([0, 0, 0, 1, 1]), None, "x")
     assert [each.reading for each in worst_misses(all_pairs(fan), fan, 0.4, 9)] == [
         "hard pair: both fit the person's other faces"
     ]
     assert worst_matches(pairs, units, 0.9, 0) == []
+    fans = make_units(directions(0, 39, 78, 180, 220, 260), np.array([0, 0, 0, 1, 1, 1]), None, "x")
+    hard = worst_misses(all_pairs(fans), fans, 0.4, 9)
+    assert [fans.subject[found.units[0]] for found in hard] == [1, 0]  # the lowest score first
+    assert not any(found.may_be_mislabelled for found in hard)
 
 
 def test_one_person_is_listed_once_with_another():

@@ -29,6 +29,7 @@ LAYOUTS = {
     + "".join(f"{row},{a},{b},{same}\n" for row, (a, b, same) in enumerate(PAIRS)),
     "label first": "".join(f"{same} {a} {b}\n" for a, b, same in PAIRS),
     "two lines": "".join(f"{a} {same}\n{b} {same}\n" for a, b, same in PAIRS),
+    "empty lines": "\n" + "".join(f"{a}\t{b}\t{same}\n \n" for a, b, same in PAIRS),
 }
 
 
@@ -40,6 +41,17 @@ def test_the_same_pairs_in_every_layout(tmp_path, name):
     ]
     assert np.bincount(listed.fold).tolist() in ([3, 3, 3, 3, 2, 2, 2, 2, 2, 2], [4, 4, *[2] * 8])
     assert not listed.known
+
+
+def test_names_that_begin_as_headings_do_are_no_heading(tmp_path):
+    lines = [f"image_{row} person_{row} {row % 2}" for row in range(12)]
+    assert load_pair_list(written(tmp_path, "\n".join(lines))).first == [f"image_{row}" for row in range(12)]
+
+
+def test_every_word_for_one_person_and_for_two(tmp_path):
+    one, two = ["1", "+1", "1.0", "True", "yes", "same"], ["0", "-1", "0.0", "FALSE", "no", "different", "Diff"]
+    lines = [f"a{row}.jpg\tb{row}.jpg\t{word}" for row, word in enumerate([*one, *two])]
+    assert load_pair_list(written(tmp_path, "\n".join(lines))).same.tolist() == [True] * 6 + [False] * 7
 
 
 @pytest.mark.parametrize("order", [("left", "right", "fold", "same"), ("fold", "label", "left", "right")])
@@ -61,6 +73,22 @@ def test_calfw_has_the_folds_of_genuine_pairs(tmp_path):
     assert listed.fold[:20].tolist() == [*range(20)]
     assert listed.same.tolist() == [True] * 20 + [False] * 20
     assert set(listed.fold[20:].tolist()) == set(range(10))
+
+
+def test_lfw_by_hand(tmp_path):
+    """Two folds, each of two pairs of one person and two of two."""
+    one = ["Ann\t1\t2", "Bob\t3\t12", "Ann\t1\tBob\t3", "Cy\t4\tAnn\t2"]
+    two = ["Cy\t1\t2", "Ann\t3\t4", "Bob\t1\tCy\t2", "Bob\t2\tAnn\t1"]
+    listed = load_pair_list(written(tmp_path, "\n".join(["2\t2", *one, *two])))
+    assert [name[-8:] for name in listed.first[:4]] == ["Ann_0001", "Bob_0003", "Ann_0001", "/Cy_0004"]
+    assert [name[-8:] for name in listed.second[:4]] == ["Ann_0002", "Bob_0012", "Bob_0003", "Ann_0002"]
+    assert listed.same.tolist() == [True, True, False, False] * 2
+    assert listed.fold.tolist() == [0] * 4 + [1] * 4
+    assert listed.subjects.tolist() == [[0, 0], [1, 1], [0, 1], [2, 0], [2, 2], [0, 0], [1, 2], [1, 0]]
+    assert (listed.known, listed.lines) == (True, [*range(2, 10)])
+    for wrong in ("Bob\t3\tx", "Bob\t3\tCy\t1"):
+        with pytest.raises(InputError, match="pairs.txt line 3: '.*'; expected a name and two numbers, separated by"):
+            load_pair_list(written(tmp_path, "\n".join(["2\t2", one[0], wrong, *one[2:], *two])))
 
 
 def test_lfw_s_development_lists_and_lists_without_first_line(tmp_path):
@@ -85,11 +113,11 @@ def test_lfw_s_development_lists_and_lists_without_first_line(tmp_path):
 def cfp(tmp_path):
     protocol = tmp_path / "Protocol"
     frontal = [f"{4 * p + i + 1} ../Data/Images/{p:03d}/frontal/{i:02d}.jpg" for p in range(3) for i in range(4)]
-    written(protocol, "\n".join(frontal), "Pair_list_F.txt")
+    written(protocol, "\n\n".join(frontal), "Pair_list_F.txt")
     written(protocol, "\n".join(line.replace("frontal", "profile") for line in frontal), "Pair_list_P.txt")
     for fold in ("01", "02"):
         for kind in ("FF", "FP"):
-            written(protocol, "1,2\n5,6\n", f"Split/{kind}/{fold}/same.txt")
+            written(protocol, "1,2\n\n5,6\n", f"Split/{kind}/{fold}/same.txt")
             written(protocol, "1,6\n9,2\n", f"Split/{kind}/{fold}/diff.txt")
     return protocol
 
@@ -101,11 +129,16 @@ def test_cfp(cfp):
     assert listed.same.tolist() == [True, True, False, False] * 2
     assert listed.fold.tolist() == [0] * 4 + [1] * 4
     assert listed.subjects[:4].tolist() == [[0, 0], [1, 1], [0, 1], [2, 0]]
+    assert listed.known  # so that intervals are of people, not of pairs
+    assert listed.lines == [1, 3, 1, 2] * 2
     assert load_pair_list(cfp / "Split" / "FF").second[0] == "000/frontal/01.jpg"
     with pytest.raises(InputError, match="give its folder Split/FF or Split/FP"):
         load_pair_list(cfp)
     (cfp / "Split" / "FP" / "02" / "same.txt").write_text("1,2\n1,99\n")
     with pytest.raises(InputError, match=r"02/same.txt line 2: '1,99'; expected two numbers of pictures"):
+        load_pair_list(cfp / "Split" / "FP")
+    written(cfp, "1 ../Data/Images/000/frontal/00.jpg\n2 a picture.jpg\n", "Pair_list_F.txt")
+    with pytest.raises(InputError, match=r"Pair_list_F.txt line 2: '2 a picture.jpg'; expected a number and a path"):
         load_pair_list(cfp / "Split" / "FP")
 
 

@@ -287,6 +287,44 @@ def test_crops_of_photographs_that_differ_in_suffix_keep_it():
         crop_names(FileStore(Path(), Path(), keys, [None] * 3))
 
 
+def test_what_was_found_is_counted_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    """Two blocks of photographs with known faces, as if both had been aligned."""
+    monkeypatch.setattr(module, "BLOCK", 4)
+    keys = [f"{name}.jpg" for name in "abcdefg"]
+    store = FileStore(Path("photographs"), Path(), keys, ["one", "two", None, "two", "one", None, "one"])
+    (tmp_path / module.NOTES).mkdir()
+    places = [0.9] + [0.0] * 14
+    parts = [
+        {
+            "faces": [
+                ["a.png", "a.jpg", 1, *places], ["b#1.png", "b.jpg", 3, *places], ["b#2.png", "b.jpg", 3, *places]
+            ],
+            "missing": [
+                ["b.jpg", "no face found in the box 0,0,2,2"], ["c.jpg", "no face found"], ["d.jpg", "truncated"]
+            ],
+        },
+        {
+            "faces": [["f.png", "f.jpg", 4, *places], ["g.png", "g.jpg", 1, *places]],
+            "missing": [["e.jpg", "not in the list"]],
+        },
+    ]  # fmt: skip
+    for block, part in enumerate(parts):
+        (tmp_path / module.NOTES / f"{block:07d}.json").write_text(json.dumps(part))
+    job = module.Job(store, [], tmp_path, None, "all", 0.5, None, 112, None)
+    counts = module.align_photographs(job, 1)
+    assert counts == {
+        "photographs": 7, "faces": 5, "several_faces": 2, "faces_left_out": 3 + 4 - 2 - 1, "no_face": 2,
+        "unreadable": 1, "not_listed": 1,
+    }  # fmt: skip
+    assert "no face in 2, 1 cannot be read" in caplog.text
+    assert "2 of 7 photographs show several faces; of each one was kept (--faces all) and 4 faces" in caplog.text
+    listed = [line.split("\t") for line in (tmp_path / "faces.tsv").read_text().splitlines()]
+    assert [line[:2] for line in listed if line[0] in ("a.png", "b#2.png", "g.png")] == [
+        ["a.png", "one"], ["b#2.png", "two"], ["g.png", "one"]
+    ]  # fmt: skip
+    assert not (tmp_path / module.NOTES).exists()
+
+
 def test_finished_blocks_are_not_done_again(
     tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -161,6 +161,7 @@ def test_overlaps_and_windows_by_hand():
         ("1.jpg 1 2 3 4 5 6 7 8 9 x 1\n", "line 1: "),
         ("1.jpg 1 2 3 4 5 6 7 8 9 inf 1\n", "line 1: "),
         ("1.jpg 1 2 3 4 5 6 7 8 9 0 1\n" * 2, "1.jpg stands there 2 times"),
+        (f"1.jpg 1 2 3 4 5 6 7 8 9 0 1\n2.jpg {'0 ' * 10}1\n", "line 2: '2.jpg' has all five landmarks at one point"),
         ("99.jpg 1 2 3 4 5 6 7 8 9 0 1\n", "none of its 1 pictures, e.g. 99.jpg, is in"),
     ],
 )

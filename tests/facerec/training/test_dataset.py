@@ -88,7 +88,11 @@ def test_pseudo_classes_of_people_in_another_labelled_set_are_refused(faces, mak
     assert gathered([-1, 1, 2, 3, -1], named).classes == 6
     with pytest.raises(InputError, match=r"same_as_keys.txt: face 'person1/00.png' has label 0 there, but 1 in"):
         gathered([-1, 0, 1, 2, -1], named)
+    with pytest.raises(InputError, match=r"same_as_keys.txt: face 'person0/00.png' has label 1 there, but 0 in"):
+        gathered([1, -1, -1, -1, -1], ["person0/00.png", "", "", "", ""])
     assert gathered([-1, 1, 2, 0, -1], named).classes == 6  # one of them was relabelled since
+    everybody = [f"person{person}/00.png" for person in (0, 1, 2, 3, 3)]
+    assert gathered([0, 1, 2, 3, 3], everybody).label[20:].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 3, 3]
     assert caplog.messages == []
     assert gathered([-1, 1, -1, -1, -1], ["", "other.png", "", "", ""]).classes == 8
     assert "same_as_keys.txt: " in caplog.text

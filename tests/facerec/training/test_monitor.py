@@ -1,0 +1,74 @@
+"""What a training says of itself, by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from facerec.losses.head import Outcome
+from facerec.pipeline.files import InputError
+from facerec.training.monitor import Monitor
+from facerec.training.pair_validation import PairSet
+
+LABELS = torch.tensor([0, 1])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when the test says so."""
+    found = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("facerec.training.monitor.time", SimpleNamespace(perf_counter=lambda: found.now))
+    return found
+
+
+def test_figures_are_means_of_the_steps_since_the_last_ones(tmp_path, clock):
+    said = []
+    bar = SimpleNamespace(set_postfix=lambda **words: said.append(words))
+    monitor = Monitor(tmp_path, 0, 12, 2, bar)
+    cosines = torch.tensor([[0.9, 0.1, 0.3], [0.2, 0.5, 0.4]])
+
+    def take(step: int, seconds: float):
+        clock.now += seconds
+        nearest = LABELS if step < 4 else torch.tensor([1, 1])
+        monitor.add(step, Outcome(torch.tensor(step + 1.0), LABELS, nearest, cosines), 0.1 * step)
+
+    def validated(_: PairSet) -> float:
+        clock.now += 100  # which is none of training's
+        return 0.5
+
+    for step in range(9):
+        take(step, 1)
+    assert (monitor.last, said) == ({}, [])
+    take(9, 1)
+    assert monitor.last == {"loss": 5.5, "accuracy": pytest.approx(0.7), "images_per_second": 2}
+    monitor.validate(10, [PairSet("one", [], np.zeros(0, bool))], validated)
+    take(10, 2)
+    take(11, 2)
+    assert monitor.last == {"loss": 11.5, "accuracy": 0.5, "images_per_second": 1, "validation/one": 0.5}
+    assert said == [
+        {"loss": "5.500", "accuracy": "0.700", "images": "2/s"},
+        {"loss": "11.500", "accuracy": "0.500", "images": "1/s"},
+    ]
+    monitor.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    written = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    assert written["loss"] == [(10, 5.5), (12, 11.5)]
+    assert written["learning_rate"] == [(10, pytest.approx(0.9)), (12, pytest.approx(1.1))]
+    assert written["cosine/own"][0] == (10, pytest.approx(0.7))
+    assert written["cosine/nearest_other"][0] == (10, pytest.approx(0.35))  # 0.3 and 0.4
+    assert written["cosine/margin"][0] == (10, pytest.approx(0.35))
+    assert written["validation/one"] == [(10, 0.5)]
+
+
+@pytest.mark.parametrize("loss", [torch.nan, torch.inf])
+def test_one_loss_that_is_not_finite_is_enough(tmp_path, loss):
+    monitor = Monitor(tmp_path, 0, 3, 2, None)
+    monitor.add(0, Outcome(torch.tensor(loss), LABELS, LABELS, None), 0.1)
+    monitor.add(1, Outcome(torch.tensor(1.0), LABELS, LABELS, None), 0.1)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step 3; lower --learning-rate"):
+        monitor.add(2, Outcome(torch.tensor(1.0), LABELS, LABELS, None), 0.1)
+    monitor.close()
