@@ -12,10 +12,10 @@ import numpy as np
 from fuzz_basics import Reader, encoded
 
 
-def make_faces(folder: Path, suffix: str = ".png") -> None:
+def make_faces(folder: Path) -> None:
     for number in range(6):
         (folder / f"person{number % 3}").mkdir(parents=True, exist_ok=True)
-        (folder / f"person{number % 3}" / f"{number}{suffix}").write_bytes(encoded(number, suffix))
+        (folder / f"person{number % 3}" / f"{number}.png").write_bytes(encoded(number, ".png"))
 
 
 def make_list(folder: Path) -> None:

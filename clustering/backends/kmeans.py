@@ -75,24 +75,23 @@ class KMeans(Clusterer):
         return float(squares.sum(dtype=np.float64)), np.asarray(centres[:, 0])
 
 
-def initial_centres(faces: np.ndarray, clusters: int, seed: int, cell: int = CELL) -> np.ndarray:
+def initial_centres(faces: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """Faces to start from, by k-means++ (Arthur and Vassilvitskii 2007), greedily, as in scikit-learn.
 
-    It takes clusters * n distances several times over. So more than `cell` faces are first divided into cells by a
+    It takes clusters * n distances several times over. So more than `CELL` faces are first divided into cells by a
     coarse K-means; each cell gets centres in proportion to its faces.
 
     Args:
         faces: float32 [n, d].
         clusters: At most n.
         seed: Seed of the coarse K-means and of k-means++.
-        cell: Faces a cell, on average at most.
 
     Returns:
         float32 [clusters, d].
     """
-    if len(faces) <= cell:
+    if len(faces) <= CELL:
         return np.asarray(kmeans_plusplus(faces, clusters, random_state=seed)[0])
-    coarse = faiss.Kmeans(faces.shape[1], -(-len(faces) // cell), seed=seed, gpu=faiss.get_num_gpus() > 0)
+    coarse = faiss.Kmeans(faces.shape[1], -(-len(faces) // CELL), seed=seed, gpu=faiss.get_num_gpus() > 0)
     coarse.train(faces)
     cells = np.asarray(coarse.index.search(faces, 1)[1][:, 0])
     sizes = np.bincount(cells, minlength=coarse.k)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from clustering.clusterer import PRETRAINED, Clusterer
+from clustering.clusterer import Clusterer
 from facerec.pipeline.files import InputError
 from facerec.pipeline.overview import perhaps
 from facerec.pipeline.values import shown
-
-__all__ = ["BACKENDS", "PRETRAINED", "backend", "load_clusterer"]
 
 BACKENDS = {
     "aro": "clustering.backends.aro:Aro",

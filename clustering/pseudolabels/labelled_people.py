@@ -14,8 +14,6 @@ from facerec.pipeline.embeddings import readable_rows
 
 LEAST_PEOPLE = 3
 """With fewer, no person has two others to be compared with."""
-
-
 COHORT = 10
 """People near a face whose mean cosine counts against it."""
 RIVAL, STRANGERS = 0.5, 0.5

@@ -13,8 +13,6 @@ from clustering.pseudolabels.rules import PseudoLabelRule
 from clustering.similarity.likeness import Likeness
 
 SIMILARITY_RULES = ("split", "merge", "outliers")
-
-
 MERGE_RATE = 0.2
 """The false match rate of `merge` as a share of that of the other rules: a wrong merge ruins two clusters. It was
 chosen on the validation people of the rendered corpus and on celeba299, see docs/lab/pseudo-labels.md."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.embeddings import UNIT_TOLERANCE
-from facerec.pipeline.files import InputError, row_blocks
+from facerec.pipeline.files import InputError, blocks, row_blocks
 from facerec.pipeline.values import as_array
 
 FACES_PER_BLOCK = 8_192
@@ -104,8 +104,7 @@ def pool_subjects(features: np.ndarray, subject: np.ndarray) -> tuple[np.ndarray
     ids, position = np.unique(subject, return_inverse=True)
     sums = np.zeros((len(ids), features.shape[1]))
     order = np.argsort(position, kind="stable")
-    for start in range(0, len(order), FACES_PER_BLOCK):
-        block = order[start : start + FACES_PER_BLOCK]
+    for block in blocks(order, FACES_PER_BLOCK):
         _add(sums, position[block], np.ones(len(block)), features[block])
     return ids, unit(sums)
 

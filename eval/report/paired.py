@@ -64,10 +64,6 @@ class Compared:
     trainings: int
     found: Comparison
 
-    def difference(self, one: str, other: str) -> Difference | None:
-        """The difference of two runs; None unless both were compared."""
-        return self._difference(one, other) if {one, other} <= set(self.names) else None
-
     def _difference(self, one: str, other: str) -> Difference:
         at, found = (self.names.index(one), self.names.index(other)), self.found
         numbers = (found.difference, found.low, found.high, found.p, found.adjusted)
@@ -75,8 +71,7 @@ class Compared:
 
     def differs(self, one: str, other: str) -> bool | None:
         """Whether two runs differ significantly; None if nobody knows."""
-        found = self.difference(one, other)
-        return None if found is None else found.is_real
+        return self._difference(one, other).is_real if {one, other} <= set(self.names) else None
 
     def letters(self, name: str) -> str:
         """The letters of a run, "" if it was not compared: runs that share one cannot be told apart."""

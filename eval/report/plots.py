@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,7 @@ def as_svg(figure: Any, name: str) -> str:
 
 
 def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, ylabel: str) -> Any:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(5.6, 4.4))
-        figure.subplots_adjust(left=0.14, right=0.97, bottom=0.12, top=0.92)
-        axes = figure.add_subplot()
+    with axes_of(title) as axes:
         _frame(axes, curves)
         for name, (colour, dashes, width) in styles(list(curves)).items():
             if bands.get(name):
@@ -103,7 +98,6 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
             if curves[name]:
                 axes.plot(*zip(*curves[name], strict=True), color=colour, linestyle=dashes, linewidth=width)
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         shown = [name for name in styles(list(curves)) if curves[name]]
         if any(shown):  # a single curve without a name needs no legend
             legend = axes.legend(
@@ -112,8 +106,23 @@ def _draw(curves: Curves, bands: Bands, path: Path, title: str, xlabel: str, yla
             for text, name in zip(legend.get_texts(), shown, strict=True):  # as it is, whatever is in the name
                 text.set_parse_math(False)
                 text.set_text(name)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    return figure
+        axes.figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    return axes.figure
+
+
+@contextmanager
+def axes_of(title: str) -> Iterator[Any]:
+    """The axes of a new figure with a title and a grid, to be drawn on, and saved, within this context."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(5.6, 4.4))
+        figure.subplots_adjust(left=0.14, right=0.97, bottom=0.12, top=0.92)
+        axes = figure.add_subplot()
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
+        yield axes
 
 
 def _frame(axes: Any, curves: Curves) -> None:
@@ -131,7 +140,6 @@ def _frame(axes: Any, curves: Curves) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0), numticks=20))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(which="major", color=GREY, alpha=0.25, linewidth=0.6)
 
 
 def plot_reliability(table: np.ndarray, path: Path) -> None:

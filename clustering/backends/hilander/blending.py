@@ -180,23 +180,22 @@ class InOrder(NamedTuple):
         return cls(order, sparse_rows(rows.data, place[rows.indices], rows.indptr, len(order)))
 
 
-def blended(faces: np.ndarray, near: InOrder, rounds: int = ROUNDS) -> np.ndarray:
+def blended(faces: np.ndarray, near: InOrder) -> np.ndarray:
     """Faces blended with their neighbours: float32 [n, d], not normalised.
 
-    A round takes the weighted mean of each face, with weight 1, and its neighbours. The next round does the same with
-    these means.
+    Each of `ROUNDS` rounds takes the weighted mean of each face, with weight 1, and its neighbours. The next round does
+    the same with these means.
 
     Args:
         faces: float32 [n, d].
         near: See `neighborhoods`.
-        rounds: How often means are taken.
     """
     share = (1 / (1 + near.weights.sum(axis=1, dtype=np.float32))).reshape(-1, 1)
     found = np.empty(faces.shape, np.float32)
     width = COLUMNS if len(faces) <= MANY_FACES else COLUMNS // 2
     for columns in row_blocks(faces.shape[1], width):
         part = faces[near.order, columns]
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             part = _mean(part, near.weights, share)
         found[near.order, columns] = part
         del part  # before the next one is taken

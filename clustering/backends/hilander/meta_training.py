@@ -21,10 +21,10 @@ from clustering.backends.hilander.pair_training import learn_to_join
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.optimisation import optimise
 from clustering.learning.simulated import recognisers
 from clustering.learning.versions import versions
 from clustering.settings import Count, Neighbors, Positive, Within, check_settings
-from facerec.pipeline.progress import progress
 
 Merging = Literal["pairs", "edges"]
 TRUE_EDGE = 0.5
@@ -123,10 +123,10 @@ class MetaTraining:
 def train_linkage_model(
     embeddings: np.ndarray,
     labels: np.ndarray,
-    seed: int = 0,
-    training: MetaTraining | None = None,
-    merging: Merging = "edges",
-    start: LinkageModel | None = None,
+    seed: int,
+    training: MetaTraining,
+    merging: Merging,
+    start: LinkageModel | None,
 ) -> LinkageModel:
     """Learns from labelled faces to judge pairs, see `learn_to_join`, or to link edges.
 
@@ -139,11 +139,10 @@ def train_linkage_model(
         embeddings: float32 [n, d], all readable.
         labels: int64 [n], all known.
         seed: Seed of initial weights and resampling.
-        training: How to train; the defaults of `MetaTraining` if None.
+        training: How to train.
         merging: What the model is to judge, see `HiLander`.
         start: A model whose weights it begins with; random ones if None. It stays as it is.
     """
-    training = training or MetaTraining()
     course = training.course(FROM_PACKAGED if start else FROM_NOTHING)
     dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
     parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
@@ -169,10 +168,10 @@ def learn_to_link(
     narrow = [(graph.narrowed(max(k // 2, 1)), labels) for graph, labels in wide]
     first = max(1, round(TRUE_SHARE * epochs)) if training.own_levels else epochs
     graphs = [level for part in wide + narrow for level in training_graphs(*part, features)]
-    optimise(model, graphs, first, course.learning_rate, seed)
+    train_on_levels(model, graphs, first, course.learning_rate, seed)
     if epochs > first:
         graphs = [level for part in wide + narrow for level in own_graphs(model, *part, features)]
-        optimise(model, graphs, epochs - first, course.learning_rate, seed + 1)
+        train_on_levels(model, graphs, epochs - first, course.learning_rate, seed + 1)
 
 
 def training_graphs(graph: KnnGraph, labels: np.ndarray, features: str) -> Iterator[TrainingGraph]:
@@ -223,24 +222,22 @@ def true_linkage(graph: KnnGraph, identities: np.ndarray) -> np.ndarray:
     return (graph.valid & (identities[:, None] == identities[graph.neighbors])).astype(np.float32)
 
 
-def optimise(model: LinkageModel, graphs: list[TrainingGraph], epochs: int, learning_rate: float, seed: int) -> None:
-    """Minimises the loss: a step a graph in random order, so every level of every version counts alike.
-
-    Of a large graph a step takes the edges of `STEP_NODES` nodes at random.
-    """
+def train_on_levels(
+    model: LinkageModel, graphs: list[TrainingGraph], epochs: int, learning_rate: float, seed: int
+) -> None:
+    """Minimises the loss: a step a graph in random order, so every level of every version counts alike."""
     random = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(graphs))
-    for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
-        for number in random.permutation(len(graphs)):
-            optimizer.zero_grad()
-            graph, rows = graphs[number], None
-            if len(graph.density) > STEP_NODES:
-                chosen = random.choice(len(graph.density), STEP_NODES, replace=False)
-                rows = torch.from_numpy(chosen).to(graph.density.device)
-            loss(model(graph.graph, rows), graph if rows is None else graph.of_rows(rows)).backward()
-            optimizer.step()
-            schedule.step()
+    losses = [partial(loss_of_some, model, graph, random) for graph in graphs]
+    optimise(model, losses, epochs, learning_rate, random, "Hi-LANDER")
+
+
+def loss_of_some(model: LinkageModel, graph: TrainingGraph, random: np.random.Generator) -> Tensor:
+    """The loss of a graph; of a large one that of the edges of `STEP_NODES` nodes at random."""
+    rows = None
+    if len(graph.density) > STEP_NODES:
+        chosen = random.choice(len(graph.density), STEP_NODES, replace=False)
+        rows = torch.from_numpy(chosen).to(graph.density.device)
+    return loss(model(graph.graph, rows), graph if rows is None else graph.of_rows(rows))
 
 
 def loss(log_probability: Tensor, graph: TrainingGraph) -> Tensor:

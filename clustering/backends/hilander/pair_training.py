@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.optimisation import optimise
 from clustering.similarity.corpus_scale import CorpusScale
-from facerec.pipeline.progress import progress
 
 CHANCE = (3.0, 1.5)
 """Least worth of a pair that joins `by_mean_cosine`, in spreads: first strict, then loose."""
@@ -83,8 +84,10 @@ def learn_to_join(
     """
     random, device = np.random.default_rng(seed), model.device
     faces = [faces_of(*part, device) for part in parts]
-    pairs: list[list[PairExamples]] = [[] for _ in parts]
-    optimise(model, faces, pairs, epochs, learning_rate, random)
+    pairs: list[list[PairExamples]] = [[] for _ in parts]  # of each corpus; the losses see what is added below
+    losses = [partial(corpus_loss, model, *part, random) for part in zip(faces, pairs, strict=True)]
+    losses = [each for each in losses for _ in range(-(-LEAST_STEPS // len(parts)))]
+    optimise(model, losses, epochs, learning_rate, random, "Hi-LANDER")
 
     def by_model(inputs: np.ndarray, _: CorpusScale) -> np.ndarray:
         with torch.inference_mode():
@@ -97,7 +100,7 @@ def learn_to_join(
             for least in thresholds:
                 inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
                 found.append(PairExamples.of(inputs, same, device))
-        optimise(model, faces, pairs, epochs, learning_rate, random)
+        optimise(model, losses, epochs, learning_rate, random, "Hi-LANDER")
 
 
 def by_mean_cosine(inputs: np.ndarray, scale: CorpusScale) -> np.ndarray:
@@ -179,24 +182,11 @@ def come_up(
         sums, edges = level.sums.copy(), Edges.of(level.graph)
 
 
-def optimise(
-    model: LinkageModel,
-    faces: Sequence[PairExamples],
-    pairs: Sequence[Sequence[PairExamples]],
-    epochs: int,
-    learning_rate: float,
-    random: np.random.Generator,
-) -> None:
-    """Minimises the cross-entropy: a step a corpus in random order, of some of its faces' edges and some pairs."""
-    order = np.arange(len(faces)).repeat(-(-LEAST_STEPS // len(faces)))
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(order))
-    for _ in progress(range(epochs), "Hi-LANDER", "epochs"):
-        for number in random.permutation(order):
-            optimizer.zero_grad()
-            total = faces[number].some(STEP_FACES, random).loss(model)
-            for part in pairs[number]:
-                total = total + part.some(STEP_PAIRS // len(pairs[number]), random).loss(model) / len(pairs[number])
-            total.backward()
-            optimizer.step()
-            schedule.step()
+def corpus_loss(
+    model: LinkageModel, faces: PairExamples, pairs: Sequence[PairExamples], random: np.random.Generator
+) -> Tensor:
+    """The loss of some edges between faces of a corpus, plus the mean loss of some of its pairs."""
+    total = faces.some(STEP_FACES, random).loss(model)
+    for part in pairs:
+        total = total + part.some(STEP_PAIRS // len(pairs), random).loss(model) / len(pairs)
+    return total

@@ -19,7 +19,6 @@ from clustering.backends.networks.learned import (
     SubgraphNetwork,
     Training,
     entropy,
-    optimise,
     relative_features,
     row_normalized,
 )
@@ -27,8 +26,10 @@ from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.settings import Cosine, Count, Neighbors, Range, Share
+from facerec.pipeline.files import blocks
 
 LAYERS = 2
 BATCH = 512
@@ -66,8 +67,7 @@ class ConfidenceAndConnectivity(Network):
         confidence = self.vertices.estimate(graph)
         candidates = denser(graph, confidence)
         connectivity = np.zeros(candidates.shape, dtype=np.float32)
-        for start in range(0, len(graph), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(graph)))
+        for rows in blocks(np.arange(len(graph)), BATCH):
             logits = self.edges(*subgraphs(graph, rows, candidates, self.device))
             connectivity[rows] = torch.sigmoid(logits).cpu().numpy()
         return np.hstack([confidence[:, None], np.where(candidates, connectivity, 0)])
@@ -149,9 +149,10 @@ def train_connectivity(
         candidates = denser(graph, model.vertices.estimate(graph))
         some = np.flatnonzero(candidates.any(axis=1))
         some = random.permutation(some)[: training.faces]
-        batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
-        losses += [partial(connectivity_loss, model, graph, version.labels, rows, candidates) for rows in batches]
-    optimise(model.edges, losses, training.epochs, training.learning_rate, seed, "GCN-E")
+        losses += [
+            partial(connectivity_loss, model, graph, version.labels, rows, candidates) for rows in blocks(some, BATCH)
+        ]
+    optimise(model.edges, losses, training.epochs, training.learning_rate, np.random.default_rng(seed), "GCN-E")
 
 
 def connectivity_loss(

@@ -13,11 +13,12 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from clustering.backends.hilander.climb import decode
-from clustering.backends.networks.learned import GraphNetwork, Network, Training, optimise
+from clustering.backends.networks.learned import GraphNetwork, Network, Training
 from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.partition import trees
 from clustering.settings import Cosine, Count, Neighbors, Range
@@ -141,7 +142,7 @@ def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Training
             graph = whole.narrowed(neighbors)
             pair = (convolved(graph), true_confidence(graph, version.labels))
             losses.append(partial(confidence_loss, model, *(torch.from_numpy(part).to(model.device) for part in pair)))
-    optimise(model, losses, training.epochs, training.learning_rate, seed, "GCN-V")
+    optimise(model, losses, training.epochs, training.learning_rate, np.random.default_rng(seed), "GCN-V")
     return model
 
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from typing_extensions import Self
 
-from clustering.backends.networks.learned import Learned, Network, Training, optimise
+from clustering.backends.networks.learned import Learned, Network, Training
 from clustering.backends.weights import default_device
 from clustering.clusterer import Clustering
 from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.settings import Count, Neighbors, Seed, Within
 from facerec.pipeline.files import InputError
@@ -152,7 +153,8 @@ class L2c(Learned):
 
         losses = [partial(loss, some) for some in pairs.split(CLUSTERING_BATCH, dim=1)]
         if pairs.shape[1]:
-            optimise(network, losses, max(self.passes, -(-self.steps // len(losses))), 0.01, self.seed, "L2C")
+            epochs = max(self.passes, -(-self.steps // len(losses)))
+            optimise(network, losses, epochs, 0.01, np.random.default_rng(self.seed), "L2C")
         with torch.inference_mode():
             found = [network(some).max(dim=1) for some in faces.split(BATCH)]
         labels, confidence = (torch.cat([getattr(part, name) for part in found]) for name in ("indices", "values"))
@@ -203,7 +205,7 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
         pairs = pairs[:, random.permutation(pairs.shape[1])]
         pieces = np.split(pairs, range(BATCH, pairs.shape[1], BATCH), axis=1)
         losses += [partial(pair_loss, model, version, some) for some in pieces]
-    optimise(model, losses, training.epochs, training.learning_rate, seed, "L2C")
+    optimise(model, losses, training.epochs, training.learning_rate, np.random.default_rng(seed), "L2C")
 
 
 def pair_loss(model: PairNetwork, faces: LabelledFaces, pairs: np.ndarray) -> Tensor:

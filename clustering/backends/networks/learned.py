@@ -1,8 +1,8 @@
-"""What the graph networks share: layers, training, and a model folder."""
+"""What the graph networks share: layers, settings of training, and a model folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,6 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.settings import Count, PositiveFloat, check_settings, divided
 from facerec.pipeline.files import InputError
-from facerec.pipeline.progress import progress
 
 
 class Network(nn.Module):
@@ -96,23 +95,6 @@ def entropy(logits: Tensor, truth: np.ndarray, counted: np.ndarray) -> Tensor:
     """Mean binary cross-entropy of the entries that are `counted`; all three arguments are [m, k]."""
     chosen = torch.from_numpy(counted).to(logits.device)
     return binary_cross_entropy_with_logits(logits[chosen], torch.from_numpy(truth[counted]).to(logits))
-
-
-def optimise(
-    model: nn.Module, losses: Sequence[Callable[[], Tensor]], epochs: int, learning_rate: float, seed: int, name: str
-) -> None:
-    """Minimises losses one after the other in random order, with AdamW and a cosine schedule."""
-    random = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(losses))
-    model.train()
-    for _ in progress(range(epochs), name, "epochs"):
-        for number in random.permutation(len(losses)):
-            optimizer.zero_grad()
-            losses[number]().backward()
-            optimizer.step()
-            schedule.step()
-    model.eval()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from clustering.backends.networks.learned import (
     SubgraphNetwork,
     Training,
     entropy,
-    optimise,
     relative_features,
     row_normalized,
 )
@@ -26,9 +25,11 @@ from clustering.clusterer import Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.partition import components
 from clustering.settings import Count, Neighbors, Range, Share
+from facerec.pipeline.files import blocks
 
 LAYERS = 3
 SECOND_HOP, LINKS = 2, 5
@@ -63,8 +64,7 @@ class LinkNetwork(Network):
     def estimate(self, graph: KnnGraph) -> np.ndarray:
         """Float32 [n, k]: the estimated probability of every edge, 0 where there is none."""
         found = np.zeros(graph.neighbors.shape, dtype=np.float32)
-        for start in range(0, len(graph), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(graph)))
+        for rows in blocks(np.arange(len(graph)), BATCH):
             found[rows] = torch.sigmoid(self(graph, rows)).cpu().numpy()
         return np.where(graph.valid, found, 0)
 
@@ -178,9 +178,8 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
     for version in versions(faces, seed, alike=True).values():
         graph = KnnGraph.build(version.embeddings, k)
         some = random.permutation(len(graph))[: training.faces]
-        batches = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
-        losses += [partial(link_loss, model, graph, version.labels, rows) for rows in batches]
-    optimise(model, losses, training.epochs, training.learning_rate, seed, "L-GCN")
+        losses += [partial(link_loss, model, graph, version.labels, rows) for rows in blocks(some, BATCH)]
+    optimise(model, losses, training.epochs, training.learning_rate, np.random.default_rng(seed), "L-GCN")
 
 
 def link_loss(model: LinkNetwork, graph: KnnGraph, labels: np.ndarray, rows: np.ndarray) -> Tensor:

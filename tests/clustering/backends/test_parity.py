@@ -256,10 +256,11 @@ def test_kmeans_finds_at_least_as_good_a_sum_of_squares_as_scikit_learns(blobs):
     assert squares(embeddings, labels) < squares(embeddings, np.arange(len(truth)) % 20) * 0.8
 
 
-def test_kmeans_starts_from_one_face_of_each_of_far_groups(blobs):
+def test_kmeans_starts_from_one_face_of_each_of_far_groups(blobs, monkeypatch):
     embeddings, truth = blobs(identities=10, faces=9, spread=0.05)
     for cell in (90, 40):  # at once, and by cells
-        starts = initial_centres(embeddings, 10, 0, cell)
+        monkeypatch.setattr("clustering.backends.kmeans.CELL", cell)
+        starts = initial_centres(embeddings, 10, 0)
         assert sorted(truth[(starts @ embeddings.T).argmax(axis=1)]) == list(range(10))
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.hilander.meta_training import majority, own_graphs
-from clustering.backends.registry import PRETRAINED, load_clusterer
+from clustering.backends.registry import load_clusterer
+from clustering.clusterer import PRETRAINED
 from clustering.commands.pretrain import pretrain
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum

@@ -246,10 +246,13 @@ def test_a_model_of_another_recogniser_is_said(tmp_path, blobs, caplog):
     assert "labelled: learned from faces embedded by teacher, but " in caplog.text
 
 
-def test_zero_rows_and_few_rows(tmp_path):
+def test_zero_rows_and_few_rows(tmp_path, caplog):
     rows = np.zeros((2, 4), np.float32)
     save_cosines(rows, tmp_path)
     check_faces(tmp_path, np.zeros(2, np.int64), faces_of(rows))
+    assert not caplog.text
+    with pytest.raises(InputError, match="clusters of other embeddings than faces"):
+        check_faces(tmp_path, np.zeros(2, np.int64), faces_of(np.eye(2, 4, dtype=np.float32)))
 
 
 def test_draws_leave_out_who_is_unreadable_or_unassigned_and_may_be_too_few():

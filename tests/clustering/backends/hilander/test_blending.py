@@ -29,7 +29,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.similarity.corpus_scale import CorpusScale
 
 
-def test_weights_and_means_by_hand():
+def test_weights_and_means_by_hand(monkeypatch):
     faces = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
     graph = KnnGraph(faces, np.array([[1, 2], [0, -1], [-1, -1]], np.int32), np.zeros((3, 2), np.float32))
     linkage = np.array([[1, 0.5], [0.9, 0], [0, 0]], np.float32)
@@ -37,8 +37,9 @@ def test_weights_and_means_by_hand():
     # Faces 0 and 1 weigh 1 for each other, 0 and 2 weigh 1/16, whoever has whom among its neighbours.
     np.testing.assert_allclose(near.toarray(), [[0, 1, 1 / 16], [1, 0, 0], [1 / 16, 0, 0]])
     share = np.array([[16, 16, 1], [1, 1, 0], [1, 0, 16]]) / [[33], [2], [17]]
-    np.testing.assert_allclose(blended(faces, InOrder.of(near), rounds=1), share @ faces, atol=1e-6)
     np.testing.assert_allclose(blended(faces, InOrder.of(near)), share @ share @ share @ faces, atol=1e-6)
+    monkeypatch.setattr("clustering.backends.hilander.blending.ROUNDS", 1)
+    np.testing.assert_allclose(blended(faces, InOrder.of(near)), share @ faces, atol=1e-6)
 
 
 def test_columns_by_parts(blobs):

@@ -25,7 +25,7 @@ from clustering.backends.hilander.meta_training import (
     connectivity_loss,
     density_loss,
     loss,
-    optimise,
+    train_on_levels,
     training_graphs,
     true_linkage,
 )
@@ -289,7 +289,7 @@ def test_a_step_takes_the_edges_of_some_nodes_of_a_large_graph(blobs, monkeypatc
     sizes, model = [], LinkageModel(inputs, 0 if inputs == "similarities" else 16, width=8, hidden=8)
     monkeypatch.setattr("clustering.backends.hilander.meta_training.STEP_NODES", 50)
     handle = model.head.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
-    optimise(model, graphs, 2, 0.01, seed=0)
+    train_on_levels(model, graphs, 2, 0.01, seed=0)
     handle.remove()
     assert sorted(sizes) == sorted(2 * [4 * min(50, len(graph.density)) for graph in graphs])
     rows = torch.tensor([7, 140, 3])
