@@ -281,7 +281,7 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
         "nothing": (tmp_path / "nothing.tsv", "no faces"),
         "cut_tar": (tmp_path / "cut_tar", f"{end - 1} bytes, but the index refers to {end}"),
         "cut_index": (tmp_path / "cut_index", "not readable as an index"),
-        "no_tar": (tmp_path / "no_tar", "no such shard"),
+        "no_tar": (tmp_path / "no_tar", "no_tar/index.parquet refers to it; put it back, or pack"),
         "nulls": (tmp_path / "columns_index", "empty values"),
     }
 
