@@ -106,7 +106,8 @@ def main(arguments: Sequence[str]) -> None:
     with refusing_input():
         asked = read_options(arguments)
         run = asked.run
-        refuse_missing(Path(run.config), run.settings, run.sections, asked.last >= FIRST_OF_TEST)
+        without_test = FIRST_OF_TEST - 1 if asked.last >= FIRST_OF_TEST else None
+        refuse_missing(Path(run.config), run.settings, run.sections, without_test)
         workers = Workers(run.settings.jobs)
         workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings)
         if run.settings.rounds > 1:

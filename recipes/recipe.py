@@ -107,22 +107,23 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     return settings, commands
 
 
-def refuse_missing(file: Path, settings: Settings, sections: Sections, evaluates: bool = True) -> None:
+def refuse_missing(file: Path, settings: Settings, sections: Sections, without_test: int | None = None) -> None:
     """Refuses paths that lead nowhere before any stage runs, some of which only the last ones would look for.
 
     Args:
         file: The YAML, for messages.
         settings: Its section ``recipe``, with the options in their place.
         sections: The other ones.
-        evaluates: Whether recognisers are to be evaluated, for which ``split`` makes no faces.
+        without_test: The last stage before recognisers are evaluated, for which ``split`` makes no faces; None if they
+            are not to be evaluated.
 
     Raises:
         InputError: Naming the first of them, or the first setting that has to name one.
     """
-    if settings.corpus == "split" and evaluates and not (settings.test_faces and settings.protocol):
+    if settings.corpus == "split" and without_test is not None and not (settings.test_faces and settings.protocol):
         raise InputError(
             f"{file}: corpus: split makes no test set; name test_faces and protocol in section recipe, or end before "
-            "it is needed with --stop-stage 8"
+            f"it is needed with --stop-stage {without_test}"
         )
     faces = sections["corpus"].get("faces") if settings.corpus == "split" else None
     places = {"teacher": settings.teacher, "test_faces": settings.test_faces, "protocol": settings.protocol}

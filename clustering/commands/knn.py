@@ -66,8 +66,6 @@ def knn(
     faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy", unreadable=unreadable)
     check_k(k, faces)
     results = make_graph(faces, out, k, index, recall, min_recall, seed)
-    if not results["readable"]:
-        raise InputError(f"{faces.path}: all {len(faces)} rows are zeros, so no face could be read; embed them again")
     barrier()  # no process reads the steps any more when they are removed
     if not is_main():
         return results

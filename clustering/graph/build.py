@@ -83,10 +83,12 @@ def make_graph(
         What it is, for ``meta.json``.
 
     Raises:
-        InputError: Unknown or unsuitable index, too little room, or a recall below `min_recall`.
+        InputError: No readable face, unknown or unsuitable index, too little room, or a recall below `min_recall`.
     """
-    out.mkdir(parents=True, exist_ok=True)
     rows, dimension = np.flatnonzero(faces.readable), faces.embeddings.shape[1]
+    if not len(rows):
+        raise InputError(f"{faces.path}: all {len(faces)} rows are zeros, so no face could be read; embed them again")
+    out.mkdir(parents=True, exist_ok=True)
     chosen = choose_index(index, len(rows), dimension)
     check_room(Costs.of(chosen, len(faces), dimension, k, local_world_size()), out)
     found, how = Recall(1.0, 1.0), {}

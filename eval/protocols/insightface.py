@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from eval.protocols.checks import check_both_kinds
 from eval.protocols.protocol import Faces, Pairs, Protocol, load_subjects
 from eval.protocols.tables import line_of, read_table
@@ -22,6 +24,7 @@ def load_meta(folder: Path) -> Protocol:
     """Reads insightface's layout."""
     faces = load_faces(find(folder, FACES))
     pairs, galleries = load_pairs(find(folder, PAIRS)), {}
+    _refuse_exchanged(faces, pairs)
     present = [ends for ends in GALLERIES.values() if has(folder, *ends)]
     if not present and not has(folder, PROBES):
         return Protocol("insightface", faces, pairs, {}, None)
@@ -49,6 +52,23 @@ def load_pairs(path: Path) -> Pairs:
     genuine = table["label"].to_numpy()
     check_both_kinds(path, genuine)
     return Pairs(path, table["first"].to_numpy(), table["second"].to_numpy(), genuine)
+
+
+def _refuse_exchanged(faces: Faces, pairs: Pairs) -> None:
+    """Refuses a file of faces in which the media stand before the templates.
+
+    A template has one medium or more, so there are hardly ever fewer media than templates. If there are, and at least
+    as many templates of the pairs stand among the media, the columns are exchanged.
+    """
+    templates, media = np.unique(faces.template), np.unique(faces.media)
+    if len(media) >= len(templates):
+        return
+    wanted = np.unique(np.concatenate([pairs.first, pairs.second]))
+    if np.isin(wanted, media).sum() >= np.isin(wanted, templates).sum():
+        raise InputError(
+            f"{faces.path}: {len(templates)} templates of only {len(media)} media, and the third column has the "
+            f"templates of {pairs.path.name}; the columns are name, template, media, so exchange the last two"
+        )
 
 
 def has(folder: Path, *ends: str) -> bool:

@@ -32,6 +32,7 @@ from facerec.pipeline.values import as_array, as_path, whole
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
 MOST_LISTED = 20
+LEAST_NUMBERS, MOST_NUMBERS = 16, 8192  # of a face; recognisers give neither fewer nor more
 LEAST_LENGTH, MOST_LENGTH = 1e-12, 1e12  # between which squares of float32 lose nothing
 
 Unreadable = Literal["refuse", "skip"]
@@ -131,6 +132,8 @@ def load_embeddings(
     if rows is not None and len(embeddings) != rows:
         raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
     bad, unit = _examined(embeddings)
+    if not unit:
+        refuse_transposed(str(file), embeddings)
     if bad.size:
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
@@ -208,7 +211,31 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         embeddings = embeddings.astype(np.float64)
     if is_unit(embeddings):
         return embeddings
+    refuse_transposed("embeddings", embeddings)
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
+
+
+def refuse_transposed(name: str, embeddings: np.ndarray) -> None:
+    """Refuses arrays [d, n] in which the columns are the faces: there are more of them, and each has length 1.
+
+    Args:
+        name: For messages.
+        embeddings: [n, d].
+
+    Raises:
+        InputError: It is such an array.
+    """
+    rows, columns = embeddings.shape
+    if columns <= rows or rows < LEAST_NUMBERS:
+        return
+    if columns > MOST_NUMBERS:
+        logger.warning("%s: %d faces of %d numbers each; if that is the wrong way round, save x.T", name, rows, columns)
+    with np.errstate(over="ignore"):
+        squares = sum(np.einsum("nd,nd->d", block, block, dtype=np.float64) for block in blocks(embeddings))
+    if np.any(squares) and np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)):
+        raise InputError(
+            f"{name}: {rows} rows of {columns} numbers, in which each column has length 1; a row is a face: save x.T"
+        )
 
 
 def is_unit(embeddings: np.ndarray) -> bool:

@@ -48,6 +48,7 @@ def call(program: str, name: str, function: Callable[..., Any], words: Sequence[
     _Parser.more = more
     jsonargparse.set_loader("yaml", _load, (yaml.YAMLError, RecursionError))
     words = listed([_underscored(word) for word in words], function)
+    _refuse_empty_paths(words, function)
     return jsonargparse.auto_cli(
         function, args=words, prog=f"{program} {name}", as_positional=False, parser_class=_Parser,
         formatter_class=_Help,
@@ -85,6 +86,18 @@ def _parts(values: Sequence[str]) -> list[str] | None:
         simple = isinstance(items, list) and all(isinstance(item, str | int | float) for item in items)
         return [str(item) for item in items] if simple else None
     return list(values) if len(values) > 1 or Path(values[0]).exists() else values[0].split(",")
+
+
+def _refuse_empty_paths(words: Sequence[str], function: Callable[..., Any]) -> None:
+    """Refuses ``--faces ""``, which would be the current folder.
+
+    Raises:
+        InputError: There is one.
+    """
+    paths = {f"--{name}" for name, kind in _hints(function) if Path in (kind, *_choices(kind))}
+    for option, values in _groups(words):
+        if option in paths and values == [""]:
+            raise InputError(f"{_dashed(option)} is empty; give a path (is a variable of the shell unset?)")
 
 
 def _hints(function: Callable[..., Any]) -> list[tuple[str, Any]]:

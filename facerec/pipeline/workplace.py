@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import shutil
@@ -12,6 +13,8 @@ from facerec.pipeline.files import InputError, read_json, write_json
 from facerec.pipeline.work import partial_of, same_work
 
 logger = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Workplace:
@@ -81,6 +84,8 @@ class Workplace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self.lock is not None
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = str(self.folder)  # most likely; a full disk says nothing itself
         if kind is None:
             self.folder.rename(self.out)
             remove_notes(self.out)

@@ -89,8 +89,9 @@ def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """The relative paths of all files below a folder; a folder that several links lead to is read once."""
-    pending, seen = [("", str(root))], {os.path.realpath(root)}
+    """The relative paths of all files below a folder; each folder is read once, whatever links lead to it."""
+    top = os.path.realpath(root)
+    pending, seen = [("", str(root))], {top}
     while pending:
         prefix, folder = pending.pop()
         with os.scandir(folder) as entries:
@@ -99,9 +100,10 @@ def _files(root: Path) -> Iterator[str]:
                     continue
                 if not is_folder(entry):
                     yield prefix + entry.name
-                elif not entry.is_symlink() or (real := os.path.realpath(entry.path)) not in seen:
-                    if entry.is_symlink():
-                        seen.add(real)
+                elif not entry.is_symlink():
+                    pending.append((f"{prefix}{entry.name}/", entry.path))
+                elif (real := os.path.realpath(entry.path)) not in seen and not real.startswith(f"{top}/"):
+                    seen.add(real)
                     pending.append((f"{prefix}{entry.name}/", entry.path))
 
 

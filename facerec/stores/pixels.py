@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image
 
 MOST_PIXELS = 10**8
-PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"IEND", b"\xff\xd8"
+PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"\0\0\0\0IEND", b"\xff\xd8"
 EXIF, EXIF_BYTES = b"Exif\0", 1 << 20
 """What a JPEG's orientation begins with, and where: parts of a colour profile, 64 KiB each, may stand before it."""
 JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
@@ -28,8 +28,9 @@ def decode(encoded: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Decodes an image file to uint8 RGB [height, width, 3].
 
     Of a JPEG the decoder's warnings count as damage: libjpeg fills with grey what it cannot read. A PNG must have its
-    end. Other formats are taken as far as OpenCV reads them. Damage that leaves a file valid is not seen: flipped bits
-    within a JPEG's compressed data that decode to other pixels, or bytes changed in a BMP.
+    end, behind which other bytes may stand. Other formats are taken as far as OpenCV reads them. Damage that leaves a
+    file valid is not seen: flipped bits within a JPEG's compressed data that decode to other pixels, or bytes changed
+    in a BMP.
 
     Args:
         encoded: The file.
@@ -42,7 +43,7 @@ def decode(encoded: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
         raise ValueError("empty file")
     if encoded.startswith(JPEG_START):
         return _decode_jpeg(encoded, most_pixels)
-    if encoded.startswith(PNG_START) and PNG_END not in encoded[-16:]:
+    if encoded.startswith(PNG_START) and PNG_END not in encoded:
         raise ValueError("PNG cut short")
     _check_pixels(*_size(encoded), most_pixels)
     return _decode_by_opencv(encoded)

@@ -141,7 +141,7 @@ def open_shards(path: Path, index: Path) -> ShardStore:
     store = ShardStore(path, table["key"].to_pylist(), table["identity"].to_pylist(), files, shard, offset, length)
     for number, file in enumerate(files):
         rows = shard == number
-        _check_shard(Path(file), int((offset[rows] + length[rows]).max()))
+        _check_shard(index, Path(file), int((offset[rows] + length[rows]).max()))
     return store
 
 
@@ -175,9 +175,9 @@ def _fits(there: pa.DataType, wanted: pa.DataType) -> bool:
     return pa.types.is_null(there) or pa.types.is_string(there) or pa.types.is_large_string(there)
 
 
-def _check_shard(shard: Path, end: int) -> None:
+def _check_shard(index: Path, shard: Path, end: int) -> None:
     if not shard.is_file():
-        raise InputError(f"{shard}: no such shard, but the index refers to it")
+        raise InputError(f"{shard}: no such shard, but {index} refers to it; put it back, or pack the faces again")
     size = shard.stat().st_size
     if size < end:
         raise InputError(f"{shard}: {size} bytes, but the index refers to {end}; it was cut short, copy it again")

@@ -70,6 +70,14 @@ def test_wrong_recipes_are_refused_in_one_line(call, tmp_path, monkeypatch, text
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
+def test_the_last_stage_without_a_test_set_is_named(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(pseudolabel, "FIRST_OF_TEST", 6)
+    config = written(tmp_path, "recipe: {corpus: split}")
+    status, log = call(pseudolabel.main, "--config", config, "--out", tmp_path / "out")
+    assert status == 2
+    assert log.rstrip().endswith("--stop-stage 5")
+
+
 @pytest.mark.parametrize(
     ("settings", "doubted"),
     [

@@ -86,12 +86,11 @@ def test_half_precision_is_accepted(faces, tmp_path):
     assert "graph" not in names(half)
 
 
-def test_unreadable_faces_are_told(tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_zeros_alone_are_refused(tmp_path):
     np.save(tmp_path / "zero.npy", np.zeros((3, 4), np.float32))
-    found = cluster("components", tmp_path / "zero.npy", tmp_path / "clusters")
-    assert np.load(found / "labels.npy").tolist() == [-1] * 3
-    assert "3 of 3 faces are unreadable (rows of zeros): no cluster has them" in caplog.text
+    with pytest.raises(InputError, match="zero.npy: all 3 rows are zeros, so no face could be read; embed them again"):
+        cluster("components", tmp_path / "zero.npy", tmp_path / "clusters")
+    assert names(tmp_path) == ["zero.npy"]
 
 
 def test_clusters_are_counted_and_told(tmp_path, caplog):
@@ -103,7 +102,7 @@ def test_clusters_are_counted_and_told(tmp_path, caplog):
     said = read_json(found / "meta.json")["results"]
     assert [said[name] for name in ("faces", "clusters", "unassigned", "alone", "largest")] == [7, 3, 1, 1, 3]
     assert "7 faces in 3 clusters, 1 of one face, 1 face in none; the largest has 3" in caplog.text
-    assert "1 of 7 faces are unreadable" in caplog.text
+    assert "1 of 7 faces are unreadable (rows of zeros): no cluster has them" in caplog.text
 
 
 def test_a_graph_of_zeros_is_refused_and_unreadable_faces_are_told(tmp_path, caplog):

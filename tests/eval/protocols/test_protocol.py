@@ -19,6 +19,21 @@ def edit(folder, end, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
+def test_media_before_templates_are_refused(protocol):
+    path = protocol / "tiny_face_tid_mid.txt"
+    lines = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{name} {media} {template}\n" for name, template, media in lines))
+    message = "10 templates of only 9 media, and the third column has the templates of tiny_template_pair_label.txt"
+    with pytest.raises(InputError, match=f"tiny_face_tid_mid.txt: {message}; .*exchange the last two"):
+        load_protocol(protocol)
+
+
+def test_templates_that_share_media_are_read(protocol):
+    path = protocol / "tiny_face_tid_mid.txt"
+    path.write_text("".join(f"{line.rpartition(' ')[0]} 70\n" for line in path.read_text().splitlines()))
+    assert load_protocol(protocol).faces.media.tolist() == [70] * 11
+
+
 def test_files_are_read(protocol):
     files = load_protocol(protocol)
     assert files.faces.template.tolist()[:4] == [70, 70, 70, 9]

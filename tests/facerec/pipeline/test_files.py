@@ -71,6 +71,24 @@ def test_rows_of_other_length_or_type_are_normalised(tmp_path, dtype, caplog):
     assert "normalised in memory" in caplog.text
 
 
+def test_transposed_embeddings_are_refused(tmp_path, caplog):
+    rows = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit[7] = 0  # a face that could not be read
+    for dtype in (np.float32, np.float16):
+        np.save(tmp_path / "embeddings.npy", unit.T.astype(dtype))
+        message = "16 rows of 50 numbers, in which each column has length 1; a row is a face: save x.T"
+        with pytest.raises(InputError, match=f"embeddings.npy: {message}"):
+            load_embeddings(tmp_path)
+    with pytest.raises(InputError, match=f"embeddings: {message}"):
+        as_unit_rows(unit.T)
+    assert len(as_unit_rows(unit.T[:, :16])) == 16
+    assert len(as_unit_rows(np.ones((1, 50)))) == 1
+    np.save(tmp_path / "embeddings.npy", np.ones((16, 8193), np.float32))
+    assert len(load_embeddings(tmp_path)) == 16
+    assert "16 faces of 8193 numbers each; if that is the wrong way round, save x.T" in caplog.text
+
+
 def test_rows_are_normalised_once_into_a_mapped_file(tmp_path, unit_rows, caplog):
     np.save(tmp_path / "embeddings.npy", unit_rows.astype(np.float16))
     scratch = tmp_path / "scratch" / "rows.npy"

@@ -49,6 +49,16 @@ def test_paths_below_the_home_folder(tmp_path, monkeypatch):
         assert (found["runs"], found["names"]) == ([tmp_path / "a", Path("b~/c")], ["~/n"])
 
 
+def test_empty_paths_are_not_the_current_folder():
+    def read(old_faces: Path, model: Path | None = None, words: str = "") -> dict[str, Any]:
+        return locals()
+
+    assert call("prog", "read", read, ["--old-faces", ".", "--words", ""])["old_faces"] == Path()
+    for words in (["--old-faces", ""], ["--old-faces="], ["--old-faces", "a", "--model", ""]):
+        with pytest.raises(InputError, match=f"{words[-2] if len(words) > 1 else '--old-faces'} is empty; give a path"):
+            call("prog", "read", read, words)
+
+
 def test_one_value_stays_one_where_an_option_takes_both():
     assert given("--runs", "a", "--size", "640")["size"] == 640
     assert given("--runs", "a", "--size", "128", "640")["size"] == [128, 640]

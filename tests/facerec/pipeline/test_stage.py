@@ -1,3 +1,4 @@
+import errno
 import json
 import signal
 import subprocess
@@ -117,6 +118,17 @@ def test_failed_work_leaves_nothing(tmp_path, source):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.txt"]
     with pytest.raises(InputError, match="no such file or folder"):
         copy(tmp_path / "absent", tmp_path / "out")
+
+
+@pytest.mark.parametrize("filename", [None, "elsewhere"])
+def test_a_full_disk_is_named(tmp_path, filename):
+    @stage("toy full")
+    def full(out: Path):
+        raise OSError(errno.ENOSPC, "No space left on device", filename)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        full(tmp_path / "out")
+    assert caught.value.filename == (filename or str(tmp_path / "out.partial"))
 
 
 def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path, caplog):

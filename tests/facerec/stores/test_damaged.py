@@ -112,6 +112,20 @@ def test_entries_that_are_no_readable_files_are_unreadable_faces(tmp_path, jpeg)
             store.read(row)
 
 
+def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path, jpeg):
+    write(tmp_path / "faces" / "b" / "1.jpg", jpeg)
+    write(tmp_path / "elsewhere" / "c" / "2.jpg", jpeg)
+    for name in ("a", "z"):
+        (tmp_path / "faces" / name).symlink_to(tmp_path / "faces" / "b")
+    for name in ("d", "e"):
+        (tmp_path / "faces" / name).symlink_to(tmp_path / "elsewhere" / "c")
+    (tmp_path / "link").symlink_to(tmp_path / "faces")
+    for root in ("faces", "link"):
+        first, second = open_store(tmp_path / root).keys
+        assert first == "b/1.jpg"
+        assert second in ("d/2.jpg", "e/2.jpg")
+
+
 def test_files_left_out_are_counted_and_said(tmp_path, jpeg, caplog):
     caplog.set_level("INFO")
     for name in ("a.jpg", "b.jfif", "c.JPE", "d.heic", "e.txt", "f", "._a.jpg", ".DS_Store", "Thumbs.db"):

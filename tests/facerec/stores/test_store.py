@@ -215,6 +215,14 @@ def test_split_depends_on_its_seed_only(tmp_path, make_faces):
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_bytes_behind_the_end_of_a_png_do_no_harm(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=1, each=1)
+    whole = open_store(faces).read(0)
+    with (faces / "person0" / "00.png").open("ab") as file:
+        file.write(bytes(5000))
+    np.testing.assert_array_equal(open_store(faces).read(0), whole)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "empty"), (b"no image", "not a readable image"), (None, "No such file"), ("half", "PNG cut short")],
@@ -273,7 +281,7 @@ def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
         "nothing": (tmp_path / "nothing.tsv", "no faces"),
         "cut_tar": (tmp_path / "cut_tar", f"{end - 1} bytes, but the index refers to {end}"),
         "cut_index": (tmp_path / "cut_index", "not readable as an index"),
-        "no_tar": (tmp_path / "no_tar", "no such shard"),
+        "no_tar": (tmp_path / "no_tar", "no_tar/index.parquet refers to it; put it back, or pack"),
         "nulls": (tmp_path / "columns_index", "empty values"),
     }
 
