@@ -34,6 +34,19 @@ def test_errors_of_labels_are_found_and_come_first():
     assert worst_misses(pairs, units, misses[0].score, 9) == []  # a pair at the threshold matches
 
 
+def test_faces_that_belong_to_the_other_person():
+    """A face of person 0 among those of 1, so the first of the pair; and person 2, of one face, among those of 3."""
+    embeddings = directions(180, 178, 182, 91, 90, 93, 86, 271, 270, 273, 266)
+    units = make_units(embeddings, np.array([0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3]), None, "x")
+    found = worst_matches(all_pairs(units), units, 0.5, 9)
+    assert [(each.reading, each.units[0], each.pairs) for each in found] == [
+        ("one person under two labels?", 7, 3), ("first face belongs to the second person?", 3, 3),
+    ]  # fmt: skip
+    assert np.isnan(found[0].own[0])  # nobody else is of that person
+    np.testing.assert_allclose(found[1].other[0], np.cos(np.deg2rad([1, 2, 5])).mean(), atol=1e-6)
+    np.testing.assert_allclose(found[1].own[0], np.cos(np.deg2rad([89, 87, 91])).mean(), atol=1e-6)
+
+
 def test_other_readings():
     """A face that fits nobody; a person of two faces; a face that could not be read; a hard pair; look-alikes."""
     embeddings = directions(0, 60, 55, 150, 200, 260, 310, 0)
