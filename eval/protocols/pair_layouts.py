@@ -25,6 +25,8 @@ LABELS = {
     "1": True, "0": False, "-1": False, "+1": True, "1.0": True, "0.0": False, "true": True, "false": False,
     "yes": True, "no": False, "same": True, "different": False, "diff": False,
 }  # fmt: skip
+SAME = "same"
+WORDS = (SAME, "different", "diff")  # labels, the first of which may name a column, too
 HEADINGS = (
     "name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
     "right", "fold", "class", "target", "id", "person", "unnamed", "pair",
@@ -67,7 +69,7 @@ def read_pair_list(file: Path) -> PairList:
     lines = _fields(file)
     if not lines:
         raise InputError(f"{file}: no lines; expected LFW's pairs.txt, or two names and 1 or 0 a line, tab-separated")
-    if _is_heading(lines[0][1]) and len(lines) > 1:
+    if len(lines) > 1 and _is_heading(lines[0][1]) and not _is_labelled(lines[0][1], lines[1][1]):
         lines = _by_heading(lines[0][1], lines[1:])
     first, second = lines[0][1], lines[min(1, len(lines) - 1)][1]
     if file.suffix == ".tsv":
@@ -119,6 +121,13 @@ def _is_heading(fields: Sequence[str]) -> bool:
     """Whether a line names columns."""
     cells = [cell.strip().lower() for cell in fields if cell.strip()]
     return len(cells) > 1 and all(cell.startswith(HEADINGS) and "." not in cell and "/" not in cell for cell in cells)
+
+
+def _is_labelled(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether a line that may name columns is a pair that is the "same": the next one looks like it, word and all."""
+    cells = [cell.strip().lower() for cell in second]
+    names = [cell for cell in cells if cell not in WORDS]
+    return SAME in [cell.strip().lower() for cell in first] and len(names) < len(cells) and _is_heading(names)
 
 
 def _by_heading(heading: Sequence[str], lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

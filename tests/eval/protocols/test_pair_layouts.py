@@ -46,6 +46,10 @@ def test_the_same_pairs_in_every_layout(tmp_path, name):
 def test_names_that_begin_as_headings_do_are_no_heading(tmp_path):
     lines = [f"image_{row} person_{row} {row % 2}" for row in range(12)]
     assert load_pair_list(written(tmp_path, "\n".join(lines))).first == [f"image_{row}" for row in range(12)]
+    words = [f"left_{row} right_{row} {('same', 'different')[row % 2]}" for row in range(12)]
+    assert len(load_pair_list(written(tmp_path, "\n".join(words))).first) == 12
+    named = ["image1,image2,same", *(f"a{row},b{row},{('same', 'different')[row % 2]}" for row in range(12))]
+    assert load_pair_list(written(tmp_path, "\n".join(named))).first == [f"a{row}" for row in range(12)]
 
 
 def test_every_word_for_one_person_and_for_two(tmp_path):
