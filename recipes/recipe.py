@@ -107,7 +107,7 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     return settings, commands
 
 
-def refuse_missing(file: Path, settings: Settings, sections: Sections, without_test: int | None = None) -> None:
+def refuse_missing(file: Path, settings: Settings, sections: Sections, without_test: int | None) -> None:
     """Refuses paths that lead nowhere before any stage runs, some of which only the last ones would look for.
 
     Args:

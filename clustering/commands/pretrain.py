@@ -11,7 +11,7 @@ import torch
 
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.hilander.lander import LinkageModel
-from clustering.backends.hilander.meta_training import FROM_NOTHING
+from clustering.backends.hilander.meta_training import FROM_NOTHING, graphs_of
 from clustering.backends.hilander.pair_training import learn_to_join
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
@@ -51,20 +51,15 @@ def pretrain(out: Path, corpora: int = 24, epochs: int = 14, seed: Seed = 0) -> 
         raise InputError(f"corpora is {corpora} and epochs is {epochs}; both must be at least 1")
     torch.manual_seed(seed)
     model = LinkageModel().to(default_device())
-    learn_to_join(model, _graphs(corpora, seed), epochs, FROM_NOTHING.learning_rate, seed)
+    learn_to_join(model, graphs_of(recognisers(corpora, seed), DEFAULT_K), epochs, FROM_NOTHING.learning_rate, seed)
     hilander = HiLander(model, adaptive=False, confidence=Confidence())
-    held = _graphs(VALIDATION_CORPORA, seed + 1)
+    held = graphs_of(recognisers(VALIDATION_CORPORA, seed + 1), DEFAULT_K)
     curve = {p_tau: _score(replace(hilander, p_tau=p_tau), held) for p_tau in THRESHOLDS}
     strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
     hilander = replace(hilander, p_tau=strictest)
     samples = [sample(hilander, *part) for part in held]
     replace(hilander, adaptive=True, confidence=fit(samples)).save_pretrained(out)
     return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
-
-
-def _graphs(count: int, seed: int) -> list[tuple[KnnGraph, np.ndarray]]:
-    """Graphs and identities of simulated corpora."""
-    return [(KnnGraph.build(faces.embeddings, DEFAULT_K), faces.labels) for faces in recognisers(count, seed)]
 
 
 def _score(hilander: HiLander, corpora: list[tuple[KnnGraph, np.ndarray]]) -> float:

@@ -62,7 +62,7 @@ BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 
 def is_nist(folder: Path) -> bool:
     """Whether a folder has this layout: it has its file of pairs."""
-    return any(next(folder.rglob(names.match), None) for names in (TESTS, RELEASE))
+    return any(_paths(folder, names.match) for names in (TESTS, RELEASE))
 
 
 def load_nist(folder: Path) -> Protocol:
@@ -72,7 +72,7 @@ def load_nist(folder: Path) -> Protocol:
         InputError: A file that is missing, there twice, empty or malformed, a template with two subjects, or one that
             has other faces in one file than in another.
     """
-    names = TESTS if any(folder.rglob(TESTS.match)) else RELEASE
+    names = TESTS if _paths(folder, TESTS.match) else RELEASE
     sides = [load_subjects(_find(folder, name)) for name in names.sides]
     galleries, probes = _load_searched(folder, names)
     parts = [*sides, *galleries.values(), *([probes] if probes else [])]

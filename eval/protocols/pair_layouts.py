@@ -25,8 +25,7 @@ LABELS = {
     "1": True, "0": False, "-1": False, "+1": True, "1.0": True, "0.0": False, "true": True, "false": False,
     "yes": True, "no": False, "same": True, "different": False, "diff": False,
 }  # fmt: skip
-SAME = "same"
-WORDS = (SAME, "different", "diff")  # labels, the first of which may name a column, too
+WORDS = ("same", "different", "diff")  # labels, the first of which may name a column, too
 HEADINGS = (
     "name", "image", "img", "file", "path", "label", "same", "is_same", "issame", "match", "first", "second", "left",
     "right", "fold", "class", "target", "id", "person", "unnamed", "pair",
@@ -124,10 +123,9 @@ def _is_heading(fields: Sequence[str]) -> bool:
 
 
 def _is_labelled(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Whether a line that may name columns is a pair that is the "same": the next one looks like it, word and all."""
-    cells = [cell.strip().lower() for cell in second]
-    names = [cell for cell in cells if cell not in WORDS]
-    return SAME in [cell.strip().lower() for cell in first] and len(names) < len(cells) and _is_heading(names)
+    """Whether what may name columns is a pair that is the "same": the next line looks alike, and has a word, too."""
+    names = [cell for cell in second if cell.strip().lower() not in WORDS]
+    return WORDS[0] in [cell.strip().lower() for cell in first] and len(names) < len(second) and _is_heading(names)
 
 
 def _by_heading(heading: Sequence[str], lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

@@ -133,7 +133,7 @@ def load_embeddings(
         raise InputError(f"{file}: {len(embeddings)} embeddings for {rows} faces; they must match one to one")
     bad, unit = _examined(embeddings)
     if not unit:
-        refuse_transposed(str(file), embeddings)
+        _refuse_transposed(str(file), embeddings)
     if bad.size:
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
@@ -211,20 +211,12 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
         embeddings = embeddings.astype(np.float64)
     if is_unit(embeddings):
         return embeddings
-    refuse_transposed("embeddings", embeddings)
+    _refuse_transposed("embeddings", embeddings)
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
 
 
-def refuse_transposed(name: str, embeddings: np.ndarray) -> None:
-    """Refuses arrays [d, n] in which the columns are the faces: there are more of them, and each has length 1.
-
-    Args:
-        name: For messages.
-        embeddings: [n, d].
-
-    Raises:
-        InputError: It is such an array.
-    """
+def _refuse_transposed(name: str, embeddings: np.ndarray) -> None:
+    """Refuses arrays [d, n] in which the columns are the faces: there are more of them, and each has length 1."""
     rows, columns = embeddings.shape
     if columns <= rows or rows < LEAST_NUMBERS:
         return

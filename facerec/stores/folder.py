@@ -100,11 +100,13 @@ def _files(root: Path) -> Iterator[str]:
                     continue
                 if not is_folder(entry):
                     yield prefix + entry.name
-                elif not entry.is_symlink():
-                    pending.append((f"{prefix}{entry.name}/", entry.path))
-                elif (real := os.path.realpath(entry.path)) not in seen and not real.startswith(f"{top}/"):
+                    continue
+                if entry.is_symlink():
+                    real = os.path.realpath(entry.path)
+                    if real in seen or real.startswith(f"{top}/"):
+                        continue
                     seen.add(real)
-                    pending.append((f"{prefix}{entry.name}/", entry.path))
+                pending.append((f"{prefix}{entry.name}/", entry.path))
 
 
 def open_list(path: Path) -> FileStore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
@@ -152,12 +152,17 @@ def train_linkage_model(
     model = copy.deepcopy(start) or LinkageModel(
         training.inputs, dimension, hidden=training.hidden, encoder=training.encoder, heads=training.heads
     ).to(default_device())
-    graphs = [(KnnGraph.build(part.embeddings, training.k), part.labels) for part in parts]
+    graphs = graphs_of(parts, training.k)
     if merging == "edges":
         learn_to_link(model, graphs, seed, training, course)
     else:
         learn_to_join(model, graphs, course.epochs, course.learning_rate, seed)
     return model
+
+
+def graphs_of(parts: Iterable[LabelledFaces], k: int) -> list[tuple[KnnGraph, np.ndarray]]:
+    """The graph and the identities of each corpus."""
+    return [(KnnGraph.build(part.embeddings, k), part.labels) for part in parts]
 
 
 def learn_to_link(
