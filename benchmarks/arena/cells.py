@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache as once
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from arena.choices import Effort, best_on, tuned
-from arena.methods import TWINS, Method
+from arena.methods import COMPILED, TWINS, Method
 from arena.sets import TestSet, fingerprint
 from clustering.clusterer import Clusterer
+from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, read_json, write_json
 
@@ -113,6 +115,8 @@ def run(method: Method, faces: TestSet, setting: str, effort: Effort, cache: Cac
 
 
 def _result(cell: Cell, method: Method, faces: TestSet, effort: Effort, cache: Cache) -> tuple[Cell, np.ndarray]:
+    if method.name in COMPILED:
+        compile_for(method.kind)
     started = time.process_time()
     clusterer, trials = chosen(method, faces, cell.setting, effort, cache.folder / "models")
     searched = time.process_time() - started
@@ -145,6 +149,17 @@ def chosen(method: Method, faces: TestSet, setting: str, effort: Effort, models:
 def clustered(clusterer: Clusterer, faces: TestSet) -> np.ndarray:
     """Int64 [n], the clusters of a set."""
     return clusterer.cluster(faces.graph.narrowed(clusterer.k)).labels
+
+
+@once
+def compile_for(kind: type[Clusterer]) -> None:
+    """Clusters a few random faces, so that a library has compiled itself before any clock runs.
+
+    Raises:
+        InputError: The library is not installed.
+    """
+    faces = np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
+    kind().cluster(KnnGraph.build(faces / np.linalg.norm(faces, axis=1, keepdims=True), 40))
 
 
 def plain(clusterer: Clusterer) -> dict[str, Any]:

@@ -27,6 +27,8 @@ RIVALS_SHARE = ("neighborhoods.py", "map_equation.py")
 LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
              "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
              "photo_manager": "scikit-learn"}  # fmt: skip
+COMPILED = ("chinese_whispers", "evoc", "fast_hdbscan")
+"""Methods whose first clustering of a process compiles them, for a minute or more."""
 TITLES = {
     "aro": "ARO", "components": "components", "dbscan": "DBSCAN", "finch": "FINCH", "gcn_e": "GCN-V+E",
     "gcn_v": "GCN-V", "graclus": "Graclus", "hac_average": "HAC, average linkage", "hac_single": "HAC, single linkage",

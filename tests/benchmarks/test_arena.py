@@ -1,11 +1,13 @@
 """The arena's rivals against values by hand, its statistics against oracles, and a run from sets to the page."""
 
 import itertools
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from arena import __main__ as program
-from arena.cells import Cache, run
+from arena.cells import Cache, compile_for, run
 from arena.choices import Effort
 from arena.methods import METHODS
 from arena.resampling import resampled
@@ -137,7 +139,7 @@ def test_album_has_noise():
 
 
 def test_libraries_that_are_missing_say_so(monkeypatch, graph):
-    monkeypatch.setitem(__import__("sys").modules, "evoc", None)
+    monkeypatch.setitem(sys.modules, "evoc", None)
     with pytest.raises(InputError, match="evoc is not installed; pip install 'facerec-pseudolabel.arena.'"):
         METHODS["evoc"].kind().cluster(graph)
 
@@ -247,6 +249,27 @@ def test_an_unknown_method_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         program.main()
     assert "--methods: 'hac' is none of aro, components" in capsys.readouterr().err
+
+
+def test_a_library_compiles_before_the_clock_and_may_be_missing(small, tmp_path, monkeypatch):
+    """Its first clustering of a process is of random faces; without it the cell says why it is empty."""
+    seen = []
+
+    def one_cluster(faces):
+        seen.append(len(faces))
+        return np.zeros(len(faces), int)
+
+    library = SimpleNamespace(EVoC=lambda **settings: SimpleNamespace(fit_predict=one_cluster))
+    faces, effort = read_set(small, tmp_path), Effort(trials=2, seconds=5)
+    monkeypatch.setitem(sys.modules, "evoc", library)
+    for _ in range(2):
+        run(METHODS["evoc"], faces, "published", effort, Cache(tmp_path / str(len(seen))))
+    assert seen == [200, 72, 72]
+    compile_for.cache_clear()
+    monkeypatch.setitem(sys.modules, "evoc", None)
+    cell, _ = run(METHODS["evoc"], faces, "published", effort, Cache(tmp_path / "missing"))
+    assert "evoc is not installed" in cell.reason
+    compile_for.cache_clear()
 
 
 def test_the_whole_arena(small, tmp_path, monkeypatch, capsys):
