@@ -78,6 +78,8 @@ def test_report_has_every_row_and_all_figures(undisturbed):
         assert 0 <= metrics["fnmr_at_fmr"]["1e-2"] <= 1
         assert 0 <= metrics["fnir_at_fpir"]["1e-1"] <= 1
         assert row in page
+    worst = page.partition("<h2>Worst pairs</h2>")[2].partition("<h2>")[0]
+    assert worst.count("data:image/jpeg") == worst.count("<span") > 0  # each face that is named is shown
     assert not list(undisturbed.rglob("*.partial"))
     truth = np.load(undisturbed / "corpus" / "unlabelled_truth.npy")
     for row in ("dbscan", "components"):
