@@ -21,7 +21,8 @@ from cluster_errors import NEEDED, RATES, configured, student
 
 from clustering.pseudolabels.overlap import ACTIONS
 from eval.clusters import scores
-from facerec.pipeline.files import load_labels, read_json
+from facerec.pipeline.files import read_json
+from facerec.pipeline.label_files import load_labels
 from facerec.rendering.corpus import SPLITS, Sitting, take
 
 TRUE = "true labels"

@@ -23,7 +23,8 @@ from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
+from facerec.pipeline.files import InputError, read_yaml, write_table
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
