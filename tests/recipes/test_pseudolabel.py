@@ -11,7 +11,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import door
 import numpy as np
 import places
 import pseudolabel
@@ -20,6 +19,7 @@ import recipe
 import stages
 
 from clustering.answers.file import load_answers
+from facerec.pipeline.workplace import locked
 
 from .conftest import RECIPES, TINY, environment
 
@@ -174,7 +174,7 @@ def test_settings_that_change_no_result_may_differ(run_recipe, finished, tmp_pat
 
 def hold(run: Path, begun, ended) -> None:
     """A run that is in its folder until it is told to end."""
-    with door.locked(run):
+    with locked(run):
         begun.set()
         ended.wait(60)
 
