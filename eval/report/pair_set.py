@@ -56,14 +56,9 @@ def pair_set_intervals(
     listed: PairList, scores: PairScores, right: np.ndarray, samples: int, seed: int
 ) -> dict[str, Any]:
     """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds."""
-    one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
-    genuine = listed.same
-    others = one[~genuine], two[~genuine]
-    fnmr, eer, auc = verification_samples(
-        scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, [float(f) for f in FMRS], drawn
-    )
-    weights = pair_weights(one, two, drawn)
+    fnmr, eer, auc = verification_samples(scores, listed.subjects.T, [float(f) for f in FMRS], drawn)
+    weights = pair_weights(*listed.subjects.T, drawn)
     accuracy = quotient(right @ weights, weights.sum(axis=0))
     return {
         "confidence": CONFIDENCE,
