@@ -18,7 +18,7 @@ from eval.protocols.open import load_protocol
 from eval.report.curves import write_cmc, write_det, write_iet
 from eval.report.figures import FPIRS, summarise
 from eval.report.headline import headline
-from eval.report.histogram import write_scores
+from eval.report.histogram import score_bins, write_scores
 from eval.report.intervals import Intervals, resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
@@ -129,7 +129,7 @@ def ijb(
         np.save(out / "bootstrap.npy", intervals.samples, allow_pickle=False)
     if compatibility:
         metrics["compatibility"] = script_figures(files, templates, evaluation.pairs, metrics["template"])
-    write_scores(out, evaluation.scores)
+    write_scores(out, score_bins(evaluation.scores))
     write_worst(out, evaluation, files.faces, templates.ids)
     write_json(out / "metrics.json", metrics)
     curves.write(out, evaluation.galleries, intervals)

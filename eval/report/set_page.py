@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.all_pairs.evaluation import SetEvaluation
-from eval.all_pairs.figures import counted_det, score_histogram
+from eval.all_pairs.figures import counted_det
 from eval.all_pairs.worst import FALSE_MATCH, WorstPair
 from eval.metrics.discard import DiscardCurve, perfect_discard
 from eval.metrics.fnir import iet_curve
 from eval.report.curves import write_cmc, write_det, write_iet
-from eval.report.histogram import COLUMNS as BIN_COLUMNS
+from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
 from eval.report.page import render
 from eval.report.plots import as_svg
@@ -54,18 +54,18 @@ def write_report(report: SetReport, out: Path) -> None:
     evaluation, limits = report.evaluation, report.intervals
     searches = evaluation.identification.searches
     write_json(out / "metrics.json", report.metrics)
-    histogram = score_histogram(evaluation.pairs)
+    bins = counted_bins(evaluation.pairs)
     det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
     iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
     write_cmc(out, searches, GALLERIES)
-    write_table(out / "scores.csv", BIN_COLUMNS, histogram)
+    write_scores(out, bins)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
     write_pairs(out / "pairs.csv", report.worst, evaluation.units, report.keys)
     if report.discard:
         write_discard(out / "discard.csv", report.discard)
     if "groups" in report.metrics:
         write_groups(out / "groups.csv", report.metrics["groups"])
-    figures = {"det": det, "iet": iet, **_figures(report, histogram)}
+    figures = {"det": det, "iet": iet, **_figures(report, bins)}
     plots = {name: as_svg(figure, name) for name, figure in figures.items()}
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
@@ -85,10 +85,10 @@ def threshold_in_words(metrics: dict[str, Any]) -> str:
     return text + (". Fewer than ten false matches: the threshold is uncertain." if found["few_errors"] else ".")
 
 
-def _figures(report: SetReport, histogram: Sequence[tuple[float, float, int, int]]) -> dict[str, Any]:
+def _figures(report: SetReport, bins: ScoreBins) -> dict[str, Any]:
     """The plots that only the page has."""
     figures = {
-        "scores": plot_scores(histogram, report.metrics["threshold"]["value"]),
+        "scores": plot_scores(bins, report.metrics["threshold"]["value"]),
         "ratios": plot_ratios(report.ratios),
     }
     if report.discard:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from eval.all_pairs import scores as module
-from eval.all_pairs.figures import counted_det, counted_verification, score_histogram, share_matching
+from eval.all_pairs.figures import counted_det, counted_verification, share_matching
 from eval.all_pairs.scores import GRID, all_pairs
 from eval.all_pairs.units import make_units
 from eval.metrics import verification
+from eval.report.histogram import counted_bins
 from facerec.pipeline.files import InputError
 
 RATES = [0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.5, 0.9, 1.0]
@@ -94,7 +95,7 @@ def test_scores_by_hand():
     assert (figures.fnmr[0.25], figures.fnmr[0.5]) == (0.5, 0.0)
     assert figures.points[0.5].threshold == 1 / GRID
     assert figures.auc == (2 + 4) / 8  # .6 is above two of four, 1 above all
-    assert [row[2:] for row in score_histogram(pairs, 10)] == [(0, 2), (0, 0), (0, 0), (1, 0), (1, 2)]
+    assert [row[2:] for row in counted_bins(pairs, 10)] == [(0, 2), (0, 0), (0, 0), (1, 0), (1, 2)]
     assert counted_det(pairs)[-1][:2] == (1.0, 0.0)
 
 
