@@ -12,7 +12,7 @@ from eval.all_pairs.figures import counted_det
 from eval.all_pairs.worst import FALSE_MATCH, WorstPair
 from eval.metrics.discard import DiscardCurve, perfect_discard
 from eval.metrics.fnir import iet_curve
-from eval.report.curves import write_cmc, write_det, write_iet
+from eval.report.curves import Curves
 from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
 from eval.report.page import render
@@ -51,13 +51,11 @@ class SetReport:
 
 def write_report(report: SetReport, out: Path) -> None:
     """Writes every file of the report into an existing folder."""
-    evaluation, limits = report.evaluation, report.intervals
+    evaluation = report.evaluation
     searches = evaluation.identification.searches
     write_json(out / "metrics.json", report.metrics)
     bins = counted_bins(evaluation.pairs)
-    det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
-    iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
-    write_cmc(out, searches, GALLERIES)
+    curves = Curves(counted_det(evaluation.pairs), iet_curve(searches), searches, GALLERIES)
     write_scores(out, bins)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
     write_pairs(out / "pairs.csv", report.worst, evaluation.units, report.keys)
@@ -65,7 +63,7 @@ def write_report(report: SetReport, out: Path) -> None:
         write_discard(out / "discard.csv", report.discard)
     if "groups" in report.metrics:
         write_groups(out / "groups.csv", report.metrics["groups"])
-    figures = {"det": det, "iet": iet, **_figures(report, bins)}
+    figures = curves.write(out, report.intervals) | _figures(report, bins)
     plots = {name: as_svg(figure, name) for name, figure in figures.items()}
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
