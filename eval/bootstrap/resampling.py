@@ -60,7 +60,7 @@ def interval(samples: np.ndarray) -> tuple[float, float] | None:
 
 
 def verification_samples(
-    scores: PairScores, sides: Sequence[np.ndarray], rates: Sequence[float], drawn: np.ndarray
+    scores: PairScores, sides: tuple[np.ndarray, np.ndarray], rates: Sequence[float], drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """FNMR at each FMR, EER and AUC in each sample; NaN where a sample has no genuine or impostor pair.
 

@@ -56,9 +56,10 @@ def pair_set_intervals(
     listed: PairList, scores: PairScores, right: np.ndarray, samples: int, seed: int
 ) -> dict[str, Any]:
     """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds."""
+    one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
-    fnmr, eer, auc = verification_samples(scores, listed.subjects.T, [float(f) for f in FMRS], drawn)
-    weights = pair_weights(*listed.subjects.T, drawn)
+    fnmr, eer, auc = verification_samples(scores, (one, two), [float(f) for f in FMRS], drawn)
+    weights = pair_weights(one, two, drawn)
     accuracy = quotient(right @ weights, weights.sum(axis=0))
     return {
         "confidence": CONFIDENCE,
