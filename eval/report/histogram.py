@@ -16,17 +16,16 @@ ScoreBins = list[tuple[float, float, int, int]]
 """Of each bin the lowest and the highest score, and the numbers of genuine and of impostor pairs."""
 
 
-def score_bins(scores: PairScores, bins: int = BINS) -> ScoreBins:
+def score_bins(scores: PairScores) -> ScoreBins:
     """Counts scores in equally wide bins between -1 and 1; empty bins at both ends are left out.
 
     Args:
         scores: Scores of pairs; cosines.
-        bins: Number of bins.
 
     Returns:
         The bins, rising. A bin's highest score belongs to the next one.
     """
-    edges = np.linspace(-1, 1, bins + 1)
+    edges = np.linspace(-1, 1, BINS + 1)
     inner = edges[1:-1].astype(np.float32)
     genuine, impostor = (
         np.diff(np.searchsorted(side, inner), prepend=0, append=len(side)) for side in (scores.genuine, scores.impostor)
@@ -34,9 +33,9 @@ def score_bins(scores: PairScores, bins: int = BINS) -> ScoreBins:
     return _filled(np.round(edges, 6), genuine, impostor)
 
 
-def counted_bins(pairs: AllPairs, bins: int = BINS) -> ScoreBins:
+def counted_bins(pairs: AllPairs) -> ScoreBins:
     """The same of scores that are counted on the grid; the highest score of the last bin, 1, belongs to it."""
-    edges = np.linspace(0, 2 * GRID, bins + 1).astype(np.int64)
+    edges = np.linspace(0, 2 * GRID, BINS + 1).astype(np.int64)
     counts = (np.add.reduceat(side, edges[:-1]) for side in (pairs.genuine_counts, pairs.impostor_counts))
     return _filled((edges - GRID) / GRID, *counts)
 
