@@ -15,8 +15,8 @@ from eval.metrics.fnir import iet_curve
 from eval.report.curves import Curves
 from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
-from eval.report.page import render
 from eval.report.plots import as_svg
+from eval.report.render import render
 from eval.report.set_figures import GALLERIES
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
 from eval.report.set_tables import face_name, write_discard, write_groups, write_pairs
@@ -101,7 +101,7 @@ def _page(report: SetReport, plots: dict[str, str]) -> str:
     matches = [pair for pair in report.worst if pair.kind == FALSE_MATCH]
     misses = [pair for pair in report.worst if pair.kind != FALSE_MATCH]
     return render(
-        "set.html",
+        Path(__file__).with_name("set.html"),
         title="Evaluation of labelled faces",
         headline=threshold_in_words(report.metrics),
         metrics=report.metrics,

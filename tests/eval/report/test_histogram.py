@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from eval.comparison.small_plots import plot_scores
 from eval.metrics.pair_scores import PairScores
 from eval.report.histogram import score_bins
-from eval.report.small_plots import plot_scores
 
 
 def test_scores_are_counted_in_bins_without_empty_ends(monkeypatch):
