@@ -176,7 +176,7 @@ def hold(run: Path, begun, ended) -> None:
     """A run that is in its folder until it is told to end."""
     with locked(run):
         begun.set()
-        ended.wait(60)
+        ended.wait(600)
 
 
 def test_a_second_run_into_the_same_folder_is_refused(call, tiny, tmp_path):
