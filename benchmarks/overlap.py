@@ -23,7 +23,8 @@ from clustering.pseudolabels.overlap import ACTIONS
 from eval.clusters import scores
 from facerec.pipeline.files import read_json
 from facerec.pipeline.label_files import load_labels
-from facerec.rendering.corpus import SPLITS, Sitting, take
+from facerec.rendering.composition import SPLITS
+from facerec.rendering.corpus import Sitting, take
 
 TRUE = "true labels"
 COLUMNS = ("found", "wrong", "purity", "faces", *(f"FNMR@{rate}" for rate in RATES))

@@ -13,7 +13,7 @@ import numpy as np
 from eval.bootstrap.impostor_bins import pair_weights
 from eval.bootstrap.resampling import CONFIDENCE, draw, interval, quotient, verification_samples
 from eval.metrics.pair_scores import PairScores
-from eval.protocols.pair_list import PairList
+from eval.protocols.pair_layouts import PairList
 from eval.report.figures import FEW, few_errors, verification_figures
 
 FMRS = ("1e-1", "1e-2", "1e-3")
