@@ -151,6 +151,11 @@ def test_sets_without_pairs_are_refused(labels, message):
         make_units(np.eye(4, dtype=np.float32), np.array(labels), None, "x")
 
 
+def test_faces_that_cannot_be_read_are_no_set():
+    with pytest.raises(InputError, match="every labelled face has a zero embedding"):
+        make_units(np.zeros((4, 2), np.float32), np.array([1, 1, 2, 2]), None, "x")
+
+
 def test_too_many_genuine_pairs_are_refused(monkeypatch):
     monkeypatch.setattr(module, "MOST_GENUINE", 1)
     units = make_units(np.eye(4, dtype=np.float32), np.array([1, 1, 2, 2]), None, "x")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from facerec.backbones import NAMES, build
@@ -195,6 +196,53 @@ def test_mobilefacenet_has_the_paper_s_size_and_scales_with_width():
         counts[width] = sum(weight.numel() for weight in network.parameters())
     assert 0.9e6 < counts[1.0] < 1.05e6  # "less than 1 million parameters", and one PReLU slope a channel
     assert counts[0.25] < counts[0.5] < 0.35 * counts[1.0]
+
+
+def test_mobilefacenet_computes_what_its_table_says():
+    torch.manual_seed(0)
+    network = build("mobilefacenet", embedding_size=8, input_size=50, width=0.25)
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            if value.ndim == 1:  # normalisations and slopes
+                value.uniform_(0.5, 1.5)
+        faces = torch.randn(3, 3, 50, 50)
+        found = network.eval()(faces)
+        expected = written_out_mobilefacenet(network.state_dict(), faces)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found.std(0) > 1e-3).all()
+
+
+def written_out_mobilefacenet(w: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Table 1 of Chen et al. 2018 at a quarter of its channels, layer by layer."""
+
+    def norm(x, name):
+        return F.batch_norm(x, *(w[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")))
+
+    def convolution(x, name, stride=1, depthwise=False, linear=False, padding=None):
+        weight = w[f"{name}.0.weight"]
+        padding = weight.shape[2] // 2 if padding is None else padding
+        x = F.conv2d(x, weight, None, stride, padding, groups=len(weight) if depthwise else 1)
+        x = norm(x, f"{name}.1")
+        return x if linear else torch.where(x > 0, x, x * w[f"{name}.2.weight"][:, None, None])
+
+    x = convolution(x, "features.0", stride=2)
+    x, layer = convolution(x, "features.1", depthwise=True), 2
+    assert x.shape[1:] == (16, 25, 25)
+    for expansion, channels, blocks, first_stride in (
+        (2, 16, 5, 2), (4, 32, 1, 2), (2, 32, 6, 1), (4, 32, 1, 2), (2, 32, 2, 1),
+    ):  # fmt: skip
+        for stride in (first_stride, *[1] * (blocks - 1)):
+            name = f"features.{layer}.layers"
+            y = convolution(x, f"{name}.0")
+            assert y.shape[1] == expansion * x.shape[1]
+            y = convolution(convolution(y, f"{name}.1", stride, depthwise=True), f"{name}.2", linear=True)
+            assert y.shape[1] == channels
+            x = x + y if x.shape == y.shape else y
+            layer += 1
+    x = convolution(x, f"features.{layer}")
+    assert x.shape[1:] == (128, 4, 4)
+    x = convolution(x, "pool", depthwise=True, linear=True, padding=0).flatten(1)
+    return norm(x @ w["embedding.weight"].T, "norm")
 
 
 @pytest.mark.parametrize(
