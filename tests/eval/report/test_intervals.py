@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.commands.pairs import pairs
+from eval.metrics.pair_scores import PairScores
+from eval.report.intervals import resample
 from eval.report.several import figure_of
 from facerec.pipeline.files import write_lines
 
@@ -95,6 +98,20 @@ def test_a_sample_of_everybody_once_is_every_figure_itself(folder, tmp_path, mon
         for row in rows:
             assert float(row[f"{value}_low"]) == pytest.approx(float(row[value]), rel=1e-12)
             assert float(row[f"{value}_high"]) == pytest.approx(float(row[value]), rel=1e-12)
+
+
+def test_pairs_count_as_often_as_both_of_their_subjects(monkeypatch):
+    """Subject 0 once, 1 twice, 2 never: genuine .9 and twice .3, impostors twice .5 and twice .2."""
+    monkeypatch.setattr("eval.report.intervals.draw", lambda *_: np.array([[1.0], [2], [0]]))
+    first, second = np.array([0, 2, 4, 0, 0, 1, 2]), np.array([1, 3, 5, 2, 4, 3, 4])
+    scores = PairScores.of(np.float32([0.9, 0.3, 0.1, 0.5, 0.8, 0.2, 0.7]), np.arange(7) < 3)
+    evaluation = SimpleNamespace(
+        subject=np.array([0, 0, 1, 1, 2, 2]), pairs=(first, second), scores=scores, identification=None, galleries=(),
+        probes=np.array([], int),
+    )  # fmt: skip
+    found = resample(evaluation, 1, 0, ([0.1], []))
+    assert found.of("fnmr@1e-1") == found.det[0.1] == pytest.approx((2 / 3, 2 / 3))
+    assert found.of("auc") == pytest.approx((8 / 12, 8 / 12))
 
 
 def test_pairs_gives_them(folder, tmp_path):

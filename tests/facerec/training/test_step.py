@@ -37,15 +37,22 @@ def changes(steps=1, **options):
     return torch.cat([value.flatten() for value in own]), centres, outcome
 
 
-def test_a_step_goes_down_the_gradient_of_the_weighted_loss():
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_step_goes_down_the_gradient_of_the_weighted_loss(steps):
     network, head = made()
-    cosines = F.normalize(network((IMAGES.permute(0, 3, 1, 2).float() - 127.5) / 127.5)) @ F.normalize(head.centres).T
-    losses = F.cross_entropy(16 * (cosines - 0.2 * F.one_hot(LABELS, 3)), LABELS, reduction="none")
-    loss = (WEIGHTS * losses).sum() / 75
-    loss.backward()
-    own, centres, outcome = changes()
-    torch.testing.assert_close(own, -torch.cat([value.grad.flatten() for value in network.parameters()]))
-    torch.testing.assert_close(centres, -head.centres.grad)
+    images = (IMAGES.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    weights = [*network.parameters(), head.centres]
+    for _ in range(steps):
+        cosines = F.normalize(network(images)) @ F.normalize(head.centres).T
+        losses = F.cross_entropy(16 * (cosines - 0.2 * F.one_hot(LABELS, 3)), LABELS, reduction="none")
+        loss = (WEIGHTS * losses).sum() / 75
+        *gradients, of_centres = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            for weight, gradient in zip(weights, (*gradients, of_centres), strict=True):
+                weight -= gradient
+    own, centres, outcome = changes(steps)
+    torch.testing.assert_close(own, -torch.cat([gradient.flatten() for gradient in gradients]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(centres, -of_centres, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(outcome.loss, loss.detach())
 
 
