@@ -23,7 +23,7 @@ from clustering.answers.clustered import clusters_of
 from clustering.answers.constraints import Constraints
 from clustering.answers.file import Answers
 from clustering.answers.questions import choose_questions
-from clustering.answers.simulation import ask_in_rounds
+from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
@@ -72,7 +72,7 @@ def measured(name: str, path: Path) -> dict[str, Any]:
     choose_questions(graph, labels, Answers.none(), ROUND)
     row["seconds"] = f"{clustered - started:.1f} / {time.process_time() - clustered:.1f}"
     row["none"] = figures(truth, [labels])
-    for turn in ask_in_rounds(clusterer, graph, labels, truth, Answers.none(), ROUND, CHOSEN[-1] // ROUND):
+    for turn in ask_in_rounds(clusterer, graph, Turn(Answers.none(), labels), truth, ROUND, CHOSEN[-1] // ROUND):
         if len(turn.answers) in CHOSEN:
             row[f"chosen{len(turn.answers)}"] = figures(truth, [turn.labels])
     for kind in ("near", "between"):

@@ -27,8 +27,9 @@ from common import command
 from clustering.backends.hilander.meta_training import majority
 from clustering.partition import places_in_groups
 from eval.clusters import scores
-from facerec.pipeline.files import load_labels, read_json, read_yaml
+from facerec.pipeline.files import read_json, read_yaml
 from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.label_files import load_labels
 
 RATES = ("1e-2", "1e-3", "1e-4")
 COLUMNS = (*(f"FNMR@{rate}" for rate in RATES), "purity", "Fb", "faces")

@@ -71,7 +71,7 @@ def embedding_file(name: str, write: Callable[[Path], object]) -> Reader:
 
     def read(folder: Path) -> None:
         from facerec.pipeline.embeddings import load_embeddings
-        from facerec.pipeline.files import load_labels
+        from facerec.pipeline.label_files import load_labels
 
         load_labels(folder / name)
         load_embeddings(folder / name, unreadable="skip")
@@ -86,7 +86,7 @@ def make_label_files(folder: Path) -> None:
 
 
 def read_label_files(folder: Path) -> None:
-    from facerec.pipeline.files import load_labels
+    from facerec.pipeline.label_files import load_labels
 
     for name in ("numbers.meta", "names.txt", "column.csv"):
         load_labels(folder / name)

@@ -78,11 +78,11 @@ def read_report(folder: Path) -> None:
 
 
 def _compare(folder: Path) -> None:
-    from eval.report.comparison import tabulate
-    from eval.report.page import page
-    from eval.report.page_plots import curve_plots
-    from eval.report.runs import load_runs
-    from eval.report.tables import write_tables
+    from eval.comparison.page import page
+    from eval.comparison.page_plots import curve_plots
+    from eval.comparison.runs import load_runs
+    from eval.comparison.table import tabulate
+    from eval.comparison.table_files import write_tables
 
     out = folder.with_name("compared")
     out.mkdir(exist_ok=True)

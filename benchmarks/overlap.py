@@ -21,8 +21,10 @@ from cluster_errors import NEEDED, RATES, configured, student
 
 from clustering.pseudolabels.overlap import ACTIONS
 from eval.clusters import scores
-from facerec.pipeline.files import load_labels, read_json
-from facerec.rendering.corpus import SPLITS, Sitting, take
+from facerec.pipeline.files import read_json
+from facerec.pipeline.label_files import load_labels
+from facerec.rendering.composition import SPLITS
+from facerec.rendering.corpus import Sitting, take
 
 TRUE = "true labels"
 COLUMNS = ("found", "wrong", "purity", "faces", *(f"FNMR@{rate}" for rate in RATES))

@@ -34,7 +34,7 @@ from clustering.similarity.likeness import Likeness
 from eval.clusters import scores
 from eval.clusters.calibration import in_majority
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings
-from facerec.pipeline.files import load_labels
+from facerec.pipeline.label_files import load_labels
 
 K = 20
 FALSE_MATCH = 0.05

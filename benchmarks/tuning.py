@@ -26,7 +26,8 @@ from clustering.learning.simulated import recognisers
 from clustering.learning.tuning import Estimates, Version, graphs, judged, labels_of
 from eval.clusters import scores
 from facerec.pipeline.embeddings import load_embeddings, normalize
-from facerec.pipeline.files import load_labels, write_json
+from facerec.pipeline.files import write_json
+from facerec.pipeline.label_files import load_labels
 
 Row = Mapping[str, Any]
 DLIB = DATA / "embeddings_celeba299_dlib128.npz"

@@ -18,7 +18,7 @@ from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import load_labels
+from facerec.pipeline.label_files import load_labels
 from facerec.recognisers.whitening import fit_whitening
 
 Faces = tuple[np.ndarray, np.ndarray]

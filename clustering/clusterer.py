@@ -1,4 +1,4 @@
-"""What a clustering backend is, and what it returns."""
+"""What a clustering backend is."""
 
 from __future__ import annotations
 

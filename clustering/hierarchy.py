@@ -12,7 +12,8 @@ import numpy as np
 
 from clustering.partition import consecutive, own_cluster_size
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, load_array, load_labels
+from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.values import as_path, is_whole, shown
 
 logger = logging.getLogger(__name__)

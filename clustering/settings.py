@@ -7,7 +7,7 @@ Example:
     ...     k: Count = 10
     >>> check_settings(Radius(k=0))
     Traceback (most recent call last):
-    facerec.pipeline.reading.InputError: k is 0; it must be a whole number from 1 on
+    facerec.pipeline.files.InputError: k is 0; it must be a whole number from 1 on
 """
 
 from __future__ import annotations

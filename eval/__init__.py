@@ -6,7 +6,8 @@
     protocols   IJB-B, IJB-C and lists of pairs, read from disk; all their comparisons
     bootstrap   samples of every figure, by drawing subjects
     trainings   which rows differ, over several trainings of each and the test people
-    report      metrics.json, curves, tables, plots and the page that compares runs
+    report      what is written of one evaluation: metrics.json, curves, tables, plots
+    comparison  runs side by side: one table and one page
     commands    ``python -m eval``, paths in, path out
 
 Write ``from eval.metrics import verification``, never ``import eval``: that name hides the builtin.

@@ -1,13 +1,11 @@
-"""What both programs share: reading options, refusing wrong ones, and a folder that one run at a time works in."""
+"""Options of the recipe's program, and how wrong ones and unusable input are refused."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import sys
 from collections.abc import Container, Iterator, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from facerec.pipeline.complaint import complaint, said
@@ -74,23 +72,3 @@ def refusing_input() -> Iterator[None]:
     except (InputError, OSError) as error:
         print(complaint("recipe", said(error)), file=sys.stderr)
         raise SystemExit(2) from None
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other runs out of it; the lock ends with this process, however that ends.
-
-    Raises:
-        InputError: Another run works there, or the folder cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from None
-    with lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise InputError(f"{folder}: another run is working there; wait or choose another --out") from None
-        yield

@@ -41,7 +41,7 @@ SET_BY_THE_RECIPE = {  # of each section: the options that stages give its comma
     "cluster": {"backend", "model", "knn", "embeddings", "answers", "out"},
     "pseudolabel": {"clusters", "embeddings", "knn", "calibration", "labelled", "overlap", "truth", "out"},
     "ijb": {"protocol", "embeddings", "out"},
-    "compare": {"runs", "recipe", "out"},
+    "compare": {"runs", "recipe", "thumbnails", "out"},
 }
 
 

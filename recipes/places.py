@@ -42,6 +42,11 @@ class Run:
         """The true identities of the unlabelled faces, for scores and the upper bound only."""
         return self.corpus("unlabelled_truth.npy")
 
+    @property
+    def test_faces(self) -> Path:
+        """The faces of the protocol."""
+        return Path(self.settings.test_faces or self.corpus("test"))
+
     def corpus(self, part: str) -> Path:
         """A part of the corpus."""
         return self.out / "corpus" / part

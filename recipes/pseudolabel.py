@@ -45,7 +45,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import stages
-from door import Door, locked, refusing_input
+from door import Door, refusing_input
 from known_settings import refuse_unknown_settings
 from outcome import outcome
 from places import Run
@@ -54,6 +54,7 @@ from validation import write_figures, write_pairs
 from workers import Workers
 
 from facerec.pipeline.embeddings import load_embeddings
+from facerec.pipeline.workplace import locked
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = (

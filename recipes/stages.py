@@ -165,11 +165,10 @@ def shortened(run: Run) -> dict[str, object]:
 
 def evaluate(run: Run) -> Chains:
     """A recogniser and test faces in, figures out."""
-    faces = Path(run.settings.test_faces or run.corpus("test"))
     protocol = run.settings.protocol or run.corpus("protocol")
     return [
         [
-            _embed(run, folder / "model", faces, folder / "test"),
+            _embed(run, folder / "model", run.test_faces, folder / "test"),
             command("eval ijb", run.section("ijb"), protocol=protocol, embeddings=folder / "test", out=folder / "ijb"),
         ]
         for row in run.rows
@@ -190,7 +189,7 @@ def validate(run: Run) -> Chains:
 
 
 def compare(run: Run) -> Chains:
-    """The figures of all rows in, the report out; a report about other rows or trainings is removed."""
+    """Figures of all rows and test faces in, the report out; a report about other rows or trainings is removed."""
     report = run.out / "report"
     wanted = {row: _written(len(run.trainings(row))) for row in run.rows}
     if (report / "comparison.csv").is_file():
@@ -201,9 +200,14 @@ def compare(run: Run) -> Chains:
             shutil.rmtree(report)
     rows = json.dumps([str(run.row(name)) for name in run.rows])
     assumed = None if "training_sd" in run.sections["compare"] else TRAINING_SD
+    pictures = run.out / "thumbnails"
     return [
-        [command("eval compare", run.section("compare"), runs=rows, recipe=run.config, training_sd=assumed, out=report)]
-    ]
+        [
+            command("facerec thumbnails", faces=run.test_faces, out=pictures),
+            command("eval compare", run.section("compare"), runs=rows, recipe=run.config, training_sd=assumed,
+                    thumbnails=pictures, out=report),
+        ]
+    ]  # fmt: skip
 
 
 def _written(trainings: int) -> str:

@@ -16,13 +16,15 @@ import numpy as np
 
 from arena.choices import Effort, best_on, tuned
 from arena.methods import COMPILED, TWINS, Method
-from arena.sets import TestSet, fingerprint
+from arena.sets import TestSet
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, read_json, write_json
 
 SETTINGS = ("published", "tuned", "oracle")
+SEPARATOR = " / "
+"""Between the parts of a cell's key."""
 MEBIBYTE = 1 << 20
 KILOBYTE = 1 << 10
 
@@ -96,8 +98,8 @@ def key_of(method: Method, faces: TestSet, setting: str, effort: Effort) -> str:
     if setting != "published":
         parts.append(f"{effort.trials} trials {effort.seconds:g} s seed {effort.seed}")
         if faces.labelled is not None and (setting == "tuned" or method.kind.learns):
-            parts.append(fingerprint(faces.labelled))
-    return " / ".join(parts)
+            parts.append(faces.labelled_key)
+    return SEPARATOR.join(parts)
 
 
 def run(method: Method, faces: TestSet, setting: str, effort: Effort, cache: Cache) -> tuple[Cell, bool]:

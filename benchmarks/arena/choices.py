@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from arena.methods import Method
-from arena.sets import NEIGHBORS, TestSet, fingerprint
+from arena.sets import NEIGHBORS, TestSet
 from clustering.clusterer import Clusterer
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import best_of, strict
@@ -49,14 +49,14 @@ def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple
     """
     if faces.labelled is None:
         raise InputError("no labelled faces by this recogniser")
-    key = f"{method.version} {fingerprint(faces.labelled)} {effort}"
+    key = f"{method.version} {faces.labelled_key} {effort}"
     file = models / f"{method.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if method.kind.learns:
         return _trained(method, faces.labelled, effort, file), effort.trials
     base = method.kind.learn(*faces.labelled, seed=effort.seed)
     note = file.with_suffix(".json")
     if not note.exists():
-        rows = _search(base, _versions(faces.labelled, effort.seed), effort)
+        rows = _search(base, _versions(faces.labelled, faces.labelled_key, effort.seed), effort)
         best = strict(rows)
         models.mkdir(parents=True, exist_ok=True)
         write_json(note, {"settings": {name: best[name] for name in base.search_space}, "trials": len(rows)})
@@ -92,9 +92,9 @@ def _trained(method: Method, faces: LabelledFaces, effort: Effort, folder: Path)
 _HELD: dict[tuple[str, int], list[Version]] = {}
 
 
-def _versions(faces: LabelledFaces, seed: int) -> list[Version]:
+def _versions(faces: LabelledFaces, fingerprint: str, seed: int) -> list[Version]:
     """The versions of the labelled faces with their graphs; the last ones are kept."""
-    key = (fingerprint(faces), seed)
+    key = (fingerprint, seed)
     if key not in _HELD:
         _HELD.clear()
         _HELD[key] = list(graphs(faces, NEIGHBORS, seed))

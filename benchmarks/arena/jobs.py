@@ -13,7 +13,7 @@ from pathlib import Path
 
 from arena.cells import Cache, describe, run
 from arena.methods import METHODS
-from arena.sets import fingerprint, read_set
+from arena.sets import read_set
 from facerec.pipeline.files import InputError
 
 SLOW = ("evoc", "fast_hdbscan", "lgcn", "l2c", "gcn_e", "gcn_v", "lander", "hilander")
@@ -30,7 +30,7 @@ def grouped(files: Sequence[Path], root: Path) -> tuple[list[list[Path]], dict[s
         except InputError as error:
             left_out[file.stem] = str(error)
             continue
-        groups.setdefault(fingerprint(faces.labelled) if faces.labelled else file.stem, []).append(file)
+        groups.setdefault(faces.labelled_key or file.stem, []).append(file)
     return sorted(groups.values(), key=len, reverse=True), left_out
 
 

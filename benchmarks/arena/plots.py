@@ -60,7 +60,8 @@ def score_plot(found: Standings) -> Figure:
     axes.set(xlim=(0, 1), xlabel=f"mean of Fp and Fb over {len(found.sets)} sets; bold: in this package")
     axes.grid(axis="x", color="#e5e5e5", zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+    if names:
+        figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
     return figure
 
 

@@ -46,13 +46,18 @@ def write_report(files: Sequence[Path], root: Path, out: Path, left_out: Mapping
 
 def said(found: Standings) -> str:
     """How Hi-LANDER does, and every contest that it loses, in lines."""
+    return "\n".join("\n  loses ".join([line, *lost]) for line, lost in summary(found))
+
+
+def summary(found: Standings) -> list[tuple[str, list[str]]]:
+    """Of each setting without the oracle how Hi-LANDER does, and what it loses."""
     lines = []
     for setting in ("published", "tuned"):
         wins, contests = found.wins(setting)
-        lines.append(f"{TITLES[setting]}: Hi-LANDER is best or tied in {wins} of {contests} cells")
-        for place, figure, best, gap in losses(found, setting):
-            lines.append(f"  loses {FIGURES[figure]} on {place} to {METHODS[best].title} by {gap:.3f}")
-    return "\n".join(lines)
+        lost = [f"{FIGURES[figure]} on {place} to {METHODS[best].title} by {gap:.3f}"
+                for place, figure, best, gap in losses(found, setting)]  # fmt: skip
+        lines.append((f"{TITLES[setting]}: Hi-LANDER is best or tied in {wins} of {contests} cells", lost))
+    return lines
 
 
 def losses(found: Standings, setting: str) -> list[tuple[str, str, str, float]]:
@@ -124,7 +129,7 @@ def page(found: Standings, left_out: Mapping[str, str]) -> str:
     return environment.get_template("arena.html").render(
         found=found, settings=SETTINGS, titles=TITLES, figures=FIGURES, left_out=left_out, verdict=verdict,
         ranks_of={name: svg(rank_plot(found, name)) for name in ("published", "tuned") if len(found.ranks(name)) > 1},
-        scores=svg(score_plot(found)), summary=said(found).splitlines(), versions=versions(),
+        scores=svg(score_plot(found)), summary=summary(found), versions=versions(),
         reasons=[cell for cell in found.cells.values() if cell.reason],
     )  # fmt: skip
 

@@ -61,6 +61,8 @@ class TestSet:
         faces: Unit rows and identities, which only score.
         length: Median length of the embeddings as the recogniser gives them.
         labelled: To tune on; None where there are none.
+        key: A fingerprint of faces and identities.
+        labelled_key: The same of the labelled ones; empty where there are none.
     """
 
     name: str
@@ -69,16 +71,13 @@ class TestSet:
     faces: LabelledFaces
     length: float
     labelled: LabelledFaces | None
+    key: str
+    labelled_key: str
 
     @cached_property
     def graph(self) -> KnnGraph:
         """With as many neighbours as any method wants."""
         return KnnGraph.build(self.faces.embeddings, min(NEIGHBORS, len(self.faces.labels) - 1))
-
-    @cached_property
-    def key(self) -> str:
-        """A fingerprint of faces and identities."""
-        return fingerprint(self.faces)
 
     @property
     def people(self) -> int:
@@ -86,11 +85,14 @@ class TestSet:
         return len(np.unique(self.faces.labels))
 
 
-def fingerprint(faces: LabelledFaces) -> str:
-    """Twelve digits that change with any value of the faces or identities."""
+def fingerprint(faces: LabelledFaces, dimensions: int | None) -> str:
+    """Twelve digits that change with any value of the faces or identities, and the dimensions they are projected to.
+
+    The projection is not looked at: its last bits change with the number of threads.
+    """
     digest = hashlib.sha256(np.ascontiguousarray(faces.embeddings).tobytes())
     digest.update(np.ascontiguousarray(faces.labels).tobytes())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:12] + (f" in {dimensions} dimensions" if dimensions else "")
 
 
 def read_set(path: Path, root: Path) -> TestSet:
@@ -109,10 +111,13 @@ def read_set(path: Path, root: Path) -> TestSet:
         raise InputError(f"{path}: keys {', '.join(sorted(unknown)) or 'without test'}; see benchmarks/arena/sets.py")
     faces, length = _read(path, content["test"], root)
     tuning = _read(path, content["labelled"], root)[0] if content.get("labelled") else None
-    if content.get("dimensions"):
-        faces = projected(faces, content["dimensions"])
-        tuning = projected(tuning, content["dimensions"]) if tuning else None
-    return TestSet(path.stem, content.get("title", path.stem), content.get("recogniser", ""), faces, length, tuning)
+    dimensions = content.get("dimensions")
+    keys = [fingerprint(each, dimensions) if each else "" for each in (faces, tuning)]
+    if dimensions:
+        faces = projected(faces, dimensions)
+        tuning = projected(tuning, dimensions) if tuning else None
+    title, recogniser = content.get("title", path.stem), content.get("recogniser", "")
+    return TestSet(path.stem, title, recogniser, faces, length, tuning, *keys)
 
 
 def _read(file: Path, keys: Mapping[str, Any], root: Path) -> tuple[LabelledFaces, float]:

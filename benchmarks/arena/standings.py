@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arena.cells import SETTINGS, Cache, Cell
+from arena.cells import SEPARATOR, SETTINGS, Cache, Cell
 from arena.methods import METHODS, Method
 from arena.resampling import resampled
 from arena.sets import TestSet, read_set
@@ -113,12 +113,16 @@ def standings(files: Sequence[Path], root: Path, cache: Cache) -> Standings:
 def _added(found: Standings, about: About, faces: TestSet, cache: Cache) -> Standings:
     drawn = draw(faces.people, SAMPLES, 0)
     cells, intervals, contests = dict(found.cells), dict(found.intervals), dict(found.contests)
+    stale = 0
     for setting in SETTINGS:
         values: dict[str, dict[str, float]] = {figure: {} for figure in FIGURES}
         moved: dict[str, dict[str, np.ndarray]] = {figure: {} for figure in FIGURES}
         for name in METHODS:
             cell = cache.load(faces.name, setting, name)
-            if cell is None or faces.key not in cell.key:
+            if cell is None:
+                continue
+            if faces.key not in cell.key.split(SEPARATOR):
+                stale += 1
                 continue
             cells[faces.name, setting, name] = cell
             if cell.figures is None:
@@ -131,4 +135,6 @@ def _added(found: Standings, about: About, faces: TestSet, cache: Cache) -> Stan
         for figure in FIGURES:
             if len(values[figure]) > 1:
                 contests[faces.name, setting, figure] = contest(values[figure], moved[figure])
+    if stale:
+        print(f"{faces.name}: {stale} results are of other faces than the set has now; they are left out")
     return Standings([*found.sets, about], cells, intervals, contests)

@@ -16,36 +16,29 @@ from clustering.graph.knn_graph import KnnGraph
 
 @dataclass(frozen=True)
 class Turn:
-    """What a round brought.
+    """Where questions have led to: before the first round, or after one.
 
     Attributes:
         answers: All so far.
         labels: int64 [n]: the clusters with them.
-        same: Share of the round's answers that were yes; None if none was sure.
+        same: Share of the round's answers that were yes; None if none was sure, and before the first round.
     """
 
     answers: Answers
     labels: np.ndarray
-    same: float | None
+    same: float | None = None
 
 
 def ask_in_rounds(
-    clusterer: Clusterer,
-    graph: KnnGraph,
-    labels: np.ndarray,
-    truth: np.ndarray,
-    before: Answers,
-    count: int,
-    rounds: int,
+    clusterer: Clusterer, graph: KnnGraph, turn: Turn, truth: np.ndarray, count: int, rounds: int
 ) -> Iterator[Turn]:
     """Asks, answers and clusters again, as long as there are questions.
 
     Args:
         clusterer: What clusters again.
         graph: Of n faces.
-        labels: int64 [n], the clusters to begin with.
+        turn: The clusters to begin with, and what has been asked already.
         truth: int64 [n], identities; -1 for unknown ones, about which answers are unsure.
-        before: What has been asked already.
         count: Questions a round.
         rounds: Most rounds.
 
@@ -53,11 +46,12 @@ def ask_in_rounds(
         InputError: True identities contradict what has been answered.
     """
     for _ in range(rounds):
-        asked = choose_questions(graph, labels, before, count).answered(truth)
+        asked = choose_questions(graph, turn.labels, turn.answers, count).answered(truth)
         if not len(asked):
             return
-        before = before.followed_by(asked)
-        known = before.constraints(len(labels)).checked("earlier answers and true identities")
-        labels = labels_of_faces(clusterer, graph, known)
+        answers = turn.answers.followed_by(asked)
+        known = answers.constraints(len(truth)).checked("earlier answers and true identities")
         sure = asked.answer[np.isin(asked.answer, (SAME, DIFFERENT))]
-        yield Turn(before, labels, float(np.mean(sure == SAME)) if len(sure) else None)
+        share = float(np.mean(sure == SAME)) if len(sure) else None
+        turn = Turn(answers, labels_of_faces(clusterer, graph, known), share)
+        yield turn

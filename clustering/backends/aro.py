@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.copies import SAME
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components
+from clustering.result import Clustering
 from clustering.settings import Neighbors, Range, Within
 
 BLOCK_CELLS = 1 << 20  # of the table of who is listed; it fits a core's cache

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.partition import components, consecutive
+from clustering.result import Clustering
 from clustering.settings import Cosine, Count, Neighbors, Range
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed

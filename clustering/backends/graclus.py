@@ -10,11 +10,12 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from typing_extensions import Self
 
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import components
+from clustering.result import Clustering
 from clustering.settings import Neighbors, Range, Share, Within
 
 TINY = 1e-30

@@ -11,10 +11,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 from sklearn.cluster import HDBSCAN
 
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
+from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Range, Within
 from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed

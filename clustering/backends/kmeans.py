@@ -11,10 +11,11 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 from typing_extensions import Self
 
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.edges import value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.result import Clustering
 from clustering.settings import Count, Seed, Within
 
 SEEDS = 1 << 31  # faiss takes an int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from clustering.answers.file import SAME, UNSURE, Answers, answers_of, load_answers, save_answers
+from clustering.answers.file import SAME, UNSURE, answers_of, load_answers, save_answers
 from clustering.answers.page import write_questions
 from clustering.answers.questions import choose_questions
-from clustering.answers.simulation import ask_in_rounds
+from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import graph_of
-from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K
 from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, load_labels, read_yaml, write_table
+from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
+from facerec.pipeline.files import InputError, read_yaml, write_table
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
@@ -92,7 +93,9 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     clusterer = None if truth is None else _clusterer(clusters)
     graph = graph_of(faces, asking.knn, DEFAULT_K if clusterer is None else clusterer.k, out)
     if truth is not None and clusterer is not None:
-        return _simulated(graph, labels, before, faces, truth, clusterer, asking, out)
+        begin = Turn(before, labels)
+        turns = [begin, *ask_in_rounds(clusterer, graph, begin, truth, asking.count, asking.rounds)]
+        return _simulated(turns, truth, faces.keys, out)
     found = choose_questions(graph, labels, before, asking.count)
     if pictures is not None:
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
@@ -102,30 +105,26 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     return {"questions": len(found), "before": len(before), "said": said}
 
 
-def _simulated(graph: KnnGraph, labels: np.ndarray, before: Answers, faces: EmbeddingSet, truth: np.ndarray,
-               clusterer: Clusterer, asking: Asking, out: Path) -> Mapping[str, Any]:  # fmt: skip
-    """Rounds of questions that true identities answer."""
-    rows = [_row(truth, labels, before, None)]
-    for turn in ask_in_rounds(clusterer, graph, labels, truth, before, asking.count, asking.rounds):
-        before, labels = turn.answers, turn.labels
-        rows.append(_row(truth, labels, before, turn.same))
-    save_answers(out / "answers.json", before, faces.keys)
-    save_names(out, faces.keys, labels)
+def _simulated(turns: Sequence[Turn], truth: np.ndarray, keys: list[str] | None, out: Path) -> Mapping[str, Any]:
+    """Writes what rounds of questions brought that true identities answered."""
+    rows, answers = [_row(turn, truth) for turn in turns], turns[-1].answers
+    save_answers(out / "answers.json", answers, keys)
+    save_names(out, keys, turns[-1].labels)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
     show_table(rows, None)
     first, last = rows[0], rows[-1]
-    said = f"{counted(len(before), 'answer')}, {int(np.sum(before.answer == SAME)):,} of them yes"
+    said = f"{counted(len(answers), 'answer')}, {int(np.sum(answers.answer == SAME)):,} of them yes"
     said += "".join(f"{mark} {name} {first[name]:.4f} to {last[name]:.4f}" for mark, name in ((":", "Fp"), (",", "Fb")))
-    return {"answers": len(before), "unsure": int(np.sum(before.answer == UNSURE)), "rounds": rows, "said": said}
+    return {"answers": len(answers), "unsure": int(np.sum(answers.answer == UNSURE)), "rounds": rows, "said": said}
 
 
-def _row(truth: np.ndarray, labels: np.ndarray, answers: Answers, same: float | None) -> dict[str, Any]:
+def _row(turn: Turn, truth: np.ndarray) -> dict[str, Any]:
     known = truth >= 0
-    found = scores(truth[known], labels[known])
+    found = scores(truth[known], turn.labels[known])
     return {
-        "answers": len(answers), "yes_in_round": "" if same is None else round(same, 3),
+        "answers": len(turn.answers), "yes_in_round": "" if turn.same is None else round(turn.same, 3),
         "Fp": round(found["pairwise_f"], 4), "Fb": round(found["bcubed_f"], 4),
-        "clusters": int(labels.max(initial=-1)) + 1,
+        "clusters": int(turn.labels.max(initial=-1)) + 1,
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, check_recogniser, save_cosines
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, refuse_other_length, save_names
-from facerec.pipeline.files import load_labels, write_json
+from facerec.pipeline.files import write_json
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import whole
 

@@ -16,7 +16,8 @@ from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, keys_beside
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import keys_beside
 from facerec.pipeline.stage import stage
 
 

@@ -15,7 +15,8 @@ from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels, write_json
+from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.stage import stage
 
 

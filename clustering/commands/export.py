@@ -22,7 +22,8 @@ from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, keys_beside, load_labels, write_table
+from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.label_files import keys_beside, load_labels
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import refuse_repeated, whole

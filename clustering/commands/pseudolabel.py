@@ -31,7 +31,8 @@ from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces, check_recogniser
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
-from facerec.pipeline.files import InputError, keys_beside, load_labels, refuse_other_order, write_json, write_lines
+from facerec.pipeline.files import InputError, write_json, write_lines
+from facerec.pipeline.label_files import keys_beside, load_labels, refuse_other_order
 from facerec.pipeline.options import flattened
 from facerec.pipeline.stage import stage
 
@@ -104,8 +105,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     if confidence is not None:  # that of a part is about the cluster that it was split off
         confidence = np.where(split_faces(labels, decisions), 1, confidence).astype(np.float32)
     y, w = labeller.fit_transform(
-        graph, decided, confidence, calibration, labelled, kept_faces(labels, decisions), truth, known,
-        (labels >= 0) & (decided < 0),
+        graph, decided, confidence, calibration, labelled,
+        kept=kept_faces(labels, decisions), truth=truth, known=known, dropped=(labels >= 0) & (decided < 0),
     )  # fmt: skip
     if not labeller.summary_["used"]:
         largest = own_cluster_size(consecutive(decided)).max()

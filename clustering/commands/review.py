@@ -18,7 +18,8 @@ from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 

@@ -67,20 +67,17 @@ class ApproximateSettings:
         return self.links, self.back_links
 
 
-def approximate(
-    builder: GraphBuilder, recall: float, settings: ApproximateSettings | None = None
-) -> tuple[Lists, list[SearchedAgain]]:
+def approximate(builder: GraphBuilder, recall: float) -> tuple[Lists, list[SearchedAgain]]:
     """Builds the approximate graph.
 
     Args:
         builder: With more than `LEAST_FACES` readable rows.
         recall: Share of the true neighbours aimed at; on a sample it decides what is searched for again.
-        settings: By default as `ApproximateSettings` has them.
 
     Returns:
         The graph's lists, and what was searched for again.
     """
-    settings = settings or ApproximateSettings()
+    settings = ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
     inner = replace(builder, embeddings=faces.embeddings, readable=np.arange(len(faces)))
     lists, again = refined(

@@ -10,7 +10,8 @@ import numpy as np
 from clustering.similarity.same_faces import say_if_unlike
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, readable_rows, unit_rows
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.values import as_labels
 
 HELD_BACK = 0.5

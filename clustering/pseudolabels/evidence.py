@@ -10,6 +10,8 @@ from clustering.answers.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import InputError
 
+NOTHING = Constraints(0, np.empty((0, 2), np.int64), np.empty(0, bool))
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -18,13 +20,13 @@ class Evidence:
     Attributes:
         confidence: float32 [n] in [0, 1], the backend's; ones if it has none.
         graph: Of the n faces, or None.
-        known: What a person said about pairs of the faces, or None.
+        known: What a person said about pairs of the faces.
         kept: Bool [n], faces of clusters that a person has confirmed; or None.
     """
 
     confidence: np.ndarray
     graph: KnnGraph | None = None
-    known: Constraints | None = None
+    known: Constraints = NOTHING
     kept: np.ndarray | None = None
 
     @property
@@ -47,17 +49,15 @@ class Evidence:
     def decided(self) -> np.ndarray:
         """Bool [n]: faces that a person has confirmed, or said to be the same as another one."""
         found = self.confirmed.copy()
-        if self.known is not None:
-            found[self.known.linked] = True
+        found[self.known.linked] = True
         return found
 
     def held(self, labels: np.ndarray) -> np.ndarray:
         """Bool [n]: faces of which a person said that they are the same as another one of their cluster."""
         found = np.zeros(len(labels), bool)
-        if self.known is not None:
-            one, other = self.known.together.T
-            same = (labels[one] == labels[other]) & (labels[one] >= 0)
-            found[self.known.together[same]] = True
+        one, other = self.known.together.T
+        same = (labels[one] == labels[other]) & (labels[one] >= 0)
+        found[self.known.together[same]] = True
         return found
 
     def torn(self, labels: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -68,10 +68,9 @@ class Evidence:
             moved: Bool [n]: the faces that leave their cluster.
         """
         found = np.zeros(int(labels.max(initial=-1)) + 2, bool)
-        if self.known is not None:
-            one, other = self.known.together.T
-            parted = (labels[one] == labels[other]) & (moved[one] != moved[other])
-            found[labels[one[parted]]] = True
+        one, other = self.known.together.T
+        parted = (labels[one] == labels[other]) & (moved[one] != moved[other])
+        found[labels[one[parted]]] = True
         return found
 
     def may_join(self, labels: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -84,8 +83,6 @@ class Evidence:
         """
         confirmed = np.unique(labels[self.confirmed])
         free = ~np.isin(left, confirmed) & ~np.isin(right, confirmed)
-        if self.known is None:
-            return free
         apart = np.sort(labels[self.known.apart], axis=1)
         count = int(labels.max(initial=-1)) + 1
         return free & ~np.isin(left * count + right, apart @ [count, 1])  # below 0 where a face is unassigned

@@ -1,4 +1,4 @@
-"""What a user gives to `PseudoLabeller`, checked: embeddings, clusters, labelled faces."""
+"""What a user gives to `PseudoLabeller`, checked: embeddings, clusters, answers, labelled faces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
@@ -15,7 +16,7 @@ from clustering.pseudolabels.links import NEIGHBORS
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import EmbeddingSet, unit_rows
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_array, as_labels, shown
+from facerec.pipeline.values import as_array, as_labels, check_type, shown
 
 Faces = EmbeddingSet | tuple[Any, Any]
 """Labelled faces: an embedding set with labels, or embeddings [m, d] and int [m], the identities, -1 for unknown."""
@@ -35,13 +36,13 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
         graph = exact_graph(unit_rows(X), NEIGHBORS)
     given = as_labels("labels", labels, None if graph is None else len(graph))
     found = consecutive(given if graph is None else np.where(graph.readable, given, -1))
-    sure = np.ones(len(found), np.float32) if confidence is None else one_each("confidence", confidence, len(found))
+    sure = np.ones(len(found), np.float32) if confidence is None else _one_each("confidence", confidence, len(found))
     if sure.dtype.kind not in "fiu" or not np.all((sure >= 0) & (sure <= 1)):
         raise InputError("confidence: some values are no numbers from 0 to 1; give the backend's `confidence_`")
     return found, Evidence(sure, graph)
 
 
-def one_each(name: str, values: Any, rows: int) -> np.ndarray:
+def _one_each(name: str, values: Any, rows: int) -> np.ndarray:
     """An array with a value for each face.
 
     Raises:
@@ -51,6 +52,36 @@ def one_each(name: str, values: Any, rows: int) -> np.ndarray:
     if array.shape != (rows,):
         raise InputError(f"{name} has shape {list(array.shape)} for {rows} faces; expected one value each")
     return array
+
+
+def marks(name: str, values: Any, rows: int) -> np.ndarray:
+    """Bool [rows]; by default none is marked.
+
+    Raises:
+        InputError: Another number of values, or others than True and False.
+    """
+    marks = np.zeros(rows, bool) if values is None else _one_each(name, values, rows)
+    if marks.dtype != bool:
+        raise InputError(f"{name} is {marks.dtype}; expected True or False for each face")
+    return marks
+
+
+def with_confirmed(known: Constraints | None, certain: np.ndarray, found: np.ndarray) -> Constraints:
+    """What is known about pairs, and that the confirmed faces of a cluster are the same.
+
+    Raises:
+        InputError: About another number of faces, or contradictions.
+    """
+    rows = np.flatnonzero(certain)
+    _, first, own = np.unique(found[rows], return_index=True, return_inverse=True)
+    pairs = np.stack([rows[first][own], rows], axis=1)[rows[first][own] != rows]
+    same = Constraints(len(found), pairs, np.ones(len(pairs), bool))
+    if known is None:
+        return same
+    check_type("known", known, Constraints)
+    if known.rows != len(found):
+        raise InputError(f"known is about {known.rows} faces; expected {len(found)}")
+    return known.and_these(same).checked("answers and clusters that were kept")
 
 
 def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> LabelledFaces:

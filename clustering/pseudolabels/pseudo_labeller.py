@@ -11,7 +11,7 @@ import numpy as np
 from clustering.answers.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
-from clustering.pseudolabels.inputs import Faces, clustered, known_people, one_each
+from clustering.pseudolabels.inputs import Faces, clustered, known_people, marks, with_confirmed
 from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, find_labelled_people
 from clustering.pseudolabels.overlap import ACTIONS, agreeing, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
@@ -21,7 +21,7 @@ from clustering.settings import Count, Share, Within, check_choice, check_number
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import as_labels, check_type, shown
+from facerec.pipeline.values import as_labels, shown
 
 
 @dataclass
@@ -104,11 +104,10 @@ class PseudoLabeller:
                 other.
         """
         found, evidence = clustered(X, labels, confidence)
-        unwanted = _marks("dropped", dropped, len(found))
+        unwanted = marks("dropped", dropped, len(found))
         found = consecutive(np.where(unwanted, -1, found))
-        certain = _marks("kept", kept, len(found)) & (found >= 0)
-        known = _with_confirmed(known, certain, found)
-        evidence = replace(evidence, known=known, kept=certain)
+        certain = marks("kept", kept, len(found)) & (found >= 0)
+        evidence = replace(evidence, known=with_confirmed(known, certain, found), kept=certain)
         identities = None if truth is None else as_labels("true identities", truth, len(found))
         people = None if calibration is None else known_people("calibration", calibration, evidence.links, 2)
         wanted = self.rules if self.rules is not None else SIMILARITY_RULES if evidence.graph is not None else ()
@@ -120,7 +119,7 @@ class PseudoLabeller:
             others = None if calibration is labelled else people
             own = known_people("labelled", labelled, evidence.links, LEAST_PEOPLE)
             overlap = find_labelled_people(evidence.links.embeddings, y, own, self.overlap_false_match, others)
-            overlap = agreeing(overlap, y, known, unwanted)
+            overlap = agreeing(overlap, y, evidence.known, unwanted)
             y, record = without_labelled_people(overlap, y, self.overlap, identities, evidence.decided)
             records.append(record)
         y, more = apply(self._last_rules(), y, evidence, identities)
@@ -140,36 +139,6 @@ class PseudoLabeller:
     def _last_rules(self) -> Sequence[PseudoLabelRule]:
         named = [(name, getattr(self, name)) for name in ("duplicates", "max_size", "min_size")]
         return [PseudoLabelRule(name, value) for name, value in named if value is not None]
-
-
-def _marks(name: str, values: Any, rows: int) -> np.ndarray:
-    """Bool [rows]; by default none is marked.
-
-    Raises:
-        InputError: Another number of values, or others than True and False.
-    """
-    marks = np.zeros(rows, bool) if values is None else one_each(name, values, rows)
-    if marks.dtype != bool:
-        raise InputError(f"{name} is {marks.dtype}; expected True or False for each face")
-    return marks
-
-
-def _with_confirmed(known: Constraints | None, certain: np.ndarray, found: np.ndarray) -> Constraints:
-    """What is known about pairs, and that the confirmed faces of a cluster are the same.
-
-    Raises:
-        InputError: About another number of faces, or contradictions.
-    """
-    rows = np.flatnonzero(certain)
-    _, first, own = np.unique(found[rows], return_index=True, return_inverse=True)
-    pairs = np.stack([rows[first][own], rows], axis=1)[rows[first][own] != rows]
-    same = Constraints(len(found), pairs, np.ones(len(pairs), bool))
-    if known is None:
-        return same
-    check_type("known", known, Constraints)
-    if known.rows != len(found):
-        raise InputError(f"known is about {known.rows} faces; expected {len(found)}")
-    return known.and_these(same).checked("answers and clusters that were kept")
 
 
 def _weights(

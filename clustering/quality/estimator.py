@@ -11,7 +11,7 @@ import numpy as np
 from clustering.quality.features import names, squeezed, unsqueezed
 from clustering.quality.networks import Networks, standardised
 from eval.clusters.agreement import harmonic
-from facerec.pipeline.reading import InputError, readable
+from facerec.pipeline.files import InputError, readable
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, read_json, refuse_other_order
+from facerec.pipeline.files import InputError, load_array, read_json
+from facerec.pipeline.label_files import refuse_other_order
 
 FILE = "cosines.npy"
 PAIRS = 256

@@ -8,10 +8,10 @@ import numpy as np
 
 from eval.all_pairs.draws import Draw, draw_galleries, search_drawn
 from eval.all_pairs.figures import counted_verification
-from eval.all_pairs.resampled import SPARE, PairSamples, resample_pairs, resample_rates
+from eval.all_pairs.resampled import PairSamples, resample_pairs, resample_rates
 from eval.all_pairs.scores import HELD, AllPairs, all_pairs
 from eval.all_pairs.units import Units
-from eval.bootstrap.resampling import HIGHEST_CURVE_RATE, draw
+from eval.bootstrap.resampling import HIGHEST_CURVE_RATE, SPARE, draw
 from eval.metrics.fnir import Identification
 from eval.metrics.fnmr import Verification
 from eval.metrics.groups import Judged

@@ -34,23 +34,6 @@ def share_matching(pairs: AllPairs, threshold: float) -> tuple[int, int]:
     return int(pairs.impostor_counts[place:].sum()), int(pairs.genuine_counts[:place].sum())
 
 
-def score_histogram(pairs: AllPairs, bins: int = 200) -> list[tuple[float, float, int, int]]:
-    """(lowest score, highest, genuine pairs, impostor pairs) of equally wide bins between -1 and 1, without empty ends.
-
-    The highest score of a bin belongs to the next one; that of the last, 1, to it.
-    """
-    edges = np.linspace(0, 2 * GRID, bins + 1).astype(np.int64)
-    genuine, impostor = (
-        np.add.reduceat(counts, edges[:-1]) for counts in (pairs.genuine_counts, pairs.impostor_counts)
-    )
-    filled = np.flatnonzero(genuine + impostor)
-    rows = range(int(filled[0]), int(filled[-1]) + 1)
-    return [
-        ((edges[row] - GRID) / GRID, (edges[row + 1] - GRID) / GRID, int(genuine[row]), int(impostor[row]))
-        for row in rows
-    ]
-
-
 def _points(pairs: AllPairs, rates: Sequence[float]) -> list[OperatingPoint]:
     """At each rate the smallest threshold at which at most so many of the impostor pairs match."""
     passing, reached = _at_or_above(pairs.impostor_counts), _at_or_above(pairs.genuine_counts)

@@ -65,14 +65,13 @@ class AllPairs:
     is_whole: bool
 
 
-def all_pairs(units: Units, seed: int = 0, held: int = HELD, sampled: int = SAMPLED) -> AllPairs:
+def all_pairs(units: Units, seed: int = 0, held: int = HELD) -> AllPairs:
     """Compares all units with each other. Time grows with u^2 d; memory with u d, genuine pairs and `held`.
 
     Args:
         units: What to compare.
         seed: Draws the sample.
         held: How many of the highest impostor pairs are kept in memory; up to twice as many while it runs.
-        sampled: How many impostor pairs are drawn evenly, if not all are kept.
 
     Raises:
         InputError: Too many genuine pairs to hold.
@@ -83,7 +82,7 @@ def all_pairs(units: Units, seed: int = 0, held: int = HELD, sampled: int = SAMP
             f"{units.genuine_pairs:,} genuine pairs; at most {MOST_GENUINE:,} fit. Label {units.labels[largest]} alone "
             f"has {units.sizes[largest]:,} faces; give --sessions, or fewer faces a person"
         )
-    run = _Run(units, held, sampled / max(units.impostor_pairs, 1), seed)
+    run = _Run(units, held, SAMPLED / max(units.impostor_pairs, 1), seed)
     starts = range(0, len(units), BLOCK)
     blocks = [(top, left) for top in starts for left in starts if left >= top]
     for top, left in progress(blocks, "pairs", "blocks"):

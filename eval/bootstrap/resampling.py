@@ -16,6 +16,7 @@ import numpy as np
 
 from eval.bootstrap.impostor_bins import Bins, bin_pairs, bin_starts, running_sums
 from eval.metrics.fnir import Search
+from eval.metrics.pair_scores import PairScores
 from facerec.pipeline.files import InputError, row_blocks
 
 FEWEST_SAMPLES = 20
@@ -59,31 +60,27 @@ def interval(samples: np.ndarray) -> tuple[float, float] | None:
 
 
 def verification_samples(
-    genuine: np.ndarray,
-    genuine_subject: np.ndarray,
-    impostor: np.ndarray,
-    impostor_subjects: tuple[np.ndarray, np.ndarray],
-    rates: Sequence[float],
-    drawn: np.ndarray,
+    scores: PairScores, sides: tuple[np.ndarray, np.ndarray], rates: Sequence[float], drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """FNMR at each FMR, EER and AUC in each sample; NaN where a sample has no genuine or impostor pair.
 
     Args:
-        genuine: float32 [g], in any order.
-        genuine_subject: int [g].
-        impostor: float32 [i], in any order.
-        impostor_subjects: int [i] each, the two subjects; a pair of one subject (a pair set without known subjects)
-            counts as often as it is drawn.
+        scores: Scores of the pairs.
+        sides: int [p] each, the subjects of both sides of the pairs; an impostor pair of one subject (a pair set
+            without known subjects) counts as often as it is drawn.
         rates: FMRs.
         drawn: From `draw`.
 
     Returns:
         FNMR, float64 [rates, samples]; EER, float64 [samples]; AUC, float64 [samples], see `auc_samples`.
     """
-    rising = np.sort(impostor)
-    bins = bin_pairs(impostor, *impostor_subjects, bin_starts(rising, np.sort(genuine), SPARE * max(rates)), drawn)
-    fnmr = shares_up_to(genuine, genuine_subject, pair_borders(bins, rates), drawn)
-    return fnmr, eer_samples(genuine, genuine_subject, bins), auc_samples(genuine, genuine_subject, rising, bins)
+    first, second = sides
+    genuine, impostor = scores.is_genuine, ~scores.is_genuine
+    starts = bin_starts(scores.impostor, scores.genuine, SPARE * max(rates))
+    bins = bin_pairs(scores.pairs[impostor], first[impostor], second[impostor], starts, drawn)
+    found = scores.pairs[genuine], first[genuine]
+    fnmr = shares_up_to(*found, pair_borders(bins, rates), drawn)
+    return fnmr, eer_samples(*found, bins), auc_samples(*found, scores.impostor, bins)
 
 
 def fnir_samples(search: Search, subject: np.ndarray, rates: Sequence[float], drawn: np.ndarray) -> np.ndarray:

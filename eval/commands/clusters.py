@@ -9,7 +9,8 @@ from pathlib import Path
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, load_labels, refuse_other_order, write_json
+from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.label_files import load_labels, refuse_other_order
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from jsonargparse.typing import NonNegativeFloat
 
-from eval.report.comparison import tabulate
-from eval.report.page import page
-from eval.report.page_plots import curve_plots
-from eval.report.runs import load_runs
-from eval.report.summary import summary
-from eval.report.tables import write_tables
+from eval.comparison.page import page
+from eval.comparison.page_plots import curve_plots
+from eval.comparison.runs import load_runs
+from eval.comparison.summary import summary
+from eval.comparison.table import tabulate
+from eval.comparison.table_files import write_tables
 from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import Thumbnails

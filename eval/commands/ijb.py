@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from eval.bootstrap.resampling import check_samples
-from eval.metrics.fnir import iet_curve, iet_thresholds
+from eval.metrics.fnir import iet_curve
 from eval.metrics.fnmr import det_curve
 from eval.protocols.doubts import say_all_equal, say_chance, say_repeated_pairs, say_unreadable
 from eval.protocols.evaluation import Evaluation, evaluate, without_empty
 from eval.protocols.face_templates import pool_protocol, template_options
 from eval.protocols.open import load_protocol
-from eval.report.curves import write_cmc, write_det, write_iet
+from eval.report.curves import Curves
 from eval.report.figures import FPIRS, summarise
 from eval.report.headline import headline
-from eval.report.histogram import write_scores
-from eval.report.intervals import Intervals, resample
+from eval.report.histogram import score_bins, write_scores
+from eval.report.intervals import resample
 from eval.report.scripts import script_figures
 from eval.report.worst_pairs import write_worst
 from facerec.pipeline.arguments import Seed
@@ -31,34 +31,6 @@ from facerec.pipeline.stage import stage
 Norm = Literal["removed", "kept"]
 Missing = Literal["count", "exclude"]
 HEADLINES = ("fnmr_at_fmr", "fnir_at_fpir", "rank1")
-
-
-class _Curves(NamedTuple):
-    """Points of DET and IET, and the searches; nothing of 1:N where there is none."""
-
-    det: Sequence[Any]
-    iet: Sequence[Any]
-    searches: Sequence[Any]
-
-    @classmethod
-    def of(cls, evaluation: Evaluation) -> _Curves:
-        """Those of an evaluation."""
-        det = det_curve(evaluation.scores.genuine, evaluation.scores.impostor)
-        found = evaluation.identification
-        searches = found.searches if found else ()
-        return cls(det, iet_curve(searches) if found and found.points else [], searches)
-
-    def rates(self) -> tuple[list[float], list[float]]:
-        """The FMR and the FPIR of each point."""
-        return [point[0] for point in self.det], [point[0] for point in self.iet]
-
-    def write(self, out: Path, galleries: Any, intervals: Intervals | None) -> None:
-        """Writes them, with their intervals."""
-        write_det(out, self.det, intervals.det if intervals else None)
-        if self.iet:
-            write_iet(out, self.iet, galleries, intervals.iet if intervals else None, iet_thresholds(self.searches))
-        if self.searches:
-            write_cmc(out, self.searches, galleries)
 
 
 @stage("eval ijb", found="{headline}".format_map, then="python -m eval compare --runs {out} OTHER --out COMPARISON")
@@ -113,7 +85,7 @@ def ijb(
     excluding = missing == "exclude" and templates.empty > 0
     files = without_empty(files, templates) if excluding else files
     evaluation = evaluate(files, templates, fpirs) if excluding else with_failures
-    curves = _Curves.of(evaluation)
+    curves = _curves(evaluation)
     metrics = summarise(evaluation)
     say_chance(metrics["auc"], embeddings)
     metrics["comparisons"] = files.digest()
@@ -129,8 +101,14 @@ def ijb(
         np.save(out / "bootstrap.npy", intervals.samples, allow_pickle=False)
     if compatibility:
         metrics["compatibility"] = script_figures(files, templates, evaluation.pairs, metrics["template"])
-    write_scores(out, evaluation.scores)
+    write_scores(out, score_bins(evaluation.scores))
     write_worst(out, evaluation, files.faces, templates.ids)
     write_json(out / "metrics.json", metrics)
-    curves.write(out, evaluation.galleries, intervals)
+    curves.write(out, intervals)
     return {key: metrics[key] for key in HEADLINES if key in metrics} | {"headline": headline(metrics)}
+
+
+def _curves(evaluation: Evaluation) -> Curves:
+    det, found = det_curve(evaluation.scores.genuine, evaluation.scores.impostor), evaluation.identification
+    searches = found.searches if found else ()
+    return Curves(det, iet_curve(searches) if found and found.points else {}, searches, evaluation.galleries)

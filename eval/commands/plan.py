@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import NonNegativeFloat, PositiveFloat
 
-from eval.report.comparison import tabulate
-from eval.report.runs import load_runs
-from eval.report.summary import typical_people_variance
+from eval.comparison.runs import load_runs
+from eval.comparison.summary import typical_people_variance
+from eval.comparison.table import tabulate
 from eval.trainings.power import MOST_TRAININGS, smallest_difference, trainings_needed
 from facerec.pipeline.files import InputError
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from eval.clusters.calibration import calibration_error, in_majority, lowest_tenth, reliability, rows_in_company
 from eval.report.plots import plot_reliability
-from facerec.pipeline.files import InputError, load_array, load_labels, refuse_other_order, write_json, write_table
+from facerec.pipeline.files import InputError, load_array, write_json, write_table
+from facerec.pipeline.label_files import load_labels, refuse_other_order
 from facerec.pipeline.stage import stage
 
 HEADER = ("lowest", "highest", "faces", "confidence", "right")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from facerec.pipeline.values import as_labels, shown, whole
 PROBES_PER_BLOCK = 2048
 SUBJECTS_PER_BLOCK = 4096
 MOST_RANKS = 50
+Points = dict[float, tuple[OperatingPoint, ...]]
+"""FPIR to threshold, false positives (`accepted`) and misses (`rejected`) in each gallery."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Search:
     mated: np.ndarray
     nonmated_scores: np.ndarray
 
-    @property
+    @cached_property
     def hits(self) -> np.ndarray:
         """float32 [mated], rising: the mate's score, or -inf where its rank is not 1 and no threshold helps."""
         return np.sort(self.hit_scores)
@@ -70,16 +73,16 @@ class Identification:
 
     Attributes:
         searches: What each search gave.
-        points: FPIR to threshold, false positives (`accepted`) and misses (`rejected`) in each gallery.
+        points: The thresholds at each FPIR, and what they do.
     """
 
     searches: tuple[Search, ...]
-    points: dict[float, tuple[OperatingPoint, ...]]
+    points: Points
 
     @property
     def fnir(self) -> dict[float, float]:
         """FPIR to FNIR, mean of the galleries."""
-        return {fpir: float(np.mean([point.error for point in points])) for fpir, points in self.points.items()}
+        return mean_fnir(self.points)
 
     def rank(self, k: int) -> float:
         """Share of mated probes whose mate has rank k or better, mean of the galleries.
@@ -131,7 +134,7 @@ def identification(
             kind = "mated" if not len(result.ranks) else "non-mated"
             raise InputError(f"gallery {number}: no {kind} probe; an open-set search needs both kinds")
         searches.append(result)
-    return Identification(tuple(searches), {f: tuple(fnir_at_fpir(result, f) for result in searches) for f in rates})
+    return Identification(tuple(searches), _points(searches, rates))
 
 
 def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -182,22 +185,18 @@ def fnir_at_fpir(result: Search, fpir: float) -> OperatingPoint:
     return operating_point(result.hits, result.highest, fpir)
 
 
-def iet_curve(searches: Sequence[Search]) -> list[list[float]]:
-    """FPIR, then FNIR in each gallery, then their mean, at log-spaced rates that every gallery supports."""
-    fpirs = curve_rates(min(len(result.highest) for result in searches))
-    columns = []
-    for result in searches:
-        hits = result.hits
-        columns.append([operating_point(hits, result.highest, fpir).error for fpir in fpirs])
-    return [
-        [float(fpir), *row, float(np.mean(row))] for fpir, row in zip(fpirs, zip(*columns, strict=True), strict=True)
-    ]
+def iet_curve(searches: Sequence[Search]) -> Points:
+    """The points at log-spaced rates that every gallery supports."""
+    return _points(searches, curve_rates(min(len(result.highest) for result in searches)).tolist())
 
 
-def iet_thresholds(searches: Sequence[Search]) -> list[list[float]]:
-    """The threshold of each gallery at the rates of `iet_curve`."""
-    fpirs = curve_rates(min(len(result.highest) for result in searches))
-    return [[operating_point(result.hits, result.highest, fpir).threshold for result in searches] for fpir in fpirs]
+def mean_fnir(points: Points) -> dict[float, float]:
+    """FPIR to FNIR, mean of the galleries."""
+    return {fpir: float(np.mean([point.error for point in each])) for fpir, each in points.items()}
+
+
+def _points(searches: Sequence[Search], rates: Sequence[float]) -> Points:
+    return {fpir: tuple(fnir_at_fpir(result, fpir) for result in searches) for fpir in rates}
 
 
 def cmc_curve(searches: Sequence[Search]) -> list[list[float]]:

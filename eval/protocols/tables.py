@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.protocols.ids import as_ids, whole_number
-from facerec.pipeline.files import InputError
-from facerec.pipeline.reading import check_text
+from facerec.pipeline.files import InputError, check_text
 
 WHOLE = ("int64", "id")
 TRUE, FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "-1", "false", "False", "FALSE")

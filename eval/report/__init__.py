@@ -1,1 +1,1 @@
-"""What is written: metrics.json (`figures`, `intervals`), curves, tables, plots and the page that compares runs."""
+"""What is written of one evaluation: metrics.json (`figures`, `intervals`), curves, tables and plots."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.metrics.fnir import Search, cmc_curve
-from eval.report.intervals import Limits
+from eval.metrics.fnir import Points, Search, cmc_curve, mean_fnir
+from eval.report.intervals import Intervals, Limits
 from eval.report.plots import plot_det, plot_iet
 from facerec.pipeline.files import write_table
 
@@ -26,33 +27,49 @@ def write_det(out: Path, curve: Sequence[tuple[float, float, float]], limits: Li
     return plot_det({"": [point[:2] for point in curve]}, out / "det.png", {"": _band(limits)})
 
 
-def write_iet(
-    out: Path,
-    curve: Sequence[Sequence[float]],
-    galleries: Sequence[str],
-    limits: Limits | None,
-    thresholds: Sequence[Sequence[float]] = (),
-) -> Any:
-    """Writes iet.csv and iet.png; returns the figure.
+@dataclass(frozen=True)
+class Curves:
+    """The curves of an evaluation; nothing of 1:N where there is none.
 
-    Args:
-        out: The folder.
-        curve: From `iet_curve`.
-        galleries: Names of the galleries.
-        limits: FPIR to the interval of the mean FNIR, if there are any.
-        thresholds: From `iet_thresholds`; empty if they are not to be written.
+    Attributes:
+        det: From `det_curve`.
+        iet: From `iet_curve`.
+        searches: The search in each gallery.
+        galleries: Their names.
     """
-    names = [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
-    names += [f"threshold_{name}" for name in galleries] if thresholds else []
-    of_each = thresholds or [()] * len(curve)
-    rows = [[*point, *_ends(limits, point[0]), *those] for point, those in zip(curve, of_each, strict=True)]
-    write_table(out / "iet.csv", ["fpir", *(f"fnir_{name}" for name in galleries), "fnir_mean", *names], rows)
-    return plot_iet({"": [(point[0], point[-1]) for point in curve]}, out / "iet.png", {"": _band(limits)})
 
+    det: Sequence[tuple[float, float, float]]
+    iet: Points
+    searches: Sequence[Search]
+    galleries: Sequence[str]
 
-def write_cmc(out: Path, searches: Sequence[Search], galleries: Sequence[str]) -> None:
-    """Writes cmc.csv."""
-    write_table(out / "cmc.csv", ["rank", *galleries, "mean"], cmc_curve(searches))
+    def rates(self) -> tuple[list[float], list[float]]:
+        """The FMR and the FPIR of each point."""
+        return [point[0] for point in self.det], list(self.iet)
+
+    def write(self, out: Path, intervals: Intervals | None) -> dict[str, Any]:
+        """Writes the curves with their intervals, as det.csv, iet.csv, cmc.csv and PNG files.
+
+        Returns:
+            The figures of DET and IET by name.
+        """
+        figures = {"det": write_det(out, self.det, intervals.det if intervals else None)}
+        if self.iet:
+            figures["iet"] = self._write_iet(out, intervals.iet if intervals else None)
+        if self.searches:
+            write_table(out / "cmc.csv", ["rank", *self.galleries, "mean"], cmc_curve(self.searches))
+        return figures
+
+    def _write_iet(self, out: Path, limits: Limits | None) -> Any:
+        mean, names = mean_fnir(self.iet), [] if limits is None else ["fnir_mean_low", "fnir_mean_high"]
+        errors, thresholds = ([f"{kind}_{name}" for name in self.galleries] for kind in ("fnir", "threshold"))
+        rows = [
+            [fpir, *(point.error for point in points), mean[fpir], *_ends(limits, fpir),
+             *(point.threshold for point in points)]
+            for fpir, points in self.iet.items()
+        ]  # fmt: skip
+        write_table(out / "iet.csv", ["fpir", *errors, "fnir_mean", *names, *thresholds], rows)
+        return plot_iet({"": list(mean.items())}, out / "iet.png", {"": _band(limits)})
 
 
 def _ends(limits: Limits | None, rate: float) -> Sequence[float | str]:

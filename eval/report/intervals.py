@@ -91,11 +91,7 @@ def _resample_pairs(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Limits]:
     """Samples of FNMR by name, those of EER and AUC, and the intervals of the DET curve."""
     rates = [*map(float, FMRS), *(rate for rate in curve if rate <= HIGHEST_CURVE_RATE)]
-    (one, two), genuine = sides, scores.is_genuine
-    others = one[~genuine], two[~genuine]
-    rows, eer, auc = verification_samples(
-        scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, rates, drawn
-    )
+    rows, eer, auc = verification_samples(scores, sides, rates, drawn)
     named = {f"fnmr@{f}": rows[index] for index, f in enumerate(FMRS)}
     return named, {"eer": eer, "auc": auc}, {rate: interval(row) for rate, row in zip(rates, rows, strict=True)}
 

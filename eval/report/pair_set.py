@@ -13,7 +13,7 @@ import numpy as np
 from eval.bootstrap.impostor_bins import pair_weights
 from eval.bootstrap.resampling import CONFIDENCE, draw, interval, quotient, verification_samples
 from eval.metrics.pair_scores import PairScores
-from eval.protocols.pair_list import PairList
+from eval.protocols.pair_layouts import PairList
 from eval.report.figures import FEW, few_errors, verification_figures
 
 FMRS = ("1e-1", "1e-2", "1e-3")
@@ -58,11 +58,7 @@ def pair_set_intervals(
     """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds."""
     one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
-    genuine = listed.same
-    others = one[~genuine], two[~genuine]
-    fnmr, eer, auc = verification_samples(
-        scores.pairs[genuine], one[genuine], scores.pairs[~genuine], others, [float(f) for f in FMRS], drawn
-    )
+    fnmr, eer, auc = verification_samples(scores, (one, two), [float(f) for f in FMRS], drawn)
     weights = pair_weights(one, two, drawn)
     accuracy = quotient(right @ weights, weights.sum(axis=0))
     return {

@@ -86,7 +86,7 @@ def set_intervals(
     """
     subject = evaluation.units.subject[evaluation.draw.probes]
     searches = dict(zip(GALLERIES, evaluation.identification.searches, strict=True))
-    rates = [point[0] for point in iet_curve(evaluation.identification.searches)]
+    rates = list(iet_curve(evaluation.identification.searches))
     probes, iet = resample_searches(searches, subject, rates, evaluation.drawn)
     columns = {f"fnmr@{name}": samples.at(float(name))[0] for name in rate_names(evaluation.fmr)}
     columns |= {**probes, "eer": samples.eer, "auc": samples.auc}

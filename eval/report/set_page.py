@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from eval.all_pairs.evaluation import SetEvaluation
-from eval.all_pairs.figures import counted_det, score_histogram
+from eval.all_pairs.figures import counted_det
 from eval.all_pairs.worst import FALSE_MATCH, WorstPair
 from eval.metrics.discard import DiscardCurve, perfect_discard
 from eval.metrics.fnir import iet_curve
-from eval.report.curves import write_cmc, write_det, write_iet
-from eval.report.histogram import COLUMNS as BIN_COLUMNS
+from eval.report.curves import Curves
+from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
-from eval.report.page import render
 from eval.report.plots import as_svg
+from eval.report.render import render
 from eval.report.set_figures import GALLERIES
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
 from eval.report.set_tables import face_name, write_discard, write_groups, write_pairs
@@ -51,21 +51,19 @@ class SetReport:
 
 def write_report(report: SetReport, out: Path) -> None:
     """Writes every file of the report into an existing folder."""
-    evaluation, limits = report.evaluation, report.intervals
+    evaluation = report.evaluation
     searches = evaluation.identification.searches
     write_json(out / "metrics.json", report.metrics)
-    histogram = score_histogram(evaluation.pairs)
-    det = write_det(out, counted_det(evaluation.pairs), limits.det if limits else None)
-    iet = write_iet(out, iet_curve(searches), GALLERIES, limits.iet if limits else None)
-    write_cmc(out, searches, GALLERIES)
-    write_table(out / "scores.csv", BIN_COLUMNS, histogram)
+    bins = counted_bins(evaluation.pairs)
+    curves = Curves(counted_det(evaluation.pairs), iet_curve(searches), searches, GALLERIES)
+    write_scores(out, bins)
     write_table(out / "calibration.csv", ["score", "llr_logistic", "llr_isotonic"], report.ratios)
     write_pairs(out / "pairs.csv", report.worst, evaluation.units, report.keys)
     if report.discard:
         write_discard(out / "discard.csv", report.discard)
     if "groups" in report.metrics:
         write_groups(out / "groups.csv", report.metrics["groups"])
-    figures = {"det": det, "iet": iet, **_figures(report, histogram)}
+    figures = curves.write(out, report.intervals) | _figures(report, bins)
     plots = {name: as_svg(figure, name) for name, figure in figures.items()}
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
@@ -85,10 +83,10 @@ def threshold_in_words(metrics: dict[str, Any]) -> str:
     return text + (". Fewer than ten false matches: the threshold is uncertain." if found["few_errors"] else ".")
 
 
-def _figures(report: SetReport, histogram: Sequence[tuple[float, float, int, int]]) -> dict[str, Any]:
+def _figures(report: SetReport, bins: ScoreBins) -> dict[str, Any]:
     """The plots that only the page has."""
     figures = {
-        "scores": plot_scores(histogram, report.metrics["threshold"]["value"]),
+        "scores": plot_scores(bins, report.metrics["threshold"]["value"]),
         "ratios": plot_ratios(report.ratios),
     }
     if report.discard:
@@ -103,7 +101,7 @@ def _page(report: SetReport, plots: dict[str, str]) -> str:
     matches = [pair for pair in report.worst if pair.kind == FALSE_MATCH]
     misses = [pair for pair in report.worst if pair.kind != FALSE_MATCH]
     return render(
-        "set.html",
+        Path(__file__).with_name("set.html"),
         title="Evaluation of labelled faces",
         headline=threshold_in_words(report.metrics),
         metrics=report.metrics,

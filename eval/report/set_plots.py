@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.discard import DiscardCurve
+from eval.report.histogram import ScoreBins
 from eval.report.plots import GREY, INK, PALETTE, axes_of
 
 HIGHEST_SHARE, SHOWN = 0.5, 501
 
 
-def plot_scores(table: Sequence[tuple[float, float, int, int]], threshold: float) -> Any:
+def plot_scores(bins: ScoreBins, threshold: float) -> Any:
     """Draws the share of genuine and of impostor pairs in each bin of scores, and the threshold; returns the figure.
 
     Args:
-        table: From `score_histogram`.
+        bins: From `counted_bins`.
         threshold: Scores at or above it match.
     """
     with axes_of("scores of all pairs") as axes:
-        low, high, *counts = (np.array(column) for column in zip(*table, strict=True))
+        low, high, *counts = (np.array(column) for column in zip(*bins, strict=True))
         for count, colour, name in zip(counts, PALETTE[1::-1], ("genuine", "impostor"), strict=False):
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, fill=True, alpha=0.3)
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, linewidth=1.5, label=name)

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
-from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.values import as_path, as_picture, shown, whole
 from facerec.recognisers.onnx import open_session
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from facerec.alignment.stems import distinct_stems
+from facerec.pipeline.files import InputError, read_lines, readable
 from facerec.pipeline.keys import plain_key
-from facerec.pipeline.reading import InputError, read_lines, readable
 
 LANDMARK_FIELDS = 12
 """Fields of a line of landmarks: the name, x and y of five points, the score."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.entries import Entry
+from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.plain_pickle import Array, load_plain
-from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.pipeline.torch_file import load_torch
 
 SEVERAL = ("features", "labels")

@@ -20,9 +20,9 @@ import numpy as np
 
 from facerec.pipeline.array_files import h5_entries, npz_entries, pickle_entries, torch_entries
 from facerec.pipeline.entries import Contents, Entry, contents_of
+from facerec.pipeline.files import InputError, load_array, read_lines
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import map_raw, meta_of
-from facerec.pipeline.reading import InputError, load_array, read_lines
 from facerec.pipeline.table_files import csv_entries, parquet_entries
 
 READERS: Mapping[str, Callable[[Path], dict[str, Entry]]] = {

@@ -16,16 +16,13 @@ from facerec.pipeline.files import (
     BLOCK_ROWS,
     InputError,
     blocks,
-    keys_beside,
     load_array,
-    load_labels,
     new_array,
-    refuse_other_order,
     row_blocks,
     write_lines,
     write_table,
 )
-from facerec.pipeline.label_files import numbered
+from facerec.pipeline.label_files import keys_beside, load_labels, numbered, refuse_other_order
 from facerec.pipeline.ranks import make_once
 from facerec.pipeline.values import as_array, as_path, whole
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.counts import counted
-from facerec.pipeline.reading import InputError
+from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)
 

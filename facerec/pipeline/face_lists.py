@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from facerec.pipeline.entries import KEYS, LABELS
-from facerec.pipeline.reading import InputError, check_file, read_lines, readable
+from facerec.pipeline.files import InputError, check_file, read_lines, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,34 +1,103 @@
-"""The file formats that stages hand to each other, and the error for input that does not fit them.
+"""The file formats that stages hand to each other: how they are read and written, and the error for unusable input.
 
 CONTRIBUTING.md says what else `clustering` and `eval` may import of `facerec`.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from facerec.pipeline.label_files import keys_in, labels_in
-from facerec.pipeline.reading import BLOCK_ROWS as BLOCK_ROWS
-from facerec.pipeline.reading import InputError as InputError
-from facerec.pipeline.reading import blocks as blocks
-from facerec.pipeline.reading import check_file as check_file
-from facerec.pipeline.reading import load_array as load_array
-from facerec.pipeline.reading import read_lines as read_lines
-from facerec.pipeline.reading import readable
-from facerec.pipeline.reading import row_blocks as row_blocks
-from facerec.pipeline.values import MOST_SHOWN, as_path, whole
+BLOCK_ROWS = 65_536
+WAYS = {
+    ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
+    ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
+}  # fmt: skip
+"""How arrays of other formats are read, for those who have to write them as .npy."""
 
+COMPRESSED = {".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k", ".zst": "unzstd"}
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of text that a spreadsheet takes for a formula."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used. Its text is one line: what was found, where, and what to do."""
+
+
+def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
+    """Yields views of consecutive blocks of an array's rows."""
+    yield from (array[some] for some in row_blocks(len(array), rows))
+
+
+def row_blocks(count: int, rows: int = BLOCK_ROWS) -> list[slice]:
+    """Slices that divide so many rows into consecutive blocks."""
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+
+
+@contextmanager
+def readable(path: Path, kind: str, remedy: str = "it may be truncated") -> Iterator[None]:
+    """Turns whatever a library raises for a damaged file into an `InputError` of one line.
+
+    Args:
+        path: The file, for the message.
+        kind: What it should be, such as ``a .npz archive``.
+        remedy: What to do.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{path}: asks for more memory than there is; it is damaged, or too large to read") from None
+    except Exception as error:  # parsers raise many kinds, none with a common ancestor
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not readable as {kind} ({reason}); {remedy}") from None
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no regular file: a pipe would be waited for.
+
+    Raises:
+        InputError: Missing, a folder, a pipe or a device.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+
+
+def check_text(path: Path) -> None:
+    """Refuses what is no regular file, or UTF-16, whose lines would be read as others.
+
+    Raises:
+        InputError: Missing, no regular file, or UTF-16.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
+    if marked:
+        raise InputError(f"{path}: text in UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8")
+
+
+def check_target(path: Path) -> None:
+    """Refuses a file to be written where a folder, a pipe or a link to itself is.
+
+    Raises:
+        InputError: Naming what is there.
+    """
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        raise InputError(f"{path}: no regular file, but a folder, a pipe or a broken link; name another file")
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -39,80 +108,32 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
-    """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
+def read_lines(path: Path) -> list[str]:
+    """Reads lines that end with a line feed, or with carriage return and line feed.
 
-    Args:
-        path: A .npy file of whole numbers or names. Or a folder with ``labels.npy``: an embedding set, a clustering,
-            pseudo-labels. Or a text file with a number or a name a line, as learn-to-cluster's ``.meta``. Or a column
-            of a table, ``FILE.csv:COLUMN``. Or the labels in a file of embeddings, see `facerec.pipeline.label_files`.
-        rows: The number of rows they must have, if known.
+    No other character ends a line. A byte order mark at the start is left out. Bytes that are not UTF-8 come back as
+    they were when `write_lines` writes them, or when they name a file (``surrogateescape``).
 
     Raises:
-        InputError: Missing or unusable file, labels below -1, or another number of rows.
+        InputError: The file cannot be read.
     """
-    path, rows = as_path("labels", path), None if rows is None else whole("rows", rows, 0)
-    file = path / "labels.npy" if path.is_dir() else path
-    labels = labels_in(file)
-    if labels.min() < -1:
-        raise InputError(f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0")
-    if rows is not None and len(labels) != rows:
-        raise InputError(f"{file}: {len(labels)} labels for {rows} rows; they must match one to one")
-    return labels
+    check_text(path)
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            return [line.removesuffix("\n").removesuffix("\r") for line in file]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as text ({error.strerror})") from None
 
 
-def load_keys(path: Path, rows: int | None = None) -> list[str]:
-    """Reads one key a line.
+def first_line(path: Path) -> str:
+    """The first line of a text file, a million characters at most; it may end with any line end.
 
     Raises:
-        InputError: Missing file, or another number of lines than `rows`.
+        InputError: As `check_text`.
     """
-    keys = read_lines(path)
-    if rows is not None and len(keys) != rows:
-        raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
-    return keys
-
-
-def keys_beside(folder: Path, rows: int) -> list[str] | None:
-    """The keys in a folder's keys.txt, one for each of its rows; None if it has none, or is no folder.
-
-    Raises:
-        InputError: Another number of keys than `rows`.
-    """
-    file = folder / "keys.txt"
-    return load_keys(file, rows) if file.exists() else None
-
-
-def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
-    """Refuses labels of faces in another order, as far as the faces are named on both sides.
-
-    Args:
-        labels: A folder with keys.txt, or ``labels.npy`` in one; or a table with a column of names.
-        faces: Another one of the same number of faces.
-        keys: Of these faces, if they are known.
-
-    Raises:
-        InputError: A face is in one row there and in another row here.
-    """
-    ours = _keys_of(labels)
-    others = None if ours is None else _keys_of(faces) if keys is None else keys
-    if ours is None or others is None or ours == others:
-        return
-    if set(ours).isdisjoint(others):
-        ours = _keys_of(labels, others) or ours
-    rows = {key: row for row, key in enumerate(others)}
-    for row, (key, other) in enumerate(zip(ours, others, strict=False)):
-        if key != other and key in rows:
-            raise InputError(
-                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {rows[key]} of {faces}; "
-                "both must have the same faces in the same order"
-            )
-
-
-def _keys_of(path: Path, known: Collection[str] | None = None) -> list[str] | None:
-    inside = path.name in ("labels.npy", "embeddings.npy")
-    file = (path.parent if inside else path) / "keys.txt"
-    return read_lines(file) if file.is_file() else keys_in(path, known)
+    check_text(path)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        return lines.readline(1 << 20)
 
 
 def read_text(path: Path) -> str:
@@ -128,20 +149,53 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read as text ({error})") from None
 
 
-def check_target(path: Path) -> None:
-    """Refuses a file to be written where a folder, a pipe or a link to itself is.
-
-    Raises:
-        InputError: Naming what is there.
-    """
-    if (path.exists() or path.is_symlink()) and not path.is_file():
-        raise InputError(f"{path}: no regular file, but a folder, a pipe or a broken link; name another file")
-
-
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes lines of text, which `read_lines` reads."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
+
+
+def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
+    """Maps a .npy file read-only, never unpickling.
+
+    Args:
+        path: The file.
+        kind: Allowed NumPy dtype kinds, e.g. ``"f"`` for floats, ``"iu"`` for integers.
+        ndim: Number of dimensions it must have.
+
+    Raises:
+        InputError: Missing, not a .npy file, truncated, empty, or of another dtype or shape.
+    """
+    check_file(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header makes NumPy's reader raise what Python's parser does
+        known = any(word in str(error) for word in ("pickle", "Python objects"))
+        if known and _begins_as_array(path):
+            remedy = "save numbers, x.astype('float32'), or text, x.astype(str)"
+            raise InputError(f"{path}: holds Python objects, which are not read; {remedy}") from None
+        if path.suffix.lower() in COMPRESSED:
+            raise InputError(f"{path}: compressed; unpack it first: {COMPRESSED[path.suffix.lower()]}") from None
+        reason = "the file does not begin as one does" if known else error
+        if way := WAYS.get(path.suffix.lower()):
+            raise InputError(f"{path}: not a .npy array; make one: np.save('x.npy', {way})") from None
+        raise InputError(f"{path}: not a readable .npy array ({reason}); it may be truncated") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
+    if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
+        wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
+        raise InputError(
+            f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
+        )
+    if array.size == 0:
+        raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
+    return array
+
+
+def _begins_as_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:

@@ -1,8 +1,8 @@
-"""Labels from any file: .npy, a number or a name a line, a column of a table, an array of a file of embeddings."""
+"""Labels and keys of faces. Labels come from any file: .npy, lines, a column of a table, an array of embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,89 @@ import numpy as np
 from facerec.pipeline.embedding_files import READERS
 from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
 from facerec.pipeline.face_lists import PICTURES, UNKNOWN
+from facerec.pipeline.files import InputError, first_line, load_array, read_lines
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
-from facerec.pipeline.reading import InputError, first_line, load_array, read_lines
+from facerec.pipeline.values import MOST_SHOWN, as_path, whole
 
 TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
 MOST_LABEL = 1 << 62
+
+
+def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
+    """Reads identity or cluster labels, int64 [n], -1 where unknown or unassigned.
+
+    Args:
+        path: A .npy file of whole numbers or names. Or a folder with ``labels.npy``: an embedding set, a clustering,
+            pseudo-labels. Or a text file with a number or a name a line, as learn-to-cluster's ``.meta``. Or a column
+            of a table, ``FILE.csv:COLUMN``. Or the labels in a file of embeddings, see `labels_in`.
+        rows: The number of rows they must have, if known.
+
+    Raises:
+        InputError: Missing or unusable file, labels below -1, or another number of rows.
+    """
+    path, rows = as_path("labels", path), None if rows is None else whole("rows", rows, 0)
+    file = path / "labels.npy" if path.is_dir() else path
+    labels = labels_in(file)
+    if labels.min() < -1:
+        raise InputError(f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0")
+    if rows is not None and len(labels) != rows:
+        raise InputError(f"{file}: {len(labels)} labels for {rows} rows; they must match one to one")
+    return labels
+
+
+def load_keys(path: Path, rows: int | None = None) -> list[str]:
+    """Reads one key a line.
+
+    Raises:
+        InputError: Missing file, or another number of lines than `rows`.
+    """
+    keys = read_lines(path)
+    if rows is not None and len(keys) != rows:
+        raise InputError(f"{path}: {len(keys)} keys for {rows} rows; they must match one to one")
+    return keys
+
+
+def keys_beside(folder: Path, rows: int) -> list[str] | None:
+    """The keys in a folder's keys.txt, one for each of its rows; None if it has none, or is no folder.
+
+    Raises:
+        InputError: Another number of keys than `rows`.
+    """
+    file = folder / "keys.txt"
+    return load_keys(file, rows) if file.exists() else None
+
+
+def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
+    """Refuses labels of faces in another order, as far as the faces are named on both sides.
+
+    Args:
+        labels: A folder with keys.txt, or ``labels.npy`` in one; or a table with a column of names.
+        faces: Another one of the same number of faces.
+        keys: Of these faces, if they are known.
+
+    Raises:
+        InputError: A face is in one row there and in another row here.
+    """
+    ours = _keys_of(labels)
+    others = None if ours is None else _keys_of(faces) if keys is None else keys
+    if ours is None or others is None or ours == others:
+        return
+    if set(ours).isdisjoint(others):
+        ours = _keys_of(labels, others) or ours
+    rows = {key: row for row, key in enumerate(others)}
+    for row, (key, other) in enumerate(zip(ours, others, strict=False)):
+        if key != other and key in rows:
+            raise InputError(
+                f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {rows[key]} of {faces}; "
+                "both must have the same faces in the same order"
+            )
+
+
+def _keys_of(path: Path, known: Collection[str] | None = None) -> list[str] | None:
+    inside = path.name in ("labels.npy", "embeddings.npy")
+    file = (path.parent if inside else path) / "keys.txt"
+    return read_lines(file) if file.is_file() else keys_in(path, known)
 
 
 def labels_in(path: Path) -> np.ndarray:

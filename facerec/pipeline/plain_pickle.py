@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from facerec.pipeline.reading import InputError
+from facerec.pipeline.files import InputError
 
 MOST_REPEATS = 4
 PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}

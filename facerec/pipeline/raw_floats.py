@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.reading import InputError, check_file, read_lines
+from facerec.pipeline.files import InputError, check_file, read_lines
 
 META = ".meta"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.pipeline.reading import InputError, readable
+from facerec.pipeline.files import InputError, readable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facerec.pipeline.entries import KEYS, LABELS, Entry
-from facerec.pipeline.reading import InputError, check_file, first_line, readable
+from facerec.pipeline.files import InputError, check_file, first_line, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa

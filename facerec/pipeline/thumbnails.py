@@ -11,7 +11,8 @@ import numpy as np
 
 from facerec.pipeline.contact_sheet import contact_sheet
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, load_keys
+from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.label_files import load_keys
 from facerec.pipeline.values import first_repeated, shown
 
 COLUMNS = 16

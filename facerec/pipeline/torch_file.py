@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.reading import InputError, check_file
+from facerec.pipeline.files import InputError, check_file
 
 
 def load_torch(file: Path, kind: str, remedy: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facerec.pipeline.reading import InputError
+from facerec.pipeline.files import InputError
 
 MOST_SHOWN = 60
 MOST_WHOLE = (1 << 63) - 1

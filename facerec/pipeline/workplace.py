@@ -1,4 +1,4 @@
-"""The folder ``OUT.partial`` in which a stage works."""
+"""A folder that one run at a time works in: ``OUT.partial`` of a stage, or the folder of a recipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import errno
 import fcntl
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,15 +42,11 @@ class Workplace:
         """
         if self.out.exists() and not self.out.is_dir():
             raise InputError(f"{self.out}: a file stands where the output folder should be made; choose another --out")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = (self.folder / ".lock").open("w")
-        try:
-            # Not flock: worker processes would inherit it, and hold it for a while after their parent was killed.
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+        lock = _open_lock(self.folder)
+        if not _take(lock):
             if not self._is_noted():
                 lock.close()
-                raise InputError(f"{self.folder}: another run is working there; wait or choose another --out") from None
+                raise _busy(self.folder)
             logger.info("%s: another run is doing this; waiting for it", self.out)
             fcntl.lockf(lock, fcntl.LOCK_EX)
             lock.close()
@@ -99,6 +97,43 @@ class Workplace:
                 shutil.rmtree(entry)
             elif entry.name != ".lock":
                 entry.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes a folder and keeps other runs out of it.
+
+    Raises:
+        InputError: Another run works there, or the folder cannot be made.
+    """
+    try:
+        lock = _open_lock(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from None
+    with lock:
+        if not _take(lock):
+            raise _busy(folder)
+        yield
+
+
+def _open_lock(folder: Path) -> TextIO:
+    """Makes a folder and opens the file that its lock is on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / ".lock").open("w")
+
+
+def _take(lock: TextIO) -> bool:
+    """Takes a lock until its file is closed or this process ends, however it ends; False if another process has it."""
+    try:
+        # Not flock: worker processes would inherit it, and hold it for a while after their parent was killed.
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _busy(folder: Path) -> InputError:
+    return InputError(f"{folder}: another run is working there; wait or choose another --out")
 
 
 def remove_notes(out: Path) -> None:

@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from facerec.pipeline.reading import InputError, readable
+from facerec.pipeline.files import InputError, readable
 from facerec.recognisers.onnx_graph import InputSettings
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from facerec.backbones import build
-from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.files import InputError, check_file, readable
 
 NOTE = "facerec"
 COUNTER = "num_batches_tracked"

@@ -21,8 +21,7 @@ import pyarrow.types as types
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import KEYS, LABELS
 from facerec.pipeline.face_lists import say_if_unlabelled
-from facerec.pipeline.files import InputError
-from facerec.pipeline.reading import readable
+from facerec.pipeline.files import InputError, readable
 from facerec.stores.recordio import SUFFIX_OF
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store, identity_of, padded

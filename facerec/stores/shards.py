@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.progress import progress
-from facerec.pipeline.reading import InputError, check_file, readable
 from facerec.stores.store import INDEX, Store, reason_of
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")

@@ -23,7 +23,8 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import PICTURES, person_of
-from facerec.pipeline.files import InputError, load_labels, refuse_other_order
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated
 from facerec.stores.pixels import MOST_PIXELS, decode
 

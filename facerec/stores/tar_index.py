@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.face_lists import UNKNOWN
+from facerec.pipeline.files import readable
 from facerec.pipeline.progress import progress
-from facerec.pipeline.reading import readable
 from facerec.stores.shards import ShardStore, open_shards, write_index
 from facerec.stores.store import SUFFIXES, identity_of, left_by_macos, padded
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.files import InputError, check_file, readable
 from facerec.stores.folder import identities_of
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store, left_by_macos

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerec.pipeline.files import InputError, load_keys, load_labels, refuse_other_order
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import load_keys, load_labels, refuse_other_order
 from facerec.training.training_set import TrainingSet
 
 

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from facerec.pipeline.files import InputError, readable
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
-from facerec.pipeline.reading import InputError, readable
 from facerec.pipeline.safetensors_file import contiguous
 
 KIND = ("the state of this training", "delete its folder")

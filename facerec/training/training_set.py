@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.files import InputError, load_array, load_keys
+from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.label_files import load_keys
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData

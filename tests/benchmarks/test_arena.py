@@ -209,6 +209,18 @@ def test_every_set_of_the_arena_can_be_read_or_says_why(tmp_path, monkeypatch):
         read_set(wrong, tmp_path)
 
 
+def test_keys_of_projected_faces_are_of_the_faces_before(small, tmp_path, monkeypatch):
+    """Last bits of a projection change with the number of threads; its dimensions count, though."""
+    whole = read_set(small, tmp_path)
+    small.write_text(small.read_text() + "dimensions: 4\n")
+    plain = read_set(small, tmp_path)
+    assert {plain.key, plain.labelled_key}.isdisjoint({whole.key, whole.labelled_key})
+    monkeypatch.setattr("arena.sets.normalize", lambda rows: np.nextafter(normalize(rows), np.float32(2)))
+    other = read_set(small, tmp_path)
+    assert (other.key, other.labelled_key) == (plain.key, plain.labelled_key)
+    assert not np.array_equal(other.faces.embeddings, plain.faces.embeddings)
+
+
 @pytest.fixture
 def small(tmp_path):
     for name, seed in (("test", 1), ("other", 2)):
@@ -288,3 +300,7 @@ def test_the_whole_arena(small, tmp_path, monkeypatch, capsys):
     assert len(lines) == 4
     program.main()
     assert "clusters" not in capsys.readouterr().out  # nothing is done again
+    np.savez(tmp_path / "test.npz", embeddings=people(12, 6, seed=3).embeddings, labels=people(12, 6).labels)
+    monkeypatch.setattr("sys.argv", ["arena", *map(str, options), "--report-only"])
+    program.main()
+    assert "small: 3 results are of other faces than the set has now; they are left out" in capsys.readouterr().out

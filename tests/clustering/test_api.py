@@ -25,7 +25,8 @@ from clustering.learning.tuning import Tuning
 from eval.clusters import scores
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import load_labels
 
 ROOT = Path(clustering.__file__).parent
 

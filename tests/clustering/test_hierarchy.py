@@ -17,10 +17,10 @@ from clustering.backends.hilander.climb import climb
 from clustering.backends.hilander.hilander import HiLander, levels_as_arrays, stop_when_settled
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.single_level import Lander
-from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.partition import consecutive
+from clustering.result import Clustering
 from clustering.similarity.confidence import Confidence
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings

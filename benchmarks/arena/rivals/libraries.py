@@ -93,6 +93,7 @@ class FastHdbscan(Library):
 
     def found(self, library: Any, faces: np.ndarray) -> np.ndarray:
         """See `Library`."""
+        np.random.seed(0)  # noqa: NPY002  (its search for neighbours takes no seed)
         return library.HDBSCAN(
             min_cluster_size=self.min_cluster_size, min_samples=self.min_samples or None
         ).fit_predict(faces)

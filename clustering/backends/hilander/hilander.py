@@ -19,10 +19,11 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
-from clustering.clusterer import Clustering, TwoStep
+from clustering.clusterer import TwoStep
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
+from clustering.result import Clustering
 from clustering.settings import Neighbors, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed

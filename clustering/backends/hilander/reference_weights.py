@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clustering.backends.hilander.lander import LinkageModel
-from facerec.pipeline.reading import InputError, check_file, readable
+from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.torch_file import load_torch
 
 CONVOLUTION = ("conv.0.gcn_layer.mlp.weight", "conv.0.gcn_layer.mlp.bias")

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from clustering.backends.hilander.climb import decode
 from clustering.backends.networks.learned import GraphNetwork, Network, Training
 from clustering.backends.weights import default_device
-from clustering.clusterer import Clustering
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.partition import trees
+from clustering.result import Clustering
 from clustering.settings import Cosine, Count, Neighbors, Range
 
 

@@ -16,12 +16,12 @@ from typing_extensions import Self
 
 from clustering.backends.networks.learned import Learned, Network, Training
 from clustering.backends.weights import default_device
-from clustering.clusterer import Clustering
 from clustering.graph.edges import ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
+from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Seed, Within
 from facerec.pipeline.files import InputError
 

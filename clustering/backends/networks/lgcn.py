@@ -21,13 +21,13 @@ from clustering.backends.networks.learned import (
     row_normalized,
 )
 from clustering.backends.weights import default_device
-from clustering.clusterer import Clustering
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.optimisation import optimise
 from clustering.learning.versions import versions
 from clustering.partition import components
+from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Range, Share
 from facerec.pipeline.files import blocks
 

@@ -11,7 +11,7 @@ from clustering.answers.groups import Groups, stake
 from clustering.answers.odds import Correction, between, within
 from clustering.answers.questions import between_clusters, choose_questions, links_between
 from clustering.answers.sides import sides, undone
-from clustering.answers.simulation import ask_in_rounds
+from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.dbscan import Dbscan
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.pairs import Start
@@ -97,7 +97,7 @@ def test_rounds_mend_the_clustering(corpus):
     graph, _, truth = corpus
     weak = Dbscan(min_similarity=0.01, adaptive=False)
     labels = weak.cluster(graph).labels
-    turns = list(ask_in_rounds(weak, graph, labels, truth, Answers.none(), 5, 4))
+    turns = list(ask_in_rounds(weak, graph, Turn(Answers.none(), labels), truth, 5, 4))
     before, after = (scores(truth, each)["bcubed_f"] for each in (labels, turns[-1].labels))
     assert after > before + 0.2
     assert len(turns) == 4

@@ -14,9 +14,10 @@ from sklearn.utils.estimator_checks import check_clustering
 
 from clustering.backends.hilander.single_level import Lander
 from clustering.backends.registry import BACKENDS, backend, load_clusterer
-from clustering.clusterer import Clusterer, Clustering
+from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
+from clustering.result import Clustering
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError, load_array
 

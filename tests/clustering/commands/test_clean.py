@@ -13,7 +13,8 @@ from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import labels_hash
 from facerec.commands.thumbnails import thumbnails
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import InputError, load_keys, read_json, refuse_other_order, write_json
+from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.pipeline.label_files import load_keys, refuse_other_order
 
 
 @pytest.fixture

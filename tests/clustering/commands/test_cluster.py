@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
-from clustering.clusterer import Clustering
 from clustering.commands.cluster import cluster
 from clustering.commands.estimate import estimate
 from clustering.commands.knn import knn
@@ -16,6 +15,7 @@ from clustering.graph import costs as plan
 from clustering.graph.approximate import approximate
 from clustering.graph.build import graph_of
 from clustering.graph.knn_graph import KnnGraph
+from clustering.result import Clustering
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import load_embeddings, save_embeddings
 from facerec.pipeline.files import InputError, read_json, read_yaml

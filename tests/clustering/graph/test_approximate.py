@@ -125,7 +125,9 @@ def searched(
     second = SecondSearchSettings(cells, most=most)
     settings = ApproximateSettings(probed=1, rounds=1, cells=CellSettings(rows=20), second=second)
     builder = GraphBuilder(faces, np.flatnonzero(faces.any(axis=1)), folder, folder / "steps", 5)
-    lists, again = approximate(builder, recall, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clustering.graph.approximate.ApproximateSettings", lambda: settings)
+        lists, again = approximate(builder, recall)
     assert sum(len(some.places) for some in again) <= len(builder.readable)
     true, found = KnnGraph.build(faces, 5).neighbors[builder.readable], lists.neighbors[builder.readable]
     return share_per_row(is_listed(true, found), true).mean(), [some.cells for some in again]

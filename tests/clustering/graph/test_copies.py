@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from clustering.backends.registry import load_clusterer
-from clustering.clusterer import Clustering
 from clustering.commands.cluster import cluster
 from clustering.commands.knn import knn
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
+from clustering.result import Clustering
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import read_json, write_json

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from clustering.backends.dbscan import Dbscan
-from clustering.clusterer import Clustering
 from clustering.commands.train import train
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Sample, calibrate, fit, samples
 from clustering.learning.labelled_faces import LabelledFaces, split
+from clustering.result import Clustering
 from clustering.similarity.confidence import Confidence, evidence
 from eval.clusters.calibration import calibration_error, in_majority, reliability
 from facerec.pipeline.embeddings import save_embeddings

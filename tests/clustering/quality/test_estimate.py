@@ -14,9 +14,10 @@ from clustering.commands.knn import knn as make_knn
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality import features as seen
 from clustering.quality.estimate import Interval, Quality, estimate_quality
-from clustering.quality.estimator import FIGURES, Estimator, harmonic, packaged
+from clustering.quality.estimator import FIGURES, Estimator, packaged
 from clustering.quality.features import Corpus, features, names, squeezed, unsqueezed
 from eval.clusters import scores
+from eval.clusters.agreement import harmonic
 from facerec.pipeline.embeddings import normalize, save_embeddings
 from facerec.pipeline.files import InputError, read_json
 

@@ -51,10 +51,11 @@ def test_samples_are_the_figures_of_the_drawn_people():
 
 def test_low_rates_of_large_sets_are_exact_and_high_ones_near(monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 32)
+    monkeypatch.setattr(module, "SAMPLED", 6000)
     embeddings, labels = labelled(size=14)
     units = make_units(embeddings, labels, None, "x")
     drawn = draw(PEOPLE, 20, 0)
-    whole, part = all_pairs(units), all_pairs(units, held=2500, sampled=6000)
+    whole, part = all_pairs(units), all_pairs(units, held=2500)
     assert not part.is_whole
     rates = [0.2, 0.05]
     one, two = (resample_pairs(pairs, units, rates, drawn) for pairs in (whole, part))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from eval.all_pairs import scores as module
-from eval.all_pairs.figures import counted_det, counted_verification, score_histogram, share_matching
+from eval.all_pairs.figures import counted_det, counted_verification, share_matching
 from eval.all_pairs.scores import GRID, all_pairs
 from eval.all_pairs.units import make_units
 from eval.metrics import verification
+from eval.report.histogram import counted_bins
 from facerec.pipeline.files import InputError
 
 RATES = [0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.5, 0.9, 1.0]
@@ -82,8 +83,9 @@ def test_every_figure_is_that_of_the_definition(monkeypatch):
     assert wrong == 0
 
 
-def test_scores_by_hand():
+def test_scores_by_hand(monkeypatch):
     """Ann: (1, 0) and (.6, .8), cosine .6. Bob: (0, 1) and (0, 1), cosine 1. Between them 0, 0, .8, .8."""
+    monkeypatch.setattr("eval.report.histogram.BINS", 10)
     embeddings = np.float32([[1, 0], [0, 1], [0.6, 0.8], [0, 1]])
     units = make_units(embeddings, np.array([3, 7, 3, 7]), None, "x")
     assert units.labels.tolist() == [3, 7]
@@ -94,8 +96,8 @@ def test_scores_by_hand():
     assert (figures.fnmr[0.25], figures.fnmr[0.5]) == (0.5, 0.0)
     assert figures.points[0.5].threshold == 1 / GRID
     assert figures.auc == (2 + 4) / 8  # .6 is above two of four, 1 above all
-    assert [row[2:] for row in score_histogram(pairs, 10)] == [(0, 2), (0, 0), (0, 0), (1, 0), (1, 2)]
-    ends = [row[:2] for row in score_histogram(pairs, 10)]
+    assert [row[2:] for row in counted_bins(pairs)] == [(0, 2), (0, 0), (0, 0), (1, 0), (1, 2)]
+    ends = [row[:2] for row in counted_bins(pairs)]
     np.testing.assert_allclose(ends, [(0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1)], atol=1 / GRID)
     assert counted_det(pairs)[-1][:2] == (1.0, 0.0)
 
@@ -119,7 +121,8 @@ def test_few_are_held_and_the_rest_is_drawn(monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 16)
     embeddings, labels = random_set(1, people=12, size=10)
     units = make_units(embeddings, labels, None, "x")
-    whole, part = all_pairs(units), all_pairs(units, held=100, sampled=400)
+    monkeypatch.setattr(module, "SAMPLED", 400)
+    whole, part = all_pairs(units), all_pairs(units, held=100)
     np.testing.assert_array_equal(part.impostor_counts, whole.impostor_counts)
     assert not part.is_whole
     assert 80 < len(part.highest) <= 200
@@ -129,10 +132,11 @@ def test_few_are_held_and_the_rest_is_drawn(monkeypatch):
     assert abs(part.sample.score.mean() - whole.sample.score.mean()) < 0.15
 
 
-def test_a_collapsed_recogniser_fills_no_memory():
+def test_a_collapsed_recogniser_fills_no_memory(monkeypatch):
     """Every score is 1: none can be held without all."""
     units = make_units(np.tile(np.float32([1, 0]), (60, 1)), np.repeat([0, 1, 2], 20), None, "x")
-    pairs = all_pairs(units, held=50, sampled=100)
+    monkeypatch.setattr(module, "SAMPLED", 100)
+    pairs = all_pairs(units, held=50)
     assert len(pairs.highest) == 0
     figures = counted_verification(pairs, [0.1])
     assert (figures.fnmr[0.1], figures.eer, figures.auc) == (1.0, 0.5, 0.5)

@@ -10,8 +10,15 @@ from eval.bootstrap.resampling import draw, fnir_samples, interval, rank_samples
 from eval.metrics import verification
 from eval.metrics.fnir import Search, fnir_at_fpir
 from eval.metrics.fnmr import area, equal_error
+from eval.metrics.pair_scores import PairScores
 
 RATES = [0.0, 0.05, 0.1, 0.3, 0.5, 0.9, 1.0]
+
+
+def samples_of(genuine, of, impostor, sides, rates, drawn):
+    """The samples, of both kinds of pairs and their subjects."""
+    scores = PairScores.of(np.r_[genuine, impostor], np.arange(len(genuine) + len(impostor)) < len(genuine))
+    return verification_samples(scores, [np.r_[of, side] for side in sides], rates, drawn)
 
 
 def slow_figures(genuine, genuine_subject, impostor, one, two, weight):
@@ -39,7 +46,7 @@ def test_by_hand():
     impostor = np.float32([0.8, 0.5, 0.2])
     one, two = np.array([0, 0, 2]), np.array([1, 2, 0])
     # Impostors left: .5 twice, .2 twice. Genuine: .9 twice, .3 once.
-    fnmr, eer, auc = verification_samples(genuine, of, impostor, (one, two), [0.4, 0.5, 1.0], drawn)
+    fnmr, eer, auc = samples_of(genuine, of, impostor, (one, two), [0.4, 0.5, 1.0], drawn)
     np.testing.assert_allclose(fnmr[:, 0], [1 / 3, 0, 0])
     assert eer[0] == pytest.approx((1 / 2 + 1 / 3) / 2)  # at .5; just above it, none and 1/3 are further apart
     assert auc[0] == pytest.approx((2 * 4 + 2) / 12)  # .9 is above all four, .3 above two
@@ -63,7 +70,7 @@ def test_pairs_agree_with_oracle(seed, smallest, alone, compared, digits):
         patch.setattr(bins, "MOST_COMPARED", compared)
         patch.setattr(bootstrap, "CELLS_PER_BLOCK", 40)
         for rates in (RATES, RATES[:3]):
-            fnmr, eer, auc = verification_samples(genuine, of, impostor, (one, two), rates, drawn)
+            fnmr, eer, auc = samples_of(genuine, of, impostor, (one, two), rates, drawn)
             np.testing.assert_array_equal(fnmr, expected[: len(rates)])
             np.testing.assert_array_equal([eer, auc], expected[-2:])
 
@@ -72,14 +79,14 @@ def test_samples_without_genuine_or_impostor_pairs_have_no_figures():
     """In the first sample the genuine pair's subject is missing, in the second one of the impostors'."""
     drawn = np.array([[0, 2, 1], [1, 1, 1], [2, 0, 1]], dtype=np.float64)
     arguments = np.float32([0.5]), np.array([0]), np.float32([0.6, 0.1]), (np.array([1, 1]), np.array([2, 2]))
-    fnmr, eer, auc = verification_samples(*arguments, [0.5], drawn)
+    fnmr, eer, auc = samples_of(*arguments, [0.5], drawn)
     np.testing.assert_array_equal(np.isnan([fnmr[0], eer, auc]), [[True, True, False]] * 3)
     assert (eer[2], auc[2]) == (0.25, 0.5)  # at .5 FMR is 1/2 and FNMR 0, at .6 1/2 and 1: as far apart, but higher
     nobody = np.array([], dtype=np.int64)
     for left_out in ("genuine", "impostor"):
         genuine = (np.float32([]), nobody) if left_out == "genuine" else arguments[:2]
         impostor = (np.float32([]), (nobody, nobody)) if left_out == "impostor" else arguments[2:]
-        fnmr, eer, auc = verification_samples(*genuine, *impostor, [0.5], drawn)
+        fnmr, eer, auc = samples_of(*genuine, *impostor, [0.5], drawn)
         assert np.isnan([fnmr[0], eer, auc]).all()
 
 
@@ -94,18 +101,18 @@ def people():
 
 
 def test_what_is_not_counted_singly_is_hardly_wrong(people, monkeypatch):
-    _, _, exact = verification_samples(*people)
+    _, _, exact = samples_of(*people)
     monkeypatch.setattr(bootstrap, "EXACT_CELLS", 0)
-    _, _, close = verification_samples(*people)
+    _, _, close = samples_of(*people)
     assert 0 < np.abs(close - exact).max() < exact.std() / 50
 
 
 def test_a_bin_counted_singly_leaves_less_for_the_others(people, monkeypatch):
-    _, _, exact = verification_samples(*people)
+    _, _, exact = samples_of(*people)
     errors = []
     for cells in (0, 1 << 20, 1 << 21):
         monkeypatch.setattr(bootstrap, "EXACT_CELLS", cells)
-        errors.append(np.abs(verification_samples(*people)[2] - exact).mean())
+        errors.append(np.abs(samples_of(*people)[2] - exact).mean())
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -129,7 +136,7 @@ def test_a_collapsed_network_is_not_counted_pair_by_pair(people, monkeypatch):
     """All scores are equal, so that all pairs lie in one bin."""
     genuine, of, impostor, sides, rates, drawn = people
     monkeypatch.setattr(bins, "pair_weights", None)
-    fnmr, eer, auc = verification_samples(np.ones_like(genuine), of, np.ones_like(impostor), sides, rates, drawn)
+    fnmr, eer, auc = samples_of(np.ones_like(genuine), of, np.ones_like(impostor), sides, rates, drawn)
     assert (fnmr == 1).all()
     assert (eer == 0.5).all()
     assert (auc == 0.5).all()
@@ -165,7 +172,7 @@ def test_a_sample_of_everybody_once_is_the_figure_itself():
     rng = np.random.default_rng(0)
     genuine, impostor = np.float32(rng.normal(2, 1, 300)), np.float32(rng.normal(0, 1, 20_000))
     of, sides = rng.integers(0, 40, 300), tuple(rng.integers(0, 40, (2, 20_000)))
-    fnmr, eer, auc = verification_samples(genuine, of, impostor, sides, RATES, np.ones((40, 1)))
+    fnmr, eer, auc = samples_of(genuine, of, impostor, sides, RATES, np.ones((40, 1)))
     np.testing.assert_array_equal(fnmr[:, 0], list(verification(genuine, impostor, RATES).fnmr.values()))
     genuine, impostor = np.sort(genuine), np.sort(impostor)
     assert (eer[0], auc[0]) == (equal_error(genuine, impostor)[0], area(genuine, impostor))
@@ -182,7 +189,7 @@ def test_intervals_cover_as_often_as_they_say():
         genuine = np.float32(centre[:, None] + rng.normal(0, 0.2, (50, 20))).ravel()
         impostor, sides = np.float32(rng.normal(0, 1, 5000)), tuple(rng.integers(0, 50, (2, 5000)))
         of = np.repeat(np.arange(50), 20)
-        fnmr, _, _ = verification_samples(genuine, of, impostor, sides, [0.1], draw(50, 200, trial))
+        fnmr, _, _ = samples_of(genuine, of, impostor, sides, [0.1], draw(50, 200, trial))
         low, high = interval(fnmr[0])
         covered += low <= truth <= high
         widths.append(high - low)

@@ -7,7 +7,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from eval.commands.ijb import _Curves, ijb
+from eval.commands.ijb import ijb
+from eval.report.curves import Curves
 from facerec.pipeline.files import InputError, write_lines
 
 
@@ -104,7 +105,7 @@ def test_intervals_are_seeded_and_stand_in_every_file(protocol, embeddings, tmp_
         assert {"fnmr_low", "fnmr_high", "tar"} <= set(next(csv.reader(file)))
     with (tmp_path / "a" / "iet.csv").open() as file:
         assert {"fnir_mean_low", "fnir_mean_high"} <= set(next(csv.reader(file)))
-    assert _Curves([(0.1, 0.2, 3)], [(0.4, 0.5, 0.6)], ()).rates() == ([0.1], [0.4])  # FMR and FPIR
+    assert Curves([(0.1, 0.2, 3)], {0.4: ()}, (), ()).rates() == ([0.1], [0.4])  # FMR and FPIR
 
 
 def test_templates_are_made_as_asked_and_say_so(protocol, embeddings, tmp_path, caplog):

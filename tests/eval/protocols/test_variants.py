@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from eval.commands.ijb import ijb
+from eval.comparison.runs import load_runs
 from eval.protocols.open import load_protocol
 from eval.protocols.tables import read_table
-from eval.report.runs import load_runs
 from facerec.pipeline.files import InputError, write_lines
 
 

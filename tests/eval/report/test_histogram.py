@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from eval.comparison.small_plots import plot_scores
 from eval.metrics.pair_scores import PairScores
 from eval.report.histogram import score_bins
-from eval.report.small_plots import plot_scores
 
 
-def test_scores_are_counted_in_bins_without_empty_ends():
+def test_scores_are_counted_in_bins_without_empty_ends(monkeypatch):
+    monkeypatch.setattr("eval.report.histogram.BINS", 8)
     scores = np.float32([-0.25, 0.1, 0.5, 0.9, 1.0000001, 0.5])
-    found = score_bins(PairScores.of(scores, np.array([False, False, False, True, True, True])), bins=8)
+    found = score_bins(PairScores.of(scores, np.array([False, False, False, True, True, True])))
     assert found == [
         (-0.25, 0.0, 0, 1),  # -0.25 belongs to the bin that begins with it
         (0.0, 0.25, 0, 1),

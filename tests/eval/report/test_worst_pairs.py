@@ -9,8 +9,8 @@ import pytest
 
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
+from eval.comparison.runs import load_runs
 from eval.metrics.pair_scores import PairScores
-from eval.report.runs import load_runs
 from eval.report.worst_pairs import CANDIDATES, worst_pairs
 from facerec.pipeline.files import InputError
 

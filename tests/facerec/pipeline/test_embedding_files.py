@@ -17,8 +17,9 @@ from clustering.commands.plan import plan
 from facerec.commands.join import concatenate
 from facerec.pipeline.embedding_files import READERS, read_embedding_file
 from facerec.pipeline.embeddings import load_embeddings, normalize
-from facerec.pipeline.files import InputError, load_labels
+from facerec.pipeline.files import InputError
 from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.label_files import load_labels
 
 X = normalize(np.random.default_rng(0).normal(size=(6, 4)))
 Y = np.array([3, 3, 0, 0, 7, -1])

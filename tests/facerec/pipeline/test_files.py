@@ -14,8 +14,6 @@ from facerec.pipeline.files import (
     InputError,
     cell_text,
     load_array,
-    load_keys,
-    load_labels,
     read_json,
     read_yaml,
     repeated_key,
@@ -23,6 +21,7 @@ from facerec.pipeline.files import (
     write_lines,
     write_table,
 )
+from facerec.pipeline.label_files import load_keys, load_labels
 
 
 @pytest.fixture

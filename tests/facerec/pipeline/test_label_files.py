@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facerec.pipeline.files import InputError, load_labels
-from facerec.pipeline.label_files import keys_in
+from facerec.pipeline.files import InputError
+from facerec.pipeline.label_files import keys_in, load_labels
 
 
 @pytest.mark.parametrize(

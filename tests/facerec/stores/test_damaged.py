@@ -14,7 +14,8 @@ from facerec.commands.sheet import sheet
 from facerec.commands.split import split
 from facerec.commands.thumbnails import thumbnails
 from facerec.commands.train import train
-from facerec.pipeline.files import InputError, load_keys, read_lines, write_lines
+from facerec.pipeline.files import InputError, read_lines, write_lines
+from facerec.pipeline.label_files import load_keys
 from facerec.stores.open import open_store
 from facerec.stores.pixels import decode
 from facerec.stores.store import UnreadableFace

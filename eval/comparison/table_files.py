@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from eval.bootstrap.resampling import interval
-from eval.report.comparison import COLUMNS, Table
-from eval.report.paired import all_differences
-from eval.report.runs import Run
-from eval.report.several import figure_of
-from eval.report.summary import gap_note, points, summary, verdict
+from eval.comparison.paired import all_differences
+from eval.comparison.runs import Run
+from eval.comparison.several import figure_of
+from eval.comparison.summary import gap_note, points, summary, verdict
+from eval.comparison.table import COLUMNS, Table
 from facerec.pipeline.files import write_json, write_table
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from eval.report.comparison import Table
-from eval.report.hover import SCRIPT, content_policy, embedded
-from eval.report.page_plots import Shown, score_plots, size_plots
-from eval.report.runs import Run
-from eval.report.summary import findings, gap_note, points, verdict
-from eval.report.tables import group_rows, markdown
-from eval.report.worst_pictures import shown_pairs
+from eval.comparison.hover import SCRIPT, content_policy, embedded
+from eval.comparison.page_plots import Shown, score_plots, size_plots
+from eval.comparison.runs import Run
+from eval.comparison.summary import findings, gap_note, points, verdict
+from eval.comparison.table import Table
+from eval.comparison.table_files import group_rows, markdown
+from eval.comparison.worst_pictures import shown_pairs
+from eval.report.render import render
 from facerec.pipeline.thumbnails import Thumbnails
 
 
@@ -39,9 +40,14 @@ def page(
         thumbnails: Thumbnails of the test faces, if there are any.
         title: The heading.
     """
+    from markupsafe import Markup
+
     cells = [_cells(table, index) for index in range(len(table.runs))]
     return render(
-        "report.html",
+        Path(__file__).with_name("report.html"),
+        policy=content_policy(),
+        script=Markup(SCRIPT),
+        embedded=lambda values: Markup(embedded(values)),
         title=title,
         findings=findings(table),
         gap_note=gap_note(table),
@@ -73,24 +79,6 @@ def page(
         },
         versions=_versions(table.runs),
     )
-
-
-def render(template: str, **content: Any) -> str:
-    """A page from a template beside this file; what it is given is escaped.
-
-    The template may use ``policy`` (`content_policy`) and ``script`` for plots whose values are shown on hover, with
-    ``embedded`` to write these values.
-    """
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals |= {
-        "policy": content_policy(), "script": Markup(SCRIPT), "embedded": lambda values: Markup(embedded(values))
-    }  # fmt: skip
-    return environment.get_template(template).render(**content)
 
 
 def _cells(table: Table, index: int) -> list[tuple[str, bool, bool]]:

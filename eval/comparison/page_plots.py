@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eval.report.comparison import Table
-from eval.report.hover import of_curves
+from eval.comparison.hover import of_curves
+from eval.comparison.runs import Run
+from eval.comparison.small_plots import plot_scores, plot_sizes
+from eval.comparison.table import Table
 from eval.report.plots import as_svg, plot_det, plot_iet, styles
-from eval.report.runs import Run
-from eval.report.small_plots import plot_scores, plot_sizes
 
 
 class Shown(NamedTuple):
@@ -19,7 +19,7 @@ class Shown(NamedTuple):
     Attributes:
         name: What it is about, such as a row.
         svg: As markup.
-        values: For `eval.report.hover`.
+        values: For `eval.comparison.hover`.
     """
 
     name: str

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.checks import SAME_TEST
-from eval.report.run_files import (
+from eval.comparison.checks import SAME_TEST
+from eval.comparison.run_files import (
     read_bands,
     read_bins,
     read_curve,
@@ -23,7 +23,7 @@ from eval.report.run_files import (
     read_worst,
     sizes_of,
 )
-from eval.report.several import figure_of, further_trainings, mean_metrics
+from eval.comparison.several import figure_of, further_trainings, mean_metrics
 from facerec.pipeline.files import InputError
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.report.paired import Compared, compared, why_not_compared
-from eval.report.runs import Run
+from eval.comparison.paired import Compared, compared, why_not_compared
+from eval.comparison.runs import Run
 
 GENUINE_ERRORS, IMPOSTOR_ERRORS = 10, 100
 FALLBACK_FMR = "1e-2"

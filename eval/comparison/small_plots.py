@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from eval.comparison.hover import plot_values
 from eval.report.histogram import ScoreBins
-from eval.report.hover import plot_values
 from eval.report.plots import GREY, PALETTE
 
 WIDTH, HEIGHT = 320, 190
@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 312, 14, 152
 """The axes within the SVG."""
 GENUINE, IMPOSTOR = PALETTE[1], PALETTE[0]
 Plot = tuple[str, dict[str, Any]]
-"""SVG, and its values for `eval.report.hover`."""
+"""SVG, and its values for `eval.comparison.hover`."""
 
 
 def plot_scores(bins: ScoreBins, threshold: float, limits: tuple[float, float], highest: float) -> Plot:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from eval.report.comparison import Table
+from eval.comparison.table import Table
 from eval.report.worst_pairs import GENUINE, IMPOSTOR
 from facerec.pipeline.thumbnails import Thumbnails
 

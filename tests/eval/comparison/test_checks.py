@@ -8,7 +8,7 @@ import pytest
 
 from eval.commands.clusters import clusters
 from eval.commands.ijb import ijb
-from eval.report.runs import load_runs
+from eval.comparison.runs import load_runs
 from facerec.pipeline.files import InputError
 
 

@@ -15,13 +15,13 @@ from eval.clusters import scores
 from eval.clusters.identities import sizes
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
-from eval.report.comparison import COLUMNS, gap_fmr, gap_recovered, tabulate
-from eval.report.page import command_line
-from eval.report.paired import compared, why_not_comparable
+from eval.comparison.page import command_line
+from eval.comparison.paired import compared, why_not_comparable
+from eval.comparison.runs import Run, load_runs
+from eval.comparison.summary import findings, summary
+from eval.comparison.table import COLUMNS, gap_fmr, gap_recovered, tabulate
+from eval.comparison.table_files import latex, markdown
 from eval.report.plots import BOUND_COLOURS, PALETTE, as_svg, plot_det, styles
-from eval.report.runs import Run, load_runs
-from eval.report.summary import findings, summary
-from eval.report.tables import latex, markdown
 from facerec.pipeline.files import InputError, write_json
 
 PIXEL = bytes.fromhex(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.report.comparison import FALLBACK_FMR, GENUINE_ERRORS, IMPOSTOR_ERRORS, Table
-from eval.report.paired import Compared, Difference
+from eval.comparison.paired import Compared, Difference
+from eval.comparison.table import FALLBACK_FMR, GENUINE_ERRORS, IMPOSTOR_ERRORS, Table
 from eval.trainings.power import smallest_difference, trainings_needed
 
 BOUND_NAMES = {"labelled": "labelled only", "supervised": "fully supervised"}

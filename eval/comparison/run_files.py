@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.report.checks import is_meta, is_number, is_report, lacks_search
+from eval.comparison.checks import is_meta, is_number, is_report, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
 from facerec.pipeline.files import InputError, cell_text, load_array, read_json

@@ -5,8 +5,8 @@ import warnings
 import pytest
 from matplotlib.figure import Figure
 
+from eval.comparison.table_files import _escaped, _plain
 from eval.report import plots
-from eval.report.tables import _escaped, _plain
 
 ODD = ("_hidden", "$x^2$ and $", "a|b", "plain_name")
 

@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
-from eval.report.runs import Run
+from eval.comparison.runs import Run
 from eval.trainings.analysis import LEAST_DRAWS, LEVEL, Comparison, compare_rows
 from eval.trainings.multiple import groups
 

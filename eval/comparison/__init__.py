@@ -1,0 +1,1 @@
+"""Runs side by side: one table, one page, and which rows differ."""
