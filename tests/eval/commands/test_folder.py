@@ -10,9 +10,9 @@ import pytest
 
 from eval.all_pairs.scores import GRID
 from eval.commands.folder import folder
+from eval.comparison.several import figure_of
 from eval.metrics import verification
 from eval.report.set_figures import rate_name
-from eval.report.several import figure_of
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, write_lines
 

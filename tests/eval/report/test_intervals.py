@@ -10,9 +10,9 @@ import pytest
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.commands.pairs import pairs
+from eval.comparison.several import figure_of
 from eval.metrics.pair_scores import PairScores
 from eval.report.intervals import resample
-from eval.report.several import figure_of
 from facerec.pipeline.files import write_lines
 
 SUBJECTS, TEMPLATES = 40, 4
