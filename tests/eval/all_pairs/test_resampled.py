@@ -83,9 +83,10 @@ def test_pairs_at_the_threshold_match():
 
 def test_a_sample_that_needs_more_pairs_than_are_held_has_no_figure(monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 32)
+    monkeypatch.setattr(module, "SAMPLED", 6000)
     units = make_units(*labelled(size=14), None, "x")
     drawn = draw(PEOPLE, 40, 0)
-    whole, part = all_pairs(units), all_pairs(units, held=2500, sampled=6000)
+    whole, part = all_pairs(units), all_pairs(units, held=2500)
     share = len(part.highest) / units.impostor_pairs
 
     def at(rate):
