@@ -1,5 +1,8 @@
 """Samples of the figures against the definition on resampled sets."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -62,6 +65,48 @@ def test_low_rates_of_large_sets_are_exact_and_high_ones_near(monkeypatch):
     assert np.abs(one.auc - two.auc).max() < 0.01
     assert np.abs(one.eer - two.eer).max() < 0.02
     assert (one.fnmr[0] != two.fnmr[0]).any()
+
+
+def test_pairs_at_the_threshold_match():
+    """Cosines 1, .5 and 0, exactly: at .5 the genuine pair of .5 is no miss, and the impostor pairs of .5 match."""
+    embeddings = np.float32([[1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0]])
+    units = make_units(embeddings, np.array([0, 0, 1, 1, 1]), None, "x")
+    found = evaluate_set(units, 0.5, ([0.5], [0.5]), 0, 0)
+    at = SimpleNamespace(points={0.5: SimpleNamespace(threshold=0.5)})
+    judged = replace(found, verification=at).judged
+    assert judged.genuine.tolist() == [[0, 1], [2, 3], [2, 4], [3, 4]]
+    assert judged.failed.tolist() == [False, True, False, True]
+    assert sorted(judged.matches.tolist()) == [[1, 2], [1, 3], [1, 4]]
+    fmr, fnmr = resample_rates(found.pairs, units, 0.5, np.ones((2, 1)))
+    assert (fmr.tolist(), fnmr.tolist()) == ([0.5], [0.5])
+
+
+def test_a_sample_that_needs_more_pairs_than_are_held_has_no_figure(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 32)
+    monkeypatch.setattr(module, "SAMPLED", 6000)
+    units = make_units(*labelled(size=14), None, "x")
+    drawn = draw(PEOPLE, 40, 0)
+    whole, part = all_pairs(units), all_pairs(units, held=2500)
+    share = len(part.highest) / units.impostor_pairs
+
+    def at(rate):
+        return (resample_pairs(pairs, units, [rate], drawn).fnmr[0] for pairs in (whole, part))
+
+    _, near = at(share / 1.1)  # too high to be exact
+    assert not np.isnan(near).any()
+    monkeypatch.setattr("eval.all_pairs.resampled.SPARE", 1)
+    exact, found = at(share / 1.1)
+    missing = np.isnan(found)
+    assert 0 < missing.sum() < 40
+    assert found[~missing].tolist() == exact[~missing].tolist()
+
+
+def test_galleries_are_drawn():
+    """Of four people with two faces each: every face is enrolled at times, and every two people share a gallery."""
+    units = make_units(np.eye(8, dtype=np.float32), np.repeat(np.arange(4), 2), None, "x")
+    drawn = [draw_galleries(units, seed).galleries for seed in range(40)]
+    assert {int(row) for halves in drawn for rows in halves for row in rows} == set(range(8))
+    assert len({tuple(units.subject[first]) for first, _ in drawn}) == 6
 
 
 def test_galleries_enrol_each_person_once():

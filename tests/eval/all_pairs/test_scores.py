@@ -97,7 +97,24 @@ def test_scores_by_hand(monkeypatch):
     assert figures.points[0.5].threshold == 1 / GRID
     assert figures.auc == (2 + 4) / 8  # .6 is above two of four, 1 above all
     assert [row[2:] for row in counted_bins(pairs)] == [(0, 2), (0, 0), (0, 0), (1, 0), (1, 2)]
+    ends = [row[:2] for row in counted_bins(pairs)]
+    np.testing.assert_allclose(ends, [(0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1)], atol=1 / GRID)
     assert counted_det(pairs)[-1][:2] == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("session", "unit_of", "face"),
+    [
+        (None, [4, 0, 5, 6, 7, -1, 1, 2, 3], [1, 6, 7, 8, 0, 2, 3, 4]),
+        ([5, 2, 3, 5, -1, 1, 2, 9, 1], [4, 1, 3, 4, -1, -1, 1, 2, 0], [8, 1, 7, 2, 0]),
+    ],
+)
+def test_units_know_their_faces(session, unit_of, face):
+    """Labels in no order; sessions 1, 2 and 9 of person 4, then 3 and 5 of person 8."""
+    labels = np.array([8, 4, 8, 8, 8, -1, 4, 4, 4])
+    units = make_units(np.eye(9, dtype=np.float32), labels, None if session is None else np.array(session), "x")
+    assert (units.unit_of.tolist(), units.face.tolist()) == (unit_of, face)
+    assert units.labels[units.subject].tolist() == labels[face].tolist()
 
 
 def test_few_are_held_and_the_rest_is_drawn(monkeypatch):
@@ -136,6 +153,11 @@ def test_a_collapsed_recogniser_fills_no_memory(monkeypatch):
 def test_sets_without_pairs_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         make_units(np.eye(4, dtype=np.float32), np.array(labels), None, "x")
+
+
+def test_faces_that_cannot_be_read_are_no_set():
+    with pytest.raises(InputError, match="every labelled face has a zero embedding"):
+        make_units(np.zeros((4, 2), np.float32), np.array([1, 1, 2, 2]), None, "x")
 
 
 def test_too_many_genuine_pairs_are_refused(monkeypatch):

@@ -57,9 +57,13 @@ def test_other_readings():
     found = {found.reading: found for found in worst_misses(pairs, units, 0.6, 9)}
     assert set(found) == {"the only pair of this person", "a face could not be read"}
     assert found["a face could not be read"].score == 0
-    assert [each.reading for each in worst_matches(pairs, units, 0.9, 9)] == [
-        "a face that fits no person: a poor picture?"  # at 55 degrees, its person's other face at 150
-    ]
+    (poor,) = worst_matches(pairs, units, 0.9, 9)  # at 55 degrees, its person's other face at 150
+    assert (poor.reading, poor.may_be_mislabelled) == ("a face that fits no person: a poor picture?", False)
+    star = make_units(directions(0, 120, 240, 30, 31), np.array([0, 0, 0, 1, 1]), None, "x")
+    apart = worst_misses(all_pairs(star), star, 0.9, 9)
+    assert {(each.reading, each.may_be_mislabelled) for each in apart} == {
+        ("neither fits the person's other faces", False)
+    }
     twins = make_units(directions(0, 60, 65, 125), np.array([0, 0, 1, 1]), None, "x")
     (alike,) = worst_matches(all_pairs(twins), twins, 0.9, 9)
     assert (alike.reading, alike.may_be_mislabelled) == ("look-alikes", False)
@@ -73,6 +77,20 @@ def test_other_readings():
     hard = worst_misses(all_pairs(fans), fans, 0.4, 9)
     assert [fans.subject[found.units[0]] for found in hard] == [1, 0]  # the lowest score first
     assert not any(found.may_be_mislabelled for found in hard)
+
+
+def test_errors_of_labels_are_found_among_worse_pairs():
+    """Half a degree between look-alikes and 210 between two faces of one person, but the face at 271 comes first."""
+    angles, labels = (0, 60, 60.5, 120, 180, 182, 178, 271, 270, 273, 266, 330, 120.2), "AABBCCCCDDDFF"
+    units = make_units(directions(*angles), np.array([ord(label) for label in labels]), None, "x")
+    pairs = all_pairs(units)
+    readings = [found.reading for found in worst_matches(pairs, units, 0.9, 9)]
+    assert readings[0] == "first face belongs to the second person?"
+    assert "look-alikes" in readings
+    for found in (*worst_matches(pairs, units, 0.9, 1), *worst_misses(pairs, units, 0.6, 1)):
+        assert 271 in (angles[unit] for unit in found.units)
+        assert found.may_be_mislabelled
+        assert found.score not in (pairs.highest.score.max(), pairs.genuine.score.min())
 
 
 def test_one_person_is_listed_once_with_another():

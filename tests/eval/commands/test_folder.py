@@ -10,6 +10,7 @@ import pytest
 
 from eval.all_pairs.scores import GRID
 from eval.commands.folder import folder
+from eval.comparison.several import figure_of
 from eval.metrics import verification
 from eval.report.set_figures import rate_name
 from facerec.pipeline.embeddings import save_embeddings
@@ -72,6 +73,25 @@ def test_the_threshold_and_its_rates(faces, tmp_path, caplog):
     assert plain["fnmr_at_fmr"] == metrics["fnmr_at_fmr"]
     assert "intervals" not in plain
     assert not (tmp_path / "plain" / "bootstrap.npy").exists()
+
+
+def test_a_sample_of_everybody_once_is_every_figure_itself(faces, tmp_path, monkeypatch):
+    once = "eval.all_pairs.evaluation.draw"
+    monkeypatch.setattr(once, lambda subjects, samples, seed: np.ones((subjects, samples)))
+    write_lines(tmp_path / "a.csv", ["identity,sex", *(f"p{person},{'fm'[person % 2]}" for person in range(PEOPLE))])
+    metrics = run(faces, tmp_path / "out", attributes=tmp_path / "a.csv")
+    for name, column in zip(
+        metrics["intervals"]["figures"], np.load(tmp_path / "out" / "bootstrap.npy").T, strict=True
+    ):
+        np.testing.assert_allclose(column, figure_of(metrics, name), rtol=1e-12, err_msg=name)
+    threshold, sex = metrics["threshold"], metrics["groups"]["sex"]
+    assert threshold["value_interval"] == pytest.approx([threshold["value"]] * 2, rel=1e-12)
+    for entry, names in (
+        (threshold, ("fmr_here", "fnmr_here")),
+        *((of, ("fmr", "fnmr")) for of in sex["within"].values()),
+    ):
+        for name in names:
+            assert entry[f"{name}_interval"] == pytest.approx([entry[name]] * 2, rel=1e-12)
 
 
 def test_sessions_make_templates(faces, tmp_path):

@@ -96,6 +96,26 @@ def test_flattened_scores_agree_with_the_script(monkeypatch, block):
     assert {k: found[f"rank{k}"] for k in ranks} == ranks
 
 
+def test_a_mate_must_score_above_the_ceiling_th_highest_impostor():
+    """Of 15 probes one at FAR 1e-2 and two at 1e-1 may have an impostor at the threshold; a tie is not above it."""
+    probes = np.stack([np.full(15, 0.5), np.r_[0.9, 0.5, np.full(13, 0.1)]], axis=1)
+    found = flattened_recall(probes, np.zeros(15, int), np.eye(2), np.array([0, 1]))
+    assert found == {"recall_at_far": {"1e-2": 0, "1e-1": 0}, "rank1": 14 / 15, "rank5": 1, "rank10": 1}
+    probes[1, 1] = 0.4
+    found = flattened_recall(probes, np.zeros(15, int), np.eye(2), np.array([0, 1]))
+    assert found["recall_at_far"] == {"1e-2": 0, "1e-1": 1}
+
+
+def test_fold_accuracy_by_hand():
+    """Genuine pairs have distance 1, impostors 2, one of them 1.005: below 1.01, the first threshold above 1."""
+    same = np.tile([True, False], 10)
+    scores = np.where(same, 0.5, 0)
+    scores[1] = 0.4975
+    found = grid_accuracy(scores, same)
+    assert found["folds"] == [0.5, *[1.0] * 9]
+    assert (found["accuracy"], found["std"]) == pytest.approx((0.95, 0.15))
+
+
 def test_protocols_at_which_the_script_stops_are_named():
     eye = np.eye(3)
     two = flattened_recall(eye, np.array([1, 2, 2]), eye, np.array([1, 2, 2]))

@@ -134,8 +134,24 @@ def test_figures_of_arrays_by_hand():
     assert (found.rank(1), found.rank(2)) == (0.5, 1)
     assert [point.threshold for point in found.points[0.1]] == pytest.approx([0, 0], abs=1e-6)
     assert [point.accepted for point in found.points[0.1]] == [0, 0]  # both strangers tie at 0: none may pass
-    alone = identification(PROBES, WHO, GALLERIES[0], fpirs=(0.1,))
-    assert alone.fnir == {0.1: 0.5}
+    alone = identification(PROBES, WHO, GALLERIES[0])
+    assert alone.fnir == {0.01: 0.5}
+
+
+def test_figures_of_galleries_are_means_of_theirs():
+    """In the first gallery both are found, in the second one has rank 2."""
+    found = identification(np.vstack([np.eye(4)[:2], PROBES[2:]]), WHO, *GALLERIES, fpirs=(0.5,))
+    assert (found.fnir, found.rank(1), found.rank(2)) == ({0.5: 0.25}, 0.75, 1)
+    assert cmc_curve(found.searches) == [[1, 1, 0.5, 0.75], [2, 1, 1, 1]]
+
+
+def test_equal_faces_tie_wherever_they_stand():
+    """Products of matrices differ in the last bits from those of single rows, so scores are rounded."""
+    rng = np.random.default_rng(0)
+    gallery = unit(*rng.standard_normal((50, 37)))
+    gallery[40] = gallery[3]
+    probes = unit(*(gallery[[3, 40] * 50] + 0.1 * rng.standard_normal((100, 37))))
+    assert (search(probes, np.array([3, 40] * 50), gallery, np.arange(50)).ranks == 2).all()
 
 
 def test_a_stranger_who_scores_high_costs_mated_probes():

@@ -133,6 +133,7 @@ def test_arrays_stay_as_they_are():
     genuine, impostor = np.float32([0.9, 0.1]), np.float32([0.3, 0.2])
     genuine.flags.writeable = impostor.flags.writeable = False
     assert verification(genuine, impostor, fmrs=(0.5,)).fnmr == {0.5: 0.5}
+    assert verification(genuine, impostor).fnmr == {1e-4: 0.5}
     assert genuine.tolist() == pytest.approx([0.9, 0.1])
 
 

@@ -65,7 +65,7 @@ def test_templates_without_a_face_are_added():
     assert (found.ids.tolist(), found.media, found.unreadable_faces, found.empty) == ([2, 4, 5, 6], 1, 4, 3)
 
 
-@pytest.mark.parametrize("odd", [[0.3, 0.4], [3, 4], [0.6, 0.81]])
+@pytest.mark.parametrize("odd", [[0.3, 0.4], [3, 4], [0.6, 0.81], [1e-3, 0]])
 @pytest.mark.parametrize("place", [0, 2])
 def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatch, place, odd):
     monkeypatch.setattr(templates, "row_blocks", functools.partial(row_blocks, rows=1))

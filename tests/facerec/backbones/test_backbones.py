@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from facerec.backbones import NAMES, build
@@ -39,6 +40,9 @@ def test_iresnet_has_insightface_names_and_shapes(name, blocks):
     assert state["layer1.0.conv2.weight"].shape == (64, 64, 3, 3)
     assert state["layer2.0.downsample.0.weight"].shape == (128, 64, 1, 1)
     assert state["prelu.weight"].shape == (64,)
+    with torch.device("meta"):
+        fixed = [key for key, value in build(name).named_parameters() if not value.requires_grad]
+    assert fixed == ["features.weight"]
 
 
 @pytest.mark.parametrize(
@@ -197,6 +201,57 @@ def test_mobilefacenet_has_the_paper_s_size_and_scales_with_width():
     assert counts[0.25] < counts[0.5] < 0.35 * counts[1.0]
 
 
+def test_mobilefacenet_computes_what_its_table_says():
+    torch.manual_seed(0)
+    network = build("mobilefacenet", embedding_size=8, input_size=50, width=0.24)
+    with torch.no_grad():
+        for value in network.parameters():
+            if value.ndim == 1:  # of normalisations, and slopes
+                value.uniform_(0.5, 1.5)
+        faces = 3 * F.interpolate(torch.randn(3, 3, 4, 4), 50) + torch.randn(3, 3, 50, 50)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.momentum = 1.0
+        network(faces)  # whose statistics it takes
+        found = network.eval()(faces)
+        expected = written_out_mobilefacenet(network.state_dict(), faces)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found.std(0) > 0.1).all()
+
+
+def written_out_mobilefacenet(w: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Table 1 of Chen et al. 2018 at 0.24 of its channels, in eights, layer by layer."""
+
+    def norm(x, name):
+        return F.batch_norm(x, *(w[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")))
+
+    def convolution(x, name, stride=1, depthwise=False, linear=False, padding=None):
+        weight = w[f"{name}.0.weight"]
+        padding = weight.shape[2] // 2 if padding is None else padding
+        x = F.conv2d(x, weight, None, stride, padding, groups=len(weight) if depthwise else 1)
+        x = norm(x, f"{name}.1")
+        return x if linear else torch.where(x > 0, x, x * w[f"{name}.2.weight"][:, None, None])
+
+    x = convolution(x, "features.0", stride=2)
+    x, layer = convolution(x, "features.1", depthwise=True), 2
+    assert x.shape[1:] == (16, 25, 25)
+    for expansion, channels, blocks, first_stride in (
+        (2, 16, 5, 2), (4, 32, 1, 2), (2, 32, 6, 1), (4, 32, 1, 2), (2, 32, 2, 1),
+    ):  # fmt: skip
+        for stride in (first_stride, *[1] * (blocks - 1)):
+            name = f"features.{layer}.layers"
+            y = convolution(x, f"{name}.0")
+            assert y.shape[1] == expansion * x.shape[1]
+            y = convolution(convolution(y, f"{name}.1", stride, depthwise=True), f"{name}.2", linear=True)
+            assert y.shape[1] == channels
+            x = x + y if x.shape == y.shape else y
+            layer += 1
+    x = convolution(x, f"features.{layer}")
+    assert x.shape[1:] == (120, 4, 4)
+    x = convolution(x, "pool", depthwise=True, linear=True, padding=0).flatten(1)
+    return norm(x @ w["embedding.weight"].T, "norm")
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -235,6 +290,13 @@ def test_prelu_has_pytorch_s_values_and_gradients(monkeypatch, order, piece):
         results.append((module(inputs).detach(), inputs.grad, module.weight.grad))
     for ours, theirs in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_prelu_adds_up_gradients_of_slopes_in_float32():
+    """4095 times -1, which bfloat16 would round to -4096."""
+    module = PReLU(1)
+    module(-torch.ones(1, 1, 63, 65, dtype=torch.bfloat16)).float().sum().backward()
+    assert module.weight.grad.tolist() == [-4095]
 
 
 def test_prelu_under_autocast_keeps_float32_gradients_of_slopes():

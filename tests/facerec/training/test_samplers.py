@@ -51,6 +51,21 @@ def test_shares_are_kept_in_every_batch_and_spread_over_it():
         assert len(set(mine[:count])) == count
 
 
+def test_shares_are_rounded():
+    assert (GROUP[taken("random", 3, batch_size=8, share=0.2)] == 1).sum(axis=1).tolist() == [2, 2, 2]
+
+
+def test_balanced_groups_have_each_of_their_classes_once_a_pass():
+    """Group 1 has classes 2, 3 and 4, and the first face of class 0; it gets four places of seven."""
+    group = np.array([1] + [0] * 6 + [1] * 5)
+    sampler = choose_sampler("balanced", LABELS, group, 7, 3, 4 / 7)
+    batches = np.stack([sampler(step) for step in range(6)])
+    second = batches[group[batches] == 1].reshape(6, 4)
+    assert (np.sort(LABELS[second], axis=1) == [0, 2, 3, 4]).all()
+    first = batches[group[batches] == 0].reshape(9, 2)
+    assert (np.sort(LABELS[first], axis=1) == [0, 1]).all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=1, max_size=30), st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31)
