@@ -255,6 +255,10 @@ BAD = [
     ("--embeddings {e} --calibration {t}/one", "1 labelled person; at least 2 are needed"),
     ("--truth {t}/few_labels.npy", "3 labels for 216 rows"),
     ("--min-size 400", "no cluster of at least 400 faces is left; the largest had 24"),
+    (
+        "--embeddings {e} --labelled {e} --overlap-false-match 1",
+        "the largest had 24; faces that were dropped: overlap 216; ",
+    ),
 ]
 
 
