@@ -13,7 +13,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import numpy as np
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import MOST_WHOLE, shown, whole
+from facerec.pipeline.values import MOST_WHOLE, check_type, shown, whole
 
 Range = tuple[float, float] | list[Any]
 """What ``tune`` searches: from a number to another, or the values of a list."""
@@ -85,7 +85,8 @@ PositiveFloat = Annotated[float, Positive]
 
 
 def check_settings(settings: Any) -> None:
-    """Checks the fields of a dataclass against their annotations: numbers `Within`, `Positive`, `Literal` and bool.
+    """Checks the fields of a dataclass against their annotations: numbers `Within`, `Positive`, `Literal`, bool, and
+    other dataclasses.
 
     NumPy numbers become Python's.
 
@@ -105,7 +106,9 @@ def _check_field(name: str, value: Any, kind: Any, rule: Any) -> None:
     """Checks a value by the type of its field and the rule that is annotated, if there is one."""
     if value is None and NoneType in get_args(kind):
         return
-    if kind is bool:
+    if is_dataclass(kind) and isinstance(kind, type):
+        check_type(name, value, kind)
+    elif kind is bool:
         check_choice(name, value, [True, False])
     elif get_origin(kind) is Literal:
         check_choice(name, value, get_args(kind))

@@ -16,6 +16,7 @@ from recipe import Sections, Settings
 from workers import PROGRAMS
 
 from clustering.backends.registry import backend
+from facerec.pipeline.arguments import BEYOND, in_words
 from facerec.pipeline.files import InputError
 
 COMMANDS = {  # of each section; that of the section corpus is a setting
@@ -92,4 +93,6 @@ def _check_section(where: str, section: Mapping[str, Any], program: str, command
             parser.parse_object({name: value})
         except (argparse.ArgumentError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
+            if beyond := BEYOND.search(reason):
+                raise InputError(f"{where}: {name} is {in_words(beyond[0])}") from None
             raise InputError(f"{where}: {name} is {value!r}, which {command} does not take ({reason})") from None

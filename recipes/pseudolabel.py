@@ -17,7 +17,7 @@
  10 compare      one table, one set of curves, one report
 
 Finished stages are not repeated; a stage that was killed is. Same command, same result. With other --backends into the
-same folder, their rows are added and the report is made anew.
+same folder the report is made anew, of these backends alone; rows that are there already are not made again.
 With --rounds N stages 3 to 8 run N times: each round's student embeds the faces of the next. Students before the last
 round are short: they have a third of the steps (short: .33) and begin with their teacher's weights. The student of the
 last round is trained as the bounds are. Backends are tuned in round 1. The report has a row a round.
@@ -113,6 +113,8 @@ def main(arguments: Sequence[str]) -> None:
         workers.call(refuse_unknown_settings, Path(run.config), run.sections, run.settings)
         if run.settings.rounds > 1:
             stages.shortened(run)
+        if asked.last == LAST:
+            stages.refuse_more_trainings(run)
         with locked(run.out):
             write_sections(run.sections, run.out)
             for said in doubts(run.settings):

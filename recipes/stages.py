@@ -11,6 +11,7 @@ from pathlib import Path
 from places import Run, Turn
 from workers import Command, command
 
+from eval.report.several import further_trainings
 from facerec.pipeline.files import InputError, read_table
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
@@ -75,6 +76,9 @@ def tune(run: Run, number: int) -> Chains:
 
 def cluster(run: Run, number: int) -> Chains:
     """A tuned backend, the graph and embeddings in, clusters out, with scores and pictures of them."""
+    for turn in run.turns(number):
+        if not (turn.folder / "clusters").exists():
+            (turn.folder / "sheet.png").unlink(missing_ok=True)  # `sheet` keeps a picture that is there
     return [
         [
             *(_ask(turn) if run.settings.answers else ()),
@@ -186,6 +190,21 @@ def validate(run: Run) -> Chains:
         ]
         for row in run.rows[:-1]
     ]  # fmt: skip
+
+
+def refuse_more_trainings(run: Run) -> None:
+    """Refuses a report on fewer trainings of a row than there are, since ``eval compare`` takes all of them.
+
+    Raises:
+        InputError: Naming the first training that was not asked for.
+    """
+    for row in run.rows:
+        asked = [folder for folder, _ in run.trainings(row)]
+        if more := [folder for folder in further_trainings(run.row(row)) if folder not in asked]:
+            raise InputError(
+                f"{more[0]}: a training beyond --seeds {run.settings.seeds}, which the report would count; ask for "
+                f"--seeds {int(more[-1].name) + 1}, or remove such folders"
+            )
 
 
 def compare(run: Run) -> Chains:

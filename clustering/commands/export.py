@@ -141,7 +141,7 @@ def _read(
     keys = keys_beside(clusters, len(labels)) if keys is None else keys
     if keys is None:
         raise InputError(f"{clusters}: no keys.txt with the faces' names; give the --embeddings that have one")
-    if confidence is None or np.all(confidence[labels >= 0] == 1):
+    if embeddings is None and (confidence is None or np.all(confidence[labels >= 0] == 1)):
         logger.warning("%s: no confidence of its own, so no face is doubtful; --embeddings estimates it", clusters)
     return labels, keys, np.ones(len(labels), np.float32) if confidence is None else confidence
 

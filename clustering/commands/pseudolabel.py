@@ -110,9 +110,10 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     )  # fmt: skip
     if not labeller.summary_["used"]:
         largest = own_cluster_size(consecutive(decided)).max()
+        dropped = ", ".join(f"{rule} {faces:,}" for rule, faces in labeller.summary_["dropped"].items() if faces)
         raise InputError(
             f"{clusters}: no cluster of at least {labeller.min_size} faces is left; the largest had {largest}; "
-            f"lower --min-size or cluster with other settings"
+            f"faces that were dropped: {dropped}; loosen what drops most (see --help), or cluster with other settings"
         )
     _tell_decided(labeller.summary_["rules"])
     save_names(out, None if faces is None else faces.keys, y)

@@ -52,6 +52,8 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
         int64 [n]. Merged clusters have the lowest of their numbers. Parts that leave a cluster have new numbers from
         ``labels.max() + 1`` on, in ascending order of cluster. Dropped and excluded faces have -1.
     """
+    if not any(vars(decisions).values()):
+        return labels.copy()  # whose numbers may be as high as they like
     clusters = int(labels.max(initial=-1)) + 1
     numbers = np.append(merged(clusters, decisions.merge), -1)  # the last is that of label -1
     numbers[sorted(decisions.drop)] = -1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import integrate, stats
 
 from eval.trainings.analysis import LEVEL
 
 POWER = 0.8
 MOST_TRAININGS = 1000
+POINTS = 4001
+"""Of the integral over the estimated standard deviation."""
 
 
 def power(difference: float, sd: float, people: float, rows: int, trainings: int) -> float:
@@ -33,8 +35,12 @@ def power(difference: float, sd: float, people: float, rows: int, trainings: int
     shift, border = abs(difference) / np.sqrt(variance), stats.t.isf(tail, freedom)
     if freedom > 1e6:
         return float(stats.norm.sf(border - shift) + stats.norm.cdf(-border - shift))
-    found = float(stats.nct.sf(border, freedom, shift) + stats.nct.cdf(-border, freedom, shift))
-    return 1.0 if np.isnan(found) else found  # far beyond the border
+    # SciPy's noncentral t is NaN or wrong far from its middle: its numerator is integrated over its denominator here
+    least, most = stats.chi.ppf([1e-12, 1 - 1e-12], freedom)
+    roots = np.linspace(least, most, POINTS)
+    far = border * roots / np.sqrt(freedom)
+    found = stats.norm.sf(far - shift) + stats.norm.cdf(-far - shift)
+    return float(integrate.simpson(found * stats.chi.pdf(roots, freedom), x=roots))
 
 
 def trainings_needed(difference: float, sd: float, people: float, rows: int) -> int | None:

@@ -57,7 +57,8 @@ class OnnxRecogniser:
             self.output = _output_of(path, self.session, settings.output)
         self.batched = True
         probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
-        with readable(path, "an ONNX network"):
+        kind = f"a network for faces of {self.input_size} pixels"
+        with readable(path, kind, "it may be truncated, or made for another --input-size"):
             single = np.concatenate([self(face[None]) for face in probe])
             self.embedding_size = single.shape[1]
             self.batched = self._batches(probe, single)

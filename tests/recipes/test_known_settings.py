@@ -38,6 +38,7 @@ def check(file: Path) -> None:
         ("train: {3: 4}", "section train: unknown setting 3"),
         ("train: {steps: many}", "section train: steps is 'many', which train does not take"),
         ("knn: {k: 2.5}", "section knn: k is 2.5, which knn does not take"),
+        ("corpus: {workers: 0}", "c.yaml: section corpus: workers is 0; expected a number above 0"),
         ("pseudolabel: {min_size: [3]}", "min_size is [3], which pseudolabel does not take"),
     ],
 )

@@ -123,6 +123,29 @@ def test_other_backends_into_the_same_folder_make_the_report_anew(run_recipe, fi
     assert (finished / "rows" / "dbscan" / "ijb").is_dir()
 
 
+def test_fewer_trainings_than_there_are_are_not_reported(call, tiny, finished):
+    (finished / "rows" / "dbscan" / "seeds" / "2").mkdir(parents=True)
+    words = ("--config", tiny, "--out", finished, "--seeds", "2")
+    status, log = call(pseudolabel.main, *words)
+    assert status == 2
+    assert log == (
+        f"recipe: error: {finished}/rows/dbscan/seeds/2: a training beyond --seeds 2, which the report would count; "
+        "ask for --seeds 3, or remove such folders\n"
+    )
+    assert call(pseudolabel.main, *words, "--stop-stage", "1")[0] == 0
+
+
+def test_the_picture_of_clusters_that_were_removed_is_drawn_anew(run_recipe, finished):
+    row = finished / "rows" / "dbscan"
+    shutil.rmtree(row / "clusters")
+    (row / "sheet.png").write_bytes(b"of other clusters")
+    kept = finished / "rows" / "components" / "sheet.png"
+    kept.write_bytes(b"mine")
+    run_recipe(finished, "--stage", "6", "--stop-stage", "6")
+    assert (row / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert kept.read_bytes() == b"mine"
+
+
 def test_other_work_into_the_same_folder_is_refused(call, undisturbed, tmp_path):
     config = tmp_path / "other.yaml"
     config.write_text(TINY.replace("k: 10", "k: 6"))

@@ -198,6 +198,9 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
         export(clusters=tmp_path / "labels.npy", out=tmp_path / "none", as_="csv")
     out = export(clusters=tmp_path / "labels.npy", out=tmp_path / "out", as_="csv", embeddings=tmp_path / "emb")
     assert [row["key"] for row in rows(out / "faces.csv") if row["doubtful"]] == ["0.jpg"]
+    np.save(tmp_path / "alone.npy", np.arange(24))
+    export(clusters=tmp_path / "alone.npy", out=tmp_path / "nobody", as_="csv", embeddings=tmp_path / "emb")
+    assert "so no face is doubtful" not in caplog.text
     (tmp_path / "bare").mkdir()
     np.save(tmp_path / "bare" / "labels.npy", mixed)
     write_lines(tmp_path / "bare" / "keys.txt", [f"{row}.jpg" for row in range(24)])

@@ -227,6 +227,12 @@ def test_summary_of_sizes_by_hand(tmp_path):
     assert (summary["sizes"]["0"], summary["sizes"]["1"]) == (2, 3)
 
 
+def test_labels_may_be_any_numbers(tmp_path):
+    np.save(tmp_path / "labels.npy", np.array([10**12, -1, 10**12, 7, 7, 7, 3]))
+    out = pseudolabel(tmp_path / "labels.npy", tmp_path / "out")
+    np.testing.assert_array_equal(np.load(out / "labels.npy"), [0, -1, 0, 1, 1, 1, -1])
+
+
 def test_min_confidence_drops_before_sizes_count(tmp_path):
     np.save(tmp_path / "labels.npy", np.array([0, 0, 1, 1]))
     np.save(tmp_path / "confidence.npy", np.array([0.9, 0.4, 0.8, 0.5], np.float32))
@@ -255,6 +261,10 @@ BAD = [
     ("--embeddings {e} --calibration {t}/one", "1 labelled person; at least 2 are needed"),
     ("--truth {t}/few_labels.npy", "3 labels for 216 rows"),
     ("--min-size 400", "no cluster of at least 400 faces is left; the largest had 24"),
+    (
+        "--embeddings {e} --labelled {e} --overlap-false-match 1",
+        "the largest had 24; faces that were dropped: overlap 216; ",
+    ),
 ]
 
 

@@ -45,6 +45,15 @@ def test_more_rows_lower_the_level_and_raise_the_freedom():
     assert power(2, 1, 0, 3, 4) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("rows", "trainings"), [(2, 2), (3, 2), (20, 10), (50, 20)])
+def test_power_is_right_where_the_noncentral_t_of_scipy_is_not(rows, trainings):
+    """At the difference that is found four times of five, by drawing the statistic."""
+    rng, freedom, draws = np.random.default_rng(0), (rows - 1) * (trainings - 1), 200_000
+    shift = smallest_difference(1, 0, rows, trainings) / np.sqrt(2 / trainings)
+    drawn = (shift + rng.standard_normal(draws)) / np.sqrt(rng.chisquare(freedom, draws) / freedom)
+    assert np.mean(np.abs(drawn) > stats.t.isf(0.05 / (rows * (rows - 1)), freedom)) == pytest.approx(POWER, abs=0.005)
+
+
 def test_without_any_variance_every_difference_is_found():
     assert smallest_difference(0, 0, 3, 2) == 0
 

@@ -131,6 +131,14 @@ def test_faces_of_any_size(tmp_path, caplog, shape, size):
     np.testing.assert_allclose(recogniser(faces), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_a_graph_that_only_seems_to_take_any_size(tmp_path):
+    nodes = [helper.make_node("Flatten", ["data"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
+    path = save(tmp_path / "m.onnx", nodes, ["n", 3, "h", "w"], [numpy_helper.from_array(WEIGHTS, "w")])
+    with pytest.raises(InputError, match="a network for faces of 112 pixels .* made for another --input-size"):
+        OnnxRecogniser(path)
+    assert OnnxRecogniser(path, settings=InputSettings(size=SIZE)).input_size == SIZE
+
+
 def test_a_network_that_declares_any_number_of_faces_and_holds_one_inside(tmp_path):
     """A converter left its Reshape as it was for one face."""
     nodes = [helper.make_node("Reshape", ["data", "one"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
