@@ -11,7 +11,7 @@ from pathlib import Path
 from places import Run, Turn
 from workers import Command, command
 
-from eval.report.several import further_trainings
+from eval.comparison.several import further_trainings
 from facerec.pipeline.files import InputError, read_table
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
