@@ -135,10 +135,11 @@ def refuse_missing(file: Path, settings: Settings, sections: Sections, without_t
 
 
 def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
-    kinds = typing.get_type_hints(Settings)
+    kinds, defaults = typing.get_type_hints(Settings), vars(Settings())
     _check_names(file, section, kinds, "setting of recipe")
     for name, value in section.items():
-        if expected := _expected(value, kinds[name]):
+        is_default = type(value) is type(defaults[name]) and value == defaults[name]
+        if not is_default and (expected := _expected(value, kinds[name])):
             raise InputError(f"{file}: {name} of section recipe is {_said(value)}; expected {expected}")
     return Settings(**section)
 

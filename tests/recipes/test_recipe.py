@@ -31,6 +31,11 @@ def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
     )  # fmt: skip
 
 
+def test_every_default_may_be_written_down(tmp_path):
+    config = written(tmp_path, yaml.safe_dump({"recipe": vars(recipe.Settings())}))
+    assert recipe.load_recipe(config)[0] == recipe.Settings()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
