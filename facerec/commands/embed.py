@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
     resumable=True,
     incidental=("batch_size", "workers", "device"),
     distributed=True,
-    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions"),
+    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension:dimension}"),
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def embed(

@@ -16,7 +16,7 @@ from facerec.recognisers.committee import agreed, write_side_by_side
 
 @stage(
     "facerec join",
-    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension} dimensions"),
+    found=told("{faces:face}, {skipped:,} of them unreadable (skipped.csv); {dimension:dimension}"),
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def concatenate(

@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, readable
 from facerec.recognisers.onnx_graph import InputSettings
 
@@ -36,6 +37,7 @@ class OnnxRecogniser:
         settings: What pixels become, and which output is the embedding.
 
     Attributes:
+        path: The file.
         input_size: Height and width of the faces it takes, in pixels.
         embedding_size: Length of an embedding.
         mean: Subtracted from pixels.
@@ -46,6 +48,7 @@ class OnnxRecogniser:
     """
 
     def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
+        self.path = path
         settings = settings or InputSettings()
         with readable(path, "an ONNX network"):
             graph = onnx.load(path)
@@ -73,8 +76,13 @@ class OnnxRecogniser:
         images = np.ascontiguousarray(faces if self.channels_last else faces.transpose(0, 3, 1, 2), dtype=np.uint8)
         if self.kind != np.uint8:
             images = ((images.astype(np.float32) - self.mean) / self.std).astype(self.kind, copy=False)
-        found = self.session.run([self.output], {self.session.get_inputs()[0].name: images})[0]
-        return np.asarray(found, dtype=np.float32).reshape(len(faces), -1)
+        found = np.asarray(self.session.run([self.output], {self.session.get_inputs()[0].name: images})[0])
+        if sum(side != 1 for side in found.shape[1:]) > 1:
+            raise InputError(
+                f"{self.path}: output {self.output} is of shape {list(found.shape)} for {counted(len(faces), 'face')}, "
+                "which is no embedding of a row a face; choose another as --output"
+            )
+        return found.astype(np.float32, copy=False).reshape(len(faces), -1)
 
     def _batches(self, probe: np.ndarray, single: np.ndarray) -> bool:
         """Whether faces that are embedded together come out as one by one."""

@@ -131,6 +131,15 @@ def test_faces_of_any_size(tmp_path, caplog, shape, size):
     np.testing.assert_allclose(recogniser(faces), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_embeddings_with_empty_sides_and_pictures_that_are_none(tmp_path):
+    pooled = [helper.make_node("GlobalAveragePool", ["data"], ["e"])]
+    found = OnnxRecogniser(save(tmp_path / "pooled.onnx", pooled, ["n", 3, SIZE, SIZE], []))(FACES)
+    np.testing.assert_allclose(found, (FACES.mean(axis=(1, 2)) - 127.5) / 127.5, rtol=1e-3, atol=1e-4)
+    picture = save(tmp_path / "m.onnx", [helper.make_node("Relu", ["data"], ["e"])], ["n", 3, SIZE, SIZE], [])
+    with pytest.raises(InputError, match=r"m.onnx: output e is of shape \[1, 3, 8, 8\] for 1 face, which is no embed"):
+        OnnxRecogniser(picture)
+
+
 def test_a_graph_that_only_seems_to_take_any_size(tmp_path):
     nodes = [helper.make_node("Flatten", ["data"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
     path = save(tmp_path / "m.onnx", nodes, ["n", 3, "h", "w"], [numpy_helper.from_array(WEIGHTS, "w")])
