@@ -17,7 +17,7 @@ from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
 from eval.report.plots import as_svg
 from eval.report.render import render
-from eval.report.set_figures import GALLERIES
+from eval.report.set_figures import GALLERIES, rate_name
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
 from eval.report.set_tables import face_name, write_discard, write_groups, write_pairs
 from facerec.pipeline.files import write_json, write_table
@@ -71,10 +71,11 @@ def write_report(report: SetReport, out: Path) -> None:
 def threshold_in_words(metrics: dict[str, Any]) -> str:
     """The threshold to use, and what it does on these faces."""
     found = metrics["threshold"]
-    text = f"For FMR {found['fmr']:g} use the threshold {found['value']:.4f}"
+    text = f"For FMR {rate_name(found['fmr'])} use the threshold {found['value']:.4f}"
     if found.get("value_interval"):
         text += f" (95 % interval {_ends(found['value_interval'], '.4f')})"
-    text += f". On these faces it has FMR {found['fmr_here']:.3g} and FNMR {100 * found['fnmr_here']:.2f} %"
+    here = rate_name(float(f"{found['fmr_here']:.3g}")) if found["fmr_here"] else "0"
+    text += f". On these faces it has FMR {here} and FNMR {100 * found['fnmr_here']:.2f} %"
     if found.get("fnmr_here_interval"):
         low, high = found["fnmr_here_interval"]
         text += f" ({100 * low:.2f} to {100 * high:.2f} %)"

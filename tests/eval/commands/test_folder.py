@@ -161,7 +161,7 @@ def test_the_worst_pairs_are_listed(faces, tmp_path, caplog):
     assert "belongs to" in rows[0]["reading"]
     assert "of the worst 6 pairs look like errors of labels" in caplog.text
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "For FMR 0.05 use the threshold" in page
+    assert "For FMR 5e-2 use the threshold" in page
     assert page.count("<figure>") >= 6 + 4
     assert "p0/0.png" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
