@@ -8,18 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-import eval.report
 from arena.cells import SETTINGS, Cache, Cell
 from arena.methods import METHODS
 from arena.plots import rank_plot, save, score_plot
 from arena.standings import FIGURES, OURS, Standings, standings
 from facerec.pipeline.files import write_json, write_table
+from facerec.pipeline.render import render
 
-TEMPLATES = (Path(__file__).parent, Path(eval.report.__file__).parent)
 TITLES = {
     "published": "As published, without labels",
     "tuned": "Tuned on other people",
@@ -125,8 +123,8 @@ def _marked(found: Standings, cell: Cell, figure: str) -> str:
 
 def page(found: Standings, left_out: Mapping[str, str]) -> str:
     """The page, which loads nothing."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("arena.html").render(
+    return render(
+        Path(__file__).with_name("arena.html"),
         found=found, settings=SETTINGS, titles=TITLES, figures=FIGURES, left_out=left_out, verdict=verdict,
         ranks_of={name: svg(rank_plot(found, name)) for name in ("published", "tuned") if len(found.ranks(name)) > 1},
         scores=svg(score_plot(found)), summary=summary(found), versions=versions(),

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from clustering.answers.file import Answers, as_items
+from facerec.pipeline.render import render
 from facerec.pipeline.thumbnails import Thumbnails
 
-TEMPLATE = Path(__file__).parent / "questions.html"
 DOWNLOAD = Path(__file__).parent / "download.js"
 """The script by which a page saves a file."""
 
@@ -23,6 +23,8 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
         pictures: Pictures of all faces.
         by_key: Whether faces go by their keys, else by rows.
     """
+    from markupsafe import Markup
+
     keys = pictures.keys if by_key else None
     shown = [[pictures.as_url(row) for row in pair] for pair in questions.pairs.tolist()]
     content = {
@@ -30,5 +32,8 @@ def write_questions(path: Path, questions: Answers, before: Answers, pictures: T
         "names": [[pictures.keys[row] for row in pair] for pair in questions.pairs.tolist()],
     }  # fmt: skip
     script = json.dumps(content).replace("<", "\\u003c")  # no key ends the script
-    page = TEMPLATE.read_text(encoding="utf-8").replace("/*DOWNLOAD*/", DOWNLOAD.read_text(encoding="utf-8"))
-    path.write_text(page.replace("/*CONTENT*/null", script), encoding="utf-8")
+    page = render(
+        Path(__file__).with_name("questions.html"),
+        content=Markup(script), download=Markup(DOWNLOAD.read_text(encoding="utf-8")),
+    )  # fmt: skip
+    path.write_text(page, encoding="utf-8")

@@ -18,7 +18,7 @@ from eval.comparison.summary import findings, gap_note, points, verdict
 from eval.comparison.table import Table
 from eval.comparison.table_files import group_rows, markdown
 from eval.comparison.worst_pictures import shown_pairs
-from eval.report.render import render
+from facerec.pipeline.render import render
 from facerec.pipeline.thumbnails import Thumbnails
 
 

@@ -16,11 +16,11 @@ from eval.report.curves import Curves
 from eval.report.histogram import ScoreBins, counted_bins, write_scores
 from eval.report.intervals import Intervals
 from eval.report.plots import as_svg
-from eval.report.render import render
 from eval.report.set_figures import GALLERIES, rate_name
 from eval.report.set_plots import plot_discard, plot_ratios, plot_scores
 from eval.report.set_tables import face_name, write_discard, write_groups, write_pairs
 from facerec.pipeline.files import write_json, write_table
+from facerec.pipeline.render import render
 from facerec.pipeline.thumbnails import Thumbnails
 
 
