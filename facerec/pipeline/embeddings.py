@@ -311,6 +311,7 @@ def normalize(rows: np.ndarray) -> np.ndarray:
     extreme = np.flatnonzero(~((norms > LEAST_LENGTH) & (norms < MOST_LENGTH)))
     if extreme.size:
         wide = rows[extreme].astype(np.float64)
-        wide /= np.maximum(np.abs(wide).max(axis=1, keepdims=True, initial=0), np.finfo(np.float64).tiny)
+        largest = np.abs(wide).max(axis=1, keepdims=True, initial=0)
+        wide /= np.where(largest == 0, 1, largest)
         unit[extreme] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1)
     return unit

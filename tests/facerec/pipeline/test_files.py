@@ -4,7 +4,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -119,6 +119,7 @@ def test_no_room_to_normalise(tmp_path, monkeypatch):
 
 @settings(max_examples=25, deadline=None)
 @given(arrays(np.float64, (4, 3), elements=st.floats(-1e3, 1e3)))
+@example(np.full((4, 3), 5e-324))
 def test_normalised_rows_have_length_one_or_zero(rows):
     lengths = np.linalg.norm(normalize(rows), axis=1)
     zero = ~rows.any(axis=1)
