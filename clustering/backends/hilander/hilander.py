@@ -190,10 +190,10 @@ def levels_as_arrays(steps: Iterable[Step], readable: np.ndarray) -> Iterator[di
         readable: Bool [n]: unreadable faces have label and parent -1, and are no peaks.
 
     Yields:
-        For each level ``labels`` int64 [n], consecutive from 0 by first appearance; ``peaks`` int64 [clusters], the
-        face that each label's cluster goes back to; and of each node ``densities`` float32, equation (4), ``parents``
-        int64, the face of the node that its edge leads to, its own for peaks, and ``linkage`` float32, that edge's
-        r_ij, 0 for peaks.
+        Of each level: ``labels`` int64 [n], consecutive from 0 by first appearance. ``peaks`` int64 [clusters], the
+        face that each label's cluster goes back to. ``densities`` float32 of each node, equation (4). ``parents``
+        int64 of each node: the face of the node that its edge leads to; a peak's is its own. ``linkage`` float32 of
+        each node: r_ij of that edge; 0 for peaks.
     """
     nodes, order = np.arange(len(readable)), np.arange(len(readable))
     for step in steps:
