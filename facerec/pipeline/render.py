@@ -7,7 +7,7 @@ from typing import Any
 
 
 def render(template: Path, **content: Any) -> str:
-    """A page from a template, which may include page.css, the look of all pages; what it is given is escaped."""
+    """A page from a template, which extends page.html, the frame and look of all; what it is given is escaped."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
