@@ -18,6 +18,8 @@ from workers import PROGRAMS
 from clustering.backends.registry import backend
 from facerec.pipeline.arguments import BEYOND, in_words
 from facerec.pipeline.files import InputError
+from facerec.pipeline.parser import wanted
+from facerec.pipeline.values import shown
 
 COMMANDS = {  # of each section; that of the section corpus is a setting
     "train": "facerec train",
@@ -79,13 +81,13 @@ def check_settings(file: Path, sections: Sections, corpus: str) -> None:
 def _check_section(where: str, section: Mapping[str, Any], program: str, command: str) -> None:
     module, _, function = PROGRAMS[program][command].partition(":")
     known = inspect.signature(getattr(importlib.import_module(module), function), eval_str=True).parameters
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser, options = jsonargparse.ArgumentParser(exit_on_error=False), {}
     for name in section:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
             remedy = f"did you mean {close[0]}?" if close else f"python -m {program} {command} --help lists them"
             raise InputError(f"{where}: unknown setting {name!r}; {remedy}")
-        parser.add_argument(f"--{name}", type=known[name].annotation)
+        options[name] = parser.add_argument(f"--{name}", type=known[name].annotation)
     for name, value in section.items():
         if value is None and known[name].default not in (None, inspect.Parameter.empty):
             raise InputError(f"{where}: {name} has no value; give it one or remove it")
@@ -95,4 +97,4 @@ def _check_section(where: str, section: Mapping[str, Any], program: str, command
             reason = " ".join(str(error).split())
             if beyond := BEYOND.search(reason):
                 raise InputError(f"{where}: {name} is {in_words(beyond[0])}") from None
-            raise InputError(f"{where}: {name} is {value!r}, which {command} does not take ({reason})") from None
+            raise InputError(f"{where}: {name} is {shown(value)}; expected {wanted(options[name])}") from None

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import keyword
+import math
 import re
 import sys
 import types
@@ -169,12 +170,11 @@ class _Parser(jsonargparse.ArgumentParser):
         found = super().parse_args(*args, **kwargs)
         for name, value in found.items():
             found[name] = [_at_home(item) for item in value] if isinstance(value, list) else _at_home(value)
+            if any(isinstance(item, float) and not math.isfinite(item) for item in (value, *_listed(value))):
+                self.error(f"--{_dashed(name.rpartition('.')[2])}: {value}; expected a finite number")
         for action in self._actions:
             if action.default is not None and found.get(action.dest, "") is None and not _takes_nothing(action):
-                kinds = kind_of(action)
-                self.error(
-                    f"--{_dashed(action.dest.rpartition('.')[2])}: no value; expected {IN_WORDS.get(kinds, kinds)}"
-                )
+                self.error(f"--{_dashed(action.dest.rpartition('.')[2])}: no value; expected {wanted(action)}")
         return found
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
@@ -201,10 +201,8 @@ class _Parser(jsonargparse.ArgumentParser):
         value = re.search(r"Got value: (.*)", text, re.DOTALL)
         if value is None or not re.search(r"Expected (a|one) |any of the", text):
             return text
-        kinds = next((kind_of(action) for action in self._actions if action.dest.rpartition(".")[2] == name), "")
-        kind, several, _ = kinds.partition(" [")
-        wanted = f"one of {kind[1:-1].replace(',', ', ')}" if kind[:1] == "{" else IN_WORDS.get(kind, "another value")
-        return f"{value[1]}; expected {wanted}{', one or several' if several else ''}"
+        actions = (action for action in self._actions if action.dest.rpartition(".")[2] == name)
+        return f"{value[1]}; expected {next(map(wanted, actions), 'another value')}"
 
     def _unknown(self, words: str) -> str:
         """What words there is no place for may have meant."""
@@ -242,6 +240,13 @@ def kind_of(action: argparse.Action) -> str:
     return _kind(getattr(action, "_typehint", None) or action.type)
 
 
+def wanted(action: argparse.Action) -> str:
+    """What an option takes, in words: ``a whole number``, ``one of rgb, bgr``, ``a path, one or several``."""
+    kind, several, _ = kind_of(action).partition(" [")
+    words = f"one of {kind[1:-1].replace(',', ', ')}" if kind[:1] == "{" else IN_WORDS.get(kind, "another value")
+    return f"{words}{', one or several' if several else ''}"
+
+
 def _takes_nothing(action: argparse.Action) -> bool:
     return type(None) in _choices(getattr(action, "_typehint", None) or action.type)
 
@@ -258,6 +263,10 @@ def _kind(kind: Any) -> str:
     if origin is dict:
         return "YAML"
     return next((name for base, name in KINDS.items() if isinstance(kind, type) and issubclass(kind, base)), "")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _at_home(value: Any) -> Any:

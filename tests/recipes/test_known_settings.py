@@ -36,10 +36,10 @@ def check(file: Path) -> None:
         ("knn: {embeddings: x}", "section knn: embeddings would not count, as the recipe sets it; remove it"),
         ("knn: {k: }", "section knn: k has no value"),
         ("train: {3: 4}", "section train: unknown setting 3"),
-        ("train: {steps: many}", "section train: steps is 'many', which train does not take"),
-        ("knn: {k: 2.5}", "section knn: k is 2.5, which knn does not take"),
-        ("corpus: {workers: 0}", "c.yaml: section corpus: workers is 0; expected a number above 0"),
-        ("pseudolabel: {min_size: [3]}", "min_size is [3], which pseudolabel does not take"),
+        ("train: {steps: many}", "section train: steps is 'many'; expected a whole number"),
+        ("knn: {k: 2.5}", "section knn: k is 2.5; expected a whole number"),
+        ("corpus: {workers: -1}", "c.yaml: section corpus: workers is -1; expected a number at least 0"),
+        ("pseudolabel: {min_size: [3]}", "min_size is [3]; expected a whole number"),
     ],
 )
 def test_what_a_command_does_not_know_is_refused(tmp_path, text, message):

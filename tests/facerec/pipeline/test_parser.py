@@ -12,7 +12,7 @@ from facerec.pipeline.parser import call, listed
 
 def work(
     runs: list[Path], names: list[str] | None = None, size: int | list[int] | None = None, k: int = 3,
-    kind: Literal["some", "all"] = "some", settings: list[dict[str, Any]] | None = None,
+    kind: Literal["some", "all"] = "some", settings: list[dict[str, Any]] | None = None, share: float = 1.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Works.
 
@@ -23,6 +23,7 @@ def work(
         k: Neighbours.
         kind: Which.
         settings: By name.
+        share: A number.
     """
     return locals()
 
@@ -74,6 +75,8 @@ def test_other_options_are_left_alone():
     [
         (["--runs", "a", "--k", "x"], "--k: x; expected a whole number"),
         (["--runs", "a", "--size", "x"], "--size: x; expected a whole number, one or several"),
+        (["--runs", "a", "--share", "1e400"], "--share: inf; expected a finite number"),
+        (["--runs", "a", "--share", ".nan"], "--share: nan; expected a finite number"),
         (["--runs", "a", "--kind", "most"], "--kind: most; expected one of some, all"),
         (["--runs", "a", "--nams", "b"], "there is no option --nams; did you mean --names?"),
         (["--runs", "a", "--frob-nicate", "b"], "there is no option --frob-nicate (see --help)"),
