@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
 
-from jsonargparse.typing import OpenUnitInterval, PositiveInt
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from facerec.alignment.known_faces import Known, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
@@ -56,7 +56,7 @@ def align(
     detection_size: int | list[int] | None = None,
     size: int = 112,
     jpeg_quality: int | None = None,
-    workers: PositiveInt = 2,
+    workers: NonNegativeInt = 2,
     max_pixels: PositiveInt = MOST_PIXELS,
 ) -> Results:
     """Finds the faces in photographs and makes a face store of aligned crops, under the photographs' relative paths.
@@ -85,7 +85,7 @@ def align(
             their photograph. Less is faster.
         size: Side of a crop in pixels, a multiple of 112 or of 128 (the same face with a wider border).
         jpeg_quality: 1 to 100 for JPEG; without it PNG, whose pixels are those that were cut out.
-        workers: Processes, each with one thread.
+        workers: Processes, each with one thread; 0 and 1 work in this process.
         max_pixels: Height times width; a larger photograph is skipped before it is decoded.
     """
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.options import flattened
@@ -26,7 +26,7 @@ def _found(results: Mapping[str, Any]) -> str:
     then="python -m facerec train --faces {out}/labelled --out MODEL",
 )
 @flattened
-def synth(out: Path, composition: Composition, workers: PositiveInt = 2) -> Results:
+def synth(out: Path, composition: Composition, workers: NonNegativeInt = 2) -> Results:
     """Renders a corpus of faces: labelled, unlabelled and test identities, no identity in two of them.
 
     Writes ``labelled/IDENTITY/*.jpg``, ``validation/IDENTITY/*.jpg``, ``unlabelled/*.jpg`` with
@@ -36,7 +36,7 @@ def synth(out: Path, composition: Composition, workers: PositiveInt = 2) -> Resu
     Args:
         out: Folder for the corpus.
         composition: What it is made of.
-        workers: Processes.
+        workers: Processes; 0 and 1 render in this process.
 
     Raises:
         InputError: An option out of its range.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from facerec.pipeline.counts import told
 from facerec.pipeline.files import InputError, write_lines
@@ -26,7 +26,7 @@ Size = Literal[16, 32, 48, 64, 80, 96, 112, 128]
     then="python -m clustering review --clusters CLUSTERS --embeddings EMBEDDINGS --thumbnails {out} --out REVIEW",
 )
 def thumbnails(
-    faces: Path, out: Path, size: Size = 64, workers: PositiveInt = 2, max_pixels: PositiveInt = MOST_PIXELS
+    faces: Path, out: Path, size: Size = 64, workers: NonNegativeInt = 2, max_pixels: PositiveInt = MOST_PIXELS
 ) -> Mapping[str, int]:
     """Makes a small picture of every face, in the order of the rows, for `clustering review`.
 
@@ -35,7 +35,7 @@ def thumbnails(
         out: Folder to make: images.bin (JPEG files one behind the other), offsets.npy int64 [n + 1] and keys.txt. Row i
             is bytes offsets[i] to offsets[i + 1]. A face that cannot be read has none.
         size: Pixels on a side, a multiple of 16.
-        workers: Threads.
+        workers: Threads that read faces; 0 and 1 read one face after another.
         max_pixels: Height times width; a larger picture is skipped before it is decoded.
     """
     store = open_store(faces, max_pixels)

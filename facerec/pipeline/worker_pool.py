@@ -34,7 +34,7 @@ def spread(
     Raises:
         InputError: Workers cannot start or have ended.
     """
-    if workers == 1 or len(items) < 2:
+    if workers <= 1 or len(items) < 2:
         yield from map(work, items)
         return
     try:
@@ -45,7 +45,7 @@ def spread(
         reason = error.strerror if isinstance(error, OSError) else "one of them has ended"
         raise InputError(
             f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
-            "too few; give fewer, 1 works without them"
+            "too few; give fewer, 0 works without them"
         ) from error
 
 

@@ -23,7 +23,7 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
         store: The faces.
         file: The file to write.
         size: Pixels on a side of each picture.
-        workers: Number of threads.
+        workers: Number of threads; 0 is one, too.
 
     Returns:
         int64 [n], the bytes of each; 0 if the face cannot be read.
@@ -31,7 +31,7 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
     lengths = np.zeros(len(store), np.int64)
     small = partial(thumbnail, store, size=size)
     starts = progress(range(0, len(store), BLOCK), "thumbnails", "blocks")
-    with file.open("wb") as opened, ThreadPoolExecutor(workers) as pool:
+    with file.open("wb") as opened, ThreadPoolExecutor(max(workers, 1)) as pool:
         for start in starts:
             rows = range(start, min(start + BLOCK, len(store)))
             for row, encoded in zip(rows, pool.map(small, rows), strict=True):

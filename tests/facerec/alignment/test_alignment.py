@@ -423,7 +423,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(
         ([*good, "--detection-size", "[128,0]"], "--detection-size [128, 0]; multiples of 32"),
         ([*good, "--size", "100"], "--size 100; a multiple of 112 or 128"),
         ([*good, "--jpeg-quality", "0"], "--jpeg-quality 0; between 1 and 100"),
-        ([*good, "--workers", "0"], "--workers: 0; expected a number above 0"),
+        ([*good, "--workers", "-1"], "--workers: -1; expected a number at least 0"),
     ]
     for arguments, text in cases:
         words = ["align", *map(str, arguments), "--out", str(tmp_path / "out")]

@@ -206,7 +206,7 @@ def test_default_test_set_has_enough_impostors():
         ("size", "31", "between 32 and"),
         ("difficulty", "2.5", "between 0 and 2"),
         ("seed", "-5", "expected a number at least 0 and below 9223372036854775808"),
-        ("workers", "0", "expected a number above 0"),
+        ("workers", "-1", "expected a number at least 0"),
     ],
 )
 def test_bad_options_are_refused(
