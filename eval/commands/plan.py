@@ -59,4 +59,6 @@ def plan(
 def _needs(trainings: int | None) -> str:
     if trainings is None:
         return f"more test people: {MOST_TRAININGS} trainings do not find it"
+    if trainings == 1:
+        return "1 training a row, since trainings do not vary"
     return f"{trainings} trainings a row (run_pseudolabel.sh --seeds {trainings})"

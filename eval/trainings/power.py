@@ -47,7 +47,8 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
     """The fewest trainings of each row with which the difference is found four times of five.
 
     Returns:
-        From 2; None if `MOST_TRAININGS` do not find it, because the test people are too few.
+        From 2, or 1 where trainings do not vary; None if `MOST_TRAININGS` do not find it, because the test people are
+        too few.
 
     Example:
         >>> trainings_needed(0.01, 0.009, 0.0, 2)
@@ -56,6 +57,8 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
     low, high = 1, MOST_TRAININGS
     if power(difference, sd, people, rows, high) < POWER:
         return None
+    if sd == 0:
+        return 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(difference, sd, people, rows, middle) >= POWER else (middle, high)
