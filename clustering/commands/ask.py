@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,7 @@ class Asking:
 @stage(
     "clustering ask",
     found=lambda results: results["said"],
-    then="python -m clustering cluster --backend BACKEND --embeddings {embeddings} --answers {out}/answers.json "
-    "--out AGAIN",
+    then="python -m clustering cluster {again} --embeddings {embeddings} --answers {out}/answers.json --out AGAIN",
 )
 @flattened
 def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[str, Any]:
@@ -95,14 +95,14 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
     if truth is not None and clusterer is not None:
         begin = Turn(before, labels)
         turns = [begin, *ask_in_rounds(clusterer, graph, begin, truth, asking.count, asking.rounds)]
-        return _simulated(turns, truth, faces.keys, out)
+        return {**_simulated(turns, truth, faces.keys, out), "again": _again(clusters)}
     found = choose_questions(graph, labels, before, asking.count)
     if pictures is not None:
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
     where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
     said = f"{counted(len(found), 'question')}, {len(before):,} asked before; answer them in {where}"
-    return {"questions": len(found), "before": len(before), "said": said}
+    return {"questions": len(found), "before": len(before), "said": said, "again": _again(clusters)}
 
 
 def _simulated(turns: Sequence[Turn], truth: np.ndarray, keys: list[str] | None, out: Path) -> Mapping[str, Any]:
@@ -126,6 +126,13 @@ def _row(turn: Turn, truth: np.ndarray) -> dict[str, Any]:
         "Fp": round(found["pairwise_f"], 4), "Fb": round(found["bcubed_f"], 4),
         "clusters": int(turn.labels.max(initial=-1)) + 1,
     }  # fmt: skip
+
+
+def _again(clusters: Path) -> str:
+    """The options that cluster again as these clusters were made, as far as that is known."""
+    file = clusters / "config.yaml"
+    name = read_yaml(file).get("backend") if file.is_file() else None
+    return "--backend BACKEND" if name is None else f"--backend {name} --model {quote(str(clusters))}"
 
 
 def _clusterer(clusters: Path) -> Clusterer:

@@ -10,11 +10,12 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from facerec.pipeline import completion
 from facerec.pipeline.complaint import complaint, is_of_the_system, printable, said
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 from facerec.pipeline.overview import HELP, overview, perhaps, version
 
@@ -84,10 +85,14 @@ def _prepare() -> None:
 
 
 class _Given(dict[str, str]):
-    """What an option was given, by its name: for the command that follows. Of others the name in capitals."""
+    """What an option was given, by its name: for the command that follows.
+
+    Of others the text that the results have under that name, else the name in capitals.
+    """
 
     def __init__(self, words: Sequence[str], out: Any):
         super().__init__({"out": shlex.quote(str(out))})
+        self.meta = Path(out) / "meta.json"
         for word, following in pairwise([*words, "--"]):
             option, _, value = word.partition("=")
             if option.startswith("--") and (value or not following.startswith("--")):
@@ -95,7 +100,13 @@ class _Given(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         begun = (value for option, value in self.items() if name.startswith(option))  # options may be cut short
-        return next(begun, name.upper())
+        return next(begun, "") or self._found(name) or name.upper()
+
+    def _found(self, name: str) -> str:
+        try:
+            return str(read_json(self.meta)["results"].get(name, ""))
+        except (InputError, KeyError):
+            return ""
 
 
 def _call(program: str, words: Sequence[str], function: Callable[..., Any], more: str) -> tuple[Any, str]:

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from clustering.__main__ import COMMANDS
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, load_answers
 from clustering.commands.ask import ask
 from clustering.commands.cluster import cluster
 from eval.clusters import scores
+from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError
 
@@ -70,6 +72,19 @@ def test_rounds_cluster_copies_as_the_command_does(backend, corpus):
     out = ask(first, corpus / "copied.npy", corpus / "ask", count=8, truth=corpus / "people.npy", rounds=2)
     again = cluster(backend, corpus / "copied.npy", corpus / "again", answers=out / "answers.json")
     np.testing.assert_array_equal(np.load(out / "labels.npy"), np.load(again / "labels.npy"))
+
+
+def test_the_next_command_clusters_as_these_clusters_were_made(corpus, caplog):
+    caplog.set_level("INFO")
+    for clusters, options in (
+        ("clusters", f"--backend dbscan --model {corpus}/clusters"),
+        ("truth.npy", "--backend BACKEND"),
+    ):
+        out = corpus / f"asked about {clusters}"
+        given = {"clusters": corpus / clusters, "embeddings": corpus / "emb", "count": 2, "out": out}
+        words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        assert run("python -m clustering", COMMANDS, ["ask", *words]) == 0
+        assert f"cluster {options} --embeddings {corpus}/emb --answers '{out}'/answers.json --out AGAIN" in caplog.text
 
 
 def test_true_identities_answer_in_rounds(corpus, caplog):
