@@ -84,8 +84,8 @@ def run_all(
         try:
             runs.append(_run(name, nodes_for, tune_on, trials, seed))
         except InputError as error:
-            refused[name] = str(error)
-            logger.warning("%s: left out: %s", name, error)
+            refused[name] = str(error).removeprefix(f"{name} ")
+            logger.warning("%s: left out: %s", name, refused[name])
             continue
         logger.info("%s: %s in %.1f s", name, counted(int(runs[-1].labels.max()) + 1, "cluster"), runs[-1].seconds)
     if not runs:

@@ -63,10 +63,10 @@ def test_several_backends_with_identities(faces, tmp_path, capsys, caplog):
         labels = np.load(out / "clusters" / row["backend"] / "labels.npy")
         np.testing.assert_array_equal(labels[72:], labels[:5])
         assert float(row["Fp"]) == pytest.approx(scores(truth, labels)["pairwise_f"], abs=1e-4)
-    assert "lander: left out: lander needs a model trained on labelled faces" in caplog.text
+    assert "lander: left out: needs a model trained on labelled faces" in caplog.text
     page = (out / "comparison.html").read_text()
     assert "emb: 77 faces, 5 of them copies; default settings" in page
-    assert "<li>lander: lander needs a model" in page
+    assert "<li>lander: needs a model" in page
     assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["backend", "Fp", "Fb"]
     results = read_json(out / "meta.json")["results"]
     assert (results["copies"], results["left_out"], set(results["seconds"])) == (5, ["lander"], {"components", "finch"})
@@ -98,7 +98,7 @@ def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path):
 def test_what_is_refused(faces, tmp_path):
     with pytest.raises(InputError, match="backend 'nope' is unknown"):
         compare(faces, tmp_path / "out", backends=["nope"])
-    with pytest.raises(InputError, match="none of the 1 backends could run, e.g. lander: lander needs"):
+    with pytest.raises(InputError, match="none of the 1 backends could run, e.g. lander: needs"):
         compare(faces, tmp_path / "out", backends=["lander"])
     np.save(tmp_path / "none.npy", np.full(77, -1))
     with pytest.raises(InputError, match="every identity is -1"):
