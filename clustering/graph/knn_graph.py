@@ -14,7 +14,7 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import is_unit, readable_rows, unit_rows
 from facerec.pipeline.files import InputError, load_array, row_blocks
 from facerec.pipeline.named_part import split_part
-from facerec.pipeline.values import as_path, shown, whole
+from facerec.pipeline.values import as_array, as_path, shown, whole
 
 DEFAULT_K = 10
 MOST_K = 1 << 14
@@ -42,8 +42,9 @@ class KnnGraph:
     similarities: np.ndarray
 
     def __post_init__(self) -> None:
-        arrays = (self.embeddings, self.neighbors, self.similarities)
-        shapes: list[tuple[int, ...]] = [getattr(array, "shape", ()) for array in arrays]
+        for name in ("embeddings", "neighbors", "similarities"):  # lists and tensors, too
+            object.__setattr__(self, name, as_array(name, getattr(self, name)))
+        shapes = [array.shape for array in (self.embeddings, self.neighbors, self.similarities)]
         if [len(shape) for shape in shapes] != [2, 2, 2] or shapes[1] != shapes[2] or shapes[0][0] != shapes[1][0]:
             names = ", ".join(str(list(shape)) for shape in shapes)
             raise InputError(f"embeddings, neighbors, similarities: {names}; expected shapes [n, d], [n, k], [n, k]")

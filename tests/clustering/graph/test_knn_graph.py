@@ -187,3 +187,11 @@ def test_missing_neighbours_are_loaded_and_checked(tmp_path):
     nobody = KnnGraph(np.zeros((0, 2), np.float32), np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32))
     with pytest.raises(InputError, match="expected a face and a neighbour at least"):
         nobody.check()
+
+
+def test_a_graph_of_lists_is_one_of_arrays():
+    graph = KnnGraph([[1.0, 0.0], [0.0, 1.0]], [[1], [0]], [[0.0], [0.0]])
+    assert graph.k == 1
+    assert graph.valid.all()
+    with pytest.raises(InputError, match=r"similarities: \[2, 2\], \[2, 1\], \[2\]; expected shapes"):
+        KnnGraph([[1.0, 0.0], [0.0, 1.0]], [[1], [0]], [0.0, 0.0])
