@@ -115,6 +115,8 @@ def main(arguments: Sequence[str]) -> None:
             stages.shortened(run)
         if asked.last == LAST:
             stages.refuse_more_trainings(run)
+        if asked.first >= FIRST_OF_TEST - 1:  # the stages before would notice
+            stages.refuse_other_settings(run)
         with locked(run.out):
             write_sections(run.sections, run.out)
             for said in doubts(run.settings):

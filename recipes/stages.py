@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from places import Run, Turn
 from workers import Command, command
 
 from eval.comparison.several import further_trainings
-from facerec.pipeline.files import InputError, read_table
+from facerec.pipeline.files import InputError, read_json, read_table
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
 AT_ONCE = 50
@@ -205,6 +206,46 @@ def refuse_more_trainings(run: Run) -> None:
                 f"{more[0]}: a training beyond --seeds {run.settings.seeds}, which the report would count; ask for "
                 f"--seeds {int(more[-1].name) + 1}, or remove such folders"
             )
+
+
+def refuse_other_settings(run: Run) -> None:
+    """Refuses to go on from pseudo-labels and students that were made with another overlap or mode than is asked for.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for turn in (turn for number in run.rounds for turn in run.turns(number)):
+        labels, student = (_options(turn.folder / part) for part in ("pseudo", "model"))
+        found: list[tuple[str, str, str, str]] = []
+        if labels:
+            there = str(labels["overlap"]) if labels.get("labelled") else ""
+            found.append(("pseudo", "overlap", there, run.settings.overlap))
+        if student and turn.is_last:
+            asked = _mode({**run.sections["student"], **_faces_of(turn)})
+            found.append(("model", "mode", _mode(student), asked))
+        for part, name, there, asked in found:
+            if there != asked:
+                raise InputError(
+                    f"{turn.folder / part}: made with {name} {there!r}, {asked!r} asked; ask for what is there, or "
+                    "begin with an earlier --stage in another --out"
+                )
+
+
+def _options(made: Path) -> dict[str, Any]:
+    """What finished work was made with, by option; nothing if there is none."""
+    if not (made / "meta.json").is_file():
+        return {}
+    work = read_json(made / "meta.json")
+    return {**work["config"], **work["inputs"]}
+
+
+def _mode(options: Mapping[str, Any]) -> str:
+    """How a student is trained, by the options of its training."""
+    if not options.get("faces"):
+        return "pseudo"
+    if options.get("heads") == 2:
+        return "two-heads"
+    return "finetune" if options.get("init") else "joint"
 
 
 def compare(run: Run) -> Chains:

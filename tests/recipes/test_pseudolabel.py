@@ -195,6 +195,22 @@ def test_settings_that_change_no_result_may_differ(run_recipe, finished, tmp_pat
     assert (finished / "config" / "embed.yaml").read_text() == "workers: 1\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mode", "finetune"), "dbscan/model: made with mode 'joint', 'finetune' asked"),
+        (("--mode", "two-heads"), "dbscan/model: made with mode 'joint', 'two-heads' asked"),
+        (("--overlap", "merge"), "dbscan/pseudo: made with overlap '', 'merge' asked"),
+    ],
+)
+def test_a_late_stage_alone_does_not_pass_rows_off_as_others(call, undisturbed, tiny, options, message):
+    words = ("--config", tiny, "--out", undisturbed, "--stage", "10", *options)
+    status, log = call(pseudolabel.main, *words)
+    assert status == 2
+    assert message in log
+    assert log.count("\n") == 1
+
+
 def hold(run: Path, begun, ended) -> None:
     """A run that is in its folder until it is told to end."""
     with locked(run):
