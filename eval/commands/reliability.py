@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from facerec.pipeline.files import InputError, load_array, write_json, write_tab
 from facerec.pipeline.label_files import load_labels, refuse_other_order
 from facerec.pipeline.stage import stage
 
+logger = logging.getLogger(__name__)
 HEADER = ("lowest", "highest", "faces", "confidence", "right")
 
 
@@ -44,6 +46,8 @@ def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -
     rows = rows_in_company(identities, labels)
     if not len(rows):
         raise InputError(f"{clusters}: no cluster of two faces of known identity; nothing to compare")
+    if np.all(confidence[rows] == 1):
+        logger.warning("%s: no confidence of its own, all values are 1; hilander and lander have one", clusters)
     right = in_majority(identities, labels)[rows]
     table = reliability(confidence[rows], right, bins)
     write_table(out / "reliability.csv", HEADER, [[round(float(x), 6) for x in row] for row in table])

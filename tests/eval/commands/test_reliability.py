@@ -37,6 +37,12 @@ def test_command_counts_faces_in_company(folder):
     assert (out / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_clusters_without_a_confidence_are_told(folder, caplog):
+    np.save(folder / "clusters" / "confidence.npy", np.ones(9, np.float32))
+    reliability_report(folder / "truth.npy", folder / "clusters", folder / "out")
+    assert "clusters: no confidence of its own, all values are 1" in caplog.text
+
+
 def test_identities_in_another_order_are_refused(folder):
     (folder / "people").mkdir()
     np.save(folder / "people" / "labels.npy", np.load(folder / "truth.npy"))
