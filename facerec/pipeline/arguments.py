@@ -62,7 +62,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 
 def in_words(error: str) -> str:
     """What jsonargparse says of a number beyond its bounds, in words: "0; expected a number above 0"."""
-    found = BEYOND.match(error)
+    found = BEYOND.search(error)
     if found is None:
         return error
     bounds = found[2]

@@ -26,6 +26,7 @@ from facerec.pipeline.letters import as_bytes, as_letters
 from facerec.pipeline.overview import perhaps
 
 MISSING, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "
+NO_NUMBER = re.compile(r"invalid literal for int|could not convert string to float|argument must be a (string|real)")
 KINDS = {Path: "PATH", str: "TEXT", bool: "{true,false}", int: "INT", float: "NUMBER"}
 
 IN_WORDS = {
@@ -196,13 +197,17 @@ class _Parser(jsonargparse.ArgumentParser):
     def _expected(self, name: str, cause: BaseException) -> str:
         """What a value should have been: our own words, or the kinds that its option takes."""
         text = str(cause.__cause__ or cause)
-        if BEYOND.match(text):
+        if BEYOND.search(text):
             return in_words(text)
+        actions = (action for action in self._actions if action.dest.rpartition(".")[2] == name)
+        expected = f"expected {next(map(wanted, actions), 'another value')}"
+        if NO_NUMBER.search(text):  # of a number within bounds; Python's own words
+            value = re.search(r": '(.*)'$", text, re.DOTALL)
+            return f"{value[1]}; {expected}" if value else expected
         value = re.search(r"Got value: (.*)", text, re.DOTALL)
         if value is None or not re.search(r"Expected (a|one) |any of the", text):
             return text
-        actions = (action for action in self._actions if action.dest.rpartition(".")[2] == name)
-        return f"{value[1]}; expected {next(map(wanted, actions), 'another value')}"
+        return f"{value[1]}; {expected}"
 
     def _unknown(self, words: str) -> str:
         """What words there is no place for may have meant."""

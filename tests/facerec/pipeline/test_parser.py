@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.overview import first_line, overview
@@ -13,6 +14,7 @@ from facerec.pipeline.parser import call, listed
 def work(
     runs: list[Path], names: list[str] | None = None, size: int | list[int] | None = None, k: int = 3,
     kind: Literal["some", "all"] = "some", settings: list[dict[str, Any]] | None = None, share: float = 1.0,
+    many: PositiveInt = 2, part: PositiveFloat | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Works.
 
@@ -24,6 +26,8 @@ def work(
         kind: Which.
         settings: By name.
         share: A number.
+        many: From 1.
+        part: Above 0.
     """
     return locals()
 
@@ -75,6 +79,11 @@ def test_other_options_are_left_alone():
     [
         (["--runs", "a", "--k", "x"], "--k: x; expected a whole number"),
         (["--runs", "a", "--size", "x"], "--size: x; expected a whole number, one or several"),
+        (["--runs", "a", "--many", "x"], "--many: x; expected a whole number"),
+        (["--runs", "a", "--many", "1.5"], "--many: 1.5; expected a whole number"),
+        (["--runs", "a", "--many", "[1, 2]"], "--many: expected a whole number"),
+        (["--runs", "a", "--part", "x"], "--part: x; expected a number"),
+        (["--runs", "a", "--part", "-1"], "--part: -1; expected a number above 0"),
         (["--runs", "a", "--share", "1e400"], "--share: inf; expected a finite number"),
         (["--runs", "a", "--share", ".nan"], "--share: nan; expected a finite number"),
         (["--runs", "a", "--kind", "most"], "--kind: most; expected one of some, all"),
