@@ -100,9 +100,11 @@ class PseudoLabeller:
             int64 [n], consecutive from 0, -1 for faces that are not used; and float32 [n] in [0, 1], their weights.
 
         Raises:
-            InputError: Arrays that do not fit, no embeddings where a rule needs them, or answers that contradict each
-                other.
+            InputError: Arrays that do not fit, no embeddings where a rule needs them, no labelled faces where `overlap`
+                is set, or answers that contradict each other.
         """
+        if labelled is None and self.overlap != PseudoLabeller.overlap:
+            raise InputError(f"overlap is {self.overlap!r}, but no labelled faces are given, as labelled")
         found, evidence = clustered(X, labels, confidence)
         unwanted = marks("dropped", dropped, len(found))
         found = consecutive(np.where(unwanted, -1, found))

@@ -246,6 +246,7 @@ BAD = [
     ("--min-confidence 2", "min_confidence is 2.0; it must be a number from 0 to 1"),
     ("--rules [split]", "split: nothing to measure on; give the faces' embeddings with --embeddings"),
     ("--duplicates 0.98", "--duplicates: nothing to measure on"),
+    ("--overlap merge", "overlap is 'merge', but no labelled faces are given, as labelled"),
     ("--labelled {e}", "--labelled: nothing to measure on"),
     ("--embeddings {e} --rules [divide]", "a rule is 'divide'; it must be one of split, merge, outliers"),
     ("--embeddings {e} --overlap forget", "overlap is 'forget'; it must be one of drop, merge, keep"),
