@@ -106,7 +106,7 @@ def whole(work: Path, index: str, arguments: argparse.Namespace, size: int) -> d
     print("  " + ", ".join(f"{name} {value}" for name, value in results.items()), flush=True)
     scores = {}
     for name in arguments.backends.split(","):
-        clusters, found = (work / f"{part}_{name}_{index}" for part in ("clusters", "scores"))
+        clusters, found = work / f"clusters_{name}_{index}", work / f"scores_{name}_{index}.json"
         model = [] if arguments.models is None else ["--model", arguments.models / f"tuned-{name}"]
         options = ["--backend", name, *model, *embeddings, "--knn", graph, "--out", clusters]
         measured(f"cluster {name}", ["clustering", "cluster", *options], arguments.threads, size)

@@ -9,7 +9,7 @@ from pathlib import Path
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import InputError, check_json_target, write_json
 from facerec.pipeline.label_files import load_labels, refuse_other_order
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,10 @@ def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Pat
         detail: Also write sizes true and found, splits, merges and the worst clusters into this file.
     """
     for name, file in [("json", json), ("detail", detail)]:
-        if file is not None and file.is_dir():
-            raise InputError(f"{file}: a folder; --{name} wants a file name")
+        if file is not None:
+            check_json_target(name, file)
+    if json is not None and json == detail:
+        raise InputError(f"{json}: both --json and --detail would write it; name two files")
     identities = load_labels(truth)
     labels = load_labels(predicted)
     if len(labels) != len(identities):

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import check_json_target, write_json
 
 
 def show_table(table: Sequence[Mapping[str, Any]], json: Path | None) -> None:
     """Prints a table, and writes it."""
     if json is not None:
-        if json.is_dir():
-            raise InputError(f"{json}: a folder; --json wants a file name")
+        check_json_target("json", json)
         write_json(json, table)
     print("\n".join(aligned([list(table[0]), *([_cell(value) for value in row.values()] for row in table)])))
 

@@ -100,6 +100,18 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path}: no regular file, but a folder, a pipe or a broken link; name another file")
 
 
+def check_json_target(option: str, path: Path) -> None:
+    """Refuses a file to be written where something else than JSON is, which may be what the command reads.
+
+    Raises:
+        InputError: Naming what is there.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; --{option} wants a file name")
+    if path.exists() and path.suffix.lower() != ".json":
+        raise InputError(f"{path}: there already, and no JSON by its name; give --{option} a name ending in .json")
+
+
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder or leads to one; not if it is a link to itself."""
     try:

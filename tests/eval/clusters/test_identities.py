@@ -97,6 +97,17 @@ def test_the_command_writes_the_detail(tmp_path):
         clusters(tmp_path / "truth.npy", tmp_path / "found.npy", detail=tmp_path)
 
 
+def test_figures_are_not_written_over_an_input_or_each_other(tmp_path):
+    truth, found = tmp_path / "truth.npy", tmp_path / "found.npy"
+    for file in (truth, found):
+        np.save(file, np.array([0, 0, 1]))
+    with pytest.raises(InputError, match="truth.npy: there already, and no JSON by its name; give --json a name"):
+        clusters(truth, found, json=truth)
+    with pytest.raises(InputError, match="both --json and --detail would write it"):
+        clusters(truth, found, json=tmp_path / "x.json", detail=tmp_path / "x.json")
+    assert np.load(truth).tolist() == [0, 0, 1]
+
+
 def test_clusters_compared_with_themselves_are_told(tmp_path, caplog):
     np.save(tmp_path / "truth.npy", np.array([0, 0, 1]))
     np.save(tmp_path / "found.npy", np.array([0, 0, 1]))
