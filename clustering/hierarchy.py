@@ -55,6 +55,8 @@ class Hierarchy:
         """
         clusters = as_path("clusters", clusters)
         folder = clusters / "levels"
+        if not clusters.is_dir():
+            raise InputError(f"{clusters}: no such folder; give one that cluster made")
         names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         if not names:
             raise InputError(f"{folder}: no levels; make a hierarchy with cluster --backend hilander, lander or finch")

@@ -315,8 +315,8 @@ def put(path: str, array: np.ndarray):
 @pytest.mark.parametrize(
     ("line", "damage", "message"),
     [
-        ("levels --clusters {t}/nothing", None, "no levels; make a hierarchy with cluster --backend hilander"),
-        ("levels --clusters {t}/embeddings", None, "no levels; make a hierarchy"),
+        ("levels --clusters {t}/nothing", None, "nothing: no such folder; give one that cluster made"),
+        ("levels --clusters {t}/embeddings", None, "no levels; make a hierarchy with cluster --backend hilander"),
         ("levels --clusters {c} --json {t}", None, "a folder; --json wants a file name"),
         ("levels --clusters {c}", lambda c: (c / "levels/00").rename(c / "levels/77"), "expected 00 and so on"),
         ("levels --clusters {c}", remove("levels/01/labels.npy"), "labels.npy: no such file"),
