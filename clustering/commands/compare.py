@@ -23,6 +23,7 @@ from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
+from facerec.pipeline.values import first_repeated
 
 
 @stage(
@@ -63,6 +64,8 @@ def compare(
     names = list(BACKENDS) if backends is None else backends
     for name in names:
         backend(name)
+    if (twice := first_repeated(names)) is not None:
+        raise InputError(f"backends: {twice} stands there twice; each has one row")
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
     nodes_for = _nodes(faces, knn, out / "graph")
     runs, refused = run_all(names, nodes_for, learning, trials, seed)
