@@ -87,7 +87,7 @@ def _prepare() -> None:
 class _Given(dict[str, str]):
     """What an option was given, by its name: for the command that follows.
 
-    Of others the text that the results have under that name, else the name in capitals.
+    Of others what ``meta.json`` has under that name, such as an option of a file, else the name in capitals.
     """
 
     def __init__(self, words: Sequence[str], out: Any):
@@ -104,9 +104,12 @@ class _Given(dict[str, str]):
 
     def _found(self, name: str) -> str:
         try:
-            return str(read_json(self.meta)["results"].get(name, ""))
-        except (InputError, KeyError):
+            work = read_json(self.meta)
+        except InputError:
             return ""
+        given = work["inputs"].get(name, work["config"].get(name))
+        given = given.get("path") if isinstance(given, dict) else given
+        return shlex.quote(given) if isinstance(given, str) else str(work["results"].get(name, ""))
 
 
 def _call(program: str, words: Sequence[str], function: Callable[..., Any], more: str) -> tuple[Any, str]:

@@ -200,11 +200,14 @@ def test_cells_that_a_spreadsheet_would_run_are_defused(tmp_path: Path):
 
 
 def test_the_command_that_follows_has_what_this_one_was_given(tmp_path, monkeypatch, caplog):
-    @stage("x", then="look --at {out} --model {model} --few {few_faces} --faces {faces}")
-    def command(out: Path, model: str = "", few_faces: int = 1) -> None:
+    @stage("x", then="look --at {out} --model {model} --few {few_faces} --faces {faces} {found} {near}")
+    def command(out: Path, model: str = "", few_faces: int = 1, near: str | None = None) -> dict[str, str]:
         """Does nothing."""
+        return {"found": "--here"}
 
     monkeypatch.setattr("facerec.pipeline.command_line._import", lambda target: command)
     out = tmp_path / "the out"
-    assert run("x", {"c": "m:f"}, ["c", "--out", str(out), "--model=a b", "--few-faces", "3"]) == 0
-    assert f"next: look --at '{out}' --model 'a b' --few 3 --faces FACES" in caplog.text
+    (tmp_path / "x.yaml").write_text("near: in a file\n")
+    words = ["--config", str(tmp_path / "x.yaml"), "--model=a b", "--few-faces", "3"]
+    assert run("x", {"c": "m:f"}, ["c", "--out", str(out), *words]) == 0
+    assert f"next: look --at '{out}' --model 'a b' --few 3 --faces FACES --here 'in a file'" in caplog.text
