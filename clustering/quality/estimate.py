@@ -11,6 +11,7 @@ import numpy as np
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality.estimator import FIGURES, MOST_WIDENED, PEOPLE, Estimator, packaged
 from clustering.quality.features import Corpus, features, in_order
+from facerec.pipeline.values import as_labels, check_type
 
 FEWEST = 50
 """Fewest readable faces."""
@@ -91,14 +92,19 @@ def estimate_quality(
 
     Returns:
         None for fewer than `FEWEST` readable faces, or `FEWEST_NEIGHBORS` neighbours.
+
+    Raises:
+        InputError: Not a graph, or labels that are no integers or of another number of faces.
     """
     given = graph.graph if isinstance(graph, Corpus) else graph
+    check_type("graph", given, KnnGraph)
+    labels = as_labels("labels", labels, len(given))
     readable = given.readable
     faces = int(readable.sum())
     if faces < FEWEST or given.k < FEWEST_NEIGHBORS:
         return None
     corpus = graph if isinstance(graph, Corpus) else Corpus.of(graph.narrowed(NEIGHBORS))
-    labels = in_order(np.asarray(labels), readable)
+    labels = in_order(labels, readable)
     found, unlike = (estimator or packaged()).intervals(features(corpus, labels)[None])
     intervals = {name: Interval(*map(float, row)) for name, row in zip((*FIGURES, PEOPLE), found[0], strict=True)}
     intervals |= _by_definition(labels, faces)

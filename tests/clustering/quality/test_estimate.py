@@ -122,6 +122,17 @@ def test_too_few_faces_or_neighbours(people):
     assert estimate_quality(KnnGraph.build(people[0][:50], 6), people[1][:50]) is not None
 
 
+def test_what_is_no_graph_or_no_labels_is_refused(corpus):
+    graph, labels = corpus.graph, np.zeros(len(corpus.graph), np.int64)
+    for given, clusters, message in (
+        (graph.embeddings, labels, "graph is .*; expected KnnGraph"),
+        (graph, labels[:5], r"labels are int64 of shape \[5\] for"),
+        (graph, labels.astype(str), "labels are <U"),
+    ):
+        with pytest.raises(InputError, match=message):
+            estimate_quality(given, clusters)
+
+
 def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):
     near = packaged()
     one = estimate_quality(corpus, people[1], near)
