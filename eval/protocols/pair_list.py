@@ -23,7 +23,8 @@ def load_pair_list(path: Path) -> PairList:
     A list without folds gets ten: of the genuine and of the impostor pairs, in their order, a tenth each.
 
     Raises:
-        InputError: Missing, empty or malformed (naming the line), too few pairs for folds, or one kind of pairs.
+        InputError: Missing, empty or malformed (naming the line), too few pairs for folds, or one kind of pairs, also
+            in all folds but one.
     """
     if path.is_dir() and is_cfp(path):
         listed = read_cfp(path)
@@ -31,6 +32,7 @@ def load_pair_list(path: Path) -> PairList:
         listed = read_pair_list(path / "pairs.tsv" if path.is_dir() else path)
     check_both_kinds(listed.path, listed.same)
     if listed.fold.max() > 0:
+        _check_other_folds(listed)
         return listed
     if min(np.bincount(listed.same, minlength=2)) < FOLDS:
         raise InputError(
@@ -39,6 +41,17 @@ def load_pair_list(path: Path) -> PairList:
         )
     logger.warning("%s: no folds; its pairs make %d folds in their order", listed.path, FOLDS)
     return even_folds(listed)
+
+
+def _check_other_folds(listed: PairList) -> None:
+    """Refuses folds of which the others have one kind of pairs only: these say nothing about a threshold."""
+    for kind, same in (("genuine", listed.same), ("impostor", ~listed.same)):
+        folds = np.unique(listed.fold[same])
+        if len(folds) == 1:
+            raise InputError(
+                f"{listed.path}: one fold has all {kind} pairs, and its threshold comes from the others; spread both "
+                "kinds over the folds, or leave the folds out"
+            )
 
 
 def match_pairs(listed: PairList, embedded: EmbeddingSet) -> tuple[np.ndarray, np.ndarray]:

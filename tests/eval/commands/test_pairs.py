@@ -119,6 +119,7 @@ def test_bad_lists_are_refused(tmp_path, faces, text, message):
         ("a\tb\t1\nc\td\t0\t3\n", "line 2: 4 fields"),
         ("a\tb\t1\t0\nc\td\t0\tx\n", "line 2: fold 'x'"),
         ("a\tb\t1\nc\td\t0\n", "2 pairs without a fold; at least 10"),
+        ("a\tb\t1\t0\nc\td\t0\t1\na\tc\t0\t0\n", "one fold has all genuine pairs, and its threshold comes from"),
         ("a\tb\t1\n" * 12, "no impostor pair in 12"),
     ],
 )
