@@ -34,7 +34,7 @@ def typed_arguments(
         arguments: By name.
 
     Raises:
-        InputError: A number beyond the bounds of its type.
+        InputError: A number beyond the bounds of its type, text for a number, or none of the choices that there are.
     """
     hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     if any(isinstance(hint, str) for hint in hints.values()):
@@ -49,6 +49,11 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return Path(value)
         if isinstance(value, list) and list[Path] in kinds:
             return [Path(item) for item in value]
+    choices = _choices(hint)
+    if choices and value is not None and value not in choices:
+        raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected one of {', '.join(map(str, choices))}")
+    if isinstance(value, str) and str not in kinds and not {int, float}.isdisjoint(kinds):
+        raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected a number")
     for kind in kinds:
         if value is not None and getattr(kind, "__module__", "") == "jsonargparse.typing":
             try:
@@ -58,6 +63,13 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             except TypeError:  # something that no number can be made of
                 raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected a number") from None
     return value
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """What a value has to be one of, where it can be nothing else; else nothing."""
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    only = hint if typing.get_origin(hint) is Literal else parts[0] if len(parts) == 1 else None
+    return typing.get_args(only) if typing.get_origin(only) is Literal else ()
 
 
 def in_words(error: str) -> str:

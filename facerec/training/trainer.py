@@ -20,6 +20,7 @@ from facerec.losses.head import Head
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
+from facerec.pipeline.values import as_path, check_type
 from facerec.recognisers.model_folder import save_model
 from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
@@ -71,6 +72,7 @@ class Trainer:
         self, data: TrainingData, network: Network | None = None, loss: LossOptions | None = None,
         schedule: Schedule | None = None, run: Run | None = None,
     ):  # fmt: skip
+        check_type("data", data, TrainingData)
         self._network, self._schedule, self._run = network or Network(), schedule or Schedule(), run or Run()
         loss = loss or LossOptions()
         self._options = (data, self._network, self._schedule, loss, self._run)
@@ -99,7 +101,7 @@ class Trainer:
         model = nn.ModuleDict({"backbone": self.backbone, "head": self.head}).to(self.device)
         self._model = model.to(memory_format=torch.channels_last)
 
-    def run(self, out: Path) -> dict[str, Any]:
+    def run(self, out: str | Path) -> dict[str, Any]:
         """Trains, once, and writes the model.
 
         Args:
@@ -111,6 +113,7 @@ class Trainer:
         Raises:
             InputError: The state is another training's, no face can be read, or the loss is not finite.
         """
+        out = as_path("out", out)
         out.mkdir(parents=True, exist_ok=True)
         first, skipped = self._restore(out)
         learner, bar = self._learner(), self._batches(first)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from jsonargparse.typing import PositiveInt
@@ -391,6 +392,19 @@ def test_numbers_beyond_the_bounds_of_their_type_are_refused_from_python_too(tmp
             bounded(tmp_path / "other", **{name: [1]})
         with pytest.raises(InputError, match=f"--{name}: 0; expected a number above 0"):
             bounded(tmp_path / "other", **{name: 0})
+
+
+@stage("toy choose")
+def choose(out: Path, how: Literal["some", "all"] | None = None, k: int = 3, where: Literal["here"] | int = 1) -> None:
+    """Works."""
+
+
+def test_choices_and_text_for_numbers_are_checked_from_python_too(tmp_path):
+    choose(tmp_path / "out", how="all", where=7)
+    with pytest.raises(InputError, match="--how: 'most'; expected one of some, all"):
+        choose(tmp_path / "other", how="most")
+    with pytest.raises(InputError, match="--k: '3'; expected a number"):
+        choose(tmp_path / "other", k="3")
 
 
 def test_what_a_kill_while_writing_left_is_gone_when_the_work_goes_on(tmp_path):

@@ -86,7 +86,7 @@ def test_python_trains_what_the_command_does(tmp_path, make_faces):
     out = tmp_path / "python"
     network, schedule = Network(width=0.125, input_size=32, embedding_size=16), Schedule(3, 3, 8, learning_rate=0.01)
     trainer = Trainer(TrainingData(faces), network, LossOptions("arcface"), schedule, Run(workers=0))
-    results = trainer.run(out)
+    results = trainer.run(str(out))
     assert {"faces": 12, "classes": 3, "skipped": 0}.items() <= results.items()
     assert not trainer.backbone.training
     for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
