@@ -56,7 +56,7 @@ def _about_embeddings(faces: np.ndarray, recogniser: Recogniser) -> Iterator[str
     if same <= float(np.mean(others)) + 1e-3:
         yield (
             f"two views of one picture (cosine {same:.3f}) are no more alike than two pictures ({others.mean():.3f}); "
-            "is this recogniser made for such input? see --mean, --std and --channels"
+            "is this recogniser trained, and made for such input? for ONNX see --mean, --std and --channels"
         )
 
 
