@@ -24,7 +24,7 @@ from facerec.pipeline.stage import stage
 @stage(
     "clustering cut",
     found=told("{faces:face} in {clusters:cluster} on level {level}"),
-    then="python -m clustering pseudolabel --clusters {out} --embeddings EMBEDDINGS --out PSEUDO_LABELS",
+    then="python -m clustering pseudolabel --clusters {out} --embeddings {embeddings} --out PSEUDO_LABELS",
 )
 def cut(
     clusters: Path,

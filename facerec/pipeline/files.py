@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from facerec.pipeline.counts import counted
+
 BLOCK_ROWS = 65_536
 WAYS = {
     ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
@@ -196,10 +198,12 @@ def load_array(path: Path, kind: str, ndim: int) -> np.ndarray:
         array.close()
         raise InputError(f"{path}: an archive of arrays; make a file of one: np.save('x.npy', {WAYS['.npz']})")
     if array.dtype.kind not in kind or array.dtype.itemsize > 8 or array.ndim != ndim:
-        wanted = {"f": "floats", "iu": "integers"}.get(kind, kind)
-        raise InputError(
-            f"{path}: {array.dtype} with shape {list(array.shape)}; expected {wanted} with {ndim} dimension(s)"
-        )
+        wanted, way = {
+            "f": ("floats", "; save x.astype('float32')"), "iu": ("integers", "; save x.astype(int), unknown as -1"),
+        }.get(kind, (kind, ""))  # fmt: skip
+        found, expected = f"{array.dtype} with shape {list(array.shape)}", f"{wanted} with {counted(ndim, 'dimension')}"
+        way = way if array.ndim == ndim and array.dtype.kind in "iuf" else ""
+        raise InputError(f"{path}: {found}; expected {expected}{way}")
     if array.size == 0:
         raise InputError(f"{path}: empty array with shape {list(array.shape)}; expected at least one row")
     return array

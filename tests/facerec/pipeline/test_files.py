@@ -163,6 +163,12 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, unit_rows):
         load_array(path, "f", 2)
 
 
+def test_quantised_embeddings_are_told_the_way(tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.int8))
+    with pytest.raises(InputError, match=r"int8 with shape \[3, 3\]; expected floats with 2 dimensions; save x.astype"):
+        load_array(tmp_path / "x.npy", "f", 2)
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path):
     np.save(tmp_path / "labels.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="holds Python objects, which are not read"):
@@ -173,6 +179,7 @@ def test_pickled_arrays_are_never_loaded(tmp_path):
     ("array", "message"),
     [
         (np.zeros((2, 2), np.float32), r"float32 with shape \[2, 2\]; expected integers with 1 dimension"),
+        (np.zeros(3), r"float64 with shape \[3\]; expected integers with 1 dimension; save x.astype\(int\), unknown"),
         (np.zeros(0, np.int64), r"empty array"),
         (np.array([0, 3, -7]), r"label -7 in row 2"),
     ],
