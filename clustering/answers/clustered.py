@@ -1,4 +1,4 @@
-"""Clusters that agree with answers: Hi-LANDER uses them while it clusters, clusters of other backends are corrected."""
+"""Clusters that agree with answers. Hi-LANDER uses answers while it clusters; other backends are corrected after."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from facerec.pipeline.values import check_type
 
 
 def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
-    """The clusters of a graph, in agreement with what is known about its readable faces.
+    """Clusters the faces of a graph so that the clusters agree with what is known about the readable faces.
 
     Raises:
-        InputError: An argument of another type.
+        InputError: An argument has another type.
     """
     check_type("clusterer", clusterer, Clusterer)
     check_type("graph", graph, KnnGraph)
@@ -35,7 +35,7 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
 
 
 def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -> np.ndarray:
-    """Int64 [n]: the clusters of faces, of which copies count once as in the command ``cluster``."""
+    """Int64 [n]: the clusters of faces. Copies count once, as in the command ``cluster``."""
     nodes = Nodes.of(graph, clusterer.k, known=known)
     return clusters_of(clusterer, nodes.graph, nodes.known).labels[nodes.copies.node]
 
@@ -43,13 +43,13 @@ def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -
 def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
     """Labels that agree with answers, for a backend that cannot use them itself.
 
-    Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
-    weakest edge of the graph on the way from one face to the other is cut.
+    First, clusters of faces that must be together are merged. If a cluster then has two faces that must be apart, the
+    weakest edge on the path from one to the other in the graph is cut.
 
     Args:
-        graph: Of n faces.
-        labels: int64 [n]; -1 for unassigned, which stay so unless they must be with another one.
-        known: Without contradictions.
+        graph: A graph of n faces.
+        labels: int64 [n]; -1 for unassigned faces. They stay unassigned unless they must be with another face.
+        known: The answers, without contradictions.
 
     Returns:
         int64 [n], consecutive from 0.
