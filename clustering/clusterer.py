@@ -26,10 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class Clusterer:
-    """Base class of all clustering backends, which are scikit-learn estimators.
+    """A clustering backend: a dataclass of settings with one method of its own, `cluster`.
 
-    `fit` sets ``labels_``, ``confidence_`` and ``hierarchy_``. A backend is a dataclass: its fields are the settings,
-    and it implements `cluster`.
+    Backends are scikit-learn estimators: `fit` sets ``labels_``, ``confidence_`` and ``hierarchy_``.
 
     Example:
         >>> from clustering.backends.dbscan import Dbscan
@@ -39,9 +38,9 @@ class Clusterer:
     Attributes:
         name: The backend's name in `BACKENDS`.
         search_space: The settings that ``tune`` chooses, each with a range (low, high) of floats or a list of values.
-        prefers_low: The name of one of these settings, or empty. Among trials that are nearly as good as the best,
-            ``tune`` prefers those with its lowest value.
-        learns: Whether the backend has a ``model``, a network that must be trained on labelled faces.
+        prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
+            lowest value.
+        learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run share the work. Then all of them must call `cluster`.
         untuned: Settings for data that the backend was not tuned on. `from_pretrained` without a folder uses them in
             place of the defaults.
@@ -187,14 +186,14 @@ class Clusterer:
         check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name, and the model if there is one."""
+        """Its settings by name, and the model if it has one."""
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self, **params: Any) -> Self:
         """Changes settings in place.
 
         Raises:
-            InputError: Unknown names, or values out of range. No setting is changed then.
+            InputError: Unknown names, or values that it refuses; then nothing has changed.
         """
         self._check_names(params)
         checked = replace(self, **params)

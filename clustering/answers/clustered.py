@@ -1,4 +1,4 @@
-"""Clusters that agree with answers. Hi-LANDER uses answers while it clusters; other backends are corrected after."""
+"""Clusters of any backend that agree with answers."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -
 def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
     """Labels that agree with answers, for a backend that cannot use them itself.
 
-    First, clusters of faces that must be together are merged. If a cluster then has two faces that must be apart, the
-    weakest edge on the path from one to the other in the graph is cut.
+    Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
+    weakest edge of the graph on the way from one face to the other is cut.
 
     Args:
-        graph: A graph of n faces.
-        labels: int64 [n]; -1 for unassigned faces. They stay unassigned unless they must be with another face.
-        known: The answers, without contradictions.
+        graph: Of n faces.
+        labels: int64 [n]; -1 for unassigned, which stay so unless they must be with another one.
+        known: Without contradictions.
 
     Returns:
         int64 [n], consecutive from 0.

@@ -35,7 +35,7 @@ class Infomap(Communities):
     seed: Count = 1
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> np.ndarray:
-        """Int64 [nodes]: the module of each node. Each node without an edge gets a number of its own."""
+        """Int64 [nodes]: the module of each node; other numbers for nodes without an edge."""
         found = np.arange(nodes) + nodes  # apart from all numbers of modules
         if len(edges.i):
             network = library.Infomap(two_level=True, seed=self.seed, num_trials=1)

@@ -40,7 +40,7 @@ class Tuning:
     """How a clusterer was tuned.
 
     Attributes:
-        trials: One row per trial, see `search`. The first has the default settings.
+        trials: A row a trial, see `search`; the default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
             chosen.

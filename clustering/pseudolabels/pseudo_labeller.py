@@ -26,7 +26,7 @@ from facerec.pipeline.values import as_labels, shown
 
 @dataclass
 class PseudoLabeller:
-    """Makes pseudo-labels from clusters: corrects clusters, drops doubtful faces, numbers the other clusters from 0.
+    """Makes pseudo-labels of clusters: mends clusters, drops what is doubtful, numbers the rest from 0.
 
         labeller = PseudoLabeller(min_size=4, false_match=0.05)
         y, w = labeller.fit_transform(X, labels)
@@ -101,7 +101,8 @@ class PseudoLabeller:
             [0, 1].
 
         Raises:
-            InputError: Arrays do not fit, a rule needs embeddings and there are none, or answers contradict each other.
+            InputError: Arrays that do not fit, no embeddings where a rule needs them, or answers that contradict each
+                other.
         """
         found, evidence = clustered(X, labels, confidence)
         unwanted = marks("dropped", dropped, len(found))

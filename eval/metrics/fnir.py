@@ -100,15 +100,15 @@ def identification(
     """Searches probes in one or more galleries, and computes FNIR at each FPIR, and ranks.
 
     Args:
-        features: Features of the probes, float [p, d]. Rows are normalised if necessary; zero rows stay zero.
-        subjects: int [p], the subject of each probe.
-        *galleries: Pairs of features, float [t, d], and subjects, int [t]. Rows of one subject are pooled, see
-            `pool_subjects`.
-        fpirs: False positive identification rates, each in [0, 1]; empty if you only need ranks.
+        features: Of the probes, float [p, d]; unit or zero rows, others are normalised.
+        subjects: int [p], who each probe is.
+        *galleries: (features, subjects) each, float [t, d] and int [t]. Rows of one subject are
+            pooled (`pool_subjects`).
+        fpirs: False positive identification rates, each in [0, 1]; none for ranks alone.
 
     Raises:
-        InputError: Features are NaN or infinite (the message names the row), lengths differ, or a rate is not in
-            [0, 1]; there is no gallery; no probe has a mate in a gallery; or rates are given and every probe has one.
+        InputError: NaN or infinite values (naming the row), lengths that differ, or a rate that is not in [0, 1]. No
+            gallery, or one in which no probe has a mate. With rates also one in which every probe has a mate.
 
     Example:
         >>> faces = np.eye(3)   # three people; only 7 and 8 are enrolled

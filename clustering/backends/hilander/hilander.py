@@ -89,12 +89,12 @@ class HiLander(TwoStep):
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
     def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
-        """Clusters the faces of a graph. `levels_as_arrays` describes the arrays of the levels.
+        """Clusters the faces of a graph; for the arrays of the levels see `levels_as_arrays`.
 
         Args:
-            graph: A graph of n faces.
-            known: Answers about these faces, without contradictions. They hold on every level. They do not influence
-                how far `adaptive` raises p_tau, so clusters that no answer is about stay the same.
+            graph: Of n faces.
+            known: Answers about them, without contradictions. They hold on every level. p_tau is raised as it would be
+                without answers, so clusters that no answer is about stay as they are.
         """
         return self.decide(graph, self.estimate(graph), known)
 
