@@ -12,6 +12,8 @@ import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.build import say_if_narrow
+from clustering.graph.constraints import Constraints
+from clustering.graph.forest import corrected
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
@@ -84,6 +86,17 @@ class Clusterer:
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; leaves its arrays as they are. Unreadable faces stay unassigned."""
         raise NotImplementedError
+
+    def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
+        """As `cluster`, in agreement with answers about pairs of faces: clusters that contradict them are `corrected`.
+
+        Args:
+            graph: Of n faces.
+            known: Answers about readable ones, without contradictions.
+        """
+        found = self.cluster(graph)
+        confidence = np.where(found.labels < 0, 1, found.confidence)  # of those whom an answer puts into a cluster
+        return Clustering.of(corrected(graph, found.labels, known), confidence, (), found.notes, found.warning)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Clusters faces. Copies that would fill the lists of neighbours count as one, but not in a given graph.

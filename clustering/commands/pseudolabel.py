@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
 from clustering.answers.file import ANSWERS, Answers, load_answers
 from clustering.graph.build import graph_of
+from clustering.graph.constraints import Constraints
 from clustering.graph.copies import COPY, Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, load_confidence, own_cluster_size

@@ -150,12 +150,13 @@ class KnnGraph:
         np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
-        """The graph of the first `k` neighbours, or of all if there are fewer.
+        """The graph of the first `k` neighbours; this one if there are no more.
 
         Raises:
             InputError: A `k` that is no whole number from 1 on.
         """
-        k = whole("k", k, 1)
+        if whole("k", k, 1) >= self.k:
+            return self
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.inputs import Faces, clustered, known_people, marks, with_confirmed

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
-from clustering.answers.forest import constrained_parents
 from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
+from clustering.graph.constraints import Constraints
+from clustering.graph.forest import constrained_parents
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, trees
 from clustering.similarity.corpus_scale import CorpusScale

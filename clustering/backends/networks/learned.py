@@ -175,9 +175,9 @@ class GraphNetwork(Learned, TwoStep):
     """Base of the backends whose network judges a whole graph, independent of the thresholds."""
 
     def estimate(self, graph: KnnGraph) -> np.ndarray:
-        """What the network finds in a graph, narrowed to k neighbours."""
+        """What the network finds in the graph of k neighbours."""
         self.check_dimension(graph)
-        return self.model.estimate(graph.narrowed(self.k))
+        return self.model.estimate(graph)
 
 
 def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:
