@@ -42,6 +42,7 @@ class Clusterer:
         search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
         prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
             lowest value.
+        pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
         untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
@@ -59,6 +60,7 @@ class Clusterer:
     name: ClassVar[str]
     search_space: ClassVar[Mapping[str, Range]] = {}
     prefers_low: ClassVar[str] = ""
+    pretrained: ClassVar[Path | None] = None
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
@@ -233,7 +235,7 @@ class Clusterer:
             InputError: Not a folder of this backend; settings or weights that do not fit; no folder for a backend
                 that needs one.
         """
-        folder = PRETRAINED.get(cls.name) if folder is None else as_path("folder", folder)
+        folder = cls.pretrained if folder is None else as_path("folder", folder)
         if folder is None:
             if cls.learns:
                 raise InputError(
@@ -293,7 +295,3 @@ class TwoStep(Clusterer):
         """Clusters the faces of a graph."""
         graph = graph.narrowed(self.k)
         return self.decide(graph, self.estimate(graph))
-
-
-PRETRAINED = {"hilander": Path(__file__).parent / "backends" / "hilander" / "pretrained"}
-"""The model folders that come with the package, by backend."""

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import hmean
 
 from clustering.backends.registry import backend as class_of
-from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
+from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, measure
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
@@ -97,7 +97,7 @@ def tune(
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
-    packaged = len(ways) if found.name in PRETRAINED and not trainings else None
+    packaged = len(ways) if found.pretrained and not trainings else None
     if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
-from clustering.backends.hilander import engines
+from clustering.backends.hilander import PRETRAINED, engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
@@ -65,6 +65,7 @@ class HiLander(TwoStep):
     """
 
     name: ClassVar[str] = "hilander"
+    pretrained: ClassVar[Path | None] = PRETRAINED
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
