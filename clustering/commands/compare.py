@@ -18,6 +18,7 @@ from clustering.graph.knn_graph import neighbors_wanted
 from clustering.graph.nodes import Nodes, shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import check_labelled, save_cosines
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
@@ -38,7 +39,7 @@ def compare(
     knn: Path | None = None,
     tune_on: Path | None = None,
     trials: PositiveInt = 20,
-    seed: int = 0,
+    seed: Seed = 0,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
