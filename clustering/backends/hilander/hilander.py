@@ -140,7 +140,7 @@ class HiLander(TwoStep):
         untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
         pairs = untrained.by_pairs
         start = packaged().model if pairs and training.hidden == packaged().model.hidden else None
-        model = train_linkage_model(*faces, seed, training, "pairs" if pairs else "edges", start)
+        model = train_linkage_model(faces, seed, training, "pairs" if pairs else "edges", start)
         p_tau = own.get("p_tau", PAIRS_P_TAU if pairs else EDGES_P_TAU)
         return replace(untrained, model=model, p_tau=p_tau)
 

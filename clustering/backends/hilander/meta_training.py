@@ -121,12 +121,7 @@ class MetaTraining:
 
 
 def train_linkage_model(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    seed: int,
-    training: MetaTraining,
-    merging: Merging,
-    start: LinkageModel | None,
+    faces: LabelledFaces, seed: int, training: MetaTraining, merging: Merging, start: LinkageModel | None
 ) -> LinkageModel:
     """Learns from labelled faces to judge pairs, see `learn_to_join`, or to link edges.
 
@@ -136,16 +131,15 @@ def train_linkage_model(
     several thresholds. A node's true identity is that of most of its faces.
 
     Args:
-        embeddings: float32 [n, d], all readable.
-        labels: int64 [n], all known.
+        faces: Labelled faces.
         seed: Seed of initial weights and resampling.
         training: How to train.
         merging: What the model is to judge, see `HiLander`.
         start: A model whose weights it begins with; random ones if None. It stays as it is.
     """
     course = training.course(FROM_PACKAGED if start else FROM_NOTHING)
-    dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
-    parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
+    dimension = faces.embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
+    parts = list(versions(faces, seed, alike=True).values())
     if training.inputs == "similarities":
         dimension, parts = 0, parts + list(recognisers(course.simulated, seed))
     torch.manual_seed(seed)
