@@ -23,7 +23,7 @@ from clustering.clusterer import Clusterer
 
 PACKAGE = Path(clustering.__file__).parent
 SHARED = ("clusterer.py", "partition.py", "graph", "similarity")
-RIVALS_SHARE = ("neighborhoods.py", "map_equation.py")
+RIVALS_SHARE = (Path(__file__).parent / "rivals" / "neighborhoods.py", PACKAGE / "backends" / "infomap.py")
 LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
              "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
              "photo_manager": "scikit-learn"}  # fmt: skip
@@ -64,7 +64,7 @@ class Method:
         digest = hashlib.sha256()
         shared = [PACKAGE / name for name in SHARED]
         if not self.ours:
-            shared += [home.parent / name for name in RIVALS_SHARE]
+            shared += RIVALS_SHARE
         for place in (own, *shared):
             for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
                 if file.suffix in (".py", ".yaml", ".safetensors"):

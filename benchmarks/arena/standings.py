@@ -33,13 +33,13 @@ class About:
 
 @dataclass(frozen=True)
 class Standings:
-    """The results.
+    """All results.
 
     Attributes:
-        sets: In order.
-        cells: By set, setting and method; those without a result have a reason.
-        intervals: Of cells with a result: figure to the ends of its 95 % interval.
-        contests: By set, setting and figure.
+        sets: The sets, in the order of the tables.
+        cells: The cells by set, setting and method; those without a result have a reason.
+        intervals: For each cell with a result the ends of the 95 % interval of each figure.
+        contests: The comparisons with the best method, by set, setting and figure.
     """
 
     sets: Sequence[About]
@@ -102,39 +102,39 @@ def score(cell: Cell) -> float:
 
 def standings(files: Sequence[Path], root: Path, cache: Cache) -> Standings:
     """Reads all cells and resamples them; a cell of other faces than the set has now is left out."""
-    found = Standings([], {}, {}, {})
+    sets: list[About] = []
+    cells: dict[tuple[str, str, str], Cell] = {}
+    intervals: dict[tuple[str, str, str], Mapping[str, tuple[float, float]]] = {}
+    contests: dict[tuple[str, str, str], Contest] = {}
     for file in files:
         faces = read_set(file, root)
-        about = About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people)
-        found = _added(found, about, faces, cache)
-    return found
+        sets.append(About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people))
+        drawn = draw(faces.people, SAMPLES, 0)
+        for setting, found in current_cells(faces, cache).items():
+            cells |= {(faces.name, setting, name): cell for name, cell in found.items()}
+            scored = {name: cell for name, cell in found.items() if cell.figures is not None}
+            samples = {name: resampled(faces.faces.labels, cache.labels(cell), drawn) for name, cell in scored.items()}
+            for name, parts in samples.items():
+                ends = {figure: interval(part) or (np.nan, np.nan) for figure, part in parts.items()}
+                intervals[faces.name, setting, name] = ends
+            for figure in FIGURES if len(scored) > 1 else ():
+                values = {name: (cell.figures or {})[figure] for name, cell in scored.items()}
+                figure_samples = {name: parts[figure] for name, parts in samples.items()}
+                contests[faces.name, setting, figure] = contest(values, figure_samples)
+    return Standings(sets, cells, intervals, contests)
 
 
-def _added(found: Standings, about: About, faces: TestSet, cache: Cache) -> Standings:
-    drawn = draw(faces.people, SAMPLES, 0)
-    cells, intervals, contests = dict(found.cells), dict(found.intervals), dict(found.contests)
+def current_cells(faces: TestSet, cache: Cache) -> dict[str, dict[str, Cell]]:
+    """The cells of a set, by setting and method; says how many are left out because the set's faces have changed."""
+    found: dict[str, dict[str, Cell]] = {setting: {} for setting in SETTINGS}
     stale = 0
-    for setting in SETTINGS:
-        values: dict[str, dict[str, float]] = {figure: {} for figure in FIGURES}
-        moved: dict[str, dict[str, np.ndarray]] = {figure: {} for figure in FIGURES}
+    for setting, cells in found.items():
         for name in METHODS:
             cell = cache.load(faces.name, setting, name)
-            if cell is None:
-                continue
-            if faces.key not in cell.key.split(SEPARATOR):
-                stale += 1
-                continue
-            cells[faces.name, setting, name] = cell
-            if cell.figures is None:
-                continue
-            parts = resampled(faces.faces.labels, cache.labels(cell), drawn)
-            for figure, part in parts.items():
-                values[figure][name], moved[figure][name] = cell.figures[figure], part
-            ends = {figure: interval(part) or (np.nan, np.nan) for figure, part in parts.items()}
-            intervals[faces.name, setting, name] = ends
-        for figure in FIGURES:
-            if len(values[figure]) > 1:
-                contests[faces.name, setting, figure] = contest(values[figure], moved[figure])
+            if cell is not None and faces.key in cell.key.split(SEPARATOR):
+                cells[name] = cell
+            else:
+                stale += cell is not None
     if stale:
         print(f"{faces.name}: {stale} results are of other faces than the set has now; they are left out")
-    return Standings([*found.sets, about], cells, intervals, contests)
+    return found

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from clustering.backends.communities import optional
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.settings import Count, Range, Seed, Share
-from facerec.pipeline.files import InputError
 
 
 class Library(Clusterer):
@@ -31,10 +30,7 @@ class Library(Clusterer):
         Raises:
             InputError: The library is not installed.
         """
-        try:
-            library = importlib.import_module(self.module)
-        except ImportError:
-            raise InputError(f"{self.module} is not installed; pip install 'facerec-pseudolabel[arena]'") from None
+        library = optional(self.module, "arena")
         labels = np.full(len(graph), -1, dtype=np.int64)
         rows = np.flatnonzero(graph.readable)
         labels[rows] = self.found(library, np.ascontiguousarray(graph.embeddings[rows]))
