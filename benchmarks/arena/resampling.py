@@ -9,6 +9,9 @@ and W_c = sum over s of w_s n_cs:
     pairs of a cluster = pairs together + sum over c of (W_c^2 - sum over s of (w_s n_cs)^2) / 2
     BCubed precision = sum w_s n_cs n_cs / (n_cs + W_c - w_s n_cs) / sum w_s N_s
     BCubed recall = sum w_s n_cs n_cs / N_s / sum w_s N_s
+
+BCubed precision is biased: 1 / size is convex, so samples lie above the figure, by .002 where clusters are pure and by up
+to .03 where they are mixed. The intervals are percentiles of the samples as they are.
 """
 
 from __future__ import annotations
