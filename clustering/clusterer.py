@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.result import Clustering
-from clustering.settings import Range, check_names, check_settings
+from clustering.settings import Parameters, Range, check_names
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 from facerec.pipeline.values import as_path, shown, whole
@@ -27,7 +27,7 @@ from facerec.pipeline.values import as_path, shown, whole
 logger = logging.getLogger(__name__)
 
 
-class Clusterer:
+class Clusterer(Parameters):
     """A clustering backend: a dataclass of settings with one method of its own, `cluster`.
 
     It is an estimator in scikit-learn's sense: `fit` leaves ``labels_``, ``confidence_`` and ``hierarchy_``.
@@ -65,7 +65,6 @@ class Clusterer:
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
     untuned: ClassVar[Mapping[str, Any]] = {}
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     labels_: np.ndarray
     confidence_: np.ndarray
@@ -73,9 +72,6 @@ class Clusterer:
     embeddings_: np.ndarray
     n_features_in_: int
     tuning_: Any
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def k(self) -> int:
@@ -184,30 +180,6 @@ class Clusterer:
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
         cls._check_names(settings)
         return cls(**settings)
-
-    @classmethod
-    def _names(cls) -> list[str]:
-        return [item.name for item in fields(cls)]
-
-    @classmethod
-    def _check_names(cls, settings: Mapping[str, Any]) -> None:
-        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Its settings by name, and the model if it has one."""
-        return {name: getattr(self, name) for name in self._names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Changes settings in place.
-
-        Raises:
-            InputError: Unknown names, or values that it refuses; then nothing has changed.
-        """
-        self._check_names(params)
-        checked = replace(self, **params)
-        for name in params:
-            setattr(self, name, getattr(checked, name))
-        return self
 
     def with_settings(self, **settings: Any) -> Self:
         """The same, not fitted, with other settings.

@@ -10,8 +10,8 @@ and W_c = sum over s of w_s n_cs:
     BCubed precision = sum w_s n_cs n_cs / (n_cs + W_c - w_s n_cs) / sum w_s N_s
     BCubed recall = sum w_s n_cs n_cs / N_s / sum w_s N_s
 
-BCubed precision is biased: 1 / size is convex, so samples lie above the figure, by .002 where clusters are pure and by up
-to .03 where they are mixed. The intervals are percentiles of the samples as they are.
+BCubed precision is biased: 1 / size is convex, so samples lie above the figure, by .002 where clusters are pure and by
+up to .03 where they are mixed. The intervals are percentiles of the samples as they are.
 """
 
 from __future__ import annotations
