@@ -16,7 +16,7 @@ from arena.sets import NEIGHBORS, TestSet
 from clustering.clusterer import Clusterer
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import best_of, strict
-from clustering.learning.tuning import Version, graphs, labels_of, search, tune
+from clustering.learning.tuning import Version, labels_of, run_trials, tune, validation_versions
 from facerec.pipeline.files import InputError, read_json, write_json
 
 FEWEST = 5
@@ -74,13 +74,13 @@ def best_on(base: Clusterer, faces: TestSet, effort: Effort) -> tuple[Clusterer,
 
 
 def _search(base: Clusterer, held: Sequence[Version], effort: Effort) -> list[Mapping[str, Any]]:
-    """The rows of `search` with as many trials as the effort allows."""
+    """The rows of `run_trials` with as many trials as the effort allows."""
     if not base.search_space:
-        return list(search(base, held, 1, effort.seed))
+        return list(run_trials(base, held, 1, effort.seed))
     started = time.process_time()
     for version in held:
         labels_of(base, version.graph, {})
-    return list(search(base, held, effort.affordable(time.process_time() - started), effort.seed))
+    return list(run_trials(base, held, effort.affordable(time.process_time() - started), effort.seed))
 
 
 def _trained(method: Method, faces: LabelledFaces, effort: Effort, folder: Path) -> Clusterer:
@@ -99,5 +99,5 @@ def _versions(faces: LabelledFaces, fingerprint: str, seed: int) -> list[Version
     key = (fingerprint, seed)
     if key not in _HELD:
         _HELD.clear()
-        _HELD[key] = list(graphs(faces, NEIGHBORS, seed))
+        _HELD[key] = list(validation_versions(faces, NEIGHBORS, seed))
     return _HELD[key]

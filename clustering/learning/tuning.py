@@ -40,7 +40,7 @@ class Tuning:
     """How a clusterer was tuned.
 
     Attributes:
-        trials: A row a trial, see `search`; the default settings first.
+        trials: A row a trial, see `run_trials`; the default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
             taken.
@@ -101,7 +101,7 @@ def tune(
     if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
-    results = compared(clusterers, validation, trials, seed)
+    results = trials_of_all(clusterers, validation, trials, seed)
     training = training_of(results, packaged)
     best = strict([row for row in results if row["training"] == training], found.prefers_low)
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
@@ -123,18 +123,20 @@ def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:
         raise InputError(f"{backend.name} has nothing to train; leave out --trainings")
 
 
-def compared(clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int) -> list[dict[str, Any]]:
+def trials_of_all(
+    clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int
+) -> list[dict[str, Any]]:
     """The trials of several clusterers of one backend, a row each, with the number of the clusterer as ``training``."""
     widest = max([*clusterers[0].search_space.get("k", ()), *(each.k for each in clusterers)])
-    held = list(graphs(faces, int(widest), seed))
+    held = list(validation_versions(faces, int(widest), seed))
     return [
         {"training": number, **result}
         for number, clusterer in enumerate(clusterers)
-        for result in search(clusterer, held, trials, seed)
+        for result in run_trials(clusterer, held, trials, seed)
     ]
 
 
-def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
+def run_trials(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
     """Scores settings on all versions; the first are the clusterer's own.
 
     Returns:
@@ -145,14 +147,14 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     estimates: Estimates = {}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
-        results.append(judged(clusterer, settings, validation, estimates))
+        results.append(run_trial(clusterer, settings, validation, estimates))
     return results
 
 
-def judged(
+def run_trial(
     clusterer: Clusterer, settings: Mapping[str, Any], validation: Sequence[Version], estimates: Estimates
 ) -> dict[str, Any]:
-    """The row of one trial, see `search`.
+    """The row of one trial, see `run_trials`.
 
     Args:
         clusterer: The clusterer that is tuned.
@@ -190,7 +192,7 @@ def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> n
     return trial.decide(graph, estimates[trial.k]).labels
 
 
-def graphs(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
+def validation_versions(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
     """The versions of the labelled faces, with as many neighbours as any trial may want.
 
     Not ``small``: its few pairs make a noisy figure, and ``crowd`` has such identities by the thousand.
