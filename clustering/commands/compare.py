@@ -67,19 +67,20 @@ def compare(
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
     nodes_for = _nodes(faces, knn, out / "graph")
     runs, refused = run_all(names, nodes_for, learning, trials, seed)
-    guessed = {str(row["backend"]): row for row in estimates(runs, nodes_for)}
+    figures = {run.name: run.row(truth) for run in runs}
+    if truth is not None:
+        runs.sort(key=lambda run: -float(str(figures[run.name]["Fb"])))
+    rows, guessed = [figures[run.name] for run in runs], estimates(runs, nodes_for)
     copies = nodes_for(NEIGHBORS).found
     shutil.rmtree(out / "graph", ignore_errors=True)
-    rows = {run.name: run.row(truth) for run in runs}
-    if truth is not None:
-        runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
     about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
-    tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
-    _write(out, about, runs, tables, refused, faces)
+    _write_clusters(out / "clusters", runs, faces)
+    similarity = _write_tables(out, runs, rows, guessed)
+    write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
-    show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
+    show_table([{**row, **times[run.name]} for run, row in zip(runs, rows, strict=True)], None)
     return {"faces": len(faces), "copies": copies, "seconds": times, "left_out": sorted(refused)}
 
 
@@ -106,24 +107,24 @@ def _nodes(faces: EmbeddingSet, knn: Path | None, made: Path) -> Callable[[int],
     return shared_nodes(load_graph(faces, made if knn is None else knn, NEIGHBORS), made / "nodes", NEIGHBORS)
 
 
-def _write(
-    out: Path,
-    about: str,
-    runs: Sequence[Run],
-    tables: tuple[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]],
-    refused: Mapping[str, str],
-    faces: EmbeddingSet,
-) -> None:
+def _write_clusters(folder: Path, runs: Sequence[Run], faces: EmbeddingSet) -> None:
+    """Writes the labels of each run as other commands read them."""
     for run in runs:
-        folder = out / "clusters" / run.name
-        folder.mkdir(parents=True)
-        save_names(folder, faces.keys, run.labels)
-        save_cosines(faces.embeddings, folder)
-    similarity, (rows, guessed) = agreement(runs), tables
+        place = folder / run.name
+        place.mkdir(parents=True)
+        save_names(place, faces.keys, run.labels)
+        save_cosines(faces.embeddings, place)
+
+
+def _write_tables(
+    out: Path, runs: Sequence[Run], rows: Sequence[Mapping[str, object]], guessed: Sequence[Mapping[str, object]]
+) -> np.ndarray:
+    """Writes the figures, the estimates without labels, the agreement and the settings; returns the agreement."""
+    similarity = agreement(runs)
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:
         write_table(out / "estimates.csv", list(guessed[0]), [list(row.values()) for row in guessed])
     lines = [[run.name, *line] for run, line in zip(runs, similarity.round(4).tolist(), strict=True)]
     write_table(out / "agreement.csv", ["backend", *(run.name for run in runs)], lines)
     write_json(out / "settings.json", {run.name: dict(run.settings) for run in runs})
-    write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
+    return similarity
