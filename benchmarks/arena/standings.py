@@ -1,4 +1,4 @@
-"""All cells with intervals and verdicts: what the page, the table and the picture show."""
+"""All cells with their intervals and comparisons, as the page, the table and the plots show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = "hilander"
 
 @dataclass(frozen=True)
 class About:
-    """A set, without its faces."""
+    """What tables say about a set."""
 
     name: str
     title: str
@@ -53,26 +53,26 @@ class Standings:
         return found if found is not None and found.figures is not None else None
 
     def methods(self, setting: str) -> list[Method]:
-        """Those with at least one result, by mean score, the best first."""
+        """The methods with at least one result, by mean score, the best first."""
         found = [m for m in METHODS.values() if any(self.cell(each.name, setting, m.name) for each in self.sets)]
         return sorted(found, key=lambda method: -self.mean(setting, method.name))
 
     def complete(self, setting: str) -> list[Method]:
-        """Those with a result on every set that any method has one on."""
+        """The methods with a result on every set in `places`."""
         places = self.places(setting)
         return [m for m in self.methods(setting) if all(self.cell(place, setting, m.name) for place in places)]
 
     def places(self, setting: str) -> list[str]:
-        """Sets with a result."""
+        """Names of the sets on which any method has a result."""
         return [s.name for s in self.sets if any(self.cell(s.name, setting, name) for name in METHODS)]
 
     def mean(self, setting: str, method: str) -> float:
-        """Mean over its sets of the mean of Fp and Fb."""
+        """Mean of Fp and Fb of a method, over the sets on which it has a result; 0 without any."""
         values = [score(cell) for each in self.sets if (cell := self.cell(each.name, setting, method))]
         return float(np.mean(values)) if values else 0.0
 
     def mean_of_all(self, setting: str, method: str) -> float:
-        """`mean` of a method that has a result on every set; 0 for others, whose means are of other sets."""
+        """`mean` of a method that has a result on every set, else 0: means over different sets are not comparable."""
         whole = all(self.cell(each.name, setting, method) for each in self.sets)
         return self.mean(setting, method) if whole else 0.0
 
@@ -86,7 +86,7 @@ class Standings:
         return dict(sorted(zip(names, ranks.tolist(), strict=True), key=lambda each: each[1]))
 
     def wins(self, setting: str) -> tuple[int, int]:
-        """In how many contests our method is best or tied, and how many it takes part in."""
+        """Number of contests in which Hi-LANDER is best or tied, and number of contests in which it takes part."""
         verdicts = [
             each.verdict(OURS)
             for (_, one, _), each in self.contests.items()

@@ -28,7 +28,7 @@ LEAST_SHARE = 0.6
 
 logger = logging.getLogger(__name__)
 learned_elsewhere = logging.getLogger(f"{__name__}.learned")
-"""Of models and backends that learned from another recogniser; where that is meant, it can be turned off."""
+"""Logger of warnings about models that learned from another recogniser. The recipe, which means that, turns it off."""
 
 
 def save_cosines(embeddings: np.ndarray, clusters: Path) -> None:
@@ -42,7 +42,7 @@ def save_cosines(embeddings: np.ndarray, clusters: Path) -> None:
 
 
 def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None:
-    """Refuses embeddings of other faces than those that were clustered; where nothing is known, says what is doubtful.
+    """Refuses embeddings of other faces than those that were clustered; if nothing is known, warns of doubtful ones.
 
     Args:
         clusters: Folder of the clusters, or a .npy file of labels, of which nothing is known.
@@ -61,7 +61,7 @@ def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
 
 
 def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None:
-    """Says if faces of one label are no more alike than faces of two.
+    """Logs a warning if faces of one label are no more alike than faces of two.
 
     Args:
         origin: Origin of the labels, for the message.
@@ -118,9 +118,9 @@ def share_of_likelier_pairs(labels: np.ndarray, faces: EmbeddingSet) -> float | 
 
 
 def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
-    """Says if two embedding sets that are compared were made by different recognisers, as far as that is noted.
+    """Logs a warning if two embedding sets to be compared are known to come from different recognisers.
 
-    So are sets of one recogniser if their pixels were prepared differently, or if one set is whitened.
+    Sets of one recogniser count as different if their pixels were prepared differently, or if only one is whitened.
     """
     one, other = (_made_by(each.path) for each in (faces, others))
     if one and other and one[0] != other[0]:
@@ -131,16 +131,16 @@ def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
 
 
 def noted_recogniser(embeddings: Path) -> dict[str, Any]:
-    """For meta.json of a model: the recogniser of the faces that it learns from; nothing if that is not noted."""
+    """For meta.json of a model: the recogniser of the faces it learns from; empty if it is unknown."""
     found = _made_by(embeddings)
     return {} if found is None else {"recogniser": found}
 
 
 def check_model(model: Path, faces: EmbeddingSet) -> None:
-    """Says if a model learned from another recogniser's embeddings, as far as that is noted.
+    """Logs a warning if a model is known to have learned from another recogniser's embeddings.
 
     Args:
-        model: Folder that `tune` or `train` made. Of any other nothing is known.
+        model: Folder made by `tune` or `train`. Nothing is known of other folders.
         faces: The faces to cluster.
     """
     try:
@@ -151,7 +151,7 @@ def check_model(model: Path, faces: EmbeddingSet) -> None:
 
 
 def check_labelled(labelled: Path, faces: EmbeddingSet) -> None:
-    """Says if backends are tuned on another recogniser's embeddings, as far as that is noted."""
+    """Logs a warning if backends are about to be tuned on embeddings of a recogniser known to be another one."""
     _say_if_learned_elsewhere(labelled, _made_by(labelled), faces)
 
 
@@ -165,7 +165,7 @@ def _say_if_learned_elsewhere(origin: Path, learned: tuple[list[Any], str] | Non
 
 
 def _made_by(path: Path) -> tuple[list[Any], str] | None:
-    """What made an embedding set comparable with others, and in words; None if that is not noted."""
+    """An embedding set's recogniser and preparation, to compare with other sets, and in words; None if unknown."""
     try:
         noted = read_json(path / "meta.json")
         if noted["inputs"].get("people") and noted["results"]["whitened"]:

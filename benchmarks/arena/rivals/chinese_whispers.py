@@ -33,9 +33,9 @@ class ChineseWhispers(Clusterer):
 
     Attributes:
         min_similarity: Least cosine of an edge.
-        iterations: Updates a node.
+        iterations: Updates of each node, on average.
         k: Neighbours a face.
-        seed: Of the nodes' order.
+        seed: Seed of the order of the nodes.
     """
 
     name: ClassVar[str] = "chinese_whispers"
@@ -67,7 +67,7 @@ def whispers(starts: np.ndarray, others: np.ndarray, iterations: int, seed: int)
         starts: int [n + 1], where each node's neighbours begin.
         others: int [edges], the neighbours.
         iterations: Updates a node, on average.
-        seed: Of the order.
+        seed: Seed of the order of the nodes.
     """
     n = len(starts) - 1
     np.random.seed(seed)  # noqa: NPY002  numba knows no generator of another kind

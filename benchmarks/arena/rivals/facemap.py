@@ -1,4 +1,4 @@
-"""FaceMap, also called Adapt-InfoMap: lists cut where their steps stand out, and Infomap."""
+"""FaceMap, also called Adapt-InfoMap: each list is cut at its outlying step, then Infomap clusters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FaceMap(Clusterer):
 
     Attributes:
         k: Faces of a list, the face itself counted.
-        window: Steps that are tested together.
+        window: Number of steps of a list that are tested together.
     """
 
     name: ClassVar[str] = "facemap"

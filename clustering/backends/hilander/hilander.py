@@ -52,7 +52,8 @@ class HiLander(TwoStep):
         k: Neighbours of a node, on all levels.
         p_tau: Least linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
             `least_log_odds` in `clustering.backends.hilander.pairs`.
-        features: The features of a cluster on the next level: ``identity``, ``average`` or ``both``.
+        features: The features of a cluster on the next level: ``identity``, ``average``, ``both``, or ``reference`` for
+            models of the paper's public code, see `merge`.
         early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
         levels: Most levels; None for all, until a level joins nothing.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
