@@ -128,18 +128,6 @@ def fit(found: Sequence[Sample]) -> Confidence:
     return Confidence(float(solution[-1] - slopes @ mean), *(float(slope) for slope in slopes))
 
 
-def measure(clusterer: Clusterer, held: LabelledFaces, seed: int) -> tuple[Clusterer, Calibration | None]:
-    """The clusterer with a confidence that is measured on faces that it has not learned from.
-
-    Returns:
-        Itself and None if it has no confidence, see `Clusterer.calibrated`.
-    """
-    if not clusterer.calibrated:
-        return clusterer, None
-    calibration = calibrate(clusterer, held, seed)
-    return clusterer.with_settings(confidence=calibration.confidence), calibration
-
-
 def learn_calibrated(
     backend: type[Clusterer], faces: LabelledFaces, seed: int, settings: Mapping[str, Any]
 ) -> tuple[Clusterer, Calibration | None]:

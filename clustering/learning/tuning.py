@@ -13,7 +13,7 @@ from scipy.stats import hmean
 from clustering.backends.registry import backend as class_of
 from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.calibration import Calibration, measure
+from clustering.learning.calibration import Calibration, calibrate
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
 from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
@@ -105,10 +105,12 @@ def tune(
     training = training_of(results, packaged)
     best = strict([row for row in results if row["training"] == training], found.prefers_low)
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
-    clusterer, calibration = measure(clusterers[training].with_settings(**chosen), validation, seed)
+    clusterer = clusterers[training].with_settings(**chosen)
+    calibration = calibrate(clusterer, validation, seed) if found.calibrated else None
     if found.learns and not way.get("packaged"):
-        measured = {} if calibration is None else {"confidence": calibration.confidence}
-        clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
+        clusterer = found.learn(*faces, seed, **way).with_settings(**chosen)
+    if calibration is not None:
+        clusterer = clusterer.with_settings(confidence=calibration.confidence)
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
     return clusterer
 
