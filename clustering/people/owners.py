@@ -13,7 +13,7 @@ from clustering.partition import consecutive, own_cluster_size
 
 UNNAMED = "person_"
 NOWHERE = 1e-6
-"""Faces that count as shared if a name goes to no cluster: fewer than one, so that names go to clusters where they can."""
+"""Shared faces that count if a name goes to no cluster: fewer than one, so that a name takes a cluster if it can."""
 
 
 @dataclass(frozen=True)

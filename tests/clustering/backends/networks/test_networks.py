@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from clustering.backends.hilander.climb import denser
 from clustering.backends.networks.gcn_e import ConfidenceAndConnectivity, GcnE, subgraphs
 from clustering.backends.networks.gcn_v import ConfidenceNetwork, GcnV, convolved, linked, true_confidence
 from clustering.backends.networks.learned import SubgraphNetwork, row_normalized
@@ -21,6 +20,7 @@ from clustering.backends.networks.lgcn import (
     instance_nodes,
     propagated,
 )
+from clustering.graph.denser import denser
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.tuning import Version, run_trials
