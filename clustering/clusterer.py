@@ -237,17 +237,17 @@ class Clusterer(Parameters):
         Raises:
             InputError: The folder is a file.
         """
-        folder, settings = as_path("folder", folder), self.get_params()
+        folder = as_path("folder", folder)
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder for the model")
         folder.mkdir(parents=True, exist_ok=True)
-        if self.learns:
-            from clustering.backends.weights import save_weights
-
-            save_weights(folder, settings["model"])
-            settings["model"] = settings["model"].settings()
+        settings = self._write(folder, self.get_params())
         plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}  # type: ignore[arg-type]
         write_yaml(folder / "config.yaml", {"backend": self.name, **plain})
+
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        """Writes what stands beside config.yaml; returns the settings for it."""
+        return settings
 
 
 class TwoStep(Clusterer):

@@ -18,6 +18,7 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
+from clustering.backends.weights import save_weights
 from clustering.clusterer import TwoStep
 from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
@@ -149,6 +150,10 @@ class HiLander(TwoStep):
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         confidence = Confidence.of_settings(folder / "config.yaml", settings["confidence"])
         return {**settings, "confidence": confidence, "model": engines.load_model(folder, settings["model"])}
+
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        save_weights(folder, self.model)
+        return {**settings, "model": self.model.settings()}
 
 
 def cache_lowest_level(link: Link) -> Link:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from typing_extensions import Self
 
-from clustering.backends.weights import default_device, load_weights
+from clustering.backends.weights import default_device, load_weights, save_weights
 from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -155,6 +155,10 @@ class Learned(Clusterer):
     @classmethod
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         return {**settings, "model": read_network(cls.network, folder, settings["model"])}
+
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        save_weights(folder, self.model)
+        return {**settings, "model": self.model.settings()}
 
     def check_dimension(self, graph: KnnGraph) -> None:
         """Refuses embeddings of another dimension than the model was trained on.
