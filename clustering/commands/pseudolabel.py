@@ -86,8 +86,9 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels = load_labels(clusters)
     confidence = load_confidence(clusters, len(labels))
-    faces = None if files.embeddings is None else load_embeddings(files.embeddings, None, len(labels), files.unreadable)
-    if faces is not None:
+    faces = None
+    if files.embeddings is not None:
+        faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
         check_faces(clusters, labels, faces)
     decisions = joined_by_name(Decisions() if files.decisions is None else load_decisions(files.decisions, labels))
     graph = None if faces is None else graph_of(faces, files.knn, NEIGHBORS, out)
