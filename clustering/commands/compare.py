@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from jsonargparse.typing import PositiveInt
 from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
-from clustering.graph.build import load_graph, make_graph
-from clustering.graph.knn_graph import neighbors_wanted
-from clustering.graph.nodes import Nodes, shared_nodes
+from clustering.graph.build import graph_in
+from clustering.graph.nodes import shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import check_labelled, save_cosines
 from facerec.pipeline.arguments import Seed
@@ -65,14 +64,15 @@ def compare(
     for name in names:
         backend(name)
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
-    nodes_for = _nodes(faces, knn, out / "graph")
+    made = out / "graph"
+    nodes_for = shared_nodes(graph_in(faces, knn, NEIGHBORS, made), made / "nodes", NEIGHBORS)
     runs, refused = run_all(names, nodes_for, learning, trials, seed)
     figures = {run.name: run.row(truth) for run in runs}
     if truth is not None:
         runs.sort(key=lambda run: -float(str(figures[run.name]["Fb"])))
     rows, guessed = [figures[run.name] for run in runs], estimates(runs, nodes_for)
     copies = nodes_for(NEIGHBORS).found
-    shutil.rmtree(out / "graph", ignore_errors=True)
+    shutil.rmtree(made, ignore_errors=True)
     about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
@@ -98,13 +98,6 @@ def _read(
     refuse_other_length(learning.embeddings, tune_on, faces)
     check_labelled(tune_on, faces)
     return faces, truth, learning
-
-
-def _nodes(faces: EmbeddingSet, knn: Path | None, made: Path) -> Callable[[int], Nodes]:
-    """What each backend clusters, by the neighbours that it wants."""
-    if knn is None:
-        make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
-    return shared_nodes(load_graph(faces, made if knn is None else knn, NEIGHBORS), made / "nodes", NEIGHBORS)
 
 
 def _write_clusters(folder: Path, runs: Sequence[Run], faces: EmbeddingSet) -> None:

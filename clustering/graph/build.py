@@ -45,17 +45,27 @@ def say_if_narrow(graph: KnnGraph, k: int, name: str, remedy: str) -> None:
         )  # fmt: skip
 
 
+def graph_in(faces: EmbeddingSet, knn: Path | None, k: int, folder: Path) -> KnnGraph:
+    """The faces' graph, mapped from disk: that in `knn` if it is given, else built in a folder.
+
+    Raises:
+        InputError: As `KnnGraph.load`; or too little room to build it, see `check_room`.
+    """
+    if knn is None:
+        make_graph(faces, folder, neighbors_wanted(faces, k))
+    return load_graph(faces, folder if knn is None else knn, k)
+
+
 def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:
     """The faces' graph: loaded if a folder is given, else built in a temporary folder below `out` and kept in memory.
 
     Raises:
-        InputError: As `KnnGraph.load`; or too little room to make it, see `check_room`.
+        InputError: As `graph_in`.
     """
     if knn is not None:
         return load_graph(faces, knn, k)
     with TemporaryDirectory(dir=out) as made:
-        make_graph(faces, Path(made), neighbors_wanted(faces, k))
-        graph = KnnGraph.load(Path(made), faces.embeddings)
+        graph = graph_in(faces, None, k, Path(made))
         return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
 
 
