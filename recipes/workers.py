@@ -43,7 +43,7 @@ MEASURED = ("clustering", "cluster")  # the report compares its memory, in which
 
 
 def command(name: str, config: Path | None = None, **options: object) -> Command:
-    """A command's words: ``command("eval ijb", protocol=P, out=O)`` is ``eval ijb --protocol P --out O``.
+    """A command's words: ``command("eval pairs", pairs=P, training_sd=1)`` is ``eval pairs --pairs P --training-sd 1``.
 
     Args:
         name: Program and command.
@@ -52,7 +52,7 @@ def command(name: str, config: Path | None = None, **options: object) -> Command
     """
     words = name.split() + ([] if config is None else ["--config", str(config)])
     for option, value in options.items():
-        words += [] if value is None else [f"--{option}", str(value)]
+        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
     return words
 
 
