@@ -43,7 +43,7 @@ MEASURED = ("clustering", "cluster")  # the report compares its memory, in which
 
 
 def command(name: str, config: Path | None = None, **options: object) -> Command:
-    """A command's words: ``command("eval pairs", pairs=P, training_sd=1)`` is ``eval pairs --pairs P --training-sd 1``.
+    """A command's words: ``command("eval compare", training_sd=1, out=O)`` is ``eval compare --training-sd 1 --out O``.
 
     Args:
         name: Program and command.

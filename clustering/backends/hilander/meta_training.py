@@ -38,7 +38,7 @@ STEP_NODES = 2048
 
 
 class Course(NamedTuple):
-    """How long and how fast to learn, and from how many simulated corpora besides; see `MetaTraining`."""
+    """Epochs, learning rate and number of simulated corpora, see `MetaTraining`."""
 
     epochs: int
     learning_rate: float
@@ -46,7 +46,7 @@ class Course(NamedTuple):
 
 
 FROM_NOTHING, FROM_PACKAGED = Course(20, 0.01, 8), Course(5, 0.001, 4)
-"""The second is gentle: with more or larger steps the weights forget what they know of other corpora."""
+"""Training from random and from packaged weights. With more or larger steps packaged weights forget other corpora."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class MetaTraining:
         check_settings(self)
 
     def course(self, default: Course) -> Course:
-        """What is set, and the default for the rest."""
+        """The settings that were given, with defaults for the rest."""
         given = {name: getattr(self, name) for name in Course._fields}
         return default._replace(**{name: value for name, value in given.items() if value is not None})
 
