@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from clustering.__main__ import COMMANDS as CLUSTERING
-from clustering.similarity.same_faces import learned_elsewhere
+from clustering.similarity.same_recogniser import learned_elsewhere
 from eval.__main__ import COMMANDS as EVAL
 from facerec.__main__ import COMMANDS as FACEREC
 from facerec.pipeline import command_line

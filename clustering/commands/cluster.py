@@ -21,7 +21,8 @@ from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
-from clustering.similarity.same_faces import check_model, save_cosines
+from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
 from facerec.pipeline.ranks import barrier, init_group, is_main

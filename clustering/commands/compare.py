@@ -16,7 +16,8 @@ from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run
 from clustering.graph.build import graph_in
 from clustering.graph.nodes import shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
-from clustering.similarity.same_faces import check_labelled, save_cosines
+from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_recogniser import check_labelled
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told

@@ -28,7 +28,8 @@ from clustering.review.decisions import (
     split_faces,
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
-from clustering.similarity.same_faces import check_faces, check_recogniser
+from clustering.similarity.same_faces import check_faces
+from clustering.similarity.same_recogniser import check_recogniser
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json, write_lines
