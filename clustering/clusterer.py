@@ -1,4 +1,4 @@
-"""The base class of all clustering backends: a scikit-learn estimator that works on a kNN graph."""
+"""What a clustering backend is."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class Clusterer(Parameters):
     Attributes:
         name: Its name in `BACKENDS`.
         search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
-        prefers_low: Name of one of these settings, or empty. Among trials that are nearly as good as the best, ``tune``
-            takes those with its lowest value.
+        prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
+            lowest value.
         pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
-        distributed: Whether the processes of a run divide its work, so that all of them must call `cluster`.
-        untuned: Settings that differ from the defaults on data that nobody tuned it on: `from_pretrained` without a
-            folder uses them.
-        calibrated: Whether it has a ``confidence``, a function that can be fitted to labelled faces.
-        labels_: int64 [n], the cluster of each face; -1 for unassigned faces.
+        distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
+        untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
+            a folder.
+        calibrated: Whether it has a ``confidence``, a function that can be measured on labelled faces.
+        labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.
         hierarchy_: The levels that the clusters stand on; of backends without a hierarchy the clusters alone.
-        embeddings_: float32 [n, d], the unit rows that were fitted. They are X itself if X has such rows: do not change
-            it before you call `predict`.
-        n_features_in_: The dimension d.
-        tuning_: The trials of ``tune``; only of a clusterer that it returns.
+        embeddings_: float32 [n, d], the unit rows that were fitted: X itself where it is such rows, so leave it as it
+            is as long as you `predict`.
+        n_features_in_: Their dimension d.
+        tuning_: How ``tune`` found it.
     """
 
     name: ClassVar[str]
@@ -75,14 +75,14 @@ class Clusterer(Parameters):
 
     @property
     def k(self) -> int:
-        """Neighbours of each face that it looks at. It also works on graphs with fewer.
+        """Neighbours that it wants in the graph; it works with any other number, too.
 
-        In most backends a field of this name makes it a setting.
+        A field of the same name makes it a setting.
         """
         return DEFAULT_K
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph, whose arrays it does not change. Unreadable faces stay unassigned."""
+        """Clusters the faces of a graph; leaves its arrays as they are. Unreadable faces stay unassigned."""
         raise NotImplementedError
 
     def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
@@ -97,17 +97,15 @@ class Clusterer(Parameters):
         return Clustering.of(corrected(graph, found.labels, known), confidence, (), found.notes, found.warning)
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces.
-
-        Copies (nearly the same picture) that would fill the lists of neighbours count as one face, unless X is a graph.
+        """Clusters faces. Copies that would fill the lists of neighbours count as one, but not in a given graph.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
-            y: Ignored.
+            y: Not looked at.
 
         Raises:
-            InputError: Unusable embeddings, such as NaN or infinite values, with their row; an invalid graph, see
-                `KnnGraph.check`; or no model in a backend that needs one.
+            InputError: Embeddings that cannot be used; NaN or infinite values, by row; a graph that is none, see
+                `KnnGraph.check`; no model, where it needs one.
         """
         self._check_model()
         if isinstance(X, KnnGraph):
@@ -141,17 +139,18 @@ class Clusterer(Parameters):
         return self.fit(X).labels_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Finds the clusters that new faces join, as the command ``assign`` does; the old clusters do not change.
+        """The clusters that new faces join, as the command ``assign`` finds them; the old clusters stay as they are.
 
         Args:
             X: Embeddings [m, d] of other faces by the same recogniser.
 
         Returns:
-            int64 [m]: a label of ``labels_``; a new label above these for faces that form a new cluster; -1 for faces
-            that fit nowhere. New labels of two calls overlap, but mean different people.
+            int64 [m]: a label of ``labels_``; a new one, counted on from there, for faces that found a cluster;
+            -1 for faces that belong nowhere. Each call counts on from the same label, so the new ones of two calls are
+            different people.
 
         Raises:
-            InputError: `fit` was not called, or the embeddings are unusable or of another dimension.
+            InputError: Before `fit`, or embeddings that cannot be used.
         """
         from clustering.pseudolabels.new_faces import assign_new_faces
 
@@ -164,13 +163,13 @@ class Clusterer(Parameters):
 
     @classmethod
     def learn(cls, X: Any, y: Any, seed: int = 0, **settings: Any) -> Self:
-        """Learns from labelled faces: a model, or a setting that can be measured, such as faces per cluster.
+        """Learns from labelled faces what it can: a model, or a figure that is measured on them.
 
         Args:
             X: Embeddings [n, d], as of `fit`.
             y: Whole numbers [n], the identities; faces of unknown identity (-1) are left out.
-            seed: Seed of all random choices.
-            **settings: Settings of the backend and of its training that differ from the defaults.
+            seed: Of whatever is random.
+            **settings: Settings other than the defaults, those of the training included.
 
         Raises:
             InputError: Unusable faces, unknown settings, or values that it refuses.
@@ -183,7 +182,7 @@ class Clusterer(Parameters):
         return cls(**settings)
 
     def with_settings(self, **settings: Any) -> Self:
-        """Returns an unfitted copy with other settings.
+        """The same, not fitted, with other settings.
 
         Raises:
             InputError: Unknown names, or values that it refuses.
@@ -198,11 +197,11 @@ class Clusterer(Parameters):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None) -> Self:
-        """Loads the settings and weights of a model folder.
+        """One with the settings and weights of a model folder.
 
         Args:
-            folder: Folder made by `save_pretrained`, or by the commands tune, train, pretrain and import. By default
-                the packaged model; backends without a model then get their defaults with `untuned`.
+            folder: Made by `save_pretrained`, or by the commands tune, train, pretrain and import. By default the
+                packaged model, or the default settings of backends without a model.
 
         Raises:
             InputError: Not a folder of this backend; settings or weights that do not fit; no folder for a backend
@@ -232,7 +231,7 @@ class Clusterer(Parameters):
         return settings
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.yaml, and model.safetensors if there is a model, into a folder, which is created if missing.
+        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be.
 
         Raises:
             InputError: The folder is a file.
@@ -251,17 +250,17 @@ class Clusterer(Parameters):
 
 
 class TwoStep(Clusterer):
-    """A backend that first estimates something from a graph, and then applies its thresholds to the estimate.
+    """A backend that first estimates something of a graph, and then decides with its thresholds.
 
-    Of all settings the estimate depends on k alone, so `tune` computes it once for each k.
+    The estimate depends on k alone, so `tune` asks for it once.
     """
 
     def estimate(self, graph: KnnGraph) -> Any:
-        """The estimate from a graph of k neighbours, the part that does not depend on thresholds."""
+        """What does not depend on thresholds, of the graph of k neighbours."""
         raise NotImplementedError
 
     def decide(self, graph: KnnGraph, estimate: Any) -> Clustering:
-        """The clusters by the thresholds, from a graph of k neighbours and its estimate."""
+        """The clusters, of the graph of k neighbours and its estimate."""
         raise NotImplementedError
 
     def cluster(self, graph: KnnGraph) -> Clustering:

@@ -78,11 +78,11 @@ class KnnGraph:
         Args:
             embeddings: [n, d] of any number type, length and memory order. Rows that are not unit are normalised.
             k: Neighbours a row.
-            find: `search`, or another function with the same results.
+            find: `search`, or what finds the same.
 
         Raises:
-            InputError: Embeddings that are not numbers [n, d], without a face, or with NaN or infinite values (naming
-                the row); or a `k` that is not a whole number from 1 to `MOST_K`.
+            InputError: Not two dimensions, no numbers, no face, or NaN or infinite values, naming the row; a `k` that
+                is no whole number from 1 to `MOST_K`.
         """
         k = whole("k", k, 1, MOST_K)
         embeddings = unit_rows(embeddings)
@@ -125,11 +125,11 @@ class KnnGraph:
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def check(self) -> None:
-        """Refuses arrays that do not form a kNN graph, as may be in a graph that `build` or `load` did not make.
+        """Refuses arrays that are no graph; for graphs that were not made by `build` or `load`.
 
         Raises:
-            InputError: No face or no neighbour; embeddings that are not float32 rows of unit length or zero; neighbours
-                that are not integers, out of range or the row itself; similarities that are not the cosines of these
+            InputError: No face or no neighbour; embeddings that are no float32 rows of unit length or zero; neighbours
+                that are no integers, out of range or the row itself; similarities that are not the cosines of these
                 embeddings, or ascending.
         """
         if not self.similarities.size:
@@ -153,7 +153,7 @@ class KnnGraph:
         """The graph of the first `k` neighbours; this one if there are no more.
 
         Raises:
-            InputError: A `k` that is not a whole number from 1.
+            InputError: A `k` that is no whole number from 1 on.
         """
         if whole("k", k, 1) >= self.k:
             return self
@@ -171,7 +171,7 @@ def neighbors_wanted(faces: Sized, k: int) -> int:
 
 
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Refuses values that cannot be neighbours or cosines, block by block; the names are for messages."""
+    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
     rows = len(neighbors)
     for some in row_blocks(rows):
         ids, cosines, first = neighbors[some], similarities[some], some.start
