@@ -31,8 +31,7 @@ class HacSingle(Clusterer):
 
     The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. The kNN graph
     misses such a pair only if both ends have k neighbours at least as similar. So only such faces are compared with
-    each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is that of the kNN graph, with a
-    warning.
+    each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is that of the kNN graph.
 
     Attributes:
         min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.

@@ -150,7 +150,7 @@ class KnnGraph:
         np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
-        """The graph of the first `k` neighbours; this one if there are no more.
+        """The graph of the first `k` neighbours, or of all if there are fewer.
 
         Raises:
             InputError: A `k` that is no whole number from 1 on.

@@ -53,8 +53,7 @@ class HiLander(TwoStep):
         k: Neighbours of a node, on all levels.
         p_tau: Least linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
             `least_log_odds` in `clustering.backends.hilander.pairs`.
-        features: The features of a cluster on the next level: ``identity``, ``average``, ``both``, or ``reference`` for
-            models of the paper's public code, see `merge`.
+        features: The features of a cluster on the next level: ``identity``, ``average`` or ``both``.
         early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
         levels: Most levels; None for all, until a level joins nothing.
         confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
@@ -106,7 +105,7 @@ class HiLander(TwoStep):
         return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
     def decide(self, graph: KnnGraph, estimate: Climbing, known: Constraints | None = None) -> Clustering:
-        """The clusters by the climb that `estimate` returns; for the arrays of the levels see `levels_as_arrays`."""
+        """The clusters, as `cluster` makes them, by the climb that `estimate` returns."""
         p_tau, first = self.p_tau, None if self.adaptive else known
         levels = self._hierarchy(estimate(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
