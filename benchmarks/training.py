@@ -147,7 +147,7 @@ def trainings(name: str, folder: Path, faces: int, repeats: int) -> Ways:
     optimizer = torch.optim.AdamW(weight_groups(nn.ModuleList([network, head]), 0.0), 1e-3)
     learner = Learner(network, head, optimizer, CPU, autocast(CPU, "fp32"))
     order = choose_sampler("random", known.label, known.store, BATCH[name], seed=0)
-    batches = read_ahead(Batches(known, order, SIZE, seed=0), range(1 + STEPS * (1 + repeats)), 1)
+    batches = read_ahead(Batches(known, order, Augmentation(SIZE, 0)), range(1 + STEPS * (1 + repeats)), 1)
     kept = next(batches)[:3]
 
     def from_memory() -> None:

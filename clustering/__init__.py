@@ -5,16 +5,18 @@
     clusterer = clustering.HiLander.from_pretrained()        # the packaged model; or a folder
     labels = clusterer.fit_predict(X)                        # float [n, d] -> int64 [n], -1 for no cluster
     clusterer.confidence_, clusterer.hierarchy_.cut(2)
-    clusterer.predict(X_new)                                 # new faces to these clusters
+    clusterer.predict(X_new)                                 # assigns new faces to these clusters
     best = clustering.tune("dbscan", X_labelled, y)          # a clusterer; best.save_pretrained("tuned")
 
 Every backend has the same methods, see `clustering.clusterer.Clusterer`: fit, fit_predict, predict, learn, get_params,
 set_params, from_pretrained, save_pretrained, cluster.
 
-Backends without a network: Aro, Components, Dbscan, Finch, Graclus, HacAverage, HacSingle, Hdbscan, KMeans; of optional
-libraries Infomap, Leiden. Networks: HiLander with a packaged model; GcnE, GcnV, L2c, Lander, Lgcn after `learn`.
-`load` finds a backend by its name. `tune` chooses settings on labelled faces. `KnnGraph` and `Hierarchy` are what
-backends work on and return. `PseudoLabeller` makes labels and weights for training of clusters.
+- Backends without a network: Aro, Components, Dbscan, Finch, Graclus, HacAverage, HacSingle, Hdbscan and KMeans.
+  Infomap and Leiden need optional libraries.
+- Backends with a network: HiLander has a packaged model; GcnE, GcnV, L2c, Lander and Lgcn must `learn` first.
+- `load` returns a backend by its name, and `tune` one whose settings are chosen on labelled faces.
+- `KnnGraph` is what backends cluster, and `Hierarchy` has the levels of the result.
+- `PseudoLabeller` turns clusters into labels and weights for training.
 """
 
 from __future__ import annotations

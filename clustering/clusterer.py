@@ -1,4 +1,4 @@
-"""What a clustering backend is."""
+"""The base class of all clustering backends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class Clusterer(Parameters):
     """A clustering backend: a dataclass of settings with one method of its own, `cluster`.
 
-    It is an estimator in scikit-learn's sense: `fit` leaves ``labels_``, ``confidence_`` and ``hierarchy_``.
+    Backends are scikit-learn estimators: `fit` sets ``labels_``, ``confidence_`` and ``hierarchy_``.
 
     Example:
         >>> from clustering.backends.dbscan import Dbscan
@@ -38,23 +38,23 @@ class Clusterer(Parameters):
         array([0, 0, 1, 1])
 
     Attributes:
-        name: Its name in `BACKENDS`.
-        search_space: The settings that ``tune`` chooses: for each a range (low, high) of floats or a list of values.
+        name: The backend's name in `BACKENDS`.
+        search_space: The settings that ``tune`` chooses, each with a range (low, high) of floats or a list of values.
         prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
             lowest value.
         pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
-        distributed: Whether the processes of a run divide its work, so that all of them have to call `cluster`.
-        untuned: Settings other than the defaults, for data that nobody tuned it on: those of `from_pretrained` without
-            a folder.
-        calibrated: Whether it has a ``confidence``, a function that can be measured on labelled faces.
-        labels_: int64 [n], of the faces that were fitted; -1 for unassigned faces.
+        distributed: Whether the processes of a run share the work. Then all of them must call `cluster`.
+        untuned: Settings for data that the backend was not tuned on. `from_pretrained` without a folder uses them in
+            place of the defaults.
+        calibrated: Whether the backend has a ``confidence``, a function that can be fitted to labelled faces.
+        labels_: int64 [n], the clusters of the fitted faces; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.
-        hierarchy_: The levels that the clusters stand on; of backends without a hierarchy the clusters alone.
-        embeddings_: float32 [n, d], the unit rows that were fitted: X itself where it is such rows, so leave it as it
-            is as long as you `predict`.
-        n_features_in_: Their dimension d.
-        tuning_: How ``tune`` found it.
+        hierarchy_: The levels of the clustering. Without a hierarchy its only level is the clusters.
+        embeddings_: float32 [n, d], the fitted faces as unit rows. If X already has such rows, this is X itself and not
+            a copy, so do not change X before you call `predict`.
+        n_features_in_: The dimension d.
+        tuning_: How ``tune`` chose the settings.
     """
 
     name: ClassVar[str]
@@ -75,14 +75,14 @@ class Clusterer(Parameters):
 
     @property
     def k(self) -> int:
-        """Neighbours that it wants in the graph; it works with any other number, too.
+        """Number of neighbours that the backend wants in the graph. It also works with any other number.
 
-        A field of the same name makes it a setting.
+        Backends in which this is a setting have a field of this name.
         """
         return DEFAULT_K
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph; leaves its arrays as they are. Unreadable faces stay unassigned."""
+        """Clusters the faces of a graph. Unreadable faces stay unassigned. The graph is not changed."""
         raise NotImplementedError
 
     def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
@@ -97,15 +97,18 @@ class Clusterer(Parameters):
         return Clustering.of(corrected(graph, found.labels, known), confidence, (), found.notes, found.warning)
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Clusters faces. Copies that would fill the lists of neighbours count as one, but not in a given graph.
+        """Clusters faces.
+
+        If X are embeddings, copies of a picture that would fill the lists of neighbours count as one face. In a given
+        graph they do not.
 
         Args:
             X: Embeddings [n, d] of any numeric type, length and memory order, see `unit_faces`; or their `KnnGraph`.
-            y: Not looked at.
+            y: Ignored.
 
         Raises:
-            InputError: Embeddings that cannot be used; NaN or infinite values, by row; a graph that is none, see
-                `KnnGraph.check`; no model, where it needs one.
+            InputError: X cannot be used, for example because of NaN (the message names the row), or an invalid graph,
+                see `KnnGraph.check`; or the backend needs a model and has none.
         """
         self._check_model()
         if isinstance(X, KnnGraph):
@@ -135,22 +138,26 @@ class Clusterer(Parameters):
             )
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Int64 [n]: the cluster of each face, -1 for none; see `fit`."""
+        """Clusters faces and returns ``labels_``, int64 [n], -1 for a face in no cluster; see `fit`."""
         return self.fit(X).labels_
 
     def predict(self, X: Any) -> np.ndarray:
-        """The clusters that new faces join, as the command ``assign`` finds them; the old clusters stay as they are.
+        """Assigns new faces to the clusters, like the command ``assign``. The fitted clusters do not change.
 
         Args:
             X: Embeddings [m, d] of other faces by the same recogniser.
 
         Returns:
-            int64 [m]: a label of ``labels_``; a new one, counted on from there, for faces that found a cluster;
-            -1 for faces that belong nowhere. Each call counts on from the same label, so the new ones of two calls are
-            different people.
+            int64 [m], for each face one of
+
+            - a label of ``labels_``, if the face joins that cluster;
+            - a new label, above those of ``labels_``, if new faces make a cluster of their own;
+            - -1, if the face belongs to no cluster.
+
+            Every call starts with the same new label, so equal new labels of two calls do not mean the same person.
 
         Raises:
-            InputError: Before `fit`, or embeddings that cannot be used.
+            InputError: `fit` was not called, or the embeddings cannot be used.
         """
         from clustering.pseudolabels.new_faces import assign_new_faces
 
@@ -163,16 +170,16 @@ class Clusterer(Parameters):
 
     @classmethod
     def learn(cls, X: Any, y: Any, seed: int = 0, **settings: Any) -> Self:
-        """Learns from labelled faces what it can: a model, or a figure that is measured on them.
+        """Makes a clusterer from labelled faces: trains its model, or measures settings such as the faces per cluster.
 
         Args:
-            X: Embeddings [n, d], as of `fit`.
-            y: Whole numbers [n], the identities; faces of unknown identity (-1) are left out.
-            seed: Of whatever is random.
-            **settings: Settings other than the defaults, those of the training included.
+            X: Embeddings [n, d], as for `fit`.
+            y: Whole numbers [n], the identities. Faces of unknown identity (-1) are left out.
+            seed: Seed of everything random.
+            **settings: Settings that differ from the defaults, including those of the training.
 
         Raises:
-            InputError: Unusable faces, unknown settings, or values that it refuses.
+            InputError: Faces that cannot be used, unknown settings, or values out of range.
         """
         return cls._learn(labelled(X, y), whole("seed", seed, 0), settings)
 
@@ -182,10 +189,10 @@ class Clusterer(Parameters):
         return cls(**settings)
 
     def with_settings(self, **settings: Any) -> Self:
-        """The same, not fitted, with other settings.
+        """Returns a copy with other settings, which is not fitted.
 
         Raises:
-            InputError: Unknown names, or values that it refuses.
+            InputError: Unknown names, or values out of range.
         """
         self._check_names(settings)
         return replace(self, **settings)
@@ -197,15 +204,15 @@ class Clusterer(Parameters):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None) -> Self:
-        """One with the settings and weights of a model folder.
+        """Loads the settings and weights of a model folder.
 
         Args:
-            folder: Made by `save_pretrained`, or by the commands tune, train, pretrain and import. By default the
-                packaged model, or the default settings of backends without a model.
+            folder: Made by `save_pretrained`, or by the command tune, train, pretrain or import. By default the
+                packaged model; backends that do not learn get their settings for untuned data instead.
 
         Raises:
-            InputError: Not a folder of this backend; settings or weights that do not fit; no folder for a backend
-                that needs one.
+            InputError: The folder is not one of this backend; its settings or weights do not fit; or no folder is
+                given for a backend that needs one.
         """
         folder = cls.pretrained if folder is None else as_path("folder", folder)
         if folder is None:
@@ -227,11 +234,11 @@ class Clusterer(Parameters):
 
     @classmethod
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings of a model folder, with what stands beside config.yaml."""
+        """The settings of a model folder, with what other files than config.yaml add."""
         return settings
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes config.yaml, and model.safetensors if it has a model, into a folder, which is made if need be.
+        """Writes config.yaml, and model.safetensors if there is a model, into a folder. Creates the folder if needed.
 
         Raises:
             InputError: The folder is a file.
@@ -250,17 +257,17 @@ class Clusterer(Parameters):
 
 
 class TwoStep(Clusterer):
-    """A backend that first estimates something of a graph, and then decides with its thresholds.
+    """Base class of backends that work in two steps: `estimate` something of a graph, then `decide` by thresholds.
 
-    The estimate depends on k alone, so `tune` asks for it once.
+    The estimate depends only on k, not on the thresholds. So `tune` computes it once for each k.
     """
 
     def estimate(self, graph: KnnGraph) -> Any:
-        """What does not depend on thresholds, of the graph of k neighbours."""
+        """Computes what does not depend on thresholds, from a graph of k neighbours."""
         raise NotImplementedError
 
     def decide(self, graph: KnnGraph, estimate: Any) -> Clustering:
-        """The clusters, of the graph of k neighbours and its estimate."""
+        """Clusters the faces of a graph of k neighbours, given its estimate."""
         raise NotImplementedError
 
     def cluster(self, graph: KnnGraph) -> Clustering:

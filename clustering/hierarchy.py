@@ -1,4 +1,4 @@
-"""The hierarchy that a clustering stands on: its levels as a table, a cut through it, the way of a face to its peak."""
+"""The hierarchy of a clustering: its levels as a table, a cut at one level, and the path of a face to its peak."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Hierarchy:
     """The levels of a clustering, finest first.
 
     Attributes:
-        levels: Named arrays a level: always ``labels`` of the n faces; of Hi-LANDER also those of `KINDS`.
-        origin: Where the levels come from, for messages.
+        levels: For each level a mapping of names to arrays. It always has the ``labels`` of the n faces; Hi-LANDER adds
+            those of `KINDS`.
+        origin: Where the levels come from, for error messages.
     """
 
     levels: Sequence[Mapping[str, np.ndarray]]
@@ -48,10 +49,10 @@ class Hierarchy:
 
     @classmethod
     def load(cls, clusters: str | Path) -> Hierarchy:
-        """Maps the levels of a clustering folder.
+        """Loads the levels of a clustering folder as memory maps.
 
         Raises:
-            InputError: No levels there, a gap in their numbers, or arrays that do not fit each other.
+            InputError: There are no levels, their numbers have a gap, or their arrays do not fit each other.
         """
         clusters = as_path("clusters", clusters)
         folder = clusters / "levels"
@@ -71,7 +72,7 @@ class Hierarchy:
         return found
 
     def has(self, labels: np.ndarray) -> bool:
-        """Whether each of these clusters is one of a level, whatever its number, or a face alone.
+        """Whether each of these clusters is also a cluster of some level, with any number, or a single face.
 
         The clusters of FINCH are of several levels.
         """
@@ -88,9 +89,9 @@ class Hierarchy:
         return bool(found.all())
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.
+        """One row per level: ``level``, ``clusters``, ``mean_size``, ``singletons``, ``largest``, ``edges``.
 
-        The edges are those that the level added: nodes that it started from less clusters that it made of them.
+        ``edges`` counts the edges that the level added: the nodes that it started from, less the clusters that it made.
         """
         rows, nodes = [], int(np.count_nonzero(self.levels[0]["labels"] >= 0))
         for number, level in enumerate(self.levels):
@@ -104,25 +105,25 @@ class Hierarchy:
         return rows
 
     def cut(self, level: int) -> np.ndarray:
-        """Int64 [n]: the clusters of a level, -1 for unassigned faces.
+        """Returns the clusters of a level, int64 [n], -1 for unassigned faces.
 
         Raises:
-            InputError: No such level.
+            InputError: There is no such level.
         """
         if not is_whole(level) or not 0 <= level < len(self.levels):
             raise InputError(f"level is {shown(level)}; {self.origin} has levels 0 to {len(self.levels) - 1}")
         return consecutive(self.levels[level]["labels"])
 
     def trace(self, face: int) -> list[dict[str, Any]]:
-        """The way of a face from itself up to the peak of its topmost cluster, node by node.
+        """Returns the path of a face up to the peak of its cluster on the last level, node by node.
 
         Returns:
-            A row a node, the nodes named by their faces: ``level``, ``node``, its ``density``, and the level's ``peak``
-            above it. ``next`` is the next node on the way there, ``linkage`` that of the edge to it. Both are None at
-            the peak.
+            One row per node: its ``level``, the ``node`` itself, its ``density``, and the ``peak`` of its cluster on
+            that level. ``next`` is the next node on the path, and ``linkage`` is the linkage of the edge to it. Both
+            are None at the peak. Nodes are named by their faces.
 
         Raises:
-            InputError: No such face, an unassigned one, or levels without edges.
+            InputError: There is no such face, it is unassigned, or the levels have no edges.
         """
         rows = len(self.levels[0]["labels"])
         if not is_whole(face) or not 0 <= face < rows:

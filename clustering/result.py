@@ -18,12 +18,13 @@ class Clustering:
     """A partition of the faces.
 
     Attributes:
-        labels: int64 [n]; consecutive from 0 in order of first appearance, -1 for unassigned faces.
-        confidence: float32 [n] in [0, 1]: how sure it is that a face is where it belongs, in the backend's own
-            sense; 0 for unassigned faces, 1 for all others where the backend has no opinion.
-        levels: The hierarchy, finest first: named arrays a level (always ``labels`` of the n faces), or nothing.
-        notes: Figures that the backend found on the way, for the summary.
-        warning: What the user should be told, in one line; or nothing.
+        labels: int64 [n], consecutive from 0 in order of first appearance; -1 for unassigned faces.
+        confidence: float32 [n] in [0, 1], how sure the backend is that a face is in the right cluster. What it measures
+            depends on the backend. It is 0 for unassigned faces. Backends without a confidence have 1 for all others.
+        levels: The hierarchy, finest level first, or empty. A level is a mapping of names to arrays, and always has
+            the ``labels`` of the n faces.
+        notes: Figures for the summary.
+        warning: A message for the user in one line, or empty.
     """
 
     labels: np.ndarray
@@ -41,13 +42,13 @@ class Clustering:
         notes: Mapping[str, Any] | None = None,
         warning: str = "",
     ) -> Clustering:
-        """Makes labels consecutive and fills in the confidence of backends without one."""
+        """Makes the labels consecutive, and fills in the confidence if the backend has none."""
         labels = consecutive(labels)
         confidence = np.ones(len(labels)) if confidence is None else confidence
         return cls(labels, np.where(labels < 0, 0, confidence).astype(np.float32), levels, notes or {}, warning)
 
     def expanded(self, copies: Copies) -> Clustering:
-        """The clustering of all faces, where this is one of their nodes."""
+        """Returns the clustering of all faces, given this clustering of their nodes."""
         labels, confidence = self.labels[copies.node], self.confidence[copies.node]
         return replace(self, labels=labels, confidence=confidence, levels=copies.expanded(self.levels))
 

@@ -4,7 +4,7 @@
     >>> recogniser = facerec.Recogniser.from_pretrained("model.onnx")  # doctest: +SKIP
     >>> X = recogniser.embed(images)  # doctest: +SKIP
 
-The names below are imported when they are first used, as PyTorch and OpenCV take seconds.
+The public names are imported when they are first used, because importing PyTorch and OpenCV takes seconds.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from facerec.pipeline.values import check_type
 
 
 def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
-    """The clusters of a graph, in agreement with what is known about its readable faces.
+    """Clusters the faces of a graph so that the clusters agree with what is known about the readable faces.
 
     Raises:
-        InputError: An argument of another type.
+        InputError: An argument has another type.
     """
     check_type("clusterer", clusterer, Clusterer)
     check_type("graph", graph, KnnGraph)
@@ -27,6 +27,6 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
 
 
 def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -> np.ndarray:
-    """Int64 [n]: the clusters of faces, of which copies count once as in the command ``cluster``."""
+    """Int64 [n]: the clusters of faces. Copies count once, as in the command ``cluster``."""
     nodes = Nodes.of(graph, clusterer.k, known=known)
     return clusters_of(clusterer, nodes.graph, nodes.known).labels[nodes.copies.node]

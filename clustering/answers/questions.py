@@ -1,4 +1,7 @@
-"""Which questions "the same person?" tell the most about a clustering: pairs of clusters, and sides of clusters."""
+"""Chooses the questions "the same person?" that tell the most about a clustering.
+
+They are about pairs of clusters, or about two sides of a cluster.
+"""
 
 from __future__ import annotations
 
@@ -50,20 +53,20 @@ class Candidates:
 
 
 def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count: int) -> Answers:
-    """The questions whose answers are expected to change the most, none twice.
+    """Chooses the questions whose answers are expected to change a clustering the most. None is asked twice.
 
-    The expected change is the probability that the clustering is wrong there times what is at `stake`. Two clusters are
-    wrong if they are one person, two sides of a cluster if they are two. Pairs of clusters are edges of a spanning
-    forest of the highest such values, so that no answer follows from others.
+    The expected change is the probability that the clustering is wrong, times what is at `stake`. Two clusters are
+    wrong if they are the same person, and two sides of a cluster are wrong if they are two people. Among pairs of
+    clusters, a spanning forest of the highest values is taken, so that no answer follows from other answers.
 
     Args:
-        graph: Of n faces.
+        graph: A graph of n faces.
         labels: int64 [n], the clustering; -1 for unassigned.
-        before: What has been asked. Its answers correct the probabilities.
-        count: At most so many.
+        before: The questions asked so far. Their answers correct the probabilities.
+        count: Largest number of questions.
 
     Raises:
-        InputError: Labels that are no integers or of another number of faces, or a negative count.
+        InputError: Labels are not integers, their number is not that of the faces, or the count is negative.
     """
     check_type("graph", graph, KnnGraph)
     check_type("before", before, Answers)

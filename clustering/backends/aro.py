@@ -23,12 +23,12 @@ MIN_ROWS = 16
 class Aro(Clusterer):
     """Approximate rank-order clustering (Otto, Wang and Jain, TPAMI 2018).
 
-    Faces are alike if they share their nearest neighbours. A face is joined with a listed neighbour if their rank-order
-    distance is at most `max_distance`. Clusters are the connected components.
+    Two faces have a small rank-order distance if they share their nearest neighbours. A face is joined with each of its
+    k neighbours whose distance is at most `max_distance`. Clusters are the connected components.
 
     Attributes:
-        max_distance: Bound of the distance of `rank_order`.
-        k: Neighbours in a list.
+        max_distance: Largest distance of two faces that are joined, see `rank_order`.
+        k: Neighbours per face.
     """
 
     name: ClassVar[str] = "aro"
@@ -46,16 +46,16 @@ class Aro(Clusterer):
 
 
 def rank_order(graph: KnnGraph) -> np.ndarray:
-    """The rank-order distance of every edge (a, b), float32 [n, k]; infinite where there is no neighbour.
+    """The rank-order distance of every edge (a, b), float32 [n, k]; infinite for missing neighbours.
 
     Equation 3, with two terms:
 
         D(a, b) = (d(a, b) + d(b, a)) / min(O_a(b), O_b(a))
 
-    - O_a(b) is b's place in a's list. a itself is in place 0; a face that is not listed is in place k + 1.
+    - O_a(b) is the place of b in a's list of neighbours. a itself has place 0, and a face that is not in it k + 1.
     - d(a, b), equation 4, counts the faces of a's list up to place min(O_a(b), k) that are not in b's list.
 
-    Duplicates are at distance 0. If they are more than a list holds, ranks among them say nothing.
+    Duplicates have distance 0, because the ranks mean nothing if there are more duplicates than a list can hold.
     """
     n, k = graph.neighbors.shape
     a, column = np.nonzero(graph.valid)

@@ -15,14 +15,14 @@ from facerec.pipeline.files import InputError
 
 
 def with_changes(clusterer: Clusterer, changes: Sequence[str]) -> Clusterer:
-    """A clusterer with other settings; a threshold that is given is not adapted, unless ``adaptive`` is given, too.
+    """Returns a clusterer with other settings. A given threshold is not adapted, unless ``adaptive`` is given, too.
 
     Args:
         clusterer: Any backend.
-        changes: ``NAME=VALUE``, the value in YAML; of two for one name the last counts.
+        changes: ``NAME=VALUE`` with the value in YAML. If a name occurs twice, the last one counts.
 
     Raises:
-        InputError: Not of that form, an unknown name, or a value that the backend refuses.
+        InputError: A change has another form, an unknown name, or a value that the backend refuses.
     """
     found = dict(map(_parsed, changes))
     check_names("--set", clusterer.name, found, [each.name for each in settings_of(clusterer.name)])

@@ -1,4 +1,4 @@
-"""Communities of the kNN graph by optional libraries (the extra ``communities``)."""
+"""Community detection on the kNN graph by optional libraries (the extra ``communities``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def optional(library: str, extra: str) -> Any:
 
 
 class Communities(Clusterer):
-    """What Infomap and Leiden share: the edges, and a library that may be missing.
+    """Base class of Infomap and Leiden, whose library may be missing.
 
     Attributes:
         library: Name of the library's module.
@@ -55,11 +55,11 @@ class Communities(Clusterer):
         return Clustering.of(labels)
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> Any:
-        """The community of each node, any numbers from 0 on.
+        """The community of each node, numbered in any way from 0 on.
 
         Args:
             library: The imported module.
-            nodes: How many there are.
-            edges: Between them, weighted by their similarity.
+            nodes: Number of nodes.
+            edges: The edges between them, weighted by their similarity.
         """
         raise NotImplementedError

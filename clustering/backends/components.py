@@ -20,15 +20,15 @@ from clustering.similarity.mixtures import unmixed
 
 @dataclass(eq=False)
 class Components(Clusterer):
-    """Faces joined by edges at `min_similarity` or above share a cluster.
+    """Connected components of the kNN graph, with only the edges at `min_similarity` or above.
 
     Attributes:
-        min_similarity: Least corrected cosine of an edge, see `CorpusScale`.
-        mutual: Whether only edges between faces that list each other count. A face is rarely listed by other people's
-            faces, so this leaves out most of the edges that join two people.
-        k: Neighbours a face.
-        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
-            for data that nobody tuned it on.
+        min_similarity: Smallest corrected cosine of an edge, see `CorpusScale`.
+        mutual: Whether both faces must have each other among their neighbours for an edge to count. This leaves out
+            most of the edges between two people.
+        k: Neighbours per face.
+        adaptive: Whether to raise `min_similarity` while the largest clusters look like mixtures of people, see
+            `unmixed`. Use it for data on which the backend was not tuned.
     """
 
     name: ClassVar[str] = "components"

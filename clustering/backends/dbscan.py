@@ -21,20 +21,21 @@ from clustering.similarity.mixtures import unmixed
 class Dbscan(Clusterer):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
-    A face's near neighbours are those at `min_similarity` or above. A face is a core point if it and its near
-    neighbours are `min_samples` faces or more, or if all its neighbours are near. Two core points share a cluster if
-    one is a near neighbour of the other. Another face joins its most similar near core point. Without one it is noise
-    (-1).
+    A *near* neighbour of a face is one at `min_similarity` or above. A face is a core point if it and its near
+    neighbours are at least `min_samples` faces, or if all its neighbours are near. Two core points share a cluster if
+    one is a near neighbour of the other. Every other face joins its most similar near core point. A face without a near
+    core point is noise (-1).
 
-    It is exact if no neighbourhood exceeds k. A smaller k leaves out edges between the densest faces, and with them
-    most of those that chain two people together. On LFW and celeba299 a small k is better. So `tune` searches k, too.
+    The result is that of exact DBSCAN if no neighbourhood has more than k faces. A smaller k leaves out edges between
+    the densest faces, and with these most of the edges that chain two people together. On LFW and celeba299 a small k
+    is better, so `tune` searches k, too.
 
     Attributes:
         min_similarity: Radius of the neighbourhood, as a corrected cosine (1 - eps), see `CorpusScale`.
-        min_samples: Faces that make a neighbourhood dense, the core point counted.
-        k: Neighbours a face that are looked at.
-        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
-            for data that nobody tuned it on.
+        min_samples: Smallest number of faces in a dense neighbourhood, including the core point.
+        k: Neighbours per face.
+        adaptive: Whether to raise `min_similarity` while the largest clusters look like mixtures of people, see
+            `unmixed`. Use it for data on which the backend was not tuned.
     """
 
     name: ClassVar[str] = "dbscan"

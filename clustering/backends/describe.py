@@ -1,4 +1,4 @@
-"""The settings of a backend in words: defaults, what is allowed, what ``tune`` searches."""
+"""Describes the settings of a backend: defaults, allowed values, and what ``tune`` searches."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Setting(NamedTuple):
 
     Attributes:
         name: The field's name.
-        default: Its value without a model.
-        allowed: The values that it takes, in words.
+        default: The value without a model.
+        allowed: The allowed values, in words.
         searched: The values that ``tune`` searches, in words; empty if it searches none.
-        text: Its description.
+        text: The description.
     """
 
     name: str
@@ -92,7 +92,7 @@ def _lines(setting: Setting) -> Iterator[str]:
 
 
 def help_of_backend(arguments: Sequence[str]) -> str:
-    """What the help of a command says about the backend that its arguments name; nothing without one."""
+    """The part of a command's help about the backend that its arguments name; empty if they name none."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     named = dict(pairwise(words)).get("--backend", "")
     return f"\n{describe(named)}\n" if named in BACKENDS else ""

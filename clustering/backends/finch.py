@@ -1,4 +1,4 @@
-"""FINCH: clustering by first neighbours, and a cut through its partitions."""
+"""FINCH: clustering by first neighbours, with a rule that picks clusters from its partitions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from facerec.pipeline.embeddings import normalize
 class Finch(Clusterer):
     """FINCH (Sarfraz et al., CVPR 2019) with a rule that picks clusters from its partitions.
 
-    Every face is linked to its first neighbour, components become their mean, and so on until one cluster is left.
-    FINCH leaves open which of these nested partitions to take. On faces none of them is good, because some people have
-    one face and others hundreds. So each branch is cut on its own. A face's cluster is the coarsest one around it
-    whose mean pairwise cosine is at least `min_similarity`, or the face alone. Such a bound carries over to a corpus
-    with other numbers of faces per identity. A number of clusters does not.
+    Every face is linked to its nearest neighbour, and each connected component is replaced by its mean. This repeats
+    until one cluster is left. FINCH does not say which of these nested partitions to take. For faces none of them is
+    good, because some people have one face and others hundreds. So here each branch is cut by itself: the cluster of a
+    face is the coarsest one around it whose mean pairwise cosine is at least `min_similarity`, or the face alone. Such
+    a threshold also suits a corpus with other numbers of faces per identity; a number of clusters would not.
 
     Attributes:
-        min_similarity: The bound, a corrected cosine, see `CorpusScale`.
+        min_similarity: The threshold, a corrected cosine, see `CorpusScale`.
     """
 
     name: ClassVar[str] = "finch"
@@ -45,7 +45,7 @@ class Finch(Clusterer):
 
 
 def cut(embeddings: np.ndarray, levels: Sequence[np.ndarray], least: float) -> np.ndarray:
-    """Int64 [n]: for each face the coarsest of its clusters with a `cohesion` of at least `least`, else itself."""
+    """Int64 [n]: the coarsest cluster of each face whose `cohesion` is at least `least`; else the face alone."""
     chosen = np.where(levels[0] >= 0, np.arange(len(embeddings)), -1)
     for labels in levels:
         fits = np.append(cohesion(embeddings, labels) >= least, False)  # the last for those without a cluster, -1
@@ -61,12 +61,12 @@ def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def partitions(graph: KnnGraph) -> list[np.ndarray]:
-    """All partitions that first neighbours make, finest first: int64 [n] each, -1 for unreadable faces.
+    """All partitions made by first neighbours, finest first: int64 [n] each, -1 for unreadable faces.
 
-    Every cluster has a first neighbour, however far, so merging needs an end. Clusters are not joined if the angle
-    between their means is above twice the largest angle between a face and its first neighbour. Faces joined at first
-    are never farther apart: they are first neighbours or share one. The authors' package ends at the largest distance
-    that occurs between such faces, so the topmost partitions may differ.
+    Every cluster has a first neighbour, however far away, so merging needs a limit. Clusters are not joined if the
+    angle between their means is more than twice the largest angle between a face and its first neighbour. Two faces
+    that join in the first step are never farther apart, because they are first neighbours or share one. The authors'
+    package stops at the largest distance between such faces, so the topmost partitions may differ.
     """
     labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
     angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))
@@ -83,6 +83,6 @@ def partitions(graph: KnnGraph) -> list[np.ndarray]:
 
 
 def first_neighbor_components(graph: KnnGraph, limit: float) -> np.ndarray:
-    """Int64 [n]: components of the graph in which rows are joined to their first neighbour, at `limit` or above."""
+    """Int64 [n]: components of the graph that joins each row to its first neighbour, if that is at `limit` or above."""
     rows = np.flatnonzero(graph.valid[:, 0] & (graph.similarities[:, 0] >= limit))
     return components(len(graph), rows, graph.neighbors[rows, 0])

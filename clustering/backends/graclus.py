@@ -25,23 +25,23 @@ TINY = 1e-30
 class Graclus(Clusterer):
     """Graclus (Dhillon, Guan and Kulis, TPAMI 2007), the variant for the normalised cut.
 
-    Coarsening: nodes are matched by the heaviest edge, ``w_ij (1 / d_i + 1 / d_j)``, all mutual best pairs at once. It
-    ends when as many nodes are left as clusters are wanted. These are the first clusters.
+    Coarsening: nodes are matched with the neighbour of the heaviest edge, ``w_ij (1 / d_i + 1 / d_j)``, all mutual best
+    pairs at once. This ends when there are as many nodes as clusters are wanted. These nodes are the first clusters.
 
     Refinement: on the way back to the faces, nodes move to the nearest neighbouring cluster, many at once, as long as
-    the cut falls. Distances are by the kernel whose K-means objective is the normalised cut.
+    the normalised cut falls. The distance is that of the kernel whose K-means objective is the normalised cut.
 
-    The paper starts from spectral or region-growing clusters of a graph with a few nodes per cluster. It also moves
-    nodes along chains. This does neither.
+    The paper starts from spectral or region-growing clusters of a graph with a few nodes per cluster, and also moves
+    nodes along chains. This implementation does neither.
 
-    The number of clusters is ``n / faces_per_cluster``, measured by `learn`, but no fewer than the graph has
-    components.
+    The number of clusters is ``n / faces_per_cluster``, but at least the number of connected components. `learn`
+    measures `faces_per_cluster`.
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.
         min_similarity: Edges below it are left out.
-        k: Neighbours a face.
-        sweeps: Most refinements of a level.
+        k: Neighbours per face.
+        sweeps: Largest number of refinement sweeps per level.
     """
 
     name: ClassVar[str] = "graclus"
@@ -69,8 +69,8 @@ def multilevel(weights: csr_matrix, clusters: int, sweeps: int) -> np.ndarray:
 
     Args:
         weights: Sparse [n, n], symmetric, positive, without a diagonal.
-        clusters: How many are wanted; a graph with more components has more.
-        sweeps: Refinements a level, at most.
+        clusters: How many clusters are wanted. A graph with more components gets more.
+        sweeps: Largest number of refinement sweeps per level.
 
     Returns:
         int64 [n].
@@ -89,9 +89,9 @@ def multilevel(weights: csr_matrix, clusters: int, sweeps: int) -> np.ndarray:
 
 
 def match(weights: csr_matrix, most: int) -> np.ndarray:
-    """Int64 [n]: the group of each node. Nodes that are each other's best share one, at most the `most` best pairs.
+    """Int64 [n]: the group of each node. Two nodes that are each other's best share a group, for the `most` best pairs.
 
-    The diagonal, weight within a node, is no edge but counts for the degree.
+    The diagonal has the weight within each node. It is not an edge, but counts in the degree.
     """
     edges = weights.tocoo()
     outer = edges.row != edges.col
@@ -120,13 +120,13 @@ def indicator(labels: np.ndarray) -> csr_matrix:
 
 
 def coarsened(weights: csr_matrix, groups: np.ndarray) -> csr_matrix:
-    """The graph of groups: sums of weights between them, on the diagonal within them."""
+    """The graph of groups: the sums of weights between them, and on the diagonal those within them."""
     members = indicator(groups)
     return (members.T @ weights @ members).tocsr()
 
 
 def normalized_cut(weights: csr_matrix, labels: np.ndarray) -> float:
-    """``sum_c links(c, rest) / degree(c)``; a cluster without edges counts 0."""
+    """``sum_c links(c, rest) / degree(c)``. A cluster without edges adds 0."""
     members = indicator(labels)
     degree = members.T @ degrees(weights)
     within = (members.T @ weights @ members).diagonal()
@@ -136,7 +136,7 @@ def normalized_cut(weights: csr_matrix, labels: np.ndarray) -> float:
 def refine(weights: csr_matrix, labels: np.ndarray, sweeps: int) -> np.ndarray:
     """Moves nodes as long as the normalised cut falls; no cluster is emptied.
 
-    Nodes that move at once may undo each other's gain; then only the half of them that gain most move, and so on.
+    Nodes that move at once may undo each other's gain. Then only the half that gains most moves, and so on.
     """
     cut, share = normalized_cut(weights, labels), 1.0
     for _ in range(sweeps):

@@ -30,13 +30,14 @@ class HacSingle(Clusterer):
     """Single linkage: two clusters are as similar as the most similar of their faces.
 
     The clusters at a threshold are the components of the graph of all pairs at `min_similarity` or above. The kNN graph
-    misses such a pair only if both ends have k neighbours at least as similar. So only such faces are compared with
-    each other, and the result is exact. With more than `SINGLE_LIMIT` of them it is that of the kNN graph.
+    misses such a pair only if both faces have k neighbours that are at least as similar. So only such faces are also
+    compared with each other, and the result is exact. If there are more than `SINGLE_LIMIT` of them, only the kNN graph
+    is used.
 
     Attributes:
         min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.
-        adaptive: Whether to raise `min_similarity` while the largest clusters are mixtures of people, see `unmixed`:
-            for data that nobody tuned it on.
+        adaptive: Whether to raise `min_similarity` while the largest clusters look like mixtures of people, see
+            `unmixed`. Use it for data on which the backend was not tuned.
     """
 
     name: ClassVar[str] = "hac_single"
@@ -102,10 +103,11 @@ class HacAverage(Clusterer):
     """Average linkage (UPGMA): two clusters are as similar as their faces are on average.
 
     The mean cosine between the faces of two clusters is the product of their mean vectors, so no distance matrix is
-    needed. In each round all pairs of clusters that are each other's nearest are merged. Average linkage is reducible:
-    a merged cluster is no nearer to a third than its nearer part was. So this gives the same tree as merging the best
-    pair at a time, and a cluster whose nearest is below `min_similarity` is finished. The time grows with the square of
-    the faces; more than `AVERAGE_LIMIT` are refused.
+    needed. Each round merges all pairs of clusters that are each other's nearest. This gives the same tree as merging
+    the best pair at a time, because average linkage is reducible: a merged cluster is no nearer to a third one than the
+    nearer of its parts was. For the same reason, a cluster whose nearest is below `min_similarity` is finished.
+
+    The time grows with the square of the number of faces. More than `AVERAGE_LIMIT` faces are refused.
 
     Attributes:
         min_similarity: Where the tree is cut, a corrected cosine, see `CorpusScale`.
@@ -117,7 +119,7 @@ class HacAverage(Clusterer):
     min_similarity: Cosine = 0.4
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the embeddings; the graph gives the first round its nearest neighbours.
+        """Clusters the embeddings. The first round takes its nearest neighbours from the graph.
 
         Raises:
             InputError: More than `AVERAGE_LIMIT` faces with a neighbour at `min_similarity` or above.
@@ -140,12 +142,12 @@ def average_linkage(graph: KnnGraph, rows: np.ndarray, least: float) -> np.ndarr
     """Merges faces until no two clusters have a mean cosine of `least` or more.
 
     Args:
-        graph: Whose first neighbours are taken for the nearest faces where there are any.
-        rows: int64 [m]: the faces to merge; their nearest faces must be among them.
+        graph: Its first neighbours are taken as the nearest faces.
+        rows: int64 [m]: the faces to merge. Their nearest faces must be among them.
         least: A cosine.
 
     Returns:
-        int64 [m]: for each face one of its cluster, as an index into `rows`.
+        int64 [m]: for each face, one face of its cluster, as an index into `rows`.
     """
     places = np.full(len(graph), -1, dtype=np.int64)
     places[rows] = np.arange(len(rows))
@@ -176,9 +178,9 @@ def average_linkage(graph: KnnGraph, rows: np.ndarray, least: float) -> np.ndarr
 
 
 def mergers(nearest: np.ndarray, value: np.ndarray, alive: np.ndarray) -> np.ndarray:
-    """Clusters that are merged with their nearest: those that are its nearest too, and duplicates of it.
+    """Clusters that are merged with their nearest: those that are also its nearest, and duplicates of it.
 
-    Rounding may leave a cycle of equally near clusters without such a pair; then the best alone is merged.
+    Rounding may leave a cycle of equally near clusters without such a pair. Then only the best pair is merged.
     """
     nodes = np.arange(len(nearest))
     pairs = np.flatnonzero(alive & ((nearest[nearest] == nodes) | (value >= SAME)))

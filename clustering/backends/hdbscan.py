@@ -31,19 +31,18 @@ class Hdbscan(Clusterer):
     """H-DBSCAN (Campello et al. 2013) with cosine distance, on the edges of the kNN graph.
 
     The spanning tree of the mutual reachability distances is taken from the kNN graph, which has n k edges instead of
-    n^2. Components of that graph are joined at a distance just beyond the greatest in it. So it hardly matters whether
-    a few faces have no edge to the others. (If they were joined far beyond it, all other faces would stay one cluster.)
+    n^2. If the graph has several components, they are joined at a distance just beyond its greatest distance. If this
+    distance were much larger, a few faces without an edge to the others would make all others one cluster.
     scikit-learn does the rest.
 
     Attributes:
-        min_samples: A face's core distance is that to its ``min_samples``-th face, itself counted.
+        min_samples: The core distance of a face is the distance to its ``min_samples``-th face, counting itself.
         min_cluster_size: Smaller branches are noise.
-        max_distance: Smaller distances (1 - corrected cosine, see `CorpusScale`) count as this one, so that no cluster
-            is split below it, not even a single one. (scikit-learn's ``cluster_selection_epsilon`` does the same, but
-            not for a single cluster.)
-        k: Neighbours a face.
-        adaptive: Whether to lower `max_distance` while the largest clusters are mixtures of people, see `unmixed`: for
-            data that nobody tuned it on.
+        max_distance: Smaller distances (1 - corrected cosine, see `CorpusScale`) count as this one, so no cluster is
+            split below it. This includes a single cluster, unlike scikit-learn's ``cluster_selection_epsilon``.
+        k: Neighbours per face.
+        adaptive: Whether to lower `max_distance` while the largest clusters look like mixtures of people, see
+            `unmixed`. Use it for data on which the backend was not tuned.
     """
 
     name: ClassVar[str] = "hdbscan"
@@ -59,7 +58,7 @@ class Hdbscan(Clusterer):
     adaptive: bool = False
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the faces of a graph; noise is unassigned. Confidence is scikit-learn's probability."""
+        """Clusters the faces of a graph. Noise is unassigned. The confidence is scikit-learn's probability."""
         rows = np.flatnonzero(graph.readable)
         if len(rows) < self.min_cluster_size:
             return Clustering.of(np.full(len(graph), -1))
@@ -92,9 +91,9 @@ class Hdbscan(Clusterer):
 
 
 def reachability_tree(graph: KnnGraph, min_samples: int) -> csr_matrix:
-    """A spanning tree of least mutual reachability, ``max(core_i, core_j, 1 - a_ij)``: sparse [n, n] of n - 1 entries.
+    """Minimum spanning tree of mutual reachability, ``max(core_i, core_j, 1 - a_ij)``: sparse [n, n], n - 1 entries.
 
-    A face's core distance is to the ``min_samples - 1``-th neighbour, or to the last that it has.
+    The core distance of a face is that of its ``min_samples - 1``-th neighbour, or of its last one if it has fewer.
     """
     distance = np.maximum(1 - graph.similarities.astype(np.float64), CLOSEST)
     there = np.clip(graph.valid.sum(axis=1), None, min_samples - 1) - 1

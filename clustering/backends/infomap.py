@@ -15,13 +15,14 @@ from clustering.settings import Cosine, Count, Neighbors, Range
 
 @dataclass(eq=False)
 class Infomap(Communities):
-    """Infomap (Rosvall and Bergstrom, PNAS 2008): modules in which a random walk is described in the fewest bits.
+    """Infomap (Rosvall and Bergstrom, PNAS 2008): modules that describe a random walk on the graph in the fewest bits.
 
-    Two levels, undirected, edges weighted by their corrected cosine (`CorpusScale`). The library is the authors' (GPL).
+    The two-level, undirected variant. Edges are weighted by their corrected cosine, see `CorpusScale`. The library is
+    the authors' own (GPL).
 
     Attributes:
         min_similarity: Edges below it are left out.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the order in which nodes are moved, >= 1.
     """
 

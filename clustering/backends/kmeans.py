@@ -1,4 +1,4 @@
-"""K-means with careful starts."""
+"""K-means with k-means++ starts."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ CELL = 16_384
 
 @dataclass(eq=False)
 class KMeans(Clusterer):
-    """K-means (faiss) from k-means++ starts, the number of clusters from the labelled split's faces per identity.
+    """K-means (faiss) from k-means++ starts.
 
-    The number is ``n / faces_per_cluster``: all that labels of other people can say about it. It is measured by
-    `learn`, not searched. Centres are plain means, not of unit length: the sum of squared distances is minimised.
+    The number of clusters is ``n / faces_per_cluster``. `learn` measures `faces_per_cluster` as the faces per identity
+    of labelled people, because labels of other people say nothing more about the number of clusters. Centres are plain
+    means, not normalised, so the sum of squared distances is minimised.
 
     Attributes:
-        faces_per_cluster: Mean faces per cluster, > 0.
+        faces_per_cluster: Mean faces per cluster, >= 1.
         iterations: Iterations of Lloyd's algorithm.
-        starts: Runs, each from other initial centres. The one with the least sum of squared distances is taken. Every
-            run takes as long as the first.
+        starts: Number of runs with different initial centres. The run with the smallest sum of squared distances
+            counts. Every run takes the same time.
         seed: Seed of the initial centres.
     """
 
@@ -50,9 +51,9 @@ class KMeans(Clusterer):
         return super()._learn(faces, seed, {"faces_per_cluster": faces.per_identity, "seed": seed, **settings})
 
     def cluster(self, graph: KnnGraph) -> Clustering:
-        """Clusters the embeddings; of the graph only they are used.
+        """Clusters the embeddings. The neighbours in the graph are not used.
 
-        The faces are visited in an order given by their own values, so the order of rows makes no difference.
+        The faces are sorted by their own values first, so the order of rows makes no difference.
         """
         labels = np.full(len(graph), -1, dtype=np.int64)
         rows = np.flatnonzero(graph.readable)
@@ -77,10 +78,10 @@ class KMeans(Clusterer):
 
 
 def initial_centres(faces: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Faces to start from, by k-means++ (Arthur and Vassilvitskii 2007), greedily, as in scikit-learn.
+    """Initial centres by greedy k-means++ (Arthur and Vassilvitskii 2007), as in scikit-learn.
 
-    It takes clusters * n distances several times over. So more than `CELL` faces are first divided into cells by a
-    coarse K-means; each cell gets centres in proportion to its faces.
+    k-means++ computes clusters * n distances several times. To save time, more than `CELL` faces are first divided into
+    cells by a coarse K-means, and each cell gets initial centres in proportion to its faces.
 
     Args:
         faces: float32 [n, d].
@@ -105,7 +106,7 @@ def initial_centres(faces: np.ndarray, clusters: int, seed: int) -> np.ndarray:
 
 
 def in_proportion(total: int, sizes: np.ndarray) -> np.ndarray:
-    """Int64 [c]: a total divided in proportion to sizes, the rest to the largest remainders.
+    """Int64 [c]: a total divided in proportion to sizes. What is left over goes to the largest remainders.
 
     Example:
         >>> in_proportion(5, np.array([10, 10, 30]))

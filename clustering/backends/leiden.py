@@ -16,17 +16,17 @@ from clustering.settings import Cosine, Neighbors, Range, Seed, Within
 
 @dataclass(eq=False)
 class Leiden(Communities):
-    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model, edges weighted by their corrected cosine,
-    see `CorpusScale`.
+    """Leiden (Traag, Waltman and van Eck 2019) for the constant Potts model.
 
-    It maximises ``sum_c (links(c, c) - resolution * n_c (n_c - 1) / 2)``: a cluster is worth its edges above a
-    density, whatever the size of the corpus. (Modularity merges small clusters in large graphs: its resolution
-    limit.) The library is igraph (GPL).
+    It maximises ``sum_c (links(c, c) - resolution * n_c (n_c - 1) / 2)``, where links are edges weighted by their
+    corrected cosine, see `CorpusScale`. So the edges of a cluster must be denser than `resolution`, whatever the size
+    of the corpus. Modularity, in contrast, merges small clusters in large graphs (its resolution limit). The library is
+    igraph (GPL).
 
     Attributes:
-        resolution: The density, as similarity per pair of faces.
+        resolution: The density, in similarity per pair of faces.
         min_similarity: Edges below it are left out.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the order in which nodes are moved.
     """
 

@@ -46,9 +46,13 @@ def backend(name: str) -> type[Clusterer]:
 
 
 def load_clusterer(name: str, model: str | Path | None = None) -> Clusterer:
-    """A backend with the settings and weights of a model folder, or with its defaults.
+    """Returns a backend by its name, with the settings and weights of a model folder.
+
+    Args:
+        name: One of `BACKENDS`.
+        model: A model folder; by default see `Clusterer.from_pretrained`.
 
     Raises:
-        InputError: Unknown backend, and as `Clusterer.from_pretrained`.
+        InputError: The backend is unknown, or as for `Clusterer.from_pretrained`.
     """
     return backend(name).from_pretrained(model)

@@ -29,12 +29,12 @@ class KnnGraph:
     """Embeddings with the nearest neighbours of every row by cosine.
 
     Attributes:
-        embeddings: float32 [n, d]; unit rows, or zero rows for faces that could not be read.
-        neighbors: int32 [n, k]; never the row itself, -1 where there is no further neighbour.
-        similarities: float32 [n, k]; cosines in descending order, 0 where there is no neighbour.
+        embeddings: float32 [n, d], unit rows; zero rows for faces that could not be read.
+        neighbors: int32 [n, k], never the row itself; -1 for missing neighbours.
+        similarities: float32 [n, k], cosines in descending order; 0 for missing neighbours.
 
     Raises:
-        InputError: Arrays of other shapes. `check` looks at the values, too.
+        InputError: The shapes do not fit. `check` also looks at the values.
     """
 
     embeddings: np.ndarray
@@ -56,7 +56,7 @@ class KnnGraph:
 
     @property
     def k(self) -> int:
-        """Neighbours a row, the missing ones counted."""
+        """Neighbours per row, including missing ones."""
         return int(self.neighbors.shape[1])
 
     @property
@@ -71,18 +71,18 @@ class KnnGraph:
 
     @classmethod
     def build(cls, embeddings: np.ndarray, k: int, find: Search = search) -> KnnGraph:
-        """Searches exactly; rows with fewer than `k` possible neighbours are padded with -1.
+        """Builds the exact graph. Rows with fewer than `k` possible neighbours are padded with -1.
 
-        Zero rows neither have nor are neighbours. Equal similarities are in ascending order of index.
+        Zero rows have no neighbours, and are neighbours of no row. Equal similarities are in ascending order of index.
 
         Args:
-            embeddings: [n, d] of any number type, length and memory order. Rows that are not unit are normalised.
-            k: Neighbours a row.
-            find: `search`, or what finds the same.
+            embeddings: [n, d] of any numeric type, length and memory order. Rows are normalised if necessary.
+            k: Neighbours per row.
+            find: `search`, or a function that finds the same.
 
         Raises:
-            InputError: Not two dimensions, no numbers, no face, or NaN or infinite values, naming the row; a `k` that
-                is no whole number from 1 to `MOST_K`.
+            InputError: `embeddings` are not a numeric array of two dimensions with at least one face, or have NaN or
+                infinite values (the message names the row); or `k` is not a whole number from 1 to `MOST_K`.
         """
         k = whole("k", k, 1, MOST_K)
         embeddings = unit_rows(embeddings)
@@ -94,15 +94,16 @@ class KnnGraph:
 
     @classmethod
     def load(cls, folder: str | Path, embeddings: np.ndarray) -> KnnGraph:
-        """Maps a graph from disk and checks that it can be one of these embeddings.
+        """Loads a graph as memory maps, and checks that it fits the embeddings.
 
         Args:
             folder: Made by knn; or learn-to-cluster's .npz file, see `clustering.graph.reference_lists`.
             embeddings: float32 [n, d], unit or zero rows.
 
         Raises:
-            InputError: Missing or unusable files; another number of rows than the embeddings; neighbours out of
-                range or the row itself; similarities that are NaN, not the cosines of these embeddings, or ascending.
+            InputError: Files are missing or unusable; the graph has another number of rows than the embeddings;
+                neighbours are out of range or the row itself; similarities are NaN, not in descending order, or not
+                the cosines of these embeddings.
         """
         folder = as_path("folder", folder)
         if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype != np.float32:
@@ -125,12 +126,12 @@ class KnnGraph:
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def check(self) -> None:
-        """Refuses arrays that are no graph; for graphs that were not made by `build` or `load`.
+        """Checks the values of a graph that was not made by `build` or `load`.
 
         Raises:
-            InputError: No face or no neighbour; embeddings that are no float32 rows of unit length or zero; neighbours
-                that are no integers, out of range or the row itself; similarities that are not the cosines of these
-                embeddings, or ascending.
+            InputError: There is no face or no neighbour; embeddings are not float32 rows of unit length or zero;
+                neighbours are not integers, out of range or the row itself; similarities are not the cosines of these
+                embeddings, or not in descending order.
         """
         if not self.similarities.size:
             raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
@@ -150,10 +151,10 @@ class KnnGraph:
         np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
 
     def narrowed(self, k: int) -> KnnGraph:
-        """The graph of the first `k` neighbours, or of all if there are fewer.
+        """Returns the graph of the first `k` neighbours, or of all if there are fewer.
 
         Raises:
-            InputError: A `k` that is no whole number from 1 on.
+            InputError: `k` is not a whole number from 1 on.
         """
         if whole("k", k, 1) >= self.k:
             return self
@@ -161,7 +162,7 @@ class KnnGraph:
 
 
 def exact_graph(embeddings: np.ndarray, k: int) -> KnnGraph:
-    """The exact graph with `k` neighbours a face, or with as many as there are other faces; see `KnnGraph.build`."""
+    """The exact graph with `k` neighbours per face, or with as many as there are other faces; see `KnnGraph.build`."""
     return KnnGraph.build(embeddings, neighbors_wanted(embeddings, k))
 
 

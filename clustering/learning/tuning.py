@@ -1,4 +1,4 @@
-"""Tuning: hyper-parameters of any backend, chosen on labelled faces in one and the same way."""
+"""Tuning: chooses the hyper-parameters of any backend on labelled faces."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Tuning:
         trials: A row a trial, see `run_trials`; the default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
-            taken.
+            chosen.
         chosen: Settings of the chosen trial.
-        calibration: Calibration of the confidence; None for backends without one.
+        calibration: Calibration of the confidence; None for backends without a confidence.
     """
 
     trials: Sequence[Mapping[str, Any]]
@@ -72,23 +72,23 @@ def tune(
     seed: int = 0,
     trainings: Sequence[Mapping[str, Any]] | None = None,
 ) -> Clusterer:
-    """A backend with hyper-parameters that are chosen on labelled faces, as the command ``tune`` does it.
+    """Chooses the hyper-parameters of a backend on labelled faces, like the command ``tune``.
 
     Args:
-        backend: Its name, see `BACKENDS`.
+        backend: The name of the backend, see `BACKENDS`.
         X: Embeddings [n, d] of labelled faces, see `Clusterer.fit`.
         y: Whole numbers [n], the identities; -1 for unknown.
-        trials: Settings to try, for each training.
+        trials: Number of settings to try for each training.
         seed: Seed of the trials, the versions and the training.
-        trainings: Settings of `Clusterer.learn`, of which the best are taken. By default the backend's own settings; if
-            the backend has a packaged model, it is tried, too. The packaged model is taken unless the trained one is
-            clearly better, see `training_of`: few labelled faces may teach less than it knows.
+        trainings: Several settings for `Clusterer.learn`; the best of them are taken. By default the backend is trained
+            with its default settings. If it has a packaged model, this is tried, too, and taken unless the trained one
+            is clearly better, see `training_of`. The reason is that few labelled faces may teach less than it knows.
 
     Returns:
-        The clusterer. Its ``tuning_`` says how it was found.
+        The clusterer. Its ``tuning_`` has the trials and the choice.
 
     Raises:
-        InputError: Unusable faces or settings; too few identities.
+        InputError: The faces or settings cannot be used, or there are too few identities.
     """
     found = class_of(backend)
     trials, seed = whole("trials", trials, 1, MOST_TRIALS), whole("seed", seed, 0)

@@ -1,4 +1,4 @@
-"""Clusters to pseudo-labels: labels and weights that a recogniser is trained on."""
+"""Turns clusters into pseudo-labels: labels and weights that a recogniser is trained on."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class PseudoLabeller(Parameters):
         y, w = labeller.fit_transform(X, labels)
 
     Attributes:
-        min_size: Least faces of a cluster that is used.
-        max_size: Most faces of a cluster that is used; larger ones are dropped as mixtures.
-        min_confidence: Faces of which the backend is less sure are dropped.
-        rules: Which of split, merge and outliers to use; all with embeddings, none without.
-        false_match: Sets the threshold of the rules: at most this share of the faces may be as near to another
-            identity's centre. The threshold is lowered if it would lose more than 30 % of the right faces of the
-            calibration. Without a calibration it is lowered if it would lose more than half of the clusters' faces.
-        duplicates: If faces of a cluster reach this cosine with each other, only the first of them is kept.
+        min_size: Smaller clusters are dropped.
+        max_size: Larger clusters are dropped, because they may be mixtures.
+        min_confidence: Faces with a lower confidence are dropped.
+        rules: Which of split, merge and outliers to use; by default all with embeddings, none without.
+        false_match: Sets the threshold of the rules: at most this share of the faces may be as near to the centre of a
+            wrong identity. The threshold is lowered if it would drop more than 30 % of the right faces of the
+            calibration, or without a calibration more than half of the clusters' faces.
+        duplicates: If faces of a cluster have this cosine or more with each other, only the first of them is kept.
         overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
             same_as.npy); or keep.
-        overlap_false_match: Share of other people's faces that may be taken for a labelled person's. It is measured
-            on the calibration, which must then have none of the labelled people; without one, on the labelled people.
+        overlap_false_match: Share of other people's faces that may be mistaken for a labelled person. It is measured
+            on the calibration, which must not have any of the labelled people; without one, on the labelled people.
         summary_: Faces used, clusters, their sizes, and what each rule did; for JSON.
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """
@@ -84,22 +84,23 @@ class PseudoLabeller(Parameters):
         """Makes the labels and weights, and sets ``summary_`` and ``same_as_``.
 
         Args:
-            X: Embeddings [n, d], or their `KnnGraph`; None to use only sizes and confidence.
+            X: Embeddings [n, d], or their `KnnGraph`. With None only sizes and confidence are used.
             labels: int [n], clusters; negative for unassigned.
-            confidence: float [n] in [0, 1], the backend's; by default it has none.
-            calibration: Labelled faces on which thresholds are measured, best of people whom the recogniser has not
-                seen. By default thresholds are estimated from the clusters.
-            labelled: Labelled faces by the same recogniser, whose people are looked for among the n faces. If they are
-                the calibration, too, give the same object twice.
-            kept: Bool [n], faces of clusters that a person has confirmed: they stay as they are, with weight 1. Only
-                duplicates, min_size and overlap drop some.
-            truth: int [n] identities, -1 where unknown, for the summary alone.
-            known: What a person said about pairs of faces. No rule parts or drops faces that are the same, and none
-                joins faces that are different people. Only duplicates, max_size, min_size and overlap drop some.
-            dropped: Bool [n], faces that a person does not want to be used.
+            confidence: float [n] in [0, 1], the backend's confidence; None if it has none.
+            calibration: Labelled faces on which thresholds are measured, preferably of people whom the recogniser has
+                not seen. By default thresholds are estimated from the clusters.
+            labelled: Labelled faces by the same recogniser. Their people are searched for among the n faces. If they
+                are also the calibration, pass the same object twice.
+            kept: Bool [n], faces of clusters that a person has confirmed. They stay unchanged, with weight 1. Only
+                duplicates, min_size and overlap can drop some of them.
+            truth: int [n] identities, -1 for unknown; used for the summary only.
+            known: Answers of a person about pairs of faces. No rule separates or drops faces that are the same person,
+                and none joins different people. Only duplicates, max_size, min_size and overlap can drop some of them.
+            dropped: Bool [n], faces that a person does not want to use.
 
         Returns:
-            int64 [n], consecutive from 0, -1 for faces that are not used; and float32 [n] in [0, 1], their weights.
+            The labels, int64 [n], consecutive from 0, -1 for faces that are not used; and their weights, float32 [n] in
+            [0, 1].
 
         Raises:
             InputError: Arrays that do not fit, no embeddings where a rule needs them, or answers that contradict each

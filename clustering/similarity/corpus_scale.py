@@ -1,8 +1,8 @@
 """The scale of a corpus: how similar its recogniser finds faces of different people.
 
-Recognisers differ in what a cosine means. With many, two strangers have a cosine near 0. With others all faces share
-a direction, and two strangers have a cosine of 0.8. An affine map of the cosines brings both to one scale and keeps the
-order of neighbours.
+The same cosine means different things to different recognisers. With many, two strangers have a cosine near 0. With
+others all faces share a direction, and two strangers have a cosine of 0.8. An affine map of the cosines brings both to
+the same scale, and keeps the order of neighbours.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ KEPT = "corpus_scale"
 
 @dataclass(frozen=True)
 class CorpusScale:
-    """What chance gives in a corpus.
+    """The cosines of different people in a corpus, and the correction that follows from them.
 
     Attributes:
         location: Typical cosine of two faces of different people.
         spread: Standard deviation of such cosines.
         common: Cosine that all faces share, c; 0 for most recognisers. The corrected cosine is ``(a - c) / (1 - c)``.
-        alike: Whether all faces are so alike that they count as faces of one person.
+        alike: Whether all faces are so alike that they seem to be of one person.
     """
 
     location: float = 0.0
@@ -53,22 +53,24 @@ class CorpusScale:
     def of(cls, graph: KnnGraph) -> CorpusScale:
         """Measures a corpus on the pairs of some faces and on every face's nearest neighbour, once for each graph.
 
-        Almost all pairs are of different people. So location and spread are the median and the distance from there
-        down to the quantile that is one standard deviation lower in a normal distribution. With few people genuine
-        pairs raise the median. Then two lower quantiles stand for both, if they put strangers more than one standard
-        deviation below the median.
+        Almost all pairs are of different people. So the location is the median, and the spread is the distance from
+        the median to the quantile that is one standard deviation lower in a normal distribution. With few people,
+        genuine pairs raise the median. So if two lower quantiles put strangers more than one standard deviation below
+        the median, location and spread are computed from these quantiles instead.
 
-        Up to a location of `TOLERATED` nothing counts as common. Beyond, `LARGE_SAMPLE` faces are measured, and
-        strangers get the corrected cosine `USUAL`, that of the recognisers that the packaged Hi-LANDER was trained
-        on. But faces of one person are alike, too. Their nearest neighbours stand out less: on real faces by 1.4
-        standard deviations (1.9 at most from 40 faces on), against 2 to 7 with 200 faces of different people. Below
-        `DISTINCT`, and in very small corpora, nothing is corrected.
+        If strangers have a cosine of at most `TOLERATED`, nothing is corrected. Otherwise `LARGE_SAMPLE` faces are
+        measured, and cosines are corrected so that strangers have a cosine of `USUAL`, as with the recognisers that the
+        packaged Hi-LANDER was trained on.
+
+        Faces of one person are alike, too, but their nearest neighbours stand out less: on real faces by 1.4 standard
+        deviations (at most 1.9 from 40 faces on), against 2 to 7 for 200 faces of different people. If they stand out
+        by less than `DISTINCT`, or if the corpus is very small, nothing is corrected.
 
         Args:
-            graph: Of n faces.
+            graph: A graph of n faces.
 
         Returns:
-            The default scale where there are fewer than three faces.
+            The scale; the default one if there are fewer than three faces.
         """
         kept = vars(graph)  # as a cached property is kept: all embeddings are read to measure one
         if KEPT not in kept:
@@ -93,7 +95,7 @@ class CorpusScale:
         return cls(location, max(location - lower, LEAST_SPREAD * (1 - common)), common)
 
     def corrected(self, cosines: np.ndarray) -> np.ndarray:
-        """``(a - c) / (1 - c)``, at least -1; the same values if nothing is common to all faces."""
+        """Corrects cosines: ``(a - c) / (1 - c)``, at least -1. They stay the same if ``common`` is 0."""
         if not self.common:
             return cosines
         found = (cosines - np.float32(self.common)) / np.float32(1 - self.common)
@@ -105,11 +107,11 @@ class CorpusScale:
         return (self.location - self.common) / (1 - self.common), self.spread / (1 - self.common)
 
     def cosine(self, corrected: float) -> float:
-        """The cosine whose corrected value this is; the same value if nothing is common to all faces."""
+        """The cosine whose corrected value is given, the inverse of `corrected`."""
         return self.common + (1 - self.common) * corrected if self.common else corrected
 
     def correct(self, graph: KnnGraph) -> KnnGraph:
-        """The graph with corrected similarities; the same graph if nothing is common to all faces."""
+        """Returns the graph with corrected similarities; the same graph if ``common`` is 0."""
         if not self.common:
             return graph
         similarities = np.where(graph.valid, self.corrected(graph.similarities), 0)

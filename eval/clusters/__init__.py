@@ -1,4 +1,4 @@
-"""How good a clustering is, on arrays.
+"""Scores of a clustering, on arrays.
 
 | what | where |
 |---|---|

@@ -1,8 +1,8 @@
 """How well clusters agree with identities: pairwise F, BCubed F, NMI, purity.
 
-All figures come from one sparse contingency table: how many faces each pair (cluster, identity) shares. Faces of
-unknown identity (truth -1) are left out of the scoring; unassigned faces (predicted -1) are a cluster of one each.
-Hi-LANDER (Xing et al. 2021), section 4.1, names the first two Fp and Fb.
+All figures are computed from one sparse contingency table: the number of faces that each cluster shares with each
+identity. Faces of unknown identity (truth -1) are left out. Each unassigned face (predicted -1) is a cluster of its
+own. Pairwise F and BCubed F are the Fp and Fb of Hi-LANDER (Xing et al. 2021), section 4.1.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from eval.clusters.contingency import Contingency, contingency, found_identities
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """All figures of a clustering, as fractions and counts.
+    """Scores a clustering against the true identities.
 
     Args:
         truth: int [n] identities; -1 leaves a face out.
         predicted: int [n] clusters; -1 is a cluster of one face.
 
     Returns:
-        ``pairwise_*``, ``bcubed_*``, ``nmi``; ``purity``, the share of assigned faces whose identity is the most
-        frequent one of their cluster (0 if none is assigned); ``identities_found`` and ``identities_whole``, shares of
-        the identities (see `found_identities`); ``fragmentation``, the clusters that an identity is spread over, mean
-        of the identities; ``merging``, the identities in a cluster, mean of the clusters (0 if there is none);
-        ``clusters`` (without the unassigned faces), ``identities``, ``faces`` (scored) and ``assigned`` (scored, with a
-        cluster).
+        Fractions and counts by name:
+
+        - ``pairwise_f``, ``pairwise_precision``, ``pairwise_recall``, and the same of ``bcubed``; ``nmi``;
+        - ``purity``, the share of assigned faces that have the most frequent identity of their cluster (0 if none is
+          assigned);
+        - ``identities_found`` and ``identities_whole``, shares of the identities, see `found_identities`;
+        - ``fragmentation``, the mean number of clusters per identity;
+        - ``merging``, the mean number of identities per cluster (0 if there is no cluster);
+        - ``clusters`` (without unassigned faces), ``identities``, ``faces`` (scored) and ``assigned`` (scored, in a
+          cluster).
 
     Raises:
-        InputError: Other lengths, labels that are no integers, or no face of known identity.
+        InputError: The lengths differ, labels are not integers, or no face has a known identity.
 
     Example:
         >>> figures = scores(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
@@ -62,8 +66,8 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def pairwise(table: Contingency) -> tuple[float, float, float]:
     """F, precision and recall over pairs of faces.
 
-    Precision is the share of the pairs in one cluster that are of one identity. Recall is the share of the pairs of one
-    identity that are in one cluster. Where there is no pair, the share is 1: nothing was claimed, nothing missed.
+    Precision is the share of the pairs in the same cluster that have the same identity. Recall is the share of the
+    pairs of the same identity that are in the same cluster. If there is no such pair, the share is 1.
     """
     together = _pairs(table.faces)
     precision = _share(together, _pairs(table.cluster_sizes))
@@ -85,7 +89,7 @@ def bcubed(table: Contingency) -> tuple[float, float, float]:
 
 
 def harmonic(precision: np.ndarray | float, recall: np.ndarray | float) -> np.ndarray:
-    """F, the harmonic mean, elementwise; 0 where both are 0."""
+    """The harmonic mean F, elementwise; 0 if both are 0."""
     total = np.asarray(precision + recall, dtype=np.float64)
     return np.divide(2 * precision * recall, total, out=np.zeros(total.shape), where=total > 0)
 
@@ -93,7 +97,7 @@ def harmonic(precision: np.ndarray | float, recall: np.ndarray | float) -> np.nd
 def nmi(table: Contingency) -> float:
     """Mutual information over the arithmetic mean of both entropies (scikit-learn's default normalisation).
 
-    1 where both sides are a single group; 0 where only one side is.
+    It is 1 if both sides are a single group, and 0 if only one side is.
     """
     total = table.faces.sum()
     expected = table.cluster_sizes[table.cluster] * (table.identity_sizes[table.identity] / total)

@@ -1,4 +1,4 @@
-"""Reliability of a confidence: diagram and expected calibration error."""
+"""Calibration of a confidence: reliability diagram and expected calibration error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from facerec.pipeline.values import as_array, as_labels, shown, whole
 
 
 def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Bool [n]: whether a face has the most frequent identity of its cluster; of equally frequent ones the lowest.
+    """Bool [n]: whether a face has the most frequent identity of its cluster (the lowest of equally frequent ones).
 
     Args:
-        truth: int [n] identities; faces of unknown identity (-1) have no vote, and are never in the majority.
+        truth: int [n] identities. Faces of unknown identity (-1) have no vote, and are never in the majority.
         predicted: int [n] clusters; -1 is a cluster of one face.
 
     Raises:
-        InputError: Other lengths, or labels that are no integers.
+        InputError: The lengths differ, or labels are not integers.
 
     Example:
         >>> in_majority(np.array([5, 7, 7, 2, 2]), np.array([0, 0, 0, 1, -1])).tolist()
@@ -38,7 +38,7 @@ def in_majority(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def rows_in_company(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Rows of the faces of known identity that share their cluster with another such face, int64, rising.
+    """Rows of faces of known identity that share their cluster with another such face, int64, ascending.
 
     Args:
         truth: int [n] identities, -1 for unknown.
@@ -50,18 +50,19 @@ def rows_in_company(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np.ndarray:
-    """How often what was claimed with some confidence is right: a reliability diagram as a table.
+    """A reliability diagram as a table: how often faces of a given confidence are right.
 
     Args:
         confidence: float [n] in [0, 1].
         right: Bool [n].
-        bins: Of equally many faces each, as far as equal confidences, which share a bin, allow.
+        bins: Number of bins. They have equally many faces, except that equal confidences share a bin.
 
     Returns:
         float64 [bins or fewer, 5]: lowest and highest confidence, faces, mean confidence, share that is right.
 
     Raises:
-        InputError: Arrays of other shapes, no numbers, a confidence beyond [0, 1], or no such number of bins.
+        InputError: The arrays have other shapes or types, a confidence is not in [0, 1], or the number of bins is not a
+            whole number from 1 on.
 
     Example:
         >>> reliability(np.array([0.2, 0.4, 0.8, 0.8]), np.array([False, True, True, True]), bins=2).tolist()
@@ -87,10 +88,10 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> np
 def calibration_error(table: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015) of a `reliability` table; 0 for an empty one.
 
-    The mean over faces of the distance between their bin's mean confidence and its share that is right.
+    It is the mean over faces of the difference between the mean confidence of their bin and its share that is right.
 
     Raises:
-        InputError: No such table.
+        InputError: The table is not one of `reliability`.
     """
     if getattr(table, "shape", (0,))[1:] != (5,):
         raise InputError(f"table is {shown(table)}; expected what reliability gives, numbers [bins, 5]")
@@ -99,15 +100,15 @@ def calibration_error(table: np.ndarray) -> float:
 
 
 def lowest_tenth(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
-    """The least sure tenth of the faces, which a mean over all hides behind those that nobody doubts.
+    """Calibration of the tenth of the faces with the lowest confidence, which a mean over all faces hides.
 
     Args:
         confidence: float [n] in [0, 1], n > 0.
         right: Bool [n].
 
     Returns:
-        ``faces``, with all that are as sure as the last; their mean ``confidence``, the share that is ``right``, and
-        the distance of both, ``error``.
+        ``faces``, including all that have the same confidence as the last; their mean ``confidence``; the share that is
+        ``right``; and ``error``, the difference of both.
     """
     faces, claimed, found = (float(x) for x in reliability(confidence, right, 10)[0, 2:])
     return {"faces": int(faces), "confidence": claimed, "right": found, "error": abs(claimed - found)}

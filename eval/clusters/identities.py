@@ -1,4 +1,4 @@
-"""What went wrong with which identity and which cluster: sizes true and found, splits, merges, the worst clusters."""
+"""Errors by identity and by cluster: true and found sizes, splits, merges, the worst clusters."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ WORST, LISTED = 20, 5
 
 
 def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Everything that `scores` sums up, one level deeper; for JSON.
+    """Details behind `scores`, for JSON.
 
     Args:
         truth: int [n] identities; -1 leaves a face out.
         predicted: int [n] clusters; -1 is a cluster of one face.
 
     Returns:
-        ``sizes``: rows of `size_histogram`; ``splits`` and ``merges``: how many identities have 0, 1, 2, ... (see
-        `splits_and_merges`); ``found_by_size``: rows of identity size from, to, identities, share found;
-        ``worst_clusters``: see `worst_clusters`.
+        By name:
+
+        - ``sizes``: rows of `size_histogram`;
+        - ``splits`` and ``merges``: how many identities have 0, 1, 2, ... of them, see `splits_and_merges`;
+        - ``found_by_size``: rows of smallest size, largest size, identities, and the share of these that is found;
+        - ``worst_clusters``: see `worst_clusters`.
 
     Raises:
-        InputError: As `scores`.
+        InputError: As for `scores`.
     """
     table = contingency(*known_identities(truth, predicted))
     splits, merges = splits_and_merges(table)
@@ -43,15 +46,15 @@ def details(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 
 def sizes(truth: np.ndarray, predicted: np.ndarray) -> list[list[int]]:
-    """How many identities and clusters have each size, see `size_histogram`; faces of unknown identity are left out."""
+    """Counts identities and clusters by size, see `size_histogram`. Faces of unknown identity are left out."""
     return size_histogram(contingency(*known_identities(truth, predicted)))
 
 
 def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
-    """For each identity how often it is split and how many others it is merged with, int64 [identities] each.
+    """Counts splits and merges of each identity, int64 [identities] each.
 
     Splits are the clusters that hold its faces, less one. Merges are the other identities in the cluster that holds
-    most of its faces; of equal clusters the first. An unassigned face is a cluster of its own, and comes last.
+    most of its faces (the first of several such clusters). An unassigned face is a cluster of its own, and comes last.
 
     Example:
         >>> table = contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 5, 0, 0, -1]))
@@ -68,9 +71,9 @@ def splits_and_merges(table: Contingency) -> tuple[np.ndarray, np.ndarray]:
 
 
 def size_histogram(table: Contingency) -> list[list[int]]:
-    """Rows of size from, to, identities of that size, clusters of that size; sizes 1, 2, 3-4, 5-8, 9-16, ...
+    """Rows of smallest size, largest size, identities and clusters of these sizes; sizes 1, 2, 3-4, 5-8, 9-16, ...
 
-    Unassigned faces are no clusters here.
+    Unassigned faces do not count as clusters here.
 
     Example:
         >>> size_histogram(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, -1])))
@@ -83,7 +86,7 @@ def size_histogram(table: Contingency) -> list[list[int]]:
 
 
 def worst_clusters(table: Contingency) -> list[dict[str, Any]]:
-    """The clusters with most faces outside their majority: label, faces, wrong faces, and whose faces they hold.
+    """The clusters with most faces outside their majority identity: label, faces, wrong faces, and their identities.
 
     Example:
         >>> worst_clusters(contingency(np.array([1, 1, 1, 2, 2, 3]), np.array([0, 0, 0, 0, 0, 8])))

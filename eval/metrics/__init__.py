@@ -1,4 +1,4 @@
-"""The figures of face recognition, on arrays.
+"""Figures of face verification and identification, on arrays.
 
 | what | where |
 |---|---|

@@ -1,14 +1,14 @@
 """1:N identification in an open set: FNIR at FPIR, ranks, and the IET and CMC curves.
 
-A probe is searched in a gallery, which has one feature a subject. Its score with a subject is their cosine. The probe
+A probe is searched in a gallery, which has one feature per subject. Its score with a subject is their cosine. The probe
 is *mated* if its own subject (the mate) is enrolled.
 
     rank of a mated probe = 1 + number of other subjects that score at least as high as its mate
     FPIR(t) = share of non-mated probes whose highest score is >= t
-    FNIR(t) = share of mated probes whose mate has not rank 1, or scores < t
+    FNIR(t) = share of mated probes whose mate does not have rank 1, or scores < t
     FNIR at FPIR = f: FNIR(t) at the smallest t for which FPIR(t) <= f
 
-A tie counts against the probe. Each gallery has its own t; the figure of several galleries is the mean of theirs.
+A tie counts against the probe. Each gallery has its own t. Figures of several galleries are averaged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Search:
     Attributes:
         mate_scores: float32 [mated].
         ranks: int64 [mated], from 1.
-        highest: float32 [nonmated], in rising order.
+        highest: float32 [nonmated], the highest score of each non-mated probe, in ascending order.
         subjects: Number of subjects enrolled.
         mated: bool [p], which of the probes are mated.
         nonmated_scores: float32 [nonmated], the highest scores in the order of the probes.
@@ -54,7 +54,7 @@ class Search:
 
     @cached_property
     def hits(self) -> np.ndarray:
-        """float32 [mated], rising: the mate's score, or -inf where its rank is not 1 and no threshold helps."""
+        """float32 [mated], ascending: the mate's score, or -inf if its rank is not 1, so that no threshold finds it."""
         return np.sort(self.hit_scores)
 
     @property
@@ -69,11 +69,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Identification:
-    """The figures of 1:N identification, as fractions; one entry a gallery, in their order.
+    """The figures of 1:N identification, as fractions.
 
     Attributes:
-        searches: What each search gave.
-        points: The thresholds at each FPIR, and what they do.
+        searches: The search in each gallery, in the order of the galleries.
+        points: For each FPIR the thresholds in the galleries, and their errors.
     """
 
     searches: tuple[Search, ...]
@@ -81,14 +81,14 @@ class Identification:
 
     @property
     def fnir(self) -> dict[float, float]:
-        """FPIR to FNIR, mean of the galleries."""
+        """FNIR for each FPIR, averaged over the galleries."""
         return mean_fnir(self.points)
 
     def rank(self, k: int) -> float:
-        """Share of mated probes whose mate has rank k or better, mean of the galleries.
+        """Share of mated probes whose mate has rank k or better, averaged over the galleries.
 
         Raises:
-            InputError: A `k` that is no whole number from 1 on.
+            InputError: `k` is not a whole number from 1 on.
         """
         k = whole("k", k, 1)
         return float(np.mean([search.found_up_to(k) for search in self.searches]))
@@ -97,7 +97,7 @@ class Identification:
 def identification(
     features: Any, subjects: Any, *galleries: tuple[Any, Any], fpirs: Sequence[float] = (1e-2,)
 ) -> Identification:
-    """FNIR at each FPIR, and ranks, of probes searched in one or more galleries.
+    """Searches probes in one or more galleries, and computes FNIR at each FPIR, and ranks.
 
     Args:
         features: Of the probes, float [p, d]; unit or zero rows, others are normalised.
@@ -144,15 +144,15 @@ def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.nd
 
 
 def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, gallery_subjects: np.ndarray) -> Search:
-    """Searches probes in a gallery, in blocks of both; scores are rounded to float32, so that ties are ties.
+    """Searches probes in a gallery, in blocks of both. Scores are rounded to float32, so that ties stay ties.
 
-    Memory does not depend on the number of probes, but for three numbers each. Either side may be a memory map.
+    Each probe needs memory for three numbers only. Both sides may be memory maps.
 
     Args:
         probes: float [p, d], unit or zero rows.
         probe_subjects: int64 [p].
-        gallery: float [g, d], unit or zero rows, one a subject.
-        gallery_subjects: int64 [g], rising.
+        gallery: float [g, d], unit or zero rows, one per subject.
+        gallery_subjects: int64 [g], ascending.
     """
     column = np.minimum(np.searchsorted(gallery_subjects, probe_subjects), len(gallery) - 1)
     mated = gallery_subjects[column] == probe_subjects
@@ -186,12 +186,12 @@ def fnir_at_fpir(result: Search, fpir: float) -> OperatingPoint:
 
 
 def iet_curve(searches: Sequence[Search]) -> Points:
-    """The points at log-spaced rates that every gallery supports."""
+    """The points at all log-spaced rates that every gallery supports."""
     return _points(searches, curve_rates(min(len(result.highest) for result in searches)).tolist())
 
 
 def mean_fnir(points: Points) -> dict[float, float]:
-    """FPIR to FNIR, mean of the galleries."""
+    """FNIR for each FPIR, averaged over the galleries."""
     return {fpir: float(np.mean([point.error for point in each])) for fpir, each in points.items()}
 
 

@@ -24,7 +24,7 @@ class Verification:
     """The figures of 1:1 verification, as fractions.
 
     Attributes:
-        points: FMR to threshold, false matches (`accepted`) and false non-matches (`rejected`).
+        points: For each FMR the threshold, false matches (`accepted`) and false non-matches (`rejected`).
         eer: Equal error rate, see `equal_error`.
         auc: Area under the ROC curve, see `area`.
         genuine: Number of genuine pairs.
@@ -39,25 +39,26 @@ class Verification:
 
     @property
     def fnmr(self) -> dict[float, float]:
-        """FMR to FNMR."""
+        """FNMR for each FMR."""
         return {fmr: point.error for fmr, point in self.points.items()}
 
     @property
     def thresholds(self) -> dict[float, float]:
-        """FMR to the threshold; scores at or above it match."""
+        """The threshold for each FMR. Scores at or above it match."""
         return {fmr: point.threshold for fmr, point in self.points.items()}
 
 
 def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -> Verification:
-    """FNMR at each FMR, EER and AUC of similarity scores.
+    """Computes FNMR at each FMR, EER and AUC from similarity scores.
 
     Args:
-        genuine: Scores of pairs of one person, [g], in any order and of any float type.
+        genuine: Scores of pairs of the same person, [g], in any order and of any float type.
         impostor: Scores of pairs of two people, [i].
         fmrs: False match rates, each in [0, 1].
 
     Raises:
-        InputError: No scores of a kind, NaN or infinite scores (naming the row), or a rate that is not in [0, 1].
+        InputError: There are no genuine or no impostor scores, scores are NaN or infinite (the message names the row),
+            or a rate is not in [0, 1].
 
     Example:
         >>> found = verification([.9, .3, .6], [.5, .1, .2, .4], fmrs=(.25, 0.))
@@ -75,14 +76,14 @@ def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -
 
 
 def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float]:
-    """EER and its threshold: where FMR and FNMR are nearest to each other, and half their sum there.
+    """EER and its threshold: the mean of FMR and FNMR at the threshold where they are nearest to each other.
 
-    FMR falls and FNMR rises with the threshold, in steps, so they may pass each other without meeting. Then the
-    threshold on that side of the crossing counts where their difference is smaller; if both are equal, the lower one.
+    With a rising threshold, FMR falls and FNMR rises in steps, so they may cross without being equal. Then the
+    threshold on the side of the crossing with the smaller difference counts; if both differ equally, the lower one.
 
     Args:
-        genuine: Scores in rising order.
-        impostor: The same, of the same float type.
+        genuine: Scores in ascending order.
+        impostor: Scores in ascending order, of the same float type.
 
     Example:
         >>> equal_error(np.float32([.2, .6, .7, .9]), np.float32([.1, .3, .5, .65]))[0]   # at .6: 1 of 4 and 1 of 4
@@ -90,12 +91,12 @@ def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float
     """
 
     def errors(threshold: np.floating[Any]) -> tuple[int, int]:
-        """False matches and false non-matches, each times the number of the others: so they compare as FMR and FNMR."""
+        """False matches and false non-matches, each times the number of the other pairs, to be compared like rates."""
         passing = len(impostor) - int(np.searchsorted(impostor, threshold))
         return passing * len(genuine), int(np.searchsorted(genuine, threshold)) * len(impostor)
 
     def is_past_crossing(threshold: np.floating[Any]) -> bool:
-        """Whether FMR is below FNMR; both change just above a score."""
+        """Whether FMR is below FNMR. Both change just above a score."""
         matches, misses = errors(threshold)
         return matches < misses
 
@@ -106,11 +107,11 @@ def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float
 
 
 def area(genuine: np.ndarray, impostor: np.ndarray) -> float:
-    """Area under the ROC curve: how often a genuine score is above an impostor score, a tie counting half.
+    """Area under the ROC curve: how often a genuine score is above an impostor score. A tie counts half.
 
     Args:
         genuine: Scores in any order.
-        impostor: Scores in rising order.
+        impostor: Scores in ascending order.
 
     Example:
         >>> area(np.float32([.2, .5]), np.float32([.1, .2, .3, .4]))   # (1 + 1/2 + 4) of 8
@@ -122,7 +123,7 @@ def area(genuine: np.ndarray, impostor: np.ndarray) -> float:
 
 
 def det_curve(genuine: np.ndarray, impostor: np.ndarray) -> list[tuple[float, float, float]]:
-    """(FMR, FNMR, threshold) at log-spaced rates; scores in rising order."""
+    """(FMR, FNMR, threshold) at log-spaced rates, from scores in ascending order."""
     rates = curve_rates(len(impostor))
     points = [operating_point(genuine, impostor, rate) for rate in rates]
     return [(float(f), p.error, p.threshold) for f, p in zip(rates, points, strict=True)]

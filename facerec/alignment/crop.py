@@ -1,4 +1,4 @@
-"""Face crops: which face of a photograph, and its alignment."""
+"""Face crops: the choice of a face in a photograph, and its alignment."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from facerec.pipeline.values import as_array, as_picture, whole
 
 
 def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
-    """Which of the faces in a photograph to keep.
+    """Chooses the face of a photograph that is kept.
 
     Args:
         boxes: float [n, 4], left, top, right, bottom.
         height: Height of the photograph.
         width: Width of the photograph.
-        rule: ``"largest"``; or ``"centre"``, insightface's own: area less twice the squared distance from the centre.
+        rule: ``"largest"``; or ``"centre"``, insightface's rule: the highest value of the area less twice the squared
+            distance from the centre of the photograph.
 
     Returns:
         The row of its box.
@@ -31,18 +32,21 @@ def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
 
 
 def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarray:
-    """Cuts out a face in ArcFace alignment: the similarity that brings its landmarks closest to fixed points.
+    """Cuts out a face in ArcFace alignment, like insightface's ``norm_crop``.
+
+    The face is rotated, scaled and shifted so that its landmarks come closest to fixed points of the crop.
 
     Args:
         image: uint8 [height, width, 3].
-        landmarks: float32 [5, 2], as `Detector` gives them.
-        size: Side of the crop, a multiple of 112, or of 128 (the same face with a wider border).
+        landmarks: float32 [5, 2], as returned by `Detector`.
+        size: Side of the crop, a multiple of 112; or of 128, for the same face with a wider border.
 
     Returns:
-        uint8 [size, size, 3], black where the photograph ends; insightface's ``norm_crop``.
+        uint8 [size, size, 3], black beyond the edge of the photograph.
 
     Raises:
-        InputError: No such picture, landmarks that are not five different points, or another size.
+        InputError: The image has another type or shape, the landmarks are not five different points, or the size is
+            not such a multiple.
     """
     image, landmarks = as_picture("image", image), as_array("landmarks", landmarks)
     size = whole("size", size, 112, 8192)

@@ -25,20 +25,20 @@ first kind, landmarks."""
 
 
 class Detector:
-    """A face detector in ONNX that gives five landmarks a face (SCRFD, RetinaFace), as insightface runs them.
+    """A face detector in ONNX with five landmarks per face (SCRFD, RetinaFace), run as by insightface.
 
-    It uses one thread, so that several processes may each have one, and what it finds does not depend on the machine's
-    number of cores.
+    It uses one thread. So several processes can each have a detector, and the result does not depend on the number of
+    cores.
 
     Args:
         path: The .onnx file.
-        sizes: Sides of the squares that a photograph is fitted into, in pixels, multiples of 32; what is found at
-            either counts. Without them the size that the detector is made for, or else `DETECTION_SIZES`.
+        sizes: Sides of the squares into which a photograph is fitted, in pixels, multiples of 32. Faces that are found
+            at any of these sizes count. By default the size that the detector is made for, or else `DETECTION_SIZES`.
         threshold: Lowest score of a face.
 
     Raises:
-        InputError: Not a readable ONNX file, not such a detector, or one made for photographs of another size; sizes
-            that are no multiples of 32, or a threshold beyond 0 and 1.
+        InputError: The file is not a readable ONNX file or not such a detector; the detector is made for another size;
+            sizes are not multiples of 32; or the threshold is not in [0, 1].
     """
 
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
@@ -79,14 +79,14 @@ class Detector:
 
 
 def find_detector(name: Path) -> Path:
-    """The file of a detector given by path or by a name from insightface's model zoo.
+    """Finds the file of a detector by its path, or by its name in insightface's model zoo.
 
     Args:
-        name: An .onnx file; a folder with one that is a detector; or the name of such a file or folder in
-            ``~/.insightface/models``, where insightface keeps what it has downloaded.
+        name: An .onnx file; a folder with a detector in it; or the name of such a file or folder in
+            ``~/.insightface/models``, where insightface keeps its downloads.
 
     Raises:
-        InputError: No such file or name, or a folder without a detector.
+        InputError: There is no such file or name, or the folder has no detector.
     """
     models = MODELS.expanduser()
     places = (name, models / name, models / f"{name}.onnx")

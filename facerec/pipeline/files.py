@@ -31,7 +31,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class InputError(ValueError):
-    """Input that cannot be used. Its text is one line: what was found, where, and what to do."""
+    """Raised for input that cannot be used. Its message is one line: what was found, where, and what to do."""
 
 
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Face recognisers: pictures of faces to embeddings."""
+"""Face recognisers, which compute embeddings from images of faces."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Network(Protocol):
 
 
 class Recogniser:
-    """A face recogniser. `from_pretrained` loads one.
+    """A face recogniser, which computes embeddings from images of faces. Use `from_pretrained` to load one.
 
     Attributes:
-        input_size: Height and width of the faces that it takes, in pixels.
-        embedding_size: Length of an embedding.
+        input_size: Height and width of the faces that the network takes, in pixels.
+        embedding_size: Dimension of the embeddings.
 
     Args:
-        network: Embeds faces of its `input_size`.
-        name: For messages.
+        network: A network that embeds faces of its `input_size`.
+        name: A name for error messages.
 
     Example:
         >>> recogniser = Recogniser.from_pretrained("model.onnx")  # doctest: +SKIP
@@ -63,11 +63,12 @@ class Recogniser:
             model: A folder that ``facerec train`` made, arcface_torch's ``backbone.pth``, or a recogniser in ONNX (any
                 of insightface's).
             device: auto (CUDA if there is one), cpu or cuda.
-            precision: fp32, bf16 (autocast), or auto: bf16 on CUDA. A recogniser in ONNX has its own.
-            settings: Of a recogniser in ONNX: what pixels become, and which output is the embedding.
+            precision: fp32, bf16 (autocast), or auto: bf16 on CUDA and fp32 elsewhere. An ONNX recogniser has a fixed
+                precision.
+            settings: For an ONNX recogniser: how pixels are scaled, and which output is the embedding.
 
         Raises:
-            InputError: Neither a model folder nor an .onnx file, a damaged one, or no such device or precision.
+            InputError: The model is not of these kinds or is damaged, or the device or precision is not available.
         """
         path, place = as_path("model", model), choose_device(device)
         autocast(place, precision)  # which refuses an unknown one
@@ -87,18 +88,19 @@ class Recogniser:
         return cls(FolderRecogniser(path, place, precision), str(path))
 
     def embed(self, images: np.ndarray | Sequence[np.ndarray], flip: bool = True, batch_size: int = 128) -> np.ndarray:
-        """Embeds faces that are aligned as `facerec.align_face` does it. They are resized to `input_size`.
+        """Embeds faces that are aligned as by `facerec.align_face`. They are resized to `input_size`.
 
         Args:
             images: uint8 RGB [n, height, width, 3], or a list of [height, width, 3] of any sizes.
-            flip: Whether the mirrored face is embedded too, and the sum of both is taken.
-            batch_size: Faces at once.
+            flip: Whether to embed the mirrored face, too, and use the sum of both embeddings.
+            batch_size: Number of faces per batch.
 
         Returns:
             float32 [n, embedding_size], rows of unit length.
 
         Raises:
-            InputError: Pictures of another type or shape, no such batch size, or a network that gives NaN.
+            InputError: The images have another type or shape, the batch size is not a whole number from 1 on, or the
+                network returns NaN.
         """
         faces, batch_size = _checked(images), whole("batch_size", batch_size, 1)
         if not isinstance(flip, bool):
@@ -110,7 +112,7 @@ class Recogniser:
         return np.concatenate(rows)
 
     def unnormalised(self, faces: np.ndarray, flip: bool = True) -> np.ndarray:
-        """Embeddings before their length is made 1. The clearer a face, the longer its embedding.
+        """Embeds faces without normalising. The clearer a face is, the longer its embedding usually is.
 
         Args:
             faces: uint8 RGB [n, input_size, input_size, 3].
@@ -120,7 +122,7 @@ class Recogniser:
             float32 [n, embedding_size].
 
         Raises:
-            InputError: The network gives NaN or infinite values.
+            InputError: The network returns NaN or infinite values.
         """
         embeddings = self.network(faces)
         if flip:

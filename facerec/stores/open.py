@@ -33,15 +33,15 @@ MOST_LISTS, MOST_STORES = 4, 100_000
 
 
 def open_store(path: str | Path, max_pixels: int = MOST_PIXELS) -> Store:
-    """Opens a face store of any kind.
+    """Opens a face store of any kind: a folder, a list, records, tar shards, or a list of stores.
 
     Args:
         path: The store.
-        max_pixels: Height times width; a larger picture cannot be read.
+        max_pixels: Largest height times width of an image. Larger images count as unreadable.
 
     Raises:
-        InputError: Nothing there, no faces, repeated keys, an unreadable list or index, a tar file cut short; or a
-            `max_pixels` that is no whole number from 1 on.
+        InputError: There is nothing at `path`, or the store has no faces, repeated keys, an unreadable list or index,
+            or a tar file that is cut short; or `max_pixels` is not a whole number from 1 on.
     """
     max_pixels = whole("max_pixels", max_pixels, 1)
     store = _open(as_path("path", path))

@@ -20,29 +20,30 @@ class Augmentation:
     Args:
         size: Height and width of the result.
         seed: The training's.
+        share: Multiplies the probability of every variation but the crop and the mirror image; 0 to 1.
     """
 
-    def __init__(self, size: int, seed: int):
-        self.seed = seed
+    def __init__(self, size: int, seed: int, share: float = 1):
+        self.size, self.seed = size, seed
         self.numbers = np.random.Generator(np.random.PCG64(seed))
         self.python_numbers = random.Random(seed)
         self.transform = A.Compose(
             [
                 A.RandomResizedCrop((size, size), scale=(0.85, 1.0), ratio=(0.95, 1.05)),
                 A.HorizontalFlip(p=0.5),
-                A.Affine(rotate=(-8, 8), shear=(-4, 4), border_mode=EDGE, p=0.3),
-                A.RandomBrightnessContrast(0.25, 0.25, p=0.5),
-                A.HueSaturationValue(8, 30, 10, p=0.2),
+                A.Affine(rotate=(-8, 8), shear=(-4, 4), border_mode=EDGE, p=share * 0.3),
+                A.RandomBrightnessContrast(0.25, 0.25, p=share * 0.5),
+                A.HueSaturationValue(8, 30, 10, p=share * 0.2),
                 A.OneOf(
                     [
                         A.GaussianBlur(blur_limit=0, sigma_limit=(0.4, 1.2)),
                         A.Downscale((0.4, 0.8)),
                         A.ImageCompression(quality_range=(30, 90)),
                     ],
-                    p=0.2,
+                    p=share * 0.2,
                 ),
-                A.ToGray(p=0.2),
-                A.CoarseDropout((1, 1), (0.15, 0.4), (0.15, 0.4), fill=127, p=0.2),
+                A.ToGray(p=share * 0.2),
+                A.CoarseDropout((1, 1), (0.15, 0.4), (0.15, 0.4), fill=127, p=share * 0.2),
             ]
         )
         self.transform.set_random_state(self.numbers, self.python_numbers)

@@ -20,19 +20,18 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
     Args:
         faces: The training set.
         sampler: Says which faces are in a batch.
-        size: Height and width that the network takes.
-        seed: Seed of the augmentation.
+        augment: Varies a face and brings it to the size that the network takes.
         rank: Which share; see `slots`.
         ranks: How many shares there are.
         parts: In how many parts a batch is worked on.
     """
 
     def __init__(
-        self, faces: TrainingSet, sampler: Sampler, size: int, seed: int, rank: int = 0, ranks: int = 1, parts: int = 1
+        self, faces: TrainingSet, sampler: Sampler, augment: Augmentation, rank: int = 0, ranks: int = 1, parts: int = 1
     ):
-        self.faces, self.sampler, self.size = faces, sampler, size
+        self.faces, self.sampler, self.augment = faces, sampler, augment
+        self.size = augment.size
         self.slots = slots(sampler.batch_size, rank, ranks, parts)
-        self.augment = Augmentation(size, seed)
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]:
         """Returns the batch of a step.

@@ -39,10 +39,13 @@ class TrainingData:
             same_as.npy, which names the pseudo classes that are one of the labelled classes.
         pseudo_share: Share of each batch that is drawn from the unlabelled faces; by default not fixed.
         sampler: random (every face once a pass) or balanced (every class equally often).
+        augmentation: How often faces are varied in pose, light, colour and sharpness or partly covered, as a share of
+            the usual probabilities, 0 to 1. With 0 they are only cropped a little and mirrored, which is better for
+            short trainings.
         max_pixels: Height times width; a larger picture is skipped.
 
     Raises:
-        InputError: One of a pair without the other, no faces, or no pixels.
+        InputError: One of a pair without the other, no faces, no such share, or no pixels.
     """
 
     faces: Path | None = None
@@ -51,6 +54,7 @@ class TrainingData:
     pseudo_labels: Path | None = None
     pseudo_share: float | None = None
     sampler: str = "random"
+    augmentation: float = 1.0
     max_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
@@ -60,6 +64,8 @@ class TrainingData:
             raise InputError(f"--labels {self.labels} without --faces; say which faces they belong to")
         if self.faces is None and self.unlabelled is None:
             raise InputError("no faces to train on; give --faces, or --unlabelled with --pseudo-labels, or all of them")
+        if not 0 <= self.augmentation <= 1:
+            raise InputError(f"--augmentation {self.augmentation}; it is a share, 0 to 1")
         if self.max_pixels < 1:
             raise InputError(f"--max-pixels {self.max_pixels}; at least 1")
 

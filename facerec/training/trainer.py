@@ -21,6 +21,7 @@ from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
 from facerec.recognisers.model_folder import save_model
+from facerec.training.augment import Augmentation
 from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
 from facerec.training.monitor import Monitor
@@ -85,6 +86,7 @@ class Trainer:
         self.device = choose_device(self._run.device)
         self._context = autocast(self.device, self._run.precision)
         self._pairs = read_pairs(self._run.validation_files) if is_main() else []
+        self._augment = Augmentation(self._network.input_size, self._run.seed, data.augmentation)
         self._make_model(loss)
         self._optimizer = RowAdamW(
             weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
@@ -146,10 +148,7 @@ class Trainer:
 
     def _batches(self, first: int) -> Any:
         """The batches from a step on, with a progress bar in the main process."""
-        batches = Batches(
-            self.faces, self._order, self._network.input_size, self._run.seed, rank(), world_size(),
-            self._schedule.accumulate,
-        )  # fmt: skip
+        batches = Batches(self.faces, self._order, self._augment, rank(), world_size(), self._schedule.accumulate)
         steps = range(first, self.total)
         loader = read_ahead(batches, steps, self._run.workers, pinned=self.device.type == "cuda")
         return progress(loader, "train", "steps", self.total, first, hidden=not is_main())

@@ -1,4 +1,4 @@
-"""Hi-LANDER: clusters merged level by level until nothing joins any more (paper sections 3.1-3.4)."""
+"""Hi-LANDER: merges clusters level by level until nothing joins any more (paper sections 3.1-3.4)."""
 
 from __future__ import annotations
 
@@ -44,25 +44,27 @@ def packaged() -> HiLander:
 
 @dataclass(eq=False)
 class HiLander(TwoStep):
-    """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, its clusters become nodes.
+    """Hierarchical LANDER (Xing et al., ICCV 2021): a learned model links nodes, and each cluster becomes a node.
 
     The defaults are the packaged model and the settings that belong to it.
 
     Attributes:
         model: Predicts the linkage probabilities, from which the densities follow.
         k: Neighbours of a node, on all levels.
-        p_tau: Least linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
+        p_tau: Smallest linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
             `least_log_odds` in `clustering.backends.hilander.pairs`.
         features: The features of a cluster on the next level: ``identity``, ``average`` or ``both``.
-        early_stop: Whether to stop once the levels no longer thin out, see `stop_when_settled`.
-        levels: Most levels; None for all, until a level joins nothing.
-        confidence: The probability that a face belongs to its cluster's majority identity, as a function of evidence.
-        adaptive: Whether to raise p_tau while one of the largest clusters is a mixture of people by `mixed`. Each step
-            halves the distance of p_tau to 1, up to `RAISES` times. It helps with other recognisers and with more
-            people than p_tau was chosen on.
-        merging: How a level joins. ``pairs``: two clusters join if they are each other's likeliest partner, see
-            `clustering.backends.hilander.pairs`. ``edges``, as in the paper: each node joins its likeliest denser
-            neighbour. Pairs need a model that sees similarities, and ``average`` features; otherwise edges join.
+        early_stop: Whether to stop at the first level that adds more than 1/(k - 1) of the edges of the level before,
+            see `stop_when_settled`.
+        levels: Largest number of levels. With None, levels are added until one joins nothing.
+        confidence: The probability that a face has the majority identity of its cluster, as a function of evidence.
+        adaptive: Whether to raise p_tau while one of the largest clusters looks like a mixture of people, see `mixed`.
+            Each step halves the distance of p_tau to 1, up to `RAISES` times. This helps if the recogniser is another
+            one, or if there are more people, than when p_tau was chosen.
+        merging: How nodes join on a level. With ``pairs``, two clusters join if each is the other's likeliest partner,
+            see `clustering.backends.hilander.pairs`. With ``edges``, as in the paper, each node joins its likeliest
+            denser neighbour. Pairs need a model that sees similarities, and ``average`` features. Otherwise edges are
+            used.
     """
 
     name: ClassVar[str] = "hilander"
@@ -85,7 +87,7 @@ class HiLander(TwoStep):
 
     @property
     def by_pairs(self) -> bool:
-        """Whether pairs join: if they are asked for, and the model can judge them."""
+        """Whether pairs join instead of edges: if `merging` asks for pairs, and the model can judge them."""
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
     def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
@@ -97,7 +99,7 @@ class HiLander(TwoStep):
         return self.decide(graph, self.estimate(graph), known)
 
     def estimate(self, graph: KnnGraph) -> Climbing:
-        """A function that climbs the graph, given p_tau and answers; all calls share what depends on neither."""
+        """Returns a function of p_tau and answers that climbs the graph. Its calls share what depends on neither."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         if self.by_pairs:
             return partial(climb_by_pairs, Start.of(graph, self.model))
@@ -105,7 +107,7 @@ class HiLander(TwoStep):
         return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
     def decide(self, graph: KnnGraph, estimate: Climbing, known: Constraints | None = None) -> Clustering:
-        """The clusters, as `cluster` makes them, by the climb that `estimate` returns."""
+        """Clusters the faces of a graph by the climb that `estimate` returned."""
         p_tau, first = self.p_tau, None if self.adaptive else known
         levels = self._hierarchy(estimate(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
@@ -156,7 +158,7 @@ class HiLander(TwoStep):
 
 
 def cache_lowest_level(link: Link) -> Link:
-    """The same, for several climbs of one graph: the linkage of single faces, which p_tau leaves as it is, is kept."""
+    """Returns a `Link` for several climbs of one graph, which computes the linkage of single faces only once."""
     found: list[np.ndarray] = []
 
     def once(level: Level) -> np.ndarray:
@@ -170,10 +172,10 @@ def cache_lowest_level(link: Link) -> Link:
 
 
 def stop_when_settled(steps: Iterable[Step], k: int) -> Iterator[Step]:
-    """The paper's rule for stopping early (section 4.3), to save time.
+    """Stops a climb early to save time, by the paper's rule (section 4.3).
 
-    Were all clusters k-ary trees, every level would add 1/k of the edges of the level before. The first level that
-    adds more than 1/(k - 1) of them is the last; its edges are kept.
+    If all clusters were k-ary trees, every level would add 1/k of the edges of the level before. The first level that
+    adds more than 1/(k - 1) of them is the last one. Its edges are kept.
     """
     before = np.inf
     for step in steps:
@@ -185,19 +187,23 @@ def stop_when_settled(steps: Iterable[Step], k: int) -> Iterator[Step]:
 
 
 def levels_as_arrays(steps: Iterable[Step], readable: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The hierarchy as arrays in which nodes go by their faces.
+    """Yields each level of a hierarchy as arrays, in which a node is named by its face.
 
-    A level's nodes are the peaks of the level below, in that order; on the lowest level all n faces.
+    On the lowest level the nodes are all n faces. On every other level they are the peaks of the level below, in the
+    same order.
 
     Args:
         steps: What `climb` yields.
-        readable: Bool [n]: unreadable faces have label and parent -1, and are no peaks.
+        readable: Bool [n]. Unreadable faces have label and parent -1, and are not peaks.
 
     Yields:
-        Of each level: ``labels`` int64 [n], consecutive from 0 by first appearance. ``peaks`` int64 [clusters], the
-        face that each label's cluster goes back to. ``densities`` float32 of each node, equation (4). ``parents``
-        int64 of each node: the face of the node that its edge leads to; a peak's is its own. ``linkage`` float32 of
-        each node: r_ij of that edge; 0 for peaks.
+        For each level a dictionary of
+
+        - ``labels`` int64 [n], consecutive from 0 by first appearance;
+        - ``peaks`` int64 [clusters], the face of each cluster's peak, by label;
+        - ``densities`` float32 [nodes], equation (4);
+        - ``parents`` int64 [nodes], the face of the node that this node's edge leads to; for a peak its own face;
+        - ``linkage`` float32 [nodes], r_ij of that edge; 0 for peaks.
     """
     nodes, order = np.arange(len(readable)), np.arange(len(readable))
     for step in steps:

@@ -18,12 +18,14 @@ from facerec.pipeline.files import InputError
 
 @dataclass(eq=False)
 class Lander(HiLander):
-    """LANDER, the single-level clustering of the paper's ablation: Hi-LANDER, meta-trained alike, stopped at once.
+    """LANDER, the single-level clustering of the paper's ablation: Hi-LANDER that stops after its lowest level.
+
+    It is meta-trained like Hi-LANDER.
 
     Attributes:
-        adaptive: See `HiLander`; false in the paper.
-        merging: See `HiLander`; edges in the paper.
-        levels: 1.
+        adaptive: See `HiLander`. The paper does not raise p_tau.
+        merging: See `HiLander`. The paper uses edges.
+        levels: Always 1.
     """
 
     name: ClassVar[str] = "lander"

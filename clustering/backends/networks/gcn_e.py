@@ -1,4 +1,4 @@
-"""GCN-V+E: on top of the confidence, a second network judges the links to surer neighbours."""
+"""GCN-V+E: a second network judges the links to neighbours of higher confidence."""
 
 from __future__ import annotations
 
@@ -77,14 +77,15 @@ class ConfidenceAndConnectivity(Network):
 class GcnE(GraphNetwork):
     """GCN-V+E (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
-    GCN-V estimates the confidence. A face's neighbours of higher confidence are the nodes of a small graph. On it a
-    second network estimates which of them are of the face's identity. The face is linked to the most likely one.
-    Here that network also sees the cosine, not only the difference of the embeddings.
+    GCN-V estimates the confidence. The neighbours of a face that have a higher confidence are the nodes of a small
+    graph, on which a second network estimates which of them have the face's identity. The face is linked to the most
+    likely one. In contrast to the paper, that network sees the cosine and not only the difference of the embeddings.
 
     Attributes:
-        p_tau: Least estimated probability of a link.
-        min_similarity: Least cosine of a link, as in GCN-V; the estimate alone carries over badly to other corpora.
-        k: Neighbours a face.
+        p_tau: Smallest estimated probability of a link.
+        min_similarity: Smallest cosine of a link, as in GCN-V. The estimated probability alone does not transfer well
+            to other corpora.
+        k: Neighbours per face.
     """
 
     name: ClassVar[str] = "gcn_e"
@@ -138,7 +139,7 @@ def train_connectivity(
     Args:
         model: With a trained first network.
         faces: The labelled faces.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the faces drawn and the order.
         training: Settings of the training.
     """

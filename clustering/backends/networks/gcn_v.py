@@ -1,4 +1,4 @@
-"""GCN-V: a graph network estimates how sure a face's neighbourhood is, faces link to surer neighbours."""
+"""GCN-V: a graph network estimates a confidence for each face, and faces link to neighbours of higher confidence."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class ConfidenceNetwork(Network):
 class GcnV(GraphNetwork):
     """GCN-V (Yang et al., CVPR 2020), meta-trained on labelled faces.
 
-    A vertex's confidence is high if its neighbours are similar and of its own identity. Each face is linked to the most
-    similar neighbour of higher confidence, and the trees are the clusters. Here the network also sees the mean cosine
-    of the neighbours, and it is trained on all `versions` of the labelled faces.
+    The confidence of a vertex is high if its neighbours are similar and of its own identity. Each face is linked to its
+    most similar neighbour of higher confidence. The resulting trees are the clusters. In contrast to the paper, the
+    network also sees the mean cosine of the neighbours, and is trained on all `versions` of the labelled faces.
 
     Attributes:
-        min_similarity: Least cosine of a link.
-        k: Neighbours a face.
+        min_similarity: Smallest cosine of a link.
+        k: Neighbours per face.
     """
 
     name: ClassVar[str] = "gcn_v"
@@ -129,7 +129,7 @@ def train_confidence(faces: LabelledFaces, k: int, seed: int, training: Training
 
     Args:
         faces: The labelled faces.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the initial weights, the versions and the order.
         training: Settings of the training.
     """

@@ -84,16 +84,19 @@ class ClusteringNetwork(nn.Module):
 class L2c(Learned):
     """Learning to Cluster (Hsu, Lv and Kira, ICLR 2018), meta-trained on labelled faces.
 
-    The pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and random pairs. A
-    clustering network is then trained so that faces judged the same are likely in one cluster, and others not. Every
-    cluster is an output of that network, so time and memory grow with faces times clusters. More than `MAX_CLUSTERS`
-    are refused. The number is ``n / faces_per_cluster``, measured by `learn`; some may stay empty.
+    A pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and random pairs. Then a
+    clustering network is trained to put faces that were judged the same into one cluster, and other faces into
+    different ones.
+
+    The number of clusters is ``n / faces_per_cluster``; `learn` measures `faces_per_cluster`, and some clusters may
+    stay empty. Each cluster is an output of the network, so time and memory grow with faces times clusters. More than
+    `MAX_CLUSTERS` clusters are refused.
 
     Attributes:
         faces_per_cluster: Mean faces per cluster, >= 1.
         passes: Passes over the pairs of neighbours while clustering.
-        steps: Fewest steps of training while clustering.
-        k: Neighbours a face.
+        steps: Smallest number of training steps while clustering.
+        k: Neighbours per face.
         seed: Seed of first centres and random pairs.
     """
 
@@ -190,7 +193,7 @@ def train_pairs(model: PairNetwork, faces: LabelledFaces, k: int, seed: int, tra
     Args:
         model: The network.
         faces: The labelled faces.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the pairs drawn and the order.
         training: Settings of the training.
     """

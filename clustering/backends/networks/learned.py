@@ -1,4 +1,4 @@
-"""What the graph networks share: layers, settings of training, and a model folder."""
+"""Base classes of the graph networks: layers, settings of training, and model folders."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Network(nn.Module):
 class SubgraphNetwork(Network):
     """Scores the nodes of many small graphs at once.
 
-    Layers are ``relu(W [X | A X])``, with A the row-normalised adjacency of each graph; the head is a perceptron.
+    Layers are ``relu(W [X | A X])``, where A is the row-normalised adjacency of each graph. The head is a perceptron.
     """
 
     def __init__(self, dimension: int, width: int, layers: int):
@@ -119,7 +119,7 @@ class Training:
 
 @dataclass(eq=False)
 class Learned(Clusterer):
-    """Base of the backends that consist of one network and a few numbers.
+    """Base class of the backends that consist of a network and a few numbers.
 
     Attributes:
         network: The class of the model.
@@ -176,7 +176,7 @@ class Learned(Clusterer):
 
 @dataclass(eq=False)
 class GraphNetwork(Learned, TwoStep):
-    """Base of the backends whose network judges a whole graph, independent of the thresholds."""
+    """Base class of the backends whose network judges a whole graph, whatever the thresholds."""
 
     def estimate(self, graph: KnnGraph) -> np.ndarray:
         """What the network finds in the graph of k neighbours."""

@@ -1,4 +1,4 @@
-"""L-GCN: a graph network judges the links of each face on the graph of its neighbours and theirs."""
+"""L-GCN: a graph network judges the links of each face, on the graph of its neighbours and their neighbours."""
 
 from __future__ import annotations
 
@@ -79,15 +79,16 @@ class LinkNetwork(Network):
 class Lgcn(GraphNetwork):
     """L-GCN (Wang et al., CVPR 2019), meta-trained on labelled faces.
 
-    Each face is the pivot of a graph of its k neighbours and of theirs, with all features relative to its own. A graph
-    network estimates which of the k are of its identity. Links at `p_tau` or above make clusters. A cluster of more
-    than `max_size` faces is cut at a threshold higher by `STEP`, repeatedly (the paper's pseudo label propagation).
-    Here the network sees the cosine with the pivot, too, has fewer and narrower layers, and a plain mean for attention.
+    Each face is the pivot of a graph of its k neighbours and their neighbours, with all features relative to its own.
+    A graph network estimates which of the k have its identity. Links at `p_tau` or above make clusters. As long as a
+    cluster has more than `max_size` faces, it is cut at a threshold higher by `STEP` (the paper's pseudo label
+    propagation). In contrast to the paper, the network also sees the cosine with the pivot, has fewer and narrower
+    layers, and uses a plain mean instead of attention.
 
     Attributes:
-        p_tau: Least estimated probability of a link.
-        max_size: Clusters of more faces are cut further.
-        k: Neighbours a face, the first hop.
+        p_tau: Smallest estimated probability of a link.
+        max_size: Larger clusters are cut further.
+        k: Neighbours per face, the first hop.
     """
 
     name: ClassVar[str] = "lgcn"
@@ -169,7 +170,7 @@ def train_links(model: LinkNetwork, faces: LabelledFaces, k: int, seed: int, tra
     Args:
         model: The network.
         faces: The labelled faces.
-        k: Neighbours a face.
+        k: Neighbours per face.
         seed: Seed of the pivots drawn and the order.
         training: Settings of the training.
     """

@@ -20,7 +20,7 @@ def faces(tmp_path, make_faces):
 
 def batches_of(training, batch_size, seed, *share):
     sampler = choose_sampler("random", training.label, training.store, batch_size, seed)
-    return Batches(training, sampler, 32, seed, *share)
+    return Batches(training, sampler, Augmentation(32, seed), *share)
 
 
 def test_join_keeps_label_spaces_apart_and_leaves_unused_rows_out(faces):
@@ -146,8 +146,8 @@ def test_each_face_is_varied_by_its_place_among_all_that_training_sees(faces):
     """From twice the network's size at most."""
     training = combine_stores([(faces, faces.labels, None)])
     sampler = choose_sampler("random", training.label, training.store, 6, 1)
-    images, *_ = Batches(training, sampler, 16, 1)[2]
     augment = Augmentation(16, 1)
+    images, *_ = Batches(training, sampler, augment)[2]
     for place, (item, image) in enumerate(zip(sampler(2), images, strict=True)):
         face = faces.read(int(training.row[item]))
         assert face.shape == (40, 40, 3)
@@ -207,6 +207,14 @@ def test_augmentation_mirrors_half_of_the_faces():
     augment = Augmentation(32, seed=0)
     mirrored = sum(int(x[:, 20:].mean() > x[:, :12].mean()) for x in (augment(face, i) for i in range(200)))
     assert 70 < mirrored < 130
+
+
+def test_augmentation_of_no_share_crops_and_mirrors_alone():
+    """Faces of one grey stay as they are: nothing changes light, colour or sharpness, and no hole is cut."""
+    face = np.full((40, 40, 3), (90, 120, 60), np.uint8)
+    plain, often = (Augmentation(32, 0, share) for share in (0, 1))
+    assert all((plain(face, position) == face[:32, :32]).all() for position in range(50))
+    assert sum((often(face, position) != face[:32, :32]).any() for position in range(50)) > 25
 
 
 def test_resized_averages_where_faces_shrink_much():
