@@ -20,11 +20,11 @@ import numpy as np
 from common import CELEBA, DATA, LFW
 
 from clustering.answers.clustered import clusters_of
-from clustering.answers.constraints import Constraints
 from clustering.answers.file import Answers
 from clustering.answers.questions import choose_questions
 from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.hilander.hilander import HiLander
+from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize

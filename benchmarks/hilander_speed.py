@@ -33,7 +33,7 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
-from clustering.learning.versions import mixed, parts, transplanted
+from clustering.learning.versions import centres_and_residuals, new_faces_of, transplanted
 from facerec.pipeline.embeddings import normalize
 
 K, TRAINING_FACES, IDENTITIES = 10, 4000, 10_000
@@ -83,7 +83,7 @@ def simulate(embeddings: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) 
     mean and covariance of the real ones.
     """
     random = np.random.default_rng(seed)
-    centres, residuals, inverse = parts(LabelledFaces(embeddings, labels))
+    centres, residuals, inverse = centres_and_residuals(LabelledFaces(embeddings, labels))
     sizes = np.ceil(random.lognormal(1.5, 1.2, n)).astype(int).clip(1, 1000)
     sizes = sizes[: np.searchsorted(np.cumsum(sizes), n) + 1]
     owner = np.repeat(np.arange(len(sizes)), sizes)[:n]
@@ -92,7 +92,7 @@ def simulate(embeddings: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) 
     for first in range(0, len(sizes), IDENTITIES):
         block = slice(*np.searchsorted(owner, [first, first + IDENTITIES]))
         donor = donors[owner[block]]
-        real = mixed(centres, residuals, inverse, donor, random)
+        real = new_faces_of(centres, residuals, inverse, donor, random)
         chosen = random.normal(size=(min(IDENTITIES, len(sizes) - first), len(centres))) / np.sqrt(len(centres))
         new, rows = mean + chosen @ (centres - mean), np.arange(len(real))
         faces[places[block]] = transplanted(real, centres[donor], rows, new, owner[block] - first, random)

@@ -23,7 +23,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, labelled, split, split_identities
 from clustering.learning.proposals import best_of, strict, training_of
 from clustering.learning.simulated import recognisers
-from clustering.learning.tuning import Estimates, Version, graphs, judged, labels_of
+from clustering.learning.tuning import Estimates, Version, labels_of, run_trial, validation_versions
 from eval.clusters import scores
 from facerec.pipeline.embeddings import load_embeddings, normalize
 from facerec.pipeline.files import write_json
@@ -111,14 +111,14 @@ def tried(corpus: Corpus) -> tuple[list[Row], list[Row]]:
     """Rows of all settings of both models, on versions of the labelled people and, with ``value``, on the others."""
     learning, held = split_identities(corpus.labelled, seed=0)
     packaged = HiLander.from_pretrained()
-    versions = list(graphs(held, max(KS), seed=0))
+    versions = list(validation_versions(held, max(KS), seed=0))
     other = Version("others", KnnGraph.build(corpus.others.embeddings, max(KS)), corpus.others.labels)
     rows: list[Row] = []
     values: list[Row] = []
     pairs = (HiLander.learn(*learning), HiLander.learn(*corpus.labelled)), (packaged, packaged)
     for training, (half, whole) in enumerate(pairs):
         seen: Estimates = {}
-        rows += [{"training": training, **judged(half, settings, versions, seen)} for settings in GRID]
+        rows += [{"training": training, **run_trial(half, settings, versions, seen)} for settings in GRID]
         estimates: dict[int, Any] = {}
         for settings in GRID:
             found = scores(other.labels, labels_of(whole.with_settings(**settings), other.graph, estimates))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +12,14 @@ import numpy as np
 from typing_extensions import Self
 
 from clustering.graph.build import say_if_narrow
+from clustering.graph.constraints import Constraints
+from clustering.graph.forest import corrected
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.result import Clustering
-from clustering.settings import Range, check_names, check_settings
+from clustering.settings import Parameters, Range, check_names
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 from facerec.pipeline.values import as_path, shown, whole
@@ -25,7 +27,7 @@ from facerec.pipeline.values import as_path, shown, whole
 logger = logging.getLogger(__name__)
 
 
-class Clusterer:
+class Clusterer(Parameters):
     """A clustering backend: a dataclass of settings with one method of its own, `cluster`.
 
     Backends are scikit-learn estimators: `fit` sets ``labels_``, ``confidence_`` and ``hierarchy_``.
@@ -40,6 +42,7 @@ class Clusterer:
         search_space: The settings that ``tune`` chooses, each with a range (low, high) of floats or a list of values.
         prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
             lowest value.
+        pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run share the work. Then all of them must call `cluster`.
         untuned: Settings for data that the backend was not tuned on. `from_pretrained` without a folder uses them in
@@ -57,11 +60,11 @@ class Clusterer:
     name: ClassVar[str]
     search_space: ClassVar[Mapping[str, Range]] = {}
     prefers_low: ClassVar[str] = ""
+    pretrained: ClassVar[Path | None] = None
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
     untuned: ClassVar[Mapping[str, Any]] = {}
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     labels_: np.ndarray
     confidence_: np.ndarray
@@ -69,9 +72,6 @@ class Clusterer:
     embeddings_: np.ndarray
     n_features_in_: int
     tuning_: Any
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def k(self) -> int:
@@ -84,6 +84,17 @@ class Clusterer:
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph. Unreadable faces stay unassigned. The graph is not changed."""
         raise NotImplementedError
+
+    def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
+        """As `cluster`, in agreement with answers about pairs of faces: clusters that contradict them are `corrected`.
+
+        Args:
+            graph: Of n faces.
+            known: Answers about readable ones, without contradictions.
+        """
+        found = self.cluster(graph)
+        confidence = np.where(found.labels < 0, 1, found.confidence)  # of those whom an answer puts into a cluster
+        return Clustering.of(corrected(graph, found.labels, known), confidence, (), found.notes, found.warning)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Clusters faces.
@@ -177,30 +188,6 @@ class Clusterer:
         cls._check_names(settings)
         return cls(**settings)
 
-    @classmethod
-    def _names(cls) -> list[str]:
-        return [item.name for item in fields(cls)]
-
-    @classmethod
-    def _check_names(cls, settings: Mapping[str, Any]) -> None:
-        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Its settings by name, and the model if it has one."""
-        return {name: getattr(self, name) for name in self._names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Changes settings in place.
-
-        Raises:
-            InputError: Unknown names, or values that it refuses; then nothing has changed.
-        """
-        self._check_names(params)
-        checked = replace(self, **params)
-        for name in params:
-            setattr(self, name, getattr(checked, name))
-        return self
-
     def with_settings(self, **settings: Any) -> Self:
         """Returns a copy with other settings, which is not fitted.
 
@@ -227,7 +214,7 @@ class Clusterer:
             InputError: The folder is not one of this backend; its settings or weights do not fit; or no folder is
                 given for a backend that needs one.
         """
-        folder = PRETRAINED.get(cls.name) if folder is None else as_path("folder", folder)
+        folder = cls.pretrained if folder is None else as_path("folder", folder)
         if folder is None:
             if cls.learns:
                 raise InputError(
@@ -256,17 +243,17 @@ class Clusterer:
         Raises:
             InputError: The folder is a file.
         """
-        folder, settings = as_path("folder", folder), self.get_params()
+        folder = as_path("folder", folder)
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder for the model")
         folder.mkdir(parents=True, exist_ok=True)
-        if self.learns:
-            from clustering.backends.weights import save_weights
-
-            save_weights(folder, settings["model"])
-            settings["model"] = settings["model"].settings()
+        settings = self._write(folder, self.get_params())
         plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}  # type: ignore[arg-type]
         write_yaml(folder / "config.yaml", {"backend": self.name, **plain})
+
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        """Writes what stands beside config.yaml; returns the settings for it."""
+        return settings
 
 
 class TwoStep(Clusterer):
@@ -287,7 +274,3 @@ class TwoStep(Clusterer):
         """Clusters the faces of a graph."""
         graph = graph.narrowed(self.k)
         return self.decide(graph, self.estimate(graph))
-
-
-PRETRAINED = {"hilander": Path(__file__).parent / "backends" / "hilander" / "pretrained"}
-"""The model folders that come with the package, by backend."""

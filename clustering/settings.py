@@ -13,12 +13,13 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
+from typing_extensions import Self
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import MOST_WHOLE, check_type, shown, whole
@@ -125,6 +126,44 @@ def _check_field(name: str, value: Any, kind: Any, rule: Any) -> None:
 def _hints(settings: type) -> dict[str, Any]:
     hints = get_type_hints(settings, include_extras=True)
     return {item.name: hints[item.name] for item in fields(settings)}
+
+
+class Parameters:
+    """The settings of an estimator, a dataclass, as scikit-learn asks for them; `sklearn.base.clone` copies it.
+
+    Attributes:
+        name: Its name in messages.
+    """
+
+    name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [item.name for item in fields(cls)]
+
+    @classmethod
+    def _check_names(cls, settings: Mapping[str, Any]) -> None:
+        check_names(f"{cls.name} has no setting", cls.name, settings, cls._names())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Its settings by name, its network among them if it has one."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Changes settings in place.
+
+        Raises:
+            InputError: Unknown names, or values that it refuses; then nothing has changed.
+        """
+        self._check_names(params)
+        checked = replace(self, **params)
+        for name in params:
+            setattr(self, name, getattr(checked, name))
+        return self
 
 
 def divided(name: str, settings: Mapping[str, Any], own: Sequence[str], training: type[T]) -> tuple[dict[str, Any], T]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonargparse
 from door import refusing_input
-from recipe import Sections, Settings
+from recipe import SECTIONS, Sections, Settings
 from workers import PROGRAMS
 
 from clustering.backends.registry import backend
@@ -20,32 +20,6 @@ from facerec.pipeline.arguments import BEYOND, in_words
 from facerec.pipeline.files import InputError
 from facerec.pipeline.parser import wanted
 from facerec.pipeline.values import shown
-
-COMMANDS = {  # of each section; that of the section corpus is a setting
-    "train": "facerec train",
-    "student": "facerec train",
-    "embed": "facerec embed",
-    "knn": "clustering knn",
-    "tune": "clustering tune",
-    "cluster": "clustering cluster",
-    "pseudolabel": "clustering pseudolabel",
-    "ijb": "eval ijb",
-    "compare": "eval compare",
-}
-
-
-SET_BY_THE_RECIPE = {  # of each section: the options that stages give its command, so that a setting would not count
-    "corpus": {"out"},
-    "train": {"faces", "unlabelled", "pseudo_labels", "out"},
-    "student": {"faces", "unlabelled", "pseudo_labels", "out"},
-    "embed": {"model", "faces", "out"},
-    "knn": {"embeddings", "out"},
-    "tune": {"backend", "embeddings", "out"},
-    "cluster": {"backend", "model", "knn", "embeddings", "answers", "out"},
-    "pseudolabel": {"clusters", "embeddings", "knn", "calibration", "labelled", "overlap", "truth", "out"},
-    "ijb": {"protocol", "embeddings", "out"},
-    "compare": {"runs", "recipe", "thumbnails", "out"},
-}
 
 
 def refuse_unknown_settings(file: Path, sections: Sections, settings: Settings) -> None:
@@ -70,15 +44,15 @@ def check_settings(file: Path, sections: Sections, corpus: str) -> None:
         InputError: A setting that the section's command does not have, or a value of another type.
     """
     for name, section in sections.items():
-        program, _, command = (COMMANDS | {"corpus": f"facerec {corpus}"})[name].partition(" ")
         if section:
-            _check_section(f"{file}: section {name}", section, program, command)
+            _check_section(f"{file}: section {name}", section, SECTIONS[name].command.format(corpus=corpus))
         for setting in section:
-            if setting in SET_BY_THE_RECIPE[name]:
+            if setting in SECTIONS[name].given:
                 raise InputError(f"{file}: section {name}: {setting} would not count, as the recipe sets it; remove it")
 
 
-def _check_section(where: str, section: Mapping[str, Any], program: str, command: str) -> None:
+def _check_section(where: str, section: Mapping[str, Any], words: str) -> None:
+    program, _, command = words.partition(" ")
     module, _, function = PROGRAMS[program][command].partition(":")
     known = inspect.signature(getattr(importlib.import_module(module), function), eval_str=True).parameters
     parser, options = jsonargparse.ArgumentParser(exit_on_error=False), {}

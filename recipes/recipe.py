@@ -19,17 +19,44 @@ Overlap = Literal["", "drop", "merge", "keep"]
 BACKEND = re.compile(r"\w+")
 Sections = Mapping[str, Mapping[str, Any]]
 
-WORK = {  # of each section: the folders that are made with it
-    "corpus": ["corpus"],
-    "train": ["rows/labelled/**/model", "rows/supervised/**/model"],
-    "student": ["rows/*/model", "rows/*/seeds/*/model"],
-    "embed": ["embeddings/*", "rows/*/embeddings/*", "rows/*/test"],
-    "knn": ["knn", "rows/*/knn"],
-    "tune": ["rows/*/tuned"],
-    "cluster": ["rows/*/clusters", "rows/*/unasked"],
-    "pseudolabel": ["rows/*/pseudo"],
-    "ijb": ["rows/*/ijb"],
-    "compare": ["report"],
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section with the settings of a command.
+
+    Attributes:
+        command: Program and command; that of the section ``corpus`` is a setting of the recipe.
+        given: Options that the stages give the command, so that a setting of that name would have no effect.
+        made: Patterns of the folders, below that of the run, that the command makes.
+    """
+
+    command: str
+    given: set[str]
+    made: list[str]
+
+
+_TRAIN = {"faces", "unlabelled", "pseudo_labels", "out"}
+SECTIONS = {
+    "corpus": Section("facerec {corpus}", {"out"}, ["corpus"]),
+    "train": Section("facerec train", _TRAIN, ["rows/labelled/**/model", "rows/supervised/**/model"]),
+    "student": Section("facerec train", _TRAIN, ["rows/*/model", "rows/*/seeds/*/model"]),
+    "embed": Section(
+        "facerec embed", {"model", "faces", "out"}, ["embeddings/*", "rows/*/embeddings/*", "rows/*/test"]
+    ),
+    "knn": Section("clustering knn", {"embeddings", "out"}, ["knn", "rows/*/knn"]),
+    "tune": Section("clustering tune", {"backend", "embeddings", "out"}, ["rows/*/tuned"]),
+    "cluster": Section(
+        "clustering cluster",
+        {"backend", "model", "knn", "embeddings", "answers", "out"},
+        ["rows/*/clusters", "rows/*/unasked"],
+    ),
+    "pseudolabel": Section(
+        "clustering pseudolabel",
+        {"clusters", "embeddings", "knn", "calibration", "labelled", "overlap", "truth", "out"},
+        ["rows/*/pseudo"],
+    ),
+    "ijb": Section("eval ijb", {"protocol", "embeddings", "out"}, ["rows/*/ijb"]),
+    "compare": Section("eval compare", {"runs", "recipe", "thumbnails", "out"}, ["report"]),
 }
 
 
@@ -95,11 +122,11 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
         InputError: Not YAML, an unknown section, or in ``recipe`` an unknown setting or one of another type or choice.
     """
     sections = read_yaml(file)
-    _check_names(file, sections, ["recipe", *WORK], "section")
+    _check_names(file, sections, ["recipe", *SECTIONS], "section")
     for name, section in sections.items():
         if not isinstance(section or {}, dict):
             raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
-    commands = {name: sections.get(name) or {} for name in WORK}
+    commands = {name: sections.get(name) or {} for name in SECTIONS}
     commands["student"] = {**commands["train"], **commands["student"]}
     settings = _settings(file, sections.get("recipe") or {})
     if (settings.corpus, settings.tune_on) == ("split", "validation") and not commands["corpus"].get("validation"):
@@ -197,7 +224,7 @@ def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str
     there = _there(out, name)
     if there is None:  # the stages compare what they find
         return
-    notes = sorted(note for pattern in WORK[name] for note in out.glob(f"{pattern}/meta.json"))
+    notes = sorted(note for pattern in SECTIONS[name].made for note in out.glob(f"{pattern}/meta.json"))
     if name == "student":
         notes = [note for note in notes if note.relative_to(out).parts[1] not in ("labelled", "supervised")]
     recorded = {setting for note in notes for setting in read_json(note).get("config", {})}

@@ -29,7 +29,7 @@ def make_corpus(run: Run) -> Chains:
 
 def train_bounds(run: Run) -> Chains:
     """Faces with true labels in, both bounds out."""
-    everything = {"unlabelled": run.corpus("unlabelled"), "pseudo-labels": run.truth}
+    everything = {"unlabelled": run.corpus("unlabelled"), "pseudo_labels": run.truth}
     more: dict[str, dict[str, object]] = {"labelled": {}, "supervised": everything}
     return [
         [_train(run, "train", folder, number, faces=run.corpus("labelled"), **more[row])]
@@ -145,7 +145,7 @@ def _faces_of(turn: Turn) -> dict[str, object]:
         known |= {"heads": 2, "pseudo_share": 0.5}
     if run.settings.mode == "finetune":
         known |= {"init": turn.teacher}
-    return known | {"unlabelled": run.corpus("unlabelled"), "pseudo-labels": turn.folder / "pseudo"}
+    return known | {"unlabelled": run.corpus("unlabelled"), "pseudo_labels": turn.folder / "pseudo"}
 
 
 def _short(turn: Turn) -> dict[str, object]:

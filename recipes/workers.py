@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from clustering.__main__ import COMMANDS as CLUSTERING
-from clustering.similarity.same_faces import learned_elsewhere
+from clustering.similarity.same_recogniser import learned_elsewhere
 from eval.__main__ import COMMANDS as EVAL
 from facerec.__main__ import COMMANDS as FACEREC
 from facerec.pipeline import command_line
@@ -43,7 +43,7 @@ MEASURED = ("clustering", "cluster")  # the report compares its memory, in which
 
 
 def command(name: str, config: Path | None = None, **options: object) -> Command:
-    """A command's words: ``command("eval ijb", protocol=P, out=O)`` is ``eval ijb --protocol P --out O``.
+    """A command's words: ``command("eval compare", training_sd=1, out=O)`` is ``eval compare --training-sd 1 --out O``.
 
     Args:
         name: Program and command.
@@ -52,7 +52,7 @@ def command(name: str, config: Path | None = None, **options: object) -> Command
     """
     words = name.split() + ([] if config is None else ["--config", str(config)])
     for option, value in options.items():
-        words += [] if value is None else [f"--{option}", str(value)]
+        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
     return words
 
 

@@ -71,6 +71,23 @@ def sources() -> dict[str, str]:
     return {name: file.read_text(encoding="utf-8") for name, file in zip(names, files, strict=True)}
 
 
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        ("graph", {"answers", "backends", "clusterer", "learning", "pseudolabels", "quality", "result"}),
+        ("similarity", {"answers", "backends", "clusterer", "learning", "pseudolabels", "quality", "result"}),
+        ("backends", {"answers", "commands", "pseudolabels", "quality", "review"}),
+        ("learning", {"answers", "commands", "pseudolabels", "quality", "review"}),
+    ],
+)
+def test_lower_parts_of_clustering_import_no_higher_ones(lower, higher):
+    modules = {name: source for name, source in sources().items() if name.startswith(f"clustering.{lower}.")}
+    assert modules
+    for name, source in modules.items():
+        parts = {each.split(".")[1] for each in imported(source) if each.startswith("clustering.")}
+        assert not parts & higher, f"{name} imports {parts & higher}"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_keep_the_import_rule(package):
     modules = sorted((ROOT / package).rglob("*.py"))

@@ -16,7 +16,7 @@ from common import DATA
 
 from arena.cells import SETTINGS
 from arena.choices import Effort
-from arena.jobs import grouped, spread
+from arena.jobs import Job, grouped, spread
 from arena.methods import METHODS
 from arena.sets import SETS
 
@@ -42,8 +42,8 @@ def main() -> None:
     if not given.report_only:
         effort = Effort(given.trials, given.seconds)
         for setting in given.settings.split(","):
-            jobs = [(group, given.root, given.out, setting, given.methods.split(","), effort) for group in groups]
-            spread(jobs, given.processes)
+            methods = given.methods.split(",")
+            spread([Job(group, given.root, given.out, setting, methods, effort) for group in groups], given.processes)
     from arena.report import write_report
 
     print("\n".join(f"left out: {name}: {reason}" for name, reason in left_out.items()))

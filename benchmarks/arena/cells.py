@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache as once
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from arena.choices import Effort, best_on, tuned
 from arena.methods import COMPILED, TWINS, Method
 from arena.sets import TestSet
 from clustering.clusterer import Clusterer
+from clustering.comparison.runs import plain_settings
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, read_json, write_json
@@ -31,20 +31,20 @@ KILOBYTE = 1 << 10
 
 @dataclass(frozen=True)
 class Cell:
-    """What came out.
+    """The result of a method on a set with a setting.
 
     Attributes:
-        method: Its name.
-        set_name: Of the set.
+        method: Name of the method.
+        set_name: Name of the set.
         setting: One of `SETTINGS`.
-        key: What it depends on; another key is another cell.
+        key: Everything the result depends on, see `key_of`. A cell with another key is out of date.
         reason: Why there is no result; empty if there is one.
-        figures: See `eval.clusters.scores`.
-        settings: Of the clusterer.
-        trials: That tuning or the oracle tried.
+        figures: The scores, see `eval.clusters.scores`.
+        settings: Settings of the clusterer.
+        trials: Number of settings that tuning or the oracle tried.
         seconds: CPU seconds to cluster the graph.
         search_seconds: CPU seconds of tuning or of the oracle.
-        memory: MiB above what was in use before; 0 where the system does not tell.
+        memory: Peak memory in MiB above what was in use before; 0 where the system does not tell.
     """
 
     method: str
@@ -62,20 +62,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cache:
-    """The folder of all cells: SET/SETTING/METHOD.json, and .npy for its labels."""
+    """The folder of all cells: the result in SET/SETTING/METHOD.json, the labels in METHOD.npy beside it."""
 
     folder: Path
 
     def path(self, set_name: str, setting: str, method: str) -> Path:
-        """Of a cell, without a suffix."""
+        """Path of a cell's files, without their suffix."""
         return self.folder / set_name / setting / method
 
     def load(self, set_name: str, setting: str, method: str) -> Cell | None:
-        """A cell, or None where there is none yet."""
+        """The cell; None if there is none yet, or only one of an earlier version of the arena."""
         file = self.path(set_name, setting, method).with_suffix(".json")
         if not file.exists():
             return None
-        with suppress(TypeError):  # of another version of the arena
+        with suppress(TypeError):  # other fields
             return Cell(**read_json(file))
         return None
 
@@ -93,7 +93,7 @@ class Cache:
 
 
 def key_of(method: Method, faces: TestSet, setting: str, effort: Effort) -> str:
-    """What a cell depends on: method, set, and what tuning or the oracle look at."""
+    """Everything a cell depends on: the method, the set, and what tuning or the oracle look at."""
     parts = [method.version, faces.key]
     if setting != "published":
         parts.append(f"{effort.trials} trials {effort.seconds:g} s seed {effort.seed}")
@@ -103,7 +103,7 @@ def key_of(method: Method, faces: TestSet, setting: str, effort: Effort) -> str:
 
 
 def run(method: Method, faces: TestSet, setting: str, effort: Effort, cache: Cache) -> tuple[Cell, bool]:
-    """The cell, and whether it was made now: one with the same key is taken as it is."""
+    """The cell, and whether it is new: a kept one with the same key is returned as it is."""
     cell = Cell(method.name, faces.name, setting, key_of(method, faces, setting, effort))
     kept = cache.load(faces.name, setting, method.name)
     if kept is not None and kept.key == cell.key and not kept.reason:
@@ -122,9 +122,9 @@ def _result(cell: Cell, method: Method, faces: TestSet, effort: Effort, cache: C
     started = time.process_time()
     clusterer, trials = chosen(method, faces, cell.setting, effort, cache.folder / "models")
     searched = time.process_time() - started
-    labels, seconds, memory = measured(partial(clustered, clusterer, faces))
+    labels, seconds, memory = measured(functools.partial(clustered, clusterer, faces))
     cell = replace(
-        cell, figures=scores(faces.faces.labels, labels), settings=plain(clusterer), trials=trials,
+        cell, figures=scores(faces.faces.labels, labels), settings=plain_settings(clusterer), trials=trials,
         seconds=round(seconds, 3), search_seconds=round(searched, 1), memory=round(memory, 1),
     )  # fmt: skip
     return cell, labels
@@ -153,7 +153,7 @@ def clustered(clusterer: Clusterer, faces: TestSet) -> np.ndarray:
     return clusterer.cluster(faces.graph.narrowed(clusterer.k)).labels
 
 
-@once
+@functools.cache
 def compile_for(kind: type[Clusterer]) -> None:
     """Clusters a few random faces, so that a library has compiled itself before any clock runs.
 
@@ -162,13 +162,6 @@ def compile_for(kind: type[Clusterer]) -> None:
     """
     faces = np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
     kind().cluster(KnnGraph.build(faces / np.linalg.norm(faces, axis=1, keepdims=True), 40))
-
-
-def plain(clusterer: Clusterer) -> dict[str, Any]:
-    """The settings that JSON can hold."""
-    return {
-        name: value for name, value in clusterer.get_params().items() if isinstance(value, bool | int | float | str)
-    }
 
 
 def measured(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:

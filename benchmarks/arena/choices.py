@@ -16,7 +16,7 @@ from arena.sets import NEIGHBORS, TestSet
 from clustering.clusterer import Clusterer
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import best_of, strict
-from clustering.learning.tuning import Version, graphs, labels_of, search, tune
+from clustering.learning.tuning import Version, labels_of, run_trials, tune, validation_versions
 from facerec.pipeline.files import InputError, read_json, write_json
 
 FEWEST = 5
@@ -24,25 +24,27 @@ FEWEST = 5
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to search.
+    """How long to search for settings.
 
     Attributes:
-        trials: Settings to try at most.
-        seconds: CPU seconds to spend on them; methods that are slower get fewer trials, at least `FEWEST`.
-        seed: Of the trials and the versions.
+        trials: Most settings to try.
+        seconds: CPU seconds to spend on them. Slower methods get fewer trials, but at least `FEWEST`.
+        seed: Seed of the trials and of the versions.
     """
 
     trials: int = 20
     seconds: float = 120.0
     seed: int = 0
 
-    def affordable(self, one: float) -> int:
-        """Trials of so many CPU seconds each."""
-        return int(np.clip(self.seconds / max(one, 1e-3), min(FEWEST, self.trials), self.trials))
+    def affordable(self, trial_seconds: float) -> int:
+        """The number of trials, if each takes so many CPU seconds."""
+        return int(np.clip(self.seconds / max(trial_seconds, 1e-3), min(FEWEST, self.trials), self.trials))
 
 
 def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple[Clusterer, int]:
-    """The method as ``tune`` chooses it on the labelled faces; kept in `models`, as several sets may share them.
+    """The method with the settings that ``tune`` chooses on the labelled faces, and the number of trials.
+
+    Both are kept in the folder `models`, because several sets may share the labelled faces.
 
     Raises:
         InputError: There are no labelled faces by this recogniser.
@@ -65,20 +67,20 @@ def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple
 
 
 def best_on(base: Clusterer, faces: TestSet, effort: Effort) -> tuple[Clusterer, int]:
-    """The settings with the highest score on the test set itself, which nobody who has no labels can know."""
+    """The oracle: the settings with the highest score on the test set itself, and the number of trials."""
     rows = _search(base, [Version("test", faces.graph, faces.faces.labels)], effort)
     best = best_of(rows)
     return base.with_settings(**{name: best[name] for name in base.search_space}), len(rows)
 
 
 def _search(base: Clusterer, held: Sequence[Version], effort: Effort) -> list[Mapping[str, Any]]:
-    """The rows of `search` with as many trials as the effort allows."""
+    """The rows of `run_trials` with as many trials as the effort allows."""
     if not base.search_space:
-        return list(search(base, held, 1, effort.seed))
+        return list(run_trials(base, held, 1, effort.seed))
     started = time.process_time()
     for version in held:
         labels_of(base, version.graph, {})
-    return list(search(base, held, effort.affordable(time.process_time() - started), effort.seed))
+    return list(run_trials(base, held, effort.affordable(time.process_time() - started), effort.seed))
 
 
 def _trained(method: Method, faces: LabelledFaces, effort: Effort, folder: Path) -> Clusterer:
@@ -97,5 +99,5 @@ def _versions(faces: LabelledFaces, fingerprint: str, seed: int) -> list[Version
     key = (fingerprint, seed)
     if key not in _HELD:
         _HELD.clear()
-        _HELD[key] = list(graphs(faces, NEIGHBORS, seed))
+        _HELD[key] = list(validation_versions(faces, NEIGHBORS, seed))
     return _HELD[key]

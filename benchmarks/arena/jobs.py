@@ -8,16 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 from arena.cells import Cache, describe, run
+from arena.choices import Effort
 from arena.methods import METHODS
 from arena.sets import read_set
 from facerec.pipeline.files import InputError
 
 SLOW = ("evoc", "fast_hdbscan", "lgcn", "l2c", "gcn_e", "gcn_v", "lander", "hilander")
-"""Run last of a set, so that a run that is cut short has most."""
+"""Methods that run last on each set, so that an interrupted run has most of the results."""
 
 
 def grouped(files: Sequence[Path], root: Path) -> tuple[list[list[Path]], dict[str, str]]:
@@ -34,26 +36,45 @@ def grouped(files: Sequence[Path], root: Path) -> tuple[list[list[Path]], dict[s
     return sorted(groups.values(), key=len, reverse=True), left_out
 
 
-def spread(jobs: list[tuple], processes: int) -> None:
-    """Runs jobs, a group of sets each, on several processes."""
+@dataclass(frozen=True)
+class Job:
+    """Several methods with one setting on the sets of a group.
+
+    Attributes:
+        files: The YAML files of the sets.
+        root: Folder that the sets' paths begin at.
+        out: Folder of the arena.
+        setting: One of `arena.cells.SETTINGS`.
+        methods: Names of the methods.
+        effort: How long to search for settings.
+    """
+
+    files: Sequence[Path]
+    root: Path
+    out: Path
+    setting: str
+    methods: Sequence[str]
+    effort: Effort
+
+    def run(self) -> None:
+        """Runs every method on every set; prints a line for each cell that is new."""
+        for file in self.files:
+            faces = read_set(file, self.root)
+            for name in in_order(self.methods):
+                started = time.time()
+                cell, new = run(METHODS[name], faces, self.setting, self.effort, Cache(self.out / "cells"))
+                if new:
+                    print(f"{describe(cell)}  [{time.time() - started:.0f} s]", flush=True)
+
+
+def spread(jobs: Sequence[Job], processes: int) -> None:
+    """Runs jobs on several processes."""
     if processes <= 1:
-        for each in jobs:
-            job(each)
+        for job in jobs:
+            job.run()
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(job, jobs))
-
-
-def job(given: tuple) -> None:
-    """All methods with one setting on the sets of a group; prints a line for each that is new."""
-    files, root, out, setting, names, effort = given
-    for file in files:
-        faces = read_set(file, root)
-        for name in in_order(names):
-            started = time.time()
-            cell, new = run(METHODS[name], faces, setting, effort, Cache(out / "cells"))
-            if new:
-                print(f"{describe(cell)}  [{time.time() - started:.0f} s]", flush=True)
+        list(pool.map(Job.run, jobs))
 
 
 def in_order(names: Sequence[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from clustering.clusterer import Clusterer
 
 PACKAGE = Path(clustering.__file__).parent
 SHARED = ("clusterer.py", "partition.py", "graph", "similarity")
-RIVALS_SHARE = ("neighborhoods.py", "map_equation.py")
+RIVALS_SHARE = (Path(__file__).parent / "rivals" / "neighborhoods.py", PACKAGE / "backends" / "infomap.py")
 LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
              "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
              "photo_manager": "scikit-learn"}  # fmt: skip
@@ -39,14 +39,14 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Method:
-    """A method.
+    """A clustering method.
 
     Attributes:
-        name: Short, for files.
-        title: For tables.
-        kind: The class, whose ``search_space`` tuning and the oracle search.
-        published: The clusterer with its published settings, or the package's defaults; it may look at the embeddings
-            of a set, not at the identities. None for methods that need labels.
+        name: Short name, used in file names.
+        title: Name in tables.
+        kind: The class. Tuning and the oracle search its ``search_space``.
+        published: Makes a clusterer with the published settings, or with the package's defaults. It may look at the
+            embeddings of a set, but not at the identities. None for methods that need labels.
         ours: Whether it is a backend of the package.
     """
 
@@ -58,13 +58,13 @@ class Method:
 
     @property
     def version(self) -> str:
-        """Changes with the sources of the method, what it shares with others, and its library."""
+        """A text that changes with the method's sources, the sources it shares with others, and its library."""
         home = Path(importlib.import_module(self.kind.__module__).__file__ or "")
         own = home.parent if home.parent.name in ("hilander", "networks") else home
         digest = hashlib.sha256()
         shared = [PACKAGE / name for name in SHARED]
         if not self.ours:
-            shared += [home.parent / name for name in RIVALS_SHARE]
+            shared += RIVALS_SHARE
         for place in (own, *shared):
             for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
                 if file.suffix in (".py", ".yaml", ".safetensors"):
@@ -73,7 +73,7 @@ class Method:
 
     @property
     def library(self) -> str:
-        """The library that does the work and its version; nothing if it is ours."""
+        """Name and version of the library that does the work; empty if this package does it."""
         name = LIBRARIES.get(self.name)
         try:
             return f"{name} {importlib.metadata.version(name)}" if name else ""
@@ -103,4 +103,4 @@ RIVALS = (
 )  # fmt: skip
 METHODS = {method.name: method for method in (*map(_backend, BACKENDS), *RIVALS)}
 TWINS = {"photo_manager": "album"}
-"""Methods that differ from another in their published settings alone: they are tuned once, as that one."""
+"""Methods that differ from another one only in their published settings. The other one alone is tuned."""

@@ -39,7 +39,7 @@ def rank_plot(found: Standings, setting: str) -> Figure:
 
 
 def score_plot(found: Standings) -> Figure:
-    """A row a method: the mean over all sets of the mean of Fp and Fb, a mark a setting that has run on all of them."""
+    """The mean of Fp and Fb over all sets: a row for each method, a mark for each setting that ran on all sets."""
     place = {name: max((found.mean_of_all(s, name) for s in ("published", "tuned")), default=0) for name in METHODS}
     names = sorted((name for name in METHODS if place[name] > 0), key=lambda name: place[name])
     figure = Figure(figsize=(8, 1.4 + 0.27 * len(names)), layout="constrained")

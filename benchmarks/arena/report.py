@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def write_report(files: Sequence[Path], root: Path, out: Path, left_out: Mapping[str, str]) -> str:
-    """Writes arena.html, arena.csv, arena.png and results/; returns what was found, in lines."""
+    """Writes arena.html, arena.csv, arena.png and results/; returns a summary in lines."""
     found = standings(files, root, Cache(out / "cells"))
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "arena.csv", list(COLUMNS), [row(found, cell) for cell in found.cells.values()])
@@ -43,12 +43,12 @@ def write_report(files: Sequence[Path], root: Path, out: Path, left_out: Mapping
 
 
 def said(found: Standings) -> str:
-    """How Hi-LANDER does, and every contest that it loses, in lines."""
+    """How many contests Hi-LANDER wins, and each contest that it loses, in lines."""
     return "\n".join("\n  loses ".join([line, *lost]) for line, lost in summary(found))
 
 
 def summary(found: Standings) -> list[tuple[str, list[str]]]:
-    """Of each setting without the oracle how Hi-LANDER does, and what it loses."""
+    """For each setting but the oracle, how many contests Hi-LANDER wins, and a line for each that it loses."""
     lines = []
     for setting in ("published", "tuned"):
         wins, contests = found.wins(setting)
@@ -59,7 +59,7 @@ def summary(found: Standings) -> list[tuple[str, list[str]]]:
 
 
 def losses(found: Standings, setting: str) -> list[tuple[str, str, str, float]]:
-    """Set, figure, best method and distance of the contests that Hi-LANDER loses."""
+    """The contests that Hi-LANDER loses: set, figure, best method, and by how much."""
     lost = []
     for (place, one, figure), contest in found.contests.items():
         ours, best = found.cell(place, one, OURS), found.cell(place, one, contest.best)
@@ -69,7 +69,7 @@ def losses(found: Standings, setting: str) -> list[tuple[str, str, str, float]]:
 
 
 def figures_of(cell: Cell) -> Mapping[str, float]:
-    """Its figures; nothing if it has none."""
+    """The figures of a cell; empty without a result."""
     return cell.figures or {}
 
 
@@ -91,7 +91,7 @@ def row(found: Standings, cell: Cell) -> list[Any]:
 
 
 def verdict(found: Standings, cell: Cell, figure: str) -> str:
-    """``best``, ``tied`` or ``worse``; nothing without a contest."""
+    """``best``, ``tied`` or ``worse``; empty without a contest."""
     contest = found.contests.get((cell.set_name, cell.setting, figure))
     return contest.verdict(cell.method) if contest else ""
 

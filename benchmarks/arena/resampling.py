@@ -1,4 +1,4 @@
-"""Bootstrap over identities: how Fp and Fb of a clustering move if other people had been photographed.
+"""Bootstrap over identities: how Fp and Fb of a clustering vary between samples of people.
 
 A sample draws as many identities as there are, with replacement; identity s is drawn w_s times. Each of its faces then
 counts w_s times, each time among one copy of s. Copies of one identity are not told apart, so pairs of two copies count

@@ -40,7 +40,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Source:
-    """Where faces come from and what is taken of them; the keys are those of the module."""
+    """Where faces come from and which of them are used; the docstring of this module explains the keys."""
 
     faces: str
     truth: str | None = None
@@ -55,14 +55,14 @@ class TestSet:
     """Faces to cluster, and labelled faces of other people by the same recogniser.
 
     Attributes:
-        name: Of its YAML file.
-        title: For tables.
-        recogniser: For tables.
-        faces: Unit rows and identities, which only score.
-        length: Median length of the embeddings as the recogniser gives them.
-        labelled: To tune on; None where there are none.
-        key: A fingerprint of faces and identities.
-        labelled_key: The same of the labelled ones; empty where there are none.
+        name: Name of its YAML file.
+        title: Name in tables.
+        recogniser: Name of the recogniser in tables.
+        faces: Unit rows, and identities that only the scores use.
+        length: Median length of the embeddings before they were normalised.
+        labelled: Labelled faces to tune on, or None.
+        key: Fingerprint of the faces and identities.
+        labelled_key: Fingerprint of the labelled faces; empty if there are none.
     """
 
     name: str
@@ -76,19 +76,19 @@ class TestSet:
 
     @cached_property
     def graph(self) -> KnnGraph:
-        """With as many neighbours as any method wants."""
+        """The exact graph, with as many neighbours as any method looks at."""
         return KnnGraph.build(self.faces.embeddings, min(NEIGHBORS, len(self.faces.labels) - 1))
 
     @property
     def people(self) -> int:
-        """How many identities."""
+        """Number of identities."""
         return len(np.unique(self.faces.labels))
 
 
 def fingerprint(faces: LabelledFaces, dimensions: int | None) -> str:
-    """Twelve digits that change with any value of the faces or identities, and the dimensions they are projected to.
+    """A short hash of the faces and identities before their projection, and the dimensions they are projected to.
 
-    The projection is not looked at: its last bits change with the number of threads.
+    The projected values are not hashed, because their last bits change with the number of threads.
     """
     digest = hashlib.sha256(np.ascontiguousarray(faces.embeddings).tobytes())
     digest.update(np.ascontiguousarray(faces.labels).tobytes())
@@ -100,7 +100,7 @@ def read_set(path: Path, root: Path) -> TestSet:
 
     Args:
         path: Its YAML file.
-        root: Where relative paths begin; those that are not there are looked for in the working directory.
+        root: Folder that relative paths begin at. Paths that do not exist there begin at the working directory.
 
     Raises:
         InputError: Unknown keys, or faces that are missing or cannot be used; one line says which.
@@ -178,7 +178,7 @@ def thinned(faces: LabelledFaces, low: int, high: int, random: np.random.Generat
 
 
 def projected(faces: LabelledFaces, dimensions: int) -> LabelledFaces:
-    """The faces on random directions at right angles, the same for all sets of one dimension."""
+    """Projects the faces onto random orthogonal directions, the same for all sets of one dimension."""
     random = np.random.default_rng(SEED)
     directions = np.linalg.qr(random.normal(size=(faces.embeddings.shape[1], dimensions)))[0].astype(np.float32)
     return LabelledFaces(normalize(faces.embeddings @ directions), faces.labels)

@@ -1,4 +1,4 @@
-"""All cells with intervals and verdicts: what the page, the table and the picture show."""
+"""All cells with their intervals and comparisons, as the page, the table and the plots show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = "hilander"
 
 @dataclass(frozen=True)
 class About:
-    """A set, without its faces."""
+    """What tables say about a set."""
 
     name: str
     title: str
@@ -33,13 +33,13 @@ class About:
 
 @dataclass(frozen=True)
 class Standings:
-    """The results.
+    """All results.
 
     Attributes:
-        sets: In order.
-        cells: By set, setting and method; those without a result have a reason.
-        intervals: Of cells with a result: figure to the ends of its 95 % interval.
-        contests: By set, setting and figure.
+        sets: The sets, in the order of the tables.
+        cells: The cells by set, setting and method; those without a result have a reason.
+        intervals: For each cell with a result the ends of the 95 % interval of each figure.
+        contests: The comparisons with the best method, by set, setting and figure.
     """
 
     sets: Sequence[About]
@@ -53,26 +53,26 @@ class Standings:
         return found if found is not None and found.figures is not None else None
 
     def methods(self, setting: str) -> list[Method]:
-        """Those with at least one result, by mean score, the best first."""
+        """The methods with at least one result, by mean score, the best first."""
         found = [m for m in METHODS.values() if any(self.cell(each.name, setting, m.name) for each in self.sets)]
         return sorted(found, key=lambda method: -self.mean(setting, method.name))
 
     def complete(self, setting: str) -> list[Method]:
-        """Those with a result on every set that any method has one on."""
+        """The methods with a result on every set in `places`."""
         places = self.places(setting)
         return [m for m in self.methods(setting) if all(self.cell(place, setting, m.name) for place in places)]
 
     def places(self, setting: str) -> list[str]:
-        """Sets with a result."""
+        """Names of the sets on which any method has a result."""
         return [s.name for s in self.sets if any(self.cell(s.name, setting, name) for name in METHODS)]
 
     def mean(self, setting: str, method: str) -> float:
-        """Mean over its sets of the mean of Fp and Fb."""
+        """Mean of Fp and Fb of a method, over the sets on which it has a result; 0 without any."""
         values = [score(cell) for each in self.sets if (cell := self.cell(each.name, setting, method))]
         return float(np.mean(values)) if values else 0.0
 
     def mean_of_all(self, setting: str, method: str) -> float:
-        """`mean` of a method that has a result on every set; 0 for others, whose means are of other sets."""
+        """`mean` of a method that has a result on every set, else 0: means over different sets are not comparable."""
         whole = all(self.cell(each.name, setting, method) for each in self.sets)
         return self.mean(setting, method) if whole else 0.0
 
@@ -86,7 +86,7 @@ class Standings:
         return dict(sorted(zip(names, ranks.tolist(), strict=True), key=lambda each: each[1]))
 
     def wins(self, setting: str) -> tuple[int, int]:
-        """In how many contests our method is best or tied, and how many it takes part in."""
+        """Number of contests in which Hi-LANDER is best or tied, and number of contests in which it takes part."""
         verdicts = [
             each.verdict(OURS)
             for (_, one, _), each in self.contests.items()
@@ -102,39 +102,39 @@ def score(cell: Cell) -> float:
 
 def standings(files: Sequence[Path], root: Path, cache: Cache) -> Standings:
     """Reads all cells and resamples them; a cell of other faces than the set has now is left out."""
-    found = Standings([], {}, {}, {})
+    sets: list[About] = []
+    cells: dict[tuple[str, str, str], Cell] = {}
+    intervals: dict[tuple[str, str, str], Mapping[str, tuple[float, float]]] = {}
+    contests: dict[tuple[str, str, str], Contest] = {}
     for file in files:
         faces = read_set(file, root)
-        about = About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people)
-        found = _added(found, about, faces, cache)
-    return found
+        sets.append(About(faces.name, faces.title, faces.recogniser, len(faces.faces.labels), faces.people))
+        drawn = draw(faces.people, SAMPLES, 0)
+        for setting, found in current_cells(faces, cache).items():
+            cells |= {(faces.name, setting, name): cell for name, cell in found.items()}
+            scored = {name: cell for name, cell in found.items() if cell.figures is not None}
+            samples = {name: resampled(faces.faces.labels, cache.labels(cell), drawn) for name, cell in scored.items()}
+            for name, parts in samples.items():
+                ends = {figure: interval(part) or (np.nan, np.nan) for figure, part in parts.items()}
+                intervals[faces.name, setting, name] = ends
+            for figure in FIGURES if len(scored) > 1 else ():
+                values = {name: (cell.figures or {})[figure] for name, cell in scored.items()}
+                figure_samples = {name: parts[figure] for name, parts in samples.items()}
+                contests[faces.name, setting, figure] = contest(values, figure_samples)
+    return Standings(sets, cells, intervals, contests)
 
 
-def _added(found: Standings, about: About, faces: TestSet, cache: Cache) -> Standings:
-    drawn = draw(faces.people, SAMPLES, 0)
-    cells, intervals, contests = dict(found.cells), dict(found.intervals), dict(found.contests)
+def current_cells(faces: TestSet, cache: Cache) -> dict[str, dict[str, Cell]]:
+    """The cells of a set, by setting and method; says how many are left out because the set's faces have changed."""
+    found: dict[str, dict[str, Cell]] = {setting: {} for setting in SETTINGS}
     stale = 0
-    for setting in SETTINGS:
-        values: dict[str, dict[str, float]] = {figure: {} for figure in FIGURES}
-        moved: dict[str, dict[str, np.ndarray]] = {figure: {} for figure in FIGURES}
+    for setting, cells in found.items():
         for name in METHODS:
             cell = cache.load(faces.name, setting, name)
-            if cell is None:
-                continue
-            if faces.key not in cell.key.split(SEPARATOR):
-                stale += 1
-                continue
-            cells[faces.name, setting, name] = cell
-            if cell.figures is None:
-                continue
-            parts = resampled(faces.faces.labels, cache.labels(cell), drawn)
-            for figure, part in parts.items():
-                values[figure][name], moved[figure][name] = cell.figures[figure], part
-            ends = {figure: interval(part) or (np.nan, np.nan) for figure, part in parts.items()}
-            intervals[faces.name, setting, name] = ends
-        for figure in FIGURES:
-            if len(values[figure]) > 1:
-                contests[faces.name, setting, figure] = contest(values[figure], moved[figure])
+            if cell is not None and faces.key in cell.key.split(SEPARATOR):
+                cells[name] = cell
+            else:
+                stale += cell is not None
     if stale:
         print(f"{faces.name}: {stale} results are of other faces than the set has now; they are left out")
-    return Standings([*found.sets, about], cells, intervals, contests)
+    return found

@@ -1,4 +1,4 @@
-"""Which method is best, which cannot be told from it, and ranks over sets."""
+"""Which method is best, which methods are not significantly worse, and ranks over sets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ALPHA = 0.05
 
 
 def paired_p(samples: np.ndarray, other: np.ndarray) -> float:
-    """Twice the share of samples on the rarer side of 0, with one more there.
+    """Two-sided p-value: twice the share of samples whose difference is on the rarer side of 0, with one more there.
 
     Args:
-        samples: float64 [samples], a figure on drawn identities.
-        other: The same of another method, on the same ones.
+        samples: float64 [samples], a figure of one method on each sample of identities.
+        other: float64 [samples], the figure of another method on the same samples.
     """
     difference = samples - other
     rarer = min(np.count_nonzero(difference <= 0), np.count_nonzero(difference >= 0))
@@ -31,7 +31,7 @@ class Contest:
 
     Attributes:
         best: The method with the highest value.
-        p: Of every other method, corrected for their number.
+        p: p-value of every other method against the best one, with Holm's correction.
     """
 
     best: str
@@ -47,7 +47,7 @@ def contest(values: Mapping[str, float], samples: Mapping[str, np.ndarray]) -> C
 
     Args:
         values: The figure of each method.
-        samples: float64 [samples], the same figure on drawn identities.
+        samples: float64 [samples] of each method: the figure on samples of the identities.
     """
     best = max(values, key=lambda name: values[name])
     others = [name for name in values if name != best]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import MOST_SHOWN, Constraints
+from clustering.graph.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
 from facerec.pipeline.values import refuse_repeated

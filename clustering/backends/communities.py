@@ -15,6 +15,22 @@ from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 
+def optional(library: str, extra: str) -> Any:
+    """The module of a library that need not be installed.
+
+    Args:
+        library: The module's name.
+        extra: The extra of this package that brings it.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError:
+        raise InputError(f"{library} is not installed; pip install 'facerec-pseudolabel[{extra}]'") from None
+
+
 class Communities(Clusterer):
     """Base class of Infomap and Leiden, whose library may be missing.
 
@@ -32,12 +48,7 @@ class Communities(Clusterer):
         Raises:
             InputError: The library is not installed.
         """
-        try:
-            library = importlib.import_module(self.library)
-        except ImportError:
-            raise InputError(
-                f"{self.library} is not installed; pip install 'facerec-pseudolabel[communities]'"
-            ) from None
+        library = optional(self.library, "communities")
         rows, edges = ordered_edges(CorpusScale.of(graph).correct(graph.narrowed(self.k)), self.min_similarity)
         labels = np.full(len(graph), -1)
         labels[rows] = self.communities(library, len(rows), edges)

@@ -20,8 +20,8 @@ from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 from facerec.pipeline.files import InputError
 
-AVERAGE_LIMIT = 300_000
-SINGLE_LIMIT = 300_000
+AVERAGE_LIMIT, SINGLE_LIMIT = 300_000, 300_000
+"""Most faces that either linkage compares with each other."""
 BLOCK_CELLS = 1 << 24
 
 
@@ -53,16 +53,28 @@ class HacSingle(Clusterer):
         least, labels = unmixed(
             graph, lambda least: self._labels(graph, scale.cosine(least)), self.min_similarity, self.adaptive
         )
-        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
+        crowded, warning = len(_crowded(graph, scale.cosine(least))), ""
+        if crowded > SINGLE_LIMIT:
+            warning = (
+                f"{crowded:,} faces have more than {graph.k} near neighbours, too many to compare with each other "
+                f"(at most {SINGLE_LIMIT:,}), so the clusters are those of the kNN graph; raise min_similarity, or "
+                "give a graph of more neighbours"
+            )
+        return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None, warning=warning)
 
     def _labels(self, graph: KnnGraph, least: float) -> np.ndarray:
         edges = Edges.of(graph, least=least)
         labels = components(len(graph), edges.i, edges.j)
-        crowded = np.flatnonzero(graph.valid[:, -1] & (graph.similarities[:, -1] >= least))
+        crowded = _crowded(graph, least)
         if 0 < len(crowded) <= SINGLE_LIMIT:
             faces = np.ascontiguousarray(graph.embeddings[crowded])
             labels = joined(faces, labels, crowded, least)
         return consecutive(np.where(graph.readable, labels, -1))
+
+
+def _crowded(graph: KnnGraph, least: float) -> np.ndarray:
+    """Int64: the faces whose lists may be too short for all neighbours at `least` or above."""
+    return np.flatnonzero(graph.valid[:, -1] & (graph.similarities[:, -1] >= least))
 
 
 def joined(faces: np.ndarray, labels: np.ndarray, rows: np.ndarray, least: float) -> np.ndarray:

@@ -35,11 +35,22 @@ class Infomap(Communities):
     seed: Count = 1
 
     def communities(self, library: Any, nodes: int, edges: Edges) -> np.ndarray:
-        """Int64 [nodes]: the module of each node; other numbers for nodes without an edge."""
-        found = np.arange(nodes) + nodes  # apart from all numbers of modules
-        if len(edges.i):
-            network = library.Infomap(two_level=True, seed=self.seed, num_trials=1)
-            network.add_links(np.stack([edges.i, edges.j, edges.similarity], axis=1))
-            modules = network.run().modules()
-            found[list(modules)] = list(modules.values())
-        return found
+        """The module of each node, see `modules`."""
+        links = np.stack([edges.i, edges.j, edges.similarity], axis=1)
+        return modules(nodes, links, library.Infomap(two_level=True, seed=self.seed, num_trials=1))
+
+
+def modules(nodes: int, links: np.ndarray, network: Any) -> np.ndarray:
+    """Int64 [nodes]: two-level modules of least description length; a node without a link is a module of its own.
+
+    Args:
+        nodes: Number of nodes.
+        links: float [links, 3]: source, target and weight > 0. The weights of equal links are added up.
+        network: An ``infomap.Infomap`` without links.
+    """
+    found = np.arange(nodes) + nodes  # apart from all numbers of modules
+    if len(links):
+        network.add_links(links)
+        numbers = network.run().modules()
+        found[list(numbers)] = list(numbers.values())
+    return found

@@ -1,4 +1,4 @@
-"""Classification where examples of each class can be made, but the shares of the classes are unknown."""
+"""Classification with examples of each class, where the shares of the classes are unknown."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash
 from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json
@@ -46,7 +47,7 @@ def clean(
     decisions: Path | None = None,
     min_probability: float = 0.5,
     strays: Literal["drop", "move"] = "drop",
-    seed: int = 0,
+    seed: Seed = 0,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Finds label errors: strays, people merged under one label, and people under two labels.

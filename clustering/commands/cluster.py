@@ -15,13 +15,14 @@ from clustering.answers.file import ANSWERS, load_answers, save_rows
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
-from clustering.graph.build import load_graph, make_graph
-from clustering.graph.knn_graph import KnnGraph, neighbors_wanted
+from clustering.graph.build import graph_in
+from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
-from clustering.similarity.same_faces import check_model, save_cosines
+from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
 from facerec.pipeline.ranks import barrier, init_group, is_main
@@ -87,9 +88,7 @@ def cluster(
         check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
-    if knn is None:
-        make_graph(faces, made, neighbors_wanted(faces, clusterer.k))
-    graph = load_graph(faces, made if knn is None else knn, clusterer.k)
+    graph = graph_in(faces, knn, clusterer.k, made)
     if zeros := len(graph) - int(np.count_nonzero(graph.readable)):
         logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))
     nodes = Nodes.of(graph, clusterer.k, made / "nodes", known)
@@ -105,19 +104,20 @@ def cluster(
     _write(out, clustering, clusterer, faces)
     if given is not None:
         save_rows(out / ANSWERS, given, faces.keys)
-    sizes = np.bincount(clustering.labels[clustering.labels >= 0])
+    return {**_figures(clustering.labels, nodes), **write_not_finite(out, faces), **clustering.notes, **estimate}
+
+
+def _figures(labels: np.ndarray, nodes: Nodes) -> dict[str, int]:
+    """Numbers of faces and clusters, for meta.json."""
+    sizes = np.bincount(labels[labels >= 0])
     return {
-        "faces": len(faces),
+        "faces": len(labels),
         "copies": nodes.found,
-        "clusters": int(clustering.labels.max()) + 1,
-        "unassigned": int(np.count_nonzero(clustering.labels < 0)),
+        "clusters": int(labels.max()) + 1,
+        "unassigned": int(np.count_nonzero(labels < 0)),
         "alone": int(np.count_nonzero(sizes == 1)),
         "largest": int(sizes.max(initial=0)),
-        **({} if nodes.known is None else {"answers": len(nodes.known)}),
-        **write_not_finite(out, faces),
-        **clustering.notes,
-        **estimate,
-    }
+    } | ({} if nodes.known is None else {"answers": len(nodes.known)})
 
 
 def _estimate(graph: KnnGraph, labels: np.ndarray) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from jsonargparse.typing import PositiveInt
 from clustering.backends.registry import BACKENDS, backend
 from clustering.comparison.page import write_comparison
 from clustering.comparison.runs import NEIGHBORS, Run, agreement, estimates, run_all
-from clustering.graph.build import load_graph, make_graph
-from clustering.graph.knn_graph import neighbors_wanted
-from clustering.graph.nodes import Nodes, shared_nodes
+from clustering.graph.build import graph_in
+from clustering.graph.nodes import shared_nodes
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
-from clustering.similarity.same_faces import check_labelled, save_cosines
+from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_recogniser import check_labelled
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.console import show_table
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
@@ -39,7 +40,7 @@ def compare(
     knn: Path | None = None,
     tune_on: Path | None = None,
     trials: PositiveInt = 20,
-    seed: int = 0,
+    seed: Seed = 0,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
     """Clusters one embedding set with several backends: one table, how far they agree, and a page.
@@ -67,21 +68,23 @@ def compare(
     if (twice := first_repeated(names)) is not None:
         raise InputError(f"backends: {twice} stands there twice; each has one row")
     faces, truth, learning = _read(embeddings, labels, tune_on, unreadable)
-    nodes_for = _nodes(faces, knn, out / "graph")
+    made = out / "graph"
+    nodes_for = shared_nodes(graph_in(faces, knn, NEIGHBORS, made), made / "nodes", NEIGHBORS)
     runs, refused = run_all(names, nodes_for, learning, trials, seed)
-    guessed = {str(row["backend"]): row for row in estimates(runs, nodes_for)}
-    copies = nodes_for(NEIGHBORS).found
-    shutil.rmtree(out / "graph", ignore_errors=True)
-    rows = {run.name: run.row(truth) for run in runs}
+    figures = {run.name: run.row(truth) for run in runs}
     if truth is not None:
-        runs.sort(key=lambda run: -float(str(rows[run.name]["Fb"])))
+        runs.sort(key=lambda run: -float(str(figures[run.name]["Fb"])))
+    rows, guessed = [figures[run.name] for run in runs], estimates(runs, nodes_for)
+    copies = nodes_for(NEIGHBORS).found
+    shutil.rmtree(made, ignore_errors=True)
     about = f"{embeddings.name}: {counted(len(faces), 'face')}, {copies:,} of them copies; " + (
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
-    tables = [rows[run.name] for run in runs], [guessed[run.name] for run in runs if guessed]
-    _write(out, about, runs, tables, refused, faces)
+    _write_clusters(out / "clusters", runs, faces)
+    similarity = _write_tables(out, runs, rows, guessed)
+    write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
-    show_table([{**rows[run.name], **times[run.name]} for run in runs], None)
+    show_table([{**row, **times[run.name]} for run, row in zip(runs, rows, strict=True)], None)
     return {"faces": len(faces), "copies": copies, "seconds": times, "left_out": sorted(refused)}
 
 
@@ -101,31 +104,24 @@ def _read(
     return faces, truth, learning
 
 
-def _nodes(faces: EmbeddingSet, knn: Path | None, made: Path) -> Callable[[int], Nodes]:
-    """What each backend clusters, by the neighbours that it wants."""
-    if knn is None:
-        make_graph(faces, made, neighbors_wanted(faces, NEIGHBORS))
-    return shared_nodes(load_graph(faces, made if knn is None else knn, NEIGHBORS), made / "nodes", NEIGHBORS)
-
-
-def _write(
-    out: Path,
-    about: str,
-    runs: Sequence[Run],
-    tables: tuple[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]],
-    refused: Mapping[str, str],
-    faces: EmbeddingSet,
-) -> None:
+def _write_clusters(folder: Path, runs: Sequence[Run], faces: EmbeddingSet) -> None:
+    """Writes the labels of each run as other commands read them."""
     for run in runs:
-        folder = out / "clusters" / run.name
-        folder.mkdir(parents=True)
-        save_names(folder, faces.keys, run.labels)
-        save_cosines(faces.embeddings, folder)
-    similarity, (rows, guessed) = agreement(runs), tables
+        place = folder / run.name
+        place.mkdir(parents=True)
+        save_names(place, faces.keys, run.labels)
+        save_cosines(faces.embeddings, place)
+
+
+def _write_tables(
+    out: Path, runs: Sequence[Run], rows: Sequence[Mapping[str, object]], guessed: Sequence[Mapping[str, object]]
+) -> np.ndarray:
+    """Writes the figures, the estimates without labels, the agreement and the settings; returns the agreement."""
+    similarity = agreement(runs)
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:
         write_table(out / "estimates.csv", list(guessed[0]), [list(row.values()) for row in guessed])
     lines = [[run.name, *line] for run, line in zip(runs, similarity.round(4).tolist(), strict=True)]
     write_table(out / "agreement.csv", ["backend", *(run.name for run in runs)], lines)
     write_json(out / "settings.json", {run.name: dict(run.settings) for run in runs})
-    write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
+    return similarity

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.file import ANSWERS
+from clustering.backends.model_confidence import confidence_by_model
 from clustering.hierarchy import Hierarchy
 from clustering.partition import load_confidence, own_cluster_size
-from clustering.similarity.model_confidence import confidence_by_model
 from clustering.similarity.same_faces import FILE, check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names

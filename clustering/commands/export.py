@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.backends.model_confidence import own_or_estimated
 from clustering.backends.registry import load_clusterer
 from clustering.partition import load_confidence
 from clustering.people.export import Pictures, photographs_of, put_pictures
@@ -18,7 +19,6 @@ from clustering.people.tables import CHANGES, Export, read_earlier
 from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import apply_decisions, kept_faces, names_of, split_faces
 from clustering.settings import check_number
-from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings

@@ -15,7 +15,7 @@ from clustering.backends.hilander.meta_training import FROM_NOTHING, graphs_of
 from clustering.backends.hilander.pair_training import learn_to_join
 from clustering.backends.weights import default_device
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
-from clustering.learning.calibration import fit, sample
+from clustering.learning.calibration import clustered_sample, fit_confidence
 from clustering.learning.simulated import recognisers
 from clustering.similarity.confidence import Confidence
 from eval.clusters import scores
@@ -57,8 +57,8 @@ def pretrain(out: Path, corpora: int = 24, epochs: int = 14, seed: Seed = 0) -> 
     curve = {p_tau: _score(replace(hilander, p_tau=p_tau), held) for p_tau in THRESHOLDS}
     strictest = max(p_tau for p_tau, score in curve.items() if score >= max(curve.values()) - CONCESSION)
     hilander = replace(hilander, p_tau=strictest)
-    samples = [sample(hilander, *part) for part in held]
-    replace(hilander, adaptive=True, confidence=fit(samples)).save_pretrained(out)
+    samples = [clustered_sample(hilander, *part) for part in held]
+    replace(hilander, adaptive=True, confidence=fit_confidence(samples)).save_pretrained(out)
     return {"p_tau": hilander.p_tau, "scores": {str(p_tau): score for p_tau, score in curve.items()}}
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
 from clustering.answers.file import ANSWERS, Answers, load_answers
 from clustering.graph.build import graph_of
+from clustering.graph.constraints import Constraints
 from clustering.graph.copies import COPY, Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, load_confidence, own_cluster_size
@@ -28,7 +28,8 @@ from clustering.review.decisions import (
     split_faces,
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
-from clustering.similarity.same_faces import check_faces, check_recogniser
+from clustering.similarity.same_faces import check_faces
+from clustering.similarity.same_recogniser import check_recogniser
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json, write_lines
@@ -86,17 +87,15 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels = load_labels(clusters)
     confidence = load_confidence(clusters, len(labels))
-    faces = None if files.embeddings is None else load_embeddings(files.embeddings, None, len(labels), files.unreadable)
-    if faces is not None:
+    faces = None
+    if files.embeddings is not None:
+        faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
         check_faces(clusters, labels, faces)
-    decisions = Decisions() if files.decisions is None else load_decisions(files.decisions, labels)
-    decisions = joined_by_name(decisions)
-    graph = copies = None
-    if faces is not None:
-        graph = graph_of(faces, files.knn, NEIGHBORS, out)
-        copies = Copies.of(graph)
-        if copies.count and labeller.duplicates is None:
-            logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
+    decisions = joined_by_name(Decisions() if files.decisions is None else load_decisions(files.decisions, labels))
+    graph = None if faces is None else graph_of(faces, files.knn, NEIGHBORS, out)
+    copies = None if graph is None else Copies.of(graph)
+    if copies is not None and copies.count and labeller.duplicates is None:
+        logger.info("%s; --duplicates %s keeps one of each", copies.say(), COPY)
     truth, (calibration, labelled) = _truth(files.truth, clusters, len(labels), faces), _people(files, faces)
     decided = apply_decisions(labels, decisions)
     known = _known(clusters, labels, decided)
@@ -108,13 +107,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         graph, decided, confidence, calibration, labelled,
         kept=kept_faces(labels, decisions), truth=truth, known=known, dropped=(labels >= 0) & (decided < 0),
     )  # fmt: skip
-    if not labeller.summary_["used"]:
-        largest = own_cluster_size(consecutive(decided)).max()
-        dropped = ", ".join(f"{rule} {faces:,}" for rule, faces in labeller.summary_["dropped"].items() if faces)
-        raise InputError(
-            f"{clusters}: no cluster of at least {labeller.min_size} faces is left; the largest had {largest}; "
-            f"faces that were dropped: {dropped}; loosen what drops most (see --help), or cluster with other settings"
-        )
+    _refuse_empty(clusters, labeller, decided)
     _tell_decided(labeller.summary_["rules"])
     save_names(out, None if faces is None else faces.keys, y)
     np.save(out / "weights.npy", w, allow_pickle=False)
@@ -172,6 +165,18 @@ def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:
     if graph is None:
         return np.zeros(len(labels), np.float32)
     return cosine_to_rest_of_cluster(graph.embeddings, consecutive(labels))
+
+
+def _refuse_empty(clusters: Path, labeller: PseudoLabeller, decided: np.ndarray) -> None:
+    """Refuses a result without any pseudo-label, and says which rule dropped how many faces."""
+    if labeller.summary_["used"]:
+        return
+    largest = own_cluster_size(consecutive(decided)).max()
+    dropped = ", ".join(f"{rule} {faces:,}" for rule, faces in labeller.summary_["dropped"].items() if faces)
+    raise InputError(
+        f"{clusters}: no cluster of at least {labeller.min_size} faces is left; the largest had {largest}; "
+        f"faces that were dropped: {dropped}; loosen what drops most (see --help), or cluster with other settings"
+    )
 
 
 def _tell_decided(rules: Sequence[Mapping[str, Any]]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.file import UNSURE, WORDS, answers_of, as_items
+from clustering.backends.model_confidence import own_or_estimated
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
 from clustering.review.page import LARGEST, Frame, write_page
-from clustering.similarity.model_confidence import own_or_estimated
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings

@@ -11,7 +11,7 @@ import numpy as np
 from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
-from clustering.similarity.same_faces import noted_recogniser
+from clustering.similarity.same_recogniser import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable

@@ -8,7 +8,7 @@ from typing import Any
 
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
-from clustering.similarity.same_faces import noted_recogniser
+from clustering.similarity.same_recogniser import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable

@@ -32,7 +32,7 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Run:
-    """What a backend did.
+    """The clusters of one backend, and how it was run.
 
     Attributes:
         name: Name of the backend.
@@ -105,7 +105,7 @@ def _run(name: str, nodes_for: Callable[[int], Nodes], tune_on: LabelledFaces | 
 
 
 def plain_settings(clusterer: Clusterer) -> dict[str, object]:
-    """Its settings that are plain values."""
+    """The settings of a clusterer that are plain values: not its network, nor its confidence."""
     values = clusterer.get_params().items()
     return {name: value for name, value in values if isinstance(value, bool | int | float | str)}
 

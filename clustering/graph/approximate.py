@@ -42,14 +42,14 @@ class ApproximateSettings:
     """How the approximate graph is built.
 
     Attributes:
-        fetched: Neighbours by their codes beyond those wanted, of which the exact cosines are taken.
-        probed: Cells that each row is first sought in.
+        fetched: Candidates beyond k + 1 that a search by 8-bit codes returns. Their exact cosines decide.
+        probed: Cells that the first search of each row looks into.
         links: Neighbours of a row that a round follows.
-        back_links: Rows that have the row among their neighbours and that a round follows, too.
-        rounds: At most, before the second search.
-        least_new: Another round is made if at least this share of the links has been followed by none.
-        cells: How faces are parted.
-        second: Of the search for uncertain rows.
+        back_links: Rows that list the row among their neighbours and that a round follows, too.
+        rounds: Most rounds before the second search.
+        least_new: Least share of links that no round has followed yet, for another round to be made.
+        cells: How faces are divided into cells.
+        second: How uncertain rows are searched for again.
     """
 
     fetched: int = 10
@@ -71,11 +71,11 @@ def approximate(builder: GraphBuilder, recall: float) -> tuple[Lists, list[Searc
     """Builds the approximate graph.
 
     Args:
-        builder: With more than `LEAST_FACES` readable rows.
-        recall: Share of the true neighbours aimed at; on a sample it decides what is searched for again.
+        builder: The builder of the graph, with more than `LEAST_FACES` readable rows.
+        recall: Share of the true neighbours aimed at. On a sample it decides which rows are searched for again.
 
     Returns:
-        The graph's lists, and what was searched for again.
+        The graph's lists, and the rows that were searched for again.
     """
     settings = ApproximateSettings()
     faces = sort_faces(builder, settings.cells)
@@ -121,12 +121,12 @@ def refined(
     """Lists after all rounds, and what was searched for again.
 
     Args:
-        builder: Over the faces in the order of their cells; its readable rows may be searched for again.
-        faces: In that order.
-        lists: From the nearest cells.
-        followed: Links that no round need follow.
-        recall: Aimed at.
-        settings: Of the graph.
+        builder: The builder over the faces in the order of their cells; only its readable rows are searched for again.
+        faces: The faces in that order.
+        lists: The lists from the nearest cells.
+        followed: Links that no round needs to follow.
+        recall: Share of the true neighbours aimed at.
+        settings: How the graph is built.
     """
     release(faces.codes)
     lists, links = rounds(builder, lists, followed, settings)

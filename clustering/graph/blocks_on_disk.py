@@ -75,7 +75,7 @@ def fill_arrays(
         The arrays, mapped for reading.
     """
     files = [
-        make_once(folder / f"{part}.npy", partial(_make, shape=(n, *shape), dtype=dtype))
+        make_once(folder / f"{part}.npy", partial(new_array, dtype=dtype, shape=(n, *shape)))
         for part, (shape, dtype) in arrays.items()
     ]
     rows = rows or block_rows(n)
@@ -118,10 +118,6 @@ def release(array: np.ndarray) -> None:
         base = base.base
     if isinstance(base, mmap.mmap) and not array.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
-
-
-def _make(path: Path, shape: tuple[int, ...], dtype: type) -> None:
-    new_array(path, dtype, shape)
 
 
 def _mark(finished: Path, block: slice) -> Path:

@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 def load_graph(faces: EmbeddingSet, knn: Path, k: int) -> KnnGraph:
-    """The faces' graph from disk; a warning if it has fewer than `k` neighbours a face, and could have them."""
+    """Loads the faces' graph; logs a warning if it has fewer than `k` neighbours a face, and could have them."""
     graph = KnnGraph.load(knn, faces.embeddings)
     say_if_narrow(graph, k, str(knn), f"make the graph with --k {k}, or leave --knn out")
     return graph
 
 
 def say_if_narrow(graph: KnnGraph, k: int, name: str, remedy: str) -> None:
-    """Says if a graph has fewer than `k` neighbours a face, and could have them."""
+    """Logs a warning if a graph has fewer than `k` neighbours a face, and could have them."""
     if graph.k < neighbors_wanted(graph, k):
         logger.warning(
             "%s: has %d neighbours a face, but the backend's settings were chosen with %d; clusters may fall apart or "
@@ -45,17 +45,27 @@ def say_if_narrow(graph: KnnGraph, k: int, name: str, remedy: str) -> None:
         )  # fmt: skip
 
 
-def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:
-    """The faces' graph: from disk if a folder is given, else made below `out` for a while and kept in memory.
+def graph_in(faces: EmbeddingSet, knn: Path | None, k: int, folder: Path) -> KnnGraph:
+    """The faces' graph, mapped from disk: that in `knn` if it is given, else built in a folder.
 
     Raises:
-        InputError: As `KnnGraph.load`; or too little room to make it, see `check_room`.
+        InputError: As `KnnGraph.load`; or too little room to build it, see `check_room`.
+    """
+    if knn is None:
+        make_graph(faces, folder, neighbors_wanted(faces, k))
+    return load_graph(faces, folder if knn is None else knn, k)
+
+
+def graph_of(faces: EmbeddingSet, knn: Path | None, k: int, out: Path) -> KnnGraph:
+    """The faces' graph: loaded if a folder is given, else built in a temporary folder below `out` and kept in memory.
+
+    Raises:
+        InputError: As `graph_in`.
     """
     if knn is not None:
         return load_graph(faces, knn, k)
     with TemporaryDirectory(dir=out) as made:
-        make_graph(faces, Path(made), neighbors_wanted(faces, k))
-        graph = KnnGraph.load(Path(made), faces.embeddings)
+        graph = graph_in(faces, None, k, Path(made))
         return replace(graph, neighbors=np.array(graph.neighbors), similarities=np.array(graph.similarities))
 
 
@@ -68,19 +78,19 @@ def make_graph(
     min_recall: float = MIN_RECALL,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Makes a graph in a folder, all processes together, with what it needs on the way in ``steps`` below it.
+    """Builds a graph in a folder, all processes together; intermediate files are in ``steps`` below it.
 
     Args:
-        faces: Embeddings, at least one.
-        out: Folder, made if need be, for ``neighbors.npy`` and ``similarities.npy``; finished blocks in it count.
-        k: See `knn`, like all others.
-        index: Exact, ivf or auto.
-        recall: Of all neighbours, that ivf aims at.
-        min_recall: Of neighbours above chance, that ivf must have.
-        seed: Of ivf.
+        faces: Embeddings of at least one face.
+        out: Folder for ``neighbors.npy`` and ``similarities.npy``, created if missing. Finished blocks in it are kept.
+        k: Neighbours a face.
+        index: ``exact``, ``ivf`` or ``auto``, see `choose_index`.
+        recall: Share of all true neighbours that ivf aims at.
+        min_recall: Least share of the neighbours above chance that an ivf graph must have, see `Chance`.
+        seed: Seed of the samples and of what ivf trains.
 
     Returns:
-        What it is, for ``meta.json``.
+        A description of the graph, for ``meta.json``.
 
     Raises:
         InputError: No readable face, unknown or unsuitable index, too little room, or a recall below `min_recall`.
@@ -114,16 +124,16 @@ def make_graph(
 
 
 def check_recall(found: Recall, recall: float, min_recall: float, what: str) -> None:
-    """Says so if a graph has much less than what was aimed at.
+    """Refuses a graph below `min_recall`, and logs a warning for one clearly below `recall`.
 
     Args:
-        found: On a sample.
-        recall: Of all neighbours, aimed at.
-        min_recall: Of those above chance, wanted.
-        what: What it is.
+        found: Recall on a sample.
+        recall: Share of all true neighbours that was aimed at.
+        min_recall: Least share of the neighbours above chance.
+        what: What was measured, for messages.
 
     Raises:
-        InputError: Less than is wanted.
+        InputError: The share of the neighbours above chance is below `min_recall`.
     """
     if found.above_chance < min_recall:
         raise InputError(

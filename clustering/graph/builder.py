@@ -1,4 +1,4 @@
-"""What all steps of building one graph work on."""
+"""The input and the folders that all steps of building one graph share."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class GraphBuilder:
     """The faces of a graph that is being built, and where.
 
     Attributes:
-        embeddings: float32 [n, d], unit or zero rows; in order of memory, perhaps a memory map.
+        embeddings: float32 [n, d], unit or zero rows; contiguous, possibly a memory map.
         readable: int64 [m], ascending: the rows that are not zero.
         folder: For ``neighbors.npy`` and ``similarities.npy``.
-        steps: Folder for what is made on the way and for the notes of what is finished.
+        steps: Folder for intermediate files and for the marks of finished blocks.
         k: Neighbours a row.
-        seed: Of all samples and trainings.
+        seed: Seed of all samples and trainings.
     """
 
     embeddings: np.ndarray

@@ -17,9 +17,9 @@ from facerec.pipeline.files import InputError
 INDEXES = ("auto", "exact", "ivf")
 MOST_OPERATIONS = {"cpu": 2e13, "gpu": 4e16}
 KNN_BASE, HILANDER_BASE = 300 << 20, 1 << 30
-FOUND_BYTES = 256 << 20  # what a block of faces finds in cells
-LINKED_BYTES = 100  # on the way, beside the links themselves
-KEPT_LISTS, KEPT_LINKS = 8, 5  # of all steps, until the graph is whole
+FOUND_BYTES = 256 << 20  # candidates that a block of faces finds in cells
+LINKED_BYTES = 100  # a face, while links are found, beside the links themselves
+KEPT_LISTS, KEPT_LINKS = 8, 5  # lists and links of earlier steps that stay on disk until the graph is finished
 HILANDER_EDGE, HILANDER_UPPER = 20, 6  # measured on a million and on three million faces
 
 
@@ -47,7 +47,7 @@ def choose_index(index: str, faces: int, dimension: int) -> str:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one stage.
+    """Memory and disk that a stage needs.
 
     Attributes:
         memory: Bytes beyond the mapped embeddings, at the peak.
@@ -59,14 +59,14 @@ class Costs:
 
     @classmethod
     def of(cls, index: str, faces: int, dimension: int, k: int, processes: int = 1) -> Costs:
-        """Of the kNN graph; see docs/lab/scale.md for where the figures come from.
+        """Costs of the kNN graph; docs/lab/scale.md says where the figures come from.
 
         Args:
             index: ``exact`` or ``ivf``.
             faces: n.
             dimension: d.
             k: Neighbours a face.
-            processes: On this machine; some of the memory each has for itself.
+            processes: Processes on this machine. Part of the memory is needed by each.
         """
         lists = 8 * k
         own = processes * (KNN_BASE + 4 * dimension * SEARCH_ROWS + 24 * (k + 1) * MOST_ROWS + 9 * faces)
@@ -78,7 +78,7 @@ class Costs:
 
     @classmethod
     def of_hilander(cls, faces: int, dimension: int, k: int) -> Costs:
-        """Of one climb of Hi-LANDER on that graph."""
+        """Costs of one climb of Hi-LANDER on that graph."""
         return cls(HILANDER_BASE + faces * (HILANDER_UPPER * dimension + HILANDER_EDGE * k), faces * 40)
 
 

@@ -157,7 +157,8 @@ class KnnGraph:
         Raises:
             InputError: `k` is not a whole number from 1 on.
         """
-        k = whole("k", k, 1)
+        if whole("k", k, 1) >= self.k:
+            return self
         return KnnGraph(self.embeddings, self.neighbors[:, :k], self.similarities[:, :k])
 
 

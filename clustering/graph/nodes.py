@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
 from clustering.graph.approximate import complete
 from clustering.graph.blocks_on_disk import Work
 from clustering.graph.build import RECALL
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
+from clustering.graph.constraints import Constraints
 from clustering.graph.copies import Copies
 from clustering.graph.costs import Costs, check_room, choose_index
 from clustering.graph.exact import gpu_index, search

@@ -70,34 +70,34 @@ def calibrate(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> Calibrat
         faces: Faces of at least two identities.
         seed: Seed of the halves and the versions.
     """
-    halves = [samples(clusterer, half, seed) for half in split(faces, 0.5, seed)]
-    fitted = [fit(list(half.values())) for half in halves]
+    halves = [clustered_samples(clusterer, half, seed) for half in split(faces, 0.5, seed)]
+    fitted = [fit_confidence(list(half.values())) for half in halves]
     tables = {}
     for name in sorted(set(halves[0]) & set(halves[1])):
         tested = [(halves[i][name], fitted[1 - i]) for i in (0, 1)]
         confidence = np.concatenate([confidence.probability(half.evidence) for half, confidence in tested])
         tables[name] = reliability(confidence, np.concatenate([half.right for half, _ in tested]))
-    return Calibration(fit([sample for half in halves for sample in half.values()]), tables)
+    return Calibration(fit_confidence([sample for half in halves for sample in half.values()]), tables)
 
 
-def samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, Sample]:
+def clustered_samples(clusterer: Clusterer, faces: LabelledFaces, seed: int) -> dict[str, Sample]:
     """Clusters the versions of some faces; ``mixed`` is ``large`` and ``crowd`` again and does not count.
 
     Those without a cluster of two faces are left out.
     """
     parts = {name: part for name, part in versions(faces, seed).items() if name != "mixed"}
-    found = {n: sample(clusterer, KnnGraph.build(x, clusterer.k), labels) for n, (x, labels) in parts.items()}
+    found = {n: clustered_sample(clusterer, KnnGraph.build(x, clusterer.k), labels) for n, (x, labels) in parts.items()}
     return {name: each for name, each in found.items() if len(each.right)}
 
 
-def sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
+def clustered_sample(clusterer: Clusterer, graph: KnnGraph, labels: np.ndarray) -> Sample:
     """Clusters faces of known identity: the evidence for each that is not alone, and whether it is right."""
     clusters = clusterer.cluster(graph).labels
     x, alone = evidence(graph, clusters)
     return Sample(x[~alone], in_majority(labels, clusters)[~alone])
 
 
-def fit(found: Sequence[Sample]) -> Confidence:
+def fit_confidence(found: Sequence[Sample]) -> Confidence:
     """Logistic regression with weights >= 0, in which every sample counts alike.
 
     More evidence must not make a place less likely, whatever a small sample says. The targets are Platt's (1999),
@@ -126,18 +126,6 @@ def fit(found: Sequence[Sample]) -> Confidence:
     solution = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
     slopes = solution[:-1] / scale
     return Confidence(float(solution[-1] - slopes @ mean), *(float(slope) for slope in slopes))
-
-
-def measure(clusterer: Clusterer, held: LabelledFaces, seed: int) -> tuple[Clusterer, Calibration | None]:
-    """The clusterer with a confidence that is measured on faces that it has not learned from.
-
-    Returns:
-        Itself and None if it has no confidence, see `Clusterer.calibrated`.
-    """
-    if not clusterer.calibrated:
-        return clusterer, None
-    calibration = calibrate(clusterer, held, seed)
-    return clusterer.with_settings(confidence=calibration.confidence), calibration
 
 
 def learn_calibrated(

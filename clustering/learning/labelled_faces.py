@@ -20,13 +20,6 @@ FEWEST = 2
 """Fewest identities to learn from, and fewest that are held back."""
 
 
-def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
-    """A share of the identities with their faces, and the others with theirs."""
-    identities = np.random.default_rng(seed).permutation(np.unique(faces.labels))
-    chosen = np.isin(faces.labels, identities[: round(share * len(identities))])
-    return LabelledFaces(*(part[chosen] for part in faces)), LabelledFaces(*(part[~chosen] for part in faces))
-
-
 class LabelledFaces(NamedTuple):
     """Readable faces of known identity: float32 [n, d] and int64 [n]."""
 
@@ -98,6 +91,13 @@ def check_repeated(identities: np.ndarray, source: object) -> None:
         raise InputError(
             f"{source}: {counted(int(repeated), 'identity')} with two faces or more; at least two are needed"
         )
+
+
+def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
+    """A share of the identities with their faces, and the others with theirs."""
+    identities = np.random.default_rng(seed).permutation(np.unique(faces.labels))
+    chosen = np.isin(faces.labels, identities[: round(share * len(identities))])
+    return LabelledFaces(*(part[chosen] for part in faces)), LabelledFaces(*(part[~chosen] for part in faces))
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

@@ -86,7 +86,7 @@ def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mappi
     trial of all may be an outlier.
 
     Args:
-        results: Rows of trials, see `search`.
+        results: Rows of trials, see `run_trials`.
         prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first. Then the
             trial is taken from those that are nearly as good as the best with this value. Reason: among more people
             fewer of a face's neighbours are of its own person.
@@ -109,7 +109,7 @@ def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = Non
     """The training with the best trial; the packaged model unless that is better by `OWN_GAIN`.
 
     Args:
-        results: Rows of trials, see `compared`.
+        results: Rows of trials, see `trials_of_all`.
         packaged: Number of the packaged model as ``training``, if it was tried.
     """
     best = best_of(results)

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import hmean
 
 from clustering.backends.registry import backend as class_of
-from clustering.clusterer import PRETRAINED, Clusterer, TwoStep
+from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.calibration import Calibration, measure
+from clustering.learning.calibration import Calibration, calibrate
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
 from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
@@ -40,7 +40,7 @@ class Tuning:
     """How a clusterer was tuned.
 
     Attributes:
-        trials: A row a trial, see `search`; the default settings first.
+        trials: A row a trial, see `run_trials`; the default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
             chosen.
@@ -97,18 +97,20 @@ def tune(
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]
-    packaged = len(ways) if found.name in PRETRAINED and not trainings else None
+    packaged = len(ways) if found.pretrained and not trainings else None
     if packaged is not None:
         clusterers.append(found.from_pretrained())
         ways.append({"packaged": True})
-    results = compared(clusterers, validation, trials, seed)
+    results = trials_of_all(clusterers, validation, trials, seed)
     training = training_of(results, packaged)
     best = strict([row for row in results if row["training"] == training], found.prefers_low)
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
-    clusterer, calibration = measure(clusterers[training].with_settings(**chosen), validation, seed)
+    clusterer = clusterers[training].with_settings(**chosen)
+    calibration = calibrate(clusterer, validation, seed) if found.calibrated else None
     if found.learns and not way.get("packaged"):
-        measured = {} if calibration is None else {"confidence": calibration.confidence}
-        clusterer = found.learn(*faces, seed, **way).with_settings(**chosen, **measured)
+        clusterer = found.learn(*faces, seed, **way).with_settings(**chosen)
+    if calibration is not None:
+        clusterer = clusterer.with_settings(confidence=calibration.confidence)
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
     return clusterer
 
@@ -123,18 +125,20 @@ def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:
         raise InputError(f"{backend.name} has nothing to train; leave out --trainings")
 
 
-def compared(clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int) -> list[dict[str, Any]]:
+def trials_of_all(
+    clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int
+) -> list[dict[str, Any]]:
     """The trials of several clusterers of one backend, a row each, with the number of the clusterer as ``training``."""
     widest = max([*clusterers[0].search_space.get("k", ()), *(each.k for each in clusterers)])
-    held = list(graphs(faces, int(widest), seed))
+    held = list(validation_versions(faces, int(widest), seed))
     return [
         {"training": number, **result}
         for number, clusterer in enumerate(clusterers)
-        for result in search(clusterer, held, trials, seed)
+        for result in run_trials(clusterer, held, trials, seed)
     ]
 
 
-def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
+def run_trials(clusterer: Clusterer, validation: Sequence[Version], trials: int, seed: int) -> list[dict[str, Any]]:
     """Scores settings on all versions; the first are the clusterer's own.
 
     Returns:
@@ -145,14 +149,14 @@ def search(clusterer: Clusterer, validation: Sequence[Version], trials: int, see
     estimates: Estimates = {}
     total = trials if clusterer.search_space else 1
     for settings in progress(candidates(clusterer, total, seed, results), "tuning", "trials", total):
-        results.append(judged(clusterer, settings, validation, estimates))
+        results.append(run_trial(clusterer, settings, validation, estimates))
     return results
 
 
-def judged(
+def run_trial(
     clusterer: Clusterer, settings: Mapping[str, Any], validation: Sequence[Version], estimates: Estimates
 ) -> dict[str, Any]:
-    """The row of one trial, see `search`.
+    """The row of one trial, see `run_trials`.
 
     Args:
         clusterer: The clusterer that is tuned.
@@ -190,7 +194,7 @@ def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> n
     return trial.decide(graph, estimates[trial.k]).labels
 
 
-def graphs(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
+def validation_versions(faces: LabelledFaces, k: int, seed: int) -> Iterator[Version]:
     """The versions of the labelled faces, with as many neighbours as any trial may want.
 
     Not ``small``: its few pairs make a noisy figure, and ``crowd`` has such identities by the thousand.

@@ -56,22 +56,22 @@ def versions(faces: LabelledFaces, seed: int, alike: bool = False) -> dict[str, 
 
 
 def large(faces: LabelledFaces, random: np.random.Generator) -> LabelledFaces:
-    """Real identities with many faces, see `mixed`."""
-    centres, residuals, inverse = parts(faces)
+    """Real identities with many faces, see `new_faces_of`."""
+    centres, residuals, inverse = centres_and_residuals(faces)
     sizes = np.bincount(inverse)
     identities = np.argsort(-sizes, kind="stable")[:LARGE_IDENTITIES]
     numbers = np.geomspace(*LARGE, len(identities)).astype(int)
     labels = np.repeat(random.permutation(identities), numbers)
-    return LabelledFaces(mixed(centres, residuals, inverse, labels, random), labels)
+    return LabelledFaces(new_faces_of(centres, residuals, inverse, labels, random), labels)
 
 
-def mixed(
+def new_faces_of(
     centres: np.ndarray, residuals: np.ndarray, inverse: np.ndarray, labels: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
     """New faces of real identities: the centre plus two of its own residuals, mixed at a random angle.
 
     Args:
-        centres: float64 [c, d], see `parts`.
+        centres: float64 [c, d], see `centres_and_residuals`.
         residuals: float64 [n, d].
         inverse: int64 [n].
         labels: int64 [m], below c: the identity of each new face.
@@ -98,7 +98,7 @@ def crowd(faces: LabelledFaces, random: np.random.Generator, alike: bool = False
             so on celeba299 reaches .968/.957 on LFW (Fp/Fb, five seeds), and .944/.947 without. A threshold chosen on
             them is too strict, see `transplanted`.
     """
-    centres, residuals, inverse = parts(faces)
+    centres, residuals, inverse = centres_and_residuals(faces)
     count = min(CROWD * len(centres), CROWD_LIMIT)
     invented = invent(centres, count, random)
     donors = random.integers(0, len(centres), count)
@@ -157,7 +157,7 @@ def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.n
     A new centre is the mean plus a random combination of a few real centres' deviations from it. The combination is as
     long as one of these deviations. The fewer are combined, the more alike some new centres are. `MIXTURES` has the
     numbers to try. With the one that is taken the nearest other centre is as near as among as many real ones, see
-    `expected_likeness`.
+    `expected_nearest_cosine`.
 
     If new identities lay as far apart as Gaussian ones, a threshold chosen on them would be too loose. If deviations
     had other lengths, strangers of a recogniser whose faces all share a direction would lie twice as far apart as real
@@ -181,25 +181,25 @@ def invent(centres: np.ndarray, count: int, random: np.random.Generator) -> np.n
         combination = csr_array((weights, chosen, starts), (count, len(centres)))
         return mean + lengths[:, None] * normalize(combination @ deviations)
 
-    wanted = expected_likeness(centres[random.permutation(len(centres))[:count]], count)
-    return min(map(combined, MIXTURES), key=lambda invented: abs(likeness(invented, count) - wanted))
+    wanted = expected_nearest_cosine(centres[random.permutation(len(centres))[:count]], count)
+    return min(map(combined, MIXTURES), key=lambda invented: abs(nearest_cosine(invented, count) - wanted))
 
 
-def expected_likeness(centres: np.ndarray, count: int) -> float:
-    """What `likeness` is likely to be among so many centres, by how it grows with their number.
+def expected_nearest_cosine(centres: np.ndarray, count: int) -> float:
+    """What `nearest_cosine` is likely to be among so many centres, by how it grows with their number.
 
     The largest of n Gaussian values grows as the square root of log n. On real faces this does so, too, approximately.
     One face each of 400 people of LFW gives 0.35, from which 0.44 follows for all 5,749; the true value is 0.43.
     """
     sizes = [len(centres) // part for part in (8, 4, 2) if len(centres) // part > 1] + [len(centres)]
-    found = [likeness(centres, size) for size in sizes]
+    found = [nearest_cosine(centres, size) for size in sizes]
     if len(sizes) == 1:
         return found[0]
     slope, start = np.polyfit(np.sqrt(np.log(sizes)), found, 1)
     return min(float(start + slope * np.sqrt(np.log(count))), 1.0)
 
 
-def likeness(centres: np.ndarray, together: int) -> float:
+def nearest_cosine(centres: np.ndarray, together: int) -> float:
     """How near the nearest other centre is: the mean cosine, over all whole groups of so many centres."""
     groups = normalize(centres[: len(centres) // together * together]).reshape(-1, together, centres.shape[1])
     cosines = np.matmul(groups, groups.transpose(0, 2, 1))
@@ -207,7 +207,7 @@ def likeness(centres: np.ndarray, together: int) -> float:
     return float(cosines.max(axis=2).mean())
 
 
-def parts(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def centres_and_residuals(faces: LabelledFaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centres [c, d] (means of an identity's faces), each face's residual [n, d], and its identity's number [n]."""
     _, inverse, sizes = np.unique(faces.labels, return_inverse=True, return_counts=True)
     centres = np.zeros((len(sizes), faces.embeddings.shape[1]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clustering.people.folders import check_sources, copy, folders_of, link, photograph_places, places, put
+from clustering.people.folders import check_sources, folders_of, link, photograph_places, places, put
 from clustering.people.tables import Export
 from facerec.pipeline.files import InputError, read_table, write_lines
 
@@ -83,7 +84,7 @@ def put_pictures(export: Export, pictures: Pictures, out: Path) -> tuple[list[st
         check_sources(root, sources)
         _write_identities(export, root, out)
         return [""] * len(targets), 0
-    there = put(root, sources, out, targets, link if pictures.as_ == "symlinks" else copy)
+    there = put(root, sources, out, targets, link if pictures.as_ == "symlinks" else shutil.copy2)
     return [target if found else "" for target, found in zip(targets, there.tolist(), strict=True)], int((~there).sum())
 
 

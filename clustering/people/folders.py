@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,18 +69,13 @@ def photograph_places(export: Export) -> tuple[list[str], list[str]]:
     return [place[target] for target in targets], export.photographs
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copies a picture with its time."""
-    shutil.copy2(source, target)
-
-
 def link(source: Path, target: Path) -> None:
     """Makes a relative link to a picture."""
     target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
 
 
 def put(
-    root: Path, sources: Sequence[str], out: Path, targets: Sequence[str], action: Callable[[Path, Path], None]
+    root: Path, sources: Sequence[str], out: Path, targets: Sequence[str], action: Callable[[Path, Path], object]
 ) -> np.ndarray:
     """Copies or links pictures.
 
@@ -90,7 +84,7 @@ def put(
         sources: The path of each picture below `root`.
         out: An existing folder.
         targets: The place of each picture below `out`; one that occurs twice is made once.
-        action: `copy` or `link`.
+        action: Copies or links one picture: `shutil.copy2` or `link`.
 
     Returns:
         Bool [n]: whether the source is there.

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack, identity
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from clustering.partition import consecutive, own_cluster_size
 
 UNNAMED = "person_"
+NOWHERE = 1e-6
+"""Shared faces that count if a name goes to no cluster: fewer than one, so that a name takes a cluster if it can."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,10 @@ class Earlier:
             return dict(names)
         clusters, column = np.unique(labels[both], return_inverse=True)
         shape = (len(free), len(clusters))
-        shared = csr_matrix((np.ones(len(column)), (old[both], column)), shape).toarray()
-        rows, columns = linear_sum_assignment(shared, maximize=True)
-        found = shared[rows, columns] > 0
+        shared = csr_matrix((np.ones(len(column)), (old[both], column)), shape)
+        nowhere = identity(len(free)) * NOWHERE
+        rows, columns = min_weight_full_bipartite_matching(hstack([shared, nowhere]).tocsr(), maximize=True)
+        found = columns < len(clusters)
         kept = {int(clusters[c]): free[r] for r, c in zip(rows[found], columns[found], strict=True)}
         return {**kept, **names}
 

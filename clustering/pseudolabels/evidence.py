@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.files import InputError
 
@@ -42,7 +42,7 @@ class Evidence:
 
     @property
     def confirmed(self) -> np.ndarray:
-        """Bool [n]: `kept`, without which no face is."""
+        """Bool [n]: `kept`; False for all faces if nobody has confirmed any."""
         return np.zeros(len(self.confidence), bool) if self.kept is None else self.kept
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive

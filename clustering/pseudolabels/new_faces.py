@@ -11,7 +11,7 @@ import numpy as np
 from clustering.graph.copies import COPY, SAME
 from clustering.graph.knn_graph import DEFAULT_K, exact_graph
 from clustering.partition import components, consecutive, own_cluster_size
-from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, nearest, other_centre, sample
+from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, evenly_spaced, nearest, other_centre
 from clustering.similarity.doubts import FEWEST, HEAP
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
@@ -96,7 +96,7 @@ class JoiningThreshold:
             embeddings: float32 [n, d], unit rows; zero rows do not count.
             labels: int64 [n], consecutive from 0; unassigned faces (-1) belong nowhere.
         """
-        rows = sample(np.flatnonzero(readable_rows(embeddings)))
+        rows = evenly_spaced(np.flatnonzero(readable_rows(embeddings)))
         member = own_cluster_size(labels)[rows] > 1
         own = cosine_to_rest_of_cluster(embeddings, labels)[rows]
         other = other_centre(embeddings, labels, rows)

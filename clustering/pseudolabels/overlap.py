@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.labelled_people import Overlap
 from clustering.pseudolabels.rules import record

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.inputs import Faces, clustered, known_people, marks, with_confirmed
@@ -17,7 +17,7 @@ from clustering.pseudolabels.overlap import ACTIONS, agreeing, with_labelled_peo
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
 from clustering.pseudolabels.thresholds import SIMILARITY_RULES, measure_likeness, mending_rules
-from clustering.settings import Count, Share, Within, check_choice, check_number, check_settings
+from clustering.settings import Count, Parameters, Share, Within, check_choice, check_number
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.files import InputError
@@ -25,7 +25,7 @@ from facerec.pipeline.values import as_labels, shown
 
 
 @dataclass
-class PseudoLabeller:
+class PseudoLabeller(Parameters):
     """Makes pseudo-labels of clusters: mends clusters, drops what is doubtful, numbers the rest from 0.
 
         labeller = PseudoLabeller(min_size=4, false_match=0.05)
@@ -48,6 +48,8 @@ class PseudoLabeller:
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """
 
+    name: ClassVar[str] = "PseudoLabeller"
+
     min_size: Count = 2
     max_size: Annotated[int | None, Within(1)] = None
     min_confidence: Share = 0.0
@@ -58,7 +60,7 @@ class PseudoLabeller:
     overlap_false_match: Share = 0.01
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.max_size is not None:
             check_number("max_size", self.max_size, self.min_size)
         check_choice("overlap", self.overlap, list(ACTIONS))

@@ -129,8 +129,8 @@ def record(
 ) -> dict[str, Any]:
     """What a rule did: ``rule``, ``why``, ``kept`` and ``dropped`` faces, ``clusters`` before and after.
 
-    ``decided`` of the dropped faces are such that a person has decided about, see `Evidence.decided`. With `truth` also
-    ``purity``, ``pairwise_f`` and ``bcubed_f`` before and after, over the faces that have a cluster.
+    ``decided`` counts the dropped faces that a person has decided about, see `Evidence.decided`. With `truth` there are
+    also ``purity``, ``pairwise_f`` and ``bcubed_f`` before and after, over the faces that have a cluster.
     """
     kept, had = after >= 0, before >= 0
     found: dict[str, Any] = {

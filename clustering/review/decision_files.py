@@ -36,6 +36,11 @@ ACTIONS = {
     "exclude_faces": {"cluster", "faces"},
     "name": {"cluster", "name"},
 }
+CONTRADICTIONS = (
+    {"keep", "drop"}, {"keep", "split"}, {"drop", "split"}, {"drop", "merge"}, {"split", "merge"},
+    {"drop", "exclude_faces"},
+)  # fmt: skip
+"""Decisions that no cluster may have at once."""
 LONGEST_NAME = 100
 
 
@@ -174,10 +179,3 @@ def _check(path: Path, decisions: Decisions, clusters: int) -> None:
         rows = np.intersect1d(np.concatenate(decisions.split[cluster]), decisions.exclude[cluster])
         if len(rows):
             raise InputError(f"{path}: face {rows[0]} is excluded and in a part of cluster {cluster}; decide for one")
-
-
-CONTRADICTIONS = (
-    {"keep", "drop"}, {"keep", "split"}, {"drop", "split"}, {"drop", "merge"}, {"split", "merge"},
-    {"drop", "exclude_faces"},
-)  # fmt: skip
-"""Decisions that no cluster may have at once."""

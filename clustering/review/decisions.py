@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.partition import components
 
 

@@ -23,17 +23,7 @@ from facerec.pipeline.progress import progress
 from facerec.pipeline.thumbnails import COLUMNS, Thumbnails
 
 ASSETS = Path(__file__).parent / "assets"
-PAGE_FILES = (
-    "review.html",
-    "review.css",
-    "clusters.js",
-    "decisions.js",
-    "answers.js",
-    "cards.js",
-    "closer.js",
-    "search.js",
-    "review.js",
-)
+"""The page's files beside `DOWNLOAD`; review.html names them in their order."""
 KEYS = 4096
 """Names of faces in one script."""
 PAIRS = 5000
@@ -90,7 +80,7 @@ def write_page(
                "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
                "earlier": list(frame.earlier),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
-    for path in (DOWNLOAD, *(ASSETS / name for name in PAGE_FILES)):
+    for path in (DOWNLOAD, *ASSETS.iterdir()):
         shutil.copyfile(path, out / path.name)
     _write_script(out / "data.js", f"window.REVIEW = {json.dumps(content)};")
     _write_keys(out / "keys", [pictures.keys[row] for row in clusters.rows.tolist()])

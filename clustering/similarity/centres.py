@@ -149,6 +149,6 @@ def other_centre(embeddings: np.ndarray, labels: np.ndarray, rows: np.ndarray) -
     return np.where(ids[:, 0] == labels[rows], cosines[:, 1], cosines[:, 0])
 
 
-def sample(rows: np.ndarray) -> np.ndarray:
+def evenly_spaced(rows: np.ndarray) -> np.ndarray:
     """At most `SAMPLE` of the rows, evenly spaced."""
     return rows[:: -(-len(rows) // SAMPLE)] if len(rows) else rows

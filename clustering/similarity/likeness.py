@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from clustering.partition import consecutive, own_cluster_size
-from clustering.similarity.centres import TINY, cosine_to_rest_of_cluster, other_centre, sample
+from clustering.similarity.centres import TINY, cosine_to_rest_of_cluster, evenly_spaced, other_centre
 
 PRIOR_STEPS = 20
 
@@ -34,7 +34,7 @@ class Likeness:
         labels = consecutive(labels)
         if labels.max(initial=-1) < 1:
             return cls(np.zeros(0), np.zeros(0), 0)
-        rows = sample(np.flatnonzero(labels >= 0))
+        rows = evenly_spaced(np.flatnonzero(labels >= 0))
         several = own_cluster_size(labels)[rows] > 1
         genuine = cosine_to_rest_of_cluster(embeddings, labels)[rows[several]]
         return cls(genuine, other_centre(embeddings, labels, rows), int(labels.max()) + 1)

@@ -1,4 +1,4 @@
-"""Whether clusters and embeddings are of the same faces, and embeddings and models of the same recogniser.
+"""Whether clusters and embeddings are of the same faces.
 
 A command that makes clusters writes ``cosines.npy`` beside them: the cosines of some pairs of rows, drawn by the number
 of rows alone. With them, embeddings are recognised as those that were clustered, whatever their file, float type and
@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array, read_json
+from facerec.pipeline.files import InputError, load_array
 from facerec.pipeline.label_files import refuse_other_order
 
 FILE = "cosines.npy"
 PAIRS = 256
 TOLERANCE = 2e-3  # float16 embeddings
 DRAWS, FEWEST_DRAWS = 1000, 50
-WAYS = {"mean": None, "std": None, "channels": "rgb", "output": None, "input_size": None}
-"""Settings of ``facerec embed`` that make embeddings of another kind, and their defaults."""
 LEAST_SHARE = 0.6
 """Of the draws in which two faces of one cluster have a higher cosine than two of different ones; by chance 0.5."""
 
 logger = logging.getLogger(__name__)
-learned_elsewhere = logging.getLogger(f"{__name__}.learned")
-"""Of models and backends that learned from another recogniser; where that is meant, it can be turned off."""
 
 
 def save_cosines(embeddings: np.ndarray, clusters: Path) -> None:
@@ -42,7 +37,7 @@ def save_cosines(embeddings: np.ndarray, clusters: Path) -> None:
 
 
 def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None:
-    """Refuses embeddings of other faces than those that were clustered; where nothing is known, says what is doubtful.
+    """Refuses embeddings of other faces than those that were clustered; if nothing is known, warns of doubtful ones.
 
     Args:
         clusters: Folder of the clusters, or a .npy file of labels, of which nothing is known.
@@ -61,7 +56,7 @@ def check_faces(clusters: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
 
 
 def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None:
-    """Says if faces of one label are no more alike than faces of two.
+    """Logs a warning if faces of one label are no more alike than faces of two.
 
     Args:
         origin: Origin of the labels, for the message.
@@ -115,68 +110,6 @@ def share_of_likelier_pairs(labels: np.ndarray, faces: EmbeddingSet) -> float | 
     strangers = (start + size + generator.integers(len(rows) - size)) % len(rows)
     alike, unlike = (_cosines(faces.embeddings, np.stack([rows[places], rows[x]])) for x in (mates, strangers))
     return float(np.mean(alike > unlike) + np.mean(alike == unlike) / 2)
-
-
-def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
-    """Says if two embedding sets that are compared were made by different recognisers, as far as that is noted.
-
-    So are sets of one recogniser if their pixels were prepared differently, or if one set is whitened.
-    """
-    one, other = (_made_by(each.path) for each in (faces, others))
-    if one and other and one[0] != other[0]:
-        logger.warning(
-            "%s: %s, but %s %s; if these are two recognisers, or two ways to use one, cosines between them mean "
-            "nothing: make both alike", others.path, other[1], faces.path, one[1],
-        )  # fmt: skip
-
-
-def noted_recogniser(embeddings: Path) -> dict[str, Any]:
-    """For meta.json of a model: the recogniser of the faces that it learns from; nothing if that is not noted."""
-    found = _made_by(embeddings)
-    return {} if found is None else {"recogniser": found}
-
-
-def check_model(model: Path, faces: EmbeddingSet) -> None:
-    """Says if a model learned from another recogniser's embeddings, as far as that is noted.
-
-    Args:
-        model: Folder that `tune` or `train` made. Of any other nothing is known.
-        faces: The faces to cluster.
-    """
-    try:
-        made_by, in_words = read_json(model / "meta.json")["results"]["recogniser"]
-    except (InputError, KeyError, TypeError, ValueError):
-        return
-    _say_if_learned_elsewhere(model, (made_by, in_words), faces)
-
-
-def check_labelled(labelled: Path, faces: EmbeddingSet) -> None:
-    """Says if backends are tuned on another recogniser's embeddings, as far as that is noted."""
-    _say_if_learned_elsewhere(labelled, _made_by(labelled), faces)
-
-
-def _say_if_learned_elsewhere(origin: Path, learned: tuple[list[Any], str] | None, faces: EmbeddingSet) -> None:
-    made = _made_by(faces.path)
-    if learned and made and learned[0] != made[0]:
-        learned_elsewhere.warning(
-            "%s: learned from faces %s, but %s is %s; what is right for one recogniser may be wrong for another: tune "
-            "on labelled faces of this one, unless you mean it", origin, learned[1], faces.path, made[1],
-        )  # fmt: skip
-
-
-def _made_by(path: Path) -> tuple[list[Any], str] | None:
-    """What made an embedding set comparable with others, and in words; None if that is not noted."""
-    try:
-        noted = read_json(path / "meta.json")
-        if noted["inputs"].get("people") and noted["results"]["whitened"]:
-            people = noted["inputs"]["people"]
-            return ["whitened", people["hash"]], f"whitened by {people['path']}"
-        model, config = noted["inputs"]["model"], noted.get("config", {})
-        ways = {name: config.get(name, usual) for name, usual in WAYS.items()}
-        unusual = "".join(f", {name} {value}" for name, value in ways.items() if value != WAYS[name])
-        return [model["hash"], ways], f"embedded by {model['path']}{unusual}"
-    except (InputError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _pairs(rows: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 import clustering
 from clustering.backends.hilander.lander import LinkageModel
@@ -340,6 +341,13 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
     clusterer.save_pretrained(tmp_path)
     assert clustering.load("dbscan", tmp_path).get_params() == clusterer.get_params()
     assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
+
+
+def test_a_pseudo_labeller_is_cloned_and_changed():
+    labeller = clone(clustering.PseudoLabeller(min_size=3, rules=["split"])).set_params(min_size=4)
+    assert labeller == clustering.PseudoLabeller(min_size=4, rules=["split"])
+    with pytest.raises(InputError, match="PseudoLabeller has no setting radius; PseudoLabeller has min_size, max_size"):
+        labeller.set_params(radius=1)
 
 
 def test_long_doubles_and_matrices_are_numbers():

@@ -62,7 +62,3 @@ def test_what_commands_know_passes(tmp_path):
     }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(known))
     check(tmp_path / "c.yaml")
-
-
-def test_every_section_has_a_command():
-    assert set(known_settings.COMMANDS) | {"corpus"} == set(recipe.WORK)

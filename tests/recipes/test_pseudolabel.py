@@ -179,7 +179,7 @@ def test_answers_are_asked_for_and_kept(run_recipe, finished):
 
 def test_answers_of_a_round_are_those_of_the_next(tmp_path):
     settings = recipe.Settings(backends=["dbscan"], rounds=2, answers=300)
-    run = places.Run(tmp_path, "tiny.yaml", settings, {name: {} for name in recipe.WORK})
+    run = places.Run(tmp_path, "tiny.yaml", settings, {name: {} for name in recipe.SECTIONS})
     (first, *_), (second, *_) = (stages.cluster(run, number) for number in run.rounds)
     asked = str(tmp_path / "rows" / "dbscan-round1-short" / "asked" / "answers.json")
     words = [" ".join(map(str, command)) for command in [*first[:3], *second[:3]]]
@@ -398,6 +398,6 @@ def test_short_students_have_a_share_of_the_steps(tiny, student, options):
 
 def test_students_that_go_on_from_their_teacher_do_so_in_every_round():
     settings = recipe.Settings(backends=["a"], rounds=2, mode="finetune")
-    run = places.Run(Path("out"), "c.yaml", settings, {name: {"steps": 100} for name in recipe.WORK})
+    run = places.Run(Path("out"), "c.yaml", settings, {name: {"steps": 100} for name in recipe.SECTIONS})
     begun = [words[words.index("--init") + 1] for number in (1, 2) for [words] in stages.retrain(run, number)]
     assert begun == ["out/rows/labelled/model", "out/rows/a-round1-short/model"]

@@ -5,13 +5,13 @@ import logging
 import pytest
 import workers
 
-from clustering.similarity import same_faces
+from clustering.similarity import same_recogniser
 
 
 @pytest.fixture
 def _as_before():
     yield
-    same_faces.learned_elsewhere.setLevel(logging.NOTSET)
+    same_recogniser.learned_elsewhere.setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("_as_before")
@@ -20,5 +20,5 @@ def test_models_of_other_rounds_are_no_surprise(monkeypatch):
     monkeypatch.setattr("facerec.pipeline.command_line.run", lambda *_, **__: 3)
     with pytest.raises(SystemExit, match="3"):
         workers._work("eval", ["clusters"])
-    assert not same_faces.learned_elsewhere.isEnabledFor(logging.WARNING)
-    assert same_faces.logger.isEnabledFor(logging.WARNING)
+    assert not same_recogniser.learned_elsewhere.isEnabledFor(logging.WARNING)
+    assert same_recogniser.logger.isEnabledFor(logging.WARNING)

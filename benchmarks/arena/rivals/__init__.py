@@ -1,1 +1,1 @@
-"""Methods that users of the package don't need: each is a `Clusterer`, so all are tuned and run like the backends."""
+"""Methods of others, for comparison only. Each is a `Clusterer`, so it is tuned and run like a backend."""

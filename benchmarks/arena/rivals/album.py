@@ -22,7 +22,7 @@ class Album(Clusterer):
     The defaults are those of insightface's album clustering. Photograph managers have .5 and 3.
 
     Attributes:
-        eps: Radius.
+        eps: Radius of a neighbourhood, as a cosine distance.
         min_samples: Faces that make a neighbourhood dense, the face itself counted.
     """
 

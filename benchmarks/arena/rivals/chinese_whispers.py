@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
 
+from clustering.backends.communities import optional
 from clustering.clusterer import Clusterer
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.settings import Cosine, Count, Neighbors, Range, Seed
-from facerec.pipeline.files import InputError
 
 DLIB_DISTANCE = 0.6
 
@@ -32,9 +33,9 @@ class ChineseWhispers(Clusterer):
 
     Attributes:
         min_similarity: Least cosine of an edge.
-        iterations: Updates a node.
+        iterations: Updates of each node, on average.
         k: Neighbours a face.
-        seed: Of the nodes' order.
+        seed: Seed of the order of the nodes.
     """
 
     name: ClassVar[str] = "chinese_whispers"
@@ -51,14 +52,9 @@ class ChineseWhispers(Clusterer):
         Raises:
             InputError: numba is not installed, without which this takes minutes.
         """
-        try:
-            from numba import njit
-        except ImportError:
-            raise InputError("numba is not installed; pip install 'facerec-pseudolabel[arena]'") from None
         edges = Edges.of(graph.narrowed(self.k), least=self.min_similarity)
         adjacency = edges.adjacency(len(graph), np.ones(len(edges.i)))
-        whisper = _compiled(njit)
-        return Clustering.of(whisper(adjacency.indptr, adjacency.indices, self.iterations, self.seed))
+        return Clustering.of(compiled_whispers()(adjacency.indptr, adjacency.indices, self.iterations, self.seed))
 
 
 def whispers(starts: np.ndarray, others: np.ndarray, iterations: int, seed: int) -> np.ndarray:
@@ -71,7 +67,7 @@ def whispers(starts: np.ndarray, others: np.ndarray, iterations: int, seed: int)
         starts: int [n + 1], where each node's neighbours begin.
         others: int [edges], the neighbours.
         iterations: Updates a node, on average.
-        seed: Of the order.
+        seed: Seed of the order of the nodes.
     """
     n = len(starts) - 1
     np.random.seed(seed)  # noqa: NPY002  numba knows no generator of another kind
@@ -95,12 +91,13 @@ def whispers(starts: np.ndarray, others: np.ndarray, iterations: int, seed: int)
     return labels
 
 
-_CACHE: dict[str, Callable[..., np.ndarray]] = {}
+@cache
+def compiled_whispers() -> Callable[..., np.ndarray]:
+    """`whispers` in machine code.
 
-
-def _compiled(njit: Callable[..., Callable[..., np.ndarray]]) -> Callable[..., np.ndarray]:
-    """`whispers` in machine code, compiled once."""
-    if "whispers" not in _CACHE:
-        _CACHE["whispers"] = njit(whispers)
-        _CACHE["whispers"](np.zeros(2, np.int32), np.zeros(0, np.int32), 1, 0)
-    return _CACHE["whispers"]
+    Raises:
+        InputError: numba is not installed.
+    """
+    compiled: Callable[..., np.ndarray] = optional("numba", "arena").njit(whispers)
+    compiled(np.zeros(2, np.int32), np.zeros(0, np.int32), 1, 0)
+    return compiled

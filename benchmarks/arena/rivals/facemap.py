@@ -1,21 +1,23 @@
-"""FaceMap, also called Adapt-InfoMap: lists cut where their steps stand out, and Infomap."""
+"""FaceMap, also called Adapt-InfoMap: each list is cut at its outlying step, then Infomap clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from arena.rivals.map_equation import modules
 from arena.rivals.neighborhoods import with_self
+from clustering.backends.communities import optional
+from clustering.backends.infomap import modules
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Range
 
 LEAST_SPREAD = 1e-12
+SEED = 100
 
 
 @dataclass(eq=False)
@@ -26,7 +28,7 @@ class FaceMap(Clusterer):
 
     Attributes:
         k: Faces of a list, the face itself counted.
-        window: Steps that are tested together.
+        window: Number of steps of a list that are tested together.
     """
 
     name: ClassVar[str] = "facemap"
@@ -43,7 +45,18 @@ class FaceMap(Clusterer):
         kept = (np.arange(p.shape[1]) <= last[:, None]) & (cosines > 0)
         kept[:, 0] = False
         rows, places = np.nonzero(kept)
-        return Clustering.of(modules(len(graph), rows, neighbors[rows, places], p[rows, places], directed=False))
+        links = np.stack([rows, neighbors[rows, places], p[rows, places]], axis=1)
+        return Clustering.of(modules(len(graph), links, infomap_network(directed=False)))
+
+
+def infomap_network(directed: bool) -> Any:
+    """An Infomap network as the papers have it, whose walks follow links in their direction alone or in both.
+
+    Raises:
+        InputError: The library is not installed.
+    """
+    library = optional("infomap", "communities")
+    return library.Infomap(two_level=True, directed=directed, seed=SEED, num_trials=1)
 
 
 def cut(steps: np.ndarray, window: int) -> np.ndarray:

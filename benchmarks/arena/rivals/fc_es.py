@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from arena.rivals.map_equation import modules
+from arena.rivals.facemap import infomap_network
 from arena.rivals.neighborhoods import products_at, sparse, with_self
+from clustering.backends.infomap import modules
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
@@ -44,8 +45,8 @@ class FcEs(Clusterer):
         kept = np.logical_and.accumulate(probability >= self.theta, axis=1) & (cosines > 0)
         kept[:, 0] = False
         rows, places = np.nonzero(kept)
-        weights = np.minimum(probability[rows, places], 1)
-        return Clustering.of(modules(len(graph), rows, neighbors[rows, places], weights, directed=True))
+        links = np.stack([rows, neighbors[rows, places], np.minimum(probability[rows, places], 1)], axis=1)
+        return Clustering.of(modules(len(graph), links, infomap_network(directed=True)))
 
 
 def edge_probability(neighbors: np.ndarray, cosines: np.ndarray, tau: float) -> np.ndarray:

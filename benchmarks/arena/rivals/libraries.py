@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from clustering.backends.communities import optional
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.settings import Count, Range, Seed, Share
-from facerec.pipeline.files import InputError
 
 
 class Library(Clusterer):
-    """What both share: a module that may be missing, and faces without a graph.
+    """A clusterer by an optional library that takes embeddings and builds its own graph.
 
     Attributes:
-        module: That is needed.
+        module: Name of the library's module.
     """
 
     module: ClassVar[str]
@@ -31,10 +30,7 @@ class Library(Clusterer):
         Raises:
             InputError: The library is not installed.
         """
-        try:
-            library = importlib.import_module(self.module)
-        except ImportError:
-            raise InputError(f"{self.module} is not installed; pip install 'facerec-pseudolabel[arena]'") from None
+        library = optional(self.module, "arena")
         labels = np.full(len(graph), -1, dtype=np.int64)
         rows = np.flatnonzero(graph.readable)
         labels[rows] = self.found(library, np.ascontiguousarray(graph.embeddings[rows]))
@@ -50,10 +46,10 @@ class Evoc(Library):
     """EVoC (Embedding Vector Oriented Clustering), at its own defaults but for the seed.
 
     Attributes:
-        base_min_cluster_size: Faces of the least cluster.
-        noise_level: How many faces may stay out.
-        n_neighbors: Of its own graph.
-        seed: Of all that is random.
+        base_min_cluster_size: Fewest faces of a cluster.
+        noise_level: From 0 to 1; the higher, the more faces may stay unassigned.
+        n_neighbors: Neighbours a face in the library's own graph.
+        seed: Seed of all random choices.
     """
 
     name: ClassVar[str] = "evoc"
@@ -80,8 +76,8 @@ class FastHdbscan(Library):
     """fast_hdbscan (McInnes and Healy) with Euclidean distance of unit rows, at its own defaults.
 
     Attributes:
-        min_cluster_size: Faces of the least cluster.
-        min_samples: Neighbour whose distance is the core distance; 0 for as many as `min_cluster_size`.
+        min_cluster_size: Fewest faces of a cluster.
+        min_samples: The core distance is that to this neighbour; 0 for `min_cluster_size`.
     """
 
     name: ClassVar[str] = "fast_hdbscan"

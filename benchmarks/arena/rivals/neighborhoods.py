@@ -1,4 +1,4 @@
-"""Lists of neighbours as papers have them: the face itself first, and raw cosines."""
+"""Lists of neighbours as the papers define them: the face itself comes first, cosines are not corrected."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class StarFc(Clusterer):
     recogniser of 256 dimensions and lie where this project cannot load them from, so the network is left out.
 
     Attributes:
-        min_similarity: The paper has .7 for its network's scores.
-        intimacy: The paper has .72.
+        min_similarity: Cosine that an edge must exceed. The paper has .7 for its network's scores.
+        intimacy: Node intimacy that an edge must exceed. The paper has .72.
         k: Faces of a list, the face itself counted.
     """
 

@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
-from clustering.answers.forest import constrained_parents
 from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
+from clustering.graph.constraints import Constraints
+from clustering.graph.denser import decode
+from clustering.graph.forest import constrained_parents
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, trees
 from clustering.similarity.corpus_scale import CorpusScale
@@ -89,33 +90,11 @@ def pseudo_density(graph: KnnGraph, linkage: np.ndarray) -> np.ndarray:
     return np.asarray(terms.mean(axis=1), dtype=np.float32)
 
 
-def decode(graph: KnnGraph, linkage: np.ndarray, density: np.ndarray, p_tau: float) -> np.ndarray:
-    """Equations (5)-(6): each node keeps the edge to its likeliest denser neighbour, if r_ij is `p_tau` or more.
-
-    A node that keeps no edge is a peak. Of equally dense nodes the one of lower index counts as denser, so that edges
-    never form a cycle. Of equally likely neighbours the more similar one is taken.
-
-    Returns:
-        int64 [n]: the neighbour that each node's edge leads to, the node itself for peaks.
-    """
-    nodes = np.arange(len(density))
-    candidates = denser(graph, density) & (linkage >= p_tau)
-    best = np.where(candidates, linkage, -np.inf).argmax(axis=1)
-    return np.where(candidates.any(axis=1), graph.neighbors[nodes, best], nodes).astype(np.int64)
-
-
 def of_edges(graph: KnnGraph, linkage: np.ndarray, parents: np.ndarray) -> np.ndarray:
     """Float32 [n]: the linkage probability of the edge from each node to its parent, 0 for peaks."""
     chosen = graph.neighbors == parents[:, None]
     found = linkage[np.arange(len(parents)), chosen.argmax(axis=1)]
     return np.where(chosen.any(axis=1), found, 0).astype(np.float32)
-
-
-def denser(graph: KnnGraph, density: np.ndarray) -> np.ndarray:
-    """Bool [n, k]: whether each neighbour exists and is denser than the node, or as dense and of lower index."""
-    there, here = density[graph.neighbors], density[:, None]
-    lower = graph.neighbors < np.arange(len(density))[:, None]
-    return graph.valid & ((there > here) | ((there == here) & lower))
 
 
 def merge(

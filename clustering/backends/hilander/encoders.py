@@ -58,7 +58,7 @@ class EdgeBatch:
         return cls(features, rows, *(torch.from_numpy(array).to(features.device) for array in arrays))
 
     def at(self, nodes: Tensor) -> EdgeBatch:
-        """The edges of some nodes; this one has those of all.
+        """The edges of some nodes, from a batch with the edges of all.
 
         Args:
             nodes: int64 [b].
@@ -80,7 +80,7 @@ class EdgeBatch:
 
 
 def node_features(level: Level, device: torch.device) -> Tensor:
-    """Float32 [n, d]: what a model sees of a level's nodes, on the device; where it lies if that is the CPU."""
+    """Float32 [n, d]: the features of a level's nodes, on the device; not copied if that is the CPU."""
     with warnings.catch_warnings():  # torch warns of memory that it must not write to; nothing writes to features
         warnings.simplefilter("ignore")
         return torch.from_numpy(np.ascontiguousarray(level.graph.embeddings)).to(device)
@@ -102,7 +102,7 @@ class GraphConvolution(nn.Module):
         self.shares = shares
 
     def parts(self, features: Tensor) -> tuple[Tensor, ...]:
-        """What is the same for all nodes of a level: the weights of themselves and of neighbours, [width, d] each."""
+        """Computes what all nodes of a level share: the weights of a node and of its neighbours, [width, d] each."""
         return tuple(fold_repeated_weight(weight, features.shape[1]) for weight in self.linear.weight.chunk(2, dim=1))
 
     def forward(self, graph: EdgeBatch, parts: tuple[Tensor, ...]) -> Tensor:
@@ -141,11 +141,10 @@ class GraphAttention(nn.Module):
             nn.init.xavier_normal_(weight, gain=nn.init.calculate_gain("relu"))
 
     def parts(self, features: Tensor) -> tuple[Tensor, ...]:
-        """What is the same for all nodes of a level.
+        """Computes what all nodes of a level share.
 
         Returns:
-            Of each head W, [width, d], and what a node adds to the scores of edges as neighbour and as their own,
-            [n] each.
+            For each head W, [width, d], then ``<a_source, z>`` and ``<a_target, z>`` of all nodes, [n] each.
         """
         found: list[Tensor] = []
         for weight, source, target in zip(

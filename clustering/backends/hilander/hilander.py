@@ -12,14 +12,15 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from typing_extensions import Self
 
-from clustering.answers.constraints import Constraints
-from clustering.backends.hilander import engines
+from clustering.backends.hilander import PRETRAINED, engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
+from clustering.backends.weights import save_weights
 from clustering.clusterer import TwoStep
+from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
@@ -67,6 +68,7 @@ class HiLander(TwoStep):
     """
 
     name: ClassVar[str] = "hilander"
+    pretrained: ClassVar[Path | None] = PRETRAINED
     learns: ClassVar[bool] = True
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
@@ -88,21 +90,19 @@ class HiLander(TwoStep):
         """Whether pairs join instead of edges: if `merging` asks for pairs, and the model can judge them."""
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
-    def cluster(self, graph: KnnGraph, known: Constraints | None = None) -> Clustering:
-        """Clusters the faces of a graph; for the arrays of the levels see `levels_as_arrays`.
+    def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
+        """As `cluster`, with answers that hold on every level.
 
-        Args:
-            graph: Of n faces.
-            known: Answers about them, without contradictions. They hold on every level. p_tau is raised as it would be
-                without answers, so clusters that no answer is about stay as they are.
+        p_tau is raised as it would be without answers, so clusters that no answer is about stay as they are.
         """
+        graph = graph.narrowed(self.k)
         return self.decide(graph, self.estimate(graph), known)
 
     def estimate(self, graph: KnnGraph) -> Climbing:
         """Returns a function of p_tau and answers that climbs the graph. Its calls share what depends on neither."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         if self.by_pairs:
-            return partial(climb_by_pairs, Start.of(graph.narrowed(self.k), self.model))
+            return partial(climb_by_pairs, Start.of(graph, self.model))
         link = cache_lowest_level(partial(engines.link, self.model))
         return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
 
@@ -111,7 +111,7 @@ class HiLander(TwoStep):
         p_tau, first = self.p_tau, None if self.adaptive else known
         levels = self._hierarchy(estimate(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
-            if not mixed(graph.narrowed(self.k), levels[-1]["labels"]):
+            if not mixed(graph, levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
@@ -125,7 +125,7 @@ class HiLander(TwoStep):
             "recogniser, the more the better, tell best: see tune"
         )  # fmt: skip
         labels = levels[-1]["labels"]
-        confidence = self.confidence.of_faces(graph.narrowed(self.k), labels)
+        confidence = self.confidence.of_faces(graph, labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
 
     def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[dict[str, np.ndarray]]:
@@ -143,7 +143,7 @@ class HiLander(TwoStep):
         untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
         pairs = untrained.by_pairs
         start = packaged().model if pairs and training.hidden == packaged().model.hidden else None
-        model = train_linkage_model(*faces, seed, training, "pairs" if pairs else "edges", start)
+        model = train_linkage_model(faces, seed, training, "pairs" if pairs else "edges", start)
         p_tau = own.get("p_tau", PAIRS_P_TAU if pairs else EDGES_P_TAU)
         return replace(untrained, model=model, p_tau=p_tau)
 
@@ -151,6 +151,10 @@ class HiLander(TwoStep):
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         confidence = Confidence.of_settings(folder / "config.yaml", settings["confidence"])
         return {**settings, "confidence": confidence, "model": engines.load_model(folder, settings["model"])}
+
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        save_weights(folder, self.model)
+        return {**settings, "model": self.model.settings()}
 
 
 def cache_lowest_level(link: Link) -> Link:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
 from clustering.graph.joining import Joining
 
 SLACK = 2.0

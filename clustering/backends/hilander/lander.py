@@ -73,11 +73,11 @@ class LinkageModel(nn.Module):
     def forward(self, graph: EdgeBatch, rows: Tensor | None = None) -> Tensor:
         """Log-probabilities of "other identity" and "same identity", float32 [b, k, 2].
 
-        Those of missing neighbours mean nothing.
+        Values of missing neighbours are meaningless.
 
         Args:
-            graph: Of all n nodes.
-            rows: int64 [b], only the edges of these; None for all.
+            graph: The edges of all n nodes.
+            rows: int64 [b], the nodes whose edges are scored; None for all.
         """
         return torch.log_softmax(self.scores(graph, rows), dim=-1)
 
@@ -99,7 +99,7 @@ class LinkageModel(nn.Module):
         return scores.view(*hidden.shape[:2], 2)
 
     def log_odds(self, inputs: Tensor) -> Tensor:
-        """How much likelier "same identity" is than "other identity", float32 [e]; only of models that see no features.
+        """Log-odds that pairs are of one identity, float32 [e]; only for models with ``inputs="similarities"``.
 
         Args:
             inputs: float32 [e, EDGE_INPUTS], `edge_inputs` or `pair_inputs`.

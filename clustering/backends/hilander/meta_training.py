@@ -38,7 +38,7 @@ STEP_NODES = 2048
 
 
 class Course(NamedTuple):
-    """How long and how fast to learn, and from how many simulated corpora besides; see `MetaTraining`."""
+    """Epochs, learning rate and number of simulated corpora, see `MetaTraining`."""
 
     epochs: int
     learning_rate: float
@@ -46,7 +46,7 @@ class Course(NamedTuple):
 
 
 FROM_NOTHING, FROM_PACKAGED = Course(20, 0.01, 8), Course(5, 0.001, 4)
-"""The second is gentle: with more or larger steps the weights forget what they know of other corpora."""
+"""Training from random and from packaged weights. With more or larger steps packaged weights forget other corpora."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,13 @@ class MetaTraining:
         check_settings(self)
 
     def course(self, default: Course) -> Course:
-        """What is set, and the default for the rest."""
+        """The settings that were given, with defaults for the rest."""
         given = {name: getattr(self, name) for name in Course._fields}
         return default._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 def train_linkage_model(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    seed: int,
-    training: MetaTraining,
-    merging: Merging,
-    start: LinkageModel | None,
+    faces: LabelledFaces, seed: int, training: MetaTraining, merging: Merging, start: LinkageModel | None
 ) -> LinkageModel:
     """Learns from labelled faces to judge pairs, see `learn_to_join`, or to link edges.
 
@@ -136,16 +131,15 @@ def train_linkage_model(
     several thresholds. A node's true identity is that of most of its faces.
 
     Args:
-        embeddings: float32 [n, d], all readable.
-        labels: int64 [n], all known.
+        faces: Labelled faces.
         seed: Seed of initial weights and resampling.
         training: How to train.
         merging: What the model is to judge, see `HiLander`.
         start: A model whose weights it begins with; random ones if None. It stays as it is.
     """
     course = training.course(FROM_PACKAGED if start else FROM_NOTHING)
-    dimension = embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
-    parts = list(versions(LabelledFaces(embeddings, labels), seed, alike=True).values())
+    dimension = faces.embeddings.shape[1] * (2 if training.features in ("both", "reference") else 1)
+    parts = list(versions(faces, seed, alike=True).values())
     if training.inputs == "similarities":
         dimension, parts = 0, parts + list(recognisers(course.simulated, seed))
     torch.manual_seed(seed)

@@ -16,9 +16,9 @@ from clustering.backends.hilander.level import Level
 from clustering.graph.shared_rows import exchange, own_blocks
 from facerec.pipeline.files import row_blocks
 
-BLOCK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of a block's edges
-HEAD_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}  # of those that go through the head together: a buffer of 1 MiB, or 128
-KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of nodes; up to so many, none is encoded twice
+BLOCK_VALUES = {"cpu": 1 << 20, "cuda": 1 << 25}  # hidden values of the edges in a block
+HEAD_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}  # hidden values in the head at once: buffers of 1 MiB, or 128 MiB
+KEPT_VALUES = {"cpu": 1 << 22, "cuda": 1 << 30}  # hidden values of all nodes up to which none is encoded twice
 
 
 @torch.inference_mode()
@@ -44,17 +44,16 @@ def probabilities(graph: EdgeBatch, log_odds: Tensor) -> np.ndarray:
 
 
 class _Nodes:
-    """What nodes add to the hidden values of edges.
+    """The two terms of an edge's hidden values that depend on one node each: its neighbour, and its own node.
 
-    ``source``, float32 [n, hidden], is what nodes add as neighbours; [0, hidden] if the model does not look at nodes.
-    It is kept for all nodes, because edges of any block may need it. What a node adds to its own edges is kept only for
-    this process's nodes, and only if that is not too much. Otherwise nodes are encoded again: a tenth of the work, half
-    the memory.
+    ``source``, float32 [n, hidden], has the first term; it is [0, hidden] if the model does not look at nodes. It is
+    kept for all nodes, because edges of any block may need it. The second term is kept only for this process's nodes,
+    and only if it is small enough. Otherwise nodes are encoded twice: 10 % more work, half the memory.
 
     Args:
         model: The model that encodes.
-        level: Of n nodes.
-        block: Nodes a block.
+        level: The level, of n nodes.
+        block: Nodes in a block.
     """
 
     def __init__(self, model: LinkageModel, level: Level, block: int):
@@ -77,7 +76,7 @@ class _Nodes:
         exchange(self.source, block)
 
     def target(self, graph: EdgeBatch) -> Tensor:
-        """What nodes add to the hidden values of their own edges, float32 [b, hidden]."""
+        """The second term, of the edges' own nodes: float32 [b, hidden]."""
         if self._kept is not None:
             return self._kept[graph.nodes]
         return self._target(self._model.encoder(graph, self._parts))

@@ -1,4 +1,4 @@
-"""Learning to judge pairs: from pairs that come up while clusters of known identity join."""
+"""Learning to judge pairs, from the pairs that are compared while clusters of known identity join."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.optimisation import optimise
 from clustering.similarity.corpus_scale import CorpusScale
 
-CHANCE = (3.0, 1.5)
-"""Least worth of a pair that joins `by_mean_cosine`, in spreads: first strict, then loose."""
-OWN = (0.85,)
+CHANCE_WORTH = (3.0, 1.5)
+"""Least worth of a pair that joins in `by_mean_cosine`, in spreads of strangers' cosines: first strict, then loose."""
+OWN_PROBABILITY = (0.85,)
 """Least probability of a pair that joins by the model's own judgement."""
-MOST = 40_000
-"""Most pairs that are kept of a corpus and a threshold."""
+MOST_PAIRS = 40_000
+"""Most pairs that are kept for each corpus and threshold."""
 STEP_FACES, STEP_PAIRS = 1024, 3072
-"""Edges of faces, and pairs of clusters, that a step sees."""
+"""Edges between faces, and pairs of clusters, in a training step."""
 LEAST_STEPS = 24
-"""Fewest steps of an epoch; if there are fewer corpora, it goes through them several times."""
+"""Fewest steps of an epoch. With fewer corpora an epoch goes through them several times."""
 
 Judge = Callable[[np.ndarray, CorpusScale], np.ndarray]
-"""What pairs are worth, float [e], by their inputs [e, EDGE_INPUTS] and the scale of their corpus."""
+"""A function from the inputs of pairs, [e, EDGE_INPUTS], and the scale of their corpus to their worth, float [e]."""
 
 
 @dataclass(frozen=True)
 class PairExamples:
-    """Pairs, and whether they are right.
+    """Pairs, and whether each is of one identity.
 
     Attributes:
         inputs: float32 [m, EDGE_INPUTS].
@@ -52,11 +52,11 @@ class PairExamples:
 
     @classmethod
     def of(cls, inputs: np.ndarray, same: np.ndarray, device: torch.device) -> PairExamples:
-        """As tensors on a device."""
+        """Moves the arrays to a device."""
         return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(same.astype(np.float32)).to(device))
 
     def some(self, count: int, random: np.random.Generator) -> PairExamples:
-        """As many of them at random, with repetition."""
+        """Draws examples at random, with replacement."""
         rows = torch.from_numpy(random.integers(0, len(self.same), count)).to(self.same.device)
         return PairExamples(self.inputs[rows], self.same[rows])
 
@@ -70,10 +70,10 @@ def learn_to_join(
 ) -> None:
     """Trains a model that sees no embedding, on several corpora.
 
-    First it learns from single faces, so that faces can be blended. Then pairs are added that come up while clusters
-    join by their mean cosine, and at last those that come up while clusters join by what it has learned. Faces are
-    blended with the neighbours in the graph alone. A model that learns from filled-up lists is too sure of faces that a
-    weak recogniser confuses.
+    It learns in three rounds: from edges between single faces, so that faces can be blended; also from pairs that are
+    compared while clusters join by mean cosine; and also from pairs that are compared while clusters join by its own
+    judgement. Faces are blended with their neighbours in the graph alone: a model that learns from filled-up lists is
+    too sure of faces that a weak recogniser confuses.
 
     Args:
         model: The model to train.
@@ -83,7 +83,7 @@ def learn_to_join(
         seed: Seed of the order and of what is kept.
     """
     random, device = np.random.default_rng(seed), model.device
-    faces = [faces_of(*part, device) for part in parts]
+    faces = [face_pairs(*part, device) for part in parts]
     pairs: list[list[PairExamples]] = [[] for _ in parts]  # of each corpus; the losses see what is added below
     losses = [partial(corpus_loss, model, *part, random) for part in zip(faces, pairs, strict=True)]
     losses = [each for each in losses for _ in range(-(-LEAST_STEPS // len(parts)))]
@@ -93,24 +93,24 @@ def learn_to_join(
         with torch.inference_mode():
             return model.log_odds(torch.from_numpy(inputs).to(device)).cpu().numpy()
 
-    for judge, thresholds in ((by_mean_cosine, CHANCE), (by_model, tuple(logit(OWN)))):
+    for judge, thresholds in ((by_mean_cosine, CHANCE_WORTH), (by_model, tuple(logit(OWN_PROBABILITY)))):
         for (graph, identities), found in zip(parts, pairs, strict=True):
             level = Level.of_faces(graph)
             sums = blended(level.base, InOrder.of(either_way(sure_neighbors(level.graph, link(model, level)))))
             for least in thresholds:
-                inputs, same = come_up(level, sums.copy(), identities, judge, least, random)
+                inputs, same = pairs_while_joining(level, sums.copy(), identities, judge, least, random)
                 found.append(PairExamples.of(inputs, same, device))
         optimise(model, losses, epochs, learning_rate, random, "Hi-LANDER")
 
 
 def by_mean_cosine(inputs: np.ndarray, scale: CorpusScale) -> np.ndarray:
-    """How many spreads the mean cosine between the faces of two clusters is above what chance gives."""
+    """Mean cosine between the faces of two clusters, less that of strangers, in spreads of strangers' cosines."""
     median, spread = scale.usual
     return np.asarray((inputs[:, 1] - median) / spread)
 
 
-def faces_of(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> PairExamples:
-    """The edges of a graph of single faces, which are not blended."""
+def face_pairs(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> PairExamples:
+    """The edges between single faces of a graph; the faces are not blended."""
     level = Level.of_faces(graph)
     valid = graph.valid
     same = identities[:, None] == identities[graph.neighbors]
@@ -119,14 +119,14 @@ def faces_of(graph: KnnGraph, identities: np.ndarray, device: torch.device) -> P
 
 @dataclass
 class _Record:
-    """A judge that keeps what it is asked.
+    """A `Worth` function that records all pairs it is called with.
 
     Attributes:
-        judge: The judge that it asks.
-        scale: Of the corpus.
-        identities: int64 [n], of the nodes of the present level.
-        inputs: What it was asked, float32 [e, EDGE_INPUTS] each time.
-        same: Bool [e] each time: whether both clusters of a pair are of one identity.
+        judge: Gives the worth of the pairs.
+        scale: Scale of the corpus.
+        identities: int64 [n], identities of the nodes of the present level.
+        inputs: float32 [e, EDGE_INPUTS] of each call.
+        same: Bool [e] of each call: whether both clusters of a pair are of one identity.
     """
 
     judge: Judge
@@ -141,13 +141,13 @@ class _Record:
         return self.judge(self.inputs[-1], self.scale)
 
     def kept(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and truth of all pairs, or of `MOST` at random."""
+        """Inputs and truth of the recorded pairs, or of `MOST_PAIRS` of them at random."""
         inputs, same = np.concatenate(self.inputs), np.concatenate(self.same)
-        rows = random.permutation(len(same))[:MOST]
+        rows = random.permutation(len(same))[:MOST_PAIRS]
         return inputs[rows], same[rows]
 
 
-def come_up(
+def pairs_while_joining(
     level: Level,
     sums: np.ndarray,
     identities: np.ndarray,
@@ -155,17 +155,17 @@ def come_up(
     least: float,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs that are judged while faces join, as long as pairs are worth `least` or more.
+    """The pairs that are compared while faces join, until no pair is worth `least` or more.
 
-    A cluster's identity is that of the face that it goes back to.
+    A cluster counts as of the identity of the face that it started from.
 
     Args:
         level: Of n faces.
         sums: float32 [n, d]: the faces, `blended`; overwritten.
         identities: int64 [n].
-        judge: Says what pairs are worth.
+        judge: Gives the worth of pairs.
         least: Least worth of a pair that joins.
-        random: Draws the pairs that are kept if there are more than `MOST`.
+        random: Draws the pairs that are kept if there are more than `MOST_PAIRS`.
 
     Returns:
         Inputs float32 [m, EDGE_INPUTS], and bool [m]: whether both are of one identity.

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 
-from clustering.answers.constraints import Constraints
 from clustering.backends.hilander.blending import MANY_FACES, InOrder, blended, neighborhoods
 from clustering.backends.hilander.climb import Step, merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
+from clustering.graph.constraints import Constraints
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining, Worth
 from clustering.graph.knn_graph import KnnGraph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from typing_extensions import Self
@@ -28,6 +29,7 @@ class Lander(HiLander):
     """
 
     name: ClassVar[str] = "lander"
+    pretrained: ClassVar[Path | None] = None
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": HiLander.search_space["p_tau"], "k": [5, 10, 20]}
     prefers_low: ClassVar[str] = ""
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clustering.backends.hilander.climb import denser
 from clustering.backends.networks.gcn_v import ConfidenceNetwork, VertexTraining, linked, train_confidence
 from clustering.backends.networks.learned import (
     GraphNetwork,
@@ -23,6 +22,7 @@ from clustering.backends.networks.learned import (
     row_normalized,
 )
 from clustering.backends.weights import default_device
+from clustering.graph.denser import denser
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.optimisation import optimise

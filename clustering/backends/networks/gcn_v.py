@@ -12,9 +12,9 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from clustering.backends.hilander.climb import decode
 from clustering.backends.networks.learned import GraphNetwork, Network, Training
 from clustering.backends.weights import default_device
+from clustering.graph.denser import decode
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.optimisation import optimise

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from typing_extensions import Self
 
-from clustering.backends.weights import default_device, load_weights
+from clustering.backends.weights import default_device, load_weights, save_weights
 from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -156,6 +156,10 @@ class Learned(Clusterer):
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         return {**settings, "model": read_network(cls.network, folder, settings["model"])}
 
+    def _write(self, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+        save_weights(folder, self.model)
+        return {**settings, "model": self.model.settings()}
+
     def check_dimension(self, graph: KnnGraph) -> None:
         """Refuses embeddings of another dimension than the model was trained on.
 
@@ -175,9 +179,9 @@ class GraphNetwork(Learned, TwoStep):
     """Base class of the backends whose network judges a whole graph, whatever the thresholds."""
 
     def estimate(self, graph: KnnGraph) -> np.ndarray:
-        """What the network finds in a graph, narrowed to k neighbours."""
+        """What the network finds in the graph of k neighbours."""
         self.check_dimension(graph)
-        return self.model.estimate(graph.narrowed(self.k))
+        return self.model.estimate(graph)
 
 
 def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:

@@ -103,7 +103,10 @@ def test_single_linkage_of_too_many_crowded_faces_is_that_of_the_graph(blobs, mo
     monkeypatch.setattr(hac, "SINGLE_LIMIT", 0)
     graph = KnnGraph.build(blobs(spread=0.9)[0], 2)
     expected = Components(0.3, False, 2).cluster(graph).labels
-    np.testing.assert_array_equal(HacSingle(0.3).cluster(graph).labels, expected)
+    found = HacSingle(0.3).cluster(graph)
+    np.testing.assert_array_equal(found.labels, expected)
+    assert "faces have more than 2 near neighbours, too many to compare" in found.warning
+    assert HacSingle(1).cluster(graph).warning == ""
 
 
 def test_finch_cuts_each_branch_where_its_faces_stop_to_be_alike():

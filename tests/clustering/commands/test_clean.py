@@ -64,6 +64,8 @@ def test_only_errors_of_the_least_probability_are_corrected_and_the_seed_is_that
     assert {row["kind"] for row in all_sure} == {"split", "stray"}
     assert not any(row["found"] for row in all_sure)
     assert {row["probability"] for row in half} != {row["probability"] for row in other}
+    with pytest.raises(InputError, match="seed: -1; expected a number at least 0"):
+        clean(noisy, tmp_path / "out", seed=-1)
     with pytest.raises(InputError, match="min_probability is 1.5"):
         clean(noisy, tmp_path / "d", min_probability=1.5)
 

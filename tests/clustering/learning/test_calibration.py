@@ -10,7 +10,7 @@ import pytest
 from clustering.backends.dbscan import Dbscan
 from clustering.commands.train import train
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.calibration import Sample, calibrate, fit, samples
+from clustering.learning.calibration import Sample, calibrate, clustered_samples, fit_confidence
 from clustering.learning.labelled_faces import LabelledFaces, split
 from clustering.result import Clustering
 from clustering.similarity.confidence import Confidence, evidence
@@ -27,10 +27,10 @@ def simulated(random: np.random.Generator, n: int, weights: np.ndarray, offset: 
 def test_fit_finds_the_weights_and_keeps_them_from_being_negative():
     random = np.random.default_rng(0)
     sample = simulated(random, 60_000, np.array([1.5, -1.0, 0.5]), -0.5)
-    found = fit([sample])
+    found = fit_confidence([sample])
     assert found.margin == 0
     assert found.cosine / found.share == pytest.approx(3, rel=0.15)
-    positive = fit([simulated(random, 60_000, np.array([1.5, 1.0, 0.5]), -0.5)])
+    positive = fit_confidence([simulated(random, 60_000, np.array([1.5, 1.0, 0.5]), -0.5)])
     np.testing.assert_allclose([positive.offset, positive.cosine, positive.margin, positive.share],
                                [-0.5, 1.5, 1.0, 0.5], atol=0.06)  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_fit_finds_the_weights_and_keeps_them_from_being_negative():
 def test_every_sample_counts_alike():
     many, few = Sample(np.zeros((900, 3), np.float32), np.ones(900, bool)), Sample(np.zeros((100, 3), np.float32),
                                                                                     np.zeros(100, bool))  # fmt: skip
-    found = fit([many, few])
+    found = fit_confidence([many, few])
     assert found.probability(np.zeros((1, 3)))[0] == pytest.approx(0.5, abs=0.01)
 
 
@@ -46,8 +46,8 @@ def test_every_sample_counts_alike():
 def test_without_errors_it_is_not_certain(right):
     sample = Sample(np.random.default_rng(0).normal(size=(98, 3)).astype(np.float32), np.full(98, right))
     expected = 0.99 if right else 0.01
-    np.testing.assert_allclose(fit([sample]).probability(sample.evidence), expected, atol=0.002)
-    assert fit([]) == Confidence()
+    np.testing.assert_allclose(fit_confidence([sample]).probability(sample.evidence), expected, atol=0.002)
+    assert fit_confidence([]) == Confidence()
 
 
 def test_calibrated_on_other_identities_it_holds_on_yet_others(hilander, blobs):
@@ -58,7 +58,7 @@ def test_calibrated_on_other_identities_it_holds_on_yet_others(hilander, blobs):
     measured = calibrate(loose, faces(1), seed=0)
     assert set(measured.errors) == {"whole", "small", "tail", "large", "crowd"}
     assert measured.errors == calibrate(loose, faces(1), seed=0).errors
-    unseen = samples(loose.with_settings(confidence=measured.confidence), faces(2), seed=3)["whole"]
+    unseen = clustered_samples(loose.with_settings(confidence=measured.confidence), faces(2), seed=3)["whole"]
     assert 0.1 < 1 - unseen.right.mean() < 0.6  # there is something to be unsure of
     confidence = measured.confidence.probability(unseen.evidence)
     assert abs(confidence.mean() - unseen.right.mean()) < 0.06
@@ -73,8 +73,8 @@ def test_samples_leave_out_faces_that_are_alone(hilander, blobs):
             return Clustering.of(np.arange(len(graph)))
 
     faces = LabelledFaces(*blobs(identities=4))
-    assert samples(Alone(), faces, seed=0) == {}
-    found = samples(hilander, faces, seed=0)["whole"]
+    assert clustered_samples(Alone(), faces, seed=0) == {}
+    found = clustered_samples(hilander, faces, seed=0)["whole"]
     graph = KnnGraph.build(faces.embeddings, 5)
     clusters = hilander.cluster(graph).labels
     x, alone = evidence(graph, clusters)

@@ -6,7 +6,7 @@ from clustering.backends.hilander import pairs
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.proposals import candidates, strict, training_of
-from clustering.learning.tuning import Version, search
+from clustering.learning.tuning import Version, run_trials
 from eval.clusters import scores
 
 
@@ -45,7 +45,7 @@ def test_hilander_links_the_faces_of_a_version_once_for_every_number_of_neighbou
     monkeypatch.setattr(
         pairs, "neighborhoods", lambda level, *given: asked.append(level.graph.k) or neighborhoods(level, *given)
     )
-    rows = search(HiLander(), held, 12, seed=0)
+    rows = run_trials(HiLander(), held, 12, seed=0)
     assert sorted(asked) == [3, 5, 10, 20]
     for row in rows[::5]:
         alone = HiLander(p_tau=row["p_tau"], k=row["k"]).cluster(held[0].graph)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from clustering.backends.hilander import PRETRAINED
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.hilander.meta_training import majority, own_graphs
 from clustering.backends.registry import load_clusterer
-from clustering.clusterer import PRETRAINED
 from clustering.commands.pretrain import pretrain
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
@@ -76,8 +76,7 @@ def test_own_levels_keep_the_truth_of_what_was_merged(hilander, blobs):
 
 
 def test_the_model_of_the_package_needs_no_labels(real):
-    folder = PRETRAINED["hilander"]
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+    assert sum(path.stat().st_size for path in PRETRAINED.iterdir()) < 2_000_000
     clusterer = load_clusterer("hilander", None)
     embeddings, truth = real("lfw112")
     for dimension, least in [(128, 0.93), (48, 0.75)]:

@@ -1,9 +1,11 @@
 """Where pictures go: names in folders, copies and links."""
 
+from shutil import copy2
+
 import numpy as np
 import pytest
 
-from clustering.people.folders import copy, link, places, put
+from clustering.people.folders import link, places, put
 from facerec.pipeline.files import InputError
 
 
@@ -19,7 +21,7 @@ def test_paths_that_flatten_alike_have_their_rows():
     assert places(["p"] * 2, ["a_b/c/1", "a/b_c/1"]) == ["p/0_a_b_c_1", "p/1_a_b_c_1"]
 
 
-@pytest.mark.parametrize("action", [copy, link])
+@pytest.mark.parametrize("action", [copy2, link])
 def test_put(tmp_path, action):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "1.jpg").write_bytes(b"one")
@@ -35,4 +37,4 @@ def test_put(tmp_path, action):
 
 def test_none_of_the_pictures(tmp_path):
     with pytest.raises(InputError, match="has none of the first 1 files, e.g. 1.jpg; of records and shards --as csv"):
-        put(tmp_path, ["1.jpg"], tmp_path, ["a/1.jpg"], copy)
+        put(tmp_path, ["1.jpg"], tmp_path, ["a/1.jpg"], copy2)

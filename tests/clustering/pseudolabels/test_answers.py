@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.answers.clustered import corrected
-from clustering.answers.constraints import Constraints
+from clustering.graph.constraints import Constraints
+from clustering.graph.forest import corrected
 from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.labelled_people import Overlap

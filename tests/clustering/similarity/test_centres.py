@@ -13,11 +13,11 @@ from clustering.partition import cluster_sums, consecutive
 from clustering.similarity.centres import (
     centres,
     cosine_to_rest_of_cluster,
+    evenly_spaced,
     mean_cosine_between,
     mean_pair_cosine,
     nearest,
     other_centre,
-    sample,
 )
 from facerec.pipeline.embeddings import normalize
 
@@ -89,8 +89,8 @@ def test_no_queries_no_clusters_and_cosines_beyond_one():
 
 
 def test_a_sample_is_as_large_as_it_may_be():
-    assert len(sample(np.arange(50_000))) == 50_000
-    assert sample(np.arange(50_001)).tolist() == list(range(0, 50_001, 2))
+    assert len(evenly_spaced(np.arange(50_000))) == 50_000
+    assert evenly_spaced(np.arange(50_001)).tolist() == list(range(0, 50_001, 2))
 
 
 def test_mean_cosines_of_pairs_by_hand():

@@ -21,14 +21,8 @@ from clustering.commands.review import review
 from clustering.commands.train import train
 from clustering.commands.tune import tune
 from clustering.hierarchy import Hierarchy
-from clustering.similarity.same_faces import (
-    PAIRS,
-    check_faces,
-    check_model,
-    check_recogniser,
-    save_cosines,
-    share_of_likelier_pairs,
-)
+from clustering.similarity.same_faces import PAIRS, check_faces, save_cosines, share_of_likelier_pairs
+from clustering.similarity.same_recogniser import check_model, check_recogniser
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, save_embeddings
 from facerec.pipeline.files import InputError, write_json
 

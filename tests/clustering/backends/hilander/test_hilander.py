@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.backends.hilander import level_neighbors as nearest
-from clustering.backends.hilander.climb import Features, climb, decode, merge, of_edges, pseudo_density
+from clustering.backends.hilander.climb import Features, climb, merge, of_edges, pseudo_density
 from clustering.backends.hilander.encoders import EdgeBatch, GraphConvolution
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import HiLander, packaged
@@ -30,6 +30,7 @@ from clustering.backends.hilander.meta_training import (
     true_linkage,
 )
 from clustering.graph.candidates import rising
+from clustering.graph.denser import decode
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import trees
 from eval.clusters import scores

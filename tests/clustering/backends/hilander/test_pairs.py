@@ -11,7 +11,7 @@ from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import HiLander, packaged
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
-from clustering.backends.hilander.pair_training import by_mean_cosine, come_up
+from clustering.backends.hilander.pair_training import by_mean_cosine, pairs_while_joining
 from clustering.backends.hilander.pairs import FEW_CLUSTERS, MANY_CLUSTERS, Start, climb_by_pairs, least_log_odds
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import labelled
@@ -100,7 +100,9 @@ def test_models_that_see_embeddings_link_edges(blobs):
 def test_pairs_that_come_up_are_told_apart(blobs):
     faces, labels = blobs(identities=12, faces=5, spread=0.4)
     graph = KnnGraph.build(faces, 4)
-    inputs, same = come_up(Level.of_faces(graph), faces.copy(), labels, by_mean_cosine, 2.0, np.random.default_rng(0))
+    inputs, same = pairs_while_joining(
+        Level.of_faces(graph), faces.copy(), labels, by_mean_cosine, 2.0, np.random.default_rng(0)
+    )
     assert inputs.shape == (len(same), 6)
     assert inputs[same, 0].mean() > inputs[~same, 0].mean() + 0.2
     assert (inputs[:, 2] <= inputs[:, 3]).all()

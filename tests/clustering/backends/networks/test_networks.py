@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from clustering.backends.hilander.climb import denser
 from clustering.backends.networks.gcn_e import ConfidenceAndConnectivity, GcnE, subgraphs
 from clustering.backends.networks.gcn_v import ConfidenceNetwork, GcnV, convolved, linked, true_confidence
 from clustering.backends.networks.learned import SubgraphNetwork, row_normalized
@@ -21,9 +20,10 @@ from clustering.backends.networks.lgcn import (
     instance_nodes,
     propagated,
 )
+from clustering.graph.denser import denser
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.tuning import Version, search
+from clustering.learning.tuning import Version, run_trials
 from clustering.partition import consecutive
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_yaml
@@ -210,7 +210,7 @@ def test_tuning_asks_for_the_estimate_of_a_version_once(blobs, monkeypatch):
         ConfidenceNetwork, "estimate", lambda self, graph: asked.append(graph.k) or estimate(self, graph)
     )
     monkeypatch.setattr(GcnV, "search_space", {"min_similarity": (0.2, 0.9), "k": [5, 10]})
-    rows = search(trained, held, 9, seed=0)
+    rows = run_trials(trained, held, 9, seed=0)
     assert sorted(asked) == [5, 5, 10, 10]
     row = rows[7]
     trial = trained.with_settings(min_similarity=row["min_similarity"], k=row["k"])

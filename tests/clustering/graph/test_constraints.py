@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.answers.clustered import clusters_of, corrected
-from clustering.answers.constraints import Constraints
-from clustering.answers.forest import constrained_parents, kept_edges
+from clustering.answers.clustered import clusters_of
 from clustering.backends.dbscan import Dbscan
 from clustering.backends.hilander.known_pairs import joined
+from clustering.graph.constraints import Constraints
 from clustering.graph.copies import Copies
+from clustering.graph.forest import constrained_parents, corrected, kept_edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive, trees
@@ -186,7 +186,7 @@ def test_no_answer_is_violated_on_any_level(hilander, blobs, merging):
         random = np.random.default_rng(seed)
         odd = np.where(random.random(len(truth)) < 0.2, truth + 6, truth)  # other people than the faces say
         answers = random_answers(random, odd, 60)
-        found = hilander.with_settings(merging=merging).cluster(graph, answers)
+        found = hilander.with_settings(merging=merging).cluster_with(graph, answers)
         assert all(keeps(level["labels"], answers) for level in found.levels)
         assert keeps(found.labels, answers)
         for below, above in pairwise([level["labels"] for level in found.levels]):
@@ -198,7 +198,7 @@ def test_the_threshold_is_that_of_clusters_without_answers(hilander, blobs):
     graph, chain = KnnGraph.build(embeddings, 5), np.arange(40)
     same = np.stack([chain[:-1], chain[1:]], axis=1)  # five people are one
     adaptive = hilander.with_settings(adaptive=True)
-    found = adaptive.cluster(graph, Constraints(len(embeddings), same, np.ones(39, bool)))
+    found = adaptive.cluster_with(graph, Constraints(len(embeddings), same, np.ones(39, bool)))
     assert len(set(found.labels[:40].tolist())) == 1
     assert mixed(graph, found.labels)  # which would raise the threshold
     assert found.notes["p_tau"] == adaptive.cluster(graph).notes["p_tau"] == adaptive.p_tau

@@ -1,4 +1,4 @@
-"""Forests that agree with answers: a must-link is a certain edge, and a cannot-link cuts the weakest edge."""
+"""Forests and labels that agree with answers: a must-link is a certain edge, a cannot-link cuts the weakest edge."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from clustering.answers.constraints import Constraints
-from clustering.partition import components
+from clustering.graph.constraints import Constraints
+from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import components, consecutive
 
 CERTAIN = 1e-9
 """Cost of a must-link. An edge of strength s costs 2 - s, so the cheapest spanning tree has the strongest edges."""
@@ -68,6 +69,41 @@ def kept_edges(
             return one, other
         cut = _weakest_between(known.rows, one, other, price, torn)
         one, other, price = np.delete(one, cut), np.delete(other, cut), np.delete(price, cut)
+
+
+def corrected(graph: KnnGraph, labels: np.ndarray, known: Constraints) -> np.ndarray:
+    """Labels that agree with answers, for a backend that cannot use them itself.
+
+    Clusters of faces that must be together are merged. Some clusters then have two faces that must be apart. There the
+    weakest edge of the graph on the way from one face to the other is cut.
+
+    Args:
+        graph: Of n faces.
+        labels: int64 [n]; -1 for unassigned, which stay so unless they must be with another one.
+        known: Without contradictions.
+
+    Returns:
+        int64 [n], consecutive from 0.
+    """
+    found = np.array(labels, np.int64)
+    alone = known.linked[found[known.linked] < 0]
+    found[alone] = found.max(initial=-1) + 1 + np.arange(len(alone))
+    groups = components(int(found.max(initial=-1)) + 2, *found[known.together].T)
+    merged = np.where(found < 0, -1, groups[found])
+    torn = np.isin(merged, merged[known.violated(merged)])
+    rows = np.flatnonzero(torn)
+    if not len(rows):
+        return consecutive(merged)
+    near = graph.neighbors[rows]
+    inside = (near >= 0) & (found[near] == found[rows, None])
+    _, first, own = np.unique(found[rows], return_index=True, return_inverse=True)
+    hubs = rows[first][own]  # joined to all others by the weakest edges, as neighbours alone may not connect a cluster
+    sources = np.concatenate([np.repeat(rows, inside.sum(axis=1)), rows[rows != hubs]])
+    targets = np.concatenate([near[inside], hubs[rows != hubs]]).astype(np.int64)
+    weakest = np.full(np.count_nonzero(rows != hubs), -1.0)
+    strength = np.concatenate([np.clip(graph.similarities[rows][inside], -1, 1), weakest])
+    parts = components(known.rows, *kept_edges(sources, targets, strength, known.among(torn)))
+    return consecutive(np.where(torn, merged.max() + 1 + parts, merged))
 
 
 def _cheapest(nodes: int, ends: np.ndarray, cost: np.ndarray) -> csr_matrix:

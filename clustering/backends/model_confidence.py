@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clustering.clusterer import PRETRAINED
+from clustering.backends.hilander import PRETRAINED
 from clustering.graph.build import graph_of
 from clustering.partition import consecutive, load_confidence
 from clustering.similarity.confidence import Confidence
@@ -60,4 +60,4 @@ def own_or_estimated(
     if confidence is not None and np.any(confidence[labels >= 0] < 1):
         return confidence
     logger.info("%s: no confidence of its own; estimating it", clusters)
-    return confidence_by_model(PRETRAINED["hilander"], consecutive(labels), faces, knn, out)
+    return confidence_by_model(PRETRAINED, consecutive(labels), faces, knn, out)
