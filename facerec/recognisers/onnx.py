@@ -44,7 +44,8 @@ class OnnxRecogniser:
         std: By which they are divided then.
 
     Raises:
-        InputError: Not a readable ONNX file, or not a network from a square face to an embedding.
+        InputError: Not a readable ONNX file, not a network from a square face to an embedding, or mean or std for one
+            that takes uint8.
     """
 
     def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
@@ -56,6 +57,8 @@ class OnnxRecogniser:
             _open_batch(graph)
             self.session = open_session(graph, device)
             self.input_size, self.kind, self.channels_last = _input_of(path, self.session, settings.size)
+            if self.kind is np.uint8 and (settings.mean or 0, settings.std or 1) != (0, 1):
+                raise InputError(f"{path}: takes pixels as they are, uint8; leave --mean and --std out")
             self.backwards = settings.channels == "bgr"
             self.output = _output_of(path, self.session, settings.output)
         self.batched = True

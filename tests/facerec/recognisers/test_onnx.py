@@ -152,6 +152,13 @@ def test_an_embedding_and_its_norm(tmp_path):
         OnnxRecogniser(path, settings=InputSettings(output="fc1"))
 
 
+def test_pixels_as_they_are_have_no_mean(tmp_path):
+    path = network(tmp_path / "m.onnx", kind=TensorProto.UINT8)
+    with pytest.raises(InputError, match="m.onnx: takes pixels as they are, uint8; leave --mean and --std out"):
+        OnnxRecogniser(path, settings=InputSettings(mean=100.0))
+    assert OnnxRecogniser(path, settings=InputSettings(mean=0.0, std=1.0)).embedding_size == 5
+
+
 def test_inputs_that_no_recogniser_has(tmp_path):
     with pytest.raises(InputError, match=r"takes tensor.double.; a recogniser takes tensor.float."):
         OnnxRecogniser(network(tmp_path / "m.onnx", kind=TensorProto.DOUBLE))
