@@ -230,14 +230,16 @@ def test_a_network_that_declares_any_number_of_faces_and_holds_one_inside(tmp_pa
     np.testing.assert_allclose(recogniser(FACES), wanted, rtol=1e-4, atol=1e-3)
 
 
-def test_faces_whose_embeddings_depend_on_the_batch_are_embedded_one_by_one(tmp_path):
+@pytest.mark.parametrize("length", [1, 1e-5])
+def test_faces_whose_embeddings_depend_on_the_batch_are_embedded_one_by_one(tmp_path, length):
     """The mean of the batch is added, which of one face doubles its embedding."""
     nodes = [
         helper.make_node("Flatten", ["data"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["own"]),
         helper.make_node("ReduceMean", ["own"], ["mean"], axes=[0]), helper.make_node("Add", ["own", "mean"], ["e"]),
     ]  # fmt: skip
-    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], TENSORS[2:3]))
-    np.testing.assert_allclose(recogniser(FACES), 2 * expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
+    weights = [numpy_helper.from_array(np.float32(length) * WEIGHTS, "w")]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], weights))
+    np.testing.assert_allclose(recogniser(FACES) / length, 2 * expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
 
 
 def test_of_several_embeddings_one_is_to_be_chosen_and_several_inputs_are_refused(tmp_path):

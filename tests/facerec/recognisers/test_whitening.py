@@ -50,6 +50,7 @@ def test_every_tenth_of_the_people_is_shown_by_the_map_of_the_others():
     embeddings, labels = photographs(people=30, each=2)
     found = fit_whitening(embeddings, labels)
     assert np.bincount(found.fold).tolist() == [6] * 10
+    assert not np.array_equal(fit_whitening(embeddings, labels, seed=1).fold, found.fold)
     for number, matrix in enumerate(found.of_others):
         rows = np.flatnonzero(found.fold == number)
         np.testing.assert_array_equal(found.held_out(embeddings, rows), normalize(embeddings[rows] @ matrix))
