@@ -147,6 +147,8 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
         )
 
     monkeypatch.setattr(fitting, "REAL", 1)
+    learned, networks = [], fitting.networks
+    monkeypatch.setattr(fitting, "networks", lambda *given: learned.append(given[2]) or networks(*given))
     new = drawn(150)
     ends, unlike = fitting.fit(drawn(150), 0).intervals(new.features)
     truth = new.figures
@@ -155,6 +157,11 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
     assert np.all((held > 0.8) & (held < 0.98))
     assert people > 0.8
     assert np.mean(unlike <= 1) > 0.6
+    left_out = [np.setdiff1d(np.arange(150), corpora) for corpora in learned]  # whole corpora, each once
+    assert [(len(corpora), len(left)) for corpora, left in zip(learned, left_out, strict=True)] == [
+        *[(4 * 120, 30)] * 5, (600, 0),
+    ]  # fmt: skip
+    assert np.sort(np.concatenate(left_out)).tolist() == list(range(150))
 
 
 def test_each_network_learns_its_own_figures(monkeypatch):
