@@ -150,13 +150,15 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
     learned, networks = [], fitting.networks
     monkeypatch.setattr(fitting, "networks", lambda *given: learned.append(given[2]) or networks(*given))
     new = drawn(150)
-    ends, unlike = fitting.fit(drawn(150), 0).intervals(new.features)
+    fitted = fitting.fit(drawn(150), 0)
+    ends, unlike = fitted.intervals(new.features)
     truth = new.figures
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
     people = np.mean((ends[:, 6, 1] <= new.people) & (new.people <= ends[:, 6, 2]))
     assert np.all((held > 0.8) & (held < 0.98))
     assert people > 0.8
     assert np.mean(unlike <= 1) > 0.6
+    np.testing.assert_allclose(np.diag(np.linalg.inv(fitted.usual)), 1 + 0.05, atol=0.02)  # variances, and the ridge
     left_out = [np.setdiff1d(np.arange(150), corpora) for corpora in learned]  # whole corpora, each once
     assert [(len(corpora), len(left)) for corpora, left in zip(learned, left_out, strict=True)] == [
         *[(4 * 120, 30)] * 5, (600, 0),
