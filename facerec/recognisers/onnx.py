@@ -68,8 +68,6 @@ class OnnxRecogniser:
             single = np.concatenate([self(face[None]) for face in probe])
             self.embedding_size = single.shape[1]
             self.batched = self._batches(probe, single)
-            if not self.batched:
-                self.session = open_session(onnx.load(path), device)
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
