@@ -184,7 +184,7 @@ def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):
     one = estimate_quality(corpus, people[1], near)
     far = estimate_quality(corpus, people[1], replace(near, furthest=near.furthest * one.unlike / 2))
     assert far.unlike == pytest.approx(2)
-    assert "2 times as far" in far.doubt()
+    assert "the squared distance is 2 times that of 99 % of them" in far.doubt()
     assert "its intervals are 2 times as wide" in far.doubt()
     assert far.figures["bcubed_recall"].low < one.figures["bcubed_recall"].low
     sharp = replace(near, quantile=near.quantile / 20)
@@ -192,7 +192,7 @@ def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):
         estimate_quality(corpus, people[1], replace(sharp, furthest=near.furthest * one.unlike / times))
         for times in (2, 5, 50)
     )
-    assert "(5 times as far as 99 % of them): its intervals are 3 times as wide" in five.doubt()
+    assert "5 times that of 99 % of them): its intervals are 3 times as wide" in five.doubt()
     assert five.figures == fifty.figures
     assert 0 < five.figures["bcubed_recall"].low < two.figures["bcubed_recall"].low
 
