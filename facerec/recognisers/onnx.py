@@ -117,7 +117,7 @@ def _input_of(path: Path, session: onnxruntime.InferenceSession, size: int | Non
     """Size and type of the faces that a network takes, and whether their channels come last."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
-    channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+    channels_last = len(shape) == 4 and shape[3] == 3
     if len(shape) != 4 or not (channels_last or shape[1] == 3 or not isinstance(shape[1], int)):
         shapes = [value.shape for value in inputs], [value.shape for value in outputs]
         raise InputError(
