@@ -182,7 +182,8 @@ def test_channels_that_come_last(tmp_path, batch):
     recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], tensors))
     assert recogniser.input_size == SIZE
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
-    nodes = [nodes[0], helper.make_node("Sub", ["t", "c"], ["centred"]), *NORMALISED[1:]]
+    passed = helper.make_node("Identity", ["t"], ["same"])
+    nodes = [nodes[0], passed, helper.make_node("Sub", ["same", "c"], ["centred"]), *NORMALISED[1:]]
     recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], TENSORS))
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
 
