@@ -40,8 +40,8 @@ class Quality:
     Attributes:
         figures: By name as in `eval.clusters.scores`: pairwise and BCubed precision, recall and F.
         people: How many people there are.
-        unlike: Distance from the simulated corpora, as a multiple of that within which 99 % of these are. Above 1 the
-            intervals are wider by this factor, up to three times.
+        unlike: Squared distance from the simulated corpora, as a multiple of that within which 99 % of these are. Above
+            1 the intervals are wider by this factor, up to three times.
     """
 
     figures: Mapping[str, Interval]
@@ -62,9 +62,10 @@ class Quality:
         """What speaks against relying on it, in one line; or nothing."""
         if self.unlike > 1:
             return (
-                f"this corpus is unlike those that the estimate was learned on ({self.unlike:.3g} times as far as 99 % "
-                f"of them): its intervals are {min(self.unlike, MOST_WIDENED):.3g} times as wide; labels of some faces "
-                "tell more (see python -m eval clusters)"
+                "this corpus is unlike those that the estimate was learned on (the squared distance is "
+                f"{self.unlike:.3g} times that of 99 % of them): its intervals are "
+                f"{min(self.unlike, MOST_WIDENED):.3g} times as wide; labels of some faces tell more (see python -m "
+                "eval clusters)"
             )
         wide = self.figures["pairwise_f"]
         if wide.high - wide.low > 2 * BROAD:

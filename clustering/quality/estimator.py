@@ -81,7 +81,8 @@ class Estimator:
 
         Returns:
             float64 [m, 7, 3]: the estimate and both ends of a 90 % interval, of each of `FIGURES` and of people per
-            face. And float64 [m]: how unlike the simulated ones a corpus is. Above 1, intervals are wider by that.
+            face. And float64 [m]: how unlike the simulated ones a corpus is, see `Quality`. Above 1, intervals are
+            wider by that.
         """
         centre = points(self.quality, self.people, x)
         unlike = self.distance(x) / self.furthest

@@ -21,7 +21,8 @@ IMPOSTOR, GENUINE = "impostor", "genuine"
 def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray) -> None:
     """Writes worst.csv: the impostor pairs of highest score, each two people once; the genuine ones of lowest score.
 
-    A template is shown by its first face in the protocol. Of each person only the worst genuine pair is taken.
+    A template is shown by its first face in the protocol, one without faces by none. Of each person only the worst
+    genuine pair is taken.
 
     Args:
         out: The folder.
@@ -34,7 +35,7 @@ def write_worst(out: Path, evaluation: Evaluation, faces: Faces, ids: np.ndarray
     for kind in (IMPOSTOR, GENUINE):
         for pair in worst_pairs(evaluation, kind == GENUINE, COUNT).tolist():
             both = [int(side[pair]) for side in evaluation.pairs]
-            names = [str(faces.names[int(first_face[position])]) for position in both]
+            names = [str(faces.names[row]) if row >= 0 else "" for row in first_face[both].tolist()]
             score = round(float(evaluation.scores.pairs[pair]), 6)
             rows.append([kind, score, *(int(ids[position]) for position in both), *names])
     write_table(out / "worst.csv", COLUMNS, rows)
@@ -61,6 +62,6 @@ def worst_pairs(evaluation: Evaluation, genuine: bool, count: int) -> np.ndarray
 
 
 def _first_faces(faces: Faces, ids: np.ndarray) -> np.ndarray:
-    """The row of the first face of each template, int64 [t]; 0 for one without a face."""
+    """The row of the first face of each template, int64 [t]; -1 for one without a face."""
     templates, first = np.unique(faces.template, return_index=True)
-    return np.append(first, 0)[positions(templates, ids)]  # position -1 takes the last entry
+    return np.append(first, -1)[positions(templates, ids)]  # position -1 takes the last entry

@@ -193,7 +193,7 @@ class Aligner:
         image = job.store.read(row)
         lines, missing = [], []
         for face in listed:
-            found = self._find(image, key, face)
+            found = self._find(image, face)
             if found is None:
                 missing.append([key, f"no face found in the box {','.join(map(str, face.box or ()))}"])
                 continue
@@ -202,7 +202,7 @@ class Aligner:
             lines.append([file, key, len(listed), *_places(*found)])
         return lines, missing
 
-    def _find(self, image: np.ndarray, key: str, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
+    def _find(self, image: np.ndarray, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
         """Score, box (left, top, right, bottom) and landmarks of a known face; None if it is not found in its box."""
         if face.landmarks is not None:
             corners = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
@@ -213,8 +213,8 @@ class Aligner:
         part = np.ascontiguousarray(image[rows, columns])
         try:
             scores, boxes, landmarks = self.detector(part) if part.size else (np.empty(0), np.empty((0, 4)), None)
-        except cv2.error:
-            raise UnreadableFace(key, f"the box {face.box} has a shape that cannot be worked on") from None
+        except cv2.error:  # a box so flat that nothing is left of it when it is fitted
+            return None
         shift = np.array([columns.start, rows.start], np.float32)
         best = best_overlap(boxes + np.tile(shift, 2), face.box)
         if best is None or landmarks is None:

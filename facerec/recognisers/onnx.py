@@ -44,7 +44,8 @@ class OnnxRecogniser:
         std: By which they are divided then.
 
     Raises:
-        InputError: Not a readable ONNX file, or not a network from a square face to an embedding.
+        InputError: Not a readable ONNX file, not a network from a square face to an embedding, or mean or std for one
+            that takes uint8.
     """
 
     def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
@@ -56,6 +57,8 @@ class OnnxRecogniser:
             _open_batch(graph)
             self.session = open_session(graph, device)
             self.input_size, self.kind, self.channels_last = _input_of(path, self.session, settings.size)
+            if self.kind is np.uint8 and (settings.mean or 0, settings.std or 1) != (0, 1):
+                raise InputError(f"{path}: takes pixels as they are, uint8; leave --mean and --std out")
             self.backwards = settings.channels == "bgr"
             self.output = _output_of(path, self.session, settings.output)
         self.batched = True
@@ -65,8 +68,6 @@ class OnnxRecogniser:
             single = np.concatenate([self(face[None]) for face in probe])
             self.embedding_size = single.shape[1]
             self.batched = self._batches(probe, single)
-            if not self.batched:
-                self.session = open_session(onnx.load(path), device)
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""
@@ -90,7 +91,7 @@ class OnnxRecogniser:
             together = self(probe)
         except Exception:  # whatever onnxruntime raises for a graph that holds its batch size inside
             return False
-        slack = TOLERANCE * np.maximum(np.linalg.norm(single, axis=1, keepdims=True), 1)
+        slack = TOLERANCE * np.linalg.norm(single, axis=1, keepdims=True)
         return together.shape == single.shape and bool(np.all(np.abs(together - single) <= slack))
 
 
@@ -116,7 +117,7 @@ def _input_of(path: Path, session: onnxruntime.InferenceSession, size: int | Non
     """Size and type of the faces that a network takes, and whether their channels come last."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
-    channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+    channels_last = len(shape) == 4 and shape[3] == 3
     if len(shape) != 4 or not (channels_last or shape[1] == 3 or not isinstance(shape[1], int)):
         shapes = [value.shape for value in inputs], [value.shape for value in outputs]
         raise InputError(

@@ -38,22 +38,21 @@ class InputSettings:
 def normalises(graph: onnx.GraphProto) -> bool:
     """Whether a graph itself shifts and scales its input by constants, before any other layer.
 
-    A batch normalisation right at the input counts, too. What nodes are called does not matter.
+    A batch normalisation right at the input counts, too. What nodes are called does not matter. As long as each value
+    has one user, whatever else that user takes is constant, or computed from constants.
     """
-    constants = {tensor.name for tensor in graph.initializer}
-    constants |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
     users: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
-        for name in node.input:
+        for name in node.input if node.op_type != "Shape" else ():
             users.setdefault(name, []).append(node)
-    current = next(value.name for value in graph.input if value.name not in constants)
+    weights = {tensor.name for tensor in graph.initializer}
+    current = next(value.name for value in graph.input if value.name not in weights)
     kinds: set[str] = set()
     while len(users.get(current, [])) == 1:
         node = users[current][0]
-        others = [name for name in node.input if name != current]
         if node.op_type == "BatchNormalization":
             return True
-        if node.op_type not in SUBTRACTS | SCALES | PASSES or not constants.issuperset(others):
+        if node.op_type not in SUBTRACTS | SCALES | PASSES:
             break
         kinds.add(node.op_type)
         current = node.output[0]

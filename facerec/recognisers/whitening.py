@@ -121,7 +121,7 @@ def _matrix(embeddings: np.ndarray, person: np.ndarray) -> np.ndarray:
     means = np.add.reduceat(embeddings, starts, dtype=np.float64) / sizes[:, None]
     within = LedoitWolf(assume_centered=True).fit(embeddings - np.repeat(means, sizes, axis=0)).covariance_
     values, vectors = np.linalg.eigh(within)
-    values = np.maximum(values, np.finfo(np.float32).eps * max(values[-1], 1))  # 0 where faces are copies
+    values = np.maximum(values, np.finfo(np.float32).eps)  # at most 1, of unit rows; 0 where faces are copies
     return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
 
 

@@ -59,6 +59,52 @@ def test_features_by_hand(corpus, people):
     assert found["pair cosine"] == pytest.approx(corpus.scale.corrected(pairs).mean(), abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def uneven() -> tuple[np.ndarray, np.ndarray]:
+    """Faces of 40 people, 2 to 11 of each, that share a direction; clusters, some of two people, some faces in none."""
+    random, truth = np.random.default_rng(2), np.repeat(np.arange(40), 2 + np.arange(40) % 10)
+    centres = normalize(random.normal(size=(40, 64))) + np.eye(64)[0]
+    labels = np.where(truth < 20, truth // 2, truth - 10)
+    labels[::13] = -1
+    return normalize(centres[truth] + 0.1 * random.normal(size=(len(truth), 64))), labels
+
+
+def test_cosines_are_those_of_slow_loops(uneven):
+    faces, labels = uneven
+    corpus = Corpus.of(KnnGraph.build(faces, 10))
+    found = dict(zip(names(), features(corpus, labels), strict=True))
+    assert corpus.scale.common > 0.2
+    cosines = corpus.scale.corrected(faces @ faces.T)
+    nearest = np.argsort(-(cosines - 9 * np.eye(len(faces))), axis=1)[:, :8]
+    first, last = (cosines[np.arange(len(faces)), nearest[:, rank]] for rank in (0, 7))
+    same = (labels[:, None] == labels) & (labels >= 0) & ~np.eye(len(faces), dtype=bool)
+    several = np.flatnonzero(same.any(axis=1))
+    expected = {
+        "first neighbour 0.25": np.quantile(first, 0.25),
+        "first less last neighbour 0.9": np.quantile(first - last, 0.9),
+        "pair cosine": cosines[same].mean(),
+        "pair cosine by face": np.mean([cosines[np.ix_(*2 * [labels == labels[row]])][
+            ~np.eye(np.sum(labels == labels[row]), dtype=bool)].mean() for row in several]),
+    }  # fmt: skip
+    cut = corpus.cuts.labels[3]
+    sizes = np.bincount(cut)[cut]
+    rest = [(cosines[row, cut == cut[row]].sum() - 1) / (sizes[row] - 1) for row in np.flatnonzero(sizes >= 4)]
+    expected |= {f"cosine to the rest {share} of cut 0.4": np.quantile(rest, share) for share in (0.05, 0.5)}
+    expected["share in company of cut 0.4"] = len(rest) / len(faces)
+    expected["companies of cut 0.4"] = np.log(np.count_nonzero(np.bincount(cut) >= 4) / len(faces))
+    links = {(labels[row], labels[other]) for row in range(len(faces)) for other in nearest[row]}
+    links |= {(other, one) for one, other in links}
+    highest = []
+    for label in range(labels.max() + 1):
+        near = [other for one, other in links if one == label and other not in (-1, label)]
+        means = [cosines[np.ix_(labels == label, labels == other)].mean() for other in near]
+        highest += [max(means)] * np.sum(labels == label) if means else []
+    expected["next cluster"] = np.mean(highest)
+    location, spread = corpus.scale.usual
+    expected["next cluster above chance"] = (np.mean(highest) - location) / spread
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
 def test_features_do_not_depend_on_the_order_of_faces(corpus, people):
     order = np.random.default_rng(1).permutation(len(people[1]))
     other = Corpus.of(KnnGraph.build(people[0][order], 10))
@@ -116,6 +162,17 @@ def test_what_is_so_by_definition(corpus, people):
     assert heap.figures["pairwise_recall"] == heap.figures["bcubed_recall"] == certain
 
 
+def test_unreadable_faces_and_further_neighbours_do_not_count(uneven):
+    faces, labels = uneven[0].copy(), uneven[1]
+    faces[[5, 50]] = 0
+    labels = np.where(faces.any(axis=1), 3 * labels, 7)
+    found = estimate_quality(KnnGraph.build(faces, 16), labels)
+    expected = estimate_quality(KnnGraph.build(faces, 10), np.where(faces.any(axis=1), labels, -1))
+    assert found.as_json() == expected.as_json()
+    heap = estimate_quality(KnnGraph.build(faces, 10), np.where(faces.any(axis=1), 0, -1))
+    assert heap.figures["pairwise_recall"] == Interval(1, 1, 1)
+
+
 def test_too_few_faces_or_neighbours(people):
     assert estimate_quality(KnnGraph.build(people[0][:49], 10), people[1][:49]) is None
     assert estimate_quality(KnnGraph.build(people[0], 5), people[1]) is None
@@ -138,9 +195,24 @@ def test_an_unlike_corpus_is_said_and_has_wider_intervals(corpus, people):
     one = estimate_quality(corpus, people[1], near)
     far = estimate_quality(corpus, people[1], replace(near, furthest=near.furthest * one.unlike / 2))
     assert far.unlike == pytest.approx(2)
-    assert "2 times as far" in far.doubt()
+    assert "the squared distance is 2 times that of 99 % of them" in far.doubt()
     assert "its intervals are 2 times as wide" in far.doubt()
     assert far.figures["bcubed_recall"].low < one.figures["bcubed_recall"].low
+    sharp = replace(near, quantile=near.quantile / 20)
+    two, five, fifty = (
+        estimate_quality(corpus, people[1], replace(sharp, furthest=near.furthest * one.unlike / times))
+        for times in (2, 5, 50)
+    )
+    assert "5 times that of 99 % of them): its intervals are 3 times as wide" in five.doubt()
+    assert five.figures == fifty.figures
+    assert 0 < five.figures["bcubed_recall"].low < two.figures["bcubed_recall"].low
+
+
+def test_intervals_end_where_figures_and_people_do(corpus, people):
+    blind = replace(packaged(), quantile=packaged().quantile * 50)
+    quality = estimate_quality(corpus, people[1], blind)
+    assert {(each.low, each.high) for each in quality.figures.values()} == {(0, 1)}
+    assert (quality.people.low, quality.people.high) == (1, len(people[1]))
 
 
 def test_words():
@@ -150,7 +222,9 @@ def test_words():
     assert quality.say().endswith("1,000 people (900 to 1,100)")
     assert quality.doubt() == ""
     assert "uncertain" in replace(quality, figures=dict.fromkeys(FIGURES, broad)).doubt()
+    assert replace(quality, figures=dict.fromkeys(FIGURES, Interval(0.5, 0.31, 0.7))).doubt() == ""
     assert quality.as_json()["bcubed_f"] == [0.9, 0.85, 0.95]
+    assert quality.as_json()["people"] == [1000, 900, 1100]
 
 
 def test_an_estimator_comes_back_from_disk_and_damage_is_refused(tmp_path, corpus, people):

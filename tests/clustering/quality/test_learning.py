@@ -8,19 +8,30 @@ import pytest
 from clustering.backends.hac import HacAverage
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality import fitting
-from clustering.quality.estimator import OWN
-from clustering.quality.examples import Examples, examples
-from clustering.quality.features import names
+from clustering.quality.estimator import FIGURES, OWN
+from clustering.quality.examples import Examples, example, examples
+from clustering.quality.features import Corpus, features, names, squeezed
 from clustering.quality.nested_cuts import nested_cuts, thresholds
 from clustering.quality.networks import Networks
-from clustering.quality.simulated_corpora import SIZES, corpus, faces_per_identity, with_errors
+from clustering.quality.simulated_corpora import (
+    SIZES,
+    SimulatedRecogniser,
+    corpus,
+    embedded,
+    faces_per_identity,
+    log_uniform,
+    recogniser,
+    with_errors,
+)
 from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
+from facerec.pipeline.embeddings import normalize
 
 
 def test_cuts_are_nested_and_like_average_linkage(blobs):
     faces, _ = blobs(identities=30, faces=8, dimension=48, spread=0.9)
-    graph = KnnGraph.build(faces, 10)
+    graph = KnnGraph.build(normalize(faces + np.eye(48)[0]), 10)
+    assert CorpusScale.of(graph).common > 0.2
     cuts = nested_cuts(graph, CorpusScale.of(graph))
     assert np.all(np.diff(cuts.thresholds) < 0)
     for fine, coarse in zip(cuts.labels, cuts.labels[1:], strict=False):
@@ -52,6 +63,42 @@ def test_sizes(kind):
     assert 500 <= numbers.sum() <= 2000
     if kind == "few":
         assert numbers.max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("change", "genuine", "kin"),
+    [
+        ({}, 0.5, 0),
+        ({"scale": 0.5}, 1 / (1 + 0.25), 0),
+        ({"looks": (1, 0.6)}, (1 + 0.6) / 2, 0),  # of one look
+        ({"kin": (0.7, 2)}, 0.5, 0.7 / 2),  # the cosine of two centres, and residuals as long as centres
+        ({"mean": np.eye(400)[0]}, (1 + 1) / (1 + 2), 1 / (1 + 2)),
+    ],
+)
+def test_cosines_of_simulated_faces_are_those_wanted(change, genuine, kin):
+    """Two people with 400 faces each, of one group."""
+    even = np.full(400, 1 / 20)
+    usual = {"mean": np.zeros(400), "scale": 1.0, "uneven": (0.0, 0.0), "looks": (1, 0.0), "kin": (0.0, 2)}
+    usual["bad"] = (0.0, 1)
+    labels = np.repeat([0, 1], 400)
+    cosines = []
+    for seed in range(8):
+        how = SimulatedRecogniser(even, even, **{**usual, **change})
+        faces = embedded(labels, how, np.random.default_rng(seed))
+        own, other = faces[:400] @ faces[:400].T, faces[:400] @ faces[400:].T
+        cosines.append((own[~np.eye(400, dtype=bool)].mean(), other.mean()))
+    assert np.mean(cosines, axis=0) == pytest.approx((genuine, kin), abs=0.05)
+
+
+def test_recognisers_are_within_their_ranges():
+    drawn = [recogniser(np.random.default_rng(seed)) for seed in range(300)]
+    scales, means = (np.array(each) for each in zip(*((how.scale, how.mean @ how.mean) for how in drawn), strict=True))
+    assert np.all((scales**2 >= 1 / 0.85 - 1) & (scales**2 <= 1 / 0.2 - 1))
+    common = means / (1 + means)  # cosine of two centres, which have unit length beside the mean
+    assert common.max() == pytest.approx(0.9, abs=0.05)
+    assert np.median([log_uniform(np.random.default_rng(seed), 1, 100) for seed in range(999)]) == pytest.approx(
+        10, rel=0.2
+    )
 
 
 def test_corpora_depend_on_their_seed_alone():
@@ -100,12 +147,51 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
         )
 
     monkeypatch.setattr(fitting, "REAL", 1)
+    learned, networks = [], fitting.networks
+    monkeypatch.setattr(fitting, "networks", lambda *given: learned.append(given[2]) or networks(*given))
     new = drawn(150)
-    ends, unlike = fitting.fit(drawn(150), 0).intervals(new.features)
+    fitted = fitting.fit(drawn(150), 0)
+    ends, unlike = fitted.intervals(new.features)
     truth = new.figures
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
+    people = np.mean((ends[:, 6, 1] <= new.people) & (new.people <= ends[:, 6, 2]))
     assert np.all((held > 0.8) & (held < 0.98))
+    assert people > 0.8
     assert np.mean(unlike <= 1) > 0.6
+    np.testing.assert_allclose(np.diag(np.linalg.inv(fitted.usual)), 1 + 0.05, atol=0.02)  # variances, and the ridge
+    left_out = [np.setdiff1d(np.arange(150), corpora) for corpora in learned]  # whole corpora, each once
+    assert [(len(corpora), len(left)) for corpora, left in zip(learned, left_out, strict=True)] == [
+        *[(4 * 120, 30)] * 5, (600, 0),
+    ]  # fmt: skip
+    assert np.sort(np.concatenate(left_out)).tolist() == list(range(150))
+
+
+def test_each_network_learns_its_own_figures(monkeypatch):
+    """Two clusterings of each of three corpora; people are learned from one of them."""
+    given = []
+    monkeypatch.setattr(fitting.Networks, "fit", lambda *arguments: given.append(arguments))
+    random = np.random.default_rng(0)
+    found = Examples(random.random((6, len(names()))), random.random((6, 6)), random.random(6), np.repeat([4, 7, 9], 2))
+    fitting.networks(found.features, fitting.targets(found), found.corpus, seed=3)
+    (x, y, groups, _), (all_x, all_y, all_groups, _) = given
+    np.testing.assert_array_equal(x, found.features[::2, :OWN])
+    np.testing.assert_array_equal(y[:, 0], np.log(found.people[::2]))
+    np.testing.assert_array_equal(all_x, found.features)
+    np.testing.assert_array_equal(all_y, squeezed(found.figures[:, [0, 1, 3, 4]]))
+    assert (groups.tolist(), all_groups.tolist()) == ([4, 7, 9], found.corpus.tolist())
+
+
+def test_an_example_has_the_figures_of_its_clustering(blobs):
+    """All faces of 20 people with 5 each in one cluster: 4 of 99 others are right, 5 of 100 with oneself."""
+    faces, truth = blobs(identities=20, faces=5)
+    seen, heap = Corpus.of(KnnGraph.build(faces, 10)), np.zeros(100, int)
+    found, figures, people = example(seen, heap, truth)
+    np.testing.assert_array_equal(found, features(seen, heap))
+    expected = {"pairwise_precision": 4 / 99, "pairwise_recall": 1, "bcubed_precision": 0.05, "bcubed_recall": 1}
+    assert dict(zip(FIGURES, figures, strict=True)) == pytest.approx(
+        {**expected, "pairwise_f": 8 / 103, "bcubed_f": 0.1 / 1.05}
+    )
+    assert people == 0.2
 
 
 def test_examples_are_what_they_say(monkeypatch):
@@ -114,6 +200,8 @@ def test_examples_are_what_they_say(monkeypatch):
     assert found.features.shape == (len(found.corpus), len(names()))
     assert set(found.corpus) == {3, 4}
     assert np.all((found.figures >= 0) & (found.figures <= 1))
-    np.testing.assert_array_equal(Examples.of_table(found.table()).people, found.people)
+    again = Examples.of_table(found.table())
+    for name in ("features", "figures", "people", "corpus"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     again = examples(4, 5, seed=0)
     np.testing.assert_array_equal(again.features, found.features[found.corpus == 4])

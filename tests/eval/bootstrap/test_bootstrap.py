@@ -6,11 +6,20 @@ from hypothesis import strategies as st
 from eval.bootstrap import impostor_bins as bins
 from eval.bootstrap import resampling as bootstrap
 from eval.bootstrap.impostor_bins import bin_starts
-from eval.bootstrap.resampling import draw, fnir_samples, interval, rank_samples, verification_samples
+from eval.bootstrap.resampling import (
+    MOST_SAMPLES,
+    check_samples,
+    draw,
+    fnir_samples,
+    interval,
+    rank_samples,
+    verification_samples,
+)
 from eval.metrics import verification
 from eval.metrics.fnir import Search, fnir_at_fpir
 from eval.metrics.fnmr import area, equal_error
 from eval.metrics.pair_scores import PairScores
+from facerec.pipeline.files import InputError
 
 RATES = [0.0, 0.05, 0.1, 0.3, 0.5, 0.9, 1.0]
 
@@ -132,10 +141,27 @@ def test_bins_are_small_where_thresholds_lie_and_many_equal_scores_have_their_ow
     assert np.diff(edges)[starts == np.float32(-1.5)] == 5000
 
 
-def test_a_collapsed_network_is_not_counted_pair_by_pair(people, monkeypatch):
+def test_small_bins_beyond_the_reach_are_joined(monkeypatch):
+    """Edge 1 stays, as edge 0 is before the reach; 2 to 4 stay, as .1, .21 and .1 are compared around them; 5 goes."""
+    monkeypatch.setattr(bins, "MOST_COMPARED", 0.022)
+    passing = np.array([0, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
+    failing = np.array([1, 1, 1, 0.5, 0.3, 0.25, 0.25])
+    assert bins._kept(passing, failing, reach=0.1) == [0, 1, 2, 3, 4, 6]
+
+
+def test_bins_of_most_genuine_scores_are_counted_singly(monkeypatch):
+    """The second and the last cost 20 together; the first would cost more, and the third has no genuine score."""
+    monkeypatch.setattr(bootstrap, "EXACT_CELLS", 20)
+    chosen = bootstrap._affordable(np.array([1, 5, 0, 3]), np.array([1, 12, 0, 8]))
+    assert chosen.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("cells", [1 << 27, 0])
+def test_a_collapsed_network_is_not_counted_pair_by_pair(people, monkeypatch, cells):
     """All scores are equal, so that all pairs lie in one bin."""
     genuine, of, impostor, sides, rates, drawn = people
     monkeypatch.setattr(bins, "pair_weights", None)
+    monkeypatch.setattr(bootstrap, "EXACT_CELLS", cells)
     fnmr, eer, auc = samples_of(np.ones_like(genuine), of, np.ones_like(impostor), sides, rates, drawn)
     assert (fnmr == 1).all()
     assert (eer == 0.5).all()
@@ -203,3 +229,11 @@ def test_draws_are_seeded_and_draw_as_many_as_there_are():
     assert (draw(30, 10, 1) != draw(30, 10, 2)).any()
     assert interval(np.array([np.nan])) is None
     assert interval(np.array([np.nan, 1.0, 2.0]))[0] == pytest.approx(1.025)
+
+
+def test_numbers_of_samples():
+    for samples in (0, 20, MOST_SAMPLES):
+        check_samples(samples)
+    for samples in (-1, 1, 19, MOST_SAMPLES + 1):
+        with pytest.raises(InputError, match=f"--bootstrap {samples}; "):
+            check_samples(samples)

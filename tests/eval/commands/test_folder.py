@@ -128,8 +128,12 @@ def test_quality_groups_and_calibration(faces, tmp_path):
     found = metrics["calibration"]
     assert 0 < found["min_cllr"] <= found["cllr"]["isotonic"] < 1
     assert found["min_cllr"] < found["cllr_cross_validated"]["isotonic"]
-    ratios = [float(row["llr_isotonic"]) for row in table(tmp_path / "out" / "calibration.csv")]
-    assert ratios == sorted(ratios)
+    assert found["folds"] == 5
+    rows = table(tmp_path / "out" / "calibration.csv")
+    isotonic, logistic = ([float(row[f"llr_{name}"]) for row in rows] for name in ("isotonic", "logistic"))
+    assert isotonic == sorted(isotonic)
+    np.testing.assert_allclose(np.diff(logistic, 2), 0, atol=1e-9)  # a straight line
+    assert found["cllr"]["isotonic"] < found["cllr"]["logistic"]
 
 
 def test_the_page_shows_pictures(faces, tmp_path):

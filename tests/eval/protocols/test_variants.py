@@ -1,5 +1,6 @@
 """Protocols as they are found: other delimiters, headers and ids, without galleries, closed, with missing faces."""
 
+import csv
 import json
 
 import numpy as np
@@ -186,6 +187,12 @@ def test_templates_without_faces_fail(protocol, noisy, tmp_path, caplog):
     assert "line 10: template 99 has no faces in tiny_face_tid_mid.txt (2 such templates)" in caplog.text
     assert metrics["counts"]["empty_templates"] == 2
     assert metrics["counts"]["impostor_pairs"] == 7
+    with (tmp_path / "out" / "worst.csv").open(newline="") as file:
+        shown = {
+            row[f"{side}_template"]: row[f"{side}_face"] for row in csv.DictReader(file) for side in ("first", "second")
+        }
+    assert (shown["99"], shown["77"]) == ("", "")
+    assert shown["12"] == "c0.jpg"
     left = run(protocol, noisy, tmp_path / "left", missing="exclude")
     assert left["counts"]["impostor_pairs"] == 5
 

@@ -1,11 +1,14 @@
 """Scores in bins, by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from eval.all_pairs.scores import GRID
 from eval.comparison.small_plots import plot_scores
 from eval.metrics.pair_scores import PairScores
-from eval.report.histogram import score_bins
+from eval.report.histogram import counted_bins, score_bins
 
 
 def test_scores_are_counted_in_bins_without_empty_ends(monkeypatch):
@@ -19,6 +22,15 @@ def test_scores_are_counted_in_bins_without_empty_ends(monkeypatch):
         (0.5, 0.75, 1, 1),
         (0.75, 1.0, 2, 0),  # what rounding put above 1, too
     ]
+
+
+def test_counted_scores_are_in_the_same_bins(monkeypatch):
+    monkeypatch.setattr("eval.report.histogram.BINS", 8)
+    genuine, impostor = np.zeros((2, 2 * GRID + 1), int)
+    impostor[GRID - GRID // 4] = 3  # -0.25
+    genuine[[GRID // 4 * 5 - 1, 2 * GRID]] = 1, 2  # just below 0.25, and 1
+    found = counted_bins(SimpleNamespace(genuine_counts=genuine, impostor_counts=impostor))
+    assert found == [(-0.25, 0.0, 0, 3), (0.0, 0.25, 1, 0), (0.25, 0.5, 0, 0), (0.5, 0.75, 0, 0), (0.75, 1.0, 2, 0)]
 
 
 def test_a_plot_has_its_values_where_it_has_its_bars():

@@ -98,6 +98,11 @@ def test_a_sample_of_everybody_once_is_every_figure_itself(folder, tmp_path, mon
         for row in rows:
             assert float(row[f"{value}_low"]) == pytest.approx(float(row[value]), rel=1e-12)
             assert float(row[f"{value}_high"]) == pytest.approx(float(row[value]), rel=1e-12)
+            assert curve == "iet" or float(row["tar"]) == 1 - float(row["fnmr"])
+    tenth = next(row for row in rows if float(row["fpir"]) == 0.1)
+    for gallery, of in metrics["counts"]["identification"].items():
+        figures = [metrics["fnir_at_fpir_per_gallery"][gallery]["1e-1"], of["1e-1"]["threshold"]]
+        assert [float(tenth[f"{name}_{gallery}"]) for name in ("fnir", "threshold")] == pytest.approx(figures)
 
 
 def test_pairs_count_as_often_as_both_of_their_subjects(monkeypatch):

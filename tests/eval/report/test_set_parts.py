@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from eval.metrics.groups import Rate
 from eval.report.set_parts import _lowest, _unit_groups, discard_entry, unit_quality
@@ -26,6 +27,8 @@ def test_pairs_are_discarded_by_their_worse_side():
     )  # fmt: skip
     entry, _ = discard_entry(evaluation, np.array([1.0, 2, 3, 9]))
     assert (entry["fnmr"], entry["fnmr_at_discard"]["0.2"]) == (0.2, 0)
+    for name in ("mean_fnmr_up_to", "perfect_mean_fnmr_up_to"):
+        assert entry[name] == pytest.approx({"0.2": 0.2, "1.0": 0.04})
 
 
 def test_the_lowest_rate_is_of_groups_that_have_pairs():

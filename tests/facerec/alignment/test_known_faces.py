@@ -46,6 +46,10 @@ def test_crops_by_landmarks_are_those_of_insightface(loose):
     with (out / "faces.csv").open(newline="") as file:
         rows = {row["crop"]: row for row in csv.DictReader(file)}
     assert (float(rows["4.png"]["score"]), float(rows["4.png"]["nose_x"])) == (0.94, round(float(fields[5]), 2))
+    left, bottom = min(map(float, fields[1:11:2])), max(map(float, fields[2:11:2]))
+    assert [float(rows["4.png"][side]) for side in ("left", "bottom")] == pytest.approx([left, bottom], abs=0.006)
+    options = {"landmarks": loose / "tiny_name_5pts_score.txt", "size": 224, "jpeg_quality": 90, "workers": 1}
+    assert open_store(align(loose / "loose_crop", loose / "large", **options)).read(0).shape == (224, 224, 3)
 
 
 def test_align_embed_and_ijb_go_together_with_all_defaults(loose):
@@ -106,7 +110,7 @@ def test_lines_without_anything_end_no_list(tmp_path, mark):
 
 
 @pytest.mark.parametrize(
-    "line", ["1,0,0,9,9,x", "1,0,0,9.5,9,x,1", "1,0,0,9,nan,x,1", "1,a,0,9,9,x,1", "1,0,0,9,-9,x,1"]
+    "line", ["1,0,0,9,9,x", "1,0.5,0,9,9,x,1", "1,0,0,9.5,9,x,1", "1,0,0,9,nan,x,1", "1,a,0,9,9,x,1", "1,0,0,9,-9,x,1"]
 )
 def test_what_is_no_box_is_refused(tmp_path, line):
     (tmp_path / "boxes.csv").write_text(f"{HEADER}{line}\n")
@@ -127,7 +131,8 @@ def test_each_box_gets_the_face_in_it(data, tmp_path):
     assert len(found) == 2
     boxes = [[int(a - 8), int(b - 8), int(c - a + 16), int(d - b + 16)] for a, b, c, d in found]
     lines = [f"{row},{','.join(map(str, box))},img/two.png,{row}" for row, box in enumerate(boxes)]
-    lines.append("9,0,0,20,20,img/two.png,9")
+    without = ["0,0,20,20", "5000,0,20,20", "0,395,800,1"]
+    lines += [f"9,{box},img/two.png,9" for box in without]
     write_lines(tmp_path / "boxes.csv", [HEADER.strip(), *lines])
     out = align(tmp_path / "media", tmp_path / "known", detector, boxes=tmp_path / "boxes.csv", workers=1)
     with (out / "faces.csv").open(newline="") as file:
@@ -135,7 +140,8 @@ def test_each_box_gets_the_face_in_it(data, tmp_path):
     assert [row["crop"] for row in rows] == [f"img/two.png#{','.join(map(str, box))}.png" for box in sorted(boxes)]
     again = sorted([float(row[side]) for side in ("left", "top", "right", "bottom")] for row in rows)
     np.testing.assert_allclose(again, sorted(found), atol=15)
-    assert "no face found in the box 0,0,20,20" in (out / "missing.csv").read_text()
+    for box in without:
+        assert f"no face found in the box {box}" in (out / "missing.csv").read_text()
 
 
 def test_overlaps_and_windows_by_hand():

@@ -261,6 +261,16 @@ def test_a_sample_rate_makes_the_head_of_partial_fc():
     head = chosen("arcface", sample_rate=0.5, subcentres=2)
     assert isinstance(head, PartialHead)
     assert (head.rate, head.loss.scale, head.loss.margins, head.centres.shape) == (0.5, 32.0, ARCFACE, (12, 8))
+    assert LossOptions("arcface", sample_rate=0.5).head(6, 8, seed=7).seed == 7
+
+
+def test_numbers_at_the_ends_of_their_ranges_are_taken():
+    for options in (
+        {"margin": 1.0}, {"margin": 0.0}, {"loss": "arcface", "margin": math.pi / 2},
+        {"loss": "combined", "margin": [3, 0, 1]}, {"interclass_filter": 1.0}, {"sample_rate": 1.0},
+        {"loss": "proxy_nca", "hierarchy": "kmeans", "hierarchy_weight": 0.0},
+    ):  # fmt: skip
+        assert chosen(**{"loss": "cosface"} | options)(*batch())[0].isfinite()
 
 
 def test_unknown_losses_and_numbers_out_of_range_are_refused():
@@ -268,6 +278,7 @@ def test_unknown_losses_and_numbers_out_of_range_are_refused():
         ({"loss": "triplet"}, "choose one of cosface, softmax, arcface, combined, adaface, proxy_nca, proxy_anchor"),
         ({"scale": 0.0}, "--scale 0.0; it must be positive"),
         ({"scale": math.nan}, "must be positive"),
+        ({"scale": math.inf}, "must be positive"),
         ({"margin": -0.1}, "--margin -0.1 with --loss cosface; it is 0 to 1"),
         ({"margin": math.nan}, "it is 0 to 1"),
         ({"loss": "arcface", "margin": 1.6}, "it is 0 to 1.57"),
@@ -277,6 +288,9 @@ def test_unknown_losses_and_numbers_out_of_range_are_refused():
         ({"loss": "combined", "margin": 0.3}, "it takes three numbers, e.g. [1,0.3,0.2]"),
         ({"loss": "arcface", "margin": [1, 0.3, 0.2]}, "it takes one number"),
         ({"loss": "combined", "margin": [4, 0, 0]}, "above 0 to 3, 0 to 1.57 and 0 to 1"),
+        ({"loss": "combined", "margin": [0, 0, 0]}, "above 0 to 3"),
+        ({"loss": "combined", "margin": [1, 1.6, 0]}, "0 to 1.57 and"),
+        ({"loss": "combined", "margin": [1, 0, 1.1]}, "and 0 to 1"),
         ({"loss": "combined", "margin": [3, 0.5, 0]}, "too large together"),
         ({"subcentres": 0}, "--subcentres 0"),
         ({"loss": "proxy_nca", "subcentres": 2}, "1 for proxy losses"),

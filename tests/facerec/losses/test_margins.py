@@ -67,9 +67,11 @@ def test_cosface_is_bit_identical_to_subtracting_a_one_hot_margin():
 
 
 def test_arcface_by_hand():
-    """60° and a margin of 30° make 90°; 150° and 60° are beyond 180°, where it goes on as cos θ - m sin m."""
+    """60° and a margin of 30° make 90°, 1° makes 31°; 150° and 60° are beyond 180°, and it is cos θ - m sin m there."""
     logits = combined(torch.tensor([[0.5, 0.25]]), torch.tensor([0]), 8, arcface(math.pi / 6))
     torch.testing.assert_close(logits, torch.tensor([[0.0, 2.0]]), atol=1e-5, rtol=0)
+    logits = combined(torch.tensor([[math.cos(math.pi / 180), 0.0]]), torch.tensor([0]), 1, arcface(math.pi / 6))
+    assert float(logits[0, 0]) == pytest.approx(math.cos(31 * math.pi / 180), abs=1e-5)
     root = math.sqrt(3) / 2
     logits = combined(torch.tensor([[0.25, -root]]), torch.tensor([1]), 8, arcface(math.pi / 3))
     torch.testing.assert_close(logits, torch.tensor([[2.0, 8 * (-root - math.pi / 3 * root)]]))

@@ -119,6 +119,8 @@ def test_kmeans_depends_on_the_seed_and_not_on_lengths():
     groups = kmeans_groups(proxies, 7, seed=0)
     assert torch.equal(groups, kmeans_groups(proxies * 2.0 ** (torch.arange(40) % 9)[:, None], 7, seed=0))
     assert not torch.equal(groups, kmeans_groups(proxies, 7, seed=1))
+    cosines = torch.nn.functional.normalize(proxies) @ coarse_proxies(proxies, groups).T
+    assert torch.equal(cosines.argmax(1), groups)  # the nearest mean direction
 
 
 def test_majority_by_hand():

@@ -2,8 +2,10 @@
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 from torch import nn
 
 from facerec.backbones.iresnet import BLOCKS
@@ -101,6 +103,7 @@ def without_counters(state):
         lambda state: state,
         lambda state: {"epoch": 3, "state_dict_backbone": {f"module.{k}": v for k, v in state.items()}},
         without_counters,
+        lambda state: {"state_dict": {k: v.double() if v.is_floating_point() else v for k, v in state.items()}},
     ],
 )
 def test_embeddings_are_those_of_the_reference(tmp_path, reference, faces, kept):
@@ -172,17 +175,22 @@ def test_training_begins_with_our_own_export(tmp_path):
     (tmp_path / "model").mkdir()
     save_model(tmp_path / "model", network, options)
     exported = export(tmp_path / "model", tmp_path / "onnx") / "model.onnx"
+    model = onnx.load(exported)
+    model.metadata_props.insert(0, onnx.StringStringEntryProto(key="author", value="somebody"))
+    onnx.save(model, exported)
+    assert not load_exported(exported)[0].training
     again = Network(exported, **options).build()
     for (key, value), other in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(value, other) or key.endswith("num_batches_tracked"), key
     with pytest.raises(InputError, match=rf"embedding_size {DIMENSION} there; give --embedding-size {DIMENSION}"):
         Network(exported, **options | {"embedding_size": 16}).build()
+    name = model.graph.initializer.pop().name
+    onnx.save(model, exported)
+    with pytest.raises(InputError, match=f"model.onnx: no {name} in it; export the model again"):
+        load_exported(exported)
 
 
 def test_networks_in_onnx_of_others_are_no_beginning(tmp_path):
-    import onnx
-    from onnx import helper
-
     graph = helper.make_graph([], "g", [], [])
     onnx.save(helper.make_model(graph), tmp_path / "x.onnx")
     with pytest.raises(InputError, match="x.onnx: no model that facerec export wrote"):

@@ -18,19 +18,27 @@ WEIGHTS = np.random.default_rng(0).standard_normal((3 * SIZE * SIZE, 5)).astype(
 FACES = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-def network(path, before=(), kind=TensorProto.FLOAT, norm=False, constants_as_nodes=False):
-    """Faces, then (operator, constant) one after another, then a product with `WEIGHTS`."""
+def network(path, before=(), kind=TensorProto.FLOAT, norm=False, constants="stored"):
+    """Faces, then (operator, constant) one after another, then a product with `WEIGHTS`.
+
+    Constants are stored, nodes, or computed from such nodes, as exporters without constant folding leave them.
+    """
     nodes, tensors, current = [], [], "data"
     if kind != TensorProto.FLOAT:
         nodes.append(helper.make_node("Cast", [current], ["cast"], name="x0", to=TensorProto.FLOAT))
         current = "cast"
     for number, (operator, value) in enumerate(before):
         tensor = numpy_helper.from_array(np.array(value, np.float32), f"c{number}")
-        if constants_as_nodes:
-            nodes.append(helper.make_node("Constant", [], [f"c{number}"], value=tensor))
-        else:
+        name = f"c{number}"
+        if constants == "stored":
             tensors.append(tensor)
-        nodes.append(helper.make_node(operator, [current, f"c{number}"], [f"v{number}"], name=f"layer_{number}"))
+        else:
+            nodes.append(helper.make_node("Constant", [], [name], value=tensor))
+        if constants == "computed":
+            nodes.append(helper.make_node("Neg", [name], [f"-{name}"]))
+            nodes.append(helper.make_node("Neg", [f"-{name}"], [f"--{name}"]))
+            name = f"--{name}"
+        nodes.append(helper.make_node(operator, [current, name], [f"v{number}"], name=f"layer_{number}"))
         current = f"v{number}"
     tensors.append(numpy_helper.from_array(WEIGHTS, "w"))
     nodes += [helper.make_node("Flatten", [current], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
@@ -49,7 +57,7 @@ def expected(faces, mean, std):
     return images.reshape(len(faces), -1) @ WEIGHTS
 
 
-@pytest.mark.parametrize("constants_as_nodes", [False, True])
+@pytest.mark.parametrize("constants", ["stored", "nodes", "computed"])
 @pytest.mark.parametrize(
     ("before", "mean", "std"),
     [
@@ -60,16 +68,68 @@ def expected(faces, mean, std):
         ([("Mul", 2.0)], 127.5, 127.5 / 2),
     ],
 )
-def test_normalisation_is_told_by_operators_whatever_their_names(tmp_path, before, mean, std, constants_as_nodes):
-    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", before, constants_as_nodes=constants_as_nodes))
+def test_normalisation_is_told_by_operators_whatever_their_names(tmp_path, before, mean, std, constants):
+    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", before, constants=constants))
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, mean, std), rtol=1e-4, atol=1e-3)
     assert (recogniser.input_size, recogniser.embedding_size) == (SIZE, 5)
+
+
+NORMALISED = [
+    helper.make_node("Sub", ["data", "c"], ["centred"]), helper.make_node("Mul", ["centred", "s"], ["scaled"]),
+    helper.make_node("Flatten", ["scaled"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"]),
+]  # fmt: skip
+TENSORS = [
+    numpy_helper.from_array(value, name)
+    for value, name in ((np.float32(100), "c"), (np.float32(1 / 64), "s"), (WEIGHTS, "w"), (np.array([-1]), "rest"))
+]
+
+
+def test_a_size_read_off_the_input_does_not_hide_its_normalisation(tmp_path):
+    """As Keras flattens: to the number of faces, which is read off the input, times the rest."""
+    flattened = [
+        helper.make_node("Shape", ["data"], ["sides"]), helper.make_node("Gather", ["sides", "zero"], ["faces"]),
+        helper.make_node("Concat", ["faces", "rest"], ["to"], axis=0),
+        helper.make_node("Reshape", ["scaled", "to"], ["flat"]),
+    ]  # fmt: skip
+    nodes, tensors = (
+        [*NORMALISED[:2], *flattened, NORMALISED[3]],
+        [*TENSORS, numpy_helper.from_array(np.array([0]), "zero")],
+    )
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], tensors))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
+
+
+def test_what_goes_around_the_first_layers_is_no_normalisation(tmp_path):
+    nodes = [*NORMALISED[:2], helper.make_node("Add", ["data", "scaled"], ["sum"]),
+             helper.make_node("Flatten", ["sum"], ["flat"]), NORMALISED[3]]  # fmt: skip
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], TENSORS))
+    assert (recogniser.mean, recogniser.std) == (127.5, 127.5)
+
+
+def test_weights_may_stand_among_the_inputs_and_before_the_faces(tmp_path):
+    """As in networks of the first ONNX versions."""
+    model = onnx.load(save(tmp_path / "m.onnx", NORMALISED, ["n", 3, SIZE, SIZE], TENSORS))
+    model.graph.input.insert(0, helper.make_tensor_value_info("w", TensorProto.FLOAT, WEIGHTS.shape))
+    onnx.save(model, tmp_path / "m.onnx")
+    recogniser = OnnxRecogniser(tmp_path / "m.onnx")
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
+
+
+def test_a_batch_normalisation_of_the_input_is_one(tmp_path):
+    names = ("scale", "bias", "mean", "variance")
+    tensors = [numpy_helper.from_array(np.full(3, value, np.float32), name)
+               for value, name in zip((2, 0, 100, 64**2 - 1e-5), names, strict=True)]  # fmt: skip
+    nodes = [helper.make_node("BatchNormalization", ["data", *names], ["scaled"]), *NORMALISED[2:]]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], [*tensors, *TENSORS[2:]]))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 32), rtol=1e-4, atol=1e-3)
 
 
 def test_mean_std_and_order_of_channels_as_given(tmp_path):
     settings = InputSettings(mean=100.0, std=50.0, channels="bgr")
     recogniser = OnnxRecogniser(network(tmp_path / "m.onnx"), settings=settings)
     np.testing.assert_allclose(recogniser(FACES), expected(FACES[..., ::-1], 100, 50), rtol=1e-4, atol=1e-3)
+    recogniser = OnnxRecogniser(tmp_path / "m.onnx", settings=InputSettings(std=50.0))
+    assert (recogniser.mean, recogniser.std) == (127.5, 50)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +138,9 @@ def test_mean_std_and_order_of_channels_as_given(tmp_path):
 def test_inputs_of_other_types(tmp_path, kind, mean, std, tolerance):
     recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", kind=kind))
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, mean, std), rtol=1e-2, atol=tolerance)
+    own = [("Sub", 127.5), ("Mul", 1 / 64)]
+    recogniser = OnnxRecogniser(network(tmp_path / "m.onnx", own, kind))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 127.5, 64), rtol=1e-2, atol=tolerance)
 
 
 def test_an_embedding_and_its_norm(tmp_path):
@@ -87,6 +150,13 @@ def test_an_embedding_and_its_norm(tmp_path):
     np.testing.assert_allclose(lengths[:, 0], np.linalg.norm(expected(FACES, 127.5, 127.5), axis=1), rtol=1e-4)
     with pytest.raises(InputError, match="no output 'fc1'; it has norm, e"):
         OnnxRecogniser(path, settings=InputSettings(output="fc1"))
+
+
+def test_pixels_as_they_are_have_no_mean(tmp_path):
+    path = network(tmp_path / "m.onnx", kind=TensorProto.UINT8)
+    with pytest.raises(InputError, match="m.onnx: takes pixels as they are, uint8; leave --mean and --std out"):
+        OnnxRecogniser(path, settings=InputSettings(mean=100.0))
+    assert OnnxRecogniser(path, settings=InputSettings(mean=0.0, std=1.0)).embedding_size == 5
 
 
 def test_inputs_that_no_recogniser_has(tmp_path):
@@ -112,6 +182,10 @@ def test_channels_that_come_last(tmp_path, batch):
     recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], tensors))
     assert recogniser.input_size == SIZE
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
+    passed = helper.make_node("Identity", ["t"], ["same"])
+    nodes = [nodes[0], passed, helper.make_node("Sub", ["same", "c"], ["centred"]), *NORMALISED[1:]]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], TENSORS))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(("shape", "size"), [(["n", 3, "h", "w"], None), (["n", 3, None, None], 32), ([None] * 4, 20)])
@@ -155,6 +229,32 @@ def test_a_network_that_declares_any_number_of_faces_and_holds_one_inside(tmp_pa
     recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], tensors))
     wanted = ((FACES.transpose(0, 3, 1, 2).reshape(len(FACES), -1) - 127.5) / 127.5) @ WEIGHTS
     np.testing.assert_allclose(recogniser(FACES), wanted, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [1, 1e-5])
+def test_faces_whose_embeddings_depend_on_the_batch_are_embedded_one_by_one(tmp_path, length):
+    """The mean of the batch is added, which of one face doubles its embedding."""
+    nodes = [
+        helper.make_node("Flatten", ["data"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["own"]),
+        helper.make_node("ReduceMean", ["own"], ["mean"], axes=[0]), helper.make_node("Add", ["own", "mean"], ["e"]),
+    ]  # fmt: skip
+    weights = [numpy_helper.from_array(np.float32(length) * WEIGHTS, "w")]
+    recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], weights))
+    np.testing.assert_allclose(recogniser(FACES) / length, 2 * expected(FACES, 127.5, 127.5), rtol=1e-4, atol=1e-3)
+
+
+def test_of_several_embeddings_one_is_to_be_chosen_and_several_inputs_are_refused(tmp_path):
+    model = onnx.load(save(tmp_path / "m.onnx", NORMALISED, ["n", 3, SIZE, SIZE], TENSORS))
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["n", len(WEIGHTS)]))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="a recogniser gives embeddings: choose one as --output"):
+        OnnxRecogniser(tmp_path / "m.onnx")
+    recogniser = OnnxRecogniser(tmp_path / "m.onnx", settings=InputSettings(output="e"))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
+    model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, ["n", 3, SIZE, SIZE]))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=r"inputs \[.*\], outputs .*; a recogniser takes faces"):
+        OnnxRecogniser(tmp_path / "m.onnx")
 
 
 def test_sizes_that_no_recogniser_has(tmp_path):

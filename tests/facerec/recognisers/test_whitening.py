@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from eval.metrics import verification
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
-from facerec.recognisers.whitening import LEAST_PEOPLE, Whitening, _fnmr, fit_whitening
+from facerec.recognisers.whitening import FMRS, LEAST_PEOPLE, Whitening, _fnmr, fit_whitening
 
 
 def photographs(people=40, each=6, wide=2.0, seed=0):
@@ -38,6 +39,7 @@ def test_people_are_shown_as_others_are():
     white, shown = found(embeddings), found.held_out(embeddings, np.arange(60))
     alike = [np.sum(rows[::2] * rows[1::2], axis=1).mean() for rows in (white, shown)]
     assert alike[1] < alike[0] - 0.003  # a map that has seen a person makes its photographs too alike
+    assert found.after == _fnmr(shown, labels) > _fnmr(white, labels)
     without = labels != 3
     np.testing.assert_allclose(
         shown[labels == 3], fit_whitening(embeddings[without], labels[without])(embeddings[labels == 3]), atol=0.1
@@ -48,6 +50,7 @@ def test_every_tenth_of_the_people_is_shown_by_the_map_of_the_others():
     embeddings, labels = photographs(people=30, each=2)
     found = fit_whitening(embeddings, labels)
     assert np.bincount(found.fold).tolist() == [6] * 10
+    assert not np.array_equal(fit_whitening(embeddings, labels, seed=1).fold, found.fold)
     for number, matrix in enumerate(found.of_others):
         rows = np.flatnonzero(found.fold == number)
         np.testing.assert_array_equal(found.held_out(embeddings, rows), normalize(embeddings[rows] @ matrix))
@@ -89,6 +92,24 @@ def test_false_non_matches_by_hand():
     """The highest impostor pair has cosine 0; of the pairs of one person one has 1 and one 0, which is none above."""
     faces = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
     assert _fnmr(faces, np.array([0, 0, 1, 1])) == 0.5
+
+
+def test_false_non_matches_are_those_of_the_evaluation():
+    embeddings, labels = photographs(people=40, each=4, wide=0.5)
+    one, other = np.triu_indices(160, 1)
+    cosines, same = (embeddings @ embeddings.T)[one, other], labels[one] == labels[other]
+    expected = verification(cosines[same], cosines[~same], FMRS).fnmr.values()
+    assert _fnmr(embeddings, labels) == pytest.approx(np.mean(list(expected)))
+    assert len(set(expected)) == 2
+
+
+def test_of_very_many_faces_some_are_fitted(monkeypatch):
+    monkeypatch.setattr("facerec.recognisers.whitening.MOST_FITTED", 60)
+    embeddings, labels = photographs()
+    found = fit_whitening(embeddings, labels)
+    fitted = found.fold >= 0
+    assert np.bincount(labels[fitted]).max() == np.count_nonzero(fitted) / 10 == 6  # ten whole people
+    np.testing.assert_allclose(found.matrix, fit_whitening(embeddings[fitted], labels[fitted]).matrix)
 
 
 def test_four_people_are_compared_however_many_faces_each_has(monkeypatch):
