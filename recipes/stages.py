@@ -251,6 +251,8 @@ def _mode(options: Mapping[str, Any]) -> str:
 def compare(run: Run) -> Chains:
     """Figures of all rows and test faces in, the report out; a report about other rows or trainings is removed."""
     report = run.out / "report"
+    if missing := [row for row in run.rows if not (run.row(row) / "ijb").is_dir()]:
+        raise InputError(f"{run.row(missing[0])}: not evaluated; begin with an earlier --stage, or ask for other rows")
     wanted = {row: _written(len(run.trainings(row))) for row in run.rows}
     if (report / "comparison.csv").is_file():
         lines = read_table(report / "comparison.csv", ("row",))

@@ -211,6 +211,13 @@ def test_a_late_stage_alone_does_not_pass_rows_off_as_others(call, undisturbed, 
     assert log.count("\n") == 1
 
 
+def test_a_report_stays_where_rows_of_another_one_are_missing(call, finished, tiny):
+    status, log = call(pseudolabel.main, "--config", tiny, "--out", finished, "--stage", "10", "--backends", "aro")
+    assert status == 2
+    assert f"{finished}/rows/aro: not evaluated; begin with an earlier --stage" in log
+    assert (finished / "report" / "report.html").is_file()
+
+
 def hold(run: Path, begun, ended) -> None:
     """A run that is in its folder until it is told to end."""
     with locked(run):

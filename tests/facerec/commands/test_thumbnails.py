@@ -49,7 +49,7 @@ def test_same_pictures_from_any_number_of_workers(tmp_path, make_faces):
     ("options", "message"),
     [
         (["--size", "40"], "--size: 40; expected one of 16, 32, 48, 64, 80, 96, 112, 128"),
-        (["--workers", "0"], "--workers: 0; expected a number above 0"),
+        (["--workers", "-1"], "--workers: -1; expected a number at least 0"),
         (["--faces", "{t}/nowhere"], "nowhere: no such"),
     ],
 )
