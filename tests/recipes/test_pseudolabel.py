@@ -355,9 +355,12 @@ def test_people_who_are_labelled_already_are_looked_for(run_recipe, finished, tm
     assert (run / "rows/dbscan/model/meta.json").exists()
 
 
-def test_every_command_is_there_and_reads_its_section(tiny):
+def test_every_command_is_there_and_reads_its_section(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     settings, sections = recipe.load_recipe(tiny)
     run = places.Run(Path("out"), str(tiny), settings, sections)
+    for row in run.rows:
+        (run.row(row) / "ijb").mkdir(parents=True)
     read = {word for _, _, chains in pseudolabel.steps(run) for chain in chains() for words in chain
             for word in words if word.startswith("out/config/")}  # fmt: skip
     assert read == {f"out/config/{name}.yaml" for name in sections}

@@ -175,7 +175,7 @@ def test_bad_detector_scores_are_refused(protocol, embeddings, tmp_path, scores,
 def test_unknown_options_are_refused(protocol, embeddings, tmp_path):
     with pytest.raises(InputError, match="--bootstrap -1; a number of samples"):
         run(protocol, embeddings, tmp_path / "report", bootstrap=-1)
-    with pytest.raises(InputError, match="--norm l2; removed or kept"):
+    with pytest.raises(InputError, match="--norm: 'l2'; expected one of removed, kept"):
         run(protocol, embeddings, tmp_path / "report", norm="l2")
 
 
