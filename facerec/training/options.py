@@ -40,8 +40,8 @@ class TrainingData:
         pseudo_share: Share of each batch that is drawn from the unlabelled faces; by default not fixed.
         sampler: random (every face once a pass) or balanced (every class equally often).
         augmentation: How often faces are varied in pose, light, colour and sharpness or partly covered, as a share of
-            the usual probabilities, 0 to 1. With 0 they are only cropped a little and mirrored, which is better for
-            short trainings.
+            the usual probabilities, 0 to 1. With 0 they are only cropped a little and mirrored. About 0.33 is better
+            where each face is seen ten times or fewer.
         max_pixels: Height times width; a larger picture is skipped.
 
     Raises:
