@@ -19,8 +19,8 @@ import numpy as np
 from common import CELEBA, DATA, LFW
 
 from clustering.backends.registry import load_clusterer
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.doubts import doubts
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize

@@ -74,7 +74,7 @@ def sources() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("lower", "higher"),
     [
-        ("graph", {"answers", "backends", "clusterer", "learning", "pseudolabels", "quality", "result"}),
+        ("graph", {"answers", "backends", "clusterer", "learning", "pseudolabels", "quality", "result", "similarity"}),
         ("similarity", {"answers", "backends", "clusterer", "learning", "pseudolabels", "quality", "result"}),
         ("backends", {"answers", "commands", "pseudolabels", "quality", "review"}),
         ("learning", {"answers", "commands", "pseudolabels", "quality", "review"}),

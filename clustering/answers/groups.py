@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.partition import cluster_sums
 from clustering.similarity.centres import cosine_to_rest_of_cluster, mean_cosine_between, mean_pair_cosine
-from clustering.similarity.corpus_scale import CorpusScale
 
 LEAST_COHESION = 0.05
 """Floor of the geometric mean of two cohesions, by which `Groups.likeness` divides."""

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clustering.clusterer import Clusterer
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges, ordered_edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError
 
 

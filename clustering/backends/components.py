@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clustering.clusterer import Clusterer
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.result import Clustering
 from clustering.settings import Cosine, Neighbors, Range
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from clustering.clusterer import Clusterer
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
 from clustering.result import Clustering
 from clustering.settings import Cosine, Range
 from clustering.similarity.centres import mean_pair_cosine
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 

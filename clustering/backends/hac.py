@@ -11,12 +11,12 @@ import numpy as np
 
 from clustering.clusterer import Clusterer
 from clustering.graph.copies import SAME
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, components, consecutive
 from clustering.result import Clustering
 from clustering.settings import Cosine, Range
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 from facerec.pipeline.files import InputError
 

@@ -12,12 +12,12 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from sklearn.cluster import HDBSCAN
 
 from clustering.clusterer import Clusterer
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges, reordered, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
 from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Range, Within
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import unmixed
 
 NO_EDGE, BEYOND = 2.0, 1.001

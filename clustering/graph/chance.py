@@ -9,8 +9,8 @@ from scipy.special import betainc
 
 from clustering.graph.blocks_on_disk import cached_json
 from clustering.graph.builder import GraphBuilder
+from clustering.graph.corpus_scale import levels_of_chance
 from clustering.graph.exact import take
-from clustering.similarity.corpus_scale import levels_of_chance
 
 SAMPLED = 2048
 LEAST_SPREAD, MOST_LOCATION = 1e-3, 0.999

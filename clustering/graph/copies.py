@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import components, consecutive
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import row_blocks
 

@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, consecutive, own_cluster_size
 from clustering.quality.nested_cuts import NEIGHBORS, PLACES, Cuts, nested_cuts
 from clustering.similarity.centres import mean_pair_cosine
 from clustering.similarity.confidence import evidence
-from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters.agreement import bcubed, pairwise
 from eval.clusters.contingency import contingency
 from facerec.pipeline.files import blocks

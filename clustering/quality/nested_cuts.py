@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import row_blocks
 
 NEIGHBORS = 8

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, own_cluster_size
 from clustering.similarity.centres import cosine_to_rest_of_cluster
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import InputError, blocks, row_blocks
 
 BLOCK = 8192

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import mixed
 
 FEWEST = 10

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, places_in_groups
 from clustering.similarity.centres import mean_pair_cosine
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks
 
 LARGEST, LEAST_FACES = 10, 10

@@ -20,9 +20,9 @@ from scipy.sparse.csgraph import connected_components
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, face_inputs
 from clustering.backends.hilander.shared_neighbors import LEAST_WEIGHT, weights_by_shared_neighbors
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import chosen_neighbors, sparse_rows
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import blocks, row_blocks
 
 POWER = 4

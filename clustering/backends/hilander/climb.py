@@ -11,11 +11,11 @@ import numpy as np
 from clustering.backends.hilander.level import Level, coherence
 from clustering.backends.hilander.level_neighbors import MOST_NODES, Nearest
 from clustering.graph.constraints import Constraints
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.denser import decode
 from clustering.graph.forest import constrained_parents
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums, trees
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.embeddings import normalize
 
 Features = Literal["identity", "average", "both", "reference"]

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from clustering.backends.hilander.level_neighbors import Nearest
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 
 EDGE_INPUTS = 6
 CHANCE_SCALE = 0.1

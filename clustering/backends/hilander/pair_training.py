@@ -17,11 +17,11 @@ from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, edge_inputs, pair_inputs
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.optimisation import optimise
-from clustering.similarity.corpus_scale import CorpusScale
 
 CHANCE_WORTH = (3.0, 1.5)
 """Least worth of a pair that joins in `by_mean_cosine`, in spreads of strangers' cosines: first strict, then loose."""

@@ -25,10 +25,10 @@ from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.graph.constraints import Constraints
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.joining import Joining, Worth
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 from facerec.pipeline.files import row_blocks
 
 BLOCK = 1 << 14

@@ -15,10 +15,10 @@ from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.dbscan import Dbscan
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.pairs import Start
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
-from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.files import InputError
 

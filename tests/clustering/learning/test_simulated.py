@@ -12,9 +12,9 @@ from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.hilander.meta_training import majority, own_graphs
 from clustering.backends.registry import load_clusterer
 from clustering.commands.pretrain import pretrain
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
-from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError

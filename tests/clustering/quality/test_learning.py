@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clustering.backends.hac import HacAverage
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality import fitting
 from clustering.quality.estimator import FIGURES, OWN
@@ -23,7 +24,6 @@ from clustering.quality.simulated_corpora import (
     recogniser,
     with_errors,
 )
-from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 

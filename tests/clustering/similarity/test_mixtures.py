@@ -10,10 +10,10 @@ from clustering.backends.hilander.hilander import cache_lowest_level
 from clustering.backends.hilander.level import Level
 from clustering.backends.registry import backend, load_clusterer
 from clustering.commands.cluster import cluster
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
 from clustering.similarity.centres import mean_pair_cosine
-from clustering.similarity.corpus_scale import CorpusScale
 from clustering.similarity.mixtures import (
     FEW,
     GROUPS,

@@ -25,8 +25,8 @@ from clustering.backends.hilander.blending import (
 from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.level import Level, edge_inputs, face_inputs
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.similarity.corpus_scale import CorpusScale
 
 
 def test_weights_and_means_by_hand(monkeypatch):

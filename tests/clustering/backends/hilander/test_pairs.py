@@ -13,10 +13,10 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.pair_training import by_mean_cosine, pairs_while_joining
 from clustering.backends.hilander.pairs import FEW_CLUSTERS, MANY_CLUSTERS, Start, climb_by_pairs, least_log_odds
+from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import labelled
 from clustering.learning.versions import large
-from clustering.similarity.corpus_scale import CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 

@@ -11,10 +11,10 @@ import pytest
 from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.registry import load_clusterer
+from clustering.graph.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums
 from clustering.similarity.confidence import evidence
-from clustering.similarity.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
