@@ -37,19 +37,22 @@ class Infomap(Communities):
     def communities(self, library: Any, nodes: int, edges: Edges) -> np.ndarray:
         """The module of each node, see `modules`."""
         links = np.stack([edges.i, edges.j, edges.similarity], axis=1)
-        return modules(nodes, links, library.Infomap(two_level=True, seed=self.seed, num_trials=1))
+        return modules(library, nodes, links, self.seed)
 
 
-def modules(nodes: int, links: np.ndarray, network: Any) -> np.ndarray:
+def modules(library: Any, nodes: int, links: np.ndarray, seed: int, directed: bool = False) -> np.ndarray:
     """Int64 [nodes]: two-level modules of least description length; a node without a link is a module of its own.
 
     Args:
+        library: The imported module.
         nodes: Number of nodes.
         links: float [links, 3]: source, target and weight > 0. The weights of equal links are added up.
-        network: An ``infomap.Infomap`` without links.
+        seed: Seed of the order in which nodes are moved, >= 1.
+        directed: Whether walks follow links in their direction alone.
     """
     found = np.arange(nodes) + nodes  # apart from all numbers of modules
     if len(links):
+        network = library.Infomap(two_level=True, directed=directed, seed=seed, num_trials=1)
         network.add_links(links)
         numbers = network.run().modules()
         found[list(numbers)] = list(numbers.values())

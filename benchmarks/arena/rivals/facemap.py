@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,17 +46,7 @@ class FaceMap(Clusterer):
         kept[:, 0] = False
         rows, places = np.nonzero(kept)
         links = np.stack([rows, neighbors[rows, places], p[rows, places]], axis=1)
-        return Clustering.of(modules(len(graph), links, infomap_network(directed=False)))
-
-
-def infomap_network(directed: bool) -> Any:
-    """An Infomap network as the papers have it, whose walks follow links in their direction alone or in both.
-
-    Raises:
-        InputError: The library is not installed.
-    """
-    library = optional("infomap", "communities")
-    return library.Infomap(two_level=True, directed=directed, seed=SEED, num_trials=1)
+        return Clustering.of(modules(optional("infomap", "communities"), len(graph), links, SEED))
 
 
 def cut(steps: np.ndarray, window: int) -> np.ndarray:

@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from arena.rivals.facemap import infomap_network
 from arena.rivals.neighborhoods import products_at, sparse, with_self
+from clustering.backends.communities import optional
 from clustering.backends.infomap import modules
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.result import Clustering
 from clustering.settings import Neighbors, PositiveFloat, Range, Share
+
+SEED = 100
 
 
 @dataclass(eq=False)
@@ -46,7 +48,8 @@ class FcEs(Clusterer):
         kept[:, 0] = False
         rows, places = np.nonzero(kept)
         links = np.stack([rows, neighbors[rows, places], np.minimum(probability[rows, places], 1)], axis=1)
-        return Clustering.of(modules(len(graph), links, infomap_network(directed=True)))
+        library = optional("infomap", "communities")
+        return Clustering.of(modules(library, len(graph), links, SEED, directed=True))
 
 
 def edge_probability(neighbors: np.ndarray, cosines: np.ndarray, tau: float) -> np.ndarray:
