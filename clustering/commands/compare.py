@@ -81,7 +81,8 @@ def compare(
         "default settings" if tune_on is None else f"tuned on {tune_on.name}, {counted(trials, 'trial')}"
     )
     _write_clusters(out / "clusters", runs, faces)
-    similarity = _write_tables(out, runs, rows, guessed)
+    similarity = agreement(runs)
+    _write_tables(out, runs, rows, guessed, similarity)
     write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
     show_table([{**row, **times[run.name]} for run, row in zip(runs, rows, strict=True)], None)
@@ -114,14 +115,16 @@ def _write_clusters(folder: Path, runs: Sequence[Run], faces: EmbeddingSet) -> N
 
 
 def _write_tables(
-    out: Path, runs: Sequence[Run], rows: Sequence[Mapping[str, object]], guessed: Sequence[Mapping[str, object]]
-) -> np.ndarray:
-    """Writes the figures, the estimates without labels, the agreement and the settings; returns the agreement."""
-    similarity = agreement(runs)
+    out: Path,
+    runs: Sequence[Run],
+    rows: Sequence[Mapping[str, object]],
+    guessed: Sequence[Mapping[str, object]],
+    similarity: np.ndarray,
+) -> None:
+    """Writes the figures, the estimates without labels, the agreement and the settings."""
     write_table(out / "comparison.csv", list(rows[0]), [list(row.values()) for row in rows])
     if guessed:
         write_table(out / "estimates.csv", list(guessed[0]), [list(row.values()) for row in guessed])
     lines = [[run.name, *line] for run, line in zip(runs, similarity.round(4).tolist(), strict=True)]
     write_table(out / "agreement.csv", ["backend", *(run.name for run in runs)], lines)
     write_json(out / "settings.json", {run.name: dict(run.settings) for run in runs})
-    return similarity

@@ -49,7 +49,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return Path(value)
         if isinstance(value, list) and list[Path] in kinds:
             return [Path(item) for item in value]
-    choices = _choices(hint)
+    choices = _allowed_values(hint)
     if choices and value is not None and value not in choices:
         raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected one of {', '.join(map(str, choices))}")
     if isinstance(value, str) and str not in kinds and not {int, float}.isdisjoint(kinds):
@@ -65,7 +65,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     return value
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
+def _allowed_values(hint: Any) -> tuple[Any, ...]:
     """What a value has to be one of, where it can be nothing else; else nothing."""
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     only = hint if typing.get_origin(hint) is Literal else parts[0] if len(parts) == 1 else None

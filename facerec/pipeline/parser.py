@@ -170,9 +170,10 @@ class _Parser(jsonargparse.ArgumentParser):
         """Options by name. A path that begins with ``~/`` is in the home folder, also after ``=`` and in YAML."""
         found = super().parse_args(*args, **kwargs)
         for name, value in found.items():
-            found[name] = [_at_home(item) for item in value] if isinstance(value, list) else _at_home(value)
-            if any(isinstance(item, float) and not math.isfinite(item) for item in (value, *_listed(value))):
+            items = value if isinstance(value, list) else [value]
+            if any(isinstance(item, float) and not math.isfinite(item) for item in items):
                 self.error(f"--{_dashed(name.rpartition('.')[2])}: {value}; expected a finite number")
+            found[name] = list(map(_at_home, items)) if isinstance(value, list) else _at_home(value)
         for action in self._actions:
             if action.default is not None and found.get(action.dest, "") is None and not _takes_nothing(action):
                 self.error(f"--{_dashed(action.dest.rpartition('.')[2])}: no value; expected {wanted(action)}")
@@ -268,10 +269,6 @@ def _kind(kind: Any) -> str:
     if origin is dict:
         return "YAML"
     return next((name for base, name in KINDS.items() if isinstance(kind, type) and issubclass(kind, base)), "")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _at_home(value: Any) -> Any:

@@ -30,7 +30,6 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         self, faces: TrainingSet, sampler: Sampler, augment: Augmentation, rank: int = 0, ranks: int = 1, parts: int = 1
     ):
         self.faces, self.sampler, self.augment = faces, sampler, augment
-        self.size = augment.size
         self.slots = slots(sampler.batch_size, rank, ranks, parts)
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]:
@@ -48,7 +47,8 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         faces = [self._face(item, int(position), skipped) for item, position in zip(items, positions, strict=True)]
         readable = np.array([index for index, face in enumerate(faces) if face is not None], np.int64)
         if not readable.size:
-            return np.empty((0, self.size, self.size, 3), np.uint8), items[:0], self.faces.weight[:0], skipped
+            size = self.augment.size
+            return np.empty((0, size, size, 3), np.uint8), items[:0], self.faces.weight[:0], skipped
         chosen = readable[np.searchsorted(readable, np.arange(len(items))) % len(readable)]
         items = items[chosen]
         return np.stack([faces[index] for index in chosen]), self.faces.label[items], self.faces.weight[items], skipped
@@ -60,8 +60,8 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         except UnreadableFace as error:
             skipped.append((str(store.path), row, error.key, error.reason))
             return None
-        if min(face.shape[:2]) > 2 * self.size:
-            face = resized(face, 2 * self.size)
+        if min(face.shape[:2]) > 2 * self.augment.size:
+            face = resized(face, 2 * self.augment.size)
         return self.augment(face, position)
 
 
