@@ -45,8 +45,8 @@ class Clusterer(Parameters):
         pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run share the work. Then all of them must call `cluster`.
-        untuned: Settings for data that the backend was not tuned on. `from_pretrained` without a folder uses them in
-            place of the defaults.
+        untuned: Settings for data that the backend was not tuned on. `from_pretrained` without a folder uses them
+            instead of the defaults.
         calibrated: Whether the backend has a ``confidence``, a function that can be fitted to labelled faces.
         labels_: int64 [n], the clusters of the fitted faces; -1 for unassigned faces.
         confidence_: float32 [n] in [0, 1], see `Clustering`.

@@ -70,10 +70,10 @@ def learn_to_join(
 ) -> None:
     """Trains a model that sees no embedding, on several corpora.
 
-    It learns in three rounds: from edges between single faces, so that faces can be blended; also from pairs that are
-    compared while clusters join by mean cosine; and also from pairs that are compared while clusters join by its own
-    judgement. Faces are blended with their neighbours in the graph alone: a model that learns from filled-up lists is
-    too sure of faces that a weak recogniser confuses.
+    It learns in three rounds. The first is on edges between single faces, so that faces can be blended. The second adds
+    pairs that are compared while clusters join by mean cosine. The third adds pairs that are compared while clusters
+    join by the model's own judgement. Faces are blended with their neighbours in the graph alone: a model that learns
+    from filled-up lists is too sure of faces that a weak recogniser confuses.
 
     Args:
         model: The model to train.
