@@ -122,7 +122,7 @@ def test_rows_that_cannot_be_told_apart_share_a_bar(tables):
     ]
 
 
-def test_differences_have_their_sign_and_verdict(tables):
+def test_differences_have_their_sign_and_verdict(tables, runs):
     pairs = {row[0][0]: [text for text, _ in row[1:]] for row in tables[1]}
     found = {name: (cells[0], cells[3]) for name, cells in pairs.items()}
     assert found == {
@@ -136,6 +136,9 @@ def test_differences_have_their_sign_and_verdict(tables):
         assert low < value < high
         assert (low <= 0 <= high) == (cells[3] == "not significant")
         assert (float(cells[2]) > 0.05) == (cells[3] == "not significant")
+    found = list(tabulate(runs).compared.pairs())
+    assert [cells[2] for cells in pairs.values()] == [f"{each.adjusted:.3f}" for each in found]
+    assert any(f"{each.adjusted:.3f}" != f"{each.p:.3f}" for each in found)
 
 
 def test_counts_behind_the_figures(tables, runs):
