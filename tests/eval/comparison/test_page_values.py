@@ -1,7 +1,5 @@
 """The numbers on a comparison's page are those of its runs."""
 
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 
@@ -50,49 +48,15 @@ def made(number, name):
     )  # fmt: skip
 
 
-class Content(HTMLParser):
-    """The cells of each table, row by row: text, and whether it is bold; and the captions of figures."""
-
-    def __init__(self):
-        super().__init__()
-        self.tables, self.captions, self.inside, self.bold = [], [], "", False
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append(["", False])
-        elif tag == "figcaption":
-            self.captions.append("")
-        self.inside = tag if tag in ("td", "th", "figcaption") else self.inside
-        self.bold |= tag == "b"
-
-    def handle_endtag(self, tag):
-        self.inside = "" if tag == self.inside else self.inside
-        self.bold &= tag != "b"
-
-    def handle_data(self, data):
-        if self.inside == "figcaption":
-            self.captions[-1] += data
-        elif self.inside:
-            cell = self.tables[-1][-1][-1]
-            cell[0] += data
-            cell[1] |= self.bold
-
-
 @pytest.fixture(scope="module")
 def runs():
     return [made(number, name) for number, name in enumerate(FNMR)]
 
 
 @pytest.fixture(scope="module")
-def content(runs, tmp_path_factory):
-    nothing = Shown("det", "", {})
-    found = Content()
-    found.feed(page(tabulate(runs), {"det": nothing, "iet": nothing}, tmp_path_factory.mktemp("page"), None, None, "x"))
-    return found
+def content(runs, read_page, tmp_path_factory):
+    nothing, out = Shown("det", "", {}), tmp_path_factory.mktemp("page")
+    return read_page(page(tabulate(runs), {"det": nothing, "iet": nothing}, out, None, None, "x"))
 
 
 @pytest.fixture(scope="module")
