@@ -5,10 +5,12 @@ import pytest
 
 from eval.comparison.page import page
 from eval.comparison.page_plots import Shown
+from eval.comparison.paired import Difference
 from eval.comparison.runs import Run
+from eval.comparison.summary import verdict
 from eval.comparison.table import tabulate
 
-FNMR = {"labelled": 0.4, "a": 0.25, "b": 0.256, "c": 0.262}
+FNMR = {"labelled": 0.4, "a": 0.25, "b": 0.2563, "c": 0.262}
 RATES = {"1e-1": 0.15, "1e-2": 0.1, "1e-3": 0.05, "1e-4": 0.0}
 """FMRs, and how much lower FNMR is there than at the lowest."""
 
@@ -80,7 +82,7 @@ def test_rows_that_cannot_be_told_apart_share_a_bar(tables):
     """The lowest FNMR first; c differs from a, and labelled from all."""
     assert [[text for text, _ in row] for row in tables[0]] == [
         ["a", "25.00", "┃", "", ""],
-        ["b", "25.60", "┃", "┃", ""],
+        ["b", "25.63", "┃", "┃", ""],
         ["c", "26.20", "", "┃", ""],
         ["labelled", "40.00", "", "", "┃"],
     ]
@@ -90,9 +92,9 @@ def test_differences_have_their_sign_and_verdict(tables, runs):
     pairs = {row[0][0]: [text for text, _ in row[1:]] for row in tables[1]}
     found = {name: (cells[0], cells[3]) for name, cells in pairs.items()}
     assert found == {
-        "labelled − a": ("+15.00", "labelled is worse"), "labelled − b": ("+14.40", "labelled is worse"),
-        "labelled − c": ("+13.80", "labelled is worse"), "a − b": ("−0.60", "not significant"),
-        "a − c": ("−1.20", "a is better"), "b − c": ("−0.60", "not significant"),
+        "labelled − a": ("+15.00", "labelled is worse"), "labelled − b": ("+14.37", "labelled is worse"),
+        "labelled − c": ("+13.80", "labelled is worse"), "a − b": ("−0.63", "not significant"),
+        "a − c": ("−1.20", "a is better"), "b − c": ("−0.57", "not significant"),
     }  # fmt: skip
     for cells in pairs.values():
         low, high = (float(end.replace("−", "-")) for end in cells[1].split(" to "))
@@ -103,6 +105,11 @@ def test_differences_have_their_sign_and_verdict(tables, runs):
     found = list(tabulate(runs).compared.pairs())
     assert [cells[2] for cells in pairs.values()] == [f"{each.adjusted:.3f}" for each in found]
     assert any(f"{each.adjusted:.3f}" != f"{each.p:.3f}" for each in found)
+
+
+@pytest.mark.parametrize(("adjusted", "said"), [(0.05, "a is better"), (0.051, "not significant")])
+def test_a_verdict_is_by_the_corrected_p(adjusted, said):
+    assert verdict(Difference("fnmr@1e-4", "a", "b", -0.01, -0.02, -0.001, 0.02, adjusted)) == said
 
 
 def test_counts_behind_the_figures(tables, runs):
