@@ -12,7 +12,7 @@ from typing import Any
 from facerec.pipeline.files import InputError
 from facerec.pipeline.plain_pickle import MOST_REPEATS, Array, load_plain
 
-BYTES = ("u1", "b1", "i1")
+BYTES = ("u1", "i1")
 
 
 def read_bin(file: Path) -> tuple[list[bytes], list[bool]]:

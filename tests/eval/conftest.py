@@ -1,4 +1,5 @@
 import shutil
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -56,3 +57,47 @@ def embeddings(tiny, tmp_path):
 @pytest.fixture
 def keys():
     return [line.split()[0] for line in FACES.splitlines()]
+
+
+class Content(HTMLParser):
+    """Of a page the cells of each table, row by row: text, and whether it is bold; and the captions of figures."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.captions, self.inside, self.bold = [], [], "", False
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append(["", False])
+        elif tag == "figcaption":
+            self.captions.append("")
+        self.inside = tag if tag in ("td", "th", "figcaption") else self.inside
+        self.bold |= tag == "b"
+
+    def handle_endtag(self, tag):
+        self.inside = "" if tag == self.inside else self.inside
+        self.bold &= tag != "b"
+
+    def handle_data(self, data):
+        if self.inside == "figcaption":
+            self.captions[-1] += data
+        elif self.inside:
+            cell = self.tables[-1][-1][-1]
+            cell[0] += data
+            cell[1] |= self.bold
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """Reads a page, str, to its `Content`."""
+
+    def read(html):
+        found = Content()
+        found.feed(html)
+        return found
+
+    return read

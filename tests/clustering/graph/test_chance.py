@@ -47,3 +47,10 @@ def test_a_direction_that_all_faces_share_is_taken_off():
     cosines = np.array([-0.3, 0, 0.3, 0.45, 0.6, 1])
     np.testing.assert_allclose(shared.expected(0.8 + 0.2 * cosines), plain.expected(cosines), rtol=1e-9)
     np.testing.assert_array_equal(plain.stands_out(cosines), [False, False, False, False, True, True])
+
+
+def test_shares_of_a_circle_and_of_a_sphere():
+    """Of directions in two dimensions arccos(c) / pi have the cosine c or more, in three (1 - c) / 2."""
+    cosines = np.array([0, 0.5, 0.9])
+    np.testing.assert_allclose(Chance(100, 0, 2**-0.5).expected(cosines), 100 * np.arccos(cosines) / np.pi)
+    np.testing.assert_allclose(Chance(100, 0, 3**-0.5).expected(cosines), 50 * (1 - cosines))

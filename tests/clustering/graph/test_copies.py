@@ -157,3 +157,9 @@ def test_in_few_dimensions_near_faces_are_no_copies(dimension, count):
     faces = np.zeros((2, dimension), np.float32)
     faces[:, :2] = [[1, 0], [np.cos(0.05), np.sin(0.05)]]  # a cosine of .99875
     assert Copies.of(KnnGraph.build(faces, 1)).count == count
+
+
+@pytest.mark.parametrize(("k", "most"), [(3, 2), (10, 2), (15, 3), (40, 10)])
+def test_copies_crowd_a_list_of_which_they_fill_more_than_a_quarter(k, most):
+    counts = [Copies.named(np.repeat([0, 1], [faces, 1])).where_they_crowd(k).count for faces in (most, most + 1)]
+    assert counts == [0, most]

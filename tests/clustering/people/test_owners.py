@@ -3,6 +3,7 @@
 import numpy as np
 
 from clustering.people.owners import Earlier, People
+from clustering.people.tables import Export
 
 LABELS = np.array([0, 0, 1, 1, 1, 2, -1, 3, 3])
 KEYS = list("abcdefghi")
@@ -20,6 +21,13 @@ def test_clusters_of_one_name_are_one_person_and_a_named_face_alone_is_somebody(
     found = People.of(LABELS, {0: "Anna", 3: "Anna", 2: "Ben"})
     assert found.names == ["Anna", "person_0001", "Ben"]
     assert found.owners() == ["Anna"] * 2 + ["person_0001"] * 3 + ["Ben", ""] + ["Anna"] * 2
+
+
+def test_a_person_of_two_clusters_has_the_number_of_the_first_face_s():
+    labels = np.array([-1, 5, 3, 3])
+    people = People.of(labels, {3: "Anna", 5: "Anna"})
+    found = Export(list("abcd"), labels, people, np.ones(4), np.array([False, False, True, False]), None)._people()
+    assert found == [("Anna", "yes", 5, 3, 1, "")]
 
 
 def test_numbers_leave_given_names_alone():

@@ -165,3 +165,10 @@ def test_too_many_genuine_pairs_are_refused(monkeypatch):
     units = make_units(np.eye(4, dtype=np.float32), np.array([1, 1, 2, 2]), None, "x")
     with pytest.raises(InputError, match="2 genuine pairs; at most 1 fit. Label 1 alone has 2 faces"):
         all_pairs(units)
+
+
+def test_a_pair_at_the_threshold_matches():
+    genuine, impostor = (np.zeros(2 * GRID + 1, np.int64) for _ in range(2))
+    impostor[GRID + np.array([-5, 5, 6])], genuine[GRID + np.array([-5, 5, 6])] = (10, 2, 3), (1, 4, 20)
+    pairs = module.AllPairs(None, genuine, impostor, None, None, True)
+    assert [share_matching(pairs, place / GRID) for place in (-5, 5, 6, 7)] == [(15, 0), (5, 1), (3, 5), (0, 25)]

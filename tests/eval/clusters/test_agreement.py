@@ -203,6 +203,7 @@ def test_lists_and_read_only_arrays_will_do():
 
 def test_edges_of_the_figures():
     assert scores([1, 2], [-1, -1])["merging"] == 0  # there is no cluster
+    assert scores([1, 1, 2, 2, 3], [0, 0, 0, -1, -1])["merging"] == 2  # of the one cluster
     sizes = np.repeat(np.arange(5), [2, 3, 4, 5, 6])
     assert scores(sizes, sizes)["nmi"] == 1  # the quotient is 1.0000000000000002
     many = np.zeros(70_000, np.int64)  # whose square does not fit into int32

@@ -41,3 +41,9 @@ def test_a_plot_has_its_values_where_it_has_its_bars():
     assert genuine["texts"] == ["25.00 % (1 pairs)", "75.00 % (3 pairs)"]
     assert genuine["ys"] == impostor["ys"][::-1] == [pytest.approx(152 - 138 / 3), 14]
     assert "M176.0 14V152" in svg  # the threshold, in the middle
+
+
+def test_a_score_at_an_edge_is_in_the_bin_that_begins_there():
+    """0.03 is smaller in single than in double precision."""
+    scores = PairScores.of(np.float32([0.03, 0.035]), np.array([True, False]))
+    assert score_bins(scores) == [(0.03, 0.04, 1, 1)]

@@ -11,7 +11,8 @@ from insightface.utils.face_align import arcface_dst, norm_crop
 
 from eval.commands.ijb import ijb
 from eval.protocols.open import load_protocol
-from facerec.alignment.known_faces import best_overlap, read_boxes, read_landmarks, window
+from facerec.alignment.known_faces import KnownFace, best_overlap, read_boxes, read_landmarks, window
+from facerec.alignment.photographs import Aligner, Job
 from facerec.commands.align import align
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, write_lines
@@ -144,6 +145,24 @@ def test_each_box_gets_the_face_in_it(data, tmp_path):
         assert f"no face found in the box {box}" in (out / "missing.csv").read_text()
 
 
+def test_what_is_found_in_a_window_is_placed_in_the_photograph(tmp_path):
+    """The box (40, 30, 20, 10) is looked for from x = 30 and y = 25 on; the second of two faces lies in it."""
+    seen = []
+
+    def detector(part):
+        seen.append(part)
+        points = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
+        return np.float32([0.9, 0.6]), np.float32([[0, 0, 8, 8], [11, 6, 29, 15]]), points
+
+    image = np.arange(100 * 200 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 200, 3)
+    aligner = Aligner(Job(None, [], tmp_path, None, "all", 0.5, None, 112, None, {}))
+    aligner.detector = detector
+    score, box, landmarks = aligner._find(image, KnownFace("x", None, (40, 30, 20, 10)))
+    np.testing.assert_array_equal(seen[0], image[25:46, 30:71])
+    assert (score, box.tolist()) == (pytest.approx(0.6), [41, 31, 59, 40])
+    np.testing.assert_array_equal(landmarks, np.arange(10, 20).reshape(5, 2) + np.array([30, 25]))
+
+
 def test_overlaps_and_windows_by_hand():
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [90, 90, 99, 99]], float)
     assert best_overlap(boxes, (6, 0, 10, 10)) == 1  # 90 of 110 against 40 of 160
@@ -154,6 +173,7 @@ def test_overlaps_and_windows_by_hand():
     assert best_overlap(np.array([[0, 0, 10, 2.0]]), square) == 0  # a fifth
     assert best_overlap(np.array([[0, 0, 10, 1.9]]), square) is None
     assert best_overlap(np.array([[0, 0, 1, 1.0]]), (5, 5, 1, 1)) is None
+    assert best_overlap(np.array([[0, 0, 10, 10.0]]), (16, 16, 10, 10)) is None  # 6 apart in both directions
     assert window((1, 1, 8, 4), 100, 200) == (slice(0, 8), slice(0, 14))
     assert window((10, 20, 8, 4), 100, 15) == (slice(18, 27), slice(6, 15))
     assert window((20, 10, 8, 4), 100, 200) == (slice(8, 17), slice(16, 33))

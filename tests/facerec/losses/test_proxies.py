@@ -172,8 +172,9 @@ class _Named(NamedTuple):
 def test_levels_that_say_nothing_new_are_left_out(tmp_path):
     faces = _faces([6], [0] * 6, [0, 1, 2, 3, 4, 5], [0, 0, 1, 1, 2, 3])
     folder = _levels(
-        tmp_path / "c", [0, 1, 2, 2, 3, 4], [0, 0, 0, 0, 1, 2], [5, 5, 5, 5, 0, 1], [0, 0, 0, 0, 1, 1], [0] * 6
-    )
+        tmp_path / "c",
+        [0, 1, 2, 2, 3, 4], [0, 0, 0, 0, 1, 2], [5, 5, 5, 5, 0, 1], [0, 0, 0, 0, 1, 1], [3, 3, 3, 3, 2, 2], [0] * 6,
+    )  # fmt: skip
     assert read_levels(folder, faces).tolist() == [[0, 0, 1, 2], [0, 0, 1, 1]]
 
 

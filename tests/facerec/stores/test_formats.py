@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import shutil
 import tarfile
@@ -183,6 +184,8 @@ def test_names_with_dots_have_a_label_each(tmp_path):
     assert_faces(tar_of(tmp_path / "x.tar", members))
     one = {"a.left.png": PICTURES[0], "a.right.PNG": PICTURES[1], "a.CLS": b"3", "b.png": PICTURES[2]}
     assert tar_of(tmp_path / "y.tar", one).identities == ["3", "3", None]
+    two = {f"{folder}/0.{part}.png": PICTURES[part] for folder in "ab" for part in (0, 1)}
+    assert tar_of(tmp_path / "z.tar", two | {"b/0.cls": b"5", "a/0.cls": b"3"}).identities == ["3", "3", "5", "5"]
 
 
 def test_a_class_counts_more_than_what_else_is_said_in_any_order(tmp_path):
@@ -218,7 +221,11 @@ def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
     open_store(folder)
     (folder / KEPT).write_bytes(b"no index")
     assert len(open_store(folder)) == 6
-    (folder / "faces-000001.tar").unlink()
+    shard = folder / "faces-000001.tar"
+    shard.write_bytes(shard.read_bytes().replace(b"000000005", b"000000050"))  # of the same length and checksum
+    os.utime(shard, ns=(0, 0))
+    assert "000000050.png" in open_store(folder).keys
+    shard.unlink()
     assert len(open_store(folder)) == 3
     shutil.copy(folder / "faces-000000.tar", folder / "more.tar")
     found = open_store(folder)
@@ -347,7 +354,7 @@ def test_names_of_classes_and_other_columns(tmp_path):
 def test_columns_of_names_and_people_in_parquet(tmp_path):
     names = [f"d/{row}.png" for row in range(6)]
     columns = {
-        "small": [b"another"] * 6, "note": list("ababab"), "Label": pd.to_datetime(["2020-01-01"] * 6),
+        "small": [b"another"] * 6, "name": list("ababab"), "Label": pd.to_datetime(["2020-01-01"] * 6),
         "Person": pd.Categorical([f"p{person:02d}" for person in PEOPLE]), "size": np.arange(6), "File_Name": names,
         "image": PICTURES,
     }  # fmt: skip

@@ -302,6 +302,10 @@ def test_labels_that_float32_rounds_are_told(tmp_path, caplog):
     faces = [((1 << 24) + row, image(row)) for row in range(3)]
     assert opened(tmp_path / "set", insightface(faces)).identities == ["16777216", "16777216", "16777218"]
     assert "labels up to 16777218; RecordIO rounds those above 16777216, so two people may have one" in caplog.text
+    caplog.clear()
+    for number, told in (((1 << 24) - 1, False), ((1 << 24) + 1, True)):  # the second becomes 2^24
+        opened(tmp_path / str(number), insightface([(0, image(0)), (number, image(1))]))
+        assert ("labels up to 16777216;" in caplog.text) == told
 
 
 def test_records_in_parts_are_put_together(tmp_path):
@@ -347,11 +351,12 @@ def test_commands_take_a_set(tmp_path):
     assert sorted(found) == sorted(content for _, content in faces)
 
 
-def test_the_header_of_a_large_set_is_rounded(tmp_path):
-    """Above 2^24 a float32 has even numbers only: faces end before 2^24 + 5, but the header can say 2^24 + 4 only."""
-    payloads = insightface(FACES[:4], first=1 << 24)
-    assert struct.unpack_from("<f", payloads[1 << 24], 24) == ((1 << 24) + 4,)
-    assert_same(opened(tmp_path / "set", payloads), FACES[:4])
+@pytest.mark.parametrize(("faces", "said"), [(4, 4), (6, 8)])
+def test_the_header_of_a_large_set_is_rounded(tmp_path, faces, said):
+    """Above 2^24 a float32 has even numbers only: 2^24 + 5, behind four faces, becomes 4, and 7, behind six, 8."""
+    payloads = insightface(FACES[:faces], first=1 << 24)
+    assert struct.unpack_from("<f", payloads[1 << 24], 24) == ((1 << 24) + said,)
+    assert_same(opened(tmp_path / "set", payloads), FACES[:faces])
 
 
 def test_a_damaged_record_is_one_unreadable_face(tmp_path, caplog):

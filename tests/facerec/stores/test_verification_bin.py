@@ -55,7 +55,7 @@ def arrays(images):
         (IMAGES, SAME),
         [IMAGES, [1, 0, 1]],
         (arrays(IMAGES), SAME),
-        ([np.array(image) for image in arrays(IMAGES)], [np.bool_(x) for x in SAME]),
+        ([np.array(image).view(np.int8) for image in arrays(IMAGES)], [np.bool_(x) for x in SAME]),
         ([image[:, None] for image in arrays(IMAGES)], SAME),  # as im2rec's buffers are
     ],
 )

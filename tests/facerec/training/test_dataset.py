@@ -152,6 +152,10 @@ def test_each_face_is_varied_by_its_place_among_all_that_training_sees(faces):
         face = faces.read(int(training.row[item]))
         assert face.shape == (40, 40, 3)
         np.testing.assert_array_equal(image, augment(resized(face, 32), 12 + place))
+    larger = Augmentation(24, 1)  # of which 40 pixels are not twice as many
+    np.testing.assert_array_equal(
+        Batches(training, sampler, larger)[0][0][0], larger(faces.read(int(training.row[sampler(0)[0]])), 0)
+    )
 
 
 def test_shares_of_ranks_are_the_batch_part_by_part(faces):
@@ -168,13 +172,14 @@ def test_unreadable_face_is_replaced_by_the_next_and_listed(tmp_path, make_faces
     folder = make_faces(tmp_path / "f", identities=4, each=1)
     (folder / "person2" / "00.png").write_bytes(b"broken")
     faces = open_store(folder)
-    batches = batches_of(combine_stores([(faces, faces.labels, None)]), 4, 0)
+    batches = batches_of(combine_stores([(faces, faces.labels, np.arange(1, 5))]), 4, 0)
     order = batches.sampler(0).tolist()
-    images, labels, _, skipped = batches[0]
+    images, labels, weights, skipped = batches[0]
     bad = order.index(2)
     expected = list(order)
     expected[bad] = order[(bad + 1) % 4]
     assert labels.tolist() == expected
+    assert weights.tolist() == [item + 1 for item in expected]
     assert np.array_equal(images[bad], images[(bad + 1) % 4])
     assert skipped == [(str(folder), 2, "person2/00.png", "not a readable image")]
 
@@ -206,7 +211,7 @@ def test_augmentation_mirrors_half_of_the_faces():
     face[:, :16] = 200
     augment = Augmentation(32, seed=0)
     mirrored = sum(int(x[:, 20:].mean() > x[:, :12].mean()) for x in (augment(face, i) for i in range(200)))
-    assert 70 < mirrored < 130
+    assert 85 < mirrored < 115
 
 
 def test_augmentation_of_no_share_crops_and_mirrors_alone():
@@ -215,6 +220,11 @@ def test_augmentation_of_no_share_crops_and_mirrors_alone():
     plain, often = (Augmentation(32, 0, share) for share in (0, 1))
     assert all((plain(face, position) == face[:32, :32]).all() for position in range(50))
     assert sum((often(face, position) != face[:32, :32]).any() for position in range(50)) > 25
+    rising = np.tile(np.linspace(0, 255, 40).astype(np.uint8)[None, :, None], (40, 1, 3))  # from left to right
+    straight, turned = ([augment(rising, position).astype(int) for position in range(50)] for augment in (plain, often))
+    assert max(np.ptp(face, axis=0).max() for face in straight) <= 2  # of interpolation
+    assert max(np.ptp(face, axis=0).max() for face in turned) > 10
+    assert min(np.ptp(face) for face in straight) > 215  # of 255: a crop has 0.85 of the area, at least
 
 
 def test_resized_averages_where_faces_shrink_much():

@@ -21,6 +21,17 @@ def test_random_order_is_a_permutation_by_seed_and_pass():
     assert not np.array_equal(taken("random", 2), taken("random", 2, seed=4))
 
 
+def test_faces_of_a_class_are_in_an_order_by_seed_class_and_pass():
+    expected, passes = [], dict.fromkeys(range(5), 0)
+    for position in range(60):
+        label = int(np.random.default_rng((3, position // 5)).permutation(5)[position % 5])
+        mine = np.flatnonzero(label == LABELS)
+        epoch, place = divmod(passes[label], len(mine))
+        expected.append(mine[np.random.default_rng((3, label, epoch)).permutation(len(mine))[place]])
+        passes[label] += 1
+    assert taken("balanced", 12, batch_size=5).ravel().tolist() == expected
+
+
 @pytest.mark.parametrize("name", ["random", "balanced"])
 @pytest.mark.parametrize("share", [None, 0.4])
 def test_batches_are_a_function_of_seed_and_step_alone(name, share):
@@ -49,6 +60,13 @@ def test_shares_are_kept_in_every_batch_and_spread_over_it():
     for number, count in ((0, 7), (1, 5)):
         mine = batches.ravel()[GROUP[batches.ravel()] == number]
         assert len(set(mine[:count])) == count
+
+
+def test_each_kind_has_an_order_of_its_own():
+    items = taken("random", 5, batch_size=8, share=0.25).ravel()
+    for number, kind in enumerate((np.arange(7), np.arange(7, 12))):
+        order = np.random.default_rng((3, number, 0)).permutation(len(kind))
+        assert items[GROUP[items] == number][: len(kind)].tolist() == kind[order].tolist()
 
 
 def test_shares_are_rounded():
@@ -83,6 +101,7 @@ def test_balanced_classes_come_equally_often(labels, batch_size, step, seed):
 def test_groups_get_their_places_at_even_distances():
     sampler = Sampler([np.arange(9), np.arange(10, 13)], [Shuffled(9, (0,)), Shuffled(3, (0,))], [9, 3])
     assert np.diff(np.flatnonzero(sampler(0) >= 10)).tolist() == [4, 4]
+    assert Sampler(sampler.groups, sampler.orders, [3, 1]).spread.tolist() == [0, 1, 3, 2]  # the middles of parts
 
 
 def test_wrong_names_and_shares_are_refused():
