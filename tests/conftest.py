@@ -1,3 +1,4 @@
+import csv
 import importlib
 import multiprocessing
 import os
@@ -48,6 +49,17 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real faces at {folder}; set FACEREC_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def read_csv() -> Callable[[Path], list[dict[str, str]]]:
+    """A function: the lines of a CSV file by their columns, as they are written."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@
         [--settings published,tuned,oracle] [--trials 20] [--seconds 120] [--processes 2] [--report-only]
 
 Sets are names of benchmarks/arena/sets or paths of YAML files, see `arena.sets`. What is in --out already is not done
-again unless a method, a set or an option of the search has changed. A set whose faces are missing is left out.
+again unless a method, a set or the search has changed. A set whose faces are missing is left out.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from clustering.partition import cluster_sums, components, consecutive
 from clustering.result import Clustering
 from clustering.settings import Cosine, Range
 from clustering.similarity.mixtures import unmixed
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 
 AVERAGE_LIMIT, SINGLE_LIMIT = 300_000, 300_000
 """Most faces that either linkage compares with each other."""
@@ -86,15 +86,14 @@ def joined(faces: np.ndarray, labels: np.ndarray, rows: np.ndarray, least: float
         rows: int64 [m].
         least: The threshold.
     """
-    step = max(BLOCK_CELLS // len(faces), 1)
-    for start in range(0, len(faces), step):
+    for some in row_blocks(len(faces), max(BLOCK_CELLS // len(faces), 1)):
         own = labels[rows]
         if (own == own[0]).all():
             break
-        near = faces[start : start + step] @ faces.T >= least
-        a, b = np.nonzero(near & (own[start : start + step, None] != own))
+        near = faces[some] @ faces.T >= least
+        a, b = np.nonzero(near & (own[some, None] != own))
         if len(a):
-            labels = components(int(labels.max()) + 1, own[start + a], own[b])[labels]
+            labels = components(int(labels.max()) + 1, own[some][a], own[b])[labels]
     return labels
 
 

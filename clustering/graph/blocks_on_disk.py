@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facerec.pipeline.files import new_array, read_json, write_json
+from facerec.pipeline.files import new_array, read_json, row_blocks, write_json
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import barrier, broadcast_object, is_main, make_once, rank, world_size
 
@@ -78,8 +78,7 @@ def fill_arrays(
         make_once(folder / f"{part}.npy", partial(new_array, dtype=dtype, shape=(n, *shape)))
         for part, (shape, dtype) in arrays.items()
     ]
-    rows = rows or block_rows(n)
-    blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+    blocks = row_blocks(n, rows or block_rows(n))
     left = broadcast_object([block for block in blocks if not _mark(finished, block).exists()])
     if left:
         finished.mkdir(parents=True, exist_ok=True)

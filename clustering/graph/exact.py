@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from facerec.pipeline.files import blocks
+from facerec.pipeline.files import blocks, row_blocks
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import local_rank, world_size
 
@@ -43,14 +43,14 @@ def search(
     if not len(among) or not len(queries):
         return neighbors, similarities
     index = gpu_index(embeddings, among) if index is None else index
-    starts = range(0, len(queries), QUERY_ROWS)
-    for start in progress(starts, "kNN", "blocks", hidden=len(starts) < 4):
-        rows = queries[start : start + QUERY_ROWS]
+    parts = row_blocks(len(queries), QUERY_ROWS)
+    for part in progress(parts, "kNN", "blocks", hidden=len(parts) < 4):
+        rows = queries[part]
         ids, cosines = nearest(take(embeddings, rows), embeddings, among, min(k + 1, len(among)), index)
         order = _order(cosines, ids, rows)[:, :k]
         ids, cosines = np.take_along_axis(ids, order, axis=1), np.take_along_axis(cosines, order, axis=1)
         other = ids != rows[:, None]
-        block = slice(start, start + len(rows)), slice(0, order.shape[1])
+        block = part, slice(0, order.shape[1])
         neighbors[block] = np.where(other, ids, -1)
         similarities[block] = np.where(other, np.clip(cosines, -1, 1), 0)
     return neighbors, similarities

@@ -18,7 +18,7 @@ from clustering.answers.file import keys_hash
 from clustering.answers.page import DOWNLOAD
 from clustering.review.decisions import labels_hash
 from clustering.review.doubt import Arrangement, arrange, duplicates, merges, nearest_clusters, parts
-from facerec.pipeline.files import blocks, write_lines
+from facerec.pipeline.files import blocks, row_blocks, write_lines
 from facerec.pipeline.progress import progress
 from facerec.pipeline.thumbnails import COLUMNS, Thumbnails
 
@@ -132,8 +132,8 @@ def _write_script(path: Path, text: str) -> None:
 def _write_keys(folder: Path, keys: Sequence[str]) -> None:
     """Writes the faces' names, in the order of the page, in scripts of `KEYS` each."""
     folder.mkdir()
-    for number, start in enumerate(range(0, len(keys), KEYS)):
-        names = json.dumps(keys[start : start + KEYS])
+    for number, some in enumerate(row_blocks(len(keys), KEYS)):
+        names = json.dumps(keys[some])
         _write_script(folder / f"{number:05d}.js", f"window.REVIEW.named({number}, {names});")
 
 

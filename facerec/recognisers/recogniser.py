@@ -10,7 +10,7 @@ import numpy as np
 
 from facerec.devices.device import autocast, choose_device
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.values import as_path, as_picture, shown, whole
 from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
@@ -106,8 +106,8 @@ class Recogniser:
         if not isinstance(flip, bool):
             raise InputError(f"flip is {shown(flip)}; it must be True or False")
         rows = [np.empty((0, self.embedding_size), np.float32)]
-        for start in range(0, len(faces), batch_size):
-            batch = np.stack([resized(face, self.input_size) for face in faces[start : start + batch_size]])
+        for some in row_blocks(len(faces), batch_size):
+            batch = np.stack([resized(face, self.input_size) for face in faces[some]])
             rows.append(normalize(self.unnormalised(batch, flip)))
         return np.concatenate(rows)
 

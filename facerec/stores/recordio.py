@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from facerec.pipeline.files import InputError, check_file
+from facerec.pipeline.files import InputError, check_file, row_blocks
 from facerec.pipeline.progress import progress
 from facerec.stores.record_scan import FRAME, LENGTH_BITS, MAGIC, find_records
 from facerec.stores.recordio_list import check_property, read_names
@@ -166,9 +166,9 @@ def _read_records(file: Path, index: Path, keys: np.ndarray, offsets: np.ndarray
         raise InputError(f"{file}: {size} bytes, but {index.name} refers to {offsets.max()}; copy both again")
     records = np.empty(len(keys), RECORD)
     records["key"] = keys
-    for start in progress(range(0, len(order), BLOCK_RECORDS), "records", "blocks"):
-        rows = order[start : start + BLOCK_RECORDS]
-        _parse(file, records, rows, offsets[rows], ends[start : start + BLOCK_RECORDS])
+    for block in progress(row_blocks(len(order), BLOCK_RECORDS), "records", "blocks"):
+        rows = order[block]
+        _parse(file, records, rows, offsets[rows], ends[block])
     damaged = np.flatnonzero(~records["whole"])
     if 2 * damaged.size > len(records):
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facerec.pipeline.files import row_blocks
 from facerec.pipeline.progress import progress
 from facerec.stores.store import Store, UnreadableFace
 
@@ -30,10 +31,9 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
     """
     lengths = np.zeros(len(store), np.int64)
     small = partial(thumbnail, store, size=size)
-    starts = progress(range(0, len(store), BLOCK), "thumbnails", "blocks")
     with file.open("wb") as opened, ThreadPoolExecutor(max(workers, 1)) as pool:
-        for start in starts:
-            rows = range(start, min(start + BLOCK, len(store)))
+        for block in progress(row_blocks(len(store), BLOCK), "thumbnails", "blocks"):
+            rows = range(block.start, block.stop)
             for row, encoded in zip(rows, pool.map(small, rows), strict=True):
                 lengths[row] = opened.write(encoded)
     return lengths

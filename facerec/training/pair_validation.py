@@ -12,7 +12,7 @@ from torch import nn
 
 from facerec.devices.device import to_input
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.pair_accuracy import decide
 from facerec.stores.pixels import decode, resized
 from facerec.stores.verification_bin import read_bin
@@ -72,8 +72,8 @@ def validate(network: nn.Module, pairs: PairSet, size: int, device: torch.device
     was_training = network.training
     network.eval()
     rows = []
-    for start in range(0, len(pairs.images), BATCH_SIZE):
-        images = [resized(decode(image), size) for image in pairs.images[start : start + BATCH_SIZE]]
+    for some in row_blocks(len(pairs.images), BATCH_SIZE):
+        images = [resized(decode(image), size) for image in pairs.images[some]]
         faces = to_input(torch.from_numpy(np.stack(images)), device)
         with context:
             rows.append((network(faces).float() + network(faces.flip(3)).float()).cpu().numpy())

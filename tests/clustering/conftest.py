@@ -9,7 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from clustering.__main__ import COMMANDS
 from clustering.backends.hilander.hilander import HiLander
+from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize
 
 torch.set_num_threads(1)
@@ -32,6 +34,12 @@ def make_blobs(
 def blobs() -> Blobs:
     """Faces around random centres: (embeddings, labels), rows in order of identity."""
     return make_blobs
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., int]:
+    """A function that runs ``python -m clustering`` here and returns its status."""
+    return lambda *words: run("clustering", COMMANDS, [str(word) for word in words])
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering.__main__ import COMMANDS
 from clustering.backends.hilander.climb import climb
 from clustering.backends.hilander.hilander import HiLander, levels_as_arrays, stop_when_settled
 from clustering.backends.hilander.level import Level
@@ -22,13 +21,8 @@ from clustering.hierarchy import Hierarchy
 from clustering.partition import consecutive
 from clustering.result import Clustering
 from clustering.similarity.confidence import Confidence
-from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
 from facerec.pipeline.files import InputError
-
-
-def command(*arguments: object) -> int:
-    return run("clustering", COMMANDS, [str(argument) for argument in arguments])
 
 
 def random_link(random: np.random.Generator):
@@ -193,7 +187,7 @@ def test_refused_settings(hilander, options, message):
 
 
 @pytest.fixture
-def folders(tmp_path, blobs, hilander: HiLander) -> Path:
+def folders(tmp_path, blobs, hilander: HiLander, command) -> Path:
     """Embeddings with an unreadable face, and their clusters."""
     embeddings, _ = blobs(spread=0.8, faces=40)
     embeddings[7] = 0
@@ -209,7 +203,7 @@ def folders(tmp_path, blobs, hilander: HiLander) -> Path:
     return tmp_path
 
 
-def test_levels_command(folders, capsys):
+def test_levels_command(folders, capsys, command):
     assert command("levels", "--clusters", folders / "clusters", "--json", folders / "levels.json") == 0
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == ["level", "clusters", "mean_size", "singletons", "largest", "edges"]
@@ -222,7 +216,7 @@ def test_levels_command(folders, capsys):
     assert table[0]["largest"] == np.bincount(np.load(folders / "clusters/levels/00/labels.npy")[labels >= 0]).max()
 
 
-def test_trace_command(folders, capsys):
+def test_trace_command(folders, capsys, command):
     assert command("trace", "--clusters", folders / "clusters", "--face", 3, "--json", folders / "way.json") == 0
     way = json.loads((folders / "way.json").read_text())
     header, *lines = capsys.readouterr().out.splitlines()
@@ -233,7 +227,7 @@ def test_trace_command(folders, capsys):
     assert labels[way[-1]["peak"]] == labels[3]
 
 
-def test_cut_command(folders):
+def test_cut_command(folders, command):
     clusters, last = folders / "clusters", len(list((folders / "clusters" / "levels").iterdir())) - 1
     embeddings = folders / "embeddings"
     assert command("cut", "--clusters", clusters, "--level", last, "--out", folders / "top") == 0
@@ -256,7 +250,7 @@ def test_cut_command(folders):
     assert command("pseudolabel", "--clusters", folders / "finest", "--out", folders / "pseudo") == 0
 
 
-def test_cut_carries_the_confidence_but_to_faces_that_are_alone(tmp_path):
+def test_cut_carries_the_confidence_but_to_faces_that_are_alone(tmp_path, command):
     confidence = np.array([0.5, 0.25, 0.75, 1, 0], np.float32)
     levels = [{"labels": np.array(labels)} for labels in ([0, 1, 1, 2, -1], [0, 0, 0, 1, -1])]
     Clustering(levels[1]["labels"], confidence, levels).save(tmp_path)
@@ -266,7 +260,7 @@ def test_cut_carries_the_confidence_but_to_faces_that_are_alone(tmp_path):
         np.testing.assert_array_equal(np.load(tmp_path / f"cut{level}" / "labels.npy"), levels[level]["labels"])
 
 
-def test_levels_of_finch_can_be_cut_but_not_traced(folders, capsys):
+def test_levels_of_finch_can_be_cut_but_not_traced(folders, capsys, command):
     clusters, embeddings = folders / "finch", folders / "embeddings"
     assert command("cluster", "--backend", "finch", "--embeddings", embeddings, "--out", clusters) == 0
     assert command("levels", "--clusters", clusters) == 0
@@ -289,7 +283,7 @@ def test_clusters_of_several_levels_are_of_the_hierarchy():
     assert not found.has(np.array([0, 0, 1, 1, 2, -1, 2]))  # with a face that no level has
 
 
-def test_clusters_of_finch_are_of_their_hierarchy_in_the_order_of_their_faces(folders, caplog):
+def test_clusters_of_finch_are_of_their_hierarchy_in_the_order_of_their_faces(folders, caplog, command):
     clusters = folders / "finch"
     assert command(
         "cluster", "--backend", "finch", "--embeddings", folders / "embeddings", "--set", "min_similarity=0.7",
@@ -340,7 +334,7 @@ def put(path: str, array: np.ndarray):
         ("cut --clusters {c} --level 0 --embeddings {t}/embeddings --out {o}", remove("config.yaml"), "no such file"),
     ],
 )
-def test_bad_input_is_one_line(folders, line, damage, message, capsys):
+def test_bad_input_is_one_line(folders, line, damage, message, capsys, command):
     clusters = folders / "clusters"
     np.save(folders / "few.npy", np.eye(2, 16, dtype=np.float32))
     if damage:

@@ -1,5 +1,6 @@
 import contextlib
 import gc
+import hashlib
 import itertools
 import pickle
 import resource
@@ -31,6 +32,17 @@ def make_faces() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hashes() -> Callable[[Path], dict[str, str]]:
+    """A function: the hash of each file in a folder but ``meta.json``, by its path."""
+
+    def of_files(folder: Path) -> dict[str, str]:
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "meta.json")
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    return of_files
 
 
 @pytest.fixture

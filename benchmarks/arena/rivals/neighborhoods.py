@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.files import row_blocks
 
 BLOCK_CELLS = 1 << 23
 
@@ -33,9 +34,8 @@ def sparse(neighbors: np.ndarray, values: np.ndarray) -> csr_array:
 def products_at(left: csr_array, right: csr_array, neighbors: np.ndarray) -> np.ndarray:
     """Float64 [n, k]: entry (i, neighbors[i, h]) of the product of two sparse matrices [n, n], in blocks of rows."""
     n = len(neighbors)
-    rows = max(BLOCK_CELLS // n, 1)
     parts = [
-        np.take_along_axis((left[start : start + rows] @ right).toarray(), neighbors[start : start + rows], axis=1)
-        for start in range(0, n, rows)
+        np.take_along_axis((left[rows] @ right).toarray(), neighbors[rows], axis=1)
+        for rows in row_blocks(n, max(BLOCK_CELLS // n, 1))
     ]
     return np.concatenate(parts)

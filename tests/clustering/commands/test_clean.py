@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
@@ -28,18 +27,13 @@ def noisy(tmp_path, blobs):
     return tmp_path / "emb"
 
 
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_what_it_writes(noisy, tmp_path, caplog):
+def test_what_it_writes(noisy, tmp_path, caplog, read_csv):
     with caplog.at_level("INFO"):
         out = clean(noisy, tmp_path / "out", strays="move")
     assert (
         "240 faces under 30 labels: 2 strays (2 of people in the set), 1 label of several people, 1 pair" in caplog.text
     )
-    found = [row for row in rows(out / "findings.csv") if row["found"]]
+    found = [row for row in read_csv(out / "findings.csv") if row["found"]]
     assert [(row["kind"], row["label"], row["other"], row["faces"], row["row"]) for row in found[:2]] == [
         ("merged", "0", "41", "8", ""), ("split", "2", "40", "3", ""),
     ]  # fmt: skip
@@ -54,10 +48,10 @@ def test_what_it_writes(noisy, tmp_path, caplog):
     assert np.load(out / "confidence.npy")[40] < 0.5 < np.load(out / "confidence.npy")[100]
 
 
-def test_only_errors_of_the_least_probability_are_corrected_and_the_seed_is_that_of_the_examples(noisy, tmp_path):
+def test_only_errors_of_the_least_probability_are_corrected_and_the_seed_is_of_the_examples(noisy, tmp_path, read_csv):
     outs = [clean(noisy, tmp_path / name, min_probability=least, seed=seed)
             for name, least, seed in (("a", 0.5, 0), ("b", 1, 0), ("c", 0.5, 1))]  # fmt: skip
-    half, all_sure, other = (rows(out / "findings.csv") for out in outs)
+    half, all_sure, other = (read_csv(out / "findings.csv") for out in outs)
     assert {row["kind"] for row in half if row["found"]} == {"merged", "split", "stray"}
     assert all((row["found"] == "yes") == (float(row["probability"]) >= 0.5) for row in half)
     np.testing.assert_array_equal(np.load(outs[1] / "labels.npy"), np.load(noisy / "labels.npy"))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustering.__main__ import COMMANDS
 from clustering.backends.dbscan import Dbscan
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.commands.tune import tune
@@ -17,13 +16,8 @@ from clustering.learning.labelled_faces import LabelledFaces, split_identities
 from clustering.learning.proposals import candidates, narrowed, strict
 from clustering.learning.versions import versions
 from clustering.partition import consecutive
-from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, read_json, read_yaml
-
-
-def command(*arguments: object) -> int:
-    return run("clustering", COMMANDS, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -36,7 +30,7 @@ def labelled(tmp_path, blobs) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["dbscan", "finch", "kmeans", "hilander", "lander"])
-def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
+def test_tune_cluster_pseudolabel(backend, labelled, tmp_path, command):
     model, clusters, pseudo = tmp_path / "model", tmp_path / "clusters", tmp_path / "pseudo"
     quick = ["--trainings", "[{epochs: 3, simulated: 0}]"] if backend in ("hilander", "lander") else []
     assert command("tune", "--backend", backend, "--embeddings", labelled, "--trials", 3, *quick, "--out", model) == 0
@@ -55,7 +49,7 @@ def test_tune_cluster_pseudolabel(backend, labelled, tmp_path):
     assert np.all(weights[labels < 0] == 0)
 
 
-def test_train_and_cluster_hilander(labelled, tmp_path):
+def test_train_and_cluster_hilander(labelled, tmp_path, command):
     labels = labelled / "labels.npy"
     model, clusters = tmp_path / "model", tmp_path / "clusters"
     settings = "{p_tau: 0.4, epochs: 3, k: 5, simulated: 0}"
@@ -219,7 +213,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("line", "message"), BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(line, message, labelled, tmp_path, capsys):
+def test_bad_input_is_one_line_and_leaves_nothing(line, message, labelled, tmp_path, capsys, command):
     np.save(tmp_path / "nan.npy", np.array([[1, 0], [np.nan, 0]], np.float32))
     np.save(tmp_path / "cut.npy", np.ones((50, 8), np.float32))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-100])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -28,11 +26,6 @@ def faces(tmp_path, blobs):
     return tmp_path / "emb"
 
 
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def run(name, labels):
     return Run(name, np.array(labels), {}, 0.0, 0.0)
 
@@ -53,9 +46,9 @@ def test_figures_by_hand():
     assert run("a", [-1, -1]).row(None) == {"backend": "a", "clusters": 0, "largest": 0, "alone": 2}
 
 
-def test_several_backends_with_identities(faces, tmp_path, capsys, caplog):
+def test_several_backends_with_identities(faces, tmp_path, capsys, caplog, read_csv):
     out = compare(faces, tmp_path / "out", backends=["components", "lander", "finch"])
-    found = rows(out / "comparison.csv")
+    found = read_csv(out / "comparison.csv")
     assert sorted(row["backend"] for row in found) == ["components", "finch"]
     assert float(found[0]["Fb"]) >= float(found[1]["Fb"])
     truth = np.load(faces / "labels.npy")
@@ -84,9 +77,9 @@ def test_clusters_are_those_of_cluster_also_where_faces_have_copies(blobs, tmp_p
         np.testing.assert_array_equal(*(np.load(x / "labels.npy") for x in (out / "clusters" / name, alone)))
 
 
-def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path):
+def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path, read_csv):
     out = compare(faces / "embeddings.npy", tmp_path / "out", backends=["dbscan"], tune_on=faces, trials=2)
-    assert list(rows(out / "comparison.csv")[0]) == ["backend", "clusters", "largest", "alone"]
+    assert list(read_csv(out / "comparison.csv")[0]) == ["backend", "clusters", "largest", "alone"]
     assert read_json(out / "settings.json")["dbscan"]["adaptive"] is False
     np.save(tmp_path / "moved.npy", np.load(faces / "embeddings.npy")[::-1])
     estimate(faces / "embeddings.npy", out / "clusters" / "dbscan", tmp_path / "estimate")

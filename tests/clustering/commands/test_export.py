@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -44,11 +43,6 @@ def decide(path: Path, labels: np.ndarray, *decisions: dict) -> Path:
     return path
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def pictures(out: Path) -> list[str]:
     return sorted(path.relative_to(out).as_posix() for path in out.rglob("*.jpg"))
 
@@ -74,38 +68,38 @@ def test_embeddings_of_the_faces_in_another_order_are_refused(tmp_path, blobs):
     export(clusters=clusters, embeddings=tmp_path / "emb", as_="csv", out=tmp_path / "out")
 
 
-def test_decisions_about_clusters_of_large_numbers_are_applied(tmp_path, clusters):
+def test_decisions_about_clusters_of_large_numbers_are_applied(tmp_path, clusters, read_csv):
     large = np.where(LABELS < 0, -1, 1000 + 7 * LABELS)
     np.save(clusters / "labels.npy", large)
     named = decide(tmp_path / "d.json", large, {"action": "name", "cluster": 1007, "name": "Anna"})
     out = export(clusters=clusters, as_="csv", out=tmp_path / "out", decisions=named)
-    assert [row["person"] for row in rows(out / "faces.csv")] == [*["person_0001"] * 3, "Anna", "Anna", ""]
+    assert [row["person"] for row in read_csv(out / "faces.csv")] == [*["person_0001"] * 3, "Anna", "Anna", ""]
 
 
-def test_faces_that_a_person_decided_about_are_not_doubtful(tmp_path, clusters):
+def test_faces_that_a_person_decided_about_are_not_doubtful(tmp_path, clusters, read_csv):
     for name, decision in (
         ("keep", {"action": "keep", "cluster": 0}),
         ("split", {"action": "split", "cluster": 0, "parts": [[2]]}),
     ):
         decisions = decide(tmp_path / f"{name}.json", LABELS, decision)
         out = export(clusters=clusters, as_="csv", min_size=1, out=tmp_path / name, decisions=decisions)
-        assert [row["doubtful"] for row in rows(out / "faces.csv")] == [""] * 6
+        assert [row["doubtful"] for row in read_csv(out / "faces.csv")] == [""] * 6
     out = export(clusters=clusters, as_="csv", min_size=1, out=tmp_path / "none")
-    assert [row["doubtful"] for row in rows(out / "faces.csv")] == ["", "", "yes", "", "", ""]
+    assert [row["doubtful"] for row in read_csv(out / "faces.csv")] == ["", "", "yes", "", "", ""]
 
 
-def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog):
+def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog, read_csv):
     named = decide(tmp_path / "d.json", LABELS, NAMED)
     with caplog.at_level("INFO"):
         out = export(clusters=clusters, out=tmp_path / "out", faces=tmp_path / "faces", decisions=named)
     assert pictures(out) == EXPECTED
     assert (out / EXPECTED[0]).read_bytes() == b"a/2.jpg"
     assert "2 people (1 with a name) of 6 faces; 1 doubtful, 1 nobody's" in caplog.text
-    assert rows(out / "people.csv") == [
+    assert read_csv(out / "people.csv") == [
         {"person": "Anna Übel", "named": "yes", "cluster": "0", "faces": "3", "doubtful": "1", "photographs": ""},
         {"person": "person_0001", "named": "", "cluster": "1", "faces": "2", "doubtful": "0", "photographs": ""},
     ]
-    found = rows(out / "faces.csv")
+    found = read_csv(out / "faces.csv")
     assert found[2] == {
         "key": "a/2.jpg", "person": "Anna Übel", "cluster": "0", "confidence": "0.2000", "doubtful": "yes",
         "file": "doubtful/Anna Übel/2.jpg", "photograph": "",
@@ -113,7 +107,7 @@ def test_people_in_folders_with_doubtful_faces_apart(tmp_path, clusters, caplog)
     assert found[4]["key"] == "'-4.jpg"
 
 
-def test_links_table_and_list_from_the_shell(tmp_path, clusters):
+def test_links_table_and_list_from_the_shell(tmp_path, clusters, read_csv):
     def command(name: str, form: str, *options: object) -> Path:
         words = ["export", "--clusters", clusters, "--as", form, "--out", tmp_path / name, *options]
         assert run("clustering", COMMANDS, [str(word) for word in words]) == 0
@@ -124,24 +118,25 @@ def test_links_table_and_list_from_the_shell(tmp_path, clusters):
     assert (picture.is_symlink(), picture.read_bytes()) == (True, b"a/1.jpg")
     table = command("table", "csv")
     assert not pictures(table)
-    assert [row["file"] for row in rows(table / "faces.csv")] == [row["file"] for row in rows(linked / "faces.csv")]
+    files = [[row["file"] for row in read_csv(folder / "faces.csv")] for folder in (table, linked)]
+    assert files[0] == files[1]
     store = open_store(command("listed", "identities", "--faces", tmp_path / "faces"))
     assert store.identities == ["person_0001"] * 2 + ["person_0002"] * 2
     assert store.encoded(3) == b"-4.jpg"
 
 
-def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clusters, caplog):
+def test_names_survive_another_clustering_and_changes_are_listed(tmp_path, clusters, caplog, read_csv):
     both = decide(tmp_path / "d.json", LABELS, NAMED, {"action": "name", "cluster": 1, "name": "Ben"})
     first = export(clusters=clusters, out=tmp_path / "first", faces=tmp_path / "faces", decisions=both)
     again = write_clusters(tmp_path / "again", np.array([1, 1, 0, -1, 0, 0]))
     second = export(clusters=again, out=tmp_path / "second", faces=tmp_path / "faces", previous=first)
-    assert [row["person"] for row in rows(second / "faces.csv")] == ["Anna Übel"] * 2 + ["Ben", "", "Ben", "Ben"]
-    assert [tuple(row.values()) for row in rows(second / "changes.csv")] == [
+    assert [row["person"] for row in read_csv(second / "faces.csv")] == ["Anna Übel"] * 2 + ["Ben", "", "Ben", "Ben"]
+    assert [tuple(row.values()) for row in read_csv(second / "changes.csv")] == [
         ("a/2.jpg", "Anna Übel", "Ben"), ("a/3.jpg", "Ben", ""), ("a/5.jpg", "", "Ben"),
     ]  # fmt: skip
     whole = write_clusters(tmp_path / "whole", np.zeros(6, np.int64))
     third = export(clusters=whole, out=tmp_path / "third", faces=tmp_path / "faces", previous=second)
-    assert {row["person"] for row in rows(third / "faces.csv")} == {"Ben"}
+    assert {row["person"] for row in read_csv(third / "faces.csv")} == {"Ben"}
     assert "1 name(s) of the earlier export have no cluster now: Anna Übel" in caplog.text
 
 
@@ -155,24 +150,24 @@ def test_a_name_that_was_changed_in_one_table_alone_is_refused(tmp_path, cluster
 
 
 @pytest.mark.parametrize("step", [40, 10**12])
-def test_clusters_keep_their_numbers(tmp_path, clusters, step):
+def test_clusters_keep_their_numbers(tmp_path, clusters, step, read_csv):
     """New faces that assign gave to clusters of many old faces: numbers beyond that of the new faces."""
     labels = np.where(LABELS < 0, -1, (LABELS + 1) * step)
     assigned = write_clusters(tmp_path / "assigned", labels)
     out = export(clusters=assigned, out=tmp_path / "out", as_="csv")
-    assert [int(row["cluster"]) for row in rows(out / "faces.csv")] == labels.tolist()
-    assert [int(row["cluster"]) for row in rows(out / "people.csv")] == [step, 2 * step]
+    assert [int(row["cluster"]) for row in read_csv(out / "faces.csv")] == labels.tolist()
+    assert [int(row["cluster"]) for row in read_csv(out / "people.csv")] == [step, 2 * step]
 
 
-def test_decisions_about_clusters_with_gaps_in_their_numbers(tmp_path, clusters):
+def test_decisions_about_clusters_with_gaps_in_their_numbers(tmp_path, clusters, read_csv):
     labels = np.where(LABELS < 0, -1, LABELS + 40)
     assigned = write_clusters(tmp_path / "assigned", labels)
     named = decide(tmp_path / "d.json", labels, NAMED | {"cluster": 40})
     out = export(clusters=assigned, out=tmp_path / "out", as_="csv", decisions=named)
-    assert [row["person"] for row in rows(out / "people.csv")] == ["Anna Übel", "person_0001"]
+    assert [row["person"] for row in read_csv(out / "people.csv")] == ["Anna Übel", "person_0001"]
 
 
-def test_whole_photographs_of_a_person(tmp_path, clusters):
+def test_whole_photographs_of_a_person(tmp_path, clusters, read_csv):
     origin = ["party.jpg", "party.jpg", "trip/x.jpg", "party.jpg", "trip/x.jpg", "alone.jpg"]
     write_table(tmp_path / "faces" / "faces.csv", ("crop", "photograph"), zip(KEYS, origin, strict=True))
     for name in origin:
@@ -183,11 +178,11 @@ def test_whole_photographs_of_a_person(tmp_path, clusters):
         "doubtful/person_0001/x.jpg", "nobody/alone.jpg", "people/person_0001/party.jpg",
         "people/person_0002/party.jpg", "people/person_0002/x.jpg",
     ]  # fmt: skip
-    assert [row["photographs"] for row in rows(out / "people.csv")] == ["2", "2"]
-    assert [row["photograph"] for row in rows(out / "faces.csv")] == origin
+    assert [row["photographs"] for row in read_csv(out / "people.csv")] == ["2", "2"]
+    assert [row["photograph"] for row in read_csv(out / "faces.csv")] == origin
 
 
-def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_path, blobs, caplog):
+def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_path, blobs, caplog, read_csv):
     embeddings, labels = blobs(identities=4, faces=6)
     mixed = labels.copy()
     mixed[0] = 1
@@ -197,7 +192,7 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
     with pytest.raises(InputError, match="no keys.txt with the faces' names; give the --embeddings"):
         export(clusters=tmp_path / "labels.npy", out=tmp_path / "none", as_="csv")
     out = export(clusters=tmp_path / "labels.npy", out=tmp_path / "out", as_="csv", embeddings=tmp_path / "emb")
-    assert [row["key"] for row in rows(out / "faces.csv") if row["doubtful"]] == ["0.jpg"]
+    assert [row["key"] for row in read_csv(out / "faces.csv") if row["doubtful"]] == ["0.jpg"]
     np.save(tmp_path / "alone.npy", np.arange(24))
     export(clusters=tmp_path / "alone.npy", out=tmp_path / "nobody", as_="csv", embeddings=tmp_path / "emb")
     assert "so no face is doubtful" not in caplog.text
@@ -205,7 +200,7 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
     np.save(tmp_path / "bare" / "labels.npy", mixed)
     write_lines(tmp_path / "bare" / "keys.txt", [f"{row}.jpg" for row in range(24)])
     out = export(clusters=tmp_path / "bare", out=tmp_path / "sure", as_="csv")
-    assert not any(row["doubtful"] for row in rows(out / "faces.csv"))
+    assert not any(row["doubtful"] for row in read_csv(out / "faces.csv"))
     assert "no confidence of its own, so no face is doubtful" in caplog.text
 
 
@@ -230,12 +225,12 @@ def test_unusable_input_is_refused(tmp_path, clusters, options, message):
     assert not (tmp_path / "out.partial").exists()
 
 
-def test_without_clusters_the_packaged_model_makes_them(tmp_path, blobs):
+def test_without_clusters_the_packaged_model_makes_them(tmp_path, blobs, read_csv):
     embeddings, people = blobs(identities=4, faces=5, spread=0.3)
     (tmp_path / "emb").mkdir()
     save_embeddings(tmp_path / "emb", embeddings, [f"{row:02d}.jpg" for row in range(20)], people)
     out = export(out=tmp_path / "out", embeddings=tmp_path / "emb", as_="csv")
-    owners = {int(row["key"][:2]): row["person"] for row in rows(out / "faces.csv")}
+    owners = {int(row["key"][:2]): row["person"] for row in read_csv(out / "faces.csv")}
     assert len(set(owners.values())) == 4
     assert all(owners[a] == owners[b] for a in range(20) for b in range(20) if people[a] == people[b])
     (tmp_path / "emb" / "keys.txt").write_text("".join(f"{row % 19:02d}.jpg\n" for row in range(20)))

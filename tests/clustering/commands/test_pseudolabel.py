@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustering.__main__ import COMMANDS
 from clustering.commands.cluster import cluster
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.review.decisions import labels_hash
 from eval.clusters import scores
-from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError
-
-
-def command(*arguments: object) -> int:
-    return run("clustering", COMMANDS, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -54,7 +48,7 @@ def test_default_rules_mend_clusters_and_nothing_that_is_whole(mixed):
     assert np.mean(kept >= 0) > 0.9
 
 
-def test_what_a_person_decided_comes_before_the_rules(mixed):
+def test_what_a_person_decided_comes_before_the_rules(mixed, command):
     folder, truth = mixed
     clusters = np.load(folder / "clusters.npy")
     (folder / "decisions.json").write_text(json.dumps({
@@ -193,7 +187,7 @@ def test_rules_that_win_over_a_person_say_so(mixed, caplog):
     assert "12 faces that a person kept, or answered 'same' about, are dropped by rules: min_size 12" in caplog.text
 
 
-def test_rules_can_be_chosen_and_left_out(mixed):
+def test_rules_can_be_chosen_and_left_out(mixed, command):
     folder, truth = mixed
     np.save(folder / "confidence.npy", np.linspace(0, 1, len(truth), dtype=np.float32))
     assert command("pseudolabel", "--clusters", folder / "clusters.npy", "--embeddings", folder, "--rules", "[split]",
@@ -270,7 +264,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, capsys):
+def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, capsys, command):
     folder, truth = mixed
     np.save(folder / "few.npy", np.eye(3, 32, dtype=np.float32))
     np.save(folder / "few_labels.npy", np.arange(3))

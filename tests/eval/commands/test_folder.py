@@ -1,6 +1,5 @@
 """`eval folder` by hand, with every option, and on LFW against loops."""
 
-import csv
 import json
 import re
 
@@ -37,11 +36,6 @@ def faces(tmp_path):
 def run(faces, out, **options):
     folder(embeddings=faces, out=out, **{"fmr": 0.05, "bootstrap": 20, **options})
     return json.loads((out / "metrics.json").read_text())
-
-
-def table(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_threshold_and_its_rates(faces, tmp_path, caplog):
@@ -104,7 +98,7 @@ def test_sessions_make_templates(faces, tmp_path):
     assert counts["genuine_pairs"] == 6
 
 
-def test_quality_groups_and_calibration(faces, tmp_path):
+def test_quality_groups_and_calibration(faces, tmp_path, read_csv):
     np.save(faces / "norms.npy", np.arange(24, dtype=np.float32))
     np.save(tmp_path / "q.npy", np.random.default_rng(1).random(24))
     write_lines(tmp_path / "a.csv", ["identity,sex", *(f"p{person},{'fm'[person % 2]}" for person in range(5))])
@@ -113,14 +107,14 @@ def test_quality_groups_and_calibration(faces, tmp_path):
     for entry in metrics["discard"].values():
         assert entry["fnmr"] == metrics["threshold"]["fnmr_here"]
         assert entry["mean_fnmr_up_to"]["0.2"] >= entry["perfect_mean_fnmr_up_to"]["0.2"]
-    first = table(tmp_path / "out" / "discard.csv")[0]
+    first = read_csv(tmp_path / "out" / "discard.csv")[0]
     assert float(first["fnmr_norm"]) == float(first["fnmr_quality"]) == metrics["threshold"]["fnmr_here"]
     sex = metrics["groups"]["sex"]
     assert (sex["unknown"], sex["within"]["f"]["subjects"], sex["within"]["m"]["subjects"]) == (3, 3, 2)
     assert [of["fmr_pairs"] for of in sex["within"].values()] == [3 * 16, 16]
     assert (sex["across"][0]["groups"], sex["across"][0]["fmr_pairs"]) == (["f", "m"], 12 * 8)
     total = sum(of["fnmr_errors"] for of in sex["within"].values())
-    rows = table(tmp_path / "out" / "groups.csv")
+    rows = read_csv(tmp_path / "out" / "groups.csv")
     assert [(row["group"], row["other"]) for row in rows] == [("f", "f"), ("m", "m"), ("f", "m")]
     assert sum(int(row["fnmr_errors"]) for row in rows) == total
     lowest = min(of["fnmr"] for of in sex["within"].values())
@@ -129,14 +123,14 @@ def test_quality_groups_and_calibration(faces, tmp_path):
     assert 0 < found["min_cllr"] <= found["cllr"]["isotonic"] < 1
     assert found["min_cllr"] < found["cllr_cross_validated"]["isotonic"]
     assert found["folds"] == 5
-    rows = table(tmp_path / "out" / "calibration.csv")
+    rows = read_csv(tmp_path / "out" / "calibration.csv")
     isotonic, logistic = ([float(row[f"llr_{name}"]) for row in rows] for name in ("isotonic", "logistic"))
     assert isotonic == sorted(isotonic)
     np.testing.assert_allclose(np.diff(logistic, 2), 0, atol=1e-9)  # a straight line
     assert found["cllr"]["isotonic"] < found["cllr"]["logistic"]
 
 
-def test_the_page_shows_pictures(faces, tmp_path):
+def test_the_page_shows_pictures(faces, tmp_path, read_csv):
     """Of every face but the fourth, which has no bytes."""
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -147,19 +141,19 @@ def test_the_page_shows_pictures(faces, tmp_path):
     write_lines(pictures / "keys.txt", keys)
     run(faces, tmp_path / "out", thumbnails=pictures, worst=2, bootstrap=0)
     page = (tmp_path / "out" / "report.html").read_text()
-    shown = [row[side] for row in table(tmp_path / "out" / "pairs.csv") for side in ("first", "second")]
+    shown = [row[side] for row in read_csv(tmp_path / "out" / "pairs.csv") for side in ("first", "second")]
     assert page.count("data:image/jpeg;base64,") == sum(name != keys[3] for name in shown) > 0
     write_lines(pictures / "keys.txt", reversed(keys))
     with pytest.raises(InputError, match="face 0 is .*, but .* in .*; make thumbnails of the faces that were embedded"):
         run(faces, tmp_path / "other", thumbnails=pictures)
 
 
-def test_the_worst_pairs_are_listed(faces, tmp_path, caplog):
+def test_the_worst_pairs_are_listed(faces, tmp_path, caplog, read_csv):
     labels = np.load(faces / "labels.npy")
     labels[0] = 5  # a face of p0 under p5
     np.save(faces / "labels.npy", labels)
     run(faces, tmp_path / "out", worst=3)
-    rows = table(tmp_path / "out" / "pairs.csv")
+    rows = read_csv(tmp_path / "out" / "pairs.csv")
     assert [row["kind"] for row in rows] == ["false match"] * 3 + ["false non-match"] * 3
     assert {"p0/0.png"} < {rows[0]["first"], rows[0]["second"], rows[3]["first"], rows[3]["second"]}
     assert "belongs to" in rows[0]["reading"]

@@ -1,5 +1,4 @@
 import csv
-import hashlib
 import json
 import signal
 import subprocess
@@ -70,14 +69,6 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def results(out: Path) -> dict[str, int]:
     return json.loads((out / "meta.json").read_text())["results"]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "meta.json"
-    }
 
 
 def box(row: dict[str, str]) -> np.ndarray:
@@ -330,7 +321,7 @@ def test_what_was_found_is_counted_by_hand(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_finished_blocks_are_not_done_again(
-    tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch, hashes
 ):
     monkeypatch.setattr(module, "BLOCK", 1)
     options = {"photographs": photographs, "detector": detector, "detection_size": 128, "workers": 1}
@@ -354,7 +345,7 @@ def test_finished_blocks_are_not_done_again(
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for children in /proc")
 def test_killed_with_two_workers_it_goes_on_and_ends_as_undisturbed_with_one(
-    tmp_path: Path, wild: list[Path], detector: Path, processes: SimpleNamespace
+    tmp_path: Path, wild: list[Path], detector: Path, processes: SimpleNamespace, hashes
 ):
     folder = tmp_path / "photographs"
     folder.mkdir()

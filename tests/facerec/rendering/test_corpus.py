@@ -1,5 +1,4 @@
 import csv
-import hashlib
 import json
 import subprocess
 import sys
@@ -22,14 +21,6 @@ SMALL = {"labelled": 3, "validation": 2, "unlabelled": 4, "test": 6, "faces_per_
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synth(out=tmp_path_factory.mktemp("synth") / "corpus", workers=1, **SMALL)
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "meta.json"
-    }
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -63,12 +54,12 @@ def test_layout(corpus: Path):
     }
 
 
-def test_same_bytes_whatever_the_number_of_workers(corpus: Path, tmp_path: Path):
+def test_same_bytes_whatever_the_number_of_workers(corpus: Path, tmp_path: Path, hashes):
     again = synth(out=tmp_path / "again", workers=2, **SMALL)
     assert hashes(again) == hashes(corpus)
 
 
-def test_another_seed_has_other_faces(corpus: Path, tmp_path: Path):
+def test_another_seed_has_other_faces(corpus: Path, tmp_path: Path, hashes):
     other = synth(out=tmp_path / "other", workers=1, seed=1, **SMALL)
     assert not {h for n, h in hashes(other).items() if n.endswith("jpg")} & set(hashes(corpus).values())
 
@@ -78,7 +69,7 @@ def test_parts_share_no_identity():
     assert len(set(people.values())) == len(people)
 
 
-def test_no_two_pictures_are_the_same(corpus: Path):
+def test_no_two_pictures_are_the_same(corpus: Path, hashes):
     pictures = [digest for name, digest in hashes(corpus).items() if name.endswith("jpg")]
     assert len(set(pictures)) == len(pictures)
 
