@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import CELEBA, DATA, LFW
+from common import CELEBA, CLINC, CLINC_TEST, DLIB, LFW, faces_of
 
 from clustering.answers.clustered import clusters_of
 from clustering.answers.file import Answers
@@ -27,14 +27,13 @@ from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from eval.clusters import scores
-from facerec.pipeline.embeddings import normalize
 
 SETS = {
     "celeba299, MobileFaceNet": CELEBA,
-    "celeba299, dlib": DATA / "embeddings_celeba299_dlib128.npz",
-    "CLINC train": DATA / "embeddings_clinc150_minilm384_train.npz",
+    "celeba299, dlib": DLIB,
+    "CLINC train": CLINC,
     "LFW, MobileFaceNet": LFW,
-    "CLINC test": DATA / "embeddings_clinc150_minilm384_test.npz",
+    "CLINC test": CLINC_TEST,
 }
 SEEDS = (0, 1, 2)
 NEAREST = 10
@@ -60,9 +59,7 @@ def main() -> None:
 
 def measured(name: str, path: Path) -> dict[str, Any]:
     """A row: Fp and Fb, without a point in front, by questions answered."""
-    file = np.load(path)
-    faces = normalize(file["embeddings"].astype(np.float32))
-    truth = np.unique(file["labels"], return_inverse=True)[1]
+    faces, truth = faces_of(path)
     graph, clusterer = KnnGraph.build(faces, 40), HiLander.from_pretrained()
     row: dict[str, Any] = {"row": name}
     clusterer.cluster(graph)  # the first time loads the model

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import CELEBA, DATA, LFW
+from common import CELEBA, CLINC, CLINC_TEST, DLIB, LFW, faces_of
 
 from clustering.backends.registry import load_clusterer
 from clustering.graph.corpus_scale import CorpusScale
@@ -28,9 +28,9 @@ from facerec.pipeline.embeddings import normalize
 CORPORA = {
     "lfw mobilefacenet": LFW,
     "celeba299 mobilefacenet": CELEBA,
-    "celeba299 dlib": DATA / "embeddings_celeba299_dlib128.npz",
-    "clinc train": DATA / "embeddings_clinc150_minilm384_train.npz",
-    "clinc test": DATA / "embeddings_clinc150_minilm384_test.npz",
+    "celeba299 dlib": DLIB,
+    "clinc train": CLINC,
+    "clinc test": CLINC_TEST,
 }
 BACKENDS = ("dbscan", "components", "hdbscan")
 COMMON = (0.5, 1.0, 2.0)
@@ -53,9 +53,7 @@ def main() -> None:
 
 def table(name: str, path: Path, seeds: int, backends: list[str]) -> None:
     """Prints all rows of a corpus."""
-    with np.load(path, allow_pickle=False) as archive:
-        raw, labels = archive["embeddings"], np.unique(archive["labels"], return_inverse=True)[1]
-    faces = normalize(raw)
+    faces, labels = faces_of(path)
     scale = CorpusScale.of(KnnGraph.build(faces, 1))
     print(f"\n{name}: {len(faces):,} of {labels.max() + 1:,}, location {scale.location:.3f}, common {scale.common:.3f}")
     start = measure("hilander", faces, labels, "hilander")

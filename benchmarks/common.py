@@ -1,4 +1,4 @@
-"""What several benchmarks need: where the real faces are, a command of a package, and the machine's rate."""
+"""What several benchmarks need: the real faces, a command of a package, and the machine's rate."""
 
 import os
 import subprocess
@@ -7,9 +7,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 DATA = Path(os.environ.get("FACEREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CELEBA, LFW = (DATA / f"embeddings_{name}_mobilefacenet128.npz" for name in ("celeba299", "lfw112"))
+DLIB = DATA / "embeddings_celeba299_dlib128.npz"
+CLINC, CLINC_TEST = (DATA / f"embeddings_clinc150_minilm384_{half}.npz" for half in ("train", "test"))
 GEMM = 3072
+
+
+def faces_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows, float32 [n, d], and identities from 0, int64 [n], of an archive with ``embeddings`` and ``labels``."""
+    from facerec.pipeline.embeddings import normalize
+
+    with np.load(path, allow_pickle=False) as archive:
+        return normalize(archive["embeddings"]), np.unique(archive["labels"], return_inverse=True)[1]
 
 
 def command(package: str, *arguments: object, folder: Path | None = None) -> None:

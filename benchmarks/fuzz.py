@@ -141,9 +141,7 @@ def fuzzed(readers: list[str], work: Path, seconds: float, seed: int, workers: i
     share = seconds * workers / max(len(readers), 1)
     while pending or running:
         while pending and len(running) < workers:
-            child = _started(pending[0], work, seed, 0)
-            running.append((child, time.monotonic() + share))
-            pending.pop(0)
+            running.append((_started(pending.pop(0), work, seed, 0), time.monotonic() + share))
         wait([child.pipe for child, _ in running], timeout=1)
         kept = []
         for child, end in running:

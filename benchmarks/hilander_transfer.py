@@ -19,13 +19,14 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from common import CELEBA, LFW
+from common import CELEBA, LFW, faces_of
 
 from clustering.backends.hilander import climb
 from clustering.backends.hilander.climb import pseudo_density
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.registry import load_clusterer
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning.versions import random_places
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 
@@ -70,11 +71,11 @@ def main() -> None:
         return
     sets = {
         name: (KnnGraph.build(faces, 20), labels)
-        for name, faces, labels in corpora(*read(arguments.test), np.random.default_rng(0))
+        for name, faces, labels in corpora(*faces_of(arguments.test), np.random.default_rng(0))
     }
     print(f"{'row':24} {'CPU, s':>9}", *(f"{name:>23}" for name in sets))
     report("without any label", [figures(load_clusterer("hilander", None), sets)], 0)
-    faces, labels = read(arguments.train)
+    faces, labels = faces_of(arguments.train)
     for row in arguments.rows.split(","):
         found, seconds = [], []
         for seed in range(arguments.seeds):
@@ -98,20 +99,12 @@ def trained(faces: np.ndarray, labels: np.ndarray, seed: int, settings: dict[str
     return MODELS[key].with_settings(p_tau=settings.get("p_tau", MODELS[key].p_tau))
 
 
-def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return normalize(archive["embeddings"]), np.unique(archive["labels"], return_inverse=True)[1]
-
-
 def corpora(
     faces: np.ndarray, labels: np.ndarray, random: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The test set, and others made of it."""
     yield "test", faces, labels
-    order = np.lexsort((random.random(len(labels)), labels))
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
-    few = rank < random.integers(1, 9, labels.max() + 1)[labels]
+    few = random_places(labels, random) < random.integers(1, 9, labels.max() + 1)[labels]
     yield "few", faces[few], labels[few]
     many = np.isin(labels, np.argsort(-np.bincount(labels), kind="stable")[:24])
     yield "many", faces[many], labels[many]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import CELEBA, DATA, LFW
+from common import CELEBA, CLINC, CLINC_TEST, DLIB, LFW, faces_of
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.versions import random_places
@@ -27,14 +27,12 @@ from clustering.quality.features import Corpus
 from clustering.quality.simulated_clusterings import OTHERS, clusterings
 from clustering.quality.simulated_corpora import corpus
 from eval.clusters import scores
-from facerec.pipeline.embeddings import normalize
 
-DLIB = DATA / "embeddings_celeba299_dlib128.npz"
-CLINC, CLINC_TEST = (DATA / f"embeddings_clinc150_minilm384_{half}.npz" for half in ("train", "test"))
 SEED, SIMULATED = 2026, 12
 FIRST = 1_000_000
 """Number of the first simulated corpus, far beyond those that the estimate was learned on."""
 COLUMNS = (*FIGURES, "people")
+BACKENDS = ("hilander, stricter", "hilander, looser", "components", "components, looser", "dbscan", "hac", "kmeans")
 
 
 def main() -> None:
@@ -61,8 +59,7 @@ def real() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         if not path.exists():
             print(f"skipped {name}: no {path}")
             continue
-        with np.load(path, allow_pickle=False) as archive:
-            faces, labels = normalize(archive["embeddings"]), np.unique(archive["labels"], return_inverse=True)[1]
+        faces, labels = faces_of(path)
         kept = labels % 2 == 1 if odd else labels >= 0
         faces, labels = faces[kept], np.unique(labels[kept], return_inverse=True)[1]
         for how, rows in resampled(labels, random).items():
@@ -179,8 +176,6 @@ def table(rows: list[dict[str, object]]) -> dict[str, object]:
         "columns": [{"key": key, "title": title, "show": "text", "digits": 1} for key, title in columns], "rows": found,
     }  # fmt: skip
 
-
-BACKENDS = ("hilander, stricter", "hilander, looser", "components", "components, looser", "dbscan", "hac", "kmeans")
 
 if __name__ == "__main__":
     main()

@@ -11,12 +11,11 @@ one core.
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import CELEBA, DATA, LFW
+from common import CELEBA, CLINC, DLIB, LFW
 
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
@@ -24,28 +23,18 @@ from clustering.learning.labelled_faces import LabelledFaces, labelled, split, s
 from clustering.learning.proposals import best_of, strict, training_of
 from clustering.learning.simulated import recognisers
 from clustering.learning.tuning import Estimates, Version, labels_of, run_trial, validation_versions
+from clustering.partition import places_in_groups
 from eval.clusters import scores
 from facerec.pipeline.embeddings import load_embeddings, normalize
 from facerec.pipeline.files import write_json
 from facerec.pipeline.label_files import load_labels
 
 Row = Mapping[str, Any]
-DLIB = DATA / "embeddings_celeba299_dlib128.npz"
-CLINC = DATA / "embeddings_clinc150_minilm384_train.npz"
 KS, P_TAUS = (3, 5, 10, 20), (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 0.95)
 GRID = [{"k": k, "p_tau": p_tau} for k in KS for p_tau in P_TAUS]
 UNTUNED = {"training": 1, "k": 10, "p_tau": 0.6}
 SIMULATED_SEED = 777  # not pretrain's
 PACKAGED = 1
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """People to tune on, and others to cluster, by the same recogniser."""
-
-    name: str
-    labelled: LabelledFaces
-    others: LabelledFaces
 
 
 def faces(path: Path, labels: Path | None = None) -> LabelledFaces:
@@ -61,7 +50,7 @@ def few(found: LabelledFaces, most: int) -> LabelledFaces:
     people, inverse = np.unique(found.labels[order], return_inverse=True)
     by_person = np.argsort(inverse, kind="stable")
     rank = np.empty(len(order), int)
-    rank[by_person] = np.arange(len(order)) - np.searchsorted(inverse[by_person], inverse[by_person])
+    rank[by_person] = places_in_groups(np.bincount(inverse))
     kept = order[rank < random.integers(1, most + 1, len(people))[inverse]]
     return LabelledFaces(found.embeddings[kept], found.labels[kept])
 
@@ -107,15 +96,15 @@ def _simulated(number: int) -> LabelledFaces:
     return list(recognisers(number + 1, SIMULATED_SEED))[number]
 
 
-def tried(corpus: Corpus) -> tuple[list[Row], list[Row]]:
-    """Rows of all settings of both models, on versions of the labelled people and, with ``value``, on the others."""
-    learning, held = split_identities(corpus.labelled, seed=0)
+def tried(known: LabelledFaces, others: LabelledFaces) -> tuple[list[Row], list[Row]]:
+    """Rows of all settings of both models, on versions of the known people and, with ``value``, on the others."""
+    learning, held = split_identities(known, seed=0)
     packaged = HiLander.from_pretrained()
     versions = list(validation_versions(held, max(KS), seed=0))
-    other = Version("others", KnnGraph.build(corpus.others.embeddings, max(KS)), corpus.others.labels)
+    other = Version("others", KnnGraph.build(others.embeddings, max(KS)), others.labels)
     rows: list[Row] = []
     values: list[Row] = []
-    pairs = (HiLander.learn(*learning), HiLander.learn(*corpus.labelled)), (packaged, packaged)
+    pairs = (HiLander.learn(*learning), HiLander.learn(*known)), (packaged, packaged)
     for training, (half, whole) in enumerate(pairs):
         seen: Estimates = {}
         rows += [{"training": training, **run_trial(half, settings, versions, seen)} for settings in GRID]
@@ -171,7 +160,7 @@ def main() -> None:
     print(f"| corpus | {' | '.join(RULES)} | best | trained model scores more, % |\n|---|{'---:|' * (len(RULES) + 2)}")
     for name, read in corpora(given.runs):
         if name.startswith(tuple(given.only or [""])):
-            table.append((name, outcome(*tried(Corpus(name, *read())))))
+            table.append((name, outcome(*tried(*read()))))
             print(line(*table[-1]), flush=True)
     print(line("mean", {key: float(np.mean([found[key] for _, found in table])) for key in table[0][1]}))
     if given.json:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import CELEBA, DATA, LFW
+from common import CELEBA, CLINC, CLINC_TEST, DLIB, LFW
 
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
@@ -22,8 +22,6 @@ from facerec.pipeline.label_files import load_labels
 from facerec.recognisers.whitening import fit_whitening
 
 Faces = tuple[np.ndarray, np.ndarray]
-DLIB = DATA / "embeddings_celeba299_dlib128.npz"
-CLINC_TRAIN, CLINC_TEST = (DATA / f"embeddings_clinc150_minilm384_{half}.npz" for half in ("train", "test"))
 
 
 def faces(path: Path) -> Faces:
@@ -45,7 +43,7 @@ def sets(runs: list[Path]) -> Iterator[tuple[str, Faces, Faces]]:
         unlabelled = load_embeddings(run / "embeddings" / "unlabelled").embeddings
         truth = load_labels(run / "corpus" / "unlabelled_truth.npy")
         yield str(run), faces(run / "embeddings" / "validation"), (unlabelled, truth)
-    yield "CLINC test", faces(CLINC_TRAIN), faces(CLINC_TEST)
+    yield "CLINC test", faces(CLINC), faces(CLINC_TEST)
     yield "half of celeba299, MobileFaceNet", *halves(CELEBA)
     yield "LFW, MobileFaceNet", faces(CELEBA), faces(LFW)
     yield "half of celeba299, dlib", *halves(DLIB)

@@ -46,10 +46,11 @@ from pathlib import Path
 
 import stages
 from door import Door, refusing_input
+from finished import refuse_more_trainings, refuse_other_settings, write_sections
 from known_settings import refuse_unknown_settings
 from outcome import outcome
 from places import Run
-from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, refuse_missing, write_sections
+from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, refuse_missing
 from validation import write_figures, write_pairs
 from workers import Workers
 
@@ -61,7 +62,6 @@ OPTIONS = (
     "--config", "--backends", "--stage", "--stop-stage", "--out", "--jobs", "--rounds", "--seeds",
     "--teacher", "--mode", "--overlap", "--answers",
 )  # fmt: skip
-
 
 ONCE_BEFORE = {"faces": stages.make_corpus, "train both bounds": stages.train_bounds}
 EACH_ROUND = {
@@ -114,9 +114,9 @@ def main(arguments: Sequence[str]) -> None:
         if run.settings.rounds > 1:
             stages.shortened(run)
         if asked.last == LAST:
-            stages.refuse_more_trainings(run)
+            refuse_more_trainings(run)
         if asked.first >= FIRST_OF_TEST - 1:  # the stages before would notice
-            stages.refuse_other_settings(run)
+            refuse_other_settings(run)
         with locked(run.out):
             write_sections(run.sections, run.out)
             for said in doubts(run.settings):

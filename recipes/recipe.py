@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from facerec.pipeline.files import InputError, read_json, read_yaml
+from facerec.pipeline.files import InputError, read_yaml
 
 Mode = Literal["joint", "two-heads", "pseudo", "finetune"]
 Overlap = Literal["", "drop", "merge", "keep"]
@@ -125,7 +123,7 @@ def load_recipe(file: Path) -> tuple[Settings, Sections]:
     _check_names(file, sections, ["recipe", *SECTIONS], "section")
     for name, section in sections.items():
         if not isinstance(section or {}, dict):
-            raise InputError(f"{file}: section {name} is {_said(section)}; expected settings, each with its value")
+            raise InputError(f"{file}: section {name} is {said(section)}; expected settings, each with its value")
     commands = {name: sections.get(name) or {} for name in SECTIONS}
     commands["student"] = {**commands["train"], **commands["student"]}
     settings = _settings(file, sections.get("recipe") or {})
@@ -167,7 +165,7 @@ def _settings(file: Path, section: Mapping[str, Any]) -> Settings:
     for name, value in section.items():
         is_default = type(value) is type(defaults[name]) and value == defaults[name]
         if not is_default and (expected := _expected(value, kinds[name])):
-            raise InputError(f"{file}: {name} of section recipe is {_said(value)}; expected {expected}")
+            raise InputError(f"{file}: {name} of section recipe is {said(value)}; expected {expected}")
     return Settings(**section)
 
 
@@ -193,45 +191,6 @@ def _check_names(file: Path, found: Mapping[str, Any], allowed: Iterable[str], w
         raise InputError(f"{file}: unknown {what} {', '.join(map(repr, unknown))}; there are {', '.join(allowed)}")
 
 
-def write_sections(sections: Sections, out: Path) -> None:
-    """Writes ``OUT/config/SECTION.yaml``, each whole or not at all, unless it says the same already.
-
-    Raises:
-        InputError: There is finished work that was made with other settings.
-    """
-    changed = {name: section for name, section in sections.items() if _there(out, name) != section}
-    differences = [text for name, section in changed.items() for text in _differences(out, name, section)]
-    if differences:
-        raise InputError(
-            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
-            "choose another --out or delete the folders with that work"
-        )
-    (out / "config").mkdir(exist_ok=True)
-    for name, section in changed.items():
-        temporary = out / "config" / f".{name}.yaml"
-        temporary.write_text(yaml.safe_dump(dict(section), sort_keys=False), encoding="utf-8")
-        temporary.replace(out / "config" / f"{name}.yaml")
-
-
-def _there(out: Path, name: str) -> dict[str, Any] | None:
-    """A section as an earlier run wrote it, or None."""
-    file = out / "config" / f"{name}.yaml"
-    return read_yaml(file) if file.is_file() else None
-
-
-def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str]:
-    """The settings of a section that differ and that finished work depends on: not those for workers or devices."""
-    there = _there(out, name)
-    if there is None:  # the stages compare what they find
-        return
-    notes = sorted(note for pattern in SECTIONS[name].made for note in out.glob(f"{pattern}/meta.json"))
-    if name == "student":
-        notes = [note for note in notes if note.relative_to(out).parts[1] not in ("labelled", "supervised")]
-    recorded = {setting for note in notes for setting in read_json(note).get("config", {})}
-    for setting in dict.fromkeys([*there, *asked]):
-        if setting in recorded and there.get(setting) != asked.get(setting):
-            yield f"{name}.{setting} {_said(there.get(setting))} there, {_said(asked.get(setting))} asked"
-
-
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """A value as YAML has it in one line."""
     return json.dumps(value, default=str)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from places import Run, Turn
 from workers import Command, command
 
-from eval.comparison.several import further_trainings
-from facerec.pipeline.files import InputError, read_json, read_table
+from facerec.pipeline.files import InputError, read_table
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
 AT_ONCE = 50
@@ -131,13 +129,13 @@ def label(run: Run, number: int) -> Chains:
 def retrain(run: Run, number: int) -> Chains:
     """Labelled and pseudo-labelled faces in, students out: short ones, but in the last round."""
     return [
-        [_train(run, "student", folder, training, **(_faces_of(turn) | ({} if turn.is_last else _short(turn))))]
+        [_train(run, "student", folder, training, **(faces_of(turn) | ({} if turn.is_last else _short(turn))))]
         for turn in run.turns(number)
         for folder, training in run.trainings(turn.name)
     ]
 
 
-def _faces_of(turn: Turn) -> dict[str, object]:
+def faces_of(turn: Turn) -> dict[str, object]:
     """What a student is trained on, and how the recipe's mode wants it."""
     run = turn.run
     known: dict[str, object] = {} if run.settings.mode == "pseudo" else {"faces": run.corpus("labelled")}
@@ -191,61 +189,6 @@ def validate(run: Run) -> Chains:
         ]
         for row in run.rows[:-1]
     ]  # fmt: skip
-
-
-def refuse_more_trainings(run: Run) -> None:
-    """Refuses a report on fewer trainings of a row than there are, since ``eval compare`` takes all of them.
-
-    Raises:
-        InputError: Naming the first training that was not asked for.
-    """
-    for row in run.rows:
-        asked = [folder for folder, _ in run.trainings(row)]
-        if more := [folder for folder in further_trainings(run.row(row)) if folder not in asked]:
-            raise InputError(
-                f"{more[0]}: a training beyond --seeds {run.settings.seeds}, which the report would count; ask for "
-                f"--seeds {int(more[-1].name) + 1}, or remove such folders"
-            )
-
-
-def refuse_other_settings(run: Run) -> None:
-    """Refuses to go on from pseudo-labels and students that were made with another overlap or mode than is asked for.
-
-    Raises:
-        InputError: Naming the first of them.
-    """
-    for turn in (turn for number in run.rounds for turn in run.turns(number)):
-        labels, student = (_options(turn.folder / part) for part in ("pseudo", "model"))
-        found: list[tuple[str, str, str, str]] = []
-        if labels:
-            there = str(labels["overlap"]) if labels.get("labelled") else ""
-            found.append(("pseudo", "overlap", there, run.settings.overlap))
-        if student and turn.is_last:
-            asked = _mode({**run.sections["student"], **_faces_of(turn)})
-            found.append(("model", "mode", _mode(student), asked))
-        for part, name, there, asked in found:
-            if there != asked:
-                raise InputError(
-                    f"{turn.folder / part}: made with {name} {there!r}, {asked!r} asked; ask for what is there, or "
-                    "begin with an earlier --stage in another --out"
-                )
-
-
-def _options(made: Path) -> dict[str, Any]:
-    """What finished work was made with, by option; nothing if there is none."""
-    if not (made / "meta.json").is_file():
-        return {}
-    work = read_json(made / "meta.json")
-    return {**work["config"], **work["inputs"]}
-
-
-def _mode(options: Mapping[str, Any]) -> str:
-    """How a student is trained, by the options of its training."""
-    if not options.get("faces"):
-        return "pseudo"
-    if options.get("heads") == 2:
-        return "two-heads"
-    return "finetune" if options.get("init") else "joint"
 
 
 def compare(run: Run) -> Chains:

@@ -96,7 +96,7 @@ def key_of(method: Method, faces: TestSet, setting: str, effort: Effort) -> str:
     """Everything a cell depends on: the method, the set, and what tuning or the oracle look at."""
     parts = [method.version, faces.key]
     if setting != "published":
-        parts.append(f"{effort.trials} trials {effort.seconds:g} s seed {effort.seed}")
+        parts.append(effort.key)
         if faces.labelled is not None and (setting == "tuned" or method.kind.learns):
             parts.append(faces.labelled_key)
     return SEPARATOR.join(parts)

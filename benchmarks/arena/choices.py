@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from arena.methods import Method
+from arena.methods import PACKAGE, Method, digest
 from arena.sets import NEIGHBORS, TestSet
 from clustering.clusterer import Clusterer
 from clustering.learning.labelled_faces import LabelledFaces
@@ -36,6 +36,12 @@ class Effort:
     seconds: float = 120.0
     seed: int = 0
 
+    @property
+    def key(self) -> str:
+        """A text that changes with these numbers and with the sources of the search."""
+        sources = digest([PACKAGE / "learning", Path(__file__)])
+        return f"{self.trials} trials {self.seconds:g} s seed {self.seed} {sources}"
+
     def affordable(self, trial_seconds: float) -> int:
         """The number of trials, if each takes so many CPU seconds."""
         return int(np.clip(self.seconds / max(trial_seconds, 1e-3), min(FEWEST, self.trials), self.trials))
@@ -51,7 +57,7 @@ def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple
     """
     if faces.labelled is None:
         raise InputError("no labelled faces by this recogniser")
-    key = f"{method.version} {faces.labelled_key} {effort}"
+    key = f"{method.version} {faces.labelled_key} {effort.key}"
     file = models / f"{method.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if method.kind.learns:
         return _trained(method, faces.labelled, effort, file), effort.trials

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.metadata
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from clustering.backends.registry import BACKENDS, backend, load_clusterer
 from clustering.clusterer import Clusterer
 
 PACKAGE = Path(clustering.__file__).parent
-SHARED = ("clusterer.py", "partition.py", "graph", "similarity")
+SHARED = tuple(PACKAGE / name for name in ("partition.py", "result.py", "graph", "similarity"))
 RIVALS_SHARE = (Path(__file__).parent / "rivals" / "neighborhoods.py", PACKAGE / "backends" / "infomap.py")
 LIBRARIES = {"evoc": "evoc", "fast_hdbscan": "fast_hdbscan", "chinese_whispers": "numba", "fc_es": "infomap",
              "facemap": "infomap", "infomap": "infomap", "leiden": "igraph", "kmeans": "faiss", "album": "scikit-learn",
@@ -59,17 +59,15 @@ class Method:
     @property
     def version(self) -> str:
         """A text that changes with the method's sources, the sources it shares with others, and its library."""
-        home = Path(importlib.import_module(self.kind.__module__).__file__ or "")
-        own = home.parent if home.parent.name in ("hilander", "networks") else home
-        digest = hashlib.sha256()
-        shared = [PACKAGE / name for name in SHARED]
-        if not self.ours:
-            shared += RIVALS_SHARE
-        for place in (own, *shared):
-            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-                if file.suffix in (".py", ".yaml", ".safetensors"):
-                    digest.update(file.read_bytes())
-        return f"{digest.hexdigest()[:12]} {self.library}".strip()
+        shared = SHARED if self.ours else (*SHARED, *RIVALS_SHARE)
+        return f"{digest([*self._own_sources(), *shared])} {self.library}".strip()
+
+    def _own_sources(self) -> Iterator[Path]:
+        """The files of the class and of its bases, or their folder if it has one."""
+        for base in self.kind.__mro__:
+            if issubclass(base, Clusterer):
+                home = Path(inspect.getfile(base))
+                yield home.parent if home.parent.name in ("hilander", "networks") else home
 
     @property
     def library(self) -> str:
@@ -79,6 +77,16 @@ class Method:
             return f"{name} {importlib.metadata.version(name)}" if name else ""
         except importlib.metadata.PackageNotFoundError:
             return f"{name} missing"
+
+
+def digest(places: Iterable[Path]) -> str:
+    """A short hash of the sources and weights in files and folders."""
+    found = hashlib.sha256()
+    for place in places:
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.suffix in (".py", ".yaml", ".safetensors"):
+                found.update(file.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _backend(name: str) -> Method:

@@ -57,7 +57,7 @@ def read_landmarks(path: Path) -> Known:
     """Reads insightface's list.
 
     Raises:
-        InputError: Missing, empty or malformed, naming the line; a name twice.
+        InputError: Missing, empty or malformed, naming the line; a picture twice.
     """
     names, faces = [], []
     for number, line in enumerate(read_lines(path), 1):
@@ -85,7 +85,7 @@ def read_boxes(path: Path) -> Known:
     """Reads the boxes of a protocol: a CSV file, or all that a folder has with columns TEMPLATE_ID, FILENAME and BOX.
 
     Raises:
-        InputError: No such file, or a malformed line.
+        InputError: No such file, a malformed line, or a picture with two names.
     """
     files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
     boxes: dict[str, set[tuple[int, int, int, int]]] = {}
@@ -136,8 +136,12 @@ def _stems(path: Path, names: list[str]) -> list[str]:
     """Names without suffix, or with it where two would be the same.
 
     Raises:
-        InputError: One name twice.
+        InputError: One name twice, or with and without ``img/``.
     """
+    pictures: dict[str, str] = {}
+    for name in names:
+        if (first := pictures.setdefault(plain_key(name), name)) != name:
+            raise InputError(f"{path}: {first} and {name} are one picture; write its name in one way")
     return distinct_stems(
         names, lambda name, times: f"{path}: {name} stands there {times} times; a picture has one line"
     )

@@ -2,12 +2,13 @@
 
 import itertools
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from arena import __main__ as program
-from arena.cells import Cache, compile_for, run
+from arena.cells import SETTINGS, Cache, compile_for, key_of, run
 from arena.choices import Effort
 from arena.methods import METHODS
 from arena.resampling import resampled
@@ -245,6 +246,33 @@ def test_a_cell_is_made_once(small, tmp_path):
     assert "learns from labelled faces" in cell.reason
     best, other = (cache.load("small", setting, "components").figures for setting in ("oracle", "published"))
     assert best["pairwise_f"] >= other["pairwise_f"]
+
+
+@pytest.mark.parametrize(
+    ("source", "concerned"),
+    [
+        ("backends/communities.py", {"infomap", "leiden"}),
+        ("backends/infomap.py", {"infomap", "fc_es", "facemap"}),
+        ("backends/networks/learned.py", {"gcn_v"}),
+        ("graph/edges.py", {"infomap", "leiden", "gcn_v", "dbscan", "fc_es", "facemap"}),
+        ("result.py", {"infomap", "leiden", "gcn_v", "dbscan", "fc_es", "facemap"}),
+    ],
+)
+def test_a_changed_source_makes_the_cells_of_its_methods_anew(monkeypatch, source, concerned):
+    names = ("infomap", "leiden", "gcn_v", "dbscan", "fc_es", "facemap")
+    before = {name: METHODS[name].version for name in names}
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * file.as_posix().endswith(f"/{source}"))
+    assert {name for name in names if METHODS[name].version != before[name]} == concerned
+
+
+def test_a_changed_search_makes_tuned_cells_anew(small, tmp_path, monkeypatch):
+    faces, effort = read_set(small, tmp_path), Effort()
+    keys = [key_of(METHODS["dbscan"], faces, setting, effort) for setting in SETTINGS]
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == "proposals.py"))
+    again = [key_of(METHODS["dbscan"], faces, setting, effort) for setting in SETTINGS]
+    assert [one == other for one, other in zip(keys, again, strict=True)] == [True, False, False]
 
 
 def test_several_processes(small, tmp_path, monkeypatch, capfd):

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import finished
 import pseudolabel
 import pytest
 import recipe
@@ -22,7 +23,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_every_section_becomes_a_file_and_settings_are_read(tmp_path):
     config = written(tmp_path, 'recipe: {backends: [a, b], teacher: "x y.onnx"}\ntrain: {steps: 3}\n')
     settings, sections = recipe.load_recipe(config)
-    recipe.write_sections(sections, tmp_path)
+    finished.write_sections(sections, tmp_path)
     assert yaml.safe_load((tmp_path / "config" / "train.yaml").read_text()) == {"steps": 3}
     assert yaml.safe_load((tmp_path / "config" / "knn.yaml").read_text()) == {}
     assert settings == recipe.Settings(
@@ -101,7 +102,7 @@ def test_thresholds_chosen_on_people_of_the_training_and_longer_trainings_of_stu
 
 def test_other_settings_are_written_until_work_depends_on_them(tmp_path):
     def write(text: str) -> None:
-        recipe.write_sections(recipe.load_recipe(written(tmp_path, text))[1], tmp_path)
+        finished.write_sections(recipe.load_recipe(written(tmp_path, text))[1], tmp_path)
 
     write("knn: {k: 10, device: cpu}")
     write("knn: {k: 8, device: cpu}")
@@ -167,8 +168,8 @@ def test_students_are_trained_by_train_and_what_student_adds(tmp_path):
     for row in ("labelled", "hilander"):
         (tmp_path / "rows" / row / "model").mkdir(parents=True)
         write_json(tmp_path / "rows" / row / "model" / "meta.json", {"config": {"steps": 3}})
-    recipe.write_sections(sections, tmp_path)
+    finished.write_sections(sections, tmp_path)
     with pytest.raises(InputError, match="student.steps 4 there, 5 asked"):
-        recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)
+        finished.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)
     shutil.rmtree(tmp_path / "rows" / "hilander")
-    recipe.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)  # bounds are other work
+    finished.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)  # bounds are other work

@@ -167,6 +167,7 @@ def test_overlaps_and_windows_by_hand():
         ("1.jpg 1 2 3 4 5 6 7 8 9 x 1\n", "line 1: "),
         ("1.jpg 1 2 3 4 5 6 7 8 9 inf 1\n", "line 1: "),
         ("1.jpg 1 2 3 4 5 6 7 8 9 0 1\n" * 2, "1.jpg stands there 2 times"),
+        ("1.jpg 1 2 3 4 5 6 7 8 9 0 1\nimg/1.jpg 1 2 3 4 5 6 7 8 9 0 1\n", "1.jpg and img/1.jpg are one picture"),
         (f"1.jpg 1 2 3 4 5 6 7 8 9 0 1\n2.jpg {'0 ' * 10}1\n", "line 2: '2.jpg' has all five landmarks at one point"),
         ("99.jpg 1 2 3 4 5 6 7 8 9 0 1\n", "none of its 1 pictures, e.g. 99.jpg, is in"),
     ],
@@ -191,5 +192,8 @@ def test_options_that_do_not_go_together(loose, tmp_path):
         read_boxes(tmp_path)
     (tmp_path / "b.csv").write_text(HEADER + "1,0,0,0,9,x,1\n")
     with pytest.raises(InputError, match="line 2: .*expected a box of whole pixels"):
+        read_boxes(tmp_path / "b.csv")
+    (tmp_path / "b.csv").write_text(HEADER + "1,0,0,9,9,img/1.jpg,1\n1,5,5,9,9,1.jpg,1\n")
+    with pytest.raises(InputError, match=r"b.csv: img/1.jpg and 1.jpg are one picture; write its name in one way"):
         read_boxes(tmp_path / "b.csv")
     assert read_landmarks(listed)["3.jpg"][0].name == "3"

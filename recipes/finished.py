@@ -1,0 +1,111 @@
+"""Finished work in the folder of a run, and what is refused because it was made in another way than is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from places import Run
+from recipe import SECTIONS, Sections, said
+from stages import faces_of
+
+from eval.comparison.several import further_trainings
+from facerec.pipeline.files import InputError, read_json, read_yaml
+
+
+def write_sections(sections: Sections, out: Path) -> None:
+    """Writes ``OUT/config/SECTION.yaml``, each whole or not at all, unless it says the same already.
+
+    Raises:
+        InputError: There is finished work that was made with other settings.
+    """
+    changed = {name: section for name, section in sections.items() if _there(out, name) != section}
+    differences = [text for name, section in changed.items() for text in _differences(out, name, section)]
+    if differences:
+        raise InputError(
+            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
+            "choose another --out or delete the folders with that work"
+        )
+    (out / "config").mkdir(exist_ok=True)
+    for name, section in changed.items():
+        temporary = out / "config" / f".{name}.yaml"
+        temporary.write_text(yaml.safe_dump(dict(section), sort_keys=False), encoding="utf-8")
+        temporary.replace(out / "config" / f"{name}.yaml")
+
+
+def _there(out: Path, name: str) -> dict[str, Any] | None:
+    """A section as an earlier run wrote it, or None."""
+    file = out / "config" / f"{name}.yaml"
+    return read_yaml(file) if file.is_file() else None
+
+
+def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str]:
+    """The settings of a section that differ and that finished work depends on: not those for workers or devices."""
+    there = _there(out, name)
+    if there is None:  # the stages compare what they find
+        return
+    notes = sorted(note for pattern in SECTIONS[name].made for note in out.glob(f"{pattern}/meta.json"))
+    if name == "student":
+        notes = [note for note in notes if note.relative_to(out).parts[1] not in ("labelled", "supervised")]
+    recorded = {setting for note in notes for setting in read_json(note).get("config", {})}
+    for setting in dict.fromkeys([*there, *asked]):
+        if setting in recorded and there.get(setting) != asked.get(setting):
+            yield f"{name}.{setting} {said(there.get(setting))} there, {said(asked.get(setting))} asked"
+
+
+def refuse_more_trainings(run: Run) -> None:
+    """Refuses a report on fewer trainings of a row than there are, since ``eval compare`` takes all of them.
+
+    Raises:
+        InputError: Naming the first training that was not asked for.
+    """
+    for row in run.rows:
+        asked = [folder for folder, _ in run.trainings(row)]
+        if more := [folder for folder in further_trainings(run.row(row)) if folder not in asked]:
+            raise InputError(
+                f"{more[0]}: a training beyond --seeds {run.settings.seeds}, which the report would count; ask for "
+                f"--seeds {int(more[-1].name) + 1}, or remove such folders"
+            )
+
+
+def refuse_other_settings(run: Run) -> None:
+    """Refuses to go on from pseudo-labels and students that were made with another overlap or mode than is asked for.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for turn in (turn for number in run.rounds for turn in run.turns(number)):
+        pseudo, model = turn.folder / "pseudo", turn.folder / "model"
+        if labels := _options(pseudo):
+            there = labels["overlap"] if labels.get("labelled") else ""
+            _refuse_other(pseudo, "overlap", there, run.settings.overlap)
+        if turn.is_last and (student := _options(model)):
+            asked = {**run.sections["student"], **faces_of(turn)}
+            _refuse_other(model, "mode", _mode(student), _mode(asked))
+
+
+def _refuse_other(made: Path, name: str, there: str, asked: str) -> None:
+    if there != asked:
+        raise InputError(
+            f"{made}: made with {name} {there!r}, {asked!r} asked; ask for what is there, or begin with an earlier "
+            "--stage in another --out"
+        )
+
+
+def _options(made: Path) -> dict[str, Any]:
+    """What finished work was made with, by option; nothing if there is none."""
+    if not (made / "meta.json").is_file():
+        return {}
+    work = read_json(made / "meta.json")
+    return {**work["config"], **work["inputs"]}
+
+
+def _mode(options: Mapping[str, Any]) -> str:
+    """How a student is trained, by the options of its training."""
+    if not options.get("faces"):
+        return "pseudo"
+    if options.get("heads") == 2:
+        return "two-heads"
+    return "finetune" if options.get("init") else "joint"
