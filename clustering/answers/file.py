@@ -14,7 +14,7 @@ import numpy as np
 from clustering.graph.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
-from facerec.pipeline.values import refuse_repeated
+from facerec.pipeline.values import first_repeated, refuse_repeated
 
 logger = logging.getLogger(__name__)
 ANSWERS = "answers.json"
@@ -94,7 +94,10 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     _tell_lost(path, content.get("decisions"))
     by_row = keys is None or "faces" in content
     if keys is not None and "faces" in content and content["faces"] != keys_hash(keys):
-        raise InputError(f"{path}: answers about other faces; give the embeddings of the faces that were reviewed")
+        raise InputError(
+            f"{path}: answers about other faces; give the embeddings of the faces that were reviewed. If there are "
+            f"more faces now, cluster those with --answers first: {ANSWERS} in that folder fits further faces, too"
+        )
     places = None
     if keys is not None and not by_row:
         refuse_repeated(f"{path}: answers by key", keys)
@@ -119,14 +122,15 @@ def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers
 
 
 def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
-    """Writes answers as `load_answers` reads them."""
-    write_json(path, {"answers": as_items(answers, keys)})
+    """Writes answers as `load_answers` reads them.
 
-
-def save_rows(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
-    """Writes answers by rows, as the page of review does: also about faces of which two have one key."""
-    hashed = {} if keys is None else {"faces": keys_hash(keys)}
-    write_json(path, hashed | {"answers": as_items(answers, None)})
+    They are by key, so they also fit these faces among others. If two faces have one key, they are by row, with the
+    hash of the keys.
+    """
+    if keys is None or first_repeated(keys) is None:
+        write_json(path, {"answers": as_items(answers, keys)})
+    else:
+        write_json(path, {"faces": keys_hash(keys), "answers": as_items(answers, None)})
 
 
 def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any]]:

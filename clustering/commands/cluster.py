@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustering.answers.clustered import clusters_of
-from clustering.answers.file import ANSWERS, load_answers, save_rows
+from clustering.answers.file import ANSWERS, load_answers, save_answers
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
@@ -103,7 +103,7 @@ def cluster(
     clustering = clustering.expanded(nodes.copies)
     _write(out, clustering, clusterer, faces)
     if given is not None:
-        save_rows(out / ANSWERS, given, faces.keys)
+        save_answers(out / ANSWERS, given, faces.keys)
     return {**_figures(clustering.labels, nodes), **write_not_finite(out, faces), **clustering.notes, **estimate}
 
 

@@ -91,7 +91,7 @@ def export(
             changes.csv lists each face that has another owner since.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
-    pictures.check()
+    pictures.check(out)
     if clusters is None:
         labels, keys, confidence = _clustered(embeddings, unreadable)
     else:

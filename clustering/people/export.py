@@ -11,7 +11,7 @@ from typing import Literal
 
 from clustering.people.folders import check_sources, folders_of, link, photograph_places, places, put
 from clustering.people.tables import Export
-from facerec.pipeline.files import InputError, read_table, write_lines
+from facerec.pipeline.files import InputError, read_table, refuse_inside, write_lines
 
 Form = Literal["folders", "symlinks", "csv", "identities"]
 ALIGNED = "faces.csv"
@@ -40,16 +40,23 @@ class Pictures:
         assert self.faces is not None
         return self.faces.parent if self.faces.suffix == ".tsv" and self.faces.is_file() else self.faces
 
-    def check(self) -> None:
-        """Refuses options that do not go together.
+    def check(self, out: Path) -> None:
+        """Refuses options that do not go together, and copies among the pictures that they are of.
+
+        Args:
+            out: Where the export is made.
 
         Raises:
-            InputError: No faces, or photographs in a form without pictures.
+            InputError: No faces, photographs in a form without pictures, or an export among its own pictures.
         """
         if self.faces is None and (self.as_ != "csv" or self.photographs is not None):
             raise InputError(f"--as {self.as_} without --faces; say where the pictures are")
         if self.photographs is not None and self.as_ not in ("folders", "symlinks"):
             raise InputError(f"--photographs with --as {self.as_}; photographs go into folders or symlinks")
+        if self.photographs is not None:
+            refuse_inside(out, "--photographs", self.photographs, "copies would count as further photographs")
+        elif self.faces is not None and self.as_ in ("folders", "symlinks"):
+            refuse_inside(out, "--faces", self.faces, "copies would count as further faces")
 
 
 def photographs_of(pictures: Pictures, keys: Sequence[str]) -> list[str] | None:

@@ -13,7 +13,7 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from facerec.alignment.known_faces import Known, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
 from facerec.pipeline.counts import told
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, refuse_inside
 from facerec.pipeline.keys import plain_key
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
@@ -90,8 +90,7 @@ def align(
     """
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
     _check(sizes, size, jpeg_quality)
-    if photographs.resolve() in out.resolve().parents:
-        raise InputError(f"{out.parent}: --out lies in --photographs {photographs}; crops would count as photographs")
+    refuse_inside(out, "--photographs", photographs, "crops would count as photographs")
     known = _known(detector, landmarks, boxes)
     store = open_store(photographs, max_pixels)
     if known is not None and not any(plain_key(key) in known for key in store.keys):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from facerec.pipeline.counts import told
-from facerec.pipeline.files import write_table
+from facerec.pipeline.files import refuse_inside, write_table
 from facerec.pipeline.stage import stage
 from facerec.stores.open import open_store
 from facerec.stores.pictures import read_places, write_pictures
@@ -28,6 +28,7 @@ def pictures(faces: Path, out: Path, table: Path | None = None) -> Mapping[str, 
         table: CSV with the columns key and file: which faces, and the place of each below OUT. A place without a
             picture's suffix gets that of its format. Without it all faces are written under their keys.
     """
+    refuse_inside(out, "--faces", faces, "copies would count as further faces")
     store = open_store(faces)
     written, skipped = write_pictures(store, read_places(table, store), out)
     write_table(out / "skipped.csv", ("key", "reason"), skipped)

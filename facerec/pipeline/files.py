@@ -102,6 +102,22 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path}: no regular file, but a folder, a pipe or a broken link; name another file")
 
 
+def refuse_inside(out: Path, option: str, folder: Path, pictures: str) -> None:
+    """Refuses a place for pictures inside a folder of pictures: a later command would take them for further ones.
+
+    Args:
+        out: The folder to make, or the one in which it is made.
+        option: The option that names the folder of pictures.
+        folder: That folder; a file has nothing inside it.
+        pictures: What is written, in the plural, and what it would count as.
+
+    Raises:
+        InputError: `out` is in `folder`.
+    """
+    if folder.resolve() in out.resolve().parents:
+        raise InputError(f"{out.parent}: --out lies in {option} {folder}; {pictures}")
+
+
 def check_json_target(option: str, path: Path) -> None:
     """Refuses a file to be written where something else than JSON is, which may be what the command reads.
 

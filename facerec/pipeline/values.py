@@ -116,7 +116,8 @@ def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
     labels = as_array(name, values)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or rows not in (None, len(labels)):
         wanted = "" if rows is None else f" for {rows} faces"
-        remedy = ": np.unique(names, return_inverse=True)[1]" if labels.dtype.kind in "US" else ""
+        is_text = labels.size > 0 and isinstance(labels.flat[0], str | bytes)  # pandas has text as objects
+        remedy = ": np.unique(names, return_inverse=True)[1]" if is_text else ""
         found = f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}"
         raise InputError(f"{found}; expected integers [n], -1 for none{remedy}")
     if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:

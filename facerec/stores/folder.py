@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import read_face_list
 from facerec.pipeline.files import InputError, is_folder, write_lines
 from facerec.stores.store import LIST, SUFFIXES, Store, left_by_macos
@@ -61,9 +62,13 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
 def open_folder(path: Path) -> FileStore:
     """Opens a folder of images; a face's identity is the folder that it lies in, see `identities_of`.
 
-    Says how many files are left out because of their suffix.
+    Hidden files and folders, whose names begin with a dot, are left out: systems keep thumbnails and deleted pictures
+    in them. Says how many these are, and how many files are left out because of their suffix.
     """
-    files = sorted(_files(path))
+    hidden: list[str] = []
+    files = sorted(_files(path, hidden))
+    if hidden:
+        logger.info("%s: left out as hidden: %s, such as %s", path, counted(len(hidden), "entry"), min(hidden))
     keys = [name for name in files if name.lower().endswith(SUFFIXES)]
     others = Counter(Path(name).suffix.lower() or "no suffix" for name in files if not name.lower().endswith(SUFFIXES))
     if keys and others:
@@ -88,25 +93,34 @@ def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
     return [folder or None for folder in folders]
 
 
-def _files(root: Path) -> Iterator[str]:
-    """The relative paths of all files below a folder; each folder is read once, whatever links lead to it."""
+def _files(root: Path, hidden: list[str]) -> Iterator[str]:
+    """The relative paths of all files below a folder; each folder is read once, whatever links lead to it.
+
+    Args:
+        root: The folder.
+        hidden: Paths of hidden files and folders, which are left out; filled here.
+    """
     top = os.path.realpath(root)
-    pending, seen = [("", str(root))], {top}
+    pending, seen = [("", str(root), "")], set()
     while pending:
-        prefix, folder = pending.pop()
+        prefix, folder, real = pending.pop()  # `real` is set where a link led
+        if real in seen or f"{real}/".startswith(f"{top}/"):
+            continue
+        seen |= {real} - {""}
+        folders = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 if left_by_macos(entry.name) or entry.name in NO_FILES:
                     continue
-                if not is_folder(entry):
+                if entry.name.startswith("."):
+                    hidden.append(prefix + entry.name)
+                elif not is_folder(entry):
                     yield prefix + entry.name
-                    continue
-                if entry.is_symlink():
-                    real = os.path.realpath(entry.path)
-                    if real in seen or real.startswith(f"{top}/"):
-                        continue
-                    seen.add(real)
-                pending.append((f"{prefix}{entry.name}/", entry.path))
+                elif entry.is_symlink():
+                    folders.append((f"{prefix}{entry.name}/", entry.path, os.path.realpath(entry.path)))
+                else:
+                    folders.append((f"{prefix}{entry.name}/", entry.path, real and f"{real}/{entry.name}"))
+        pending += sorted(folders, reverse=True)
 
 
 def open_list(path: Path) -> FileStore:

@@ -18,7 +18,7 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start, climb_by_pairs
-from clustering.backends.weights import save_weights
+from clustering.backends.weights import save_weights, seeded
 from clustering.clusterer import TwoStep
 from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
@@ -140,10 +140,11 @@ class HiLander(TwoStep):
         """
         own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
         own = {"confidence": Confidence(), **own}
-        untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
-        pairs = untrained.by_pairs
-        start = packaged().model if pairs and training.hidden == packaged().model.hidden else None
-        model = train_linkage_model(faces, seed, training, "pairs" if pairs else "edges", start)
+        with seeded(seed):  # models without weights draw some, too
+            untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
+            pairs = untrained.by_pairs
+            start = packaged().model if pairs and training.hidden == packaged().model.hidden else None
+            model = train_linkage_model(faces, seed, training, "pairs" if pairs else "edges", start)
         p_tau = own.get("p_tau", PAIRS_P_TAU if pairs else EDGES_P_TAU)
         return replace(untrained, model=model, p_tau=p_tau)
 

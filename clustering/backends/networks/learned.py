@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from typing_extensions import Self
 
-from clustering.backends.weights import default_device, load_weights, save_weights
+from clustering.backends.weights import default_device, load_weights, save_weights, seeded
 from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -149,8 +149,8 @@ class Learned(Clusterer):
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:
         own, training = divided(cls.name, settings, cls._names()[1:], cls.training)
         untrained = cls(None, **own)  # which refuses what it must, before the long work
-        torch.manual_seed(seed)
-        return replace(untrained, model=cls.train(faces, untrained.k, seed, training))
+        with seeded(seed):
+            return replace(untrained, model=cls.train(faces, untrained.k, seed, training))
 
     @classmethod
     def _read(cls, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,16 @@ def test_answers_are_read_as_written(tmp_path):
     assert (known.pairs.tolist(), known.same.tolist()) == ([[0, 1], [1, 2]], [True, False])
 
 
+def test_saved_answers_fit_the_faces_among_others_unless_two_have_one_key(tmp_path):
+    answers = Answers(np.array([[0, 1], [1, 2]]), np.array([SAME, DIFFERENT]), np.full(2, np.nan))
+    save_answers(tmp_path / "unique.json", answers, KEYS)
+    assert load_answers(tmp_path / "unique.json", 5, ["new", *reversed(KEYS), "z"]).pairs.tolist() == [[3, 2], [2, 1]]
+    save_answers(tmp_path / "twice.json", answers, ["a", "b", "a"])
+    assert load_answers(tmp_path / "twice.json", 3, ["a", "b", "a"]).pairs.tolist() == [[0, 1], [1, 2]]
+    with pytest.raises(InputError, match="about other faces; .* cluster those with --answers first: answers.json"):
+        load_answers(tmp_path / "twice.json", 4, ["a", "b", "a", "new"])
+
+
 def test_an_answer_is_unsure_where_one_identity_is_unknown():
     asked = Answers(np.array([[0, 1], [1, 2], [0, 2], [2, 3]]), np.full(4, UNSURE), np.zeros(4))
     assert asked.answered(np.array([-1, 5, 7, 7])).answer.tolist() == [UNSURE, DIFFERENT, UNSURE, SAME]

@@ -76,10 +76,13 @@ def test_learns_the_same_whatever_was_drawn_before(name, blobs, tmp_path):
     for before in (1, 2):
         torch.manual_seed(before)
         np.random.seed(before)  # noqa: NPY002
+        drawn, torchs = np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
         (tmp_path / str(before)).mkdir()
         known = name in QUICK and before == 1  # after whatever the tests before this one drew
         learned = quickly_trained(name, blobs, 16) if known else backend(name).learn(embeddings, labels, 0, **settings)
         learned.save_pretrained(tmp_path / str(before))
+        assert torch.equal(torch.get_rng_state(), torchs), "the caller's random numbers begin anew"
+        assert np.random.get_state()[1].tolist() == drawn  # noqa: NPY002
     first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("1", "2"))
     assert first == second
 

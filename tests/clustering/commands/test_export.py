@@ -210,7 +210,7 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
         ({}, "--as folders without --faces"),
         ({"as_": "csv", "photographs": "."}, "--as csv without --faces"),
         ({"as_": "csv", "photographs": ".", "faces": "faces"}, "--photographs with --as csv"),
-        ({"photographs": ".", "faces": "faces"}, "faces.csv: no such file; --photographs needs --faces that align"),
+        ({"photographs": "clusters", "faces": "faces"}, "faces.csv: no such file; --photographs needs --faces that"),
         ({"faces": "clusters"}, "has none of the first 6 files, e.g. a/1.jpg"),
         ({"faces": "faces", "min_confidence": 2}, "min_confidence is 2"),
         ({"faces": "faces", "previous": "faces"}, "people.csv: no such file"),
@@ -223,6 +223,16 @@ def test_unusable_input_is_refused(tmp_path, clusters, options, message):
     with pytest.raises(InputError, match=message):
         export(clusters=clusters, out=tmp_path / "out", **options)
     assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize("as_", ["folders", "symlinks"])
+def test_an_export_among_its_own_pictures_is_refused(tmp_path, clusters, as_):
+    for option in ("faces", "photographs"):
+        options = {"faces": tmp_path / "faces", option: tmp_path / "faces", "as_": as_}
+        with pytest.raises(InputError, match=f"--out lies in --{option} .*; copies would count as further {option}"):
+            export(clusters=clusters, out=tmp_path / "faces" / "a" / "sorted", **options)
+    assert open_store(tmp_path / "faces").keys == sorted(KEYS)
+    export(clusters=clusters, out=tmp_path / "faces" / "tables", faces=tmp_path / "faces", as_="csv")
 
 
 def test_without_clusters_the_packaged_model_makes_them(tmp_path, blobs, read_csv):

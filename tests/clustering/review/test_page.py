@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from clustering.__main__ import COMMANDS
-from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_rows
+from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_answers
 from clustering.commands.review import review
 from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import apply_decisions
@@ -315,7 +315,7 @@ def test_answers_that_clusters_were_made_with_are_saved_again(case, opened, tmp_
     pairs = [(of[0][0], of[0][1], SAME), (of[0][0], of[1][0], DIFFERENT), (of[3][0], of[4][1], DIFFERENT),
              (of[5][0], loose, SAME), (of[2][0], of[2][1], UNSURE)]  # fmt: skip
     earlier = Answers(np.array([pair[:2] for pair in pairs]), np.array([pair[2] for pair in pairs]), np.full(5, np.nan))
-    save_rows(clusters / "answers.json", earlier, case.keys)
+    save_answers(clusters / "answers.json", earlier, case.keys)
     page = opened(review(clusters, case.embeddings, case.thumbs, tmp_path / "page"))
     saved(page, tmp_path / "a.json")
     found = load_answers(tmp_path / "a.json", 60, case.keys)

@@ -58,6 +58,13 @@ def test_two_faces_of_a_list_with_one_place_are_refused(tmp_path, make_faces):
         pictures(tmp_path / "one" / "both.tsv", tmp_path / "out")
 
 
+def test_pictures_among_the_faces_are_refused(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "faces", 1, 2)
+    with pytest.raises(InputError, match="--out lies in --faces"):
+        pictures(faces, faces / "copies")
+    assert not (faces / "copies.partial").exists()
+
+
 def test_suffix_by_content():
     assert [suffix_of(start + bytes(9)) for start in (b"\xff\xd8\xff", b"\x89PNG", b"II*\0")] == [
         ".jpg",

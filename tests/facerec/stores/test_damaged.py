@@ -122,9 +122,19 @@ def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path, jpeg):
         (tmp_path / "faces" / name).symlink_to(tmp_path / "elsewhere" / "c")
     (tmp_path / "link").symlink_to(tmp_path / "faces")
     for root in ("faces", "link"):
-        first, second = open_store(tmp_path / root).keys
-        assert first == "b/1.jpg"
-        assert second in ("d/2.jpg", "e/2.jpg")
+        assert open_store(tmp_path / root).keys == ["b/1.jpg", "d/2.jpg"]
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    (tmp_path / "faces" / "b" / "outside").symlink_to(tmp_path / "elsewhere")
+    assert open_store(tmp_path / "faces").keys == ["b/1.jpg", "b/outside/c/2.jpg"]
+
+
+def test_hidden_files_and_folders_are_left_out_and_said(tmp_path, jpeg, caplog):
+    caplog.set_level("INFO")
+    root = tmp_path / ".home" / "photographs"
+    for name in ("a/1.jpg", "a/.2.jpg", ".trash/3.jpg", ".trash/4.jpg", "a/...jpg"):
+        write(root / name, jpeg)
+    assert open_store(root).keys == ["a/1.jpg"]
+    assert f"{root}: left out as hidden: 3 entries, such as .trash" in caplog.text
 
 
 def test_files_left_out_are_counted_and_said(tmp_path, jpeg, caplog):
