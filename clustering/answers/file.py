@@ -75,7 +75,8 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     """Reads answers: JSON ``{"answers": [{"faces": [A, B], "answer": "same"}, ...]}``.
 
     A face is a key, or its row if the faces have no keys. The review page saves such answers in decisions.json, by
-    rows, with the hash of the keys as ``faces``. They outlive the clustering that was reviewed.
+    rows, with the hash of the keys as ``faces``. They outlive the clustering that was reviewed. Answers by key also
+    outlive faces: those about faces that are gone are left out, which is said, if at least half are about faces here.
 
     Args:
         path: The file.
@@ -83,8 +84,8 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
         keys: Their names, or None.
 
     Raises:
-        InputError: Not such a file, other faces, keys that do not tell faces apart, unknown answers, one face twice, or
-            contradictions.
+        InputError: Not such a file, other faces (by key: of more than half of the answers), keys that do not tell faces
+            apart, unknown answers, one face twice, or contradictions.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), list):
@@ -102,14 +103,23 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     if keys is not None and not by_row:
         refuse_repeated(f"{path}: answers by key", keys)
         places = {key: row for row, key in enumerate(keys)}
-    pairs, answer, log_odds = [], [], []
+    pairs, answer, log_odds, gone = [], [], [], []
     for number, item in enumerate(content["answers"]):
         try:
-            pairs.append(_pair(item, places, rows))
+            pair = _pair(item, places, rows)
+        except _GoneError as error:
+            gone.append(f"answer {number}: {error}")
+            continue
         except InputError as error:
             raise InputError(f"{path}: answer {number}: {error}") from None
+        pairs.append(pair)
         answer.append(WORDS.index(item["answer"]))
         log_odds.append(item.get("log_odds", np.nan))
+    if len(gone) > len(pairs):
+        raise InputError(f"{path}: {gone[0]}")
+    if gone:
+        total = counted(len(gone) + len(pairs), "answer")
+        logger.warning("%s: %s of %s left out, about faces that are not here; %s", path, len(gone), total, gone[0])
     found = Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(answer, np.int64), np.array(log_odds, float))
     found.constraints(rows, keys or ()).checked(str(path))
     return found
@@ -141,6 +151,10 @@ def as_items(answers: Answers, keys: Sequence[str] | None) -> list[dict[str, Any
         | ({} if np.isnan(log_odds) else {"log_odds": round(log_odds, 4)})
         for pair, answer, log_odds in columns
     ]  # fmt: skip
+
+
+class _GoneError(InputError):
+    """A face is named that is not among the faces."""
 
 
 def _tell_lost(path: Path, decisions: Any) -> None:
@@ -178,4 +192,5 @@ def _row(face: Any, places: dict[str, int] | None, rows: int) -> int:
     if places is None and type(face) is int and 0 <= face < rows:
         return face
     wanted = "a key of the embeddings" if places is not None else f"a row from 0 to {rows - 1}"
-    raise InputError(f"face {str(face)[:MOST_SHOWN]!r} is unknown; expected {wanted}")
+    kind = _GoneError if places is not None and isinstance(face, str) else InputError
+    raise kind(f"face {str(face)[:MOST_SHOWN]!r} is unknown; expected {wanted}")

@@ -33,6 +33,17 @@ def test_saved_answers_fit_the_faces_among_others_unless_two_have_one_key(tmp_pa
         load_answers(tmp_path / "twice.json", 4, ["a", "b", "a", "new"])
 
 
+def test_answers_about_faces_that_are_gone_are_left_out_unless_they_are_most(tmp_path, caplog):
+    file = tmp_path / "answers.json"
+    answers = Answers(np.array([[0, 1], [1, 2]]), np.array([SAME, DIFFERENT]), np.array([0.25, 0.5]))
+    save_answers(file, answers, KEYS)
+    left = load_answers(file, 2, ["c", "b"])
+    assert (left.pairs.tolist(), left.answer.tolist(), left.log_odds.tolist()) == ([[1, 0]], [DIFFERENT], [0.5])
+    assert f"{file}: 1 of 2 answers left out, about faces that are not here; answer 0: face 'a' is" in caplog.text
+    with pytest.raises(InputError, match="answer 0: face 'a' is unknown; expected a key of the embeddings"):
+        load_answers(file, 2, ["c", "d"])
+
+
 def test_an_answer_is_unsure_where_one_identity_is_unknown():
     asked = Answers(np.array([[0, 1], [1, 2], [0, 2], [2, 3]]), np.full(4, UNSURE), np.zeros(4))
     assert asked.answered(np.array([-1, 5, 7, 7])).answer.tolist() == [UNSURE, DIFFERENT, UNSURE, SAME]
