@@ -187,10 +187,13 @@ def _pair(item: Any, places: dict[str, int] | None, rows: int) -> list[int]:
 
 
 def _row(face: Any, places: dict[str, int] | None, rows: int) -> int:
-    if places is not None and isinstance(face, str) and face in places:
-        return places[face]
-    if places is None and type(face) is int and 0 <= face < rows:
-        return face
-    wanted = "a key of the embeddings" if places is not None else f"a row from 0 to {rows - 1}"
-    kind = _GoneError if places is not None and isinstance(face, str) else InputError
-    raise kind(f"face {str(face)[:MOST_SHOWN]!r} is unknown; expected {wanted}")
+    unknown = f"face {str(face)[:MOST_SHOWN]!r} is unknown; expected"
+    if places is None:
+        if type(face) is int and 0 <= face < rows:
+            return face
+        raise InputError(f"{unknown} a row from 0 to {rows - 1}")
+    if not isinstance(face, str):
+        raise InputError(f"{unknown} a key of the embeddings")
+    if face not in places:
+        raise _GoneError(f"{unknown} a key of the embeddings")
+    return places[face]

@@ -24,8 +24,8 @@ class Pictures:
 
     Attributes:
         faces: The pictures that were embedded: their folder, or a list (.tsv) of them.
-        as_: folders: a copy of each picture in its person's folder. symlinks: links instead of copies. csv: tables
-            alone. identities: faces.tsv, a list of the pictures with their people, which is a face store to train on.
+        as_: With folders, each person's folder has a copy of each picture. With symlinks, it has links. With csv, only
+            tables are written. With identities, faces.tsv lists the pictures and their people, to train on.
         photographs: Folder of the photographs that align made the faces of. People's folders then hold whole
             photographs, each in the folders of all who are on it.
     """

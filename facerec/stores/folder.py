@@ -101,12 +101,13 @@ def _files(root: Path, hidden: list[str]) -> Iterator[str]:
         hidden: Paths of hidden files and folders, which are left out; filled here.
     """
     top = os.path.realpath(root)
-    pending, seen = [("", str(root), "")], set()
+    pending, seen = [("", str(root), "")], set[str]()
     while pending:
         prefix, folder, real = pending.pop()  # `real` is set where a link led
-        if real in seen or f"{real}/".startswith(f"{top}/"):
-            continue
-        seen |= {real} - {""}
+        if real:
+            if real in seen or f"{real}/".startswith(f"{top}/"):
+                continue
+            seen.add(real)
         folders = []
         with os.scandir(folder) as entries:
             for entry in entries:
