@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.yaml')
 NO_MKDOCS_2_WARNING := 1
 export NO_MKDOCS_2_WARNING
+# What is imported is compiled once, not in each of the many programs that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 DEMO ?= runs/demo
 BASE ?= HEAD
 ROUNDS ?= 10
