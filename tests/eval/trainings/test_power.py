@@ -21,7 +21,8 @@ def test_trainings_needed_are_the_fewest():
         assert power(1, 0.9, 0.02, rows, needed) >= POWER > power(1, 0.9, 0.02, rows, needed - 1)
         assert smallest_difference(0.9, 0.02, rows, needed) <= 1 < smallest_difference(0.9, 0.02, rows, needed - 1)
     assert trainings_needed(1, 0.9, 0.2, 5) is None  # the people alone have a standard deviation of .45
-    assert trainings_needed(1, 0, 0, 2) == 1
+    assert trainings_needed(1, 0, 0, 2) == trainings_needed(1, 0, 0.01, 2) == 1
+    assert trainings_needed(1, 0.01, 0, 2) == 2
 
 
 def test_power_is_the_share_of_simulated_comparisons_that_find_it():
