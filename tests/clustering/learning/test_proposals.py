@@ -1,5 +1,8 @@
 """Which trials tuning chooses."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from clustering.backends.hilander import pairs
@@ -36,6 +39,22 @@ def test_the_last_candidates_of_hilander_have_few_neighbours():
         results.append(settings | {"score": 1 - abs(settings["p_tau"] - 0.7) / 1000, "precision": settings["p_tau"]})
     assert {row["k"] for row in results[:16]} == {3, 5, 10, 20}
     assert {row["k"] for row in results[16:]} == {3}
+
+
+def test_candidates_are_the_own_settings_then_any_then_some_near_the_best_and_near_the_strict_one():
+    """The score rises to the end of the range of a; the strictest of the nearly best have b = 1."""
+    clusterer = SimpleNamespace(search_space={"a": (0.0, 1.0), "b": [1, 2]}, prefers_low="", a=0.25, b=2)
+    results: list[dict[str, float]] = []
+    for settings in candidates(clusterer, 41, 0, results):
+        results.append(settings | {"score": settings["a"], "precision": 3 - settings["b"]})
+    assert len(results) == 41
+    assert (results[0]["a"], results[0]["b"]) == (0.25, 2)
+    everywhere, best, chosen = results[1:21], results[21:31], results[31:]
+    assert np.histogram([row["a"] for row in everywhere], 20, (0, 1))[0].tolist() == [1] * 20
+    for rows, near in ((best, max(row["a"] for row in results[:21])), (chosen, strict(results[:31])["a"])):
+        assert all(near - 0.1 <= row["a"] <= min(near + 0.1, 1) for row in rows)
+    assert {row["b"] for row in best} == {1, 2}
+    assert {row["b"] for row in chosen} == {1}
 
 
 def test_hilander_links_the_faces_of_a_version_once_for_every_number_of_neighbours(blobs, monkeypatch):

@@ -215,6 +215,15 @@ def test_intervals_end_where_figures_and_people_do(corpus, people):
     assert (quality.people.low, quality.people.high) == (1, len(people[1]))
 
 
+def test_there_are_no_more_people_than_faces(corpus, people):
+    """Networks that expect more say as many; the interval begins below that."""
+    networks = packaged().people
+    outer = networks.outer + np.eye(networks.outer.shape[1])[-1][:, None] * 9
+    x = features(corpus, people[1])[None]
+    share, low, _ = replace(packaged(), people=replace(networks, outer=outer)).intervals(x)[0][0, -1]
+    assert low < share == 1
+
+
 def test_words():
     sure, broad = Interval(0.9, 0.85, 0.95), Interval(0.5, 0.1, 0.9)
     quality = Quality(dict.fromkeys(FIGURES, sure), Interval(1000.4, 900, 1100), 0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,8 @@ def test_sizes(kind):
         ({}, 0.5, 0),
         ({"scale": 0.5}, 1 / (1 + 0.25), 0),
         ({"looks": (1, 0.6)}, (1 + 0.6) / 2, 0),  # of one look
+        ({"looks": (4, 0.6)}, (1 + 0.6 / 4) / 2, 0),
+        ({"bad": (1.0, 1)}, 0.74, 0.58),  # .2 to .8 of a face, 1.4 long; the rest is of one kind and 2 long
         ({"kin": (0.7, 2)}, 0.5, 0.7 / 2),  # the cosine of two centres, and residuals as long as centres
         ({"mean": np.eye(400)[0]}, (1 + 1) / (1 + 2), 1 / (1 + 2)),
     ],
@@ -88,6 +92,16 @@ def test_cosines_of_simulated_faces_are_those_wanted(change, genuine, kin):
         own, other = faces[:400] @ faces[:400].T, faces[:400] @ faces[400:].T
         cosines.append((own[~np.eye(400, dtype=bool)].mean(), other.mean()))
     assert np.mean(cosines, axis=0) == pytest.approx((genuine, kin), abs=0.05)
+
+
+@pytest.mark.parametrize(("uneven", "people", "within"), [((0.7, 0.0), True, False), ((0.0, 0.7), False, True)])
+def test_people_and_faces_are_unevenly_far_from_their_centres(uneven, people, within):
+    even, labels = np.full(400, 1 / 20), np.repeat(np.arange(20), 20)
+    how = SimulatedRecogniser(even, even, np.zeros(400), 1.0, uneven, (1, 0.0), (0.0, 1), (0.0, 1))
+    faces = embedded(labels, how, np.random.default_rng(0)).reshape(20, 20, 400)
+    cosines = np.einsum("pfd,pd->pf", faces, normalize(faces.sum(axis=1)))
+    assert (cosines.mean(axis=1).std() > 0.1) == people
+    assert (cosines.std(axis=1).mean() > 0.1) == within
 
 
 def test_recognisers_are_within_their_ranges():
@@ -126,6 +140,22 @@ def test_networks_learn_and_doubt_what_is_far(monkeypatch):
     np.testing.assert_allclose(far, found.outputs(np.full((1, 3), 1e12)))
 
 
+def test_networks_learn_from_draws_of_corpora_and_begin_otherwise(monkeypatch):
+    learned = []
+    monkeypatch.setattr(
+        "clustering.quality.networks._weights",
+        lambda network, x, y: learned.append((network.random_state, y[:, 0])) or (np.zeros(1), np.zeros(1)),
+    )
+    corpora = np.repeat(np.arange(10), 3)
+    Networks.fit(np.arange(30.0)[:, None], np.arange(30.0)[:, None], corpora, seed=4)
+    assert [seed for seed, _ in learned] == list(range(4, 16))
+    for _, rows in learned:
+        drawn = np.bincount(rows.astype(int), minlength=30).reshape(10, 3)
+        assert (drawn == drawn[:, :1]).all()  # whole corpora
+        assert (drawn.sum(), drawn.max() > 1) == (30, True)
+    assert len({tuple(rows) for _, rows in learned}) == 12
+
+
 def test_ridge_is_least_squares_with_an_intercept():
     random = np.random.default_rng(0)
     x = random.normal(size=(100_000, 2))
@@ -146,11 +176,16 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
             x, np.hstack([p, f])[:, [0, 1, 4, 2, 3, 5]], np.exp(-1 + 0.1 * x[:, 0]), np.repeat(np.arange(corpora), 4)
         )
 
-    monkeypatch.setattr(fitting, "REAL", 1)
-    learned, networks = [], fitting.networks
+    wider = 1 + np.arange(7)
+    monkeypatch.setattr(fitting, "REAL", wider)
+    learned, networks, regressed, ridge = [], fitting.networks, [], fitting.ridge
     monkeypatch.setattr(fitting, "networks", lambda *given: learned.append(given[2]) or networks(*given))
-    new = drawn(150)
-    fitted = fitting.fit(drawn(150), 0)
+    monkeypatch.setattr(fitting, "ridge", lambda x, y: regressed.append(len(x)) or ridge(x, y))
+    new, known = drawn(150), drawn(150)
+    fitted = fitting.fit(known, 0)
+    assert regressed == [480] * 5 + [600]
+    assert np.mean(fitted.distance(known.features) <= fitted.furthest) == pytest.approx(0.99, abs=0.002)
+    fitted = replace(fitted, quantile=fitted.quantile / wider)
     ends, unlike = fitted.intervals(new.features)
     truth = new.figures
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
