@@ -10,7 +10,8 @@ import pytest
 from clustering.backends.hac import HacAverage
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.quality import fitting
+from clustering.partition import consecutive
+from clustering.quality import fitting, simulated_clusterings
 from clustering.quality.estimator import FIGURES, OWN
 from clustering.quality.examples import Examples, example, examples
 from clustering.quality.features import Corpus, features, names, squeezed
@@ -214,6 +215,19 @@ def test_each_network_learns_its_own_figures(monkeypatch):
     np.testing.assert_array_equal(all_x, found.features)
     np.testing.assert_array_equal(all_y, squeezed(found.figures[:, [0, 1, 3, 4]]))
     assert (groups.tolist(), all_groups.tolist()) == ([4, 7, 9], found.corpus.tolist())
+
+
+def test_people_are_split_or_merged_and_some_faces_pair(blobs):
+    """With 20 draws some only split people, and some have each person whole."""
+    faces, truth = blobs(identities=20, faces=5)
+    graph, found = KnnGraph.build(faces, 2), []
+    for seed in range(20):
+        given = simulated_clusterings.Given(graph, truth, None, np.random.default_rng(seed))
+        figures = scores(truth, consecutive(simulated_clusterings.OTHERS["people"](given)))
+        found.append((figures["pairwise_precision"] == 1, figures["pairwise_recall"] == 1))
+        alone = np.unique(simulated_clusterings.OTHERS["alone"](given), return_counts=True)[1]
+        assert (alone == 1).sum() > 50
+    assert {(True, False), (False, False)} <= set(found)
 
 
 def test_an_example_has_the_figures_of_its_clustering(blobs):
