@@ -192,6 +192,7 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
     people = np.mean((ends[:, 6, 1] <= new.people) & (new.people <= ends[:, 6, 2]))
     assert np.all((held > 0.8) & (held < 0.98))
+    assert 0.89 < held.mean() < 0.95
     assert people > 0.8
     assert np.mean(unlike <= 1) > 0.6
     np.testing.assert_allclose(np.diag(np.linalg.inv(fitted.usual)), 1 + 0.05, atol=0.02)  # variances, and the ridge
