@@ -17,7 +17,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.result import Clustering
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import read_json, write_json
+from facerec.pipeline.files import read_json, row_blocks, write_json
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def copied(blobs):
     return normalize(embeddings)[order], people[order], original[order]
 
 
-def test_copies_are_one_node(copied):
+def test_copies_are_one_node(copied, monkeypatch):
+    monkeypatch.setattr("clustering.graph.copies.row_blocks", lambda rows: row_blocks(rows, 700))
     embeddings, _, original = copied
     found = Copies.of(KnnGraph.build(embeddings, 10))
     _, first, inverse = np.unique(original, return_index=True, return_inverse=True)

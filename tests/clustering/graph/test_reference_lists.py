@@ -6,7 +6,7 @@ import pytest
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 
 X = normalize(np.random.default_rng(0).normal(size=(40, 6)))
 
@@ -19,7 +19,8 @@ def reference(k=5, rows=X):
     return [(np.array(n, np.int32), 1 - np.array(s, np.float32)) for n, s in zip(nearest, sims, strict=True)]
 
 
-def test_its_lists_are_our_graph(tmp_path):
+def test_its_lists_are_our_graph(tmp_path, monkeypatch):
+    monkeypatch.setattr("clustering.graph.reference_lists.row_blocks", lambda rows: row_blocks(rows, 15))
     np.savez_compressed(tmp_path / "faiss_k_5.npz", data=reference())
     found, expected = KnnGraph.load(tmp_path / "faiss_k_5.npz", X), KnnGraph.build(X, 4)
     np.testing.assert_array_equal(found.neighbors, expected.neighbors)

@@ -197,7 +197,8 @@ def test_rising_numbers_are_in_the_order_of_the_values():
     assert steps.min() == 0
 
 
-def test_linked_neighbours_are_the_nearest_of_the_clusters_that_are_linked_either_way():
+def test_linked_neighbours_are_the_nearest_of_the_clusters_that_are_linked_either_way(monkeypatch):
+    monkeypatch.setattr(nearest, "SHARED_ROWS", 8)
     random = np.random.default_rng(3)
     graph = KnnGraph.build(normalize(random.normal(size=(60, 4))), 3)
     clusters = np.unique(random.integers(0, 20, 60), return_inverse=True)[1]
