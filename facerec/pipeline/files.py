@@ -36,6 +36,10 @@ class InputError(ValueError):
     """Raised for input that cannot be used. Its message is one line: what was found, where, and what to do."""
 
 
+class ObstacleError(InputError):
+    """Raised for what may pass: too little room, workers that ended, a drive that is gone. Finished work is kept."""
+
+
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
     """Yields views of consecutive blocks of an array's rows."""
     yield from (array[some] for some in row_blocks(len(array), rows))
@@ -236,7 +240,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
     Without room a write to the map would kill the process.
 
     Raises:
-        InputError: Too little room on the disk.
+        ObstacleError: Too little room on the disk.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
     try:
@@ -246,7 +250,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return array  # a file system that reserves nothing
         path.unlink()
-        raise InputError(
+        raise ObstacleError(
             f"{path.parent}: too little room for {-(-array.nbytes >> 20)} MiB; free some, or choose another --out"
         ) from None
     return array
