@@ -21,6 +21,7 @@ import yaml
 from facerec.pipeline.counts import counted
 
 BLOCK_ROWS = 65_536
+MOST_REASON = 160  # letters of another library's message
 WAYS = {
     ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
     ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
@@ -66,7 +67,9 @@ def readable(path: Path, kind: str, remedy: str = "it may be truncated") -> Iter
     except MemoryError:
         raise InputError(f"{path}: asks for more memory than there is; it is damaged, or too large to read") from None
     except Exception as error:  # parsers raise many kinds, none with a common ancestor
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())
+        if len(reason) > MOST_REASON:  # of which the end often says more than the middle
+            reason = f"{reason[: MOST_REASON // 2]} ... {reason[-MOST_REASON // 2 :]}"
         raise InputError(f"{path}: not readable as {kind} ({reason}); {remedy}") from None
 
 

@@ -33,6 +33,15 @@ def test_model_comes_back_as_it_was(tmp_path):
     assert not loaded.training
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_that_were_shortened_are_float32_again(tmp_path, kind):
+    network = saved(tmp_path / "model")
+    save_tensors(tmp_path / "model" / "model.safetensors", network.to(kind).state_dict())
+    loaded, _ = load_model(tmp_path / "model")
+    faces = torch.randn(3, 3, 32, 32)
+    assert torch.equal(loaded(faces), network.float()(faces))
+
+
 def test_damaged_models_are_refused(tmp_path):
     saved(tmp_path / "model")
     config, weights = tmp_path / "model" / "config.yaml", tmp_path / "model" / "model.safetensors"
