@@ -63,7 +63,7 @@ def improved(builder: GraphBuilder, lists: Lists, folder: Path, links: Links) ->
             ids, cosines = (part[rows] for part in lists)
             near, new = links.ends[rows], links.new[rows]
             useful = (new[:, :, None] | links.new[near]) & (near >= 0)[:, :, None]
-            some = np.flatnonzero(useful.any(axis=(1, 2)) | new.any(axis=1))
+            some = np.flatnonzero(useful.any(axis=(1, 2)))
             near, new, useful = near[some], new[some], useful[some]
             further = np.where(useful, links.ends[near], -1).reshape(len(some), near.shape[1] ** 2)
             candidates = np.hstack([ids[some], np.where(new, near, -1), further])

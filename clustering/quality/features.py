@@ -77,15 +77,15 @@ class Corpus:
 
     def _tail(self, labels: np.ndarray) -> list[float]:
         """Of the clusters of `COMPANY` faces or more: `TAILS` of mean cosines, their share of all, and their number."""
-        sizes = own_cluster_size(labels)
+        sizes, faces = own_cluster_size(labels), max(int(np.count_nonzero(labels >= 0)), 1)  # the readable ones
         rows = np.flatnonzero(sizes >= COMPANY)
         if not len(rows):
-            return [1.0] * len(TAILS) + [0.0, np.log(0.1 / len(labels))]
+            return [1.0] * len(TAILS) + [0.0, np.log(0.1 / faces)]
         large = consecutive(np.where(sizes >= COMPANY, labels, -1))
         sums = cluster_sums(self.graph.embeddings, large)
         dots = np.einsum("nd,nd->n", sums[large[rows]], self.graph.embeddings[rows])
         cosines = self.scale.corrected((dots - 1) / (sizes[rows] - 1))
-        return [*np.quantile(cosines, TAILS), len(rows) / len(labels), np.log(len(sums) / len(labels))]
+        return [*np.quantile(cosines, TAILS), len(rows) / faces, np.log(len(sums) / faces)]
 
 
 def names() -> list[str]:

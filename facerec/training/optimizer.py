@@ -62,6 +62,5 @@ def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> floa
     rising = warmup * total
     if step + 1 < rising:
         return (step + 1) / rising
-    done = (step - rising) / max(total - rising, 1)
-    done = min(max(done, 0.0), 1.0)
+    done = max((step - rising) / (total - rising), 0.0)
     return (1 - done) ** 2 if schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))

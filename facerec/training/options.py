@@ -167,7 +167,7 @@ class Schedule:
 
     def total(self, faces: int) -> int:
         """The number of steps for so many faces."""
-        return self.steps or max(1, math.ceil(self.epochs * faces / self.batch_size))
+        return self.steps or math.ceil(self.epochs * faces / self.batch_size)
 
     def rate(self, step: int, total: int) -> float:
         """The learning rate of a step, from 0, of so many."""

@@ -147,7 +147,8 @@ def test_where_few_cells_do_not_reach_the_recall_rows_look_into_all(faces, tmp_p
     assert max(cells) == len(np.load(tmp_path / "steps" / "cells" / "centres.npy"))
 
 
-def test_what_a_face_is_compared_with_is_bounded_and_a_last_round_spreads_it(faces, tmp_path):
+def test_what_a_face_is_compared_with_is_bounded_and_a_last_round_spreads_it(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(builder_module, "SAMPLED_ROWS", 1500)  # fewer than there are
     recalls = []
     for most in (0, 60, 20_000):
         recall, _ = searched(faces, tmp_path / str(most), 0.999, (5, 20, 60), most)
@@ -155,7 +156,8 @@ def test_what_a_face_is_compared_with_is_bounded_and_a_last_round_spreads_it(fac
         again = json.loads((steps / "second_search.json").read_text())
         assert (steps / "last").exists() == (again[2] < 0.999)
         searched_rows = [(int(path.name[6:]), len(np.load(path / "neighbors.npy"))) for path in steps.glob("again_*")]
-        assert sum((cells - 1) * 20 * rows for cells, rows in searched_rows) <= 1.2 * most * readable
+        compared = sum((cells - 1) * 20 * rows for cells, rows in searched_rows) / readable
+        assert 0.9 * min(most, 60) <= compared <= 1.2 * most  # all that is allowed, where that is too little
         recalls.append((again[2], recall))
     (none, first), (some, second), (every, third) = recalls
     assert none < some < every

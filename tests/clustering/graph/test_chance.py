@@ -42,6 +42,11 @@ def test_strangers_are_expected_as_often_as_random_directions_are_as_alike():
     assert measured.spread == pytest.approx(1 / 8, rel=0.05)
 
 
+def test_where_all_faces_are_one_nothing_is_divided_by_zero():
+    same = Chance.of(np.eye(4, dtype=np.float32)[[0] * 5], 5)
+    assert same.expected(np.array([0.9, 1])).tolist() == [2.5, 0]  # of random directions half would be as near
+
+
 def test_a_direction_that_all_faces_share_is_taken_off():
     plain, shared = Chance(10**6, 0, 0.1), Chance(10**6, 0.8, 0.02)
     cosines = np.array([-0.3, 0, 0.3, 0.45, 0.6, 1])

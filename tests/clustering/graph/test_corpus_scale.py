@@ -11,7 +11,7 @@ import pytest
 from clustering.backends.hilander.climb import merge
 from clustering.backends.hilander.level import Level, edge_inputs
 from clustering.backends.registry import load_clusterer
-from clustering.graph.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale
+from clustering.graph.corpus_scale import HIGHEST, LEAST_SPREAD, USUAL, CorpusScale, levels_of_chance
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import cluster_sums
 from clustering.similarity.confidence import evidence
@@ -33,6 +33,15 @@ def test_location_and_spread_by_hand():
     scale = scale_of(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], np.float32))
     # The quantiles .0228 and .1587 of (-1, 0, 0, 0, 0, 0) lie .114 and .7935 of the way from the first to the second.
     assert (scale.location, scale.spread, scale.common) == pytest.approx((0, 0.2065, 0), abs=1e-6)
+    assert not scale.alike  # strangers are not above the median, where the two quantiles alone would put them
+
+
+def test_the_location_of_strangers_is_the_median():
+    faces = normalize(np.random.default_rng(0).normal(size=(100, 32)))
+    cosines = (faces @ faces.T)[np.triu_indices(100, 1)]
+    far, lower, median = np.quantile(cosines, [0.0228, 0.1587, 0.5])
+    assert median > 2 * lower - far  # by chance
+    assert levels_of_chance(faces) == pytest.approx((median, lower, 2 * lower - far, lower - far), abs=1e-6)
 
 
 def test_a_graph_is_measured_once(monkeypatch):

@@ -10,7 +10,7 @@ from clustering.commands.knn import knn
 from clustering.graph.knn_graph import KnnGraph, exact_graph
 from clustering.graph.second_search import is_listed, share_per_row
 from facerec.pipeline.embeddings import normalize
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, row_blocks
 
 
 def brute_force(embeddings: np.ndarray, i: int, k: int) -> list[int]:
@@ -106,13 +106,15 @@ def test_impossible_k(folder, k, message):
         ("neighbors", lambda a: np.where(a == a[0, 0], 20, a), "neighbour 20 of 20 rows"),
         ("neighbors", lambda a: np.where(a == a[0, 0], -2, a), "neighbour -2 of 20 rows"),
         ("neighbors", lambda a: np.where(a >= 0, np.arange(20)[:, None], a), "row 0 is its own neighbour"),
+        ("neighbors", lambda a: np.where(np.arange(20)[:, None] == 15, 15, a), "row 15 is its own neighbour"),
         ("neighbors", lambda a: a[:-1], "for 20 embeddings"),
         ("neighbors", lambda a: a.astype(float), "expected integers"),
         ("similarities", lambda a: a * np.nan, "NaN or values beyond"),
         ("similarities", lambda a: a[:, :1], "similarities"),
     ],
 )
-def test_graph_that_cannot_be_right(folder, file, change, message):
+def test_graph_that_cannot_be_right(folder, file, change, message, monkeypatch):
+    monkeypatch.setattr("clustering.graph.knn_graph.row_blocks", lambda rows: row_blocks(rows, 7))
     path, embeddings = folder
     out = knn(path, path / "knn", k=3)
     np.save(out / f"{file}.npy", change(np.load(out / f"{file}.npy")))

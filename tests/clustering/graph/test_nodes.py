@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from clustering.graph import approximate
+from clustering.graph.approximate import ApproximateSettings
+from clustering.graph.cells import CellSettings
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import Nodes, candidates, exact_graph_of_nodes, graph_of_nodes
-from clustering.graph.second_search import is_listed, share_per_row
+from clustering.graph.second_search import SecondSearchSettings, is_listed, share_per_row
 from facerec.pipeline.embeddings import normalize
 
 K = 6
@@ -92,6 +94,22 @@ def test_a_list_that_was_full_is_taken_over(graph, copies, tmp_path):
     found = graph_of_nodes(graph, copies, tmp_path, K, "ivf")
     for node in full:
         assert set(known[node].tolist()) == set(found.neighbors[node].tolist())
+
+
+def test_what_is_known_and_the_neighbours_of_that_are_in_the_lists(graph, copies, truth, tmp_path, monkeypatch):
+    """Also where the faces are hardly searched for: the nearest cell, a round, and a last one."""
+    settings = ApproximateSettings(
+        probed=1, rounds=1, cells=CellSettings(rows=20), second=SecondSearchSettings((2,), 0)
+    )
+    monkeypatch.setattr(approximate, "ApproximateSettings", lambda: settings)
+    found = graph_of_nodes(graph, copies, tmp_path, K, "ivf").neighbors
+    known = [{*row} - {-1, node} for node, row in enumerate(candidates(graph, copies, np.arange(len(found))).tolist())]
+    lacking = [node for node, row in enumerate(known) if 0 < len(row) < K]
+    near = {node: known[node].union(*(known[other] for other in known[node] if len(known[other]) == K))
+            for node in lacking}  # fmt: skip
+    assert sum(len(near[node] & {*truth.neighbors[node].tolist()} - known[node]) for node in lacking) > 100
+    for node in lacking:
+        assert near[node] & {*truth.neighbors[node].tolist()} <= {*found[node].tolist()}
 
 
 @pytest.mark.parametrize("k", [3, 9])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from clustering.backends.dbscan import Dbscan
 from clustering.commands.train import train
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.calibration import Sample, calibrate, clustered_samples, fit_confidence
+from clustering.learning import calibration
+from clustering.learning.calibration import (
+    Sample,
+    calibrate,
+    clustered_samples,
+    fit_confidence,
+    learn_calibrated,
+)
 from clustering.learning.labelled_faces import LabelledFaces, split
 from clustering.result import Clustering
 from clustering.similarity.confidence import Confidence, evidence
@@ -63,6 +71,42 @@ def test_calibrated_on_other_identities_it_holds_on_yet_others(hilander, blobs):
     confidence = measured.confidence.probability(unseen.evidence)
     assert abs(confidence.mean() - unseen.right.mean()) < 0.06
     assert confidence[unseen.right].mean() > confidence[~unseen.right].mean() + 0.1
+
+
+def test_one_half_is_read_by_what_was_fitted_on_the_other(monkeypatch):
+    """All faces of one half are right, and all of the other wrong."""
+    halves = iter([True, False])
+    evidence = np.zeros((98, 3), np.float32)
+    monkeypatch.setattr(
+        calibration, "clustered_samples", lambda *_: {"whole": Sample(evidence, np.full(98, next(halves)))}
+    )
+    measured = calibrate(None, LabelledFaces(np.eye(4, dtype=np.float32), np.arange(4)), seed=0)
+    assert measured.errors == {"whole": pytest.approx(0.99, abs=0.002)}
+    assert measured.confidence.probability(evidence[:1]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_confidence_is_measured_on_people_that_the_clusterer_has_not_learned_from(monkeypatch):
+    class Learned(SimpleNamespace):
+        calibrated = True
+
+        @classmethod
+        def learn(cls, embeddings, labels, seed, **settings):
+            return cls(people={*labels.tolist()}, seed=seed, **settings)
+
+        def with_settings(self, **changed):
+            return Learned(**vars(self) | changed)
+
+    def measure(clusterer, held, seed):
+        assert clusterer.people | {*held.labels.tolist()} == set(range(8))
+        assert (len(clusterer.people), clusterer.k, clusterer.seed, seed) == (4, 7, 5, 5)
+        return SimpleNamespace(confidence="measured")
+
+    monkeypatch.setattr(calibration, "calibrate", measure)
+    faces = LabelledFaces(np.eye(16, dtype=np.float32), np.repeat(np.arange(8), 2))
+    found, measured = learn_calibrated(Learned, faces, 5, {"k": 7})
+    assert (found.people, found.confidence, measured.confidence) == (set(range(8)), "measured", "measured")
+    Learned.calibrated = False
+    assert learn_calibrated(Learned, faces, 5, {"k": 7})[1] is None
 
 
 def test_samples_leave_out_faces_that_are_alone(hilander, blobs):

@@ -1,12 +1,18 @@
-"""Which trials tuning chooses."""
+"""Which settings tuning tries, on whom, and which it chooses."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from clustering.backends.components import Components
 from clustering.backends.hilander import pairs
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning import tuning
+from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import candidates, strict, training_of
-from clustering.learning.tuning import Version, run_trials
+from clustering.learning.tuning import Version, run_trial, run_trials, validation_versions
 from eval.clusters import scores
 
 
@@ -35,6 +41,61 @@ def test_the_last_candidates_of_hilander_have_the_neighbours_of_the_strict_choic
         results.append(settings | {"score": 1 - abs(settings["k"] - 10) / 9, "precision": settings["p_tau"]})
     assert {row["k"] for row in results[:16]} == {3, 5, 10, 20}
     assert {row["k"] for row in results[16:]} == {10}
+
+
+def test_candidates_are_the_own_settings_then_any_then_some_near_the_best_and_near_the_strict_one():
+    """The score rises to the end of the range of a; the strictest of the nearly best have b = 1."""
+    clusterer = SimpleNamespace(search_space={"a": (0.0, 1.0), "b": [1, 2]}, prefers_low="", a=0.25, b=2)
+    results: list[dict[str, float]] = []
+    for settings in candidates(clusterer, 41, 0, results):
+        results.append(settings | {"score": settings["a"], "precision": 3 - settings["b"]})
+    assert len(results) == 41
+    assert (results[0]["a"], results[0]["b"]) == (0.25, 2)
+    everywhere, best, chosen = results[1:21], results[21:31], results[31:]
+    assert np.histogram([row["a"] for row in everywhere], 20, (0, 1))[0].tolist() == [1] * 20
+    for rows, near in ((best, max(row["a"] for row in results[:21])), (chosen, strict(results[:31])["a"])):
+        assert all(near - 0.1 <= row["a"] <= min(near + 0.1, 1) for row in rows)
+    assert {row["b"] for row in best} == {1, 2}
+    assert {row["b"] for row in chosen} == {1}
+
+
+def test_tune_chooses_on_people_that_nothing_has_learned_from_and_learns_from_all_in_the_end(monkeypatch):
+    class Learned(SimpleNamespace):
+        learns, calibrated, pretrained, prefers_low, search_space = True, True, False, "", {"p": (0.0, 1.0)}
+
+        @classmethod
+        def learn(cls, embeddings, labels, seed, **way):
+            return cls(people={*labels.tolist()}, way=way)
+
+        def with_settings(self, **changed):
+            return Learned(**vars(self) | changed)
+
+    def tried(clusterers, faces, trials, seed):
+        assert not any(each.people & {*faces.labels.tolist()} for each in clusterers)
+        rows = [trial(1, 0.9, training=1), trial(1, 0.8, training=1), trial(1, 0.895, 0.99)]  # the last of another
+        return [row | {"p": number} for number, row in enumerate(rows)]
+
+    def calibrated(clusterer, faces, seed):
+        assert (clusterer.p, clusterer.people & {*faces.labels.tolist()}) == (0, set())
+        return SimpleNamespace(confidence="measured")
+
+    for name, stub in (("class_of", lambda _: Learned), ("trials_of_all", tried), ("calibrate", calibrated)):
+        monkeypatch.setattr(tuning, name, stub)
+    found = tuning.tune("learned", np.eye(16), np.repeat(np.arange(8), 2), trainings=[{"a": 1}, {"a": 2}])
+    assert (found.people, found.way, found.p, found.confidence) == (set(range(8)), {"a": 2}, 0, "measured")
+
+
+def test_a_trial_has_the_harmonic_means_of_its_versions_by_hand(blobs, monkeypatch):
+    figures = iter([(0.5, 1, 1 / 3), (0.25, 1, 1 / 5)])
+    names = ("pairwise_f", "bcubed_f", "pairwise_precision")
+    monkeypatch.setattr(tuning, "scores", lambda *_: dict(zip(names, next(figures), strict=True)))
+    embeddings, labels = blobs(identities=4)
+    held = [each.name for each in validation_versions(LabelledFaces(embeddings, labels), 3, 0)]
+    assert held == ["whole", "tail", "large", "crowd", "mixed"]
+    versions = [Version(name, KnnGraph.build(embeddings, 3), labels) for name in ("one", "two")]
+    row = run_trial(Components(), {"min_similarity": 0.5}, versions, {})
+    assert (row["score"], row["precision"]) == pytest.approx((4 / (2 + 1 + 4 + 1), 2 / (3 + 5)))
+    assert (row["one_pairwise_f"], row["two_pairwise_f"], row["two_bcubed_f"]) == (0.5, 0.25, 1)
 
 
 def test_hilander_links_the_faces_of_a_version_once_for_every_number_of_neighbours(blobs, monkeypatch):

@@ -8,7 +8,17 @@ import pytest
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
-from clustering.learning.versions import crowd, expected_nearest_cosine, invent, nearest_cosine, transplanted
+from clustering.learning.versions import (
+    LARGE,
+    LARGE_IDENTITIES,
+    crowd,
+    expected_nearest_cosine,
+    invent,
+    nearest_cosine,
+    new_faces_of,
+    transplanted,
+    versions,
+)
 from facerec.pipeline.embeddings import normalize
 
 
@@ -161,3 +171,47 @@ def test_a_crowd_to_learn_from_has_strangers_that_are_more_alike(blobs):
     faces = LabelledFaces(*blobs(identities=40, faces=8, dimension=64, spread=1.0)[:2])
     near = [nearest_stranger(*crowd(faces, np.random.default_rng(0), alike)) for alike in (False, True)]
     assert near[1] > near[0] + 0.03
+
+
+def test_versions_are_what_they_say(blobs):
+    """Of 30 people with 1 to 30 faces each."""
+    embeddings, labels = blobs(identities=30, faces=30, dimension=64)
+    kept = np.arange(30)[:, None] >= np.arange(30)
+    faces = LabelledFaces(embeddings[kept.ravel()], labels[kept.ravel()])
+    person = {row.tobytes(): label for row, label in zip(*faces, strict=True)}
+    found = versions(faces, seed=0)
+    numbers = {name: np.unique(part.labels, return_counts=True) for name, part in found.items()}
+    assert found["whole"] is faces
+    for name in ("small", "tail"):
+        assert [person[row.tobytes()] for row in found[name].embeddings] == found[name].labels.tolist()
+        assert numbers[name][0].tolist() == list(range(30))
+    assert sorted(set(numbers["small"][1])) == [1, 2, 3]
+    first = {faces.embeddings[faces.labels == label][0].tobytes() for label in range(30)}
+    assert sum(row.tobytes() in first for row in found["small"].embeddings) < 30  # any of a person's faces
+    assert (numbers["tail"][1] == np.arange(1, 31)).sum() < 15
+    assert numbers["large"][0].tolist() == list(range(30 - LARGE_IDENTITIES, 30))  # those with most faces
+    assert (numbers["large"][1].min(), numbers["large"][1].max()) == LARGE
+    assert len(set(np.sign(np.diff(numbers["large"][1])))) == 2  # in whatever order
+    assert len(numbers["crowd"][0]) == 300
+    assert (numbers["crowd"][1] <= 2).mean() > 0.5
+    assert numbers["crowd"][1].max() > 10
+    assert len(found["mixed"].labels) == len(found["large"].labels) + len(found["crowd"].labels)
+    assert len(numbers["mixed"][0]) == LARGE_IDENTITIES + 300
+    assert len(np.unique(found["crowd"].embeddings, axis=0)) == len(found["crowd"].labels)
+    assert len(np.unique(versions(faces, seed=0, alike=True)["crowd"].embeddings, axis=0)) > 500
+
+
+def test_new_faces_have_two_residuals_of_their_own_person():
+    """Two people at right angles, each with two residuals as long as the centres: one is taken, or both at an angle."""
+    centres, residuals = np.eye(8)[:2], np.eye(8)[4:]
+    labels = np.repeat([1, 0], 50)
+    found = new_faces_of(centres, residuals, np.array([0, 0, 1, 1]), labels, np.random.default_rng(0))
+    found /= found[np.arange(100), labels][:, None]
+    one, other = found[:, 4:6], found[:, 6:]
+    assert not one[:50].any()
+    assert not other[50:].any()
+    both = np.concatenate([other[:50], one[50:]])
+    both = both[(both > 0).all(axis=1)]
+    assert 30 < len(both) < 70
+    np.testing.assert_allclose(np.linalg.norm(both, axis=1), 1, atol=1e-5)
+    assert both[:, 0].std() > 0.2

@@ -14,7 +14,7 @@ from clustering.commands.knn import knn as make_knn
 from clustering.graph.knn_graph import KnnGraph
 from clustering.quality import features as seen
 from clustering.quality.estimate import Interval, Quality, estimate_quality
-from clustering.quality.estimator import FIGURES, Estimator, packaged
+from clustering.quality.estimator import FIGURES, SIGNS, Estimator, error_signs, packaged
 from clustering.quality.features import Corpus, features, names, squeezed, unsqueezed
 from eval.clusters import scores
 from eval.clusters.agreement import harmonic
@@ -160,6 +160,9 @@ def test_what_is_so_by_definition(corpus, people):
     certain = Interval(1, 1, 1)
     assert alone.figures["pairwise_precision"] == alone.figures["bcubed_precision"] == certain
     assert heap.figures["pairwise_recall"] == heap.figures["bcubed_recall"] == certain
+    rows = np.arange(len(people[1]))
+    assert estimate_quality(corpus, np.maximum(rows, 1)).figures["pairwise_precision"] != certain  # a pair
+    assert estimate_quality(corpus, np.minimum(rows, 1)).figures["pairwise_recall"] != certain  # a face elsewhere
 
 
 def test_unreadable_faces_and_further_neighbours_do_not_count(uneven):
@@ -169,6 +172,13 @@ def test_unreadable_faces_and_further_neighbours_do_not_count(uneven):
     found = estimate_quality(KnnGraph.build(faces, 16), labels)
     expected = estimate_quality(KnnGraph.build(faces, 10), np.where(faces.any(axis=1), labels, -1))
     assert found.as_json() == expected.as_json()
+    kept = faces.any(axis=1)
+    unread, left_out = KnnGraph.build(faces, 10), KnnGraph.build(faces[kept], 10)
+    one, other = (
+        features(Corpus.of(graph), seen.in_order(some, graph.readable))
+        for graph, some in ((unread, labels), (left_out, labels[kept]))
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
     heap = estimate_quality(KnnGraph.build(faces, 10), np.where(faces.any(axis=1), 0, -1))
     assert heap.figures["pairwise_recall"] == Interval(1, 1, 1)
 
@@ -213,6 +223,23 @@ def test_intervals_end_where_figures_and_people_do(corpus, people):
     quality = estimate_quality(corpus, people[1], blind)
     assert {(each.low, each.high) for each in quality.figures.values()} == {(0, 1)}
     assert (quality.people.low, quality.people.high) == (1, len(people[1]))
+
+
+def test_errors_are_told_by_how_far_an_estimate_is_from_a_half(corpus):
+    """Of all faces in one cluster precision is far below; the last columns are the spreads of five outputs."""
+    x = features(corpus, np.zeros(len(corpus.graph), int))[None]
+    signs = error_signs(packaged().quality, packaged().people, x)[0, -SIGNS:]
+    assert signs[0] < -1
+    np.testing.assert_array_equal(signs[5:9], np.abs(signs[:4]))
+
+
+def test_there_are_no_more_people_than_faces(corpus, people):
+    """Networks that expect more say as many; the interval begins below that."""
+    networks = packaged().people
+    outer = networks.outer + np.eye(networks.outer.shape[1])[-1][:, None] * 9
+    x = features(corpus, people[1])[None]
+    share, low, _ = replace(packaged(), people=replace(networks, outer=outer)).intervals(x)[0][0, -1]
+    assert low < share == 1
 
 
 def test_words():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from clustering.backends.hac import HacAverage
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.quality import fitting
+from clustering.partition import consecutive
+from clustering.quality import fitting, simulated_clusterings
 from clustering.quality.estimator import FIGURES, OWN
 from clustering.quality.examples import Examples, example, examples
 from clustering.quality.features import Corpus, features, names, squeezed
@@ -71,6 +74,8 @@ def test_sizes(kind):
         ({}, 0.5, 0),
         ({"scale": 0.5}, 1 / (1 + 0.25), 0),
         ({"looks": (1, 0.6)}, (1 + 0.6) / 2, 0),  # of one look
+        ({"looks": (4, 0.6)}, (1 + 0.6 / 4) / 2, 0),
+        ({"bad": (1.0, 1)}, 0.74, 0.58),  # .2 to .8 of a face, 1.4 long; the rest is of one kind and 2 long
         ({"kin": (0.7, 2)}, 0.5, 0.7 / 2),  # the cosine of two centres, and residuals as long as centres
         ({"mean": np.eye(400)[0]}, (1 + 1) / (1 + 2), 1 / (1 + 2)),
     ],
@@ -88,6 +93,16 @@ def test_cosines_of_simulated_faces_are_those_wanted(change, genuine, kin):
         own, other = faces[:400] @ faces[:400].T, faces[:400] @ faces[400:].T
         cosines.append((own[~np.eye(400, dtype=bool)].mean(), other.mean()))
     assert np.mean(cosines, axis=0) == pytest.approx((genuine, kin), abs=0.05)
+
+
+@pytest.mark.parametrize(("uneven", "people", "within"), [((0.7, 0.0), True, False), ((0.0, 0.7), False, True)])
+def test_people_and_faces_are_unevenly_far_from_their_centres(uneven, people, within):
+    even, labels = np.full(400, 1 / 20), np.repeat(np.arange(20), 20)
+    how = SimulatedRecogniser(even, even, np.zeros(400), 1.0, uneven, (1, 0.0), (0.0, 1), (0.0, 1))
+    faces = embedded(labels, how, np.random.default_rng(0)).reshape(20, 20, 400)
+    cosines = np.einsum("pfd,pd->pf", faces, normalize(faces.sum(axis=1)))
+    assert (cosines.mean(axis=1).std() > 0.1) == people
+    assert (cosines.std(axis=1).mean() > 0.1) == within
 
 
 def test_recognisers_are_within_their_ranges():
@@ -126,6 +141,22 @@ def test_networks_learn_and_doubt_what_is_far(monkeypatch):
     np.testing.assert_allclose(far, found.outputs(np.full((1, 3), 1e12)))
 
 
+def test_networks_learn_from_draws_of_corpora_and_begin_otherwise(monkeypatch):
+    learned = []
+    monkeypatch.setattr(
+        "clustering.quality.networks._weights",
+        lambda network, x, y: learned.append((network.random_state, y[:, 0])) or (np.zeros(1), np.zeros(1)),
+    )
+    corpora = np.repeat(np.arange(10), 3)
+    Networks.fit(np.arange(30.0)[:, None], np.arange(30.0)[:, None], corpora, seed=4)
+    assert [seed for seed, _ in learned] == list(range(4, 16))
+    for _, rows in learned:
+        drawn = np.bincount(rows.astype(int), minlength=30).reshape(10, 3)
+        assert (drawn == drawn[:, :1]).all()  # whole corpora
+        assert (drawn.sum(), drawn.max() > 1) == (30, True)
+    assert len({tuple(rows) for _, rows in learned}) == 12
+
+
 def test_ridge_is_least_squares_with_an_intercept():
     random = np.random.default_rng(0)
     x = random.normal(size=(100_000, 2))
@@ -146,16 +177,22 @@ def test_intervals_hold_nine_of_ten(monkeypatch):
             x, np.hstack([p, f])[:, [0, 1, 4, 2, 3, 5]], np.exp(-1 + 0.1 * x[:, 0]), np.repeat(np.arange(corpora), 4)
         )
 
-    monkeypatch.setattr(fitting, "REAL", 1)
-    learned, networks = [], fitting.networks
+    wider = 1 + np.arange(7)
+    monkeypatch.setattr(fitting, "REAL", wider)
+    learned, networks, regressed, ridge = [], fitting.networks, [], fitting.ridge
     monkeypatch.setattr(fitting, "networks", lambda *given: learned.append(given[2]) or networks(*given))
-    new = drawn(150)
-    fitted = fitting.fit(drawn(150), 0)
+    monkeypatch.setattr(fitting, "ridge", lambda x, y: regressed.append(len(x)) or ridge(x, y))
+    new, known = drawn(150), drawn(150)
+    fitted = fitting.fit(known, 0)
+    assert regressed == [480] * 5 + [600]
+    assert np.mean(fitted.distance(known.features) <= fitted.furthest) == pytest.approx(0.99, abs=0.002)
+    fitted = replace(fitted, quantile=fitted.quantile / wider)
     ends, unlike = fitted.intervals(new.features)
     truth = new.figures
     held = np.mean((ends[:, :6, 1] <= truth) & (truth <= ends[:, :6, 2]), axis=0)
     people = np.mean((ends[:, 6, 1] <= new.people) & (new.people <= ends[:, 6, 2]))
     assert np.all((held > 0.8) & (held < 0.98))
+    assert 0.89 < held.mean() < 0.95
     assert people > 0.8
     assert np.mean(unlike <= 1) > 0.6
     np.testing.assert_allclose(np.diag(np.linalg.inv(fitted.usual)), 1 + 0.05, atol=0.02)  # variances, and the ridge
@@ -179,6 +216,19 @@ def test_each_network_learns_its_own_figures(monkeypatch):
     np.testing.assert_array_equal(all_x, found.features)
     np.testing.assert_array_equal(all_y, squeezed(found.figures[:, [0, 1, 3, 4]]))
     assert (groups.tolist(), all_groups.tolist()) == ([4, 7, 9], found.corpus.tolist())
+
+
+def test_people_are_split_or_merged_and_some_faces_pair(blobs):
+    """With 20 draws some only split people, and some have each person whole."""
+    faces, truth = blobs(identities=20, faces=5)
+    graph, found = KnnGraph.build(faces, 2), []
+    for seed in range(20):
+        given = simulated_clusterings.Given(graph, truth, None, np.random.default_rng(seed))
+        figures = scores(truth, consecutive(simulated_clusterings.OTHERS["people"](given)))
+        found.append((figures["pairwise_precision"] == 1, figures["pairwise_recall"] == 1))
+        alone = np.unique(simulated_clusterings.OTHERS["alone"](given), return_counts=True)[1]
+        assert (alone == 1).sum() > 50
+    assert {(True, False), (False, False)} <= set(found)
 
 
 def test_an_example_has_the_figures_of_its_clustering(blobs):

@@ -81,6 +81,14 @@ def test_draws_without_the_figure_are_left_out_and_few_are_refused(drawn):
         compare_rows(values, samples[:, :, :99])
 
 
+def test_rows_differ_by_p_after_the_correction():
+    """One training each, whose deviation is known: t of 2.1 would do for one pair, but not for one of three."""
+    found = compare_rows(np.array([[0.0], [2.1], [2.1]]), np.zeros((3, 1, 100)), assumed_sd=np.sqrt(0.5))
+    assert found.p[0, 1] == pytest.approx(0.0357, abs=1e-4)
+    assert found.adjusted[0, 1] == pytest.approx(3 * found.p[0, 1])
+    assert (found.differs.any(), found.letters) == (False, ["a", "a", "a"])
+
+
 def test_rows_that_do_not_vary_at_all():
     found = compare_rows(np.array([[0.2, 0.2], [0.2, 0.2], [0.1, 0.1]]), np.zeros((3, 2, 100)))
     assert found.p[0].tolist() == [1, 1, 0]

@@ -8,11 +8,12 @@ from eval.trainings.analysis import compare_rows
 from eval.trainings.power import POWER, power, smallest_difference, trainings_needed
 
 
-def test_power_without_people_is_that_of_a_paired_t_test():
+@pytest.mark.parametrize(("n", "sd"), [(5, 0.9), (50, 2)])
+def test_power_without_people_is_that_of_a_paired_t_test(n, sd):
     """Two rows, n trainings: t with n - 1 degrees of freedom; a difference has sqrt(2) times a training's sd."""
-    shift, border = 1 / np.sqrt(2 * 0.81 / 5), stats.t.isf(0.025, 4)
-    expected = 1 - stats.nct.cdf(border, 4, shift) + stats.nct.cdf(-border, 4, shift)
-    assert power(1, 0.9, 0, 2, 5) == pytest.approx(expected)
+    shift, border = 1 / np.sqrt(2 * sd**2 / n), stats.t.isf(0.025, n - 1)
+    expected = 1 - stats.nct.cdf(border, n - 1, shift) + stats.nct.cdf(-border, n - 1, shift)
+    assert power(1, sd, 0, 2, n) == pytest.approx(expected)
 
 
 def test_trainings_needed_are_the_fewest():
@@ -21,7 +22,8 @@ def test_trainings_needed_are_the_fewest():
         assert power(1, 0.9, 0.02, rows, needed) >= POWER > power(1, 0.9, 0.02, rows, needed - 1)
         assert smallest_difference(0.9, 0.02, rows, needed) <= 1 < smallest_difference(0.9, 0.02, rows, needed - 1)
     assert trainings_needed(1, 0.9, 0.2, 5) is None  # the people alone have a standard deviation of .45
-    assert trainings_needed(1, 0, 0, 2) == 1
+    assert trainings_needed(1, 0, 0, 2) == trainings_needed(1, 0, 0.01, 2) == 1
+    assert trainings_needed(1, 0.01, 0, 2) == 2
 
 
 def test_power_is_the_share_of_simulated_comparisons_that_find_it():

@@ -61,6 +61,22 @@ def test_a_file_that_appears_or_goes_counts(tmp_path, faces):
     assert "a/1.png" not in InputFiles(faces).entries
 
 
+def test_a_new_name_counts_as_it_is_a_new_key(faces):
+    before = of(faces)[1]
+    (faces / "a" / "1.png").rename(faces / "a" / "0.png")
+    assert of(faces)[1] != before
+
+
+def test_other_contents_of_equal_length_and_times_have_another_stamp(faces):
+    before, file = of(faces), faces / "a" / "1.png"
+    times = file.stat()
+    file.write_bytes(bytes(times.st_size))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = of(faces)
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+
+
 def test_a_copy_and_a_touched_file_have_another_stamp_and_the_same_hash(tmp_path, faces):
     before = of(faces)
     shutil.copytree(faces, tmp_path / "copy")
@@ -120,6 +136,8 @@ def test_the_output_and_unfinished_work_do_not_count(faces):
     (faces / "meta.json").write_text("{}")
     assert of(faces, faces / "out") == before
     assert of(faces) != before
+    (faces / "a" / "meta.json").write_text("{}")  # of a folder of faces it is another file
+    assert of(faces, faces / "out") != before
 
 
 def test_loops_of_links_end(faces):
@@ -133,11 +151,15 @@ def test_loops_of_links_end(faces):
 
 
 def test_what_an_index_a_list_of_stores_and_a_network_name_counts(tmp_path):
-    (tmp_path / "shard.tar").write_bytes(b"tar")
+    for name in ("shard.tar", "second.tar"):
+        (tmp_path / name).write_bytes(b"tar")
     (tmp_path / "packed").mkdir()
-    pq.write_table(pa.table({"shard": ["../shard.tar", "../shard.tar"]}), tmp_path / "packed" / "index.parquet")
-    (tmp_path / "both").mkdir()
-    (tmp_path / "both" / "stores.txt").write_text("../packed\n")
+    pq.write_table(
+        pa.table({"shard": ["../shard.tar", "../shard.tar", "../second.tar"]}), tmp_path / "packed" / "index.parquet"
+    )
+    for name, inner in (("both", "packed"), ("outer", "both")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stores.txt").write_text(f"../{inner}\n")
     weights = numpy_helper.from_array(np.zeros((64, 64), np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("Gemm", ["x", "w"], ["y"])], "g",
@@ -145,7 +167,10 @@ def test_what_an_index_a_list_of_stores_and_a_network_name_counts(tmp_path):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])], [weights],
     )  # fmt: skip
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx", save_as_external_data=True, location="w.bin")
-    for path, changed in (("packed", "shard.tar"), ("both", "shard.tar"), ("m.onnx", "w.bin")):
+    for path, changed in (
+        ("packed", "shard.tar"), ("packed", "second.tar"), ("both", "shard.tar"), ("outer", "shard.tar"),
+        ("m.onnx", "w.bin"),
+    ):  # fmt: skip
         before = of(tmp_path / path)
         rewrite(tmp_path / changed, (tmp_path / changed).read_bytes() + b"\0")
         assert of(tmp_path / path)[1] != before[1], path

@@ -51,6 +51,12 @@ def resume(out: Path, fail: bool = False, steps: int = 3):
         raise KeyboardInterrupt
 
 
+@stage("toy resume otherwise", resumable=True)
+def resume_otherwise(out: Path, fail: bool = False, steps: int = 3):
+    """Does what `resume` does."""
+    resume.__wrapped__(out, fail, steps)
+
+
 @pytest.fixture
 def source(tmp_path):
     calls.clear()
@@ -73,8 +79,9 @@ def test_result_is_whole_and_says_what_made_it(tmp_path, source):
     assert "python" in meta["versions"]
 
 
-def test_same_work_is_not_repeated_and_incidental_options_do_not_count(tmp_path, source):
+def test_same_work_is_not_repeated_and_incidental_options_do_not_count(tmp_path, source, monkeypatch):
     copy(source, tmp_path / "out", workers=1)
+    monkeypatch.setattr(InputFiles, "hash", property(lambda _: pytest.fail("what has not changed is read again")))
     copy(source, tmp_path / "out", workers=7)
     assert calls == ["copy"]
 
@@ -84,6 +91,36 @@ def test_moved_input_is_the_same_input(tmp_path, source):
     moved = source.rename(tmp_path / "elsewhere.txt")
     copy(moved, tmp_path / "out")
     assert calls == ["copy"]
+
+
+@stage("toy join")
+def join(sources: list[Path], out: Path):
+    """Joins texts."""
+    (out / "text.txt").write_text("".join(source.read_text() for source in sources))
+
+
+def test_each_of_several_inputs_counts(tmp_path, source):
+    other = tmp_path / "other.txt"
+    other.write_text("cd")
+    join([source, other], tmp_path / "out")
+    moved = other.rename(tmp_path / "moved.txt")
+    join([source, moved], tmp_path / "out")
+    with pytest.raises(InputError, match="holds other work than what was asked .inputs.sources"):
+        join([moved, source], tmp_path / "out")
+    moved.write_text("ce")
+    with pytest.raises(InputError, match="holds other work than what was asked .inputs.sources"):
+        join([source, moved], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"), [({}, "null there, 1 asked"), ({"times": 1, "x": 2}, "2 there, null asked")]
+)
+def test_options_that_only_one_version_has_are_other_work(tmp_path, source, config, said):
+    out = copy(source, tmp_path / "out")
+    note = read_json(out / "meta.json")
+    (out / "meta.json").write_text(json.dumps({**note, "config": config}))
+    with pytest.raises(InputError, match=said):
+        copy(source, out)
 
 
 def test_other_work_into_the_same_folder_is_refused_naming_both(tmp_path, source):
@@ -147,8 +184,31 @@ def test_resumable_work_goes_on_and_other_work_starts_afresh(tmp_path, caplog):
     with pytest.raises(KeyboardInterrupt):
         resume(other, steps=2)
     assert "other: was begun with other inputs or settings; it starts afresh" in caplog.text
-    resume(other, steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        resume_otherwise(other, steps=2)
+    resume_otherwise(other, steps=2)
     assert (other / "steps.txt").read_text() == "xx"
+
+
+def test_what_a_killed_run_left_counts_only_if_the_work_can_go_on(tmp_path, source):
+    left = copy(source, tmp_path / "out").rename(tmp_path / "out.partial")
+    (left / "meta.json").rename(left / "work.json")
+    (left / "half.txt").write_text("of the killed run")
+    assert sorted(path.name for path in copy(source, tmp_path / "out").iterdir()) == ["meta.json", "text.txt"]
+
+
+def test_wrong_input_removes_what_was_just_begun_but_not_what_goes_on(tmp_path):
+    ends = [InputError("wrong"), KeyboardInterrupt(), InputError("wrong"), InputError("wrong")]
+
+    @stage("toy end", resumable=True)
+    def end(out: Path):
+        (out / "half.txt").write_text("half")
+        raise ends.pop(0)
+
+    for left in (False, True, True, True):
+        with pytest.raises((InputError, KeyboardInterrupt)):
+            end(tmp_path / "out")
+        assert (tmp_path / "out.partial" / "half.txt").exists() == left
 
 
 SLOW = """

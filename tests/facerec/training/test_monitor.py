@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
+from facerec.devices.device import autocast
 from facerec.losses.head import Outcome
 from facerec.pipeline.files import InputError
 from facerec.training.monitor import Monitor
 from facerec.training.pair_validation import PairSet
+from facerec.training.training_set import TrainingSet
 
 LABELS = torch.tensor([0, 1])
 
@@ -83,3 +86,31 @@ def test_a_full_disk_is_told_once(tmp_path, monkeypatch, capfd):
     with pytest.raises(OSError, match="No space left"), contextlib.closing(Monitor(tmp_path, 0, 2, 2, None)) as monitor:
         monitor.show(torch.zeros(1, 8, 8, 3, dtype=torch.uint8), 0)
     assert capfd.readouterr().err == ""
+
+
+class Shades:
+    """A store whose pictures have one shade each."""
+
+    def __init__(self, *shades: int):
+        self.shades = shades
+
+    def read(self, row: int) -> np.ndarray:
+        return np.full((8, 8, 3), self.shades[row], np.uint8)
+
+
+def test_the_projector_shows_faces_with_their_labels_and_the_directions_of_their_embeddings(tmp_path):
+    """Rows 2, 0 and 1 of two stores; the network gives a shade, between -1 and 1, and a half."""
+    stores, rows = (Shades(0, 51, 102), Shades(255, 204)), np.array([[0, 0, 1], [2, 0, 1]])
+    faces = TrainingSet(stores, *rows, np.array([1, 0, 1]), np.ones(3, np.float32))
+    monitor, shown = Monitor(tmp_path, 0, 9, 2, None), []
+    monitor.close()
+    monitor.writer = SimpleNamespace(add_embedding=lambda *given: shown.append(given))
+    cpu = torch.device("cpu")
+    monitor.project(
+        lambda given: nn.functional.pad(given[:, 0, 0, :1], (0, 1), value=0.5), faces, 4, cpu, autocast(cpu)
+    )
+    ((embeddings, names, pictures, step, _),) = shown
+    assert (names, step) == (["0", "1", "1"], 9)
+    np.testing.assert_allclose(pictures[:, 0, 0, 0] * 255, [0, 102, 204], atol=1e-4)
+    expected = np.array([[-1, 0.5], [-0.2, 0.5], [0.6, 0.5]])
+    np.testing.assert_allclose(embeddings, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)

@@ -101,6 +101,7 @@ import json, sys
 from pathlib import Path
 import facerec.commands.train
 from facerec.training.monitor import Monitor
+from facerec.training.state import read_progress
 
 root, options = Path(sys.argv[1]), json.loads(sys.argv[2])
 add = Monitor.add
@@ -119,6 +120,8 @@ except KeyboardInterrupt:
     pass
 Monitor.add = add
 assert len(list((root / "resumed.partial").glob("state-1-*"))) == 1
+skipped = read_progress(root / "resumed.partial" / "state.safetensors")["skipped"]
+assert [key for _, _, key, _ in skipped] == ["person1/03.png"], skipped  # whichever process met it
 train("resumed", sample_rate=0.5)
 train("resumed", sample_rate=0.5)
 """

@@ -147,12 +147,17 @@ def test_shards_count_once_the_state_of_the_first_process_is_there(tmp_path, mon
         progress = load_states(path, model, optimizer, sharded=True)
         return progress["step"], model.weight[0, 0].item()
 
+    def stop_at(calls):
+        left = iter(range(calls - 1))
+        monkeypatch.setattr("facerec.training.state.barrier", lambda: next(left))
+
     save(1, 11, 1)
     save(0, 10, 1)
-    monkeypatch.setattr("facerec.training.state.barrier", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        save(1, 21, 2)
-    assert (loaded(0), loaded(1)) == ((1, 10.0), (1, 11.0))
+    for rank, calls in ((1, 1), (0, 1), (1, 2)):  # neither is the new file of rank 0 there, nor an old one gone
+        stop_at(calls)
+        with pytest.raises(StopIteration):
+            save(rank, 20 + rank, 2)
+        assert (loaded(0), loaded(1)) == ((1, 10.0), (1, 11.0))
     monkeypatch.setattr("facerec.training.state.barrier", lambda: None)
     save(0, 20, 2)
     assert (loaded(0), loaded(1)) == ((2, 20.0), (2, 21.0))
@@ -186,9 +191,11 @@ def test_weights_to_begin_with_are_those_of_a_model_of_the_same_network(tmp_path
         load_weights(tmp_path / "model", other, CONFIG | {"width": 0.25})
 
 
-@pytest.mark.parametrize("progress", ["[1]", "3", '"x"', '{"step": "x"}', "[" * 100_000, '{"step": 3}', "{}"])
+@pytest.mark.parametrize(
+    "progress", ["[1]", "3", '"x"', '{"step": "x", "shards": 1}', "[" * 100_000, '{"step": 3}', "{}"]
+)
 def test_progress_of_another_type_is_refused(tmp_path, progress):
-    model = torch.nn.Linear(4, 2)
+    model = torch.nn.Linear(4, 2, bias=False)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     file = tmp_path / "state.safetensors"
     safetensors.torch.save_file({"model.weight": torch.ones(2, 4)}, file, metadata={"progress": progress})

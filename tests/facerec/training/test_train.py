@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from facerec.training import LossOptions, Network, Run, Schedule, Trainer, Train
 from facerec.training.augment import Augmentation
 from facerec.training.monitor import Monitor
 from facerec.training.optimizer import schedule_factor
+from facerec.training.state import save_states
+from facerec.training.trainer import STATE
 from facerec.training.training_set import gather
 
 SMALL = {
@@ -100,7 +103,7 @@ def test_the_config_of_a_model_trains_it_again(tmp_path, make_faces, monkeypatch
     make_faces(tmp_path / "f", identities=3, each=4).rename(odd)
     first = train(
         faces=odd, out=tmp_path / "first", epochs=2.0, loss="combined", margin=[1.0, 0.2, 0.1],
-        seed=3, **SMALL,
+        seed=3, augmentation=0.5, **SMALL,
     )  # fmt: skip
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -184,6 +187,8 @@ def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, m
     resumed = train(faces=faces, out=tmp_path / "resumed", **options)
     for name in ("model.safetensors", "head.safetensors"):
         assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+    events = EventAccumulator(str(resumed / "tensorboard")).Reload()
+    assert [event.step for event in events.Images(events.Tags()["images"][0])] == [0, 3]
 
 
 def test_interrupted_training_goes_on_with_what_a_backbone_draws(tmp_path, make_faces, monkeypatch):
@@ -202,10 +207,17 @@ def test_interrupted_training_goes_on_with_what_a_backbone_draws(tmp_path, make_
         assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
 
 
-def test_default_training_is_this_plain_loop(tmp_path, make_faces):
-    faces = make_faces(tmp_path / "f", identities=4, each=5)
-    out = train(faces=faces, out=tmp_path / "out", steps=5, **SMALL)
-    torch.manual_seed(0)
+@pytest.mark.parametrize("default", [True, False])
+def test_training_is_this_plain_loop(default, tmp_path, make_faces):
+    """With the default options, and with another seed, less augmentation, weights, and a number of epochs."""
+    faces, weight = make_faces(tmp_path / "f", identities=4, each=5), np.ones(20, np.float32)
+    seed, augmentation, options = 0, 1.0, {"steps": 5}
+    if not default:
+        seed, augmentation, weight = 3, 0.5, np.linspace(0.1, 2, 20, dtype=np.float32)
+        labels = _folder(tmp_path / "labels", labels=np.repeat(np.arange(4), 5), weights=weight)
+        options = {"epochs": 1.9, "labels": labels, "seed": seed, "augmentation": augmentation}  # 4.75 steps
+    out = train(faces=faces, out=tmp_path / "out", **SMALL, **options)
+    torch.manual_seed(seed)
     network, head = build("mobilefacenet", 16, 32, 0.125), MarginHead(4, 16, MarginLoss(32.0, (1.0, 0.0, 0.2)))
     network.to(memory_format=torch.channels_last)
     weights = [weight for module in (network, head) for weight in module.parameters() if weight.requires_grad]
@@ -215,20 +227,66 @@ def test_default_training_is_this_plain_loop(tmp_path, make_faces):
             {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
         ]
     )
-    store, augment = open_store(faces), Augmentation(32, 0)
-    order = np.concatenate([np.random.default_rng((0, epoch)).permutation(20) for epoch in range(2)])
+    store, augment = open_store(faces), Augmentation(32, seed, augmentation)
+    order = np.concatenate([np.random.default_rng((seed, epoch)).permutation(20) for epoch in range(2)])
     for step in range(5):
         positions = range(8 * step, 8 * step + 8)
         images = torch.from_numpy(np.stack([augment(store.read(int(order[p])), p) for p in positions]))
-        labels = torch.from_numpy(store.labels[order[8 * step : 8 * step + 8]])
+        rows = order[8 * step : 8 * step + 8]
         for group in optimizer.param_groups:
             group["lr"] = 0.01 * schedule_factor(step, 5, 0.05, "cosine")
         optimizer.zero_grad()
-        head(network(to_input(images, torch.device("cpu"))), labels, torch.ones(8))[0].backward()
+        embeddings = network(to_input(images, torch.device("cpu")))
+        head(embeddings, torch.from_numpy(store.labels[rows]), torch.from_numpy(weight[rows]))[0].backward()
         optimizer.step()
     trained = load_file(out / "model.safetensors")
     assert all(torch.equal(trained[name], value) for name, value in network.state_dict().items())
     assert torch.equal(load_file(out / "head.safetensors")["centres"], head.centres)
+
+
+def test_what_a_backbone_draws_follows_from_the_seed_the_step_and_the_rank(monkeypatch):
+    def drawn(seed: int, step: int, rank: int) -> float:
+        monkeypatch.setenv("RANK", str(rank))
+        optimizer = SimpleNamespace(param_groups=[{"lr": 0.0}])
+        trainer = SimpleNamespace(_schedule=Schedule(), _run=Run(seed=seed), _optimizer=optimizer, total=9)
+        assert Trainer._prepare_step(trainer, step) == optimizer.param_groups[0]["lr"] > 0
+        return float(torch.rand(()))
+
+    cases = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert len({drawn(*case) for case in cases}) == len({drawn(*case) for case in cases * 2}) == len(cases)
+
+
+def test_options_reach_what_they_are_of(tmp_path, make_faces, monkeypatch):
+    """Those that change nothing where one process trains, and the seed of the sample of classes."""
+    faces, given = make_faces(tmp_path / "f", identities=3, each=4), {}
+    for name in ("Batches", "trained_network", "Learner"):
+        monkeypatch.setattr(
+            f"facerec.training.trainer.{name}", lambda *options, name=name: given.update({name: options})
+        )
+    monkeypatch.setattr("facerec.training.trainer.read_ahead", lambda *_, **__: [])
+    network, schedule = Network(width=0.125, input_size=32, embedding_size=16), Schedule(2, batch_size=8, accumulate=2)
+    trainer = Trainer(
+        TrainingData(faces), network, LossOptions(sample_rate=0.5), schedule,
+        Run(seed=3, shared_statistics=False, device="cpu"),
+    )  # fmt: skip
+    assert (trainer.head.seed, trainer.head.rate) == (3, 0.5)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    trainer._batches(0)
+    trainer._learner()
+    assert given["Batches"][3:] == (1, 2, 2)
+    assert given["trained_network"][2:] == (False, False)
+    assert given["Learner"][5:] == (2, None)
+
+
+def test_a_training_goes_on_from_its_step_with_the_faces_skipped_before(tmp_path):
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    trainer = SimpleNamespace(_model=model, _optimizer=optimizer, head=SimpleNamespace(sharded=False))
+    assert Trainer._restore(trainer, tmp_path) == (0, set())
+    skipped = {("faces", 3, "a.png", "not a readable image")}
+    save_states(tmp_path / STATE, model, optimizer, {"step": 2, "skipped": sorted(skipped)}, sharded=False)
+    assert Trainer._restore(trainer, tmp_path) == (2, skipped)
 
 
 def test_every_way_to_train_gives_other_weights(tmp_path, make_faces):
@@ -391,6 +449,13 @@ def test_numbers_that_no_training_can_have(name, value):
     if name != "clip":
         with pytest.raises(InputError, match=f"--{name.replace('_', '-')} inf"):
             Schedule(**{name: np.inf})
+
+
+def test_every_process_gets_an_equal_share_of_each_part_of_a_batch():
+    Schedule(batch_size=12, accumulate=2).check_parts(3)
+    for processes in (4, 5, 6):
+        with pytest.raises(InputError, match=rf"--accumulate 2 with {processes} process\(es\); the batch is divided"):
+            Schedule(batch_size=12, accumulate=2).check_parts(processes)
 
 
 def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, capsys):
