@@ -40,8 +40,6 @@ class Clusterer(Parameters):
     Attributes:
         name: The backend's name in `BACKENDS`.
         search_space: The settings that ``tune`` chooses, each with a range (low, high) of floats or a list of values.
-        prefers_low: One of them, or empty. Of trials that are nearly as good as the best, ``tune`` takes those with its
-            lowest value.
         pretrained: The model folder that comes with the package, if there is one.
         learns: Whether it has a ``model``, a network that must be trained on labelled faces.
         distributed: Whether the processes of a run share the work. Then all of them must call `cluster`.
@@ -59,7 +57,6 @@ class Clusterer(Parameters):
 
     name: ClassVar[str]
     search_space: ClassVar[Mapping[str, Range]] = {}
-    prefers_low: ClassVar[str] = ""
     pretrained: ClassVar[Path | None] = None
     learns: ClassVar[bool] = False
     distributed: ClassVar[bool] = False

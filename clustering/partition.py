@@ -48,8 +48,11 @@ def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
     if not (clusters.is_dir() and file.exists()):
         return None
     confidence = load_array(file, kind="f", ndim=1)
-    if len(confidence) != rows or not np.all((confidence >= 0) & (confidence <= 1)):
+    if len(confidence) != rows:
         raise InputError(f"{file}: {len(confidence)} values for {rows} faces; expected one in [0, 1] each")
+    wrong = np.flatnonzero(~((confidence >= 0) & (confidence <= 1)))
+    if wrong.size:
+        raise InputError(f"{file}: {confidence[wrong[0]]} in row {wrong[0]}; expected one in [0, 1] each")
     return confidence
 
 

@@ -32,11 +32,20 @@ class Answers:
         pairs: int64 [m, 2], rows.
         answer: int64 [m]: `DIFFERENT`, `SAME` or `UNSURE`, also of questions that nobody has answered.
         log_odds: float64 [m], that both are one person, when the question was asked; NaN if that is unknown.
+
+    Raises:
+        InputError: The shapes do not fit.
     """
 
     pairs: np.ndarray
     answer: np.ndarray
     log_odds: np.ndarray
+
+    def __post_init__(self) -> None:
+        shapes = [np.shape(array) for array in (self.pairs, self.answer, self.log_odds)]
+        if shapes != [(len(self.answer), 2), (len(self.answer),), (len(self.answer),)]:
+            found = ", ".join(str(list(shape)) for shape in shapes)
+            raise InputError(f"pairs, answer, log_odds: {found}; expected shapes [m, 2], [m], [m]")
 
     @classmethod
     def none(cls) -> Answers:

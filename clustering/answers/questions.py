@@ -17,6 +17,7 @@ from clustering.answers.odds import Correction, between, within
 from clustering.answers.sides import sides
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.pairs import Start
+from clustering.graph.constraints import Constraints
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
@@ -66,10 +67,12 @@ def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count
         count: Largest number of questions.
 
     Raises:
-        InputError: Labels are not integers, their number is not that of the faces, or the count is negative.
+        InputError: Labels are not integers, their number is not that of the faces, `before` is about other rows, or the
+            count is negative.
     """
     check_type("graph", graph, KnnGraph)
     check_type("before", before, Answers)
+    Constraints(len(graph), before.pairs, before.answer == SAME)  # which refuses rows that are not there
     labels, count = consecutive(as_labels("labels", labels, len(graph))), whole("count", count, 0)
     start = Start.of(graph.narrowed(packaged().k), packaged().model)
     clusters = between_clusters(start, labels, before.pairs)

@@ -10,7 +10,8 @@ from clustering.cleaning.parts import part_sizes
 from clustering.cleaning.people import Mixtures, Twins, find_mixtures, find_twins
 from clustering.cleaning.strays import Strays, find_strays
 from clustering.partition import components, consecutive
-from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.embeddings import readable_rows, unit_rows
+from facerec.pipeline.values import as_labels
 
 PASSES = 2
 PARTINGS = 2
@@ -86,11 +87,16 @@ def clean(embeddings: np.ndarray, labels: np.ndarray, least: float = 0.5, seed: 
     counts in its label's figures by the probability that it is no stray.
 
     Args:
-        embeddings: float32 [n, d], unit or zero rows.
+        embeddings: [n, d], unit or zero rows; others are normalised.
         labels: int64 [n], -1 for unknown.
         least: Least probability of an error that counts as found.
         seed: Seed of the examples that are made to learn from.
+
+    Raises:
+        InputError: Embeddings that cannot be used, or labels of another number or type.
     """
+    embeddings = unit_rows(embeddings)
+    labels = as_labels("labels", labels, len(embeddings))
     usable = np.where(readable_rows(embeddings), labels, -1)
     given = np.full(len(usable), -1, np.int64)
     names, given[usable >= 0] = np.unique(usable[usable >= 0], return_inverse=True)

@@ -35,9 +35,8 @@ def tune(
     A trial's score is the harmonic mean of pairwise F and BCubed F, over several versions of the faces: all of them, a
     heavy-tailed share, and simulated faces of larger or many more identities. So the choice holds for corpora of other
     shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen, of the same
-    training. For Hi-LANDER it is also one with few neighbours. The first trial is the default. Half of the others are
-    spread over all settings. A quarter is near the best trial so far, and a quarter near the one that would be chosen
-    by then.
+    training. The first trial is the default. Half of the others are spread over all settings. A quarter is near the
+    best trial so far, and a quarter near the one that would be chosen by then.
 
     A backend that learns is trained on half the identities and scored on the rest. With the chosen settings it is
     trained again on all. How far its confidence can be trusted is measured on the rest, too. Hi-LANDER's packaged model

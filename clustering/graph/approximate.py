@@ -24,7 +24,7 @@ from functools import partial
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cheap_rows, fill, release
+from clustering.graph.blocks_on_disk import Lists, Work, cheap_rows, even_rows, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, in_parts
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
@@ -193,8 +193,9 @@ def first_lists(
         release(builder.embeddings)
         return found
 
-    folder, rows = builder.steps / "0", min(max(-(-len(places) // PARTS), LEAST_ROWS), MOST_ROWS)
-    return fill(folder, folder / "finished", len(places), k, "cells", lambda: work, rows)
+    folder, n = builder.steps / "0", len(places)
+    rows = even_rows(n, min(max(-(-n // PARTS), LEAST_ROWS), MOST_ROWS))
+    return fill(folder, folder / "finished", n, k, "cells", lambda: work, rows)
 
 
 def with_found(builder: GraphBuilder, lists: Lists, again: list[SearchedAgain], name: str) -> Lists:

@@ -103,6 +103,14 @@ def cheap_rows(n: int) -> int:
     return CHEAP * block_rows(n)
 
 
+def even_rows(n: int, most: int) -> int:
+    """Rows of a block, at most so many, if blocks are alike and even in number: two processes then have the same to do.
+
+    For blocks that are so long that one more of them counts.
+    """
+    return max(-(-n // (2 * -(-n // (2 * most)))), 1) if n else most
+
+
 def cached_json(path: Path, make: Callable[[], Any]) -> Any:
     """A value for all processes, kept as JSON: the first process makes it, unless an earlier run has."""
     if is_main() and not path.exists():

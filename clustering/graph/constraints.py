@@ -24,12 +24,24 @@ class Constraints:
         pairs: int64 [m, 2], rows.
         same: Bool [m]: True for one person (must-link), False for two (cannot-link).
         names: The faces' keys, for messages; or nothing.
+
+    Raises:
+        InputError: The shapes do not fit, or a row is not there.
     """
 
     rows: int
     pairs: np.ndarray
     same: np.ndarray
     names: Sequence[str] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        pairs, same = np.shape(self.pairs), np.shape(self.same)
+        if pairs != (*same, 2) or len(same) != 1:
+            raise InputError(f"pairs, same: {list(pairs)}, {list(same)}; expected shapes [m, 2], [m]")
+        wrong = np.flatnonzero((self.pairs < 0) | (self.pairs >= self.rows))
+        if wrong.size:
+            place, row = wrong[0] // 2, self.pairs.flat[wrong[0]]
+            raise InputError(f"pair {place} has row {row}; expected rows from 0 to {self.rows - 1}")
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.graph.blocks_on_disk import Lists, Work, cached_json, fill, release
+from clustering.graph.blocks_on_disk import Lists, Work, cached_json, even_rows, fill, release
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
@@ -157,12 +157,12 @@ class UncertainRows:
             return self.search(places[some], cells, known)
 
         folder, count = self.builder.steps / name, len(places)
-        said, rows = f"{cells} cells", rows_at_once(cells)
+        said, rows = f"{cells} cells", even_rows(count, most_rows(cells))
         return fill(folder, folder / "finished", count, self.builder.k, said, lambda: work, rows)
 
 
-def rows_at_once(cells: int) -> int:
-    """Rows of a block, if each looks into so many cells."""
+def most_rows(cells: int) -> int:
+    """Most rows of a block, if each looks into so many cells."""
     return min(max(MOST_VISITS // cells, LEAST_ROWS), MOST_ROWS)
 
 

@@ -45,7 +45,7 @@ def candidates(
     yield from hypercube(ranges, trials - 1 - 2 * quarter, seed)
     if quarter:
         yield from hypercube(narrowed(ranges, best_of(results)), quarter, seed + 1)
-        chosen = strict(results, clusterer.prefers_low)
+        chosen = strict(results)
         near = {
             name: declared if isinstance(declared, tuple) else [chosen[name]]
             for name, declared in narrowed(ranges, chosen).items()
@@ -78,7 +78,7 @@ def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(results, key=lambda result: result["score"])
 
 
-def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mapping[str, Any]:
+def strict(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Of the trials that are nearly as good as the best, the one at the upper quartile of precision.
 
     Unlabelled faces are of more people than labelled ones. So strangers are joined there at thresholds that separate
@@ -87,22 +87,10 @@ def strict(results: Sequence[Mapping[str, Any]], prefers_low: str = "") -> Mappi
 
     Args:
         results: Rows of trials, see `run_trials`.
-        prefers_low: A setting, see `Clusterer`. Its lowest value among the nearly best trials is taken first. Then the
-            trial is taken from those that are nearly as good as the best with this value. Reason: among more people
-            fewer of a face's neighbours are of its own person.
     """
-    near = nearly_best(results)
-    if prefers_low:
-        lowest = min(row[prefers_low] for row in near)
-        near = nearly_best([row for row in results if row[prefers_low] == lowest])
-    near = sorted(near, key=lambda row: row["precision"])
-    return near[math.ceil(STRICTNESS * (len(near) - 1))]
-
-
-def nearly_best(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The trials whose score is at least `NEAR_BEST` of the best one's."""
     least = NEAR_BEST * best_of(results)["score"]
-    return [row for row in results if row["score"] >= least]
+    near = sorted((row for row in results if row["score"] >= least), key=lambda row: row["precision"])
+    return near[math.ceil(STRICTNESS * (len(near) - 1))]
 
 
 def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = None) -> int:

@@ -103,7 +103,7 @@ def tune(
         ways.append({"packaged": True})
     results = trials_of_all(clusterers, validation, trials, seed)
     training = training_of(results, packaged)
-    best = strict([row for row in results if row["training"] == training], found.prefers_low)
+    best = strict([row for row in results if row["training"] == training])
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
     clusterer = clusterers[training].with_settings(**chosen)
     calibration = calibrate(clusterer, validation, seed) if found.calibrated else None

@@ -15,6 +15,8 @@ from clustering.similarity.centres import centres, cosine_to_rest_of_cluster, ev
 from clustering.similarity.doubts import FEWEST, HEAP
 from clustering.similarity.likeness import Likeness
 from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_labels
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,13 @@ def assign_new_faces(
         int64 [m] labels: an old cluster's, a new one counted on from their largest, or -1 for unassigned faces.
         float32 [m] confidence: the probability that a cosine is one with the face's own identity, see `Likeness`; 0
         for unassigned faces. And a summary for JSON.
+
+    Raises:
+        InputError: Labels of another number or type, or embeddings of two lengths.
     """
+    labels = as_labels("labels", labels, len(old))
+    if old.ndim != 2 or new.ndim != 2 or old.shape[1] != new.shape[1]:
+        raise InputError(f"embeddings: old {list(old.shape)}, new {list(new.shape)}; expected [n, d] and [m, d]")
     numbers, agreement = consecutive(labels), None
     if similarity is None:
         threshold = JoiningThreshold.measured(old, numbers)

@@ -12,6 +12,7 @@ from clustering.quality.features import names, squeezed, unsqueezed
 from clustering.quality.networks import Networks, standardised
 from eval.clusters.agreement import harmonic
 from facerec.pipeline.files import InputError, readable
+from facerec.pipeline.safetensors_file import writing
 
 FIGURES = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f")
 PEOPLE = "people"
@@ -51,8 +52,9 @@ class Estimator:
 
         parts = asdict(self)
         nested = {f"{name}.{key}": array for name in NETWORKS for key, array in parts.pop(name).items()}
-        save_file({key: np.ascontiguousarray(array, np.float32) for key, array in {**nested, **parts}.items()},
-                  folder / FILE)  # fmt: skip
+        arrays = {key: np.ascontiguousarray(array, np.float32) for key, array in {**nested, **parts}.items()}
+        with writing(folder / FILE):
+            save_file(arrays, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path = PACKAGED) -> Estimator:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array
+
 
 @dataclass(frozen=True)
 class DiscardCurve:
@@ -49,11 +52,18 @@ def error_discard(failed: np.ndarray, quality: np.ndarray) -> DiscardCurve:
         failed: bool [g], the pairs that score below the threshold.
         quality: float [g], of each pair, finite.
 
+    Raises:
+        InputError: No pair, other shapes, or a quality that is NaN or infinite.
+
     Example:
         >>> curve = error_discard(np.array([True, False, True, False]), np.array([1, 3, 2, 4]))
         >>> curve.at(0), curve.at(.3), curve.at(.5), curve.mean(.5)
         (0.5, 0.3333333333333333, 0.0, 0.41666666666666663)
     """
+    failed, quality = as_array("failed", failed), as_array("quality", quality)
+    if failed.ndim != 1 or failed.shape != quality.shape or not len(failed) or not np.isfinite(quality).all():
+        shapes = f"failed {list(failed.shape)}, quality {list(quality.shape)}"
+        raise InputError(f"{shapes}; expected one of each for every pair, and finite qualities")
     values, inverse = np.unique(quality, return_inverse=True)
     pairs, failures = np.bincount(inverse), np.bincount(inverse, weights=failed)
     below = np.cumsum(pairs) - pairs

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facerec.pipeline.files import row_blocks
+from facerec.pipeline.files import InputError, row_blocks
+from facerec.pipeline.values import as_labels
 
 ROWS_PER_BLOCK = 512
 PAIRS_PER_BLOCK = 1 << 16
@@ -45,7 +46,11 @@ def pair_scores(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
         features: float64 [t, d], unit or zero rows.
         first: int [p], positions in `features`.
         second: int [p].
+
+    Raises:
+        InputError: See `positions`.
     """
+    first, second = positions(first, second, len(features))
     rows, columns = _sides(first, second, len(features))
     named, met = _distinct(rows, len(features)), _distinct(columns, len(features))
     rank = np.zeros(len(features), dtype=np.int32)
@@ -58,9 +63,29 @@ def pair_scores(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
 
 
 def row_cosines(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of unit rows, float32 [p], computed in double precision; for few pairs of many rows."""
+    """Cosine of each pair of unit rows, float32 [p], computed in double precision; for few pairs of many rows.
+
+    Raises:
+        InputError: See `positions`.
+    """
+    first, second = positions(first, second, len(embeddings))
     one, two = (embeddings[side].astype(np.float64) for side in (first, second))
     return np.einsum("pd,pd->p", one, two).astype(np.float32)
+
+
+def positions(first: np.ndarray, second: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of pairs, int64 [p] each.
+
+    Raises:
+        InputError: Other types or lengths, or one that is not from 0 to `count` - 1.
+    """
+    first = as_labels("first of pairs", first)
+    second = as_labels("second of pairs", second, len(first))
+    for name, side in (("first", first), ("second", second)):
+        if len(side) and not 0 <= side.min() <= side.max() < count:
+            wrong = int(np.argmax((side < 0) | (side >= count)))
+            raise InputError(f"{name} of pair {wrong} is row {side[wrong]}; expected one from 0 to {count - 1}")
+    return first, second
 
 
 def double_cosines(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

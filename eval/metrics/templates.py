@@ -13,7 +13,7 @@ import numpy as np
 
 from facerec.pipeline.embeddings import UNIT_TOLERANCE
 from facerec.pipeline.files import InputError, blocks, row_blocks
-from facerec.pipeline.values import as_array
+from facerec.pipeline.values import as_array, as_labels
 
 FACES_PER_BLOCK = 8_192
 
@@ -55,10 +55,17 @@ def pool(
         template: int64 [n], its template id.
         media: int64 [n], its media id within the template.
         weights: float [n], finite and not negative; all 1 if None.
+
+    Raises:
+        InputError: Arrays of other shapes or types, no face, a row that is not there, NaN or infinite values.
     """
+    embeddings, rows = as_array("embeddings", embeddings), as_labels("rows", rows)
+    template, media = as_labels("template ids", template, len(rows)), as_labels("media ids", media, len(rows))
+    weights = np.ones(len(rows)) if weights is None else as_array("weights", weights)
+    _check(embeddings, rows, weights)
     order = np.lexsort((media, template))
     rows, template, media = rows[order], template[order], media[order]
-    weights = np.ones(len(rows)) if weights is None else weights[order].astype(np.float64)
+    weights = weights[order].astype(np.float64)
     ids, position = np.unique(template, return_inverse=True)
     starts = np.flatnonzero(np.r_[True, (template[1:] != template[:-1]) | (media[1:] != media[:-1])])
     sums = np.zeros((len(ids), embeddings.shape[1]))
@@ -72,9 +79,27 @@ def pool(
         _add(sums, position[first:last], share, block)
         readable_media += int(np.count_nonzero(sizes))
         readable_faces += int(np.count_nonzero(readable))
+    if not np.isfinite(sums).all():
+        bad = ids[np.argmin(np.isfinite(sums).all(axis=1))]
+        raise InputError(f"embeddings: NaN or infinite values in a face of template {bad}; recompute them")
     features = unit(sums)
     empty = int(np.count_nonzero(~features.any(axis=1)))
     return Templates(ids, features, readable_media, len(rows) - readable_faces, empty)
+
+
+def _check(embeddings: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> None:
+    """Refuses embeddings that are no matrix, rows that it does not have, and weights that are not one each."""
+    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
+        raise InputError(f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}; expected numbers [m, d]")
+    if not len(rows) or rows.min() < 0 or rows.max() >= len(embeddings):
+        found = f"{rows.min()} to {rows.max()}" if len(rows) else "none"
+        raise InputError(f"rows are {found}; expected one for each face, from 0 to {len(embeddings) - 1}")
+    are_numbers = weights.shape == rows.shape and weights.dtype.kind in "fiu"
+    if not are_numbers or not np.all((weights >= 0) & (weights < np.inf)):
+        raise InputError(
+            f"weights: {weights.dtype} of shape {list(weights.shape)} for {len(rows)} faces; expected numbers [n], "
+            "finite and not negative"
+        )
 
 
 def with_empty(templates: Templates, ids: np.ndarray, faces: int) -> Templates:
@@ -100,7 +125,14 @@ def pool_subjects(features: np.ndarray, subject: np.ndarray) -> tuple[np.ndarray
 
     Returns:
         Subject ids, rising, int64 [s], and features, float64 [s, d].
+
+    Raises:
+        InputError: `features` is no matrix, or there is not one subject for each row.
     """
+    features = as_array("features", features)
+    if features.ndim != 2:
+        raise InputError(f"features: shape {list(features.shape)}; expected [t, d]")
+    subject = as_labels("subjects", subject, len(features))
     ids, position = np.unique(subject, return_inverse=True)
     sums = np.zeros((len(ids), features.shape[1]))
     order = np.argsort(position, kind="stable")

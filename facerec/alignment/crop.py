@@ -50,6 +50,8 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
     """
     image, landmarks = as_picture("image", image), as_array("landmarks", landmarks)
     size = whole("size", size, 112, 8192)
+    if landmarks.dtype.kind not in "fiu":
+        raise InputError(f"landmarks: {landmarks.dtype}; expected numbers [5, 2]")
     if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all() or not np.ptp(landmarks, axis=0).any():
         raise InputError(f"landmarks: shape {list(landmarks.shape)}; expected five points (x, y), finite, not all one")
     if size % 112 and size % 128:

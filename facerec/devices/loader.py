@@ -15,7 +15,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 
 from facerec.devices.device import prepare_worker
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import ObstacleError
 
 OF_THE_SYSTEM = (
     "DataLoader worker (pid", "Pin memory thread", "shared memory", "ancdata", "unable to mmap", "Too many open",
@@ -34,7 +34,7 @@ def read_ahead(dataset: Dataset[Any], items: Sequence[int], workers: int, pinned
         pinned: Whether the tensors lie in memory that a CUDA device reads by itself.
 
     Raises:
-        InputError: Workers cannot start or have ended; they cannot hand over what they have read; or too many files
+        ObstacleError: Workers cannot start or have ended; they cannot hand over what they have read; or too many files
             are open.
     """
     workers = min(workers, len(items))
@@ -54,7 +54,7 @@ def read_ahead(dataset: Dataset[Any], items: Sequence[int], workers: int, pinned
             iterator._shutdown_workers()
         known = error.strerror if isinstance(error, OSError) else None
         reason = known or (str(error).strip() or type(error).__name__).splitlines()[-1][:100]
-        raise InputError(
+        raise ObstacleError(
             f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
             "too few; give fewer, 0 reads without them"
         ) from None

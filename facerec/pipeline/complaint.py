@@ -12,6 +12,7 @@ REMEDIES = {
     errno.ENOTDIR: "; a file stands where a folder should be", errno.EMFILE: "; raise the limit, see ulimit -n",
     errno.EFBIG: "; raise the limit, see ulimit -f",
 }  # fmt: skip
+OF_THE_TARGET = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "size calculation overflowed")
 """Of PyTorch, which has no other sign of it on a CPU."""
 LOST_PROCESS = ("closed by peer", "reset by peer")
@@ -36,7 +37,9 @@ def said(error: Exception) -> str:
     if isinstance(error, (MemoryError, RuntimeError)):
         return f"too little memory ({(str(error) or 'no more said').splitlines()[0][:120]}); lower sizes and numbers"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'the system'}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
+        written = error.filename2 if error.errno in OF_THE_TARGET else None  # of a copy the other name is the source
+        place = written or error.filename or "the system"
+        return f"{place}: {error.strerror}{REMEDIES.get(error.errno or 0, '')}"
     if isinstance(error, OSError) and all(word in str(error) for word in NOT_WRITTEN):
         return f"too little room for an array ({error}), or a limit of files (ulimit -f){REMEDIES[errno.EDQUOT]}"
     return str(error)

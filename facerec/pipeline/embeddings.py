@@ -15,6 +15,7 @@ from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.files import (
     BLOCK_ROWS,
     InputError,
+    ObstacleError,
     blocks,
     load_array,
     new_array,
@@ -261,7 +262,7 @@ def _normalised(embeddings: np.ndarray, scratch: Path | None) -> np.ndarray:
 
     def make(file: Path) -> None:
         if shutil.disk_usage(file.parent).free < size:
-            raise InputError(
+            raise ObstacleError(
                 f"{file.parent}: too little room for {-(-size >> 20)} MiB of float32 rows; choose another --out"
             )
         rows = new_array(file, np.float32, embeddings.shape)

@@ -21,6 +21,7 @@ import yaml
 from facerec.pipeline.counts import counted
 
 BLOCK_ROWS = 65_536
+MOST_REASON = 160  # letters of another library's message
 WAYS = {
     ".csv": "np.loadtxt(FILE, delimiter=',')", ".txt": "np.loadtxt(FILE)", ".npz": "np.load(FILE)[NAME]",
     ".parquet": "pandas.read_parquet(FILE).to_numpy()", ".bin": "np.fromfile(FILE, dtype).reshape(n, d)",
@@ -34,6 +35,10 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 class InputError(ValueError):
     """Raised for input that cannot be used. Its message is one line: what was found, where, and what to do."""
+
+
+class ObstacleError(InputError):
+    """Raised for what may pass: too little room, workers that ended, a drive that is gone. Finished work is kept."""
 
 
 def blocks(array: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
@@ -62,7 +67,9 @@ def readable(path: Path, kind: str, remedy: str = "it may be truncated") -> Iter
     except MemoryError:
         raise InputError(f"{path}: asks for more memory than there is; it is damaged, or too large to read") from None
     except Exception as error:  # parsers raise many kinds, none with a common ancestor
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())
+        if len(reason) > MOST_REASON:  # of which the end often says more than the middle
+            reason = f"{reason[: MOST_REASON // 2]} ... {reason[-MOST_REASON // 2 :]}"
         raise InputError(f"{path}: not readable as {kind} ({reason}); {remedy}") from None
 
 
@@ -236,7 +243,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
     Without room a write to the map would kill the process.
 
     Raises:
-        InputError: Too little room on the disk.
+        ObstacleError: Too little room on the disk.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
     try:
@@ -246,7 +253,7 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return array  # a file system that reserves nothing
         path.unlink()
-        raise InputError(
+        raise ObstacleError(
             f"{path.parent}: too little room for {-(-array.nbytes >> 20)} MiB; free some, or choose another --out"
         ) from None
     return array

@@ -13,7 +13,7 @@ from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.files import InputError, first_line, load_array, read_lines
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
-from facerec.pipeline.values import MOST_SHOWN, as_path, whole
+from facerec.pipeline.values import MOST_SHOWN, as_path, refuse_wrapped, whole
 
 TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
 MOST_LABEL = 1 << 62
@@ -35,7 +35,10 @@ def load_labels(path: Path, rows: int | None = None) -> np.ndarray:
     file = path / "labels.npy" if path.is_dir() else path
     labels = labels_in(file)
     if labels.min() < -1:
-        raise InputError(f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0")
+        raise InputError(
+            f"{file}: label {labels.min()} in row {labels.argmin()}; labels are -1 (unknown) or >= 0; if a small type "
+            "such as int8 has cut them, save them as int64"
+        )
     if rows is not None and len(labels) != rows:
         raise InputError(f"{file}: {len(labels)} labels for {rows} rows; they must match one to one")
     return labels
@@ -114,7 +117,9 @@ def labels_in(path: Path) -> np.ndarray:
         return numbered(labels_of(READERS[suffix](file), file, part), file)
     if (names := _names_of_array(file)) is not None:
         return numbered(names, file)
-    return np.asarray(load_array(path, kind="iu", ndim=1), dtype=np.int64)
+    labels = load_array(path, kind="iu", ndim=1)
+    refuse_wrapped(file, labels)
+    return np.asarray(labels, dtype=np.int64)
 
 
 def keys_in(path: Path, known: Collection[str] | None = None) -> list[str] | None:
@@ -167,6 +172,7 @@ def numbered(values: np.ndarray, file: Path) -> np.ndarray:
             raise InputError(f"{file}: label {values[wrong[0]]} in row {wrong[0]}; labels are whole numbers or names")
     elif values.dtype.kind not in "iu" or values.max() > MOST_LABEL:
         raise InputError(f"{file}: {values.dtype} up to {values.max()}; labels are whole numbers or names")
+    refuse_wrapped(file, values)
     return np.asarray(values).astype(np.int64)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +15,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors of any device and memory order."""
+def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes tensors of any device and memory order, and text by name, see `writing`."""
     from safetensors.torch import save_file
 
-    save_file(contiguous(tensors), file)
+    with writing(file):
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, file, metadata)
 
 
-def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of tensors on the CPU, as safetensors wants them."""
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Lets safetensors write a file that is as readable for others as any new file is.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk.
+    """
+    from safetensors import SafetensorError
+
+    file.touch()
+    mode = file.stat().st_mode  # safetensors lets nobody but the owner read what it writes
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from None
+    file.chmod(mode)
 
 
 def load_tensors(file: Path) -> dict[str, Tensor]:

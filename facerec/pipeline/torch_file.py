@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def load_torch(file: Path, kind: str, remedy: str) -> Any:
     import torch  # slow to import, and most readers do without
 
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of other kinds of files, which are refused anyway
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # an unpickler raises whatever its input says
         raise InputError(
             f"{file}: not readable as {kind}; it may be truncated, or hold more than tensors: {remedy}"

@@ -122,7 +122,26 @@ def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
         raise InputError(f"{found}; expected integers [n], -1 for none{remedy}")
     if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:
         raise InputError(f"{name}: {labels.max()} is larger than int64 can hold; number them from 0")
+    refuse_wrapped(name, labels)
     return labels.astype(np.int64, copy=False)
+
+
+def refuse_wrapped(source: object, labels: np.ndarray) -> None:
+    """Refuses labels [n] in which -1 has lost its sign: in uint8 it is 255, which would be a person.
+
+    Where 254 is there, too, 255 may be meant.
+
+    Raises:
+        InputError: Naming the source, the label and its row.
+    """
+    if not labels.size or labels.dtype.kind != "u" or labels.dtype.itemsize == 8:
+        return
+    highest = np.iinfo(labels.dtype).max
+    if labels.max() == highest and not np.any(labels == highest - 1):
+        raise InputError(
+            f"{source}: label {highest} in row {labels.argmax()}, which {labels.dtype} makes of -1 (unknown); save "
+            "them as int64"
+        )
 
 
 def first_repeated(keys: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import ObstacleError
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -32,7 +32,7 @@ def spread(
         What `work` returns.
 
     Raises:
-        InputError: Workers cannot start or have ended.
+        ObstacleError: Workers cannot start or have ended.
     """
     if workers <= 1 or len(items) < 2:
         yield from map(work, items)
@@ -43,7 +43,7 @@ def spread(
         if isinstance(error, OSError) and error.__cause__ is not None:  # of the work, in a worker
             raise
         reason = error.strerror if isinstance(error, OSError) else "one of them has ended"
-        raise InputError(
+        raise ObstacleError(
             f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
             "too few; give fewer, 0 works without them"
         ) from error

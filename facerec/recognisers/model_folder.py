@@ -88,7 +88,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise InputError(f"{folder / CONFIG}: input_size or embedding_size is larger than any recogniser's")
     with torch.device("meta"):
         backbone = build(config["backbone"], config["embedding_size"], config["input_size"], config["width"])
-    tensors = load_tensors(folder / MODEL)
+    tensors = {name: x.float() if x.is_floating_point() else x for name, x in load_tensors(folder / MODEL).items()}
     try:
         backbone.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

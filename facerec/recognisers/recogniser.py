@@ -81,9 +81,9 @@ class Recogniser:
         if settings not in (None, InputSettings()):
             raise InputError(f"{path}: mean, std, channels, output and input size are options of recognisers in ONNX")
         if not path.is_dir() and not (is_weights(path) and path.exists()):
+            wrong = "no model of a kind that is read" if path.exists() else "no such model"
             raise InputError(
-                f"{path}: no such model; give a folder made by facerec train, an .onnx file, or arcface_torch's "
-                "backbone.pth"
+                f"{path}: {wrong}; give a folder made by facerec train, an .onnx file, or arcface_torch's backbone.pth"
             )
         return cls(FolderRecogniser(path, place, precision), str(path))
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facerec.pipeline.counts import counted
-from facerec.pipeline.embeddings import normalize, readable_rows
+from facerec.pipeline.embeddings import normalize, readable_rows, unit_rows
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_labels
 
 FMRS = (1e-2, 1e-3)
 """The FNMR at these, in the mean, says whether whitening helps."""
@@ -80,13 +81,16 @@ def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     """Measures the covariance within people. Memory is for `MOST_FITTED` faces at most, however many there are.
 
     Args:
-        embeddings: float32 [n, d], unit rows; zero rows are left out.
+        embeddings: [n, d], unit rows, others are normalised; zero rows are left out.
         labels: int64 [n] identities, -1 for unknown. People of one face tell nothing.
         seed: Seed of the folds, and of the people that are taken where there are very many.
 
     Raises:
-        InputError: Fewer than `LEAST_PEOPLE` people with two faces or more.
+        InputError: Embeddings that cannot be used, labels of another number or type, or fewer than `LEAST_PEOPLE`
+            people with two faces or more.
     """
+    embeddings = unit_rows(embeddings)
+    labels = as_labels("labels", labels, len(embeddings))
     rows, person = (order[:MOST_FITTED] for order in _by_people(embeddings, labels, seed))
     faces, fold = embeddings[rows], np.full(len(embeddings), -1, np.int8)
     fold[rows] = person % FOLDS

@@ -110,8 +110,9 @@ def open_recordio(path: Path, file: Path) -> RecordStore:
         file: The ``.rec`` file.
 
     Raises:
-        InputError: The record file is cut short. The index is none, is cut short or of another file, or has repeated or
-            negative keys or offsets. A label is no identity. The list or the property is of another set.
+        InputError: The record file is cut short. The index is none, is cut short or of another file, lacks the header,
+            or has repeated or negative keys or offsets. A label is no identity. The list or the property is of another
+            set.
     """
     index = file.with_suffix(".idx")
     try:
@@ -175,6 +176,7 @@ def _read_records(file: Path, index: Path, keys: np.ndarray, offsets: np.ndarray
             f"{file}: no record at {damaged.size} of the {len(keys)} places in {index.name}; copy both again"
         )
     _check_tail(file, index, records[order[-1]], size)
+    _say_unlisted(file, index, records)
     if damaged.size:
         logger.warning("%s: %d damaged records, the first with key %d", file, damaged.size, keys[damaged[0]])
     return records
@@ -186,6 +188,17 @@ def _check_tail(file: Path, index: Path, last: np.void, size: int) -> None:
     rest = int(size - last["image"] - last["length"])
     if rest >= FRAME and not last["parted"]:
         raise InputError(f"{index}: {rest} bytes of {file.name} lie behind the last record listed; copy both again")
+
+
+def _say_unlisted(file: Path, index: Path, records: np.ndarray) -> None:
+    """Warns of bytes before and between the records listed: there may be faces in them."""
+    rest = np.where(records["whole"] & ~records["parted"], records["end"] - records["image"] - records["length"], 0)
+    unlisted = int(records["offset"].min()) + int(rest[rest >= FRAME].sum())
+    if unlisted:
+        logger.warning(
+            "%s: %d bytes of %s lie before or between the records listed; if faces are missing, copy both again",
+            index, unlisted, file.name,
+        )  # fmt: skip
 
 
 def _parse(file: Path, records: np.ndarray, rows: np.ndarray, offset: np.ndarray, end: np.ndarray) -> None:
@@ -232,6 +245,12 @@ def _is_face(file: Path, index: Path, records: np.ndarray) -> np.ndarray:
     if not first["whole"]:
         raise InputError(f"{file}: its first record, key {keys[0]}, is damaged; copy it again")
     if not first["labels"] or first["length"] or first["parted"]:
+        of_header = np.flatnonzero(records["whole"] & (records["labels"] > 1) & (records["length"] == 0))
+        if of_header.size:
+            raise InputError(
+                f"{index}: key {keys[of_header[0]]} says which faces are of one person, as beside a header, and the "
+                "first record is none; copy both again"
+            )
         return np.ones(len(records), bool)
     behind = float(first["label"])
     if not (int(keys[0]) + 1 < behind < np.iinfo(np.int64).max and behind.is_integer()):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ class Monitor:
 
     def __init__(self, folder: Path, first: int, total: int, batch_size: int, bar: Any):
         self.writer = SummaryWriter(str(folder), purge_step=first) if is_main() else None
+        if getattr(threading.excepthook, "func", None) is not _of_other_threads:
+            threading.excepthook = partial(_of_other_threads, threading.excepthook)
         self.total, self.batch_size, self.bar = total, batch_size, bar
         self.last: dict[str, float] = {}
         self._clear()
@@ -113,6 +117,12 @@ class Monitor:
         """Ends the files."""
         if self.writer is not None:
             self.writer.close()
+
+
+def _of_other_threads(tell: Callable[[threading.ExceptHookArgs], Any], error: threading.ExceptHookArgs) -> None:
+    """Tells an error in a thread, unless it is TensorBoard's, which raises it in the main one: as on a full disk."""
+    if not type(error.thread).__module__.startswith("tensorboard."):
+        tell(error)
 
 
 def _margins(outcome: Outcome) -> dict[str, float]:

@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facerec.pipeline.files import InputError, readable
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
-from facerec.pipeline.safetensors_file import contiguous
+from facerec.pipeline.safetensors_file import save_tensors
 
 KIND = ("the state of this training", "delete its folder")
 """What a file should be, and the remedy, for messages."""
@@ -35,7 +34,7 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items() if value is not None}
     temporary = path.with_name(path.name + ".partial")
     try:
-        save_file(contiguous(tensors), temporary, metadata={"progress": json.dumps(progress)})
+        save_tensors(temporary, tensors, {"progress": json.dumps(progress)})
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
     except BaseException:
@@ -74,15 +73,26 @@ def save_states(
                 file.unlink()
 
 
-def load_states(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sharded: bool) -> dict[str, Any]:
+def load_states(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sharded: bool, training: str = ""
+) -> dict[str, Any]:
     """Restores what `save_states` wrote and returns the progress; nothing and {} if there is no such file.
 
+    Args:
+        path: The file of rank 0.
+        model: Everything that has weights.
+        optimizer: See `save_state`.
+        sharded: Whether ranks have weights of their own.
+        training: What tells this training from others, "training" in the progress.
+
     Raises:
-        InputError: Unreadable, of another model, or of another number of ranks with weights of their own.
+        InputError: Unreadable, of another training or model, or of another number of ranks with weights of their own.
     """
     if not path.exists():
         return {}
     progress = read_progress(path)
+    if progress.get("training", training) != training:
+        raise InputError(f"{path}: the state of a training of other faces or settings; choose another folder")
     ranks = world_size() if sharded else 1
     if (there := progress.get("shards")) != ranks or "step" not in progress:
         raise InputError(f"{path}: of {there} processes with centres of their own; start as many")
@@ -92,6 +102,7 @@ def load_states(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, 
 
 def remove_states(path: Path) -> None:
     """Removes the files of all ranks, and what a kill left of one."""
+    path.unlink(missing_ok=True)  # first, as the others count by it
     for file in path.parent.glob(f"{path.stem}[-.]*"):
         file.unlink()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facerec.devices.collectives import setup, union_over_ranks
@@ -17,9 +18,10 @@ from facerec.devices.device import autocast, choose_device, prepare_worker
 from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
-from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.files import InputError, ObstacleError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
+from facerec.pipeline.safetensors_file import save_tensors
 from facerec.pipeline.values import as_path, check_type
 from facerec.recognisers.model_folder import save_model
 from facerec.training.augment import Augmentation
@@ -27,7 +29,7 @@ from facerec.training.coarse_classes import read_levels
 from facerec.training.dataset import Batches, Skipped
 from facerec.training.monitor import Monitor
 from facerec.training.optimizer import RowAdamW, weight_groups
-from facerec.training.options import Network, Run, Schedule, TrainingData, config_of
+from facerec.training.options import INCIDENTAL, Network, Run, Schedule, TrainingData, config_of
 from facerec.training.pair_validation import read_pairs, validate
 from facerec.training.samplers import choose_sampler
 from facerec.training.state import load_states, remove_states, save_states
@@ -94,6 +96,7 @@ class Trainer:
             weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
         )
         self.total = self._schedule.total(len(self.faces))
+        self._digest = digest(self.faces, self._options)
 
     def _make_model(self, loss: LossOptions) -> None:
         torch.manual_seed(self._run.seed)
@@ -124,7 +127,7 @@ class Trainer:
         monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
         with contextlib.closing(monitor):
             for step, (images, classes, weights, unread) in enumerate(bar, first):
-                skipped.update(checked_faces(unread, len(classes)))
+                skipped.update(checked_faces(unread, len(classes), step))
                 if step == first:
                     monitor.show(images, step)
                 rate = self._prepare_step(step)
@@ -139,7 +142,7 @@ class Trainer:
 
     def _restore(self, out: Path) -> tuple[int, set[Skipped]]:
         """The first step, and the faces that were skipped before it."""
-        progress = load_states(out / STATE, self._model, self._optimizer, self.head.sharded)
+        progress = load_states(out / STATE, self._model, self._optimizer, self.head.sharded, self._digest)
         return progress.get("step", 0), {tuple(face) for face in progress.get("skipped", [])}
 
     def _learner(self) -> Learner:
@@ -178,7 +181,7 @@ class Trainer:
         if done % self._run.checkpoint_steps or done == self.total:
             return skipped
         skipped = union_over_ranks(skipped)
-        progress = {"step": done, "skipped": sorted(skipped)}
+        progress = {"step": done, "skipped": sorted(skipped), "training": self._digest}
         save_states(out / STATE, self._model, self._optimizer, progress, self.head.sharded)
         return skipped
 
@@ -192,9 +195,22 @@ class Trainer:
             "steps": self.total,
         }  # fmt: skip
         save_model(out, self.backbone, config_of(*self._options), about)
-        save_file({"centres": centres}, out / "head.safetensors")
+        save_tensors(out / "head.safetensors", {"centres": centres})
         write_table(out / "skipped.csv", ("store", "row", "key", "reason"), sorted(skipped))
         remove_states(out / STATE)
+
+
+def digest(faces: TrainingSet, options: Sequence[Any]) -> str:
+    """What tells a training from others: faces, classes and settings, wherever its files are."""
+    found = hashlib.blake2b(digest_size=16)
+    for array in (faces.store, faces.row, faces.label, faces.weight):
+        found.update(array.tobytes())
+    for store in faces.stores:
+        found.update("\n".join(store.keys).encode("utf-8", "surrogateescape"))
+    values = {field.name: getattr(group, field.name) for group in options for field in fields(group)}
+    left_out = {*INCIDENTAL, "validation", *(name for name, value in values.items() if isinstance(value, Path))}
+    found.update(repr([(name, value) for name, value in values.items() if name not in left_out]).encode())
+    return found.hexdigest()
 
 
 def head_of(loss: LossOptions, faces: TrainingSet, embedding_size: int, seed: int) -> Head:
@@ -207,13 +223,14 @@ def head_of(loss: LossOptions, faces: TrainingSet, embedding_size: int, seed: in
     return loss.head(faces.classes, embedding_size, faces.first_classes, levels, seed)
 
 
-def checked_faces(unread: Sequence[Sequence[Any]], read: int) -> list[Skipped]:
+def checked_faces(unread: Sequence[Sequence[Any]], read: int, step: int) -> list[Skipped]:
     """The faces of a batch that could not be read.
 
     Raises:
-        InputError: None of the batch could be read.
+        InputError: None of the batch could be read; an `ObstacleError` where others could before.
     """
     if not read:
         _, _, key, reason = unread[0]
-        raise InputError(f"none of {len(unread)} faces in a row can be read, e.g. {key}: {reason}")
+        kind = ObstacleError if step else InputError
+        raise kind(f"none of {len(unread)} faces in a row can be read, e.g. {key}: {reason}")
     return [(store, row, key, reason) for store, row, key, reason in unread]

@@ -330,7 +330,13 @@ def test_levels_that_are_not_there(level):
         clustering.Hierarchy([{"labels": np.arange(3)}]).cut(level)
 
 
-@pytest.mark.parametrize("levels", [[], [{}], [{"labels": np.arange(3)}, {"labels": np.arange(2)}], [{"labels": [0]}]])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        [], [{}], [{"labels": np.arange(3)}, {"labels": np.arange(2)}], [{"labels": [0]}],
+        [{"labels": np.array(["a"])}], [{"labels": np.array([0.5])}],
+    ],
+)  # fmt: skip
 def test_what_is_no_hierarchy(levels):
     with pytest.raises(InputError, match="expected levels, each with the 'labels' of the same faces"):
         clustering.Hierarchy(levels)

@@ -73,7 +73,6 @@ class HiLander(TwoStep):
     distributed: ClassVar[bool] = True
     calibrated: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": (0.3, 0.99), "k": [3, 5, 10, 20]}
-    prefers_low: ClassVar[str] = "k"
 
     model: LinkageModel = field(default_factory=lambda: packaged().model, repr=False)
     k: Neighbors = DEFAULT_K

@@ -31,7 +31,6 @@ class Lander(HiLander):
     name: ClassVar[str] = "lander"
     pretrained: ClassVar[Path | None] = None
     search_space: ClassVar[Mapping[str, Range]] = {"p_tau": HiLander.search_space["p_tau"], "k": [5, 10, 20]}
-    prefers_low: ClassVar[str] = ""
 
     adaptive: bool = False
     merging: Merging = "edges"

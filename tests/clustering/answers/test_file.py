@@ -99,3 +99,8 @@ def test_answers_by_keys_need_different_ones(tmp_path):
     write_json(tmp_path / "answers.json", {"answers": [{"faces": ["a", "b"], "answer": "same"}]})
     with pytest.raises(InputError, match="answers by key: key 'b' stands there more than once"):
         load_answers(tmp_path / "answers.json", 3, ["a", "b", "b"])
+
+
+def test_answers_that_do_not_fit_their_pairs_are_refused():
+    with pytest.raises(InputError, match=r"pairs, answer, log_odds: \[1, 2\], \[2\], \[1\]; expected shapes"):
+        Answers(np.array([[0, 1]]), np.array([SAME, SAME]), np.zeros(1))

@@ -186,3 +186,9 @@ def test_arguments_of_another_type_are_named():
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_answers_about_other_faces_are_refused():
+    before = Answers(np.array([[0, 5]]), np.array([UNSURE]), np.zeros(1))
+    with pytest.raises(InputError, match="pair 0 has row 5; expected rows from 0 to 4"):
+        choose_questions(KnnGraph.build(np.eye(5), 2), np.arange(5), before, 3)

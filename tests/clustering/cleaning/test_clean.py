@@ -9,6 +9,7 @@ from clustering.cleaning import clean as module
 from clustering.cleaning.clean import clean
 from clustering.cleaning.people import find_twins
 from clustering.partition import consecutive
+from facerec.pipeline.files import InputError
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,17 @@ def test_many_people_of_one_face_make_no_mixtures_of_the_others(people, blobs):
     found = clean(embeddings, labels)
     assert len(found.mixed_labels) <= 1
     assert found.is_stray.sum() <= 6
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.eye(3), [0, 1], r"labels are int64 of shape \[2\] for 3 faces"),
+        (np.eye(3), ["a", "b", "c"], "labels are <U1 of shape"),
+        (np.eye(3) * np.nan, [0, 1, 2], "row 0 has NaN or infinite values"),
+        (np.ones(3), [0, 1, 2], r"expected numbers \[n, d\]"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(X, y, message):
+    with pytest.raises(InputError, match=message):
+        clean(X, y)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.graph import blocks_on_disk as passes
-from clustering.graph.blocks_on_disk import block_rows, cached_json, fill, release
+from clustering.graph.blocks_on_disk import block_rows, cached_json, even_rows, fill, release
+from facerec.pipeline.files import row_blocks
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,21 @@ def test_fills_every_block(tmp_path):
     assert lists.neighbors.dtype == np.int32
     assert lists.similarities.dtype == np.float32
     np.testing.assert_array_equal(np.load(tmp_path / "lists" / "similarities.npy"), lists.similarities)
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "blocks"),
+    [(4, 4, [2, 2]), (7, 3, [2, 2, 2, 1]), (9, 4, [3, 3, 3]), (24, 10, [6, 6, 6, 6]), (1, 4, [1]), (0, 4, [])],
+)
+def test_even_blocks_are_alike_and_two_processes_have_equally_many(n, most, blocks):
+    assert [len(range(n)[block]) for block in row_blocks(n, even_rows(n, most))] == blocks
+
+
+@given(st.integers(3, 100_000), st.integers(1_000, 70_000))
+def test_even_blocks_are_even_in_number(n, most):
+    rows = even_rows(n, most)
+    assert rows <= most
+    assert len(row_blocks(n, rows)) % 2 == 0
 
 
 def test_goes_on_from_finished_blocks(tmp_path):

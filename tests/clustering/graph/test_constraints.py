@@ -255,3 +255,17 @@ def test_clusters_that_may_be_one_join_as_wholes_and_strays_alone():
     # the face of 38 degrees joins those of 70 by .34; its cluster and the first are worth 0
     assert by_hand([0, 1, 2, 38, 70, 71], []).tolist() == [0, 0, 0, 1, 1, 1]
     assert by_hand([0, 1, 2, 38, 70, 71], [(1, 3)]).tolist() == [0, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "same", "message"),
+    [
+        ([[0, 3]], [True], "pair 0 has row 3; expected rows from 0 to 2"),
+        ([[0, 1], [-1, 1]], [True, False], "pair 1 has row -1"),
+        ([[0, 1]], [True, False], r"pairs, same: \[1, 2\], \[2\]; expected shapes \[m, 2\], \[m\]"),
+        ([0, 1], [True], r"pairs, same: \[2\], \[1\]"),
+    ],
+)
+def test_pairs_of_faces_that_are_not_there_are_refused(pairs, same, message):
+    with pytest.raises(InputError, match=message):
+        Constraints(3, np.array(pairs), np.array(same))

@@ -12,6 +12,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.new_faces import JoiningThreshold, assign_new_faces, assign_to_clusters, found_clusters
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError
 
 
 @pytest.fixture
@@ -186,3 +187,10 @@ def test_a_face_at_the_threshold_joins_and_an_unreadable_one_founds_nothing():
     faces = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
     assert assign_to_clusters(faces[:2], np.array([0, 1]), faces, 1.0)[0].tolist() == [0, 1, -1]
     assert found_clusters(faces, np.ones(3, bool), 0.5, 1).tolist() == [0, 1, -1]
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match=r"labels are int64 of shape \[1\] for 2 faces"):
+        assign_new_faces(np.eye(2, dtype=np.float32), np.array([0]), np.eye(2, dtype=np.float32))
+    with pytest.raises(InputError, match=r"embeddings: old \[2, 2\], new \[3, 3\]; expected \[n, d\] and \[m, d\]"):
+        assign_new_faces(np.eye(2, dtype=np.float32), np.array([0, 1]), np.eye(3, dtype=np.float32))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from eval.metrics.discard import error_discard, perfect_discard
+from facerec.pipeline.files import InputError
 
 
 def slow(failed, quality, share):
@@ -35,3 +36,9 @@ def test_by_hand():
 
 def test_a_quality_that_says_nothing_changes_nothing():
     assert error_discard(np.array([True, False]), np.array([3, 3])).mean(0.2) == 0.5
+
+
+@pytest.mark.parametrize(("failed", "quality"), [([True], [1, 2]), ([], []), ([True, False], [1, np.nan]), (True, 1)])
+def test_qualities_that_do_not_fit_are_refused(failed, quality):
+    with pytest.raises(InputError, match="expected one of each for every pair, and finite qualities"):
+        error_discard(failed, quality)

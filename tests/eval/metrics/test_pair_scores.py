@@ -3,6 +3,7 @@ import pytest
 
 from eval.metrics import pair_scores as module
 from eval.metrics.pair_scores import pair_scores, row_cosines
+from facerec.pipeline.files import InputError
 
 
 @pytest.mark.parametrize("cells", [0, 10**6])
@@ -42,3 +43,18 @@ def test_few_rows_against_many_columns_are_scored_alike(monkeypatch, cells):
 def test_cosines_of_rows_by_hand():
     rows = np.float32([[1, 0], [0.6, 0.8], [0, 0]])
     assert row_cosines(rows, np.array([0, 1, 2]), np.array([1, 1, 0])).tolist() == pytest.approx([0.6, 1, 0])
+
+
+@pytest.mark.parametrize("function", [pair_scores, row_cosines])
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ([0, 1], [1], r"second of pairs are int64 of shape \[1\] for 2 faces"),
+        ([0.5], [1], r"first of pairs are float64 of shape \[1\]"),
+        ([0, 1], [2, 3], "second of pair 1 is row 3; expected one from 0 to 2"),
+        ([0, -1], [2, 1], "first of pair 1 is row -1; expected one from 0 to 2"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(function, first, second, message):
+    with pytest.raises(InputError, match=message):
+        function(np.eye(3), first, second)

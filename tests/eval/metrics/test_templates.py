@@ -5,7 +5,7 @@ import pytest
 
 from eval.metrics import templates
 from eval.metrics.templates import pool, pool_subjects, unit_rows, with_empty
-from facerec.pipeline.files import row_blocks
+from facerec.pipeline.files import InputError, row_blocks
 
 FACES = np.float32([[1, 0], [0, 1], [0, 1], [0, 0], [0.6, 0.8], [0, 0]])
 
@@ -75,3 +75,38 @@ def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatc
     found = unit_rows(rows, "faces")
     np.testing.assert_allclose(found[place], np.array(odd) / np.hypot(*odd))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 1])
+
+
+ONE = np.array([0, 1]), np.array([4, 4]), np.array([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((FACES, ONE[0], ONE[1], ONE[2][:1]), r"media ids are int64 of shape \[1\] for 2 faces"),
+        ((FACES, ONE[0], np.array([4, 4, 4]), ONE[2]), r"template ids are int64 of shape \[3\] for 2 faces"),
+        ((FACES, np.array([0.0, 1]), *ONE[1:]), r"rows are float64 of shape \[2\]"),
+        ((FACES, np.array([0, 6]), *ONE[1:]), "rows are 0 to 6; expected one for each face, from 0 to 5"),
+        ((FACES, np.array([-1, 0]), *ONE[1:]), "rows are -1 to 0"),
+        ((FACES, *(one[:0] for one in ONE)), "rows are none"),
+        ((FACES[0], *ONE), r"embeddings: float32 of shape \[2\]; expected numbers \[m, d\]"),
+        (
+            (FACES * np.float32([[1], [np.nan], [1], [1], [1], [1]]), *ONE),
+            "NaN or infinite values in a face of template 4",
+        ),
+        ((FACES, *ONE, np.array([1.0])), r"weights: float64 of shape \[1\] for 2 faces"),
+        ((FACES, *ONE, np.array([1, -0.5])), "finite and not negative"),
+        ((FACES, *ONE, np.array([1, np.nan])), "finite and not negative"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arguments, message):
+    assert pool(FACES, *ONE).ids.tolist() == [4]
+    with pytest.raises(InputError, match=message):
+        pool(*arguments)
+
+
+def test_subjects_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match=r"subjects are int64 of shape \[2\] for 3 faces"):
+        pool_subjects(np.eye(3), np.array([1, 2]))
+    with pytest.raises(InputError, match=r"features: shape \[3\]; expected \[t, d\]"):
+        pool_subjects(np.ones(3), np.array([1, 2, 3]))

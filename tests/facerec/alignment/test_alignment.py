@@ -468,6 +468,7 @@ def test_settings_of_a_detector(options, message):
         (np.zeros((9, 9, 3), np.uint8), arcface_dst[:3], 112, r"landmarks: shape \[3, 2\]; expected five points"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst * np.nan, 112, "expected five points .*, finite"),
         (np.zeros((9, 9, 3), np.uint8), np.ones((5, 2)), 112, "not all one"),
+        (np.zeros((9, 9, 3), np.uint8), None, 112, r"landmarks: object; expected numbers \[5, 2\]"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst, 0, "size is 0; it must be a whole number from 112"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst, 200, "size is 200; it must be a multiple of 112 or of 128"),
     ],

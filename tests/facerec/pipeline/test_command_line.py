@@ -53,6 +53,13 @@ def test_errors_of_the_system_are_one_line(ended, number, text):
     assert ended(OSError(number, os.strerror(number), "x")) == (2, f"prog: error: {text}\n")
 
 
+def test_of_a_copy_that_finds_no_room_its_place_is_named(ended):
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "source", None, "target")
+    assert ended(error)[1].startswith("prog: error: target: No space left on device;")
+    error = OSError(errno.ENOENT, os.strerror(errno.ENOENT), "source", None, "target")
+    assert ended(error)[1].startswith("prog: error: source: No such file")
+
+
 def test_long_texts_are_cut_in_the_middle(ended):
     status, said = ended(InputError("begin " + "x" * 1000 + " end"))
     assert status == 2

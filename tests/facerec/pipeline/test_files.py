@@ -16,6 +16,7 @@ from facerec.pipeline.files import (
     load_array,
     read_json,
     read_yaml,
+    readable,
     repeated_key,
     write_json,
     write_lines,
@@ -250,3 +251,11 @@ def test_cells_give_back_the_text_that_was_written(tmp_path):
         cells = [row[0] if row else "" for row in csv.reader(file)][1:]
     assert cells[:5] == [f"'{text}" for text in texts[:5]]  # which no spreadsheet takes for formulas
     assert [cell_text(cell) for cell in cells] == texts
+
+
+def test_of_a_long_message_of_another_library_both_ends_are_shown(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"x: not readable as a net \(bad a{76} \.\.\. a{76} end\); it may be"),
+        readable(tmp_path / "x", "a net"),
+    ):
+        raise ValueError(f"bad {'a' * 500}\n end")

@@ -6,6 +6,7 @@ import pytest
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.label_files import keys_in, load_labels
+from facerec.pipeline.values import as_labels
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,28 @@ def test_names_of_faces_are_no_labels(tmp_path):
     np.savez(tmp_path / "x.npz", embeddings=np.eye(2), files=["a.jpg", "b.jpg"])
     with pytest.raises(InputError, match="no array or column 'labels'; it has embeddings"):
         load_labels(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_unknown_faces_of_a_type_without_sign_are_no_person(tmp_path, dtype, name):
+    highest = np.iinfo(dtype).max
+    labels = np.array([3, -1, 4, -1]).astype(dtype)
+    save = np.save if name == "x.npy" else lambda file, values: np.savez(file, labels=values)
+    save(tmp_path / name, labels)
+    message = rf"label {highest} in row 1, which {np.dtype(dtype)} makes of -1 \(unknown\); save them as int64"
+    with pytest.raises(InputError, match=message):
+        load_labels(tmp_path / name)
+    with pytest.raises(InputError, match=f"identities: {message}"):
+        as_labels("identities", labels)
+    labels[0] = highest - 1
+    save(tmp_path / name, labels)
+    assert load_labels(tmp_path / name).tolist() == as_labels("x", labels).tolist() == labels.tolist()
+
+
+def test_labels_that_a_small_type_has_cut_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([5, 200]).astype(np.int8))
+    with pytest.raises(
+        InputError, match=r"label -56 in row 1; .*if a small type such as int8 has cut them, save them as"
+    ):
+        load_labels(tmp_path / "x.npy")

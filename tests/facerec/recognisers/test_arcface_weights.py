@@ -12,6 +12,7 @@ from facerec.backbones.iresnet import BLOCKS
 from facerec.commands.embed import embed
 from facerec.commands.export import export
 from facerec.pipeline.files import InputError
+from facerec.pipeline.torch_file import load_torch
 from facerec.recognisers import arcface_weights
 from facerec.recognisers.arcface_weights import load_arcface
 from facerec.recognisers.model_folder import save_model
@@ -165,6 +166,11 @@ def test_other_files_are_refused(tmp_path, reference, capsys, content, message):
         load_arcface(tmp_path / "x.pth")
     with pytest.raises(InputError, match=r"no.pth: no such model; .*arcface_torch's backbone.pth"):
         Recogniser.from_pretrained(tmp_path / "no.pth")
+
+
+def test_files_of_a_newer_pickle_protocol_are_read_without_a_warning(tmp_path):
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.pth", pickle_protocol=4)
+    assert torch.equal(load_torch(tmp_path / "x.pth", "a state dict", "")["a"], torch.ones(3))
 
 
 def test_training_begins_with_our_own_export(tmp_path):

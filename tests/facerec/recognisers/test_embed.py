@@ -258,7 +258,7 @@ def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, 
         (["--model", wide, "--faces", faces], "a recogniser takes square faces"),
         (["--model", tmp_path / "cut", "--faces", faces], "may be truncated"),
         (["--model", faces, "--faces", faces], "config.yaml: no such file"),
-        (["--model", faces / "person0" / "00.png", "--faces", faces], "no such model"),
+        (["--model", faces / "person0" / "00.png", "--faces", faces], "no model of a kind that is read"),
         (["--model", model, "--faces", tmp_path / "absent"], "no such file or folder"),
         (["--model", model, "--faces", dead, "--workers", "0"], "none of its 2 faces can be read"),
         (

@@ -129,3 +129,11 @@ def test_four_people_suffice_and_a_gain_of_a_twentieth_is_needed():
     assert np.all(np.isfinite(fit_whitening(*photographs(people=LEAST_PEOPLE)).matrix))
     gains = [Whitening(np.eye(2), np.eye(2)[None], np.zeros(2, np.int8), 0.2, after).helps for after in (0.18, 0.195)]
     assert gains == [True, False]
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    embeddings, labels = photographs(people=4)
+    with pytest.raises(InputError, match=rf"labels are int64 of shape \[{len(labels) - 1}\] for {len(labels)} faces"):
+        fit_whitening(embeddings, labels[1:])
+    with pytest.raises(InputError, match="row 0 has NaN"):
+        fit_whitening(embeddings * np.nan, labels)

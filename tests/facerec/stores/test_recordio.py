@@ -490,6 +490,26 @@ def test_bad_indexes_are_refused(tmp_path, index, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("line", "told"), [(0, True), (3, True), (None, False)])
+def test_records_that_an_index_leaves_out_are_told(tmp_path, caplog, line, told):
+    write(tmp_path / "set", {key: payload(label, content, key) for key, (label, content) in enumerate(FACES)})
+    file = tmp_path / "set" / "train.idx"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(text for number, text in enumerate(lines) if number != line))
+    found = open_store(tmp_path / "set")
+    assert len(found) == 7 - told
+    assert (" bytes of train.rec lie before or between the records listed" in caplog.text) == told
+
+
+def test_an_index_without_the_header_is_refused(tmp_path):
+    """Else the records of people would be faces."""
+    write(tmp_path / "set", insightface(FACES))
+    file = tmp_path / "set" / "train.idx"
+    file.write_text("".join(text for text in file.read_text().splitlines(keepends=True) if not text.startswith("0\t")))
+    with pytest.raises(InputError, match=r"train.idx: key 8 says which faces are of one person, .* copy both again"):
+        open_store(tmp_path / "set")
+
+
 def test_a_file_without_records_is_refused(tmp_path):
     write(tmp_path / "set", insightface(FACES))
     (tmp_path / "set" / "train.idx").unlink()

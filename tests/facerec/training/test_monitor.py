@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,16 @@ def test_one_loss_that_is_not_finite_is_enough(tmp_path, loss):
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step 3; lower --learning-rate"):
         monitor.add(2, Outcome(torch.tensor(1.0), LABELS, LABELS, None), 0.1)
     monitor.close()
+
+
+def test_a_full_disk_is_told_once(tmp_path, monkeypatch, capfd):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    with pytest.raises(OSError, match="No space left"), contextlib.closing(Monitor(tmp_path, 0, 2, 2, None)) as monitor:
+        monitor.show(torch.zeros(1, 8, 8, 3, dtype=torch.uint8), 0)
+    assert capfd.readouterr().err == ""
 
 
 class Shades:

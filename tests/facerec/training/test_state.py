@@ -1,10 +1,14 @@
+import errno
+
 import pytest
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from facerec.backbones import build
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
+from facerec.pipeline.safetensors_file import save_tensors
 from facerec.recognisers.model_folder import load_model, load_weights, save_model
 from facerec.training.state import load_state, load_states, remove_states, save_state, save_states
 
@@ -27,6 +31,15 @@ def test_model_comes_back_as_it_was(tmp_path):
     assert torch.equal(network(faces), loaded(faces))
     assert config == CONFIG
     assert not loaded.training
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_that_were_shortened_are_float32_again(tmp_path, kind):
+    network = saved(tmp_path / "model")
+    save_tensors(tmp_path / "model" / "model.safetensors", network.to(kind).state_dict())
+    loaded, _ = load_model(tmp_path / "model")
+    faces = torch.randn(3, 3, 32, 32)
+    assert torch.equal(loaded(faces), network.float()(faces))
 
 
 def test_damaged_models_are_refused(tmp_path):
@@ -90,29 +103,27 @@ def test_foreign_or_damaged_state_is_refused(tmp_path):
         load_state(tmp_path / "state", model, optimizer)
 
 
-def test_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
+def test_full_disk_leaves_the_last_good_state_and_room_again(tmp_path, monkeypatch):
     model = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     save_state(tmp_path / "state", model, optimizer, {"step": 1})
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    def full(_, path, *__):
+        path.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("facerec.training.state.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*state.partial") as caught:
+        save_state(tmp_path / "state", model, optimizer, {"step": 2})
+    assert caught.value.errno == errno.ENOSPC
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]
     assert load_state(tmp_path / "state", model, optimizer) == {"step": 1}
 
 
-def test_half_a_state_makes_room_again(tmp_path, monkeypatch):
-    model = nn.Linear(4, 3)
-
-    def full(_, path, **__):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("facerec.training.state.save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        save_state(tmp_path / "state", model, torch.optim.SGD(model.parameters(), lr=0.1), {"step": 2})
-    assert not list(tmp_path.iterdir())
+def test_others_may_read_weights_as_they_may_any_new_file(tmp_path):
+    (tmp_path / "usual").touch()
+    save_tensors(tmp_path / "weights", {"a": torch.ones(2)})
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def filled(value):

@@ -21,11 +21,12 @@ from facerec.losses.choice import LOSSES
 from facerec.losses.heads import MarginHead
 from facerec.losses.margins import MarginLoss
 from facerec.pipeline.command_line import run
-from facerec.pipeline.files import InputError, read_yaml
+from facerec.pipeline.files import InputError, ObstacleError, read_yaml
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
 from facerec.training import LossOptions, Network, Run, Schedule, Trainer, TrainingData
 from facerec.training.augment import Augmentation
+from facerec.training.monitor import Monitor
 from facerec.training.optimizer import schedule_factor
 from facerec.training.state import save_states
 from facerec.training.trainer import STATE
@@ -131,6 +132,45 @@ def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces, 
     assert [(row["row"], row["key"], row["reason"]) for row in rows] == [
         ("9", "person1/03.png", "not a readable image")
     ]
+
+
+def test_the_state_of_another_training_is_no_beginning(tmp_path, make_faces, monkeypatch):
+    """Of as many classes, so that its weights would fit."""
+    faces, more = make_faces(tmp_path / "f", identities=2, each=4), make_faces(tmp_path / "g", identities=2, each=5)
+    network, steps = Network(width=0.125, input_size=32, embedding_size=16), Schedule(steps=8, batch_size=8)
+    ways = {
+        "same": (TrainingData(faces), network, None, steps, Run(workers=0, checkpoint_steps=2)),
+        "more faces": (TrainingData(more), network, None, steps, Run(workers=0)),
+        "seed": (TrainingData(faces), network, None, steps, Run(workers=0, seed=1)),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.training.monitor.Monitor.add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(*ways["same"]).run(tmp_path / "out")
+    for name in ("more faces", "seed"):
+        with pytest.raises(InputError, match=r"state.safetensors: the state of a training of other faces or settings"):
+            Trainer(*ways[name]).run(tmp_path / "out")
+    Trainer(*ways["same"]).run(tmp_path / "out")
+
+
+def test_faces_that_are_gone_in_the_midst_leave_the_state(tmp_path, make_faces, monkeypatch):
+    faces = make_faces(tmp_path / "f", identities=2, each=4)
+    options = SMALL | {"steps": 8, "checkpoint_steps": 3}
+    add = Monitor.add
+
+    def gone(monitor, step, *rest):
+        add(monitor, step, *rest)
+        if step == 4:
+            faces.rename(tmp_path / "elsewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Monitor, "add", gone)
+        with pytest.raises(ObstacleError, match="none of 8 faces in a row can be read"):
+            train(faces=faces, out=tmp_path / "resumed", **options)
+    (tmp_path / "elsewhere").rename(faces)
+    resumed = train(faces=faces, out=tmp_path / "resumed", **options)
+    straight = train(faces=faces, out=tmp_path / "straight", **options)
+    assert filecmp.cmp(resumed / "model.safetensors", straight / "model.safetensors", shallow=False)
 
 
 def test_interrupted_adaface_goes_on_with_its_statistics(tmp_path, make_faces, monkeypatch):
