@@ -45,7 +45,7 @@ def test_the_last_candidates_of_hilander_have_the_neighbours_of_the_strict_choic
 
 def test_candidates_are_the_own_settings_then_any_then_some_near_the_best_and_near_the_strict_one():
     """The score rises to the end of the range of a; the strictest of the nearly best have b = 1."""
-    clusterer = SimpleNamespace(search_space={"a": (0.0, 1.0), "b": [1, 2]}, prefers_low="", a=0.25, b=2)
+    clusterer = SimpleNamespace(search_space={"a": (0.0, 1.0), "b": [1, 2]}, a=0.25, b=2)
     results: list[dict[str, float]] = []
     for settings in candidates(clusterer, 41, 0, results):
         results.append(settings | {"score": settings["a"], "precision": 3 - settings["b"]})
@@ -61,7 +61,7 @@ def test_candidates_are_the_own_settings_then_any_then_some_near_the_best_and_ne
 
 def test_tune_chooses_on_people_that_nothing_has_learned_from_and_learns_from_all_in_the_end(monkeypatch):
     class Learned(SimpleNamespace):
-        learns, calibrated, pretrained, prefers_low, search_space = True, True, False, "", {"p": (0.0, 1.0)}
+        learns, calibrated, pretrained, search_space = True, True, False, {"p": (0.0, 1.0)}
 
         @classmethod
         def learn(cls, embeddings, labels, seed, **way):

@@ -282,7 +282,7 @@ def test_options_reach_what_they_are_of(tmp_path, make_faces, monkeypatch):
 def test_a_training_goes_on_from_its_step_with_the_faces_skipped_before(tmp_path):
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    trainer = SimpleNamespace(_model=model, _optimizer=optimizer, head=SimpleNamespace(sharded=False))
+    trainer = SimpleNamespace(_model=model, _optimizer=optimizer, head=SimpleNamespace(sharded=False), _digest="a")
     assert Trainer._restore(trainer, tmp_path) == (0, set())
     skipped = {("faces", 3, "a.png", "not a readable image")}
     save_states(tmp_path / STATE, model, optimizer, {"step": 2, "skipped": sorted(skipped)}, sharded=False)
