@@ -18,7 +18,7 @@ from facerec.devices.device import autocast, choose_device, prepare_worker
 from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
-from facerec.pipeline.files import InputError, ObstacleError, write_table
+from facerec.pipeline.files import InputError, ObstacleError, row_blocks, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.ranks import is_main, rank, world_size
 from facerec.pipeline.safetensors_file import save_tensors
@@ -204,9 +204,10 @@ def digest(faces: TrainingSet, options: Sequence[Any]) -> str:
     """What tells a training from others: faces, classes and settings, wherever its files are."""
     found = hashlib.blake2b(digest_size=16)
     for array in (faces.store, faces.row, faces.label, faces.weight):
-        found.update(array.tobytes())
+        found.update(np.ascontiguousarray(array).data)
     for store in faces.stores:
-        found.update("\n".join(store.keys).encode("utf-8", "surrogateescape"))
+        for some in row_blocks(len(store)):
+            found.update("".join(f"{key}\n" for key in store.keys[some]).encode("utf-8", "surrogateescape"))
     values = {field.name: getattr(group, field.name) for group in options for field in fields(group)}
     left_out = {*INCIDENTAL, "validation", *(name for name, value in values.items() if isinstance(value, Path))}
     found.update(repr([(name, value) for name, value in values.items() if name not in left_out]).encode())
