@@ -11,7 +11,7 @@ from jsonargparse.typing import NonNegativeFloat
 from eval.comparison.page import page
 from eval.comparison.page_plots import curve_plots
 from eval.comparison.runs import load_runs
-from eval.comparison.summary import summary
+from eval.comparison.summary import findings
 from eval.comparison.table import tabulate
 from eval.comparison.table_files import write_tables
 from facerec.pipeline.files import read_text
@@ -21,7 +21,7 @@ from facerec.pipeline.thumbnails import Thumbnails
 
 @stage(
     "eval compare",
-    found="{summary}".format_map,
+    found="{headline}".format_map,
     then="open {out}/report.html",
 )
 def compare(
@@ -54,4 +54,5 @@ def compare(
     write_tables(table, out)
     curves = curve_plots(table.runs, out)
     (out / "report.html").write_text(page(table, curves, out, configuration, pictures, title), encoding="utf-8")
-    return {"summary": summary(table), "fmr": table.fmr}
+    said = findings(table)
+    return {"headline": said[0], "summary": " ".join(said), "fmr": table.fmr}

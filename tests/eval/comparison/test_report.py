@@ -149,6 +149,15 @@ def test_report_is_whole_and_stands_alone(rows, tmp_path):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_terminal_has_the_headline_and_the_folder_all_of_it(rows, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        out = compare(runs=rows, out=tmp_path / "report")
+    results = json.loads((out / "meta.json").read_text())["results"]
+    assert f"{out}: {results['headline'].rstrip('.')}; done in" in caplog.text
+    assert results["summary"].startswith(f"{results['headline']} ")
+    assert results["summary"] not in caplog.text
+
+
 def test_page_shows_what_the_runs_have(rows, tmp_path):
     (rows[1] / "review").mkdir()
     (rows[1] / "review" / "review.html").touch()
