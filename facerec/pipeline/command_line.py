@@ -49,6 +49,9 @@ def run(
     if words[0] not in commands:
         print(complaint(program, f"there is no command {words[0]}{perhaps(words[0], commands)}"), file=sys.stderr)
         return 2
+    if sys.platform == "win32":  # locks, renamed folders and peak memory are those of POSIX
+        print(complaint(program, "commands need Linux or macOS; on Windows, run them in WSL"), file=sys.stderr)
+        return 2
     try:
         function = _import(commands[words[0]])  # not below: signals end it at once while it imports
         with signals_as_exceptions():

@@ -7,6 +7,7 @@ again returns at once. Other work asked into the same folder is refused.
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.metadata
 import inspect
@@ -93,9 +94,11 @@ def output_folder(out: Path) -> Path:
         InputError: The current folder, or one above it; a link that leads to itself.
     """
     try:
-        resolved = out.resolve()
-    except RuntimeError:
-        raise InputError(f"--out {str(out)!r}: a link that leads to itself; choose another --out") from None
+        out.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # not every Python's resolve says so
+            raise InputError(f"--out {str(out)!r}: a link that leads to itself; choose another --out") from None
+    resolved = out.resolve()
     if Path.cwd().is_relative_to(resolved):
         raise InputError(f"--out {str(out)!r}: the current folder or one above it; name a folder to make")
     return resolved if out.is_symlink() or ".." in out.parts else out

@@ -93,6 +93,12 @@ def test_a_lost_process_is_one_line(ended):
     )
 
 
+def test_windows_is_refused_before_anything_is_imported(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert run("prog", {"fail": "no_such_module:fail"}, ["fail"]) == 2
+    assert capsys.readouterr().err == "prog: error: commands need Linux or macOS; on Windows, run them in WSL\n"
+
+
 def test_other_runtime_errors_are_ours(ended):
     with pytest.raises(RuntimeError, match="a mistake"):
         ended(RuntimeError("a mistake"))
