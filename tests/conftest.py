@@ -19,8 +19,10 @@ import hypothesis
 import pytest
 
 # The same examples every time, so that a rare one cannot fail an unrelated change; `make fuzz` looks for new ones.
-hypothesis.settings.register_profile("test", derandomize=True, deadline=None, database=None)
-hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True)
+# Nor can a busy machine.
+untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("test", derandomize=True, database=None, **untimed)
+hypothesis.settings.register_profile("fuzz", print_blob=True, **untimed)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 SLOWEST = (
