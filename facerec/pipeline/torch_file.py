@@ -24,7 +24,8 @@ def load_torch(file: Path, kind: str, remedy: str) -> Any:
     import torch  # slow to import, and most readers do without
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # of other kinds of files, which are refused anyway
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other kinds of files, which are refused anyway
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # an unpickler raises whatever its input says
         raise InputError(

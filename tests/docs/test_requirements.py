@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import tomllib
+
+tomllib = pytest.importorskip("tomllib")  # of Python 3.11 and newer
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
