@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from arena.methods import METHODS
 from arena.standings import OURS, Standings
 from arena.statistics import critical_difference, groups
-from eval.report.plots import GREY, INK, PALETTE
+from eval.report.plots import GREY, INK, PALETTE, SETTINGS
 
 BLUE, ORANGE = PALETTE[:2]
 MARKS = {"oracle": ("D", "lightgrey", "best on the test set (oracle)"), "tuned": ("^", ORANGE, "tuned on other people"),
          "published": ("o", BLUE, "as published or by default, no labels")}  # fmt: skip
 
 
+@matplotlib.rc_context(SETTINGS)
 def rank_plot(found: Standings, setting: str) -> Figure:
     """Mean ranks over sets; a bar joins methods whose ranks do not differ (Nemenyi, 5 %)."""
     ranks = found.ranks(setting)
@@ -33,11 +36,12 @@ def rank_plot(found: Standings, setting: str) -> Figure:
     axes.set_yticks(range(len(names)), [METHODS[name].title for name in names])
     axes.invert_yaxis()
     axes.set_xlabel(f"mean rank over {len(found.places(setting))} sets; critical difference {difference:.1f}")
-    axes.grid(axis="x", color="#e5e5e5")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color=GREY, alpha=0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
+@matplotlib.rc_context(SETTINGS)
 def score_plot(found: Standings) -> Figure:
     """The mean of Fp and Fb over all sets: a row for each method, a mark for each setting that ran on all sets."""
     place = {name: max((found.mean_of_all(s, name) for s in ("published", "tuned")), default=0) for name in METHODS}
@@ -58,8 +62,7 @@ def score_plot(found: Standings) -> Figure:
         text.set_color(INK)
         text.set_fontweight("bold" if METHODS[name].ours else "normal")
     axes.set(xlim=(0, 1), xlabel=f"mean of Fp and Fb over {len(found.sets)} sets; bold: in this package")
-    axes.grid(axis="x", color="#e5e5e5", zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color=GREY, alpha=0.25, zorder=0)
     if names:
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
     return figure

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from arena.cells import SETTINGS, Cache, Cell
 from arena.methods import METHODS
 from arena.plots import rank_plot, save, score_plot
 from arena.standings import FIGURES, OURS, Standings, standings
+from eval.report.plots import as_svg
 from facerec.pipeline.files import write_json, write_table
 from facerec.pipeline.render import render
 
@@ -126,18 +125,11 @@ def page(found: Standings, left_out: Mapping[str, str]) -> str:
     return render(
         Path(__file__).with_name("arena.html"),
         found=found, settings=SETTINGS, titles=TITLES, figures=FIGURES, left_out=left_out, verdict=verdict,
-        ranks_of={name: svg(rank_plot(found, name)) for name in ("published", "tuned") if len(found.ranks(name)) > 1},
-        scores=svg(score_plot(found)), summary=summary(found), versions=versions(),
+        ranks_of={setting: Markup(as_svg(rank_plot(found, setting), setting))
+                  for setting in ("published", "tuned") if len(found.ranks(setting)) > 1},
+        scores=Markup(as_svg(score_plot(found), "scores")), summary=summary(found), versions=versions(),
         reasons=[cell for cell in found.cells.values() if cell.reason],
     )  # fmt: skip
-
-
-def svg(figure: Figure) -> Markup:
-    """A figure for a page, without the header that a file has."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])
 
 
 def versions() -> dict[str, str]:

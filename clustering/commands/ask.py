@@ -98,7 +98,9 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         return {**_simulated(turns, truth, faces.keys, out), "again": _again(clusters)}
     found = choose_questions(graph, labels, before, asking.count)
     if pictures is not None:
-        write_questions(out / "questions.html", found, before, pictures, faces.keys is not None)
+        again = f"python -m clustering cluster {_again(clusters)} --embeddings {quote(str(embeddings))}"
+        command = f"{again} --answers answers.json --out again"
+        write_questions(out / "questions.html", found, before, pictures, faces.keys is not None, command)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
     where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
     said = f"{counted(len(found), 'question')}, {len(before):,} asked before; answer them in {where}"

@@ -36,8 +36,7 @@ def _found(results: Mapping[str, Any]) -> str:
 @stage(
     "clustering clean",
     found=_found,
-    then="look at {out}/findings.csv and, with --thumbnails, {out}/page/review.html, then "
-    "python -m facerec train --faces FACES --labels {out}/labels.npy --out MODEL",
+    then="{then} python -m facerec train --faces FACES --labels {out}/labels.npy --out MODEL",
 )
 def clean(
     embeddings: Path,
@@ -76,7 +75,7 @@ def clean(
     if decisions is not None:
         cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
-        return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known))}
+        return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known)), "then": "train with"}
     pictures = None if thumbnails is None else thumbnails_of(thumbnails, faces)
     found = find_errors(faces.embeddings, known, min_probability, seed)
     np.save(out / "labels.npy", found.labels(move=strays == "move"), allow_pickle=False)
@@ -88,7 +87,8 @@ def clean(
         (out / "page").mkdir()
         frame = Frame(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)
         write_page(out / "page", frame, faces.embeddings, known, found.confidence(), [], pictures)
-    return _results(found)
+    page = "" if pictures is None else " and page/review.html"
+    return {**_results(found), "then": f"look at its findings.csv{page}, then train with"}
 
 
 def _command(embeddings: Path, labels: Path | None) -> str:

@@ -28,12 +28,6 @@ function nearest(values, wanted) {
   return best;
 }
 
-function hint() {
-  for (const wide of document.querySelectorAll(".wide")) wide.classList.toggle("cut", wide.scrollWidth > wide.clientWidth + 1);
-}
-window.addEventListener("resize", hint);
-hint();
-
 for (const figure of document.querySelectorAll("figure.hover")) {
   const plot = JSON.parse(figure.querySelector("script").textContent);
   const svg = figure.querySelector("svg");

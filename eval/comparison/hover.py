@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from eval.report.plots import INK
+from facerec.pipeline import render
 
 SCRIPT = (Path(__file__).parent / "hover.js").read_text(encoding="ascii")
 POINTS_PER_INCH = 72
 
 
 def content_policy() -> str:
-    """What the page may load and run: pictures within it, its styles, and this one script."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode("ascii")).digest()).decode("ascii")
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    """What the page may load and run: pictures within it, its styles, and its two scripts."""
+    digests = [hashlib.sha256(script.encode("ascii")).digest() for script in (render.SCRIPT, SCRIPT)]
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
 
 
 def embedded(plot: Mapping[str, Any]) -> str:

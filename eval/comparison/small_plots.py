@@ -12,7 +12,7 @@ from eval.report.histogram import ScoreBins
 from eval.report.plots import GREY, PALETTE
 
 WIDTH, HEIGHT = 320, 190
-LEFT, RIGHT, TOP, BOTTOM = 40, 312, 14, 152
+LEFT, RIGHT, TOP, BOTTOM = 44, 304, 24, 150
 """The axes within the SVG."""
 GENUINE, IMPOSTOR = PALETTE[1], PALETTE[0]
 Plot = tuple[str, dict[str, Any]]
@@ -46,7 +46,7 @@ def plot_scores(bins: ScoreBins, threshold: float, limits: tuple[float, float], 
         for name, colour, share, count in zip(("genuine", "impostor"), (GENUINE, IMPOSTOR), shares, counts, strict=True)
     ]  # fmt: skip
     heads = [f"cosine {a:g} to {b:g}" for a, b in zip(low, high, strict=True)]
-    return _svg(drawn, ticks, f"{100 * highest:.0f} %", "cosine"), plot_values(
+    return _svg(drawn, ticks, f"{100 * highest:.0f} %", ("cosine", "share of pairs")), plot_values(
         _places(middle), heads, series, (TOP, BOTTOM)
     )
 
@@ -72,23 +72,23 @@ def plot_sizes(sizes: Sequence[Sequence[int]], colour: str, highest: int) -> Plo
         ]
         series.append((name, paint, [None] * len(sizes), [f"{count:,}" for count in counts]))
     names = [str(row[0]) if row[0] == row[1] else f"{row[0]}–{row[1]}" for row in sizes]
-    step = -(-len(names) * max(map(len, names)) * 7 // (RIGHT - LEFT))  # so that labels do not touch
+    step = -(-len(names) * max(map(len, names)) * 8 // (RIGHT - LEFT))  # so that labels do not touch
     ticks = [(float(x), name) for x, name in zip(middle[::step], names[::step], strict=True)]
     heads = [f"{name} face{'' if name == '1' else 's'}" for name in names]
-    return _svg(drawn, ticks, f"{highest:,}", "faces of an identity or a cluster"), plot_values(
-        _places(middle), heads, series, (TOP, BOTTOM)
-    )
+    labels = "faces of an identity or a cluster", "identities or clusters"
+    return _svg(drawn, ticks, f"{highest:,}", labels), plot_values(_places(middle), heads, series, (TOP, BOTTOM))
 
 
-def _svg(drawn: Sequence[str], ticks: Sequence[tuple[float, str]], top: str, label: str) -> str:
-    """Axes with the drawn parts on them."""
-    texts = [f'<text x="{x:.1f}" y="{BOTTOM + 14}" text-anchor="middle">{text}</text>' for x, text in ticks]
+def _svg(drawn: Sequence[str], ticks: Sequence[tuple[float, str]], top: str, labels: tuple[str, str]) -> str:
+    """Axes, labelled x and y, with the drawn parts on them."""
+    texts = [f'<text x="{x:.1f}" y="{BOTTOM + 15}" text-anchor="middle">{text}</text>' for x, text in ticks]
     texts += [f'<path d="M{x:.1f} {BOTTOM}v3" stroke="{GREY}"/>' for x, _ in ticks]
     texts.append(f'<text x="{LEFT - 4}" y="{TOP + 4}" text-anchor="end">{top}</text>')
     texts.append(f'<text x="{LEFT - 4}" y="{BOTTOM}" text-anchor="end">0</text>')
-    texts.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 31}" text-anchor="middle">{label}</text>')
+    texts.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 33}" text-anchor="middle">{labels[0]}</text>')
+    texts.append(f'<text x="{LEFT}" y="{TOP - 10}">{labels[1]}</text>')
     frame = f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="{GREY}" fill="none"/>'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="13" fill="currentColor">'
     return f"{head}{''.join(drawn)}{frame}{''.join(texts)}</svg>"
 
 

@@ -63,14 +63,15 @@ def trainings_note(table: Table) -> str:
     text = (
         f"{trainings} trainings a row vary by {100 * found.sd:.1f} points (standard deviation)"
         if trainings > 1
-        else f"One training a row, and {100 * found.sd:.1f} points (standard deviation) assumed between trainings"
+        else f"Each row has one training; trainings vary by an assumed {100 * found.sd:.1f} points (standard deviation)"
     )
     needed = trainings_needed(POINT, found.sd, people, rows)
-    wanted = (
-        "one of 1 point needs more test people" if needed is None else f"one of 1 point needs {needed} trainings a row"
-    )
+    wanted = "more test people" if needed is None else f"{needed} trainings a row"
     smallest = smallest_difference(found.sd, people, rows, trainings)
-    return f"{text}. A difference of {100 * smallest:.1f} points is found four times of five; {wanted}."
+    return (
+        f"{text}. A difference of {100 * smallest:.1f} points is found in four of five such comparisons. "
+        f"A difference of 1 point needs {wanted}."
+    )
 
 
 def typical_people_variance(people: np.ndarray) -> float:

@@ -26,7 +26,7 @@ def plot_scores(bins: ScoreBins, threshold: float) -> Any:
         for count, colour, name in zip(counts, PALETTE[1::-1], ("genuine", "impostor"), strict=False):
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, fill=True, alpha=0.3)
             axes.stairs(count / count.sum(), np.append(low, high[-1]), color=colour, linewidth=1.5, label=name)
-        axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"threshold {threshold:.3f}")
+        axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         axes.set(xlabel="cosine", ylabel="share of pairs", ylim=(0, None))
         axes.legend(frameon=False, loc="upper left")
     return axes.figure

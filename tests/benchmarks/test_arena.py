@@ -1,6 +1,7 @@
 """The arena's rivals against values by hand, its statistics against oracles, and a run from sets to the page."""
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from arena import __main__ as program
+from arena import report
 from arena.cells import SETTINGS, Cache, compile_for, key_of, run
 from arena.choices import Effort
 from arena.methods import METHODS
@@ -15,6 +17,7 @@ from arena.resampling import resampled
 from arena.rivals import ada_nets, chinese_whispers, facemap, fc_es, neighborhoods, star_fc
 from arena.rivals.album import Album
 from arena.sets import SETS, Source, changed, projected, read_set, thinned
+from arena.standings import FIGURES
 from arena.statistics import contest, critical_difference, groups, mean_ranks, paired_p
 
 from clustering.graph.knn_graph import KnnGraph
@@ -23,6 +26,7 @@ from eval.clusters import scores
 from eval.trainings.multiple import holm
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
+from facerec.pipeline.render import render
 
 
 def people(count, faces, dimension=16, spread=0.25, seed=0):
@@ -324,6 +328,8 @@ def test_the_whole_arena(small, tmp_path, monkeypatch, capsys):
     assert "Hi-LANDER is best or tied in" in printed
     page = (tmp_path / "out" / "arena.html").read_text()
     assert all(text in page for text in ("Hi-LANDER", "components", "small", "sortable", "nowhere.npz"))
+    assert "currentColor" in page  # plots are legible on a dark page
+    assert "fill: #ffffff" not in page
     lines = (tmp_path / "out" / "arena.csv").read_text().splitlines()
     assert len(lines) == 4
     program.main()
@@ -332,3 +338,37 @@ def test_the_whole_arena(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["arena", *map(str, options), "--report-only"])
     program.main()
     assert "small: 3 results are of other faces than the set has now; they are left out" in capsys.readouterr().out
+
+
+def test_headings_sort_the_table(browser, tmp_path):
+    """Names from A, scores from the highest, ranks and seconds from the lowest; a second click turns the order."""
+    score, rank, seconds = {"b": 0.9, "c": 0.8, "a": 0.1}, {"b": 1, "c": 2}, {"b": 10, "c": 9, "a": 100}
+
+    def cell(_, __, name):
+        figures = {"pairwise_f": score[name], "bcubed_f": score[name], "nmi": 1, "clusters": 3}
+        return SimpleNamespace(figures=figures, seconds=seconds[name], memory=1, trials=0, settings="")
+
+    found = SimpleNamespace(
+        sets=[SimpleNamespace(name="s", title="S", recogniser="", faces=9, people=3)], cell=cell,
+        intervals={("s", "published", name): dict.fromkeys(FIGURES, (0, 1)) for name in score},
+        methods=lambda _: [SimpleNamespace(name=name, title=name) for name in score],
+        ranks=lambda _: rank, mean_of_all=lambda _, name: score[name],
+    )  # fmt: skip
+    text = render(
+        Path(report.__file__).with_name("arena.html"), found=found, settings=["published"], titles={"published": "P"},
+        figures=FIGURES, verdict=lambda *_: "", left_out={}, ranks_of={}, versions={},
+    )  # fmt: skip
+    (tmp_path / "arena.html").write_text(text, encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "arena.html").as_uri())
+    rows = page.locator("tbody th")
+    for heading, order, wanted in (
+        ("mean", "ascending", "acb"), ("method", "ascending", "abc"), ("method", "descending", "cba"),
+        ("S", "descending", "bca"), ("rank", "ascending", "bca"), ("CPU s", "ascending", "cba"),
+    ):  # fmt: skip
+        page.locator("thead button").filter(has_text=re.compile(f"^{heading}$")).focus()
+        page.keyboard.press("Enter")
+        assert "".join(rows.all_text_contents()) == wanted
+        assert page.locator("th[aria-sort]").get_attribute("aria-sort") == order
+    assert page.locator("text=Left out").count() == 0
+    page.close()

@@ -59,3 +59,19 @@ def test_a_notebook_becomes_a_page():
 )
 def test_types_are_named_as_users_know_them(annotation, shown):
     assert command_pages.type_name(annotation) == shown
+
+
+def test_a_site_opened_from_disk_can_search(browser, tmp_path):
+    """The theme's search asks a worker, which browsers refuse to files."""
+    assert "polyfills: [javascripts/iframe-worker.js]" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    script = (ROOT / "docs" / "javascripts" / "iframe-worker.js").read_text(encoding="utf-8")
+    (tmp_path / "worker.js").write_text("addEventListener('message', (event) => postMessage(event.data + 1));")
+    page = f"""<body><script>{script}</script><script>
+        const worker = new Worker("worker.js");
+        worker.addEventListener("message", (event) => {{ document.title += event.data; }});
+        for (const value of [1, 2]) worker.postMessage(value);</script>"""
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto((tmp_path / "page.html").as_uri())
+    opened.wait_for_function("document.title === '23'")
+    opened.close()

@@ -19,6 +19,17 @@ function button(text, action, className = "") {
   return node;
 }
 
+// Draws what is in an element anew, and puts the focus back on the control that stands where the focused one stood.
+function keepFocus(holder, draw) {
+  const controls = () => [...(holder()?.querySelectorAll("button, input") || [])];
+  const at = controls().indexOf(document.activeElement);
+  draw();
+  if (at >= 0) controls()[at]?.focus({ preventScroll: true });
+}
+
+const isTyping = (node) => node.contains(document.activeElement) && document.activeElement.matches("input");
+const focusPane = () => $($("closer").open ? "closer-pane" : "pane").focus();
+
 function face(at, marked) {
   const node = el("i", `face${marked.get(rows[at]) || ""}`);
   const side = REVIEW.columns, sheet = Math.floor(at / (side * side)), place = at % (side * side);
@@ -64,7 +75,7 @@ const named = (place) => button(`#${names[place]}`, () => openCluster(place), "l
 
 function badges(place) {
   const name = names[place], found = [];
-  const add = (kind, text) => found.push(el("span", `badge ${kind}`, text));
+  const add = (kind, text) => found.push(Object.assign(el("span", `badge ${kind}`, text), { title: text, dir: "auto" }));
   if (called(name)) add("called", called(name));
   if (status(name)) add(status(name), status(name) === "keep" ? "kept" : "dropped");
   if (partsOf(name).length) add("split", `${many(partsOf(name).length, "part")} split off`);
@@ -103,10 +114,11 @@ function action(index, key, text, { isOn = false, isOff = false } = {}) {
 // Who a cluster is. Later: a click that ends the typing must still find its button, which a redraw replaces.
 function nameField(place) {
   const node = el("input", "who");
-  Object.assign(node, { type: "text", placeholder: "name", maxLength: 100, size: 14, value: called(names[place]), autocomplete: "off" });
+  Object.assign(node, { type: "text", placeholder: "name", maxLength: 100, size: 14, value: called(names[place]), autocomplete: "off", dir: "auto" });
   node.setAttribute("list", "people");
   node.setAttribute("aria-label", `Who #${names[place]} is`);
   node.addEventListener("change", () => setTimeout(() => call(place, node.value), 250));
+  node.addEventListener("keydown", (event) => { if (event.key === "Enter") setTimeout(focusPane); });
   return node;
 }
 
@@ -121,7 +133,7 @@ function levelNote(place) {
 function card(kind, index, content, className = "") {
   const node = el("div", `card ${className} ${kind}`, ...content);
   node.dataset.index = index;
-  node.setAttribute("aria-selected", String(index === selected));
+  node.setAttribute("aria-current", String(index === selected));
   return node;
 }
 
@@ -239,10 +251,18 @@ class Rows {
     this.repaint();
   }
 
+  // Draws the rows anew, except one in which somebody types.
   repaint() {
-    this.drawn.clear();
-    this.spacer.replaceChildren();
-    this.paint();
+    const [held] = [...this.drawn].find(([, node]) => node.contains(document.activeElement)) || [];
+    keepFocus(() => this.drawn.get(held), () => {
+      for (const [index, node] of this.drawn) if (!isTyping(node)) this.take(index);
+      this.paint();
+    });
+  }
+
+  take(index) {
+    this.drawn.get(index).remove();
+    this.drawn.delete(index);
   }
 
   paint() {
@@ -250,16 +270,18 @@ class Rows {
     const from = Math.max(0, atOrBelow(this.tops, top) - 1);
     const to = Math.min(count - 1, atOrBelow(this.tops, top + this.pane.clientHeight) + 1);
     for (const [index, node] of this.drawn) {
-      if (index < from || index > to) { node.remove(); this.drawn.delete(index); }
+      if (index >= count || ((index < from || index > to) && !isTyping(node))) this.take(index);
     }
     for (let index = from; index <= to; index++) {
-      if (!this.drawn.has(index)) {
-        const node = el("div", "row", this.draw(index));
-        node.style.height = `${this.tops[index + 1] - this.tops[index]}px`;
-        this.spacer.append(node);
-        this.drawn.set(index, node);
-      }
-      this.drawn.get(index).style.transform = `translateY(${this.pane.scrollTop - top + this.tops[index]}px)`;
+      if (this.drawn.has(index)) continue;
+      const node = el("div", "row", this.draw(index));
+      const next = Math.min(...[...this.drawn.keys()].filter((other) => other > index));
+      this.spacer.insertBefore(node, this.drawn.get(next) || null);  // Tab goes through them in their order
+      this.drawn.set(index, node);
+    }
+    for (const [index, node] of this.drawn) {
+      node.style.height = `${this.tops[index + 1] - this.tops[index]}px`;
+      node.style.transform = `translateY(${this.pane.scrollTop - top + this.tops[index]}px)`;
     }
   }
 

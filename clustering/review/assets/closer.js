@@ -24,10 +24,12 @@ function drawCloser() {
     node.prepend(el("kbd", "", key));
     return node;
   };
-  const who = nameField(place);
-  who.id = "closer-name";
-  $("closer-actions").replaceChildren(who, act("k", "Keep"), act("d", "Drop"), act("s", out(name).length ? "Split off the marked faces" : "Split into these parts"),
-    act("Esc", "Close"));
+  if (!isTyping($("closer-actions"))) {
+    const who = nameField(place);
+    who.id = "closer-name";
+    $("closer-actions").replaceChildren(who, act("k", "Keep"), act("d", "Drop"), act("s", out(name).length ? "Split off the marked faces" : "Split into these parts"),
+      act("Esc", "Close"));
+  }
   $("closer-actions").children[3].disabled = !out(name).length && closer.level < 0;
   $("closer-side").replaceChildren(...hierarchy(place), ...closest(place));
   drawFaces(place);
@@ -78,7 +80,7 @@ function closest(place) {
       el("div", "name", named(other), `${many(sizes[other], "face")}, alike ${points(similarity)}`,
         button(decided.get(key) === "merge" ? "merged" : "Merge", () => merge(place, other))),
       typical(other, 12));
-    node.setAttribute("aria-selected", String(chosen.place === other));
+    node.setAttribute("aria-current", String(chosen.place === other));
     return node;
   });
   return entries.length ? [el("section", "", el("h3", "", "Closest clusters", el("kbd", "", "← →"), el("kbd", "", "m")), ...entries)] : [];

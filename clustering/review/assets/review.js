@@ -18,7 +18,7 @@ const VIEWS = {
     all: () => Array.from(sizes.keys()), draw: clusterCard, height: (place) => around("one") + LINE * clusterLines(place), decided: (place) => isDecided(names[place]),
     empty: "No cluster is left.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["k", "keep"], ["d", "drop"], ["s", "split"], ["← →", "another candidate"],
-      ["m", "merge with it"], ["u", "undo"], ["click", "a face out"]],
+      ["m", "merge with it"], ["u", "undo"], ["1–9", "first faces out"], ["click", "a face out"]],
     keys: {
       k: (place) => keep(place) || true, d: (place) => drop(place) || true,
       s: (place) => splitCluster(place, dividing(place)),
@@ -41,7 +41,7 @@ const VIEWS = {
   merges: {
     all: () => Array.from(merges.similarity.keys()), draw: mergeCard, height: (at) => around("two") + CAPTION + LINE * mergeLines(at),
     decided: (at) => Boolean(mergeKind(at)),
-    empty: REVIEW.levels.length ? "No merge is left." : "This clustering has no levels below it, so there are no merges to look at.",
+    empty: merges.similarity.length ? "No merge is left." : "No finer level divides these clusters, so there are no merges to look at.",
     help: [["↑ ↓", "move"], ["Enter", "open"], ["s", "split: the right part is somebody else"], ["k", "keep together"], ["d", "drop"],
       ["u", "undo"], ["click", "a face out"]],
     keys: {
@@ -77,6 +77,7 @@ function measure() {
 }
 
 function choose(name, place = -1) {
+  if (isTyping($("pane"))) focusPane();
   view = name;
   const { all, decided: done } = VIEWS[view];
   items = view === "clusters" && found ? all().filter((place) => found.places.has(place)) : all();
@@ -104,7 +105,7 @@ function refill() {
 
 function redraw() {
   list.repaint();
-  if ($("closer").open) drawCloser();
+  if ($("closer").open) keepFocus(() => $("closer"), drawCloser);
   const seen = new Set();
   for (const [key, kind] of decided) {
     if (!key.startsWith("pair:")) seen.add(Number(key.split(":")[1]));
@@ -120,7 +121,7 @@ function select(index) {
   if (!items.length) return;
   selected = Math.min(Math.max(index, 0), items.length - 1);
   list.reveal(selected);
-  for (const node of $("pane").querySelectorAll(".card")) node.setAttribute("aria-selected", String(Number(node.dataset.index) === selected));
+  for (const node of $("pane").querySelectorAll(".card")) node.setAttribute("aria-current", String(Number(node.dataset.index) === selected));
 }
 
 // ---------------------------------------------------------------- keys, clicks, names
@@ -128,6 +129,10 @@ function select(index) {
 // Does what a key means; moves on when that has decided about a card.
 function press(key) {
   if (key === "u") return undo();
+  if (DIGIT.test(key)) {
+    const faces = document.querySelectorAll($("closer").open ? "#closer-pane .face" : '.card[aria-current="true"] > .sheet .face');
+    return faces.length < key ? undefined : toggleFace(Number(faces[key - 1].dataset.at));
+  }
   if ($("closer").open) {
     const isNext = CLOSER[key]?.(closer.place);
     if (isNext && view === "clusters" && items[selected] === closer.place) select(selected + 1);
@@ -138,6 +143,7 @@ function press(key) {
   return undefined;
 }
 
+const DIGIT = /^[1-9]$/;
 const page = () => Math.max(1, atOrBelow(list.tops, list.tops[selected] + $("pane").clientHeight) - selected - 1);
 const MOVES = {
   ArrowDown: () => select(selected + 1), ArrowUp: () => select(selected - 1), PageDown: () => select(selected + page()),
@@ -145,13 +151,14 @@ const MOVES = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-  if (event.target.matches("button") && event.key === "Enter") return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;  // with Shift or Caps Lock, too
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("[type=text], [type=search], select")) return;
+  if (event.target.matches("button, [type=file]") && key === "Enter") return;
   const known = $("closer").open ? CLOSER : { ...VIEWS[view].keys, ...MOVES };
-  if (!(event.key in known) && event.key !== "u") return;
+  if (!(key in known) && key !== "u" && !DIGIT.test(key)) return;
   event.preventDefault();
-  if (!$("closer").open && MOVES[event.key]) MOVES[event.key]();
-  else press(event.key);
+  if (!$("closer").open && MOVES[key]) MOVES[key]();
+  else press(key);
 });
 
 for (const pane of [$("pane"), $("closer-pane"), $("closer-side")]) {

@@ -151,14 +151,25 @@ def test_the_page_saves_the_answers(corpus, browser):
     assert page.evaluate("document.getElementById('left').naturalWidth") == 8
     page.keyboard.press("y")
     page.click("text=No (n)")
-    for key in "ubn":
+    page.keyboard.press("u")
+    page.reload()  # the browser keeps what was answered
+    assert page.text_content("#place") == "Question 1 of 3, all answered: save them"
+    assert page.locator("[aria-pressed=true]").text_content() == "Yes (y)"
+    page.click("text=No (n)")
+    for key in ("b", "Shift+Y", "n", "b", "b", "y", "n"):
         page.keyboard.press(key)
     with page.expect_download() as download:
         page.click("#save")
     assert download.value.suggested_filename == "answers.json"
     download.value.save_as(corpus / "answers.json")
+    words = page.text_content("pre").split()
     context.close()
     asked, saved = (load_answers(folder / "answers.json", len(keys), keys) for folder in (out, corpus))
     assert asked.pairs.tolist() == saved.pairs.tolist()
     assert saved.answer.tolist() == [1, 0, 2]
     assert wrong == []
+    real = {"answers.json": str(corpus / "answers.json"), "again": str(corpus / "again")}
+    assert words[:7] == ["python", "-m", "clustering", "cluster", "--backend", "dbscan", "--model"]
+    assert run("python -m clustering", COMMANDS, [real.get(word, word) for word in words[3:]]) == 0
+    labels = np.load(corpus / "again" / "labels.npy")[saved.pairs[:2]]
+    assert (labels[:, 0] == labels[:, 1]).tolist() == [True, False]

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from clustering.__main__ import COMMANDS
 from clustering.commands.clean import clean
 from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import labels_hash
 from facerec.commands.thumbnails import thumbnails
+from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, read_json, write_json
 from facerec.pipeline.label_files import load_keys, refuse_other_order
@@ -74,6 +76,16 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     np.testing.assert_array_equal(np.load(again / "labels.npy"), np.load(out / "labels.npy"))
     names = [f"{row:03d}.png" for row in range(240)]
     assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
+
+
+def test_what_to_look_at_is_there(noisy, tmp_path, caplog):
+    caplog.set_level("INFO")
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert run("python -m clustering", COMMANDS, ["clean", "--embeddings", str(noisy), "--out", str(out)]) == 0
+    assert "next: look at its findings.csv, then train with python -m facerec train" in caplog.text
+    words = ["clean", "--embeddings", str(noisy), "--decisions", str(out / "decisions.json"), "--out", str(again)]
+    assert run("python -m clustering", COMMANDS, words) == 0
+    assert f"next: train with python -m facerec train --faces FACES --labels {again}/labels.npy" in caplog.text
 
 
 def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(noisy, tmp_path, caplog):

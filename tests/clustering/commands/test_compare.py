@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,7 @@ def test_what_is_refused(faces, tmp_path):
 def test_text_on_the_page_stays_text(tmp_path):
     write_comparison(tmp_path / "p.html", "<b>", [{"backend": "a", "clusters": 1200}], np.eye(1), {"x": "<i>"})
     text = (tmp_path / "p.html").read_text()
+    assert not re.search("<th[^>]*></th>", text)
     assert '<p class="lead">&lt;b&gt;</p>' in text
     assert "<li>x: &lt;i&gt;</li>" in text
     assert "<td>1,200</td>" in text

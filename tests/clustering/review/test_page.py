@@ -533,6 +533,74 @@ def test_a_phone_shows_the_faces_of_a_cluster(case, opened):
     assert page.locator("dialog").bounding_box()["width"] == 390
 
 
+def test_typing_goes_on_when_the_page_draws_anew(case, opened, tmp_path):
+    page = opened(case.page)
+    fields = page.locator("#pane input.who")
+    fields.nth(0).click()
+    page.keyboard.type("Anna")
+    fields.nth(1).click()
+    page.keyboard.type("Mi")
+    page.wait_for_selector(".badge.called")  # of Anna: all is drawn anew
+    page.keyboard.type("kd")  # no keys for keep and drop
+    assert fields.nth(1).input_value() == "Mikd"
+    page.evaluate("document.getElementById('pane').scrollTop = 1e9")
+    page.keyboard.type("e")
+    press(page, "Enter")
+    page.wait_for_function("document.querySelectorAll('#people option').length === 2")
+    press(page, "k")  # which is a key again
+    assert saved(page, tmp_path / "decisions.json")["decisions"] == [
+        {"action": "keep", "cluster": 5},
+        {"action": "name", "cluster": 1, "name": "Anna"},
+        {"action": "name", "cluster": 5, "name": "Mikde"},
+    ]
+
+
+def test_the_focus_stays_and_tab_goes_through_cards_in_their_order(case, opened):
+    page = opened(case.page)
+    keep = page.locator("#pane .act.k").nth(1)
+    keep.focus()
+    press(page, "Space")
+    assert page.text_content("#progress") == "1 of 6 clusters decided"
+    press(page, "Space")
+    assert page.text_content("#progress") == "0 of 6 clusters decided"
+    press(page, "Tab Space")  # the button beside it
+    assert page.locator(".badge").all_text_contents() == ["dropped"]
+    page.locator("#pane").focus()
+    press(page, "End Home")
+    assert page.locator("#pane .card").evaluate_all("cards => cards.map(card => card.dataset.index)")[:3] == list("012")
+    press(page, "Enter")
+    page.fill("#closer-name", "Bo")
+    press(page, "Tab")
+    page.wait_for_function("document.querySelector('#closer-facts .badge')")
+    assert page.evaluate("document.activeElement.textContent") == "kKeep"
+
+
+def test_keys_work_after_a_box_is_ticked_with_caps_lock_and_for_the_first_faces(case, opened, tmp_path):
+    page = opened(case.page)
+    rows = ints(data_of(case.page)["rows"])
+    page.check("#open")
+    page.keyboard.press("Shift+K")
+    press(page, "1 3 4 3 9")  # five has only eight faces, as many as four beside it
+    assert page.locator(".card .face.out").count() == 2
+    press(page, "Enter")
+    page.wait_for_selector("dialog .face")
+    second = int(page.locator("#closer-pane .face").nth(1).get_attribute("data-at"))
+    press(page, "2 Escape")
+    assert saved(page, tmp_path / "decisions.json")["decisions"] == [
+        {"action": "keep", "cluster": 1},
+        {"action": "exclude_faces", "cluster": 5, "faces": sorted(rows[at] for at in (12, 15, second))},
+    ]
+
+
+def test_without_a_merge_the_page_says_so(case, opened, tmp_path):
+    clusters = write_clusters(tmp_path / "c", case.labels, None, case.labels, case.labels)
+    page = opened(review(clusters, case.embeddings, case.thumbs, tmp_path / "page"))
+    page.click("nav [data-view=merges]")
+    assert (
+        page.text_content("#pane .empty") == "No finer level divides these clusters, so there are no merges to look at."
+    )
+
+
 def test_hierarchy_above(case, opened, tmp_path):
     np.save(tmp_path / "labels.npy", case.labels)
     page = opened(
@@ -540,7 +608,7 @@ def test_hierarchy_above(case, opened, tmp_path):
     )
     page.fill("#find", "3")
     page.keyboard.press("Enter")
-    assert "joins 1 more on level 2" in page.locator('.card[aria-selected="true"]').text_content()
+    assert "joins 1 more on level 2" in page.locator('.card[aria-current="true"]').text_content()
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog .face")
     assert page.locator("#closer-side li").all_text_contents() == [
@@ -611,7 +679,7 @@ def test_a_list_longer_than_browsers_draw(case, opened, tmp_path):
         (page / "sheets" / f"{number:05d}.jpg").hardlink_to(page / "sheets" / "00000.jpg") if number else None
     tab = opened(page)
     assert tab.evaluate("document.querySelector('.spacer').clientHeight") < 17e6
-    selected = '.card[aria-selected="true"] .link'
+    selected = '.card[aria-current="true"] .link'
     for key, name in (("End", "#99999"), ("ArrowUp", "#99998"), ("Home", "#0"), ("ArrowDown", "#1")):
         tab.keyboard.press(key)
         assert tab.text_content(selected) == name

@@ -1,5 +1,6 @@
 """The numbers on the page of a labelled set are those of its metrics.json."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,20 @@ def test_verification_and_search(tables):
         ["1e-1", "4.40", "4.00 to 5.00", "0.5000", "0.6000"],
         ["1e-2", "5.50", "–", "0.7000", "0.8000 ‡"],
     ]
+
+
+def test_every_heading_has_a_name_and_every_table_its_own(html):
+    sure = {rate: point | {"supported": True, "few_errors": False} for rate, point in POINTS.items()}
+    counts = METRICS["counts"] | {"verification": sure}
+    groups = METRICS["groups"] | {"age": METRICS["groups"]["sex"]}
+    without = _page(SimpleNamespace(worst=[], metrics=METRICS | {"counts": counts, "groups": groups}), {})
+    assert "caution" in html
+    assert "caution" not in without
+    assert without.count("<td>5,000</td><td>7,000</td></tr>") == 1
+    for page in (html, without):
+        assert not re.search("<th[^>]*></th>", page)
+        labels = re.findall('aria-label="([^"]*)"', page)
+        assert len(labels) == len(set(labels)) >= 3
 
 
 def test_groups(tables):
