@@ -107,7 +107,7 @@ class Clusterer(Parameters):
             InputError: X cannot be used, for example because of NaN (the message names the row), or an invalid graph,
                 see `KnnGraph.check`; or the backend needs a model and has none.
         """
-        self._check_model()
+        self.check_model()
         if isinstance(X, KnnGraph):
             X.check()
             say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
@@ -126,7 +126,12 @@ class Clusterer(Parameters):
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
         return self
 
-    def _check_model(self) -> None:
+    def check_model(self) -> None:
+        """Refuses a backend that needs a model and has none.
+
+        Raises:
+            InputError: With how to make one.
+        """
         model, name = getattr(self, "model", None), type(self).__name__
         if self.learns and not hasattr(model, "settings"):
             raise InputError(

@@ -38,11 +38,13 @@ class Hierarchy:
     def __post_init__(self) -> None:
         if not isinstance(self.levels, Sequence):
             raise InputError(f"levels is {shown(self.levels)}; expected a list of levels")
-        labels = [level.get("labels") for level in self.levels if isinstance(level, Mapping)]
-        shapes = {getattr(each, "shape", ()) for each in labels}
-        kinds = {each.dtype.kind for each in labels if isinstance(each, np.ndarray)}
-        if len(labels) != len(self.levels) or len(shapes) != 1 or len(shapes.pop()) != 1 or kinds - set("iu"):
-            raise InputError(f"{self.origin}: expected levels, each with the 'labels' of the same faces, integers [n]")
+        all_labels = [level.get("labels") for level in self.levels if isinstance(level, Mapping)]
+        labels = [each for each in all_labels if isinstance(each, np.ndarray) and each.dtype.kind in "iu"]
+        shapes = {each.shape for each in labels}
+        if len(labels) != len(self.levels) or len(shapes) != 1 or len(shapes.pop()) != 1:
+            raise InputError(
+                f"{self.origin}: expected levels, each with the 'labels' of the same faces, an array of integers [n]"
+            )
 
     def __repr__(self) -> str:
         clusters = ", ".join(f"{row['clusters']:,}" for row in self.table())

@@ -9,6 +9,7 @@ from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.nodes import Nodes
 from clustering.result import Clustering
+from facerec.pipeline.files import InputError
 from facerec.pipeline.values import check_type
 
 
@@ -16,13 +17,18 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
     """Clusters the faces of a graph so that the clusters agree with what is known about the readable faces.
 
     Raises:
-        InputError: An argument has another type.
+        InputError: An argument has another type; the backend needs a model and has none; what is known is about
+            another number of faces, or contradicts itself.
     """
     check_type("clusterer", clusterer, Clusterer)
     check_type("graph", graph, KnnGraph)
+    clusterer.check_model()
     if known is None:
         return clusterer.cluster(graph)
     check_type("known", known, Constraints)
+    if known.rows != len(graph):
+        raise InputError(f"known: about {known.rows} faces, the graph has {len(graph)}; give what is known about these")
+    known = known.checked("known")
     return clusterer.cluster_with(graph, known.among(graph.readable))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from clustering.graph.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
-from facerec.pipeline.values import first_repeated, refuse_repeated
+from facerec.pipeline.values import as_array, first_repeated, refuse_repeated, shown
 
 logger = logging.getLogger(__name__)
 ANSWERS = "answers.json"
@@ -34,7 +34,7 @@ class Answers:
         log_odds: float64 [m], that both are one person, when the question was asked; NaN if that is unknown.
 
     Raises:
-        InputError: The shapes do not fit.
+        InputError: The shapes or types do not fit, or there is another answer.
     """
 
     pairs: np.ndarray
@@ -42,10 +42,17 @@ class Answers:
     log_odds: np.ndarray
 
     def __post_init__(self) -> None:
-        shapes = [np.shape(array) for array in (self.pairs, self.answer, self.log_odds)]
-        if shapes != [(len(self.answer), 2), (len(self.answer),), (len(self.answer),)]:
+        arrays = {name: as_array(name, getattr(self, name)) for name in ("pairs", "answer", "log_odds")}
+        count, shapes = arrays["answer"].size, [array.shape for array in arrays.values()]
+        if shapes != [(count, 2), (count,), (count,)]:
             found = ", ".join(str(list(shape)) for shape in shapes)
             raise InputError(f"pairs, answer, log_odds: {found}; expected shapes [m, 2], [m], [m]")
+        for (name, array), kinds in zip(arrays.items(), ("iu", "iu", "fiu"), strict=True):
+            if array.dtype.kind not in kinds:
+                raise InputError(f"{name}: {array.dtype}; expected {'floats' if 'f' in kinds else 'integers'}")
+            object.__setattr__(self, name, array)
+        if not np.isin(self.answer, range(len(WORDS))).all():
+            raise InputError(f"answer: {shown(self.answer)}; expected 0 (different), 1 (same) or 2 (unsure)")
 
     @classmethod
     def none(cls) -> Answers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from clustering.graph.costs import Costs, available_memory, choose_index, gib
+from clustering.graph.costs import Costs, available_memory, choose_index, sized
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.files import InputError
@@ -39,12 +39,12 @@ def plan(
     if k >= faces:
         raise InputError(f"{said}, so at most {counted(faces - 1, 'neighbour')}; --k is {k}; lower it")
     chosen = choose_index(index, faces, dimension)
-    print(f"{said}, d = {dimension}, k = {k}; embeddings {gib(4.0 * faces * dimension)} in float32, mapped")
+    print(f"{said}, d = {dimension}, k = {k}; embeddings {sized(4.0 * faces * dimension)} in float32, mapped")
     print(f"{'':14} {'memory':>12} {'disk':>12}")
     stages = {
         f"knn {chosen}": Costs.of(chosen, faces, dimension, k),
         "hilander": Costs.of_hilander(faces, dimension, k),
     }
     for name, costs in stages.items():
-        print(f"{name:14} {gib(costs.memory):>12} {gib(costs.disk):>12}")
-    print(f"{'available':14} {gib(available_memory()):>12} {gib(shutil.disk_usage('.').free):>12}")
+        print(f"{name:14} {sized(costs.memory):>12} {sized(costs.disk):>12}")
+    print(f"{'available':14} {sized(available_memory()):>12} {sized(shutil.disk_usage('.').free):>12}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from clustering.partition import components
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import as_array
 
 MOST_SHOWN = 40
 """Letters of a key that a message shows."""
@@ -26,7 +27,7 @@ class Constraints:
         names: The faces' keys, for messages; or nothing.
 
     Raises:
-        InputError: The shapes do not fit, or a row is not there.
+        InputError: The shapes or types do not fit, or a row is not there.
     """
 
     rows: int
@@ -35,13 +36,17 @@ class Constraints:
     names: Sequence[str] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        pairs, same = np.shape(self.pairs), np.shape(self.same)
-        if pairs != (*same, 2) or len(same) != 1:
-            raise InputError(f"pairs, same: {list(pairs)}, {list(same)}; expected shapes [m, 2], [m]")
-        wrong = np.flatnonzero((self.pairs < 0) | (self.pairs >= self.rows))
+        pairs, same = as_array("pairs", self.pairs), as_array("same", self.same)
+        if pairs.shape != (*same.shape, 2) or same.ndim != 1:
+            raise InputError(f"pairs, same: {list(pairs.shape)}, {list(same.shape)}; expected shapes [m, 2], [m]")
+        if pairs.dtype.kind not in "iu" or same.dtype != bool:  # 0 and 1 would be taken for rows
+            raise InputError(f"pairs, same: {pairs.dtype}, {same.dtype}; expected integers, bool")
+        wrong = np.flatnonzero((pairs < 0) | (pairs >= self.rows))
         if wrong.size:
-            place, row = wrong[0] // 2, self.pairs.flat[wrong[0]]
+            place, row = wrong[0] // 2, pairs.flat[wrong[0]]
             raise InputError(f"pair {place} has row {row}; expected rows from 0 to {self.rows - 1}")
+        object.__setattr__(self, "pairs", pairs)
+        object.__setattr__(self, "same", same)
 
     def __len__(self) -> int:
         return len(self.pairs)

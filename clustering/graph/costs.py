@@ -104,16 +104,23 @@ def check_room(costs: Costs, out: Path) -> None:
     memory, there = available_memory(), sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     if costs.memory > memory:
         raise InputError(
-            f"this takes {gib(costs.memory)} of memory beside the embeddings, and {gib(memory)} are available; free "
-            "some, lower --k, or choose another --index (clustering plan tells what each takes)"
+            f"this takes {sized(costs.memory)} of memory beside the embeddings, and {sized(memory)} are available; "
+            "free some, lower --k, or choose another --index (clustering plan tells what each takes)"
         )
     free = shutil.disk_usage(out).free + there
     if costs.disk > free:
         raise InputError(
-            f"{out}: this takes {gib(costs.disk)} of disk, and {gib(free)} are free; choose another --out or lower --k"
+            f"{out}: this takes {sized(costs.disk)} of disk, and {sized(free)} are free; choose another --out "
+            "or lower --k"
         )
 
 
-def gib(size: float) -> str:
-    """Bytes, for people."""
-    return f"{size / 2**30:.2f} GiB"
+def sized(size: float) -> str:
+    """Bytes, for people, in a unit in which they are not 0.00.
+
+    Example:
+        >>> sized(5 << 29), sized(1 << 20), sized(100)
+        ('2.50 GiB', '1.00 MiB', '0.10 KiB')
+    """
+    power, unit = next(((x, u) for x, u in ((30, "GiB"), (20, "MiB")) if size >= 2**x / 100), (10, "KiB"))
+    return f"{size / 2**power:.2f} {unit}"

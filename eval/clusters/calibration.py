@@ -93,10 +93,11 @@ def calibration_error(table: np.ndarray) -> float:
     Raises:
         InputError: The table is not one of `reliability`.
     """
-    if getattr(table, "shape", (0,))[1:] != (5,):
-        raise InputError(f"table is {shown(table)}; expected what reliability gives, numbers [bins, 5]")
-    faces = table[:, 2]
-    return float(faces @ np.abs(table[:, 3] - table[:, 4]) / max(faces.sum(), 1))
+    rows = as_array("table", table)
+    if rows.shape[1:] != (5,) or rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
+        raise InputError(f"table is {shown(table)}; expected what reliability gives, finite numbers [bins, 5]")
+    faces = rows[:, 2]
+    return float(faces @ np.abs(rows[:, 3] - rows[:, 4]) / max(faces.sum(), 1))
 
 
 def lowest_tenth(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:

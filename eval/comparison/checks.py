@@ -32,7 +32,8 @@ def is_report(metrics: Mapping[str, Any], counts: Mapping[str, Any]) -> bool:
         _all_have(points.values(), ERRORS)
         and _all_have(galleries.values(), SEARCHES)
         and _all_have(searches, ["misses"])
-        and all(map(is_number, (metrics.get("rank1"), *map(counts.get, SAME_TEST + WITHOUT_FACE), *_numbers(rates))))
+        and all(map(is_number, map(counts.get, SAME_TEST + WITHOUT_FACE)))
+        and all(map(is_share, (metrics.get("rank1"), *_numbers(rates))))
         and all(map(_is_rate, (*rates[0], *rates[1])))
         and rates[0].keys() <= points.keys()
         and isinstance(few, list)
@@ -58,6 +59,11 @@ def is_meta(meta: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether this is a number of JSON."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_share(value: Any) -> bool:
+    """Whether this is a number of JSON from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
 
 
 def _all_have(items: Iterable[Any], names: Iterable[str]) -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparison.checks import is_meta, is_number, is_report, lacks_search
+from eval.comparison.checks import is_meta, is_number, is_report, is_share, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
 from facerec.pipeline.files import InputError, cell_text, load_array, read_json
 
-SCORES = {"pairwise_f", "bcubed_f", "nmi", "purity", "clusters", "identities", "assigned"}
+SHARES = ("pairwise_f", "bcubed_f", "nmi", "purity")
+COUNTS = ("clusters", "identities", "assigned")
 
 
 def read_metrics(report: Path) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def read_scores(path: Path) -> dict[str, float] | None:
     if not path.exists():
         return None
     scores = read_json(path)
-    if not isinstance(scores, dict) or not all(is_number(scores.get(name)) for name in SCORES):
+    are_scores = isinstance(scores, dict) and all(is_share(scores.get(name)) for name in SHARES)
+    if not are_scores or not all(is_number(scores.get(name)) for name in COUNTS):
         raise InputError(f"{path}: not written by `python -m eval clusters`")
     return scores
 

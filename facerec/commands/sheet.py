@@ -10,7 +10,7 @@ from jsonargparse.typing import PositiveInt
 
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import counted
-from facerec.pipeline.files import InputError, check_target
+from facerec.pipeline.files import InputError, check_target, refuse_inside
 from facerec.stores.cluster_sheet import draw_clusters, write_png
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
@@ -43,6 +43,7 @@ def sheet(
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the sheet is a picture; give --out a name ending in .png")
     check_target(out)
+    refuse_inside(out, "--faces", faces, "the sheet would count as a further face")
     if out.exists():
         logger.info("%s: already there; remove it to draw it anew", out)
         return

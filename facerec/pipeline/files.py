@@ -11,7 +11,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -296,15 +296,27 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON through a temporary file, so that the file is whole or absent.
+    """Writes JSON, see `write_whole`."""
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=False) + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file through a temporary one, so that it is whole or absent.
 
     Raises:
         InputError: Something else than a regular file is there.
+        OSError: It cannot be written; also a full disk, which says nothing itself, names the file.
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=False) + "\n", encoding="utf-8")
+    try:
+        temporary.write_bytes(content)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
     temporary.replace(path)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from facerec.pipeline.contact_sheet import contact_sheet
-from facerec.pipeline.files import check_target
+from facerec.pipeline.files import write_whole
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
 
@@ -96,10 +96,5 @@ def _tile(store: Store, row: int, framed: bool) -> np.ndarray:
 
 
 def write_png(out: Path, picture: np.ndarray) -> None:
-    """Writes uint8 RGBA [height, width, 4] through a temporary file, so that the file is whole or absent."""
-    check_target(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))[1]
-    temporary = out.with_name(out.name + ".partial")
-    temporary.write_bytes(encoded.tobytes())
-    temporary.replace(out)
+    """Writes uint8 RGBA [height, width, 4], see `write_whole`."""
+    write_whole(out, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))[1].tobytes())

@@ -25,7 +25,7 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import PICTURES, person_of
 from facerec.pipeline.files import InputError
 from facerec.pipeline.label_files import load_labels, refuse_other_order
-from facerec.pipeline.values import first_repeated
+from facerec.pipeline.values import first_repeated, whole
 from facerec.stores.pixels import MOST_PIXELS, decode
 
 SUFFIXES = PICTURES
@@ -121,9 +121,11 @@ class Store:
         """A face as uint8 RGB [height, width, 3].
 
         Raises:
+            InputError: No whole number from 0 to the number of faces less 1.
             OSError: One of `OF_THE_PROCESS`.
             UnreadableFace: No such file, or not an image, a damaged one, or one of more than `max_pixels`.
         """
+        row = whole("row", row, 0, len(self) - 1)
         key = self.keys[row]
         try:
             return decode(self.encoded(row), self.max_pixels)

@@ -334,7 +334,7 @@ def test_levels_that_are_not_there(level):
     "levels",
     [
         [], [{}], [{"labels": np.arange(3)}, {"labels": np.arange(2)}], [{"labels": [0]}],
-        [{"labels": np.array(["a"])}], [{"labels": np.array([0.5])}],
+        [{"labels": np.array(["a"])}], [{"labels": np.array([0.5])}], [{"labels": torch.tensor([0, 1])}],
     ],
 )  # fmt: skip
 def test_what_is_no_hierarchy(levels):

@@ -104,3 +104,12 @@ def test_answers_by_keys_need_different_ones(tmp_path):
 def test_answers_that_do_not_fit_their_pairs_are_refused():
     with pytest.raises(InputError, match=r"pairs, answer, log_odds: \[1, 2\], \[2\], \[1\]; expected shapes"):
         Answers(np.array([[0, 1]]), np.array([SAME, SAME]), np.zeros(1))
+    with pytest.raises(InputError, match=r"answer: array\(\[7\]\); expected 0 \(different\), 1 \(same\) or 2"):
+        Answers(np.array([[0, 1]]), np.array([7]), np.zeros(1))
+    with pytest.raises(InputError, match="pairs: <U1; expected integers"):
+        Answers([["a", "b"]], [SAME], [0.0])
+
+
+def test_lists_are_answers_too():
+    found = Answers([[0, 1], [1, 2]], [SAME, UNSURE], [0.5, float("nan")]).constraints(3)
+    assert (found.together.tolist(), len(found)) == ([[0, 1]], 1)

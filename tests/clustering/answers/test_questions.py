@@ -15,6 +15,7 @@ from clustering.answers.simulation import Turn, ask_in_rounds
 from clustering.backends.dbscan import Dbscan
 from clustering.backends.hilander.hilander import packaged
 from clustering.backends.hilander.pairs import Start
+from clustering.backends.networks.gcn_v import GcnV
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
@@ -183,6 +184,7 @@ def test_arguments_of_another_type_are_named():
         (lambda: choose_questions(np.eye(3), np.arange(3), before, 1), "graph is array.*; expected KnnGraph"),
         (lambda: choose_questions(graph, np.arange(3), None, 1), "before is None; expected Answers"),
         (lambda: clusters_of("dbscan", graph, None), "clusterer is 'dbscan'; expected Clusterer"),
+        (lambda: clusters_of(GcnV(), graph, None), "gcn_v has no model, but None; make one with GcnV.learn"),
     ):
         with pytest.raises(InputError, match=message):
             call()

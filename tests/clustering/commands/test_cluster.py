@@ -55,7 +55,7 @@ def test_many_faces_get_the_approximate_graph(tmp_path, blobs, monkeypatch):
 
 def test_too_little_memory_is_said_before_it_starts(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "available_memory", lambda: 1 << 20)
-    with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
+    with pytest.raises(InputError, match=r"and 1.00 MiB are available; free some"):
         cluster("dbscan", faces, tmp_path / "clusters")
     assert names(tmp_path) == ["faces.npy"]
 
@@ -124,7 +124,7 @@ def test_other_commands_make_the_same_graph_for_a_while(faces, tmp_path, monkeyp
     np.testing.assert_array_equal(graph.similarities, made.similarities)
     assert names(tmp_path / "out") == []
     monkeypatch.setattr(plan, "available_memory", lambda: 1 << 20)
-    with pytest.raises(InputError, match=r"and 0.00 GiB are available; free some"):
+    with pytest.raises(InputError, match=r"and 1.00 MiB are available; free some"):
         graph_of(embeddings, None, 10, tmp_path / "out")
     assert names(tmp_path / "out") == []
 

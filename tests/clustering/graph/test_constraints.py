@@ -264,8 +264,22 @@ def test_clusters_that_may_be_one_join_as_wholes_and_strays_alone():
         ([[0, 1], [-1, 1]], [True, False], "pair 1 has row -1"),
         ([[0, 1]], [True, False], r"pairs, same: \[1, 2\], \[2\]; expected shapes \[m, 2\], \[m\]"),
         ([0, 1], [True], r"pairs, same: \[2\], \[1\]"),
+        ([[0, 1]], [1], "pairs, same: int64, int64; expected integers, bool"),
+        ([["a", "b"]], [True], "pairs, same: <U1, bool"),
     ],
 )
 def test_pairs_of_faces_that_are_not_there_are_refused(pairs, same, message):
     with pytest.raises(InputError, match=message):
         Constraints(3, np.array(pairs), np.array(same))
+
+
+def test_lists_are_constraints_too():
+    assert Constraints(3, [[0, 1], [1, 2]], [True, False]).apart.tolist() == [[1, 2]]
+
+
+def test_clusters_agree_with_no_answers_about_other_faces_or_that_contradict_each_other():
+    graph = KnnGraph.build(np.eye(4), 3)
+    with pytest.raises(InputError, match="known: about 5 faces, the graph has 4"):
+        clusters_of(Dbscan(), graph, known(5, [(0, 1)]))
+    with pytest.raises(InputError, match="known: 1 contradiction: row 0 and row 2 are different people"):
+        clusters_of(Dbscan(), graph, known(4, [(0, 1), (1, 2)], [(0, 2)]))

@@ -78,7 +78,8 @@ def test_too_little_disk_but_for_what_is_there_already(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(free=100))
     (tmp_path / "neighbors.npy").write_bytes(bytes(50))
     check_room(replace(SMALL, disk=150), tmp_path)
-    with pytest.raises(InputError, match="of disk, and 0.00 GiB are free; choose another --out or lower --k"):
+    said = r"takes 0\.15 KiB of disk, and 0\.15 KiB are free; choose another --out or lower --k"
+    with pytest.raises(InputError, match=said):
         check_room(replace(SMALL, disk=151), tmp_path)
 
 
@@ -86,7 +87,7 @@ def test_knn_refuses_before_it_starts(tmp_path, monkeypatch):
     np.save(tmp_path / "faces.npy", np.eye(9, dtype=np.float32))
     monkeypatch.setattr(module, "available_memory", lambda: 1 << 20)
     monkeypatch.setattr("clustering.graph.builder.GraphBuilder.exact", lambda *_: pytest.fail("started"))
-    with pytest.raises(InputError, match=r"and 0.00 GiB are available"):
+    with pytest.raises(InputError, match=r"and 1.00 MiB are available"):
         knn(tmp_path / "faces.npy", tmp_path / "knn", k=3)
     assert not (tmp_path / "knn.partial").exists()
 

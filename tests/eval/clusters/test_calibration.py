@@ -97,3 +97,17 @@ def test_what_is_no_confidence(confidence, right, message):
         reliability(confidence, right)
     with pytest.raises(InputError, match="expected what reliability gives"):
         calibration_error(confidence)
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["x", None, [], np.ones((2, 5, 1)), [["a"] * 5], np.ones((2, 5), bool), [[np.nan] * 5]],
+)
+def test_what_is_no_reliability_table(table):
+    with pytest.raises(InputError, match="expected what reliability gives"):
+        calibration_error(table)
+
+
+def test_the_calibration_error_of_a_table_out_of_json():
+    table = reliability([0.2, 0.4, 0.8], [False, True, True])
+    assert calibration_error(table.tolist()) == calibration_error(table)

@@ -76,6 +76,20 @@ def test_a_value_of_another_type_is_refused(run, file, path, value):
         load_runs([run])
 
 
+@pytest.mark.parametrize("value", [7, -0.1, float("nan")])
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("ijb/metrics.json", ["fnmr_at_fmr", "1e-2"]),
+        ("ijb/metrics.json", ["fnir_at_fpir", "1e-1"]),
+        ("ijb/metrics.json", ["rank1"]),
+        ("clusters.json", ["bcubed_f"]),
+    ],
+)
+def test_a_share_that_is_none_is_refused(run, file, path, value):
+    test_a_value_of_another_type_is_refused(run, file, path, value)
+
+
 def test_a_field_longer_than_any_is_refused(run):
     (run / "ijb" / "det.csv").write_text("x" * 200_000 + "\n")
     with pytest.raises(InputError, match=r"det\.csv: not a curve"):

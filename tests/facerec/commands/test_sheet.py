@@ -54,6 +54,15 @@ def test_the_share_of_one_person_is_of_the_known_faces():
     assert _commonest(np.array([-1, -1])) == (-1, "unknown people")
 
 
+def test_a_sheet_among_the_faces_is_refused(tmp_path, make_faces):
+    """It would be one of them for every later command."""
+    faces = make_faces(tmp_path / "f", identities=1, each=2)
+    np.save(tmp_path / "labels.npy", np.zeros(2, int))
+    with pytest.raises(InputError, match="--out lies in --faces .*; the sheet would count as a further face"):
+        sheet(faces, tmp_path / "labels.npy", faces / "sheet.png")
+    assert len(open_store(faces)) == 2
+
+
 def test_same_seed_same_sheet_and_a_finished_one_stays(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=2, each=6)
     np.save(tmp_path / "labels.npy", np.repeat([0, 1], 6))

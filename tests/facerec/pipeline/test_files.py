@@ -1,6 +1,9 @@
 import csv
+import errno
+import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +192,17 @@ def test_unusable_labels_are_refused(tmp_path, array, message):
     np.save(tmp_path / "l.npy", array)
     with pytest.raises(InputError, match=message):
         load_labels(tmp_path / "l.npy")
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*/x\.json"):
+        write_json(tmp_path / "x.json", {"b": 1})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_and_yaml_are_checked(tmp_path):

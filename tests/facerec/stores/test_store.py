@@ -243,6 +243,14 @@ def test_unreadable_face_says_why(tmp_path, make_faces, content, reason, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("row", [-1, 2, "a", 0.0, None, [0], slice(1)])
+def test_what_is_no_row_is_refused(tmp_path, make_faces, row):
+    opened = open_store(make_faces(tmp_path / "f", identities=1, each=2))
+    with pytest.raises(InputError, match="row is .*; it must be a whole number from 0 to 1"):
+        opened.read(row)
+    assert np.array_equal(opened.read(np.uint8(1)), opened.read(1))
+
+
 def _bad_stores(tmp_path: Path, make_faces) -> dict[str, tuple[Path, str]]:
     faces = make_faces(tmp_path / "faces", identities=2, each=2)
     (tmp_path / "empty").mkdir()
