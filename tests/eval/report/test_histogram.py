@@ -36,11 +36,13 @@ def test_counted_scores_are_in_the_same_bins(monkeypatch):
 def test_a_plot_has_its_values_where_it_has_its_bars():
     svg, values = plot_scores([(0.0, 0.5, 1, 3), (0.5, 1.0, 3, 1)], threshold=0.5, limits=(0, 1), highest=0.75)
     assert values["heads"] == ["cosine 0 to 0.5", "cosine 0.5 to 1"]
-    assert values["xs"] == [108, 244]  # the middles of both halves of 40 to 312
+    assert values["xs"] == [109, 239]  # the middles of both halves of 44 to 304
     genuine, impostor = values["series"]
     assert genuine["texts"] == ["25.00 % (1 pairs)", "75.00 % (3 pairs)"]
-    assert genuine["ys"] == impostor["ys"][::-1] == [pytest.approx(152 - 138 / 3), 14]
-    assert "M176.0 14V152" in svg  # the threshold, in the middle
+    assert genuine["ys"] == impostor["ys"][::-1] == [pytest.approx(150 - 126 / 3), 24]
+    assert "M174.0 24V150" in svg  # the threshold, in the middle
+    assert ">cosine</text>" in svg
+    assert ">share of pairs</text>" in svg
 
 
 def test_a_score_at_an_edge_is_in_the_bin_that_begins_there():
