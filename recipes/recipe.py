@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facerec.pipeline.files import InputError, read_yaml
+from facerec.pipeline.values import at_home
 
 Mode = Literal["joint", "two-heads", "pseudo", "finetune"]
 Overlap = Literal["", "drop", "merge", "keep"]
@@ -153,7 +154,7 @@ def refuse_missing(file: Path, settings: Settings, sections: Sections, without_t
     faces = sections["corpus"].get("faces") if settings.corpus == "split" else None
     places = {"teacher": settings.teacher, "test_faces": settings.test_faces, "protocol": settings.protocol}
     for name, place in {**places, "corpus: faces": faces}.items():
-        if place and not Path(str(place)).expanduser().exists():
+        if place and not at_home(Path(str(place))).exists():
             raise InputError(
                 f"{file}: {name}: {place} is not there; paths are relative to the current folder, {Path.cwd()}"
             )

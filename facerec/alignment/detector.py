@@ -13,7 +13,7 @@ import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
 from facerec.pipeline.files import InputError, check_file, readable
-from facerec.pipeline.values import as_path, as_picture, shown, whole
+from facerec.pipeline.values import as_path, as_picture, at_home, shown, whole
 from facerec.recognisers.onnx import open_session
 
 MODELS = Path("~/.insightface/models")
@@ -88,7 +88,7 @@ def find_detector(name: Path) -> Path:
     Raises:
         InputError: There is no such file or name, or the folder has no detector.
     """
-    models = MODELS.expanduser()
+    models = at_home(MODELS)
     places = (name, models / name, models / f"{name}.onnx")
     found = next((place for place in places if place.exists()), None)
     if found is None:

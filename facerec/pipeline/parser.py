@@ -24,6 +24,7 @@ from facerec.pipeline.complaint import complaint
 from facerec.pipeline.files import InputError, repeated_key
 from facerec.pipeline.letters import as_bytes, as_letters
 from facerec.pipeline.overview import perhaps
+from facerec.pipeline.values import at_home
 
 MISSING, UNKNOWN = "the following arguments are required: ", "unrecognized arguments: "
 NO_NUMBER = re.compile(r"invalid literal for int|could not convert string to float|argument must be a (string|real)")
@@ -272,7 +273,7 @@ def _kind(kind: Any) -> str:
 
 
 def _at_home(value: Any) -> Any:
-    return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
+    return at_home(value) if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 def _as_given(key: re.Match[str]) -> str:

@@ -63,6 +63,17 @@ def as_path(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def at_home(path: Path) -> Path:
+    """The path with the home folder in place of ``~``; as it is where that folder is unknown.
+
+    In a container the user may have neither HOME nor an entry in /etc/passwd.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def check_type(name: str, value: Any, kind: type) -> None:
     """Refuses an argument of another type.
 

@@ -387,6 +387,16 @@ def test_detector_by_name(tmp_path: Path, data: Path, monkeypatch: pytest.Monkey
     assert find_detector(detector) == detector
 
 
+def test_a_detector_by_its_path_needs_no_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    (tmp_path / "det.onnx").touch()
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert find_detector(tmp_path / "det.onnx") == tmp_path / "det.onnx"
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_bad_inputs_are_refused_in_one_line_with_status_2(
     tmp_path: Path, data: Path, photographs: Path, detector: Path, capsys: pytest.CaptureFixture[str], status_of

@@ -54,6 +54,17 @@ def test_paths_below_the_home_folder(tmp_path, monkeypatch):
         assert (found["runs"], found["names"]) == ([tmp_path / "a", Path("b~/c")], ["~/n"])
 
 
+def test_a_user_without_a_home_folder_has_no_paths_below_it(monkeypatch):
+    """As in a container, where such a user has no entry in /etc/passwd."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert given("--runs", "~/a")["runs"] == [Path("~/a")]
+
+
 def test_empty_paths_are_not_the_current_folder():
     def read(old_faces: Path, model: Path | None = None, words: str = "") -> dict[str, Any]:
         return locals()
