@@ -1,7 +1,7 @@
 """All methods on all sets, with a page, a table and a picture.
 
     PYTHONPATH=benchmarks python -m arena [--root DATA] [--out runs/arena] [--sets a,b.yaml] [--methods a,b] \\
-        [--settings published,tuned,oracle] [--trials 20] [--seconds 120] [--processes 2] [--report-only]
+        [--settings published,tuned,oracle] [--trials 20] [--processes 2] [--report-only]
 
 Sets are names of benchmarks/arena/sets or paths of YAML files, see `arena.sets`. What is in --out already is not done
 again unless a method, a set or the search has changed. A set whose faces are missing is left out.
@@ -29,7 +29,6 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--settings", default=",".join(SETTINGS))
     parser.add_argument("--trials", type=int, default=Effort.trials)
-    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="CPU seconds of a search")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report-only", action="store_true", help="of what is there, without running anything")
     given = parser.parse_args()
@@ -40,7 +39,7 @@ def main() -> None:
     files = files if given.sets else sorted(SETS.glob("*.yaml"))
     groups, left_out = grouped(files, given.root)
     if not given.report_only:
-        effort = Effort(given.trials, given.seconds)
+        effort = Effort(given.trials)
         for setting in given.settings.split(","):
             methods = given.methods.split(",")
             spread([Job(group, given.root, given.out, setting, methods, effort) for group in groups], given.processes)

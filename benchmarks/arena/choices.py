@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from arena.methods import PACKAGE, Method, digest
 from arena.sets import NEIGHBORS, TestSet
 from clustering.clusterer import Clusterer
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import best_of, strict
-from clustering.learning.tuning import Version, labels_of, run_trials, tune, validation_versions
+from clustering.learning.tuning import Version, run_trials, tune, validation_versions
 from facerec.pipeline.files import InputError, read_json, write_json
-
-FEWEST = 5
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to search for settings.
+    """How settings are searched for.
 
     Attributes:
-        trials: Most settings to try.
-        seconds: CPU seconds to spend on them. Slower methods get fewer trials, but at least `FEWEST`.
+        trials: Settings to try.
         seed: Seed of the trials and of the versions.
     """
 
     trials: int = 20
-    seconds: float = 120.0
     seed: int = 0
 
     @property
     def key(self) -> str:
         """A text that changes with these numbers and with the sources of the search."""
         sources = digest([PACKAGE / "learning", Path(__file__)])
-        return f"{self.trials} trials {self.seconds:g} s seed {self.seed} {sources}"
-
-    def affordable(self, trial_seconds: float) -> int:
-        """The number of trials, if each takes so many CPU seconds."""
-        return int(np.clip(self.seconds / max(trial_seconds, 1e-3), min(FEWEST, self.trials), self.trials))
+        return f"{self.trials} trials seed {self.seed} {sources}"
 
 
 def tuned(method: Method, faces: TestSet, effort: Effort, models: Path) -> tuple[Clusterer, int]:
@@ -80,13 +69,8 @@ def best_on(base: Clusterer, faces: TestSet, effort: Effort) -> tuple[Clusterer,
 
 
 def _search(base: Clusterer, held: Sequence[Version], effort: Effort) -> list[Mapping[str, Any]]:
-    """The rows of `run_trials` with as many trials as the effort allows."""
-    if not base.search_space:
-        return list(run_trials(base, held, 1, effort.seed))
-    started = time.process_time()
-    for version in held:
-        labels_of(base, version.graph, {})
-    return list(run_trials(base, held, effort.affordable(time.process_time() - started), effort.seed))
+    """The rows of `run_trials`."""
+    return list(run_trials(base, held, effort.trials if base.search_space else 1, effort.seed))
 
 
 def _trained(method: Method, faces: LabelledFaces, effort: Effort, folder: Path) -> Clusterer:

@@ -239,12 +239,12 @@ def small(tmp_path):
 def test_a_cell_is_made_once(small, tmp_path):
     faces, cache = read_set(small, tmp_path), Cache(tmp_path / "cells")
     assert faces.length == pytest.approx(2)
-    effort = Effort(trials=3, seconds=5)
+    effort = Effort(trials=3)
     for setting, new in itertools.product(("published", "tuned", "oracle"), (True, False)):
         cell, made = run(METHODS["components"], faces, setting, effort, cache)
         assert made is new
         assert scores(faces.faces.labels, cache.labels(cell)) == cell.figures
-    _, made = run(METHODS["components"], faces, "tuned", Effort(trials=4, seconds=5), cache)
+    _, made = run(METHODS["components"], faces, "tuned", Effort(trials=4), cache)
     assert made
     cell, _ = run(METHODS["gcn_v"], faces, "published", effort, cache)
     assert "learns from labelled faces" in cell.reason
@@ -304,7 +304,7 @@ def test_a_library_compiles_before_the_clock_and_may_be_missing(small, tmp_path,
         return np.zeros(len(faces), int)
 
     library = SimpleNamespace(EVoC=lambda **settings: SimpleNamespace(fit_predict=one_cluster))
-    faces, effort = read_set(small, tmp_path), Effort(trials=2, seconds=5)
+    faces, effort = read_set(small, tmp_path), Effort(trials=2)
     monkeypatch.setitem(sys.modules, "evoc", library)
     for _ in range(2):
         run(METHODS["evoc"], faces, "published", effort, Cache(tmp_path / str(len(seen))))
