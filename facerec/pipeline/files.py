@@ -121,7 +121,8 @@ def refuse_inside(out: Path, option: str, folder: Path, pictures: str) -> None:
     Raises:
         InputError: `out` is in `folder`.
     """
-    if folder.resolve() in out.resolve().parents:
+    inside, place = (Path(os.path.realpath(path)) for path in (folder, out))  # of links to themselves, too
+    if inside in place.parents:
         raise InputError(f"{out.parent}: --out lies in {option} {folder}; {pictures}")
 
 
