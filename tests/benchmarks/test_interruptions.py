@@ -57,14 +57,14 @@ WORK = """
 import os, signal, sys, time
 from pathlib import Path
 
-out = Path(sys.argv[-1])
-partial = out.with_name("out.partial")
-partial.mkdir(exist_ok=True)
-(partial / ".lock").write_text("")
 def stop(number, frame):
     os.write(2, b"prog: stopped; the same command goes on\\n")
     os._exit(128 + number)
 signal.signal(signal.SIGTERM, stop)
+out = Path(sys.argv[-1])
+partial = out.with_name("out.partial")
+partial.mkdir(exist_ok=True)
+(partial / ".lock").write_text("")
 time.sleep(0.3)
 (partial / ".lock").unlink()
 (partial / "labels").write_text(sys.argv[1])
