@@ -96,15 +96,15 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         begin = Turn(before, labels)
         turns = [begin, *ask_in_rounds(clusterer, graph, begin, truth, asking.count, asking.rounds)]
         return {**_simulated(turns, truth, faces.keys, out), "again": _again(clusters)}
-    found = choose_questions(graph, labels, before, asking.count)
+    found, again = choose_questions(graph, labels, before, asking.count), _again(clusters)
     if pictures is not None:
-        again = f"python -m clustering cluster {_again(clusters)} --embeddings {quote(str(embeddings))}"
-        command = f"{again} --answers answers.json --out again"
+        command = f"python -m clustering cluster {again} --embeddings {quote(str(embeddings))}"
+        command += " --answers answers.json --out again"
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None, command)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
     where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
     said = f"{counted(len(found), 'question')}, {len(before):,} asked before; answer them in {where}"
-    return {"questions": len(found), "before": len(before), "said": said, "again": _again(clusters)}
+    return {"questions": len(found), "before": len(before), "said": said, "again": again}
 
 
 def _simulated(turns: Sequence[Turn], truth: np.ndarray, keys: list[str] | None, out: Path) -> Mapping[str, Any]:

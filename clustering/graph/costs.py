@@ -122,5 +122,7 @@ def sized(size: float) -> str:
         >>> sized(5 << 29), sized(1 << 20), sized(100)
         ('2.50 GiB', '1.00 MiB', '0.10 KiB')
     """
-    power, unit = next(((x, u) for x, u in ((30, "GiB"), (20, "MiB")) if size >= 2**x / 100), (10, "KiB"))
+    power, unit = 30, "GiB"
+    if size < 2**30 / 100:
+        power, unit = (20, "MiB") if size >= 2**20 / 100 else (10, "KiB")
     return f"{size / 2**power:.2f} {unit}"

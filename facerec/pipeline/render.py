@@ -10,7 +10,7 @@ SCRIPT = (Path(__file__).parent / "wide.js").read_text(encoding="ascii")
 
 
 def render(template: Path, **content: Any) -> str:
-    """A page from a template, which extends page.html, the frame and look of all; what it is given is escaped."""
+    """A page from a template, which extends page.html, the frame and look of all pages. What it is given is escaped."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 

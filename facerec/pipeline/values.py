@@ -64,7 +64,7 @@ def as_path(name: str, value: Any) -> Path:
 
 
 def at_home(path: Path) -> Path:
-    """The path with the home folder in place of ``~``; as it is where that folder is unknown.
+    """The path with the home folder instead of ``~``. It stays as it is where that folder is unknown.
 
     In a container the user may have neither HOME nor an entry in /etc/passwd.
     """

@@ -78,8 +78,9 @@ class Whitening:
 
 
 def fit_whitening(embeddings: np.ndarray, labels: np.ndarray, seed: int = 0) -> Whitening:
-    """Measures the covariance within people. Memory is for `MOST_FITTED` faces at most. Rows
-    that are not of unit length are copied, all of them.
+    """Measures the covariance within people.
+
+    Memory is for `MOST_FITTED` faces at most. Only rows that are not of unit length are copied, all of them.
 
     Args:
         embeddings: [n, d], unit rows, others are normalised; zero rows are left out.
