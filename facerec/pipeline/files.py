@@ -10,6 +10,7 @@ import csv
 import errno
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -302,7 +303,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary one, so that it is whole or absent.
+    """Writes a file through a temporary one of its own, so that it is whole or absent, also if two runs write it.
 
     Raises:
         InputError: Something else than a regular file is there.
@@ -310,15 +311,16 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         temporary.write_bytes(content)
-    except OSError as error:
+        temporary.replace(path)
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)
         raise
-    temporary.replace(path)
 
 
 def read_json(path: Path) -> Any:

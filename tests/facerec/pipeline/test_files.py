@@ -205,6 +205,31 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_runs_that_write_one_file_leave_one_of_both(tmp_path, monkeypatch):
+    write_bytes = Path.write_bytes
+
+    def write_slowly(path, content):
+        write_bytes(path, content)
+        monkeypatch.undo()
+        write_json(tmp_path / "x.json", "of the other run")
+
+    monkeypatch.setattr(Path, "write_bytes", write_slowly)
+    write_json(tmp_path / "x.json", "of this run")
+    assert read_json(tmp_path / "x.json") == "of this run"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_stop_while_a_file_is_written_leaves_nothing(tmp_path, monkeypatch):
+    def stop(path, content):
+        path.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(tmp_path / "x.json", {"b": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_and_yaml_are_checked(tmp_path):
     write_json(tmp_path / "a" / "x.json", {"b": 1})
     assert read_json(tmp_path / "a" / "x.json") == {"b": 1}
