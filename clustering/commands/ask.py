@@ -21,7 +21,7 @@ from clustering.graph.build import graph_of
 from clustering.graph.knn_graph import DEFAULT_K
 from clustering.similarity.same_faces import check_faces
 from eval.clusters import scores
-from facerec.pipeline.console import show_table
+from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, read_yaml, write_table
@@ -113,7 +113,7 @@ def _simulated(turns: Sequence[Turn], truth: np.ndarray, keys: list[str] | None,
     save_answers(out / "answers.json", answers, keys)
     save_names(out, keys, turns[-1].labels)
     write_table(out / "rounds.csv", list(rows[0]), [list(row.values()) for row in rows])
-    show_table(rows, None)
+    show_kept_table(rows)
     first, last = rows[0], rows[-1]
     said = f"{counted(len(answers), 'answer')}, {int(np.sum(answers.answer == SAME)):,} of them yes"
     said += "".join(f"{mark} {name} {first[name]:.4f} to {last[name]:.4f}" for mark, name in ((":", "Fp"), (",", "Fb")))

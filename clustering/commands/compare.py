@@ -19,7 +19,7 @@ from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.similarity.same_faces import save_cosines
 from clustering.similarity.same_recogniser import check_labelled
 from facerec.pipeline.arguments import Seed
-from facerec.pipeline.console import show_table
+from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import InputError, write_json, write_table
@@ -85,7 +85,7 @@ def compare(
     _write_tables(out, runs, rows, guessed, similarity)
     write_comparison(out / "comparison.html", about, rows, similarity, refused, guessed)
     times = {run.name: {"seconds": round(run.seconds, 2), "tuning": round(run.tuning_seconds, 1)} for run in runs}
-    show_table([{**row, **times[run.name]} for run, row in zip(runs, rows, strict=True)], None)
+    show_kept_table([{**row, **times[run.name]} for run, row in zip(runs, rows, strict=True)])
     return {"faces": len(faces), "copies": copies, "seconds": times, "left_out": sorted(refused)}
 
 

@@ -12,7 +12,7 @@ from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, estimate_quality
 from clustering.quality.estimator import PACKAGED, Estimator
 from clustering.similarity.same_faces import check_faces
-from facerec.pipeline.console import show_table
+from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_json
@@ -63,6 +63,6 @@ def estimate(
     content = found.as_json()
     write_json(out / "estimate.json", content)
     rows = {**found.figures, "people": found.people}
-    show_table([{"figure": n, "estimate": round(i.estimate, 3), "low": round(i.low, 3), "high": round(i.high, 3)}
-                for n, i in rows.items()], None)  # fmt: skip
+    show_kept_table([{"figure": n, "estimate": round(i.estimate, 3), "low": round(i.low, 3), "high": round(i.high, 3)}
+                for n, i in rows.items()])  # fmt: skip
     return {**content, "said": "; ".join(filter(None, (found.say(), found.doubt())))}

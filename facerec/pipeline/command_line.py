@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.pipeline import completion
-from facerec.pipeline.complaint import complaint, is_of_the_system, printable, said
+from facerec.pipeline.complaint import OF_THE_TARGET, complaint, is_of_the_system, printable, said
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 from facerec.pipeline.overview import HELP, overview, perhaps, version
@@ -41,30 +41,21 @@ def run(
     """
     _prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if completion.ASKED in os.environ:
-        completion.complete(commands, _import)
-    if not words or words[0] in HELP or words[0] == "--version":
-        print(version(program) if words[:1] == ["--version"] else overview(program, about, commands))
-        return 0 if words else 2
-    if words[0] not in commands:
-        print(complaint(program, f"there is no command {words[0]}{perhaps(words[0], commands)}"), file=sys.stderr)
-        return 2
-    if sys.platform == "win32":  # locks, renamed folders and peak memory are those of POSIX
-        print(complaint(program, "commands need Linux or macOS; on Windows, run them in WSL"), file=sys.stderr)
-        return 2
     try:
-        function = _import(commands[words[0]])  # not below: signals end it at once while it imports
-        with signals_as_exceptions():
-            more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
-            out, then = _call(program, words, function, more)
-            if hints and then and out is not None:
-                logger.info("next: %s", printable(then.format_map(_Given(words, out))))
+        try:
+            return _run(program, commands, words, about, hints, more_help)
+        finally:
+            if sys.stdout is not None:  # a full disk is found here; at the exit nobody could tell it
+                sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 1
     except (InputError, OSError, UnicodeEncodeError, MemoryError, RuntimeError) as error:
         if not is_of_the_system(error):
             raise
+        if isinstance(error, OSError) and error.errno in OF_THE_TARGET and error.filename is None:
+            error.filename = "standard output"  # files are named where they are written
+            _write_no_more()
         print(complaint(program, said(error)), file=sys.stderr)
         return 2
     except Terminated:
@@ -73,7 +64,33 @@ def run(
     except KeyboardInterrupt:
         print(stopped(program), file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _run(
+    program: str, commands: Mapping[str, str], words: Sequence[str], about: str, hints: bool, more_help: str
+) -> int:
+    """As `run`, but raises what ends a command."""
+    if completion.ASKED in os.environ:
+        completion.complete(commands, _import)
+    if not words or words[0] in HELP or words[0] == "--version":
+        print(version(program) if words[:1] == ["--version"] else overview(program, about, commands))
+        return 0 if words else 2
+    if words[0] not in commands:
+        raise InputError(f"there is no command {words[0]}{perhaps(words[0], commands)}")
+    if sys.platform == "win32":  # locks, renamed folders and peak memory are those of POSIX
+        raise InputError("commands need Linux or macOS; on Windows, run them in WSL")
+    function = _import(commands[words[0]])  # not below: signals end it at once while it imports
+    with signals_as_exceptions():
+        more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
+        out, then = _call(program, words, function, more)
+        if hints and then and out is not None:
+            logger.info("next: %s", printable(then.format_map(_Given(words, out))))
     return 0
+
+
+def _write_no_more() -> None:
+    """Leads what is still to be written to standard output nowhere, so that Python does not try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare() -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from facerec.pipeline.complaint import OF_THE_TARGET
 from facerec.pipeline.files import InputError, read_json, write_json
 from facerec.pipeline.work import partial_of, same_work
 
 logger = logging.getLogger(__name__)
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Workplace:
@@ -51,9 +50,12 @@ class Workplace:
             fcntl.lockf(lock, fcntl.LOCK_EX)
             lock.close()
             return False
-        if (self.out / "meta.json").exists() or not (self.folder / ".lock").exists():  # it has just been done
+        if not _is_there(lock):  # the folder was renamed or removed meanwhile, and maybe made again by another run
             lock.close()
+            return False
+        if (self.out / "meta.json").exists():  # it has just been done
             shutil.rmtree(self.folder, ignore_errors=True)
+            lock.close()
             return False
         self.lock = lock
         return True
@@ -82,12 +84,14 @@ class Workplace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self.lock is not None
-        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+        if isinstance(error, OSError) and error.errno in OF_THE_TARGET and error.filename is None:
             error.filename = str(self.folder)  # most likely; a full disk says nothing itself
         if kind is None:
             self.folder.rename(self.out)
             remove_notes(self.out)
         elif not self.resumable or (kind is InputError and not self.continued):
+            with suppress(OSError):
+                self._clear()  # the lock goes last: then the next run finds nothing that this one still removes
             shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.close()
 
@@ -118,8 +122,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _open_lock(folder: Path) -> TextIO:
     """Makes a folder and opens the file that its lock is on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / ".lock").open("w")
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another run has just renamed or removed it
+            return (folder / ".lock").open("w")
 
 
 def _take(lock: TextIO) -> bool:
@@ -130,6 +136,14 @@ def _take(lock: TextIO) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _is_there(lock: TextIO) -> bool:
+    """Whether a lock is on the file that has its name now."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), Path(lock.name).stat())
+    except FileNotFoundError:
+        return False
 
 
 def _busy(folder: Path) -> InputError:

@@ -224,3 +224,39 @@ def test_the_command_that_follows_has_what_this_one_was_given(tmp_path, monkeypa
     words = ["--config", str(tmp_path / "x.yaml"), "--model=a b", "--few-faces", "3"]
     assert run("x", {"c": "m:f"}, ["c", "--out", str(out), *words]) == 0
     assert f"next: look --at '{out}' --model 'a b' --few 3 --faces FACES --here 'in a file'" in caplog.text
+
+
+SAYING = """
+import sys
+from facerec.pipeline.command_line import run
+
+def say(times: int = 1) -> None:
+    print("word " * times)
+
+sys.exit(run("prog", {"say": "__main__:say"}, sys.argv[1:]))
+"""
+
+
+def say(words, output, unbuffered=""):
+    """Runs a command that prints; status and what it complains about."""
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        [sys.executable, "-c", SAYING, *words], stdout=output, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize(("words", "unbuffered"), [(["say"], ""), (["say"], "1"), (["--version"], "")])
+def test_an_output_without_room_is_named_in_one_line(words, unbuffered):
+    with Path("/dev/full").open("w") as full:
+        found = say(words, full, unbuffered)
+    text = "prog: error: standard output: No space left on device; free some, and the same command goes on\n"
+    assert found == (2, text)
+
+
+def test_an_output_that_nobody_reads_ends_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        assert say(["say"], output) == (1, "")

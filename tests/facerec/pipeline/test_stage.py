@@ -13,6 +13,7 @@ from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.fingerprint import InputFiles
 from facerec.pipeline.stage import stage
+from facerec.pipeline.workplace import Workplace
 
 calls: list[str] = []
 
@@ -279,6 +280,39 @@ def test_the_same_work_waits_for_the_run_that_does_it(tmp_path, at_work, killed)
     process.send_signal(signal.SIGKILL if killed else signal.SIGUSR1)
     assert second.communicate()[0] == (b"working\n" if killed else b"")
     assert (tmp_path / "out" / "half.txt").read_text() == "half"
+
+
+def test_a_folder_that_another_run_removes_is_made_again(tmp_path, monkeypatch):
+    mkdir, gone = Path.mkdir, [True]
+
+    def make(path, *args, **kwargs):
+        mkdir(path, *args, **kwargs)
+        if gone:
+            gone.pop()
+            path.rmdir()
+
+    workplace = Workplace(tmp_path / "out", {}, resumable=False)
+    monkeypatch.setattr(Path, "mkdir", make)
+    assert workplace.claim()
+    with workplace:
+        pass
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_lock_on_a_folder_that_was_made_anew_meanwhile_does_not_count(tmp_path, monkeypatch):
+    workplace = Workplace(tmp_path / "out", {}, resumable=False)
+
+    def others(lock):
+        """One run fails and removes the folder, the next one begins to work there."""
+        (workplace.folder / ".lock").unlink()
+        (workplace.folder / ".lock").touch()
+        (workplace.folder / "half.txt").touch()
+        return True
+
+    monkeypatch.setattr("facerec.pipeline.workplace._take", others)
+    assert not workplace.claim()
+    assert not workplace.claimed
+    assert (workplace.folder / "half.txt").exists()
 
 
 @pytest.fixture
