@@ -102,7 +102,9 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         command += " --answers answers.json --out again"
         write_questions(out / "questions.html", found, before, pictures, faces.keys is not None, command)
     save_answers(out / "answers.json", before.followed_by(found), faces.keys)
-    where = "answers.json" if pictures is None else "questions.html, which saves answers.json"
+    where = "answers.json"
+    if pictures is not None:
+        where = f"questions.html, and move the answers.json that it saves into {out.name.removesuffix('.partial')}"
     said = f"{counted(len(found), 'question')}, {len(before):,} asked before; answer them in {where}"
     return {"questions": len(found), "before": len(before), "said": said, "again": again}
 

@@ -88,6 +88,8 @@ def cluster(
         check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
+    if known is not None and not len(known):
+        logger.warning("%s: no answer in it is yes or no, so it changes nothing; answer the questions first", answers)
     graph = graph_in(faces, knn, clusterer.k, made)
     if zeros := len(graph) - int(np.count_nonzero(graph.readable)):
         logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))

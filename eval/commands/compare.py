@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import NonNegativeFloat
-
 from eval.comparison.page import page
 from eval.comparison.page_plots import curve_plots
 from eval.comparison.runs import load_runs
 from eval.comparison.summary import findings
 from eval.comparison.table import tabulate
 from eval.comparison.table_files import write_tables
+from facerec.pipeline.arguments import Points
 from facerec.pipeline.files import read_text
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import Thumbnails
@@ -30,7 +29,7 @@ def compare(
     recipe: Path | None = None,
     thumbnails: Path | None = None,
     title: str = "Clustering backends as pseudo-labellers",
-    training_sd: NonNegativeFloat = 0.0,
+    training_sd: Points = 0.0,
 ) -> Mapping[str, Any]:
     """Puts runs into one table, one set of plots and one page, report.html.
 

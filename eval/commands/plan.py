@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jsonargparse.typing import NonNegativeFloat, PositiveFloat
+from jsonargparse.typing import PositiveFloat
 
 from eval.comparison.runs import load_runs
 from eval.comparison.summary import typical_people_variance
 from eval.comparison.table import tabulate
 from eval.trainings.power import MOST_TRAININGS, smallest_difference, trainings_needed
+from facerec.pipeline.arguments import Points
 from facerec.pipeline.files import InputError
 
 SHOWN = (1, 2, 3, 5, 10, 20)
@@ -19,8 +20,8 @@ SHOWN = (1, 2, 3, 5, 10, 20)
 def plan(
     runs: list[Path] | None = None,
     difference: PositiveFloat = 1.0,
-    training_sd: NonNegativeFloat = 0.9,
-    people_sd: NonNegativeFloat = 0.0,
+    training_sd: Points = 0.9,
+    people_sd: Points = 0.0,
     rows: int = 5,
 ) -> None:
     """Prints how many trainings of each row tell two rows apart, and which difference so many trainings find.

@@ -18,9 +18,11 @@ BEYOND = re.compile(r"(\S+) does not conform to restriction (.*)")
 
 if TYPE_CHECKING:
     Seed = int
+    Points = float
 else:
     Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
-"""What NumPy and PyTorch both take."""
+    Points = restricted_number_type("Points", float, [(">=", 0), ("<=", 100)])
+"""Seeds that NumPy and PyTorch both take; how far error rates spread, in points, hundredths."""
 
 
 def typed_arguments(

@@ -64,6 +64,17 @@ def test_questions_are_answered_and_clusters_keep_the_answers(corpus):
     assert len(np.unique(np.sort(known.pairs, axis=1), axis=0)) == len(known.pairs) > 5
 
 
+def test_questions_that_nobody_has_answered_yet_are_told(corpus, caplog):
+    caplog.set_level("INFO")
+    keys = (corpus / "emb" / "keys.txt").read_text().splitlines()
+    out = ask(
+        corpus / "clusters", corpus / "emb", corpus / "ask", count=2, thumbnails=thumbnails(corpus / "thumbnails", keys)
+    )
+    assert "answer them in questions.html, and move the answers.json that it saves into ask; done" in caplog.text
+    cluster("dbscan", corpus / "emb", corpus / "again", answers=out / "answers.json")
+    assert f"{out}/answers.json: no answer in it is yes or no, so it changes nothing" in caplog.text
+
+
 @pytest.mark.parametrize("backend", ["hilander", "dbscan"])
 def test_rounds_cluster_copies_as_the_command_does(backend, corpus):
     np.save(corpus / "copied.npy", np.load(corpus / "emb" / "embeddings.npy").repeat(15, axis=0))

@@ -5,8 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
+from eval.__main__ import COMMANDS
 from eval.commands.ijb import ijb
 from eval.commands.plan import plan
+from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError
 
 
@@ -23,6 +25,13 @@ def test_without_runs_it_counts_with_what_it_is_told(capsys):
     assert said.endswith("A difference of 1 point needs 1 training a row, since trainings do not vary.\n")
     with pytest.raises(InputError, match="--rows 1; a comparison has at least 2"):
         plan(rows=1)
+
+
+@pytest.mark.parametrize("option", ["--training-sd", "--people-sd"])
+def test_a_spread_that_no_error_rate_has_is_refused(option, capsys):
+    with pytest.raises(SystemExit):
+        run("python -m eval", COMMANDS, ["plan", option, "1e200"])
+    assert f"{option}: 1e200; expected a number at least 0 and at most 100" in capsys.readouterr().err
 
 
 def test_runs_tell_how_much_trainings_and_people_vary(tiny, tmp_path, capsys):
