@@ -131,8 +131,8 @@ class KnnGraph:
 
         Raises:
             InputError: There is no face or no neighbour; embeddings are not float32 rows of unit length or zero;
-                neighbours are not integers, out of range or the row itself; similarities are not the cosines of these
-                embeddings, or not in descending order.
+                neighbours are not integers, out of range, the row itself or there twice; similarities are not the
+                cosines of these embeddings, or not in descending order.
         """
         if not self.similarities.size:
             raise InputError(f"neighbors: shape {list(self.neighbors.shape)}; expected a face and a neighbour at least")
@@ -173,7 +173,10 @@ def neighbors_wanted(faces: Sized, k: int) -> int:
 
 
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
+    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages.
+
+    Whether a neighbour stands there twice is looked for in evenly spaced rows.
+    """
     rows = len(neighbors)
     for some in row_blocks(rows):
         ids, cosines, first = neighbors[some], similarities[some], some.start
@@ -185,11 +188,15 @@ def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np
             raise InputError(f"{names[0]}: row {first + own.argmax()} is its own neighbour; rebuild without self")
         if not np.all(np.abs(cosines) <= 1.001):
             raise InputError(f"{names[1]}: NaN or values beyond [-1, 1]; they must be cosines")
+    for row in _some_rows(rows):
+        ids = neighbors[row][neighbors[row] >= 0]
+        if len(np.unique(ids)) < len(ids):
+            raise InputError(f"{names[0]}: row {row} has a neighbour twice; rebuild the graph")
 
 
 def _check_cosines(name: object, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
     """Recomputes the cosines of evenly spaced rows, which descend: the graph may be of other faces or another order."""
-    for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
+    for row in _some_rows(len(neighbors)):
         ids = np.asarray(neighbors[row])
         cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)
         wrong = np.abs(np.where(ids < 0, 0, cosines) - similarities[row]) > COSINE_TOLERANCE
@@ -202,3 +209,8 @@ def _check_cosines(name: object, embeddings: np.ndarray, neighbors: np.ndarray, 
             )
         if np.any(np.diff(similarities[row][ids >= 0]) > COSINE_TOLERANCE):
             raise InputError(f"{name}: row {row} ascends; the nearest neighbour, of the highest cosine, comes first")
+
+
+def _some_rows(count: int) -> range:
+    """At most `CHECKED_ROWS` evenly spaced rows."""
+    return range(0, count, max(-(-count // CHECKED_ROWS), 1))

@@ -195,7 +195,10 @@ class Aligner:
         for face in listed:
             found = self._find(image, face)
             if found is None:
-                missing.append([key, f"no face found in the box {','.join(map(str, face.box or ()))}"])
+                place = ": its landmarks lie outside of the photograph"
+                if face.box is not None:
+                    place = f" in the box {','.join(map(str, face.box))}"
+                missing.append([key, f"{NO_FACE}{place}"])
                 continue
             file = job.with_suffix(face.name)
             _write(job.out / file, align_face(image, found[2], job.size), job.jpeg_quality)
@@ -205,8 +208,10 @@ class Aligner:
     def _find(self, image: np.ndarray, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
         """Score, box (left, top, right, bottom) and landmarks of a known face; None if it is not found in its box."""
         if face.landmarks is not None:
-            corners = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
-            return face.score, corners, face.landmarks
+            first, last = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+            if np.any(last < 0) or np.any(first >= image.shape[1::-1]):
+                return None  # landmarks of another photograph or another size of it: the crop would be black
+            return face.score, np.concatenate([first, last]), face.landmarks
         assert face.box is not None
         assert self.detector is not None
         rows, columns = window(face.box, *image.shape[:2])

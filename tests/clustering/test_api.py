@@ -278,6 +278,7 @@ GRAPH = KnnGraph.build(angles(0, 1, 90), 2)
         ({"neighbors": GRAPH.neighbors * 1.0}, "neighbors are float64, similarities float32; expected ints, floats"),
         ({"neighbors": GRAPH.neighbors + 2}, "neighbors: neighbour 3 of 3 rows; rebuild the graph"),
         ({"neighbors": np.tile([[0], [1], [2]], 2)}, "neighbors: row 0 is its own neighbour; rebuild without self"),
+        ({"neighbors": GRAPH.neighbors[:, [0, 0]]}, "neighbors: row 0 has a neighbour twice; rebuild the graph"),
         ({"similarities": GRAPH.similarities * np.nan}, r"similarities: NaN or values beyond \[-1, 1\]"),
         ({"embeddings": GRAPH.embeddings[::-1]}, "similarities: row 0: .* the graph is of other faces"),
         (

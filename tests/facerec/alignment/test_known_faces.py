@@ -15,7 +15,7 @@ from facerec.alignment.known_faces import KnownFace, best_overlap, read_boxes, r
 from facerec.alignment.photographs import Aligner, Job
 from facerec.commands.align import align
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import InputError, write_lines
+from facerec.pipeline.files import InputError, read_json, write_lines
 from facerec.stores.open import open_store
 
 HEADER = "SUBJECT_ID,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT,FILENAME,TEMPLATE_ID\n"
@@ -143,6 +143,24 @@ def test_each_box_gets_the_face_in_it(data, tmp_path):
     np.testing.assert_allclose(again, sorted(found), atol=15)
     for box in without:
         assert f"no face found in the box {box}" in (out / "missing.csv").read_text()
+
+
+def test_landmarks_outside_of_the_photograph_are_no_face(tmp_path):
+    """Such as those of a larger copy of the photograph; a face that the edge cuts is one."""
+    (tmp_path / "photographs").mkdir()
+    lines = []
+    for name, shift in (("whole", 0), ("cut", 70), ("right", 100), ("above", -200)):
+        cv2.imwrite(str(tmp_path / "photographs" / f"{name}.png"), np.full((112, 112, 3), 200, np.uint8))
+        points = arcface_dst + np.array([shift, min(shift, 0)])
+        lines.append(f"{name}.png {' '.join(map(str, points.ravel()))} 0.9")
+    write_lines(tmp_path / "points.txt", lines)
+    out = align(tmp_path / "photographs", tmp_path / "out", landmarks=tmp_path / "points.txt", workers=0)
+    with (out / "faces.csv").open(newline="") as file:
+        assert [row["photograph"] for row in csv.DictReader(file)] == ["cut.png", "whole.png"]
+    reason = "no face found: its landmarks lie outside of the photograph"
+    missing = (out / "missing.csv").read_text().splitlines()
+    assert missing == ["photograph,reason", f"above.png,{reason}", f"right.png,{reason}"]
+    assert read_json(out / "meta.json")["results"]["no_face"] == 2
 
 
 def test_what_is_found_in_a_window_is_placed_in_the_photograph(tmp_path):
