@@ -161,11 +161,16 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
     for some in row_blocks(len(rows)):
         block = rows[some]
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(squares))
+        other = np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE))
+        bad = other[~np.isfinite(block[other]).all(axis=1)]
         if bad.size:
             raise InputError(f"{name}: row {some.start + bad[0]} has NaN or infinite values; recompute it")
-        is_unit &= bool(np.all((np.abs(squares - 1) < 2 * UNIT_TOLERANCE) | (squares == 0)))
-    return rows if is_unit else unit(rows.astype(np.float64))
+        is_unit &= not block[other].any()
+    if is_unit:
+        return rows
+    rows = rows.astype(np.float64)
+    exponent = np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
+    return unit(np.ldexp(rows, -exponent))  # exact, and then squares can be neither infinite nor zero
 
 
 def _blocks(starts: np.ndarray, end: int) -> list[tuple[int, int]]:

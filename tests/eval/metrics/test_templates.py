@@ -77,6 +77,15 @@ def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatc
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 1])
 
 
+@pytest.mark.parametrize("length", [1e-320, 1e-200, 1e-30, 3, 1e200, 1.7e308])
+def test_rows_of_any_length_become_unit_rows(length):
+    rows = np.array([[0.6, -0.8], [0, 0], [0.1, 1]])
+    found = unit_rows(rows * length, "faces")
+    np.testing.assert_allclose(found, rows / np.array([[1], [1], [np.hypot(0.1, 1)]]), atol=1e-3)
+    with pytest.raises(InputError, match="faces: row 1 has NaN or infinite values; recompute it"):
+        unit_rows(np.where(rows == 0, np.array([[1], [np.inf], [1]]), rows * length), "faces")
+
+
 ONE = np.array([0, 1]), np.array([4, 4]), np.array([1, 2])
 
 
