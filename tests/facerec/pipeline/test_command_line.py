@@ -13,6 +13,7 @@ import pytest
 
 from facerec.pipeline.command_line import run
 from facerec.pipeline.complaint import MOST_LETTERS
+from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.files import InputError, new_array, write_table
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions
 from facerec.pipeline.stage import stage
@@ -260,3 +261,22 @@ def test_an_output_that_nobody_reads_ends_without_a_word():
     os.close(reading)
     with os.fdopen(writing, "w") as output:
         assert say(["say"], output) == (1, "")
+
+
+class Full:
+    """An output without room that keeps nothing back."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_table_that_cannot_be_printed_loses_no_work(tmp_path, monkeypatch, caplog):
+    @stage("toy table")
+    def show(out: Path):
+        (out / "table.txt").touch()
+        show_kept_table([{"faces": 3}])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Full())
+        assert (show(tmp_path / "out") / "table.txt").exists()
+    assert "standard output: No space left on device; the folder has the table" in caplog.text
