@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from places import Run
 from recipe import SECTIONS, Sections, said
 from stages import faces_of
 
 from eval.comparison.several import further_trainings
-from facerec.pipeline.files import InputError, read_json, read_yaml
+from facerec.pipeline.files import InputError, read_json, read_yaml, write_yaml
 
 
 def write_sections(sections: Sections, out: Path) -> None:
@@ -28,11 +27,8 @@ def write_sections(sections: Sections, out: Path) -> None:
             f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
             "choose another --out or delete the folders with that work"
         )
-    (out / "config").mkdir(exist_ok=True)
     for name, section in changed.items():
-        temporary = out / "config" / f".{name}.yaml"
-        temporary.write_text(yaml.safe_dump(dict(section), sort_keys=False), encoding="utf-8")
-        temporary.replace(out / "config" / f"{name}.yaml")
+        write_yaml(out / "config" / f"{name}.yaml", dict(section))
 
 
 def _there(out: Path, name: str) -> dict[str, Any] | None:

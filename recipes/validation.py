@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, read_json, write_json, write_lines
+from facerec.pipeline.files import InputError, read_json, whole_file, write_json, write_lines
 
 FMR = "1e-3"
 GENUINE, IMPOSTOR = 50_000, 200_000
@@ -31,9 +30,8 @@ def write_pairs(faces: EmbeddingSet, out: Path) -> None:
     pairs, same = np.concatenate([genuine, impostor]), np.repeat([1, 0], [len(genuine), len(impostor)])
     rows = np.column_stack([pairs, same])[rng.permutation(len(pairs))].tolist()
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / f".pairs.{os.getpid()}"
-    write_lines(temporary, (f"{faces.keys[one]}\t{faces.keys[other]}\t{same}" for one, other, same in rows))
-    temporary.replace(out / "pairs.tsv")
+    with whole_file(out / "pairs.tsv") as temporary:
+        write_lines(temporary, (f"{faces.keys[one]}\t{faces.keys[other]}\t{same}" for one, other, same in rows))
 
 
 def draw_pairs(labels: np.ndarray, same: bool, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -13,6 +13,7 @@ from clustering.quality.examples import Examples, examples
 from clustering.quality.fitting import FOLDS, fit
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
+from facerec.pipeline.ranks import make_once
 from facerec.pipeline.stage import stage
 
 BLOCK = 20
@@ -39,9 +40,8 @@ def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[st
     if corpora < 2 * FOLDS:
         raise InputError(f"corpora is {corpora}; at least {2 * FOLDS} are needed")
     done = out / "examples"
-    done.mkdir(exist_ok=True)
-    blocks = [_block(done, first, min(first + BLOCK, corpora), seed) for first in range(0, corpora, BLOCK)]
-    found = Examples.joined(blocks)
+    tables = [_table(done, first, min(first + BLOCK, corpora), seed) for first in range(0, corpora, BLOCK)]
+    found = Examples.of_table(np.concatenate(tables))
     estimator = fit(found, seed)
     estimator.save(out)
     ends, _ = estimator.intervals(found.features)
@@ -53,13 +53,6 @@ def calibrate(out: Path, corpora: PositiveInt = 1200, seed: Seed = 0) -> dict[st
     return {"corpora": corpora, "clusterings": len(found.corpus), "half_widths": widths}
 
 
-def _block(done: Path, first: int, last: int, seed: int) -> Examples:
-    """Some corpora's clusterings: from disk, or simulated and written."""
-    file = done / f"{first}.npy"
-    if file.exists():
-        return Examples.of_table(np.load(file, allow_pickle=False))
-    found = examples(first, last, seed)
-    part = file.with_suffix(".part.npy")
-    np.save(part, found.table(), allow_pickle=False)
-    part.replace(file)
-    return found
+def _table(done: Path, first: int, last: int, seed: int) -> np.ndarray:
+    """The table of some corpora's clusterings, from disk; first they are simulated and written unless it is there."""
+    return np.load(make_once(done / f"{first}.npy", lambda path: np.save(path, examples(first, last, seed).table())))

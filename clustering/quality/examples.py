@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,11 +41,6 @@ class Examples:
     def of_table(cls, table: np.ndarray) -> Examples:
         """What `table` gave."""
         return cls(table[:, :-8], table[:, -8:-2], table[:, -2], table[:, -1].astype(np.int64))
-
-    @classmethod
-    def joined(cls, parts: Sequence[Examples]) -> Examples:
-        """Several, one after the other."""
-        return cls.of_table(np.concatenate([part.table() for part in parts]))
 
 
 def examples(first: int, last: int, seed: int) -> Examples:

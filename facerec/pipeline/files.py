@@ -302,18 +302,21 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, (json.dumps(content, indent=2, sort_keys=False) + "\n").encode())
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary one of its own, so that it is whole or absent, also if two runs write it.
+@contextmanager
+def whole_file(path: Path, ending: str = ".partial") -> Iterator[Path]:
+    """Gives a temporary file to write, which then replaces `path`: this is whole, or as it was before.
+
+    Args:
+        path: The file.
+        ending: What the temporary file's name has in addition. If it is always the same, a killed run leaves one such
+            file at most, which the next run overwrites. If each run has its own, several may write the file.
 
     Raises:
-        InputError: Something else than a regular file is there.
         OSError: It cannot be written; also a full disk, which says nothing itself, names the file.
     """
-    check_target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    temporary = path.with_name(path.name + ending)
     try:
-        temporary.write_bytes(content)
+        yield temporary
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -321,6 +324,18 @@ def write_whole(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             error.filename = error.filename or str(path)
         raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file and its folder, see `whole_file`; two runs may write it at once.
+
+    Raises:
+        InputError: Something else than a regular file is there.
+    """
+    check_target(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, f".{secrets.token_hex(4)}.partial") as temporary:
+        temporary.write_bytes(content)
 
 
 def read_json(path: Path) -> Any:
@@ -334,8 +349,8 @@ def read_json(path: Path) -> Any:
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Writes a flat configuration."""
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    """Writes a flat configuration, see `write_whole`."""
+    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode())
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.face_lists import UNKNOWN
-from facerec.pipeline.files import readable
+from facerec.pipeline.files import readable, whole_file
 from facerec.pipeline.progress import progress
 from facerec.stores.shards import ShardStore, open_shards, write_index
 from facerec.stores.store import SUFFIXES, identity_of, left_by_macos, padded
@@ -80,10 +80,9 @@ def _stamp_in(kept: Path) -> bytes | None:
 
 def _keep(kept: Path, columns: Sequence[Any], stamp: bytes) -> None:
     """Writes the index, whole or not at all; without it the next command reads the tar files again."""
-    partial = kept.with_name(f"{kept.name}.partial")
     try:
-        write_index(partial, columns, {STAMP: stamp})
-        partial.replace(kept)
+        with whole_file(kept) as temporary:
+            write_index(temporary, columns, {STAMP: stamp})
     except OSError as error:
         logger.info("%s: cannot be written (%s); the tar files are read by each command", kept, error.strerror)
 

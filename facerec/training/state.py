@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from facerec.pipeline.files import InputError, readable
+from facerec.pipeline.files import InputError, readable, whole_file
 from facerec.pipeline.ranks import barrier, is_main, rank, world_size
 from facerec.pipeline.safetensors_file import save_tensors
 
@@ -32,15 +32,10 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items() if value is not None}
-    temporary = path.with_name(path.name + ".partial")
-    try:
+    with whole_file(path) as temporary:
         save_tensors(temporary, tensors, {"progress": json.dumps(progress)})
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    temporary.replace(path)
 
 
 def save_states(
