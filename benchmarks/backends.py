@@ -27,6 +27,7 @@ from matplotlib.lines import Line2D
 from scipy.stats import hmean
 
 from clustering.backends.registry import BACKENDS, backend, load_clusterer
+from clustering.comparison.runs import NEIGHBORS
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, load_labelled
 from clustering.learning.tuning import labels_of
@@ -35,7 +36,6 @@ from eval.clusters import scores
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import read_json
 
-NEIGHBORS = 40  # the most that any backend's `search` declares
 STAND_INS = ("small", "large")
 COLUMNS = 5
 LEGEND = [

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from common import gemm_rate
 
 TEMPLATES, GALLERIES, PAIRS, GENUINE, WIDTH = 23_124, (1_772, 1_759), 15_658_489, 19_557, 512
 SUBSPACE = 40
@@ -147,7 +148,7 @@ def search_large_gallery(work: Path, size: int, probes: int) -> None:
     features = rng.standard_normal((probes, WIDTH))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     subjects = np.r_[np.arange(probes // 2), size + np.arange(probes - probes // 2)]
-    rate = gemm_rate()
+    rate = gemm_rate("float64")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _, cpu = timed(
         f"{probes:,} probes in {size:,} templates", lambda: search(features, subjects, gallery, np.arange(size))
@@ -181,15 +182,6 @@ def parse(folder: Path) -> None:
     from eval.protocols.insightface import load_pairs
 
     load_pairs(folder / "ijbc_template_pair_label.txt")
-
-
-def gemm_rate() -> float:
-    """Double precision operations a second of CPU."""
-    a, b = np.random.default_rng(0).random((2, 2048, 2048))
-    started = time.process_time()
-    for _ in range(3):
-        a @ b
-    return 3 * 2 * 2048**3 / (time.process_time() - started)
 
 
 def timed(name: str, work: Callable[[], object]) -> tuple[float, float]:
