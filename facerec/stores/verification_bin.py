@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, check_file
 from facerec.pipeline.plain_pickle import MOST_REPEATS, Array, load_plain
 
 BYTES = ("u1", "i1")
@@ -21,8 +21,7 @@ def read_bin(file: Path) -> tuple[list[bytes], list[bool]]:
     Raises:
         InputError: Missing, truncated or damaged, not such a set, or a pickle that asks for more than data.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: no such file")
+    check_file(file)
     data = file.read_bytes()
     try:
         content = load_plain(data, "a verification set")
