@@ -13,7 +13,7 @@ import numpy as np
 from eval.comparison.checks import is_meta, is_number, is_report, is_share, lacks_search
 from eval.report.histogram import COLUMNS as BIN_COLUMNS
 from eval.report.worst_pairs import COLUMNS as WORST_COLUMNS
-from facerec.pipeline.files import InputError, cell_text, load_array, read_json
+from facerec.pipeline.files import InputError, cell_text, first_line, load_array, read_json
 
 SHARES = ("pairwise_f", "bcubed_f", "nmi", "purity")
 COUNTS = ("clusters", "identities", "assigned")
@@ -101,12 +101,9 @@ def read_bins(path: Path) -> list[tuple[float, float, int, int]]:
 def read_search_thresholds(path: Path, galleries: Sequence[str]) -> dict[float, tuple[float, ...]]:
     """FPIR to the threshold of each gallery, from iet.csv; nothing if it has none."""
     names = [f"threshold_{name}" for name in galleries]
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            known = set(names) <= set(next(csv.reader(file), []))
-    except (OSError, ValueError, csv.Error):  # which `read_curve` has refused
+    if not set(names) <= set(next(csv.reader([first_line(path)]), [])):
         return {}
-    return {fpir: tuple(those) for fpir, *those in read_curve(path, ["fpir", *names])} if known else {}
+    return {fpir: tuple(those) for fpir, *those in read_curve(path, ["fpir", *names])}
 
 
 def read_worst(path: Path) -> list[dict[str, str]]:

@@ -29,7 +29,7 @@ class IResNet(nn.Module):
         input_size: Height and width of the faces, in pixels.
     """
 
-    def __init__(self, blocks: tuple[int, ...], embedding_size: int = 512, input_size: int = 112):
+    def __init__(self, blocks: tuple[int, ...], embedding_size: int, input_size: int):
         super().__init__()
         self.conv1 = nn.Conv2d(3, CHANNELS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(CHANNELS[0], eps=EPSILON)

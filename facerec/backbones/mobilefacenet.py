@@ -25,7 +25,7 @@ class MobileFaceNet(nn.Module):
         width: Multiplies every number of channels (rounded to a multiple of 8).
     """
 
-    def __init__(self, embedding_size: int = 128, input_size: int = 112, width: float = 1.0):
+    def __init__(self, embedding_size: int, input_size: int, width: float):
         super().__init__()
         stem, top = _scaled(STEM, width), _scaled(TOP, width)
         layers: list[nn.Module] = [_convolution(3, stem, 3, stride=2), _convolution(stem, stem, 3, groups=stem)]

@@ -36,7 +36,7 @@ class ViT(nn.Module):
             below, is not looked at: 4 pixels of 112.
     """
 
-    def __init__(self, length: int, depth: int, embedding_size: int = 512, input_size: int = 112):
+    def __init__(self, length: int, depth: int, embedding_size: int, input_size: int):
         super().__init__()
         tokens = (input_size // PATCH) ** 2
         self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(3, length, PATCH, PATCH)))

@@ -12,7 +12,7 @@ import numpy as np
 from facerec.pipeline.entries import Entry
 from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.plain_pickle import Array, load_plain
-from facerec.pipeline.torch_file import load_torch
+from facerec.pipeline.torch_file import is_dense, load_torch
 
 SEVERAL = ("features", "labels")
 """What the first two of a tuple are: Hi-LANDER's data sets are ``(features, labels)``."""
@@ -94,7 +94,7 @@ def torch_entries(file: Path) -> dict[str, Entry]:
     def plain(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        if not is_dense(value):
             return None
         value = value.detach()
         return (value.float() if value.dtype == torch.bfloat16 else value).resolve_conj().resolve_neg().numpy()

@@ -136,13 +136,8 @@ def load_embeddings(
         _say_not_finite(file, bad, len(embeddings), unreadable)
     if not unit:
         lengths = " not of unit length" if embeddings.dtype == np.float32 else ""
-        logger.warning(
-            "%s: %s rows%s; normalised %s",
-            file,
-            embeddings.dtype,
-            lengths,
-            "in memory" if scratch is None else "on disk",
-        )
+        where = "in memory" if scratch is None else "on disk"
+        logger.warning("%s: %s rows%s; normalised %s", file, embeddings.dtype, lengths, where)
     if bad.size or not unit:
         embeddings = _normalised(embeddings, scratch)
     labels = None if found.labels is None else _one_each(numbered(found.labels, file), file, len(embeddings))

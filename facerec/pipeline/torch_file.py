@@ -31,3 +31,11 @@ def load_torch(file: Path, kind: str, remedy: str) -> Any:
         raise InputError(
             f"{file}: not readable as {kind}; it may be truncated, or hold more than tensors: {remedy}"
         ) from None
+
+
+def is_dense(value: Any) -> bool:
+    """Whether a value is a tensor with a number in memory for each of its entries."""
+    import torch
+
+    dense = isinstance(value, torch.Tensor) and value.layout == torch.strided
+    return dense and not (value.is_meta or value.is_quantized)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from facerec.backbones import build
 from facerec.backbones.iresnet import BLOCKS, CHANNELS
 from facerec.pipeline.files import InputError
-from facerec.pipeline.torch_file import load_torch
+from facerec.pipeline.torch_file import is_dense, load_torch
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
 INSIDE = ("state_dict_backbone", "state_dict", "model", "backbone")
@@ -62,14 +62,10 @@ def _state(file: Path) -> dict[str, Tensor]:
     for name in INSIDE:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
-    if not isinstance(content, Mapping) or not content or not all(map(_is_plain, content.values())):
+    if not isinstance(content, Mapping) or not content or not all(map(is_dense, content.values())):
         raise InputError(f"{file}: holds no state dict of dense tensors; save backbone.state_dict()")
     state = {str(name).removeprefix("module."): value for name, value in content.items()}
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_quantized)
 
 
 def _config(state: Mapping[str, Tensor], file: Path) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class EmbeddingFiles:
                 file.unlink()
 
 
-class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]]]]):
+class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[Unread]]]):
     """Consecutive faces of a store: rows, uint8 [n, size, size, 3] of the readable ones, and the others."""
 
     def __init__(self, store: Store, size: int, batch_size: int):
@@ -132,7 +132,7 @@ class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]
     def __len__(self) -> int:
         return -(-len(self.store) // self.batch_size)
 
-    def __getitem__(self, block: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, str, str]]]:
+    def __getitem__(self, block: int) -> tuple[np.ndarray, np.ndarray, list[Unread]]:
         if not 0 <= block < len(self):
             raise IndexError(block)
         start = block * self.batch_size

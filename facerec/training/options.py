@@ -16,7 +16,7 @@ from facerec.backbones import build
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.files import InputError
 from facerec.pipeline.letters import as_letters
-from facerec.recognisers.model_folder import load_weights
+from facerec.recognisers.model_folder import BUILD_OPTIONS, load_weights
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.training.optimizer import SCHEDULES, schedule_factor
 
@@ -102,7 +102,7 @@ class Network:
 
     def config(self) -> dict[str, Any]:
         """The options with which the backbone can be built again."""
-        return {name: getattr(self, name) for name in ("backbone", "width", "input_size", "embedding_size")}
+        return {name: getattr(self, name) for name in BUILD_OPTIONS}
 
 
 @dataclass(frozen=True)

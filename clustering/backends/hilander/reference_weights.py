@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from clustering.backends.hilander.lander import LinkageModel
 from facerec.pipeline.files import InputError, check_file, readable
-from facerec.pipeline.torch_file import load_torch
+from facerec.pipeline.torch_file import is_dense, load_torch
 
 CONVOLUTION = ("conv.0.gcn_layer.mlp.weight", "conv.0.gcn_layer.mlp.bias")
 ATTENTION = (
@@ -41,17 +40,17 @@ def read_state(file: Path) -> dict[str, Tensor]:
         state = load_torch(file, "a state dict", "save model.state_dict()")
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file}: holds no state dict of tensors; save model.state_dict()")
-    odd = [name for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]
+    odd = [
+        name
+        for name, value in state.items()
+        if not (isinstance(name, str) and is_dense(value) and value.is_floating_point())
+    ]
     if odd:
         raise InputError(f"{file}: {str(odd[0])[:80]} is no dense tensor of floats; save model.float().state_dict()")
     bad = [name for name, value in state.items() if not value.isfinite().all()]
     if bad:
         raise InputError(f"{file}: NaN or infinite values in {bad[0]}; take another checkpoint")
     return {name: value.float() for name, value in state.items()}
-
-
-def _is_plain(value: Tensor) -> bool:
-    return value.layout == torch.strided and not value.is_meta and not value.is_quantized and value.is_floating_point()
 
 
 def lander_of(state: Mapping[str, Tensor], file: Path) -> LinkageModel:
