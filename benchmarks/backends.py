@@ -15,13 +15,12 @@ not done again.
 
 import argparse
 import csv
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
-from common import CELEBA, LFW, command
+from common import CELEBA, LFW, command, work_folder
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import hmean
@@ -60,9 +59,7 @@ def main() -> None:
     if missing := [str(path) for path in (arguments.tune, arguments.test) if not path.exists()]:
         print(f"skipped: no {', '.join(missing)}; give --tune and --test")
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = (arguments.work or Path(name)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+    with work_folder(arguments.work) as folder:
         write_sets(folder, read_set(arguments.tune), read_set(arguments.test, arguments.truth))
         print(
             f"{'backend':12} {'Fp':>6} {'Fb':>6} {'NMI':>6} {'clusters':>9} {'tune, s':>8} {'run, s':>8} {'MiB':>6}  "

@@ -1,10 +1,12 @@
-"""What several benchmarks need: the real faces, a command of a package, and the machine's rate."""
+"""What several benchmarks need: the real faces, a folder to work in, a command of a package, and the machine's rate."""
 
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,15 @@ def faces_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     with np.load(path, allow_pickle=False) as archive:
         return normalize(archive["embeddings"]), np.unique(archive["labels"], return_inverse=True)[1]
+
+
+@contextmanager
+def work_folder(given: Path | None) -> Iterator[Path]:
+    """The folder given, made if it is missing, or else a temporary one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (given or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def command(package: str, *arguments: object, folder: Path | None = None) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from common import gemm_rate
+from common import gemm_rate, work_folder
 
 TEMPLATES, GALLERIES, PAIRS, GENUINE, WIDTH = 23_124, (1_772, 1_759), 15_658_489, 19_557, 512
 SUBSPACE = 40
@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--probes", type=int, default=2_000, help="probes of that search")
     parser.add_argument("--profile", action="store_true", help="also where the time goes, by function")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
+    with work_folder(arguments.work) as work:
         if arguments.gallery:
             search_large_gallery(work, arguments.gallery, arguments.probes)
         else:

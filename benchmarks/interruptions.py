@@ -24,7 +24,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from common import DATA
+from common import DATA, work_folder
 from interruption_inputs import make_inputs
 from scale import environment
 
@@ -113,8 +112,7 @@ def main() -> None:
     parser.add_argument("--command", nargs="+", help="such as 'facerec embed'; by default all")
     parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
+    with work_folder(arguments.work) as work:
         given = make_inputs(work / "given")
         chosen = {name: words for name, words in cases(given).items() if name in (arguments.command or [name])}
         print(f"{'command':24} {'KILL':>5} {'TERM':>5} {'INT':>5} {'early':>6} {'late':>5} {'wrong':>6}", flush=True)

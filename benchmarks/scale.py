@@ -17,14 +17,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from common import CELEBA
+from common import CELEBA, work_folder
 
 SIMULATE = """
 import sys; from pathlib import Path; import numpy as np; from hilander_speed import load, simulate
@@ -65,9 +64,7 @@ def simulated(parser: argparse.ArgumentParser, threads: int) -> Iterator[tuple[a
     parser.add_argument("--embeddings", type=Path, default=CELEBA)
     parser.add_argument("--work", type=Path, help="folder that keeps all that is made; else a temporary one")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = arguments.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
+    with work_folder(arguments.work) as work:
         yield arguments, work, make(work / "faces", arguments)
 
 
