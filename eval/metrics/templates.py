@@ -169,8 +169,9 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
     if is_unit:
         return rows
     rows = rows.astype(np.float64)
-    exponent = np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
-    return unit(np.ldexp(rows, -exponent))  # exact, and then squares can be neither infinite nor zero
+    exponent = np.frexp(np.maximum(rows.max(axis=1), -rows.min(axis=1)))[1]
+    np.ldexp(rows, -exponent[:, None], out=rows)  # exact, and then squares can be neither infinite nor zero
+    return unit(rows)
 
 
 def _blocks(starts: np.ndarray, end: int) -> list[tuple[int, int]]:
