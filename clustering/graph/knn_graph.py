@@ -103,8 +103,8 @@ class KnnGraph:
 
         Raises:
             InputError: Files are missing or unusable; the graph has another number of rows than the embeddings;
-                neighbours are out of range or the row itself; similarities are NaN, not in descending order, or not
-                the cosines of these embeddings.
+                neighbours are out of range, the row itself or there twice. Or similarities are NaN, not in descending
+                order, or not the cosines of these embeddings.
         """
         folder = as_path("folder", folder)
         if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2 or embeddings.dtype != np.float32:
@@ -123,7 +123,7 @@ class KnnGraph:
                 f"{len(embeddings)} embeddings; build the graph from these embeddings"
             )
         _check(files, neighbors, similarities)
-        _check_cosines(files[1], embeddings, neighbors, similarities)
+        _check_some_rows(files, embeddings, neighbors, similarities)
         return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
 
     def check(self) -> None:
@@ -131,7 +131,7 @@ class KnnGraph:
 
         Raises:
             InputError: There is no face or no neighbour; embeddings are not float32 rows of unit length or zero;
-                neighbours are not integers, out of range, the row itself or there twice; similarities are not the
+                neighbours are not integers, out of range, the row itself or there twice. Or similarities are not the
                 cosines of these embeddings, or not in descending order.
         """
         if not self.similarities.size:
@@ -142,8 +142,9 @@ class KnnGraph:
             raise InputError(
                 f"neighbors are {self.neighbors.dtype}, similarities {self.similarities.dtype}; expected ints, floats"
             )
-        _check(("neighbors", "similarities"), self.neighbors, self.similarities)
-        _check_cosines("similarities", self.embeddings, self.neighbors, self.similarities)
+        names = "neighbors", "similarities"
+        _check(names, self.neighbors, self.similarities)
+        _check_some_rows(names, self.embeddings, self.neighbors, self.similarities)
 
     def save(self, folder: str | Path) -> None:
         """Writes neighbours and similarities into an existing folder."""
@@ -173,10 +174,7 @@ def neighbors_wanted(faces: Sized, k: int) -> int:
 
 
 def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages.
-
-    Whether a neighbour stands there twice is looked for in evenly spaced rows.
-    """
+    """Refuses values that are no neighbours or no cosines, block by block; the names are for messages."""
     rows = len(neighbors)
     for some in row_blocks(rows):
         ids, cosines, first = neighbors[some], similarities[some], some.start
@@ -188,29 +186,30 @@ def _check(names: tuple[object, object], neighbors: np.ndarray, similarities: np
             raise InputError(f"{names[0]}: row {first + own.argmax()} is its own neighbour; rebuild without self")
         if not np.all(np.abs(cosines) <= 1.001):
             raise InputError(f"{names[1]}: NaN or values beyond [-1, 1]; they must be cosines")
-    for row in _some_rows(rows):
-        ids = neighbors[row][neighbors[row] >= 0]
-        if len(np.unique(ids)) < len(ids):
-            raise InputError(f"{names[0]}: row {row} has a neighbour twice; rebuild the graph")
 
 
-def _check_cosines(name: object, embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray) -> None:
-    """Recomputes the cosines of evenly spaced rows, which descend: the graph may be of other faces or another order."""
-    for row in _some_rows(len(neighbors)):
+def _check_some_rows(
+    names: tuple[object, object], embeddings: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray
+) -> None:
+    """Refuses neighbours that are there twice, and cosines of other faces or in another order, in evenly spaced rows.
+
+    The cosines of at most `CHECKED_ROWS` rows are computed again. The names are for messages.
+    """
+    for row in range(0, len(neighbors), max(-(-len(neighbors) // CHECKED_ROWS), 1)):
         ids = np.asarray(neighbors[row])
+        found = ids[ids >= 0]
+        if len(np.unique(found)) < len(found):
+            raise InputError(f"{names[0]}: row {row} has a neighbour twice; rebuild the graph")
         cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)
         wrong = np.abs(np.where(ids < 0, 0, cosines) - similarities[row]) > COSINE_TOLERANCE
         if wrong.any():
             at = int(wrong.argmax())
             raise InputError(
-                f"{name}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
+                f"{names[1]}: row {row}: {similarities[row, at]:.3f} with neighbour {ids[at]}, but "
                 f"the cosine of these embeddings is {cosines[at]:.3f}; the graph is of other faces, or of another "
                 "order or measure; build it from these embeddings"
             )
         if np.any(np.diff(similarities[row][ids >= 0]) > COSINE_TOLERANCE):
-            raise InputError(f"{name}: row {row} ascends; the nearest neighbour, of the highest cosine, comes first")
-
-
-def _some_rows(count: int) -> range:
-    """At most `CHECKED_ROWS` evenly spaced rows."""
-    return range(0, count, max(-(-count // CHECKED_ROWS), 1))
+            raise InputError(
+                f"{names[1]}: row {row} ascends; the nearest neighbour, of the highest cosine, comes first"
+            )
