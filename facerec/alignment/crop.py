@@ -31,6 +31,12 @@ def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
     return int(np.argmax(value))
 
 
+def lies_outside(landmarks: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Whether all landmarks of a face, [..., 5, 2], lie beyond one edge of the image: the crop would be black."""
+    first, last = landmarks.min(axis=-2), landmarks.max(axis=-2)
+    return np.asarray(((last < 0) | (first >= image.shape[1::-1])).any(axis=-1))
+
+
 def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarray:
     """Cuts out a face in ArcFace alignment, like insightface's ``norm_crop``.
 
@@ -45,8 +51,8 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
         uint8 [size, size, 3], black beyond the edge of the photograph.
 
     Raises:
-        InputError: The image has another type or shape, the landmarks are not five different points, or the size is
-            not such a multiple.
+        InputError: The image has another type or shape, the landmarks are not five different points or all lie
+            beyond one edge of the image, or the size is not such a multiple.
     """
     image, landmarks = as_picture("image", image), as_array("landmarks", landmarks)
     size = whole("size", size, 112, 8192)
@@ -56,6 +62,9 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
         raise InputError(f"landmarks: shape {list(landmarks.shape)}; expected five points (x, y), finite, not all one")
     if size % 112 and size % 128:
         raise InputError(f"size is {size}; it must be a multiple of 112 or of 128")
+    if lies_outside(landmarks, image):
+        height, width = image.shape[:2]
+        raise InputError(f"landmarks: they lie outside of the {width}x{height} image; are they of another size of it?")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of scikit-image, about how insightface calls it
         return norm_crop(image, landmarks, size)

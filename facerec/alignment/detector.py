@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 
+from facerec.alignment.crop import lies_outside
 from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.values import as_path, as_picture, at_home, shown, whole
 from facerec.recognisers.onnx import open_session
@@ -58,7 +59,7 @@ class Detector:
             self(np.zeros((32, 32, 3), np.uint8))
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Finds faces in a photograph.
+        """Finds faces in a photograph, except those whose landmarks all lie beyond one of its edges.
 
         Args:
             image: uint8 RGB [height, width, 3].
@@ -75,7 +76,8 @@ class Detector:
         found, landmarks = self.model.detect(
             cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.sizes, det_thresh=self.threshold
         )
-        return found[:, 4], found[:, :4], landmarks
+        seen = ~lies_outside(landmarks, image)
+        return found[seen, 4], found[seen, :4], landmarks[seen]
 
 
 def find_detector(name: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from facerec.alignment.crop import align_face, choose_face
+from facerec.alignment.crop import align_face, choose_face, lies_outside
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, window
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
@@ -208,10 +208,10 @@ class Aligner:
     def _find(self, image: np.ndarray, face: KnownFace) -> tuple[float, np.ndarray, np.ndarray] | None:
         """Score, box (left, top, right, bottom) and landmarks of a known face; None if it is not found in its box."""
         if face.landmarks is not None:
-            first, last = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
-            if np.any(last < 0) or np.any(first >= image.shape[1::-1]):
-                return None  # landmarks of another photograph or another size of it: the crop would be black
-            return face.score, np.concatenate([first, last]), face.landmarks
+            if lies_outside(face.landmarks, image):
+                return None  # landmarks of another photograph or another size of it
+            box = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
+            return face.score, box, face.landmarks
         assert face.box is not None
         assert self.detector is not None
         rows, columns = window(face.box, *image.shape[:2])

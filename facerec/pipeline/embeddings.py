@@ -205,6 +205,8 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
     if is_unit(embeddings):
         return embeddings
     _refuse_transposed("embeddings", embeddings)
+    if embeddings.dtype.kind == "u":
+        logger.warning("%s; if a shift was added so that none is below zero, subtract it: all faces are alike", found)
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
 
 

@@ -470,6 +470,19 @@ def test_settings_of_a_detector(options, message):
         Detector("detector.onnx", **options)
 
 
+def test_faces_beyond_the_edge_are_not_found():
+    """A detector may find one in the border with which it fits a photograph."""
+    places = (arcface_dst + np.array([[[0, 0]], [[-200, 0]], [[0, 61]]])).astype(np.float32)
+    found = np.array([[0, 0, 9, 9, 0.9], [1, 0, 9, 9, 0.8], [2, 0, 9, 9, 0.7]], np.float32)
+    detector = Detector.__new__(Detector)
+    detector.sizes, detector.threshold = [(128, 128)], 0.5
+    detector.model = SimpleNamespace(detect=lambda *_, **__: (found, places))
+    scores, boxes, landmarks = detector(np.zeros((112, 112, 3), np.uint8))
+    np.testing.assert_array_equal(scores, found[:1, 4])
+    np.testing.assert_array_equal(boxes, found[:1, :4])
+    np.testing.assert_array_equal(landmarks, places[:1])
+
+
 @pytest.mark.parametrize(
     ("image", "landmarks", "size", "message"),
     [
@@ -478,6 +491,7 @@ def test_settings_of_a_detector(options, message):
         (np.zeros((9, 9, 3), np.uint8), arcface_dst[:3], 112, r"landmarks: shape \[3, 2\]; expected five points"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst * np.nan, 112, "expected five points .*, finite"),
         (np.zeros((9, 9, 3), np.uint8), np.ones((5, 2)), 112, "not all one"),
+        (np.zeros((9, 9, 3), np.uint8), arcface_dst, 112, "landmarks: they lie outside of the 9x9 image"),
         (np.zeros((9, 9, 3), np.uint8), None, 112, r"landmarks: object; expected numbers \[5, 2\]"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst, 0, "size is 0; it must be a whole number from 112"),
         (np.zeros((9, 9, 3), np.uint8), arcface_dst, 200, "size is 200; it must be a multiple of 112 or of 128"),

@@ -74,6 +74,14 @@ def test_rows_of_other_length_or_type_are_normalised(tmp_path, dtype, caplog):
     assert "normalised in memory" in caplog.text
 
 
+def test_numbers_that_may_have_been_shifted_are_doubted(caplog):
+    rows = as_unit_rows(np.array([[131, 124], [131, 128]], dtype=np.uint8))
+    assert rows[0] @ rows[1] > 0.99  # as (3, -4) and (3, 0) the cosine is 0.6
+    assert "embeddings: uint8 of shape [2, 2]; if a shift was added" in caplog.text
+    as_unit_rows(np.array([[3, -4], [3, 0]], dtype=np.int8))
+    assert len(caplog.records) == 1
+
+
 def test_transposed_embeddings_are_refused(tmp_path, caplog):
     rows = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
