@@ -6,6 +6,7 @@ processes are forked from it, so none of them imports PyTorch again.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -135,6 +136,7 @@ def _begin(process: BaseProcess) -> None:
 
 def _work(program: str, words: Command) -> None:
     """Runs one command in this process, which ends with its status."""
+    gc.freeze()  # a walk through all that the server imported would copy it, and take a second
     learned_elsewhere.setLevel(logging.ERROR)  # later rounds keep the first round's backend, of another recogniser
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
     sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))

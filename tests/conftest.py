@@ -1,4 +1,5 @@
 import csv
+import gc
 import importlib
 import multiprocessing
 import os
@@ -41,6 +42,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, name in enumerate(SLOWEST) if file.startswith(name)), len(SLOWEST))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collected_at_the_end():
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_imported_stays(_collected_at_the_end) -> None:
+    """The garbage collector need not walk through a million objects of other packages again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

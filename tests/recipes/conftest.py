@@ -21,8 +21,8 @@ TINY = """
 recipe: {corpus: synth, tune_on: validation, backends: [dbscan, components], jobs: 2}
 corpus: {labelled: 12, validation: 12, unlabelled: 12, test: 8, faces_per_identity: 6, size: 40, difficulty: 0.1,
          workers: 1}
-train: {width: 0.125, input_size: 32, embedding_size: 32, steps: 60, batch_size: 16, workers: 0}
-student: {steps: 24}
+train: {width: 0.125, input_size: 32, embedding_size: 32, steps: 40, batch_size: 16, workers: 0}
+student: {steps: 18}
 embed: {workers: 0}
 knn: {k: 10}
 tune: {trials: 4}

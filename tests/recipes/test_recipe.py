@@ -61,7 +61,6 @@ def test_every_default_may_be_written_down(tmp_path):
         ("recipe: {corpus: split, protocol: .}", "corpus: split makes no test set; name test_faces and protocol in"),
         ("recipe: {protocol: nowhere}", "protocol: nowhere is not there; paths are relative to the current folder, "),
         ("recipe: {protocol: ~no_such_user/p}", "protocol: ~no_such_user/p is not there"),
-        ("recipe: {backends: [hilandr]}", "backend 'hilandr' is unknown; did you mean hilander?"),
         ("recipe: {backends: [aro, aro]}", "backends: aro stands there twice"),
         ("train: {steps: 1}\nknn: {k: 3}\ntrain: {}", "c.yaml line 3: 'train' stands there before, in line 1"),
         ("recipe: {corpus: split, tune_on: validation}", "nobody is kept for it; set validation in section corpus"),
