@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import faiss
@@ -12,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from clustering.graph.blocks_on_disk import Arrays, cached_json, cheap_rows, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
-from clustering.graph.codes import Quantiser, products, shifted
+from clustering.graph.codes import Quantiser, multiplier, shifted
 from clustering.graph.exact import take
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
@@ -69,6 +71,11 @@ class SortedFaces:
     def __len__(self) -> int:
         return len(self.order)
 
+    @cached_property
+    def times_centres(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The products, int32 [q, cells], of `shifted` codes [q, d] with all centres."""
+        return multiplier(self.centres)
+
 
 def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     """Makes the cells and sorts the faces, by all processes together; goes on from what is finished on disk."""
@@ -76,10 +83,11 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     file = make_once(folder / "centres.npy", lambda path: np.save(path, train_cells(builder, settings)))
     quantiser = Quantiser(*cached_json(folder / "quantiser.json", lambda: _quantiser(builder, settings)))
     centres = quantiser.encode(np.load(file))
+    times_centres = multiplier(centres)
 
     def assign(places: np.ndarray) -> tuple[np.ndarray, ...]:
         left = shifted(quantiser.encode(take(builder.embeddings, builder.readable[places])))
-        found = in_threads(lambda some: products(some, centres).argmax(axis=1), blocks(left, COMPARED_ROWS))
+        found = in_threads(lambda some: times_centres(some).argmax(axis=1), blocks(left, COMPARED_ROWS))
         return (np.concatenate(found).astype(np.int32),)
 
     assigned, rows = {"cells": ((), np.int32)}, cheap_rows(n)

@@ -113,7 +113,7 @@ def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: in
 
 def _nearest(faces: SortedFaces, cells: int, known: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a face, int32, and a cell that it looks into."""
-    scores, count = products(queries, faces.centres), len(faces.centres)
+    scores, count = faces.times_centres(queries), len(faces.centres)
     chosen = scores >= (_limits(scores, cells) if cells < count else LOWEST)
     if known:
         chosen &= scores < _limits(scores, known)

@@ -12,7 +12,7 @@ from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best
 from clustering.graph.cells import SortedFaces
 from clustering.graph.chance import Chance
-from clustering.graph.codes import products, shifted
+from clustering.graph.codes import shifted
 from clustering.graph.exact import gpu_index, search
 from clustering.graph.scan import scan
 
@@ -136,7 +136,7 @@ class UncertainRows:
     def ranks_of_cells(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Int64 [b, k]: how many cells are nearer to a row than those of some faces, int [b, k]."""
         faces = self.faces
-        scores = products(shifted(faces.codes[rows]), faces.centres)
+        scores = faces.times_centres(shifted(faces.codes[rows]))
         cells = np.searchsorted(faces.starts, np.maximum(ids, 0), side="right") - 1
         own = np.take_along_axis(scores, cells, axis=1)
         return np.stack([np.count_nonzero(scores > column[:, None], axis=1) for column in own.T], axis=1)

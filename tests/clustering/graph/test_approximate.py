@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -15,7 +17,7 @@ from clustering.graph.approximate import ApproximateSettings, approximate
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
-from clustering.graph.codes import Quantiser, _float_products, _int8_products, products, shifted
+from clustering.graph.codes import Quantiser, _float_products, _int8_products, multiplier, products, shifted
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.scan import LOWEST, Hits, own_limits, scan, top
 from clustering.graph.second_search import (
@@ -239,6 +241,48 @@ def test_both_kinds_of_products_are_the_same_whole_numbers():
     np.testing.assert_array_equal(_float_products(shifted(codes[:100]), codes), expected)
     if codes_module.int8_is_faster():
         np.testing.assert_array_equal(_int8_products(shifted(codes[:100]), codes), expected)
+
+
+@pytest.mark.parametrize("whole_numbers", [True, False])
+def test_a_right_side_laid_out_once_makes_the_same_products(whole_numbers, monkeypatch):
+    """Exact ones, which the machine's own int8 products may not be where they are not taken."""
+    if whole_numbers and not codes_module.int8_is_faster():
+        pytest.skip("this machine multiplies float32 faster, or int8 not exactly")
+    monkeypatch.setattr(codes_module, "int8_is_faster", lambda: whole_numbers)
+    random = np.random.default_rng(0)
+    left, right = (random.integers(-128, 128, (count, 40)).astype(np.int8) for count in (30, 700))
+    times = multiplier(right)
+    for some in (left, left[:1], left[7:20]):
+        np.testing.assert_array_equal(times(shifted(some)), some.astype(int) @ right.astype(int).T)
+
+
+def test_a_slow_beginning_does_not_decide_how_to_multiply(monkeypatch):
+    """Units that multiply int8 matrices take some calls to wake up."""
+    calls, exact = [], _float_products
+
+    def spend(milliseconds):
+        until = time.thread_time() + milliseconds / 1000
+        while time.thread_time() < until:
+            pass
+
+    def int8(left, right):
+        calls.append(len(left))
+        spend(4 if len(calls) < 6 else 0.2)
+        return exact(left, right)
+
+    def floats(left, right):
+        spend(2)
+        return exact(left, right)
+
+    monkeypatch.setattr(codes_module, "_int8_products", int8)
+    monkeypatch.setattr(codes_module, "_float_products", floats)
+    laid_out = SimpleNamespace(run=lambda _, given: [exact(given["left"], np.full((256, 128), 127, np.int8))])
+    monkeypatch.setattr(codes_module, "_session_with", lambda right: laid_out)
+    codes_module.int8_is_faster.cache_clear()
+    try:
+        assert codes_module.int8_is_faster()
+    finally:
+        codes_module.int8_is_faster.cache_clear()
 
 
 def test_products_that_overflow_are_not_taken(monkeypatch):
