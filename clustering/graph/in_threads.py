@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,3 +25,13 @@ def in_threads(work: Callable[[Part], Found], parts: Iterable[Part]) -> list[Fou
 @cache
 def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=threadpool_limits, initargs=(1, "openmp"))
+
+
+def _use_one_thread() -> None:
+    """For a forked process, which has none of its parent's threads: OpenMP and the pool above would wait for them."""
+    faiss.omp_set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_use_one_thread)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 
 import faiss
+import numpy as np
+import pytest
+import torch
 
+import clustering
 from clustering.graph.in_threads import in_threads
 
 
@@ -30,3 +35,28 @@ def test_results_come_in_the_order_of_the_parts_from_threads_that_work_at_once()
 
 def test_one_thread_works_where_it_is():
     assert in_threads(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_that_is_forked_after_threads_worked_does_not_wait_for_them():
+    """As in `multiprocessing.Pool` on Linux, whose processes are forked. OpenMP waits for ever there."""
+    X = np.random.default_rng(0).normal(size=(300, 8))
+
+    def work() -> None:
+        clustering.Dbscan(k=3).fit(X)
+        assert in_threads(abs, [-1, 2]) == [1, 2]
+        assert torch.ones(300, 300).matmul(torch.ones(300, 300)).min() == 300
+
+    faiss.omp_set_num_threads(2)
+    torch.set_num_threads(2)
+    try:
+        work()
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join(20)
+        process.kill()
+        process.join()
+    finally:
+        faiss.omp_set_num_threads(1)
+        torch.set_num_threads(1)
+    assert process.exitcode == 0
