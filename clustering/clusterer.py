@@ -109,9 +109,8 @@ class Clusterer(Parameters):
         """
         self.check_model()
         if isinstance(X, KnnGraph):
-            X.check()
-            say_if_narrow(X, self.k, "X", f"build it with k={self.k}, or give the embeddings")
-            graph, nodes = X, None
+            graph, nodes = X.check(), None
+            say_if_narrow(graph, self.k, "X", f"build it with k={self.k}, or give the embeddings")
         else:
             graph = exact_graph(unit_faces(X), self.k)
             nodes = Nodes.of(graph, self.k)

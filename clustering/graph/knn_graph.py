@@ -124,10 +124,13 @@ class KnnGraph:
             )
         _check(files, neighbors, similarities)
         _check_some_rows(files, embeddings, neighbors, similarities)
-        return cls(embeddings, neighbors.astype(np.int32, copy=False), similarities.astype(np.float32, copy=False))
+        return cls(embeddings, neighbors, similarities)._in_types()
 
-    def check(self) -> None:
+    def check(self) -> KnnGraph:
         """Checks the values of a graph that was not made by `build` or `load`.
+
+        Returns:
+            The same graph in the types of `build`: other numbers, as uint32 or float128, are converted.
 
         Raises:
             InputError: There is no face or no neighbour; embeddings are not float32 rows of unit length or zero;
@@ -145,12 +148,17 @@ class KnnGraph:
         names = "neighbors", "similarities"
         _check(names, self.neighbors, self.similarities)
         _check_some_rows(names, self.embeddings, self.neighbors, self.similarities)
+        return self._in_types()
 
     def save(self, folder: str | Path) -> None:
         """Writes neighbours and similarities into an existing folder."""
         folder = as_path("folder", folder)
         np.save(folder / "neighbors.npy", self.neighbors, allow_pickle=False)
         np.save(folder / "similarities.npy", self.similarities, allow_pickle=False)
+
+    def _in_types(self) -> KnnGraph:
+        neighbors = self.neighbors.astype(np.int32, copy=False)
+        return KnnGraph(self.embeddings, neighbors, self.similarities.astype(np.float32, copy=False))
 
     def narrowed(self, k: int) -> KnnGraph:
         """Returns the graph of the first `k` neighbours, or of all if there are fewer.

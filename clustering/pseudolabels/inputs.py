@@ -31,7 +31,7 @@ def clustered(X: Any, labels: Any, confidence: Any) -> tuple[np.ndarray, Evidenc
     """
     graph = X
     if isinstance(X, KnnGraph):
-        X.check()
+        graph = X.check()
     elif X is not None:
         graph = exact_graph(unit_rows(X), NEIGHBORS)
     given = as_labels("labels", labels, None if graph is None else len(graph))

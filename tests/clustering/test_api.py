@@ -300,6 +300,19 @@ def test_graphs_made_by_hand_are_checked(change, message):
         clustering.Dbscan().fit(replace(GRAPH, **change))
 
 
+@pytest.mark.parametrize(
+    ("ids", "floats"), [(np.uint16, np.float32), (np.uint64, np.float16), (np.int64, np.longdouble)]
+)
+def test_graphs_of_any_types_of_numbers(ids, floats):
+    X = angles(*range(0, 20, 3), *range(90, 110, 3))
+    graph = KnnGraph.build(X, 3)
+    other = KnnGraph(graph.embeddings, graph.neighbors.astype(ids), graph.similarities.astype(floats))
+    for each in (clustering.Hdbscan(), clustering.Dbscan(0.99), clustering.HiLander(), clustering.Aro()):
+        np.testing.assert_array_equal(each.fit_predict(other), each.fit_predict(graph))
+    found = [clustering.PseudoLabeller().fit_transform(each, np.arange(14) // 7)[0] for each in (other, graph)]
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize(("neighbors", "faces", "says"), [(5, 30, True), (10, 30, False), (5, 6, False)])
 def test_a_graph_of_few_neighbours_is_told(blobs, caplog, neighbors, faces, says):
     graph = KnnGraph.build(blobs(identities=3, faces=faces // 3)[0], neighbors)
