@@ -19,7 +19,7 @@ from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
 from clustering.result import Clustering
-from clustering.settings import Parameters, Range, check_names
+from clustering.settings import Parameters, Range, check_names, check_settings
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 from facerec.pipeline.values import as_path, shown, whole
@@ -105,8 +105,10 @@ class Clusterer(Parameters):
 
         Raises:
             InputError: X cannot be used, for example because of NaN (the message names the row), or an invalid graph,
-                see `KnnGraph.check`; or the backend needs a model and has none.
+                see `KnnGraph.check`; a setting was given an impossible value after its construction; or the backend
+                needs a model and has none.
         """
+        check_settings(self)
         self.check_model()
         if isinstance(X, KnnGraph):
             graph, nodes = X.check(), None

@@ -43,7 +43,7 @@ class Detector:
     """
 
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
-        _check_settings([] if sizes is None else sizes, threshold)
+        sides = _checked(() if sizes is None else sizes, threshold)
         path = as_path("path", path)
         check_file(path)
         with readable(path, "an ONNX network"):
@@ -51,7 +51,7 @@ class Detector:
             _check_detector(path, session)
             self.model = SCRFD(str(path), session)
             made_for = self.model.static_input_size
-            self.sizes = [(size, size) for size in sizes or DETECTION_SIZES] if sizes or not made_for else [made_for]
+            self.sizes = [(side, side) for side in sides or DETECTION_SIZES] if sides or not made_for else [made_for]
             self.threshold = threshold
             if made_for and self.sizes != [made_for]:
                 width, height = made_for
@@ -107,14 +107,16 @@ def find_detector(name: Path) -> Path:
     raise InputError(f"{found}: no detector with landmarks among the .onnx files in this folder; give one by its path")
 
 
-def _check_settings(sizes: Sequence[int], threshold: float) -> None:
+def _checked(sizes: Sequence[int], threshold: float) -> list[int]:
     if not np.iterable(sizes):
         raise InputError(f"sizes is {shown(sizes)}; give a list, as [640]")
-    for size in sizes:
-        if whole("a detection size", size, 32, MOST_SIZE) % 32:
-            raise InputError(f"a detection size is {size}; it must be a multiple of 32")
+    sides = [whole("a detection size", size, 32, MOST_SIZE) for size in sizes]
+    for side in sides:
+        if side % 32:
+            raise InputError(f"a detection size is {side}; it must be a multiple of 32")
     if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
         raise InputError(f"threshold is {shown(threshold)}; a score is a number from 0 to 1")
+    return sides
 
 
 def _check_detector(path: Path, session: onnxruntime.InferenceSession) -> None:

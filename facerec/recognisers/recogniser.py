@@ -11,7 +11,7 @@ import numpy as np
 from facerec.devices.device import autocast, choose_device
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError, row_blocks
-from facerec.pipeline.values import as_path, as_picture, shown, whole
+from facerec.pipeline.values import as_array, as_path, as_picture, shown, whole
 from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
 from facerec.recognisers.onnx_graph import InputSettings
@@ -103,7 +103,7 @@ class Recogniser:
                 network returns NaN.
         """
         faces, batch_size = _checked(images), whole("batch_size", batch_size, 1)
-        if not isinstance(flip, bool):
+        if not isinstance(flip, bool | np.bool_):
             raise InputError(f"flip is {shown(flip)}; it must be True or False")
         rows = [np.empty((0, self.embedding_size), np.float32)]
         for some in row_blocks(len(faces), batch_size):
@@ -122,8 +122,14 @@ class Recogniser:
             float32 [n, embedding_size].
 
         Raises:
-            InputError: The network returns NaN or infinite values.
+            InputError: The faces have another type or shape, or the network returns NaN or infinite values.
         """
+        faces, size = as_array("faces", faces), self.input_size
+        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != (size, size, 3):
+            raise InputError(
+                f"faces: {faces.dtype} {list(faces.shape)}; expected uint8 RGB [n, {size}, {size}, 3], 0 to 255; embed "
+                "takes other sizes"
+            )
         embeddings = self.network(faces)
         if flip:
             embeddings = embeddings + self.network(faces[:, :, ::-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import logging
 import pydoc
 import subprocess
@@ -361,6 +362,18 @@ def test_numbers_of_numpy_are_settings_too(tmp_path):
     clusterer.save_pretrained(tmp_path)
     assert clustering.load("dbscan", tmp_path).get_params() == clusterer.get_params()
     assert KnnGraph.build(angles(0, 1, 90), np.int64(1)).k == 1
+
+
+def test_settings_that_were_assigned_are_checked_too():
+    clusterer, labeller = clustering.Dbscan(), clustering.PseudoLabeller()
+    clusterer.min_similarity, labeller.min_size = 60, np.int64(2)
+    with pytest.raises(InputError, match="min_similarity is 60; it must be a number from -1 to 1"):
+        clusterer.fit(angles(0, 1, 90))
+    labeller.fit_transform(None, [0, 0, 1])
+    assert json.dumps(labeller.summary_["min_size"]) == "2"
+    labeller.rules = ["spilt"]
+    with pytest.raises(InputError, match="a rule is 'spilt'; it must be one of split"):
+        labeller.fit_transform(angles(0, 1, 90), [0, 0, 1])
 
 
 def test_a_pseudo_labeller_is_cloned_and_changed():

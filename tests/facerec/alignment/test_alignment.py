@@ -136,6 +136,7 @@ def test_crops_are_insightface_s_to_the_pixel(tmp_path: Path, photographs: Path,
         "unreadable": 0,
     }
     assert Detector(detector).sizes == [(128, 128), (640, 640)]
+    assert Detector(detector, np.array([64, 128])).sizes == [(64, 64), (128, 128)]
     for number, row in enumerate(table):
         picture = cv2.imread(str(photographs / row["photograph"]))
         found, landmarks = theirs.detect(picture, max_num=1, metric="max")

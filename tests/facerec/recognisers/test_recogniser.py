@@ -86,6 +86,22 @@ def test_what_is_no_picture_is_refused(folder, images, message):
         facerec.Recogniser.from_pretrained(folder).embed(images)
 
 
+@pytest.mark.parametrize(
+    ("faces", "found"),
+    [
+        (np.full((2, 32, 32, 3), 0.5), r"float64 \[2, 32, 32, 3\]"),  # whole numbers make it black
+        (np.zeros((2, 48, 32, 3), np.uint8), r"uint8 \[2, 48, 32, 3\]"),
+        (pictures((32, 32))[0], r"uint8 \[32, 32, 3\]"),
+    ],
+)
+def test_unnormalised_takes_faces_of_the_size_of_the_network_alone(model, faces, found):
+    recogniser = facerec.Recogniser.from_pretrained(model)
+    with pytest.raises(InputError, match=rf"faces: {found}; expected uint8 RGB \[n, 32, 32, 3\], 0 to 255; embed"):
+        recogniser.unnormalised(faces)
+    given = pictures((32, 32), (32, 32))
+    np.testing.assert_array_equal(recogniser.unnormalised(given), recogniser.unnormalised(np.stack(given)))
+
+
 def test_what_is_no_recogniser_is_refused(folder, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
     for path, message in (
