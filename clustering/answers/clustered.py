@@ -17,11 +17,12 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
     """Clusters the faces of a graph so that the clusters agree with what is known about the readable faces.
 
     Raises:
-        InputError: An argument has another type; the backend needs a model and has none; what is known is about
-            another number of faces, or contradicts itself.
+        InputError: An argument has another type; the graph is invalid, see `KnnGraph.check`; the backend needs a model
+            and has none; what is known is about another number of faces, or contradicts itself.
     """
     check_type("clusterer", clusterer, Clusterer)
     check_type("graph", graph, KnnGraph)
+    graph = graph.check()
     clusterer.check_model()
     if known is None:
         return clusterer.cluster(graph)

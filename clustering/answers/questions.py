@@ -67,10 +67,11 @@ def choose_questions(graph: KnnGraph, labels: np.ndarray, before: Answers, count
         count: Largest number of questions.
 
     Raises:
-        InputError: Labels are not integers, their number is not that of the faces, `before` is about other rows, or the
-            count is negative.
+        InputError: The graph is invalid, see `KnnGraph.check`; labels are not integers, or their number is not that of
+            the faces; `before` is about other rows; or the count is negative.
     """
     check_type("graph", graph, KnnGraph)
+    graph = graph.check()
     check_type("before", before, Answers)
     Constraints(len(graph), before.pairs, before.answer == SAME)  # which refuses rows that are not there
     labels, count = consecutive(as_labels("labels", labels, len(graph))), whole("count", count, 0)

@@ -208,7 +208,11 @@ def _check_some_rows(
         found = ids[ids >= 0]
         if len(np.unique(found)) < len(found):
             raise InputError(f"{names[0]}: row {row} has a neighbour twice; rebuild the graph")
-        cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ embeddings[row].astype(np.float64)
+        own = embeddings[row].astype(np.float64)
+        length = float(np.linalg.norm(own))
+        if length and abs(length - 1) > COSINE_TOLERANCE:
+            raise InputError(f"embeddings: row {row} has length {length:.3f}; give rows of unit length")
+        cosines = embeddings[np.maximum(ids, 0)].astype(np.float64) @ own
         wrong = np.abs(np.where(ids < 0, 0, cosines) - similarities[row]) > COSINE_TOLERANCE
         if wrong.any():
             at = int(wrong.argmax())

@@ -95,10 +95,13 @@ def estimate_quality(
         None for fewer than `FEWEST` readable faces, or `FEWEST_NEIGHBORS` neighbours.
 
     Raises:
-        InputError: Not a graph, or labels that are no integers or of another number of faces.
+        InputError: Not a graph, or an invalid one, see `KnnGraph.check`; or labels that are no integers or of another
+            number of faces.
     """
     given = graph.graph if isinstance(graph, Corpus) else graph
     check_type("graph", given, KnnGraph)
+    if given is graph:
+        graph = given = given.check()
     labels = as_labels("labels", labels, len(given))
     readable = given.readable
     faces = int(readable.sum())

@@ -106,6 +106,7 @@ def check_rates(rates: Sequence[float], name: str) -> list[float]:
     """
     if not np.iterable(rates) or isinstance(rates, str):
         raise InputError(f"{name} {shown(rates)}; give a list of rates, as (1e-4,)")
+    rates = list(rates)  # a generator can be read once
     for rate in rates:
         if not isinstance(rate, Real) or not 0 <= rate <= 1:
             raise InputError(f"{name} {shown(rate)}; a rate is in [0, 1], as 1e-4")

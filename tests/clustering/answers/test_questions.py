@@ -20,6 +20,7 @@ from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
+from clustering.quality.estimate import estimate_quality
 from eval.clusters import scores
 from facerec.pipeline.files import InputError
 
@@ -187,6 +188,18 @@ def test_arguments_of_another_type_are_named():
         (lambda: clusters_of(GcnV(), graph, None), "gcn_v has no model, but None; make one with GcnV.learn"),
     ):
         with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_graphs_that_were_made_by_hand_are_checked():
+    graph = KnnGraph.build(np.random.default_rng(0).normal(size=(60, 8)), 10)
+    moved = KnnGraph(graph.embeddings[::-1], graph.neighbors, graph.similarities)
+    for call in (
+        lambda: choose_questions(moved, np.arange(60), Answers.none(), 1),
+        lambda: clusters_of(Dbscan(), moved, None),
+        lambda: estimate_quality(moved, np.arange(60)),
+    ):
+        with pytest.raises(InputError, match="similarities: row 0: .*; the graph is of other faces, or of another"):
             call()
 
 

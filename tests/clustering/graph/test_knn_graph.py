@@ -191,6 +191,13 @@ def test_missing_neighbours_are_loaded_and_checked(tmp_path):
         nobody.check()
 
 
+def test_embeddings_of_other_lengths_are_named_as_what_they_are(tmp_path):
+    embeddings = normalize(np.array([[1, 0], [1, 1], [0.5, 1]]))
+    KnnGraph.build(embeddings, 2).save(tmp_path)
+    with pytest.raises(InputError, match="embeddings: row 0 has length 3.000; give rows of unit length"):
+        KnnGraph.load(tmp_path, 3 * embeddings)
+
+
 def test_a_graph_of_lists_is_one_of_arrays():
     graph = KnnGraph([[1.0, 0.0], [0.0, 1.0]], [[1], [0]], [[0.0], [0.0]])
     assert graph.k == 1

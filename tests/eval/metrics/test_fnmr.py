@@ -142,6 +142,11 @@ def test_float_types_may_differ():
     assert verification(np.float32([1 / 3]), np.array([1 / 3, 0.0]), fmrs=(0.0,)).fnmr == {0.0: 0.0}
 
 
+def test_rates_may_come_from_a_generator():
+    found = verification([0.9, 0.3], [0.5, 0.1], fmrs=(rate for rate in (0.0, 0.5)))
+    assert found.fnmr == {0.0: 0.5, 0.5: 0.0}
+
+
 @pytest.mark.parametrize(
     ("genuine", "impostor", "fmrs", "message"),
     [
