@@ -17,7 +17,7 @@ from clustering.graph.forest import corrected
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph, exact_graph
 from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
-from clustering.learning.labelled_faces import LabelledFaces, labelled, unit_faces
+from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, unit_faces
 from clustering.result import Clustering
 from clustering.settings import Parameters, Range, check_names, check_settings
 from clustering.similarity.doubts import doubts
@@ -182,9 +182,13 @@ class Clusterer(Parameters):
             **settings: Settings that differ from the defaults, including those of the training.
 
         Raises:
-            InputError: Faces that cannot be used, unknown settings, or values out of range.
+            InputError: Faces that cannot be used; fewer than two people with two faces each, where a model is trained;
+                unknown settings; or values out of range.
         """
-        return cls._learn(labelled(X, y), whole("seed", seed, 0), settings)
+        faces = labelled(X, y)
+        if cls.learns:
+            check_repeated(faces.labels, "y")
+        return cls._learn(faces, whole("seed", seed, 0), settings)
 
     @classmethod
     def _learn(cls, faces: LabelledFaces, seed: int, settings: Mapping[str, Any]) -> Self:

@@ -235,6 +235,13 @@ def test_two_people_with_two_faces_are_needed_to_tune(y, repeated):
         clustering.tune("dbscan", np.eye(4), np.array(y))
 
 
+@pytest.mark.parametrize("learns", [clustering.HiLander, clustering.GcnV])
+@pytest.mark.parametrize("y", [[0] * 4, [0, 1, 2, 3], [0, -1, -1, -1]])
+def test_no_network_learns_from_people_of_one_face_or_from_one_person(learns, y):
+    with pytest.raises(InputError, match="y: [01] identit(y|ies) with two faces or more; at least two are needed"):
+        learns.learn(np.eye(4), y, epochs=1)
+
+
 def test_what_is_learned_leaves_out_faces_of_unknown_identity():
     assert clustering.KMeans.learn(np.eye(5), np.array([0, 0, 0, 1, -1])).faces_per_cluster == 2
 
