@@ -123,7 +123,7 @@ class Clusterer(Parameters):
         if nodes is not None:
             found = found.expanded(nodes.copies)
         self.labels_, self.confidence_ = found.labels, found.confidence
-        self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels},))
+        self.hierarchy_ = Hierarchy(found.levels or ({"labels": found.labels.copy()},))
         self.embeddings_, self.n_features_in_ = graph.embeddings, graph.embeddings.shape[1]
         return self
 

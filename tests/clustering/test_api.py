@@ -52,6 +52,13 @@ def test_clusters_by_hand():
     assert clusterer.labels_.dtype == np.int64
 
 
+def test_the_hierarchy_stays_as_it_is_where_somebody_changes_the_labels():
+    clusterer = clustering.Dbscan(min_similarity=0.9)
+    labels = clusterer.fit_predict(angles(0, 10, 95))
+    labels[:] = -1
+    np.testing.assert_array_equal(clusterer.hierarchy_.cut(0), [0, 0, -1])
+
+
 def test_the_packaged_model_finds_people_of_another_recogniser(real):
     X, truth = real("lfw112")
     clusterer = clustering.HiLander.from_pretrained()
