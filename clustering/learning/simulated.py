@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from clustering.learning.labelled_faces import LabelledFaces
+from clustering.settings import check_choice
 from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.values import check_type
 
 SHAPES = ("tail", "crowd", "large", "mixed")
 DIMENSIONS = (64, 128, 256, 512)
@@ -45,7 +47,12 @@ def corpus(shape: str, random: np.random.Generator) -> LabelledFaces:
         shape: ``tail``, 500 identities with a heavy tail of faces; ``crowd``, 3,000 with one to eight faces;
             ``large``, 24 with 20 to 600; ``mixed``, 12 such and 2,000 with one to eight.
         random: Where everything is drawn from.
+
+    Raises:
+        InputError: Another shape, or no generator.
     """
+    check_choice("shape", shape, SHAPES)
+    check_type("random", random, np.random.Generator)
     d = int(random.choice(DIMENSIONS))
     most = min(0.6 * d, MOST_DIRECTIONS)
     directions = np.exp(random.uniform(np.log(FEWEST_DIRECTIONS), np.log(most)))

@@ -14,7 +14,7 @@ from clustering.backends.registry import load_clusterer
 from clustering.commands.pretrain import pretrain
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.simulated import SHAPES, faces_per_identity, recognisers, spectrum
+from clustering.learning.simulated import SHAPES, corpus, faces_per_identity, recognisers, spectrum
 from eval.clusters import scores
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError
@@ -99,3 +99,15 @@ def test_pretrain(tmp_path, monkeypatch):
     assert load_clusterer("hilander", folder).p_tau >= 0.5
     with pytest.raises(InputError, match="corpora is 0 and epochs is 14; both must be at least 1"):
         pretrain(tmp_path / "none", corpora=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "random", "message"),
+    [
+        ("long", np.random.default_rng(0), "shape is 'long'; it must be one of tail, crowd, large, mixed"),
+        ("tail", 6, "random is 6; expected Generator"),
+    ],
+)
+def test_another_shape_is_not_taken_for_a_tail(shape, random, message):
+    with pytest.raises(InputError, match=message):
+        corpus(shape, random)
