@@ -137,6 +137,11 @@ def _begin(process: BaseProcess) -> None:
 def _work(program: str, words: Command) -> None:
     """Runs one command in this process, which ends with its status."""
     gc.freeze()  # a walk through all that the server imported would copy it, and take a second
+    from clustering.graph.in_threads import use_threads  # which imports faiss, as the server did before
+
+    use_threads(
+        int(os.environ["OMP_NUM_THREADS"].partition(",")[0])
+    )  # a fork has one, see there; the server began none
     learned_elsewhere.setLevel(logging.ERROR)  # later rounds keep the first round's backend, of another recogniser
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
     sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import faiss
@@ -27,11 +27,12 @@ def _threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=threadpool_limits, initargs=(1, "openmp"))
 
 
-def _use_one_thread() -> None:
-    """For a forked process, which has none of its parent's threads: OpenMP and the pool above would wait for them."""
-    faiss.omp_set_num_threads(1)
+def use_threads(count: int) -> None:
+    """Has faiss, and PyTorch if it is imported, work with so many threads in this process."""
+    faiss.omp_set_num_threads(count)
     if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
+        torch.set_num_threads(count)
 
 
-os.register_at_fork(after_in_child=_use_one_thread)
+# A forked process has none of its parent's threads: OpenMP and the pool above would wait for them.
+os.register_at_fork(after_in_child=partial(use_threads, 1))
