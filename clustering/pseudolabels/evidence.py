@@ -37,7 +37,7 @@ class Evidence:
             InputError: None was given.
         """
         if self.graph is None:
-            raise InputError("no embeddings; give --embeddings")
+            raise InputError("no embeddings; give --embeddings, in Python X")
         return self.graph
 
     @property
