@@ -19,7 +19,7 @@ from clustering.graph.nodes import Nodes
 from clustering.hierarchy import Hierarchy
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, unit_faces
 from clustering.result import Clustering
-from clustering.settings import Parameters, Range, check_names, check_settings
+from clustering.settings import Parameters, Range, check_names
 from clustering.similarity.doubts import doubts
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
 from facerec.pipeline.values import as_path, shown, whole
@@ -104,11 +104,11 @@ class Clusterer(Parameters):
             y: Ignored.
 
         Raises:
-            InputError: X cannot be used, for example because of NaN (the message names the row), or an invalid graph,
-                see `KnnGraph.check`; a setting was given an impossible value after its construction; or the backend
-                needs a model and has none.
+            InputError: X cannot be used, for example because of NaN; the message names the row. Or X is an invalid
+                graph, see `KnnGraph.check`. Or a setting was given an impossible value after the construction. Or the
+                backend needs a model and has none.
         """
-        check_settings(self)
+        self.__post_init__()  # checks settings that were changed since
         self.check_model()
         if isinstance(X, KnnGraph):
             graph, nodes = X.check(), None

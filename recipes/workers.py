@@ -139,9 +139,8 @@ def _work(program: str, words: Command) -> None:
     gc.freeze()  # a walk through all that the server imported would copy it, and take a second
     from clustering.graph.in_threads import use_threads  # which imports faiss, as the server did before
 
-    use_threads(
-        int(os.environ["OMP_NUM_THREADS"].partition(",")[0])
-    )  # a fork has one, see there; the server began none
+    share = os.environ["OMP_NUM_THREADS"].partition(",")[0]
+    use_threads(int(share))  # a forked process begins with one, but this server began none that are gone now
     learned_elsewhere.setLevel(logging.ERROR)  # later rounds keep the first round's backend, of another recogniser
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the recipe, which is interrupted as well, ends its workers
     sys.exit(command_line.run(f"python -m {program}", PROGRAMS[program], words, hints=False))

@@ -46,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _collected_at_the_end():
+    """What is frozen below would be told as leaked at the end."""
     yield
     gc.unfreeze()
 

@@ -22,7 +22,15 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
     """
     check_type("clusterer", clusterer, Clusterer)
     check_type("graph", graph, KnnGraph)
-    graph = graph.check()
+    return _agreeing(clusterer, graph.check(), known)
+
+
+def clusters_of_nodes(clusterer: Clusterer, nodes: Nodes) -> Clustering:
+    """As `clusters_of`, of nodes, whose graph was checked when it was made or loaded."""
+    return _agreeing(clusterer, nodes.graph, nodes.known)
+
+
+def _agreeing(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None) -> Clustering:
     clusterer.check_model()
     if known is None:
         return clusterer.cluster(graph)
@@ -36,4 +44,4 @@ def clusters_of(clusterer: Clusterer, graph: KnnGraph, known: Constraints | None
 def labels_of_faces(clusterer: Clusterer, graph: KnnGraph, known: Constraints) -> np.ndarray:
     """Int64 [n]: the clusters of faces. Copies count once, as in the command ``cluster``."""
     nodes = Nodes.of(graph, clusterer.k, known=known)
-    return clusters_of(clusterer, nodes.graph, nodes.known).labels[nodes.copies.node]
+    return clusters_of_nodes(clusterer, nodes).labels[nodes.copies.node]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.clustered import clusters_of
+from clustering.answers.clustered import clusters_of_nodes
 from clustering.answers.file import ANSWERS, load_answers, save_answers
 from clustering.backends.changed import with_changes
 from clustering.backends.registry import load_clusterer
@@ -95,7 +95,7 @@ def cluster(
         logger.info("%s of %s faces are unreadable (rows of zeros): no cluster has them", zeros, len(graph))
     nodes = Nodes.of(graph, clusterer.k, made / "nodes", known)
     works = is_main() or clusterer.distributed  # without distributed work the first process clusters alone
-    clustering = clusters_of(clusterer, nodes.graph, nodes.known) if works else None
+    clustering = clusters_of_nodes(clusterer, nodes) if works else None
     barrier()  # no process reads the graph any more when it is removed
     if clustering is None or not is_main():
         return {}

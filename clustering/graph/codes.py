@@ -73,11 +73,7 @@ def multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
     To lay it out for 128 rows on the left takes longer than to multiply, if the right side has thousands of rows.
     """
-    if int8_is_faster():
-        session = _session_with(right)
-        return lambda left: np.asarray(session.run(None, {"left": left})[0])
-    columns = right.astype(np.float32).T
-    return lambda left: np.asarray(_signed(left) @ columns, dtype=np.int32)
+    return _int8_multiplier(right) if int8_is_faster() else _float_multiplier(right)
 
 
 @cache
@@ -96,7 +92,7 @@ def int8_is_faster() -> bool:
             times.append(time.thread_time() - started)
         spent.append(min(times))
         found.append(product)
-    found.append(_session_with(right).run(None, {"left": left})[0])
+    found.append(_int8_multiplier(right)(left))
     return spent[0] < spent[1] and all(np.array_equal(each, found[1]) for each in found)
 
 
@@ -106,11 +102,17 @@ def _int8_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _float_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.asarray(_signed(left) @ right.astype(np.float32).T, dtype=np.int32)
+    return _float_multiplier(right)(left)
 
 
-def _signed(left: np.ndarray) -> np.ndarray:
-    return left.astype(np.float32) - np.float32(SHIFT)
+def _int8_multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    session = _session_with(right)
+    return lambda left: np.asarray(session.run(None, {"left": left})[0])
+
+
+def _float_multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    columns = right.astype(np.float32).T
+    return lambda left: np.asarray((left.astype(np.float32) - np.float32(SHIFT)) @ columns, dtype=np.int32)
 
 
 @cache

@@ -106,7 +106,7 @@ class PseudoLabeller(Parameters):
             InputError: Arrays that do not fit, no embeddings where a rule needs them, no labelled faces where `overlap`
                 is set, or answers that contradict each other.
         """
-        self.__post_init__()  # settings that were changed since
+        self.__post_init__()  # checks settings that were changed since
         if labelled is None and self.overlap != PseudoLabeller.overlap:
             raise InputError(f"overlap is {self.overlap!r}, but no labelled faces are given, as labelled")
         found, evidence = clustered(X, labels, confidence)

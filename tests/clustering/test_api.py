@@ -383,6 +383,10 @@ def test_settings_that_were_assigned_are_checked_too():
     clusterer.min_similarity, labeller.min_size = 60, np.int64(2)
     with pytest.raises(InputError, match="min_similarity is 60; it must be a number from -1 to 1"):
         clusterer.fit(angles(0, 1, 90))
+    single = clustering.Lander()
+    single.levels = 2
+    with pytest.raises(InputError, match="levels is 2; lander has 1"):
+        single.fit(angles(0, 1, 90))
     labeller.fit_transform(None, [0, 0, 1])
     assert json.dumps(labeller.summary_["min_size"]) == "2"
     labeller.rules = ["spilt"]
