@@ -1,4 +1,4 @@
-"""Faces in the order of their cells: k-means in two levels, codes and embeddings on disk, cell after cell."""
+"""Faces in the order of their cells: codes and embeddings on disk, cell after cell."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
-import faiss
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from clustering.graph.blocks_on_disk import Arrays, cached_json, cheap_rows, fill_arrays, release
 from clustering.graph.builder import GraphBuilder
+from clustering.graph.centres import Centres, save_centres
 from clustering.graph.codes import Quantiser, multiplier, shifted
 from clustering.graph.exact import take
-from clustering.graph.in_threads import in_threads
-from facerec.pipeline.files import blocks
 from facerec.pipeline.ranks import make_once
 
-COMPARED_ROWS = 128
 QUANTISER_ROWS = 16_384
 
 
@@ -80,15 +76,13 @@ class SortedFaces:
 def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
     """Makes the cells and sorts the faces, by all processes together; goes on from what is finished on disk."""
     folder, (n, d) = builder.steps / "cells", (len(builder.readable), builder.embeddings.shape[1])
-    file = make_once(folder / "centres.npy", lambda path: np.save(path, train_cells(builder, settings)))
+    file = make_once(folder / "centres.npz", lambda path: _train(path, builder, settings))
     quantiser = Quantiser(*cached_json(folder / "quantiser.json", lambda: _quantiser(builder, settings)))
-    centres = quantiser.encode(np.load(file))
-    times_centres = multiplier(centres)
+    centres = Centres.read(file, quantiser)
 
     def assign(places: np.ndarray) -> tuple[np.ndarray, ...]:
-        left = shifted(quantiser.encode(take(builder.embeddings, builder.readable[places])))
-        found = in_threads(lambda some: times_centres(some).argmax(axis=1), blocks(left, COMPARED_ROWS))
-        return (np.concatenate(found).astype(np.int32),)
+        rows = take(builder.embeddings, builder.readable[places])
+        return (centres.nearest(shifted(quantiser.encode(rows))),)
 
     assigned, rows = {"cells": ((), np.int32)}, cheap_rows(n)
     (cells,) = fill_arrays(folder, folder / "assigned" / "finished", n, assigned, "cells", lambda: assign, rows)
@@ -101,43 +95,15 @@ def sort_faces(builder: GraphBuilder, settings: CellSettings) -> SortedFaces:
 
     arrays: Arrays = {"embeddings": ((d,), np.float32), "codes": ((d,), np.int8)}
     sorted_rows, codes = fill_arrays(folder, folder / "sorted" / "finished", n, arrays, "sorting", lambda: copy, rows)
-    starts = np.append(0, np.cumsum(np.bincount(cells, minlength=len(centres))))
+    starts = np.append(0, np.cumsum(np.bincount(cells, minlength=len(centres.codes))))
     release(builder.embeddings)
-    return SortedFaces(sorted_rows, codes, order, starts, centres, quantiser)
+    return SortedFaces(sorted_rows, codes, order, starts, centres.codes, quantiser)
 
 
-def train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
-    """Float32 [cells, d]: unit means, those of the same coarse cell one after the other.
-
-    The number of coarse cells is the square root of the number of cells. Each is divided into cells in proportion to
-    its faces. This takes a fraction of the time of one k-means with all cells, and finds nearly the same.
-    """
-    with threadpool_limits(1):  # with more, products have other last digits
-        return _train_cells(builder, settings)
-
-
-def _train_cells(builder: GraphBuilder, settings: CellSettings) -> np.ndarray:
+def _train(path: Path, builder: GraphBuilder, settings: CellSettings) -> None:
     count = settings.cells(len(builder.readable))
     rows = _sample(builder, max(settings.training_rows, count * settings.rows_of_cell))
-    some = rows[:: -(-len(rows) // settings.training_rows)]
-    coarse = _means(some, max(round(count**0.5), 1), builder.seed, settings.iterations)
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(coarse)
-    cells = index.search(rows, 1)[1][:, 0]
-    share, means = count / len(rows), []
-    for cell in np.unique(cells):
-        part = rows[cells == cell]
-        means.append(_means(part, max(round(share * len(part)), 1), builder.seed, settings.iterations))
-    return np.concatenate(means)
-
-
-def _means(rows: np.ndarray, count: int, seed: int, iterations: int) -> np.ndarray:
-    means: Any = faiss.Kmeans(
-        rows.shape[1], min(count, len(rows)), niter=iterations, seed=seed, spherical=True, min_points_per_centroid=1,
-        max_points_per_centroid=len(rows),
-    )  # fmt: skip
-    means.train(rows)
-    return np.asarray(means.centroids)
+    save_centres(path, rows, count, settings.training_rows, settings.iterations, builder.seed)
 
 
 def _sample(builder: GraphBuilder, count: int, most: int | None = None) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.graph.cells import COMPARED_ROWS, SortedFaces
+from clustering.graph.cells import SortedFaces
+from clustering.graph.centres import compared_rows
 from clustering.graph.codes import products, shifted
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
@@ -104,8 +105,9 @@ def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: in
 
     How near a cell must be is read from a sample of the cells, which is faster than sorting all of them.
     """
-    parts = in_threads(partial(_nearest, faces, cells, known), blocks(queries, COMPARED_ROWS))
-    searching = np.concatenate([rows + number * COMPARED_ROWS for number, (rows, _) in enumerate(parts)])
+    at_once = compared_rows(len(faces.centres))
+    parts = in_threads(partial(_nearest, faces, cells, known), blocks(queries, at_once))
+    searching = np.concatenate([rows + number * at_once for number, (rows, _) in enumerate(parts)])
     cell = np.concatenate([cell for _, cell in parts])
     order = np.argsort(cell, kind="stable")
     return Visits(searching[order], np.append(0, np.cumsum(np.bincount(cell, minlength=len(faces.centres)))))
@@ -162,5 +164,5 @@ def _own_limits(faces: SortedFaces, k: int, places: np.ndarray) -> np.ndarray:
     if len(codes) <= k:
         return np.full(len(codes), LOWEST, dtype=np.int32)
     place = len(codes) - k - 1  # of the k best, and the face itself
-    scores = [products(some, codes) for some in blocks(shifted(codes), COMPARED_ROWS)]
+    scores = [products(some, codes) for some in blocks(shifted(codes), compared_rows(len(codes)))]
     return np.concatenate([np.partition(some, place, axis=1)[:, place] for some in scores]) - 1
