@@ -49,7 +49,7 @@ class OnnxRecogniser:
     """
 
     def __init__(self, path: Path, device: str = "cpu", settings: InputSettings | None = None):
-        self.path = path
+        self.path, self._made_with = path, (path.absolute(), device, settings)
         settings = settings or InputSettings()
         with readable(path, "an ONNX network"):
             graph = onnx.load(path)
@@ -68,6 +68,10 @@ class OnnxRecogniser:
             single = np.concatenate([self(face[None]) for face in probe])
             self.embedding_size = single.shape[1]
             self.batched = self._batches(probe, single)
+
+    def __reduce__(self) -> tuple[type[OnnxRecogniser], tuple[Path, str, InputSettings | None]]:
+        """In another process, it is read from its file again."""
+        return type(self), self._made_with
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Embeds uint8 RGB [n, size, size, 3] as float32 [n, d], not normalised."""

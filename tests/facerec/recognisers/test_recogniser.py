@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,14 @@ def test_embed_gives_what_the_command_gives(tmp_path, make_faces, model):
         found = recogniser.embed([store.read(row) for row in range(len(store))], flip=flip, batch_size=4)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, np.load(out / "embeddings.npy"))
+
+
+def test_another_process_can_be_given_one(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    recogniser = facerec.Recogniser.from_pretrained(model.name)
+    content, faces = pickle.dumps(recogniser.embed), pictures((32, 32), (50, 40))
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(pickle.loads(content)(faces), recogniser.embed(faces))
 
 
 def test_sizes_and_lengths(model):
