@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find facerec clustering eval -name '*.py' -o -name '*.safetensors' -o -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.yaml')
+# The exact versions that were tested; Python 3.10 gets the newest that there are for it.
+TESTED_VERSIONS = $(shell $(BIN)/python -c 'import sys; print("--constraint constraints.txt" * (sys.version_info >= (3, 11)))')
 NO_MKDOCS_2_WARNING := 1
 export NO_MKDOCS_2_WARNING
 # What is imported is compiled once, not in each of the many programs that the tests start.
@@ -48,7 +50,7 @@ env: $(VENV)/.installed ## the environment, built when missing
 
 $(VENV)/.dependencies: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	.ci/install $(BIN)/python --constraint constraints.txt '.[dev]'
+	.ci/install $(BIN)/python $(TESTED_VERSIONS) '.[dev]'
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,9 +118,11 @@ def agreement(runs: Sequence[Run]) -> np.ndarray:
     """
     found = np.eye(len(runs))
     alone = [np.where(run.labels < 0, len(run.labels) + np.arange(len(run.labels)), run.labels) for run in runs]
-    for i in range(len(runs)):
-        for j in range(i):
-            found[i, j] = found[j, i] = adjusted_rand_score(alone[i], alone[j])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # of scikit-learn 1.6 and 1.7
+        for i in range(len(runs)):
+            for j in range(i):
+                found[i, j] = found[j, i] = adjusted_rand_score(alone[i], alone[j])
     return found
 
 
