@@ -17,10 +17,11 @@ from typing import Literal
 from torch import Tensor
 
 from facerec.losses.head import Head
-from facerec.losses.heads import HIERARCHY_WEIGHT, Hierarchy, MarginHead, ProxyHead, TwoHeads
+from facerec.losses.heads import HIERARCHY_WEIGHT, KMEANS_STEPS, Hierarchy, MarginHead, ProxyHead, TwoHeads
 from facerec.losses.margins import MarginLoss
 from facerec.losses.partial_fc import PartialHead
 from facerec.losses.proxies import mean_proxy_nca, proxy_anchor
+from facerec.pipeline.arguments import set_typed_fields
 from facerec.pipeline.files import InputError
 
 
@@ -90,6 +91,7 @@ class LossOptions:
     hierarchy_weight: float | None = None
 
     def __post_init__(self) -> None:
+        set_typed_fields(self)
         if self.loss not in LOSSES:
             raise InputError(f"--loss {self.loss}; choose one of {', '.join(LOSSES)}")
         scale, _ = self.numbers
@@ -140,8 +142,9 @@ class LossOptions:
             raise InputError("--sample-rate with --heads 2; Partial FC has one head")
 
     def head(
-        self, classes: int, embedding_size: int, first_classes: int = 0, levels: Tensor | None = None, seed: int = 0
-    ) -> Head:
+        self, classes: int, embedding_size: int, first_classes: int = 0, levels: Tensor | None = None, seed: int = 0,
+        parts: int = 1,
+    ) -> Head:  # fmt: skip
         """A head with fresh centres, drawn from PyTorch's global generator.
 
         Args:
@@ -151,6 +154,7 @@ class LossOptions:
             levels: Int64 [levels, classes], the coarser classes if `hierarchy` is a folder, see
                 `facerec.training.coarse_classes.read_levels`.
             seed: Of Partial FC's samples and of k-means.
+            parts: Calls of the head in a step of training.
 
         Raises:
             InputError: Too few classes for k-means, or two heads without two kinds of classes.
@@ -161,15 +165,15 @@ class LossOptions:
                 raise InputError(
                     f"--heads 2 for {counts[0]} labelled and {counts[1]} pseudo classes; each needs at least two"
                 )
-            one, other = (self._one_head(count, embedding_size, None, seed) for count in counts)
+            one, other = (self._one_head(count, embedding_size, None, seed, parts) for count in counts)
             return TwoHeads(one, other, first_classes, classes)
-        return self._one_head(classes, embedding_size, levels, seed)
+        return self._one_head(classes, embedding_size, levels, seed, parts)
 
-    def _one_head(self, classes: int, embedding_size: int, levels: Tensor | None, seed: int) -> Head:
+    def _one_head(self, classes: int, embedding_size: int, levels: Tensor | None, seed: int, parts: int) -> Head:
         scale, margins = self.numbers
         if self.kind.proxy:
             loss = functools.partial(self.kind.proxy, **dict(zip(("scale", "margin"), (scale, *margins), strict=False)))
-            return ProxyHead(classes, embedding_size, loss, self._coarser(classes, levels, seed))
+            return ProxyHead(classes, embedding_size, loss, self._coarser(classes, levels, seed, parts))
         assert self.kind.combined
         chosen = MarginLoss(
             scale, self.kind.combined(*margins), self.kind.adaptive, self.subcentres, self.interclass_filter
@@ -178,12 +182,12 @@ class LossOptions:
             return MarginHead(classes, embedding_size, chosen)
         return PartialHead(classes, embedding_size, chosen, self.sample_rate, seed)
 
-    def _coarser(self, classes: int, levels: Tensor | None, seed: int) -> Hierarchy:
+    def _coarser(self, classes: int, levels: Tensor | None, seed: int, parts: int) -> Hierarchy:
         clusters = round(math.sqrt(classes)) if self.hierarchy == "kmeans" else 0
         if clusters == 1:
             raise InputError(f"--hierarchy kmeans with {classes} classes; it needs at least 3")
         weight = HIERARCHY_WEIGHT if self.hierarchy_weight is None else self.hierarchy_weight
-        return Hierarchy(levels, weight, clusters, seed=seed)
+        return Hierarchy(levels, weight, clusters, KMEANS_STEPS * parts, seed)
 
 
 def _margins(name: str, margin: float | Sequence[float] | None) -> tuple[float, ...]:

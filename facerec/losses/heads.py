@@ -64,8 +64,8 @@ class Hierarchy:
         levels: Int64 [levels, classes], the coarser classes of each level, consecutive from 0; None for none.
         weight: λ, of the loss of each level.
         clusters: If not 0, the only level comes from k-means of the proxies with so many clusters. It begins after
-            `kmeans_steps` steps, when the proxies mean something, and is repeated after as many.
-        kmeans_steps: T.
+            `kmeans_steps` calls, when the proxies mean something, and is repeated after as many.
+        kmeans_steps: T, times the parts of a batch, of which each is a call.
         seed: Seed of k-means.
     """
 

@@ -1,19 +1,25 @@
-"""Arguments of a stage as its annotations want them: strings as paths, numbers within their bounds."""
+"""Arguments as their annotations want them: strings as paths, numbers within their bounds."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from jsonargparse.typing import restricted_number_type
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.values import shown
+from facerec.pipeline.values import as_path, shown
 
+WANTED = {bool: "True or False", int: "a number without a fraction", float: "a number", Path: "a path", list: "a list"}
+"""Types of arguments in words; bool first, which is an int, too."""
 BEYOND = re.compile(r"(\S+) does not conform to restriction (.*)")
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ else:
 def typed_arguments(
     signature: inspect.Signature, function: Callable[..., Any], arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments, strings for paths as paths.
+    """The arguments, strings for paths as paths and NumPy's numbers as Python's.
 
     Args:
         signature: Of the function.
@@ -36,7 +42,8 @@ def typed_arguments(
         arguments: By name.
 
     Raises:
-        InputError: A number beyond the bounds of its type, text for a number, or none of the choices that there are.
+        InputError: A number beyond the bounds of its type, a value of another type, or none of the choices that there
+            are.
     """
     hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     if any(isinstance(hint, str) for hint in hints.values()):
@@ -44,27 +51,61 @@ def typed_arguments(
     return {name: _typed(name, value, hints.get(name)) for name, value in arguments.items()}
 
 
+def set_typed_fields(options: Any) -> None:
+    """Gives the fields of a dataclass, which may be frozen, values as their annotations want them.
+
+    Raises:
+        InputError: See `typed_arguments`.
+    """
+    hints = typing.get_type_hints(type(options))
+    for field in dataclasses.fields(options):
+        object.__setattr__(options, field.name, _typed(field.name, getattr(options, field.name), hints[field.name]))
+
+
 def _typed(name: str, value: Any, hint: Any) -> Any:
-    kinds = [hint, *typing.get_args(hint)]
+    kinds = _kinds(hint)
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and list[float] in kinds):
+        value = value.tolist()
     if not any(typing.get_origin(kind) is Literal for kind in kinds):
         if isinstance(value, str) and Path in kinds:
             return Path(value)
-        if isinstance(value, list) and list[Path] in kinds:
-            return [Path(item) for item in value]
+        if isinstance(value, list | tuple) and list[Path] in kinds:
+            return [as_path(name, item) for item in value]
     choices = _allowed_values(hint)
     if choices and value is not None and value not in choices:
-        raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected one of {', '.join(map(str, choices))}")
-    if isinstance(value, str) and str not in kinds and not {int, float}.isdisjoint(kinds):
-        raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected a number")
+        raise InputError(f"{option}: {shown(value)}; expected one of {', '.join(map(str, choices))}")
+    if not any(_fits(value, kind) for kind in kinds):
+        wanted = " or ".join(WANTED[_plain(kind)] for kind in kinds if _plain(kind) in WANTED)
+        raise InputError(f"{option}: {shown(value)}; expected {wanted}")
     for kind in kinds:
         if value is not None and getattr(kind, "__module__", "") == "jsonargparse.typing":
             try:
                 kind(value)
             except ValueError as error:
-                raise InputError(f"--{name.replace('_', '-')}: {in_words(str(error))}") from None
-            except TypeError:  # something that no number can be made of
-                raise InputError(f"--{name.replace('_', '-')}: {shown(value)}; expected a number") from None
+                raise InputError(f"{option}: {in_words(str(error))}") from None
     return value
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the only one."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _plain(kind: Any) -> Any:
+    """The type that a type with bounds, or with items, is one of."""
+    kind = typing.get_origin(kind) or kind
+    return next((each for each in WANTED if isinstance(kind, type) and issubclass(kind, each)), kind)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type; of other types than those in `WANTED` every value is."""
+    plain = _plain(kind)
+    if plain in (int, float):
+        return isinstance(value, Integral if plain is int else Real) and not isinstance(value, bool)
+    if plain is list:
+        return isinstance(value, list | tuple)
+    return isinstance(value, plain) if plain in (*WANTED, type(None)) else True
 
 
 def _allowed_values(hint: Any) -> tuple[Any, ...]:

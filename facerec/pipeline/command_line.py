@@ -18,6 +18,7 @@ from facerec.pipeline.complaint import OF_THE_TARGET, complaint, is_of_the_syste
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.interruption import Terminated, signals_as_exceptions, stopped
 from facerec.pipeline.overview import HELP, overview, perhaps, version
+from facerec.pipeline.ranks import is_main
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def _run(
     with signals_as_exceptions():
         more = _import(more_help)(words) if more_help and not set(HELP).isdisjoint(words) else ""
         out, then = _call(program, words, function, more)
-        if hints and then and out is not None:
+        if hints and then and out is not None and is_main():
             logger.info("next: %s", printable(then.format_map(_Given(words, out))))
     return 0
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from facerec.backbones import build
-from facerec.pipeline.arguments import Seed
+from facerec.pipeline.arguments import Seed, set_typed_fields
 from facerec.pipeline.files import InputError
 from facerec.pipeline.letters import as_letters
 from facerec.recognisers.model_folder import BUILD_OPTIONS, load_weights
@@ -58,6 +58,7 @@ class TrainingData:
     max_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
+        set_typed_fields(self)
         if (self.unlabelled is None) != (self.pseudo_labels is None):
             raise InputError("--unlabelled and --pseudo-labels go together; one of them is missing")
         if self.labels is not None and self.faces is None:
@@ -88,6 +89,9 @@ class Network:
     width: float = 1.0
     input_size: int = 112
     embedding_size: int = 128
+
+    def __post_init__(self) -> None:
+        set_typed_fields(self)
 
     def build(self) -> nn.Module:
         """The backbone.
@@ -135,6 +139,7 @@ class Schedule:
     schedule: str = "cosine"
 
     def __post_init__(self) -> None:
+        set_typed_fields(self)
         if self.batch_size < 2:
             raise InputError(f"--batch-size {self.batch_size}; batch normalisation needs at least 2 faces")
         if self.batch_size > MOST_FACES:
@@ -205,6 +210,7 @@ class Run:
     checkpoint_steps: int = 200
 
     def __post_init__(self) -> None:
+        set_typed_fields(self)
         if self.checkpoint_steps < 1 or self.workers < 0:
             raise InputError(f"--checkpoint-steps {self.checkpoint_steps} --workers {self.workers}; at least 1 and 0")
         if self.validation_steps < 1:

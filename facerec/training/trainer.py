@@ -37,6 +37,7 @@ from facerec.training.step import Learner, trained_network
 from facerec.training.training_set import TrainingSet, gather, say_unusual
 
 STATE = "state.safetensors"
+KINDS = {"data": TrainingData, "network": Network, "schedule": Schedule, "loss": LossOptions, "run": Run}
 
 
 class Trainer:
@@ -75,10 +76,11 @@ class Trainer:
         self, data: TrainingData, network: Network | None = None, loss: LossOptions | None = None,
         schedule: Schedule | None = None, run: Run | None = None,
     ):  # fmt: skip
-        check_type("data", data, TrainingData)
         self._network, self._schedule, self._run = network or Network(), schedule or Schedule(), run or Run()
-        loss = loss or LossOptions()
-        self._options = (data, self._network, self._schedule, loss, self._run)
+        self._loss = loss or LossOptions()
+        self._options = (data, self._network, self._schedule, self._loss, self._run)
+        for options, (name, kind) in zip(self._options, KINDS.items(), strict=True):
+            check_type(name, options, kind)
         self._schedule.check_parts(world_size())
         self.faces = gather(data)
         if is_main():
@@ -91,23 +93,27 @@ class Trainer:
         self._context = autocast(self.device, self._run.precision)
         self._pairs = read_pairs(self._run.validation_files) if is_main() else []
         self._augment = Augmentation(self._network.input_size, self._run.seed, data.augmentation)
-        self._make_model(loss)
-        self._optimizer = RowAdamW(
-            weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
-        )
         self.total = self._schedule.total(len(self.faces))
-        self._digest = digest(self.faces, self._options)
+        self._make_model()
+        self._began = False
 
-    def _make_model(self, loss: LossOptions) -> None:
+    def _make_model(self) -> None:
         torch.manual_seed(self._run.seed)
         self.backbone = self._network.build()
         self.device = setup(self.device)
-        self.head = head_of(loss, self.faces, self._network.embedding_size, self._run.seed)
+        self.head = head_of(
+            self._loss, self.faces, self._network.embedding_size, self._run.seed, self._schedule.accumulate
+        )
+        read = [*(self.backbone.state_dict().values() if self._network.init else ()), *self.head.buffers()]
+        self._digest = digest(self.faces, self._options, read)
         model = nn.ModuleDict({"backbone": self.backbone, "head": self.head}).to(self.device)
         self._model = model.to(memory_format=torch.channels_last)
+        self._optimizer = RowAdamW(
+            weight_groups(self._model, self._schedule.weight_decay), self._schedule.learning_rate
+        )
 
     def run(self, out: str | Path) -> dict[str, Any]:
-        """Trains, once, and writes the model.
+        """Trains, from the beginning each time, and writes the model.
 
         Args:
             out: Folder for the model. The state of an interrupted training in it is taken up.
@@ -120,6 +126,9 @@ class Trainer:
         """
         out = as_path("out", out)
         out.mkdir(parents=True, exist_ok=True)
+        if self._began:
+            self._make_model()
+        self._began = True
         first, skipped = self._restore(out)
         learner, bar = self._learner(), self._batches(first)
         self._model.train()
@@ -200,9 +209,17 @@ class Trainer:
         remove_states(out / STATE)
 
 
-def digest(faces: TrainingSet, options: Sequence[Any]) -> str:
-    """What tells a training from others: faces, classes and settings, wherever its files are."""
+def digest(faces: TrainingSet, options: Sequence[Any], read: Iterable[Tensor] = ()) -> str:
+    """What tells a training from others: faces, classes and settings, wherever its files are.
+
+    Args:
+        faces: The training set.
+        options: Dataclasses of them.
+        read: What came out of other files, such as the first weights.
+    """
     found = hashlib.blake2b(digest_size=16)
+    for tensor in read:
+        found.update(np.ascontiguousarray(tensor.cpu()).data)
     for array in (faces.store, faces.row, faces.label, faces.weight):
         found.update(np.ascontiguousarray(array).data)
     for store in faces.stores:
@@ -214,14 +231,14 @@ def digest(faces: TrainingSet, options: Sequence[Any]) -> str:
     return found.hexdigest()
 
 
-def head_of(loss: LossOptions, faces: TrainingSet, embedding_size: int, seed: int) -> Head:
+def head_of(loss: LossOptions, faces: TrainingSet, embedding_size: int, seed: int, parts: int = 1) -> Head:
     """A head for the classes of a training set, see `LossOptions.head`.
 
     Raises:
         InputError: A hierarchy that cannot be used, see `read_levels`, or too few classes.
     """
     levels: Tensor | None = read_levels(loss.hierarchy, faces) if isinstance(loss.hierarchy, Path) else None
-    return loss.head(faces.classes, embedding_size, faces.first_classes, levels, seed)
+    return loss.head(faces.classes, embedding_size, faces.first_classes, levels, seed, parts)
 
 
 def checked_faces(unread: Sequence[Sequence[Any]], read: int, step: int) -> list[Skipped]:

@@ -321,6 +321,8 @@ def test_hierarchies_come_from_a_folder_or_from_kmeans(tmp_path: Path):
     assert (head.levels.tolist(), head.hierarchy.weight, head.hierarchy.clusters) == ([[0, 0, 1, 1, 2, 2]], 0.5, 0)
     head = head_of(LossOptions("proxy_nca", hierarchy="kmeans"), FACES, 8, seed=3)
     assert head.hierarchy == Hierarchy(None, weight=0.1, clusters=2, kmeans_steps=200, seed=3)
+    in_parts = head_of(LossOptions("proxy_nca", hierarchy="kmeans"), FACES, 8, seed=3, parts=4)
+    assert in_parts.hierarchy.kmeans_steps == 800, "each of a batch's four parts is a call"
     two = TrainingSet((range(2),), np.zeros(2, np.int64), np.arange(2), np.arange(2), np.ones(2, np.float32))
     with pytest.raises(InputError, match="kmeans with 2 classes; it needs at least 3"):
         chosen("proxy_nca", two, hierarchy="kmeans")

@@ -225,6 +225,11 @@ def test_the_command_that_follows_has_what_this_one_was_given(tmp_path, monkeypa
     words = ["--config", str(tmp_path / "x.yaml"), "--model=a b", "--few-faces", "3"]
     assert run("x", {"c": "m:f"}, ["c", "--out", str(out), *words]) == 0
     assert f"next: look --at '{out}' --model 'a b' --few 3 --faces FACES --here 'in a file'" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("RANK", "1")
+    (tmp_path / "there").mkdir()
+    assert run("x", {"c": "m:f"}, ["c", "--out", str(tmp_path / "there"), *words]) == 0
+    assert "next:" not in caplog.text, "of several processes, the first one alone says it"
 
 
 SAYING = """

@@ -3,6 +3,7 @@ import filecmp
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,6 +98,33 @@ def test_python_trains_what_the_command_does(tmp_path, make_faces):
         assert filecmp.cmp(command / name, out / name, shallow=False), name
 
 
+def test_a_second_run_trains_from_the_beginning(tmp_path, make_faces):
+    faces = make_faces(tmp_path / "f", identities=3, each=4)
+    network = Network(width=0.125, input_size=32, embedding_size=16)
+    trainer = Trainer(TrainingData(str(faces)), network, None, Schedule(steps=2, batch_size=8), Run(workers=0))
+    first, second = trainer.run(tmp_path / "first"), trainer.run(tmp_path / "second")
+    assert first["loss"] == second["loss"]
+    for name in ("model.safetensors", "head.safetensors", "config.yaml"):
+        assert filecmp.cmp(tmp_path / "first" / name, tmp_path / "second" / name, shallow=False), name
+    assert read_yaml(tmp_path / "first" / "config.yaml")["faces"] == str(faces)
+
+
+def test_options_of_the_wrong_kind_are_named(tmp_path):
+    data = TrainingData(tmp_path)
+    with pytest.raises(InputError, match=r"schedule is LossOptions\(.*; expected Schedule"):
+        Trainer(data, Network(), Schedule(), LossOptions())
+    with pytest.raises(InputError, match="loss is 'arcface'; expected LossOptions"):
+        Trainer(data, loss="arcface")
+    with pytest.raises(InputError, match="--steps: 10.5; expected a number without a fraction"):
+        Schedule(steps=10.5)
+    with pytest.raises(InputError, match="--width: '1'; expected a number"):
+        Network(width="1")
+    with pytest.raises(InputError, match="--shared-statistics: 'false'; expected True or False"):
+        Run(shared_statistics="false")
+    with pytest.raises(InputError, match="--scale: '32'; expected a number"):
+        LossOptions(scale="32")
+
+
 def test_the_config_of_a_model_trains_it_again(tmp_path, make_faces, monkeypatch):
     monkeypatch.chdir(tmp_path)
     odd = Path(os.fsdecode(b"caf\xe9"))
@@ -142,12 +170,14 @@ def test_the_state_of_another_training_is_no_beginning(tmp_path, make_faces, mon
         "same": (TrainingData(faces), network, None, steps, Run(workers=0, checkpoint_steps=2)),
         "more faces": (TrainingData(more), network, None, steps, Run(workers=0)),
         "seed": (TrainingData(faces), network, None, steps, Run(workers=0, seed=1)),
+        "teacher": (TrainingData(faces), replace(network, init=tmp_path / "teacher"), None, steps, Run(workers=0)),
     }
+    Trainer(*ways["more faces"][:3], Schedule(steps=1, batch_size=8), Run(workers=0)).run(tmp_path / "teacher")
     with monkeypatch.context() as patch:
         patch.setattr("facerec.training.monitor.Monitor.add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Trainer(*ways["same"]).run(tmp_path / "out")
-    for name in ("more faces", "seed"):
+    for name in ("more faces", "seed", "teacher"):
         with pytest.raises(InputError, match=r"state.safetensors: the state of a training of other faces or settings"):
             Trainer(*ways[name]).run(tmp_path / "out")
     Trainer(*ways["same"]).run(tmp_path / "out")
