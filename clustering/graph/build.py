@@ -98,8 +98,8 @@ def make_graph(
     rows, dimension = np.flatnonzero(faces.readable), faces.embeddings.shape[1]
     if not len(rows):
         raise InputError(f"{faces.path}: all {len(faces)} rows are zeros, so no face could be read; embed them again")
-    out.mkdir(parents=True, exist_ok=True)
     chosen = choose_index(index, len(rows), dimension)
+    out.mkdir(parents=True, exist_ok=True)
     check_room(Costs.of(chosen, len(faces), dimension, k, local_world_size()), out)
     found, how = Recall(1.0, 1.0), {}
     builder = GraphBuilder(faces.embeddings, rows, out, out / "steps" / chosen, k, seed)

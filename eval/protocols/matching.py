@@ -28,7 +28,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
         refuse: Whether a face without embedding is an error. It is if none has one.
 
     Raises:
-        InputError: A face without embedding, a key that is there twice, or another number of rows than of lines.
+        InputError: A face without embedding, a key that is there twice, another number of rows than of lines, or a file
+            of a folder with keys without this folder.
     """
     if keys is None:
         if not faces.by_line:
@@ -38,6 +39,8 @@ def match_faces(faces: Faces, keys: list[str] | None, rows: int, source: Path, r
                 f"{source}: {rows} embeddings without keys.txt, but {faces.path} has {len(faces.names)} faces; "
                 "without keys row i is line i, so both must have the same length"
             )
+        if source.name == "embeddings.npy" and source.with_name("keys.txt").is_file():
+            raise InputError(f"{source}: keys.txt beside it says which face a row is; give the folder {source.parent}")
         logger.info("%s: no keys.txt; row i is taken for line i of %s", source, faces.path)
         return np.arange(rows)
     rows_of = find_rows(faces.names, keys, source)

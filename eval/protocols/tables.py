@@ -179,7 +179,8 @@ def _diagnose(path: Path, layout: _Layout) -> str | None:
     line = None
     for number, text in filled:
         if (wrong := _wrong_in(text, layout)) and _wrong_in(_tidied(text, layout), layout):
-            bare = line is None and not layout.header and not any(map(_is_float, text.split()))
+            words = text.replace(",", " ").replace(";", " ").split()
+            bare = line is None and not layout.header and not any(map(_is_float, words))
             return f"{path} line {number}: {wrong}" + ("; remove the line with names of columns" if bare else "")
         line = number
     return f"{path}: no lines; expected {' '.join(layout.columns)}" if line is None else None

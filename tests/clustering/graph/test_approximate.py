@@ -14,6 +14,7 @@ from clustering.commands.knn import knn
 from clustering.graph import builder as builder_module
 from clustering.graph import codes as codes_module
 from clustering.graph.approximate import ApproximateSettings, approximate
+from clustering.graph.build import make_graph
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
@@ -28,7 +29,7 @@ from clustering.graph.second_search import (
     is_listed,
     share_per_row,
 )
-from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.embeddings import load_embeddings, normalize
 from facerec.pipeline.files import InputError
 
 KILLED = """
@@ -395,6 +396,9 @@ def test_few_faces_are_for_exact_search(tmp_path):
         InputError, match="--index ivf with 20 readable faces; it needs more than 1000; use --index exact"
     ):
         knn(tmp_path / "few.npy", tmp_path / "knn", k=3, index="ivf")
+    with pytest.raises(InputError, match="it needs more than 1000"):
+        make_graph(load_embeddings(tmp_path / "few.npy"), tmp_path / "graph", 3, "ivf")
+    assert not (tmp_path / "graph").exists()
 
 
 def test_a_graph_that_misses_too_much_is_refused_unless_asked(file, tmp_path, monkeypatch):

@@ -192,6 +192,15 @@ def test_unmatched_faces_are_refused(protocol, keys):
     np.testing.assert_array_equal(match_faces(faces, None, 11, Path("e")), np.arange(11))
 
 
+def test_embeddings_of_a_folder_with_keys_do_not_match_by_line_without_it(protocol, tmp_path):
+    """Their rows are in the order of the keys, which need not be that of the protocol."""
+    faces, file = load_faces(protocol / "tiny_face_tid_mid.txt"), tmp_path / "embeddings.npy"
+    np.testing.assert_array_equal(match_faces(faces, None, 11, file), np.arange(11))
+    (tmp_path / "keys.txt").touch()
+    with pytest.raises(InputError, match=f"keys.txt beside it says which face a row is; give the folder {tmp_path}"):
+        match_faces(faces, None, 11, file)
+
+
 def test_galleries_of_ijb_b_are_found(protocol):
     for name in ("1", "2"):
         (protocol / f"tiny_1N_gallery_G{name}.csv").rename(protocol / f"tiny_1N_gallery_S{name}.csv")

@@ -23,3 +23,11 @@ def test_a_wanted_column_that_is_there_twice_is_refused(tmp_path):
     file.write_text("id,name,ID\n1,a,2\n")
     with pytest.raises(InputError, match="table.csv: 2 columns ID; which one counts"):
         read_table(file, {"ID": "id", "name": "string"}, ",", header=True)
+
+
+@pytest.mark.parametrize("between", [",", ";"])
+def test_fields_between_other_characters_are_no_header(tmp_path, between):
+    file = tmp_path / "table.txt"
+    file.write_text(between.join(["a.jpg", "1", "7"]) + "\n")
+    with pytest.raises(InputError, match=r"line 1: 1 fields in .*; expected 3: name template media$"):
+        read_table(file, {"name": "string", "template": "id", "media": "id"})
