@@ -24,12 +24,22 @@ def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
         store: Of which `LOOKED_AT` faces, evenly spaced, are read.
         recogniser: Embeds `COMPARED` of them.
     """
-    rows = np.unique(np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int))
-    faces = [face for row in rows if (face := _read(store, int(row))) is not None]
+    faces = _some_faces(store)
     yield from _about_shapes(faces)
     some = [resized(face, recogniser.input_size) for face in faces[:: max(1, len(faces) // COMPARED)]]
     if len(some) > 2:
         yield from _about_embeddings(np.stack(some), recogniser)
+
+
+def doubts_about_shapes(store: Store) -> Iterator[str]:
+    """As `doubts_about`, of the shapes alone."""
+    yield from _about_shapes(_some_faces(store))
+
+
+def _some_faces(store: Store) -> list[np.ndarray]:
+    """The readable ones of `LOOKED_AT` faces, evenly spaced."""
+    rows = np.unique(np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int))
+    return [face for row in rows if (face := _read(store, int(row))) is not None]
 
 
 def _about_shapes(faces: list[np.ndarray]) -> Iterator[str]:

@@ -60,9 +60,13 @@ class Batches(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, list[Skipped]]])
         except UnreadableFace as error:
             skipped.append((str(store.path), row, error.key, error.reason))
             return None
-        if min(face.shape[:2]) > 2 * self.augment.size:
-            face = resized(face, 2 * self.augment.size)
-        return self.augment(face, position)
+        return self.augment(squared(face, 2 * self.augment.size), position)
+
+
+def squared(face: np.ndarray, largest: int) -> np.ndarray:
+    """A face uint8 [height, width, 3] as a square, stretched as embedding stretches it, of at most a size."""
+    height, width = face.shape[:2]
+    return resized(face, min(max(height, width), largest)) if height != width or height > largest else face
 
 
 def slots(batch_size: int, rank: int, ranks: int, parts: int) -> np.ndarray:

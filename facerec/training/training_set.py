@@ -11,6 +11,7 @@ import numpy as np
 
 from facerec.pipeline.files import InputError, load_array
 from facerec.pipeline.label_files import load_keys
+from facerec.recognisers.first_look import doubts_about_shapes
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
 from facerec.training.options import TrainingData
@@ -123,7 +124,7 @@ def gather(data: TrainingData) -> TrainingSet:
 
 
 def say_unusual(faces: TrainingSet, batch_size: int) -> None:
-    """Warns of faces that hardly teach who is whom, and of fewer faces than a batch takes.
+    """Warns of faces that hardly teach who is whom, of fewer faces than a batch takes, and of whole photographs.
 
     Args:
         faces: The training set.
@@ -140,6 +141,9 @@ def say_unusual(faces: TrainingSet, batch_size: int) -> None:
             "%d faces, fewer than --batch-size %d: a step sees faces several times, and an epoch is less than a step",
             len(faces), batch_size,
         )  # fmt: skip
+    for store in faces.stores:
+        for doubt in doubts_about_shapes(store):
+            logger.warning("%s: %s", store.path, doubt)
 
 
 def _say_ignored(labels: Path) -> None:

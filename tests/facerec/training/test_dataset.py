@@ -120,6 +120,27 @@ def test_classes_of_one_face_and_batches_beyond_the_faces_are_said(faces, caplog
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("height", "width", "side"), [(48, 40, 48), (40, 48, 48), (48, 90, 64), (90, 66, 64)])
+def test_oblong_faces_are_scaled_to_squares_as_for_embedding(tmp_path, height, width, side):
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8)
+    face = np.stack([rows, columns, rows], axis=2)
+    for person in "ab":
+        (tmp_path / person).mkdir()
+        cv2.imwrite(str(tmp_path / person / "0.png"), face[..., ::-1])
+    batches = batches_of(gather(TrainingData(tmp_path)), 2, 0)
+    batches.augment = lambda shown, position: shown
+    batches.augment.size = 32
+    assert np.array_equal(batches[0][0], np.stack([resized(face, side)] * 2))
+
+
+def test_photographs_that_are_no_crops_are_said(tmp_path, caplog):
+    for number in range(4):
+        (tmp_path / f"{number % 2}").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"{number % 2}" / f"{number}.png"), np.zeros((90, 60, 3), np.uint8))
+    say_unusual(gather(TrainingData(tmp_path)), 2)
+    assert f"{tmp_path}: 4 of 4 pictures looked at are far from square (e.g. 60x90)" in caplog.text
+
+
 def test_every_face_once_a_pass_in_an_order_of_its_own(faces):
     sampler = batches_of(combine_stores([(faces, faces.labels, None)]), 6, 1).sampler
     items = np.concatenate([sampler(step) for step in range(10)]).tolist()
