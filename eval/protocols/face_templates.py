@@ -111,8 +111,11 @@ def noted_lengths(path: Path, rows: int) -> np.ndarray | None:
     if not path.is_dir() or not file.exists():
         return None
     lengths = np.asarray(load_array(file, kind="f", ndim=1), dtype=np.float64)
-    if len(lengths) != rows or not np.all(np.isfinite(lengths) & (lengths >= 0)):
+    if len(lengths) != rows:
         raise InputError(f"{file}: {len(lengths)} values for {rows} embeddings; expected a length for each")
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths >= 0)))
+    if bad.size:
+        raise InputError(f"{file}: {lengths[bad[0]]} in row {bad[0]}; lengths are finite and not negative")
     return lengths
 
 

@@ -7,6 +7,9 @@ from typing import Literal
 
 import onnx
 
+from facerec.pipeline.arguments import set_typed_fields
+from facerec.pipeline.files import InputError
+
 CENTRE, SPREAD = 127.5, 127.5
 SUBTRACTS, SCALES, PASSES = {"Sub", "Add"}, {"Mul", "Div"}, {"Cast", "Identity", "Transpose"}
 
@@ -21,6 +24,9 @@ class InputSettings:
         channels: rgb, or bgr as some networks of other toolkits want.
         output: Name of the output that is the embedding; None: the only one of more than one column.
         size: Height and width of the faces for a graph that takes any; None: 112.
+
+    Raises:
+        InputError: A value of another type, other channels, or a std or size that is not positive.
     """
 
     mean: float | None = None
@@ -28,6 +34,12 @@ class InputSettings:
     channels: Literal["rgb", "bgr"] = "rgb"
     output: str | None = None
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        set_typed_fields(self)
+        for name, value in (("std", self.std), ("size", self.size)):
+            if value is not None and not value > 0:
+                raise InputError(f"{name} is {value}; it must be positive")
 
     def decided(self, graph: onnx.GraphProto) -> tuple[float, float]:
         """Mean and std, by the graph where they are not given."""

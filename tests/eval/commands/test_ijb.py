@@ -154,6 +154,9 @@ def test_kept_lengths_come_from_norms_where_rows_are_unit(protocol, embeddings, 
     np.save(embeddings / "norms.npy", lengths[:-1])
     with pytest.raises(InputError, match="norms.npy: 10 values for 11 embeddings; expected a length for each"):
         run(protocol, embeddings, tmp_path / "short", norm="kept")
+    np.save(embeddings / "norms.npy", np.where(np.arange(11) == 4, -1, lengths))
+    with pytest.raises(InputError, match=r"norms.npy: -1.0 in row 4; lengths are finite and not negative"):
+        run(protocol, embeddings, tmp_path / "below", norm="kept")
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,20 @@ def pictures(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"channels": "BGR"}, "--channels: 'BGR'; expected one of rgb, bgr"),
+        ({"std": 0}, "std is 0; it must be positive"),
+        ({"size": -112}, "size is -112; it must be positive"),
+        ({"mean": "127.5"}, "--mean: '127.5'; expected a number"),
+    ],
+)
+def test_settings_that_none_can_be_are_refused(settings, said):
+    with pytest.raises(InputError, match=said):
+        InputSettings(**settings)
+
+
 @pytest.fixture
 def recogniser(tmp_path_factory):
     return Recogniser(OnnxRecogniser(network(tmp_path_factory.mktemp("onnx") / "m.onnx")))
