@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +48,9 @@ def init_group(backend: str = "gloo") -> None:
 
     Args:
         backend: ``gloo``, or ``nccl`` for tensors on CUDA devices.
+
+    Raises:
+        InputError: As of `checked_when_joined`.
     """
     if world_size() == 1:
         return
@@ -56,6 +60,21 @@ def init_group(backend: str = "gloo") -> None:
         dist.init_process_group(backend, timeout=LONGEST_WAIT)
         atexit.register(_leave)
     barrier()
+    for check in _checks:
+        check()
+
+
+_checks: list[Callable[[], None]] = []
+
+
+@contextmanager
+def checked_when_joined(check: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile `init_group` also calls a check, when all processes are there; it may raise `InputError`."""
+    _checks.append(check)
+    try:
+        yield
+    finally:
+        _checks.remove(check)
 
 
 def barrier() -> None:

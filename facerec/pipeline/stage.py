@@ -22,8 +22,8 @@ from typing import Any, ParamSpec
 
 from facerec.pipeline.arguments import typed_arguments
 from facerec.pipeline.files import InputError, write_json
-from facerec.pipeline.ranks import is_main
-from facerec.pipeline.work import describe, is_done, partial_of
+from facerec.pipeline.ranks import checked_when_joined, is_main
+from facerec.pipeline.work import describe, is_done, partial_of, refuse_other_work
 from facerec.pipeline.workplace import Workplace, remove_notes
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ def _make(run: Callable[[Path], Results], workplace: Workplace, found: InWords |
 def _help(run: Callable[[Path], Results], out: Path, work: Mapping[str, Any]) -> None:
     """Does another process's share of the work, and waits until the first has written it."""
     if not is_done(out, work):
-        run(partial_of(out))
+        with checked_when_joined(lambda: refuse_other_work(out, work)):
+            run(partial_of(out))
     while partial_of(out).exists():
         time.sleep(0.05)
 

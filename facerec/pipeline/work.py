@@ -89,6 +89,26 @@ def is_done(out: Path, work: Mapping[str, Any]) -> bool:
     return True
 
 
+def refuse_other_work(out: Path, work: Mapping[str, Any]) -> None:
+    """Refuses work that is not what the first of several processes has begun in a folder.
+
+    Raises:
+        InputError: Settings or inputs differ; they are named.
+    """
+    try:
+        first = read_json(partial_of(out) / "work.json")
+    except InputError:  # of a folder on another machine, it may come late
+        return
+    differences = [
+        f"{name} {_short(_get(work, name))} here, {_short(_get(first, name))} there" for name in _differing(first, work)
+    ]
+    if differences:
+        raise InputError(
+            f"{out}: this process was asked for other work than the first ({'; '.join(differences)}); start all with "
+            "the same command"
+        )
+
+
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The names of what differs between two descriptions."""
     names = ["command", *sorted(_names(one) | _names(other))]

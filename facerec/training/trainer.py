@@ -20,7 +20,7 @@ from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
 from facerec.pipeline.files import InputError, ObstacleError, row_blocks, write_table
 from facerec.pipeline.progress import progress
-from facerec.pipeline.ranks import is_main, rank, world_size
+from facerec.pipeline.ranks import broadcast_object, is_main, rank, world_size
 from facerec.pipeline.safetensors_file import save_tensors
 from facerec.pipeline.values import as_path, check_type
 from facerec.recognisers.model_folder import save_model
@@ -106,6 +106,8 @@ class Trainer:
         )
         read = [*(self.backbone.state_dict().values() if self._network.init else ()), *self.head.buffers()]
         self._digest = digest(self.faces, self._options, read)
+        if broadcast_object(self._digest) != self._digest:
+            raise InputError("this process has other faces or settings than the first; give all the same")
         model = nn.ModuleDict({"backbone": self.backbone, "head": self.head}).to(self.device)
         self._model = model.to(memory_format=torch.channels_last)
         self._optimizer = RowAdamW(

@@ -12,6 +12,7 @@ from jsonargparse.typing import PositiveInt
 from facerec.pipeline.command_line import run
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.ranks import init_group
 from facerec.pipeline.stage import stage
 from facerec.pipeline.workplace import Workplace
 
@@ -398,6 +399,31 @@ def test_of_several_processes_the_first_has_the_folder(tmp_path, source, monkeyp
     source.write_text("other")
     with pytest.raises(InputError, match="holds other work"):
         together(source, tmp_path / "out")
+
+
+@stage("toy joined", distributed=True)
+def joined(out: Path, rate: float = 1.0):
+    """Waits for the other processes."""
+    init_group()
+
+
+def test_processes_that_were_asked_for_different_work_do_none(tmp_path, monkeypatch):
+    """As where the settings of one machine are old: its weights would go another way without a word."""
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.barrier", lambda: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("facerec.pipeline.stage.partial_of", lambda out: tmp_path / "not waited for")
+    note = tmp_path / "out.partial" / "work.json"
+    joined(tmp_path / "out")
+    note.parent.mkdir()
+    note.write_text(json.dumps({"command": "toy joined", "config": {"rate": 1.0}, "inputs": {}}))
+    joined(tmp_path / "out")
+    with pytest.raises(
+        InputError, match=r"other work than the first \(config.rate 2.0 here, 1.0 there\); start all with the same"
+    ):
+        joined(tmp_path / "out", rate=2.0)
+    joined(tmp_path / "out", rate=1.0)
 
 
 @pytest.mark.parametrize("changed", ["below", "listed"])

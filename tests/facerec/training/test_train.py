@@ -109,6 +109,16 @@ def test_a_second_run_trains_from_the_beginning(tmp_path, make_faces):
     assert read_yaml(tmp_path / "first" / "config.yaml")["faces"] == str(faces)
 
 
+def test_a_process_with_other_settings_than_the_first_stops(tmp_path, make_faces, monkeypatch):
+    data = TrainingData(make_faces(tmp_path / "f", identities=2, each=4))
+    network, told = Network(width=0.125, input_size=32, embedding_size=16), []
+    monkeypatch.setattr("facerec.training.trainer.broadcast_object", lambda value: told.append(value) or told[0])
+    for _ in range(2):
+        Trainer(data, network, None, Schedule(steps=1, batch_size=8))
+    with pytest.raises(InputError, match="this process has other faces or settings than the first"):
+        Trainer(data, network, None, Schedule(steps=1, batch_size=8, learning_rate=0.1))
+
+
 def test_options_of_the_wrong_kind_are_named(tmp_path):
     data = TrainingData(tmp_path)
     with pytest.raises(InputError, match=r"schedule is LossOptions\(.*; expected Schedule"):
