@@ -157,7 +157,8 @@ def _weights(labels: Path, rows: int) -> np.ndarray | None:
     file = labels / "weights.npy"
     if not (labels.is_dir() and file.exists()):
         return None
-    weights = np.asarray(load_array(file, kind="f", ndim=1))
+    with np.errstate(over="ignore", under="ignore"):
+        weights = np.asarray(load_array(file, kind="f", ndim=1), np.float32)
     if len(weights) != rows:
         raise InputError(f"{file}: {len(weights)} weights for {rows} faces; they must match one to one")
     if not np.all(np.isfinite(weights)) or weights.min() < 0:

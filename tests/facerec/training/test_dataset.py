@@ -120,6 +120,17 @@ def test_classes_of_one_face_and_batches_beyond_the_faces_are_said(faces, caplog
     ]  # fmt: skip
 
 
+def test_weights_count_as_the_float32_that_training_has(faces, tmp_path):
+    """Below that a weight is 0, which leaves its face out; a batch of such faces would have no mean."""
+    np.save(tmp_path / "labels.npy", np.arange(20) // 4)
+    np.save(tmp_path / "weights.npy", np.where(np.arange(20) < 5, 1e-60, 1.0))
+    data = TrainingData(unlabelled=faces.path, pseudo_labels=tmp_path)
+    assert (len(gather(data)), gather(data).classes) == (15, 4)
+    np.save(tmp_path / "weights.npy", np.where(np.arange(20) < 5, 1e300, 1.0))
+    with pytest.raises(InputError, match="weights must be finite and not negative; found 1.0 to inf"):
+        gather(data)
+
+
 @pytest.mark.parametrize(("height", "width", "side"), [(48, 40, 48), (40, 48, 48), (48, 90, 64), (90, 66, 64)])
 def test_oblong_faces_are_scaled_to_squares_as_for_embedding(tmp_path, height, width, side):
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
