@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import numpy as np
@@ -9,6 +10,11 @@ from insightface.utils.face_align import norm_crop
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import as_array, as_picture, whole
+
+logger = logging.getLogger(__name__)
+LEAST_ACROSS = 0.25
+"""Distance of the eyes, and of the corners of the mouth, as a share of that of eyes and mouth."""
+ORDER = "their order is the eye on the left of the picture, the other, nose, left and right corner of the mouth; x, y"
 
 
 def choose_face(boxes: np.ndarray, height: int, width: int, rule: str) -> int:
@@ -37,14 +43,29 @@ def lies_outside(landmarks: np.ndarray, image: np.ndarray) -> np.ndarray:
     return np.asarray(((last < 0) | (first >= image.shape[1::-1])).any(axis=-1))
 
 
+def is_mirrored(landmarks: np.ndarray) -> np.ndarray:
+    """Whether faces, [..., 5, 2], are clearly those of a mirror, or have y before x: no rotation makes a crop of these.
+
+    Eyes and corners of the mouth then go from right to left, seen with the mouth below. Of a face in profile the
+    distances are too small to tell.
+    """
+    left, right = landmarks[..., [0, 3], :], landmarks[..., [1, 4], :]
+    across = right - left
+    down = (left + right)[..., 1, :] / 2 - (left + right)[..., 0, :] / 2
+    area = across[..., 0] * down[..., None, 1] - across[..., 1] * down[..., None, 0]
+    return np.asarray((area < -LEAST_ACROSS * np.sum(down**2, axis=-1)[..., None]).all(axis=-1))
+
+
 def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarray:
     """Cuts out a face in ArcFace alignment, like insightface's ``norm_crop``.
 
-    The face is rotated, scaled and shifted so that its landmarks come closest to fixed points of the crop.
+    The face is rotated, scaled and shifted so that its landmarks come closest to fixed points of the crop. A warning
+    says if they are those of a mirror, of which the crop shows no face.
 
     Args:
         image: uint8 [height, width, 3].
-        landmarks: float32 [5, 2], as returned by `Detector`.
+        landmarks: float32 [5, 2], as returned by `Detector`: x and y of the eye on the left of the picture, the other
+            eye, the nose, the left corner of the mouth and the right one.
         size: Side of the crop, a multiple of 112; or of 128, for the same face with a wider border.
 
     Returns:
@@ -65,6 +86,13 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
     if lies_outside(landmarks, image):
         height, width = image.shape[:2]
         raise InputError(f"landmarks: they lie outside of the {width}x{height} image; are they of another size of it?")
+    if is_mirrored(landmarks.astype(np.float64)):
+        logger.warning("landmarks are mirrored; %s", ORDER)
+    return cut_out(image, landmarks, size)
+
+
+def cut_out(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """As `align_face`, of arguments that are right."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of scikit-image, about how insightface calls it
         return norm_crop(image, landmarks, size)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.alignment.crop import ORDER, is_mirrored
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_lines, readable
 from facerec.pipeline.keys import plain_key
@@ -57,7 +58,7 @@ def read_landmarks(path: Path) -> Known:
     """Reads insightface's list.
 
     Raises:
-        InputError: Missing, empty or malformed, naming the line; a picture twice.
+        InputError: Missing, empty or malformed, naming the line; a picture twice; landmarks that are mostly mirrored.
     """
     names, faces = [], []
     for number, line in enumerate(read_lines(path), 1):
@@ -74,6 +75,9 @@ def read_landmarks(path: Path) -> Known:
         faces.append((points, values[10]))
     if not names:
         raise InputError(f"{path}: no lines; expected a name, ten coordinates and a score a line")
+    mirrored = int(np.count_nonzero(is_mirrored(np.stack([points for points, _ in faces]).astype(np.float64))))
+    if 2 * mirrored > len(faces):
+        raise InputError(f"{path}: landmarks of {mirrored} of {len(faces)} faces are mirrored; {ORDER}")
     stems = _stems(path, names)
     return {
         plain_key(name): [KnownFace(stem, points, None, score)]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from facerec.alignment.crop import align_face, choose_face, lies_outside
+from facerec.alignment.crop import choose_face, cut_out, lies_outside
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, window
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
@@ -173,7 +173,7 @@ class Aligner:
             scores, boxes, landmarks = self.detector(image)
             every = job.faces == "all" or not scores.size
             chosen = range(len(scores)) if every else [choose_face(boxes, height, width, job.faces)]
-            crops = [align_face(image, landmarks[face], job.size) for face in chosen]
+            crops = [cut_out(image, landmarks[face], job.size) for face in chosen]
         except cv2.error:
             raise UnreadableFace(key, f"{width}x{height} pixels, a shape that cannot be worked on") from None
         lines = []
@@ -201,7 +201,7 @@ class Aligner:
                 missing.append([key, f"{NO_FACE}{place}"])
                 continue
             file = job.with_suffix(face.name)
-            _write(job.out / file, align_face(image, found[2], job.size), job.jpeg_quality)
+            _write(job.out / file, cut_out(image, found[2], job.size), job.jpeg_quality)
             lines.append([file, key, len(listed), *_places(*found)])
         return lines, missing
 

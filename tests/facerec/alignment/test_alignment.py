@@ -89,6 +89,21 @@ def test_landmarks_in_place_leave_the_picture_as_it_is():
     assert (align_face(picture, arcface_dst.copy()) == picture).all()
 
 
+@pytest.mark.parametrize("turned", [0, 90, 180])
+def test_landmarks_of_a_mirror_are_said(turned: int, caplog):
+    picture, angle = np.zeros((240, 240, 3), np.uint8), np.deg2rad(turned)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = (arcface_dst - 56) @ turn.T + 120
+    profile = (arcface_dst - 56) * [-0.2, 1] @ turn.T + 120
+    for shown in (landmarks, profile):
+        align_face(picture, shown)
+    assert not caplog.messages
+    for wrong in (landmarks[[1, 0, 2, 4, 3]], landmarks[:, ::-1]):
+        align_face(picture, wrong)
+    assert len(caplog.messages) == 2
+    assert "landmarks are mirrored; their order is the eye on the left of the picture" in caplog.text
+
+
 @pytest.mark.parametrize(("size", "border"), [(112, 0), (224, 0), (128, 8)])
 def test_crop_is_cut_by_the_best_similarity(size: int, border: int):
     """With points as complex numbers, the similarity z -> a z + b of least squares has a closed form."""

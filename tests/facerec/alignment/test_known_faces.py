@@ -98,6 +98,18 @@ def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
     assert wanted == {"frames/a1.png", "img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9", "img/d.jpg"}
 
 
+def test_a_list_whose_faces_are_mirrored_is_refused(tmp_path):
+    right, mirrored = "38 52 74 52 56 72 42 92 71 92", "74 52 38 52 56 72 71 92 42 92"
+
+    def listed(*faces):
+        (tmp_path / "points.txt").write_text("".join(f"{number}.jpg {face} 1\n" for number, face in enumerate(faces)))
+        return read_landmarks(tmp_path / "points.txt")
+
+    assert len(listed(right, mirrored, right, mirrored)) == 4
+    with pytest.raises(InputError, match=r"points.txt: landmarks of 2 of 3 faces are mirrored; their order is the eye"):
+        listed(mirrored, right, mirrored)
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_lines_without_anything_end_no_list(tmp_path, mark):
     lines = ["1,0,0,9,9,a.png,1", "", "2,0,0,9,9,b.png,2"]
