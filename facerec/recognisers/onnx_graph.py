@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +27,8 @@ class InputSettings:
         size: Height and width of the faces for a graph that takes any; None: 112.
 
     Raises:
-        InputError: A value of another type, other channels, or a std or size that is not positive.
+        InputError: A value of another type, other channels, a std or size that is not positive, or a mean
+            that is not finite.
     """
 
     mean: float | None = None
@@ -38,8 +40,10 @@ class InputSettings:
     def __post_init__(self) -> None:
         set_typed_fields(self)
         for name, value in (("std", self.std), ("size", self.size)):
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} is {value}; it must be positive")
+        if self.mean is not None and not math.isfinite(self.mean):
+            raise InputError(f"mean is {self.mean}; it must be finite")
 
     def decided(self, graph: onnx.GraphProto) -> tuple[float, float]:
         """Mean and std, by the graph where they are not given."""

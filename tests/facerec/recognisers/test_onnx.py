@@ -296,6 +296,8 @@ def pictures(tmp_path):
     [
         ({"channels": "BGR"}, "--channels: 'BGR'; expected one of rgb, bgr"),
         ({"std": 0}, "std is 0; it must be positive"),
+        ({"std": float("inf")}, "std is inf; it must be positive"),
+        ({"mean": float("nan")}, "mean is nan; it must be finite"),
         ({"size": -112}, "size is -112; it must be positive"),
         ({"mean": "127.5"}, "--mean: '127.5'; expected a number"),
     ],
