@@ -8,13 +8,11 @@ import numpy as np
 
 from facerec.pipeline.embeddings import normalize
 from facerec.recognisers.recogniser import Recogniser
+from facerec.recognisers.shapes import about_shapes
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
 
 LOOKED_AT, COMPARED = 48, 16
-SQUARE = 1.25
-"""Longer sides of this many times the shorter one are no crop's."""
-FEW_SIZES = 8
 
 
 def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
@@ -25,7 +23,7 @@ def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
         recogniser: Embeds `COMPARED` of them.
     """
     faces = _some_faces(store)
-    yield from _about_shapes(faces)
+    yield from about_shapes(faces)
     some = [resized(face, recogniser.input_size) for face in faces[:: max(1, len(faces) // COMPARED)]]
     if len(some) > 2:
         yield from _about_embeddings(np.stack(some), recogniser)
@@ -33,29 +31,13 @@ def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
 
 def doubts_about_shapes(store: Store) -> Iterator[str]:
     """As `doubts_about`, of the shapes alone."""
-    yield from _about_shapes(_some_faces(store))
+    yield from about_shapes(_some_faces(store))
 
 
 def _some_faces(store: Store) -> list[np.ndarray]:
     """The readable ones of `LOOKED_AT` faces, evenly spaced."""
     rows = np.unique(np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int))
     return [face for row in rows if (face := _read(store, int(row))) is not None]
-
-
-def _about_shapes(faces: list[np.ndarray]) -> Iterator[str]:
-    sides = [face.shape[:2] for face in faces]
-    long = [side for side in sides if max(side) > SQUARE * min(side)]
-    if 2 * len(long) > len(sides):
-        height, width = long[0]
-        yield (
-            f"{len(long)} of {len(sides)} pictures looked at are far from square (e.g. {width}x{height}), as whole "
-            "photographs are; a recogniser wants aligned crops, which python -m facerec align makes"
-        )
-    elif len(set(sides)) > FEW_SIZES:
-        yield (
-            f"{len(sides)} pictures looked at have {len(set(sides))} sizes; a recogniser wants aligned crops, which "
-            "python -m facerec align makes"
-        )
 
 
 def _about_embeddings(faces: np.ndarray, recogniser: Recogniser) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +16,10 @@ from facerec.pipeline.values import as_array, as_path, as_picture, shown, whole
 from facerec.recognisers.arcface_weights import is_weights
 from facerec.recognisers.model_folder import FolderRecogniser
 from facerec.recognisers.onnx_graph import InputSettings
+from facerec.recognisers.shapes import about_shapes
 from facerec.stores.pixels import resized
+
+logger = logging.getLogger(__name__)
 
 
 class Network(Protocol):
@@ -48,6 +52,7 @@ class Recogniser:
     def __init__(self, network: Network, name: str = "recogniser"):
         self.network, self.name = network, name
         self.input_size, self.embedding_size = network.input_size, network.embedding_size
+        self._doubted = False
 
     def __repr__(self) -> str:
         size = self.input_size
@@ -90,6 +95,8 @@ class Recogniser:
     def embed(self, images: np.ndarray | Sequence[np.ndarray], flip: bool = True, batch_size: int = 128) -> np.ndarray:
         """Embeds faces that are aligned as by `facerec.align_face`. They are resized to `input_size`.
 
+        Pictures that do not look like aligned faces by their shapes are said once.
+
         Args:
             images: uint8 RGB [n, height, width, 3], or a list of [height, width, 3] of any sizes.
             flip: Whether to embed the mirrored face, too, and use the sum of both embeddings.
@@ -105,6 +112,9 @@ class Recogniser:
         faces, batch_size = _checked(images), whole("batch_size", batch_size, 1)
         if not isinstance(flip, bool | np.bool_):
             raise InputError(f"flip is {shown(flip)}; it must be True or False")
+        for doubt in () if self._doubted else about_shapes(faces):
+            logger.warning("%s: %s", self.name, doubt)
+            self._doubted = True
         rows = [np.empty((0, self.embedding_size), np.float32)]
         for some in row_blocks(len(faces), batch_size):
             batch = np.stack([resized(face, self.input_size) for face in faces[some]])

@@ -55,6 +55,16 @@ def test_another_process_can_be_given_one(model, tmp_path, monkeypatch):
     np.testing.assert_array_equal(pickle.loads(content)(faces), recogniser.embed(faces))
 
 
+def test_pictures_that_do_not_look_like_crops_are_said_once(folder, caplog):
+    recogniser = facerec.Recogniser.from_pretrained(folder)
+    recogniser.embed(pictures((32, 32), (112, 96), (112, 96)))
+    assert not caplog.messages
+    for _ in range(2):
+        recogniser.embed(pictures((60, 90), (32, 32), (64, 48)))
+    (said,) = caplog.messages
+    assert said.startswith(f"{folder}: 2 of 3 pictures looked at are far from square (e.g. 90x60)")
+
+
 def test_sizes_and_lengths(model):
     recogniser = facerec.Recogniser.from_pretrained(model)
     assert (recogniser.input_size, recogniser.embedding_size) == (32, 16)
