@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from facerec.alignment.crop import align_face as align_face
     from facerec.alignment.detector import Detector as Detector
     from facerec.pipeline.files import InputError as InputError
+    from facerec.recognisers.onnx_graph import InputSettings as InputSettings
     from facerec.recognisers.recogniser import Recogniser as Recogniser
     from facerec.stores.open import open_store as open_store
 
 _HOMES = {
     "Detector": "alignment.detector",
     "InputError": "pipeline.files",
+    "InputSettings": "recognisers.onnx_graph",
     "Recogniser": "recognisers.recogniser",
     "align_face": "alignment.crop",
     "open_store": "stores.open",
