@@ -48,8 +48,10 @@ arena: env ## all methods on all sets; resumable, runs/arena/arena.html
 
 env: $(VENV)/.installed ## the environment, built when missing
 
-$(VENV)/.dependencies: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt | $(BIN)/python
 	.ci/install $(BIN)/python $(TESTED_VERSIONS) '.[dev]'
 	touch $@
 
