@@ -32,7 +32,7 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     """A name of its own for each picture in its folder.
 
     It is the file's name. Where two in a folder have the same, it is the whole path with ``_`` for ``/``. Where that
-    does not tell them apart, the row stands before it.
+    does not tell them apart, the row stands before it: before all paths of a folder where a file is called so already.
 
     Args:
         folders: The folder of each picture.
@@ -47,6 +47,8 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
             name if counts[folder, name] == 1 else other
             for folder, name, other in zip(folders, names, better, strict=True)
         ]
+    unclear = {place[0] for place, count in Counter(zip(folders, names, strict=True)).items() if count > 1}
+    names = [row if folder in unclear else name for folder, name, row in zip(folders, names, rows, strict=True)]
     return [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clustering.people.owners import Earlier, People
+from clustering.review.decision_files import checked_name
 from facerec.pipeline.files import InputError, read_table, write_table
 
 FACES, PEOPLE, CHANGES = "faces.csv", "people.csv", "changes.csv"
@@ -72,9 +73,14 @@ def read_earlier(folder: Path) -> Earlier:
     """Reads the names that an earlier export has.
 
     Raises:
-        InputError: Not a folder of an export, or a name in its table of people that no face has.
+        InputError: Not a folder of an export, or a name in its table of people that no folder can have, or no face has.
     """
     given = {row["person"] for row in read_table(folder / PEOPLE, PEOPLE_COLUMNS) if row["named"]}
+    for name in sorted(given):
+        try:
+            checked_name(name)
+        except InputError as error:
+            raise InputError(f"{folder / PEOPLE}: {error}") from None
     faces = read_table(folder / FACES, FACE_COLUMNS[:2])
     if lost := sorted(given - {row["person"] for row in faces}):
         raise InputError(f"{folder / PEOPLE}: no face in {FACES} is of {lost[0]!r}; change a name in both tables")

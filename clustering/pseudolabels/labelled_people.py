@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clustering.graph.copies import SAME
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.partition import consecutive
 from clustering.similarity.centres import centres, nearest
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import readable_rows
+
+logger = logging.getLogger(__name__)
 
 LEAST_PEOPLE = 3
 """With fewer, no person has two others to be compared with."""
@@ -90,6 +95,37 @@ def find_labelled_people(
     threshold = _threshold(impostors, number, false_match)
     person = _vote(np.where(readable & (score >= threshold), who, -1), labels)
     return Overlap(np.where(person >= 0, people[person], -1), score, threshold)
+
+
+def without_labelled(others: LabelledFaces, labelled: LabelledFaces) -> LabelledFaces | None:
+    """The faces of people who share no face with the labelled people; None if fewer than two people are left.
+
+    A labelled person's own faces would set the threshold so high that nobody is found. Says how many people are left
+    out, unless the two sets are of the same people.
+    """
+    people, number = np.unique(others.labels, return_inverse=True)
+    ours, own = np.unique(labelled.labels, return_inverse=True)
+    alike, _ = nearest(centres(others.embeddings, number)[0], centres(labelled.embeddings, own)[0], 1)
+    theirs, mine = (_rows_of(each, count) for each, count in ((number, len(people)), (own, len(ours))))
+    shared = np.zeros(len(people), bool)
+    for person, rows in enumerate(theirs):
+        cosines = others.embeddings[rows] @ labelled.embeddings[mine[alike[person, 0]]].T
+        shared[person] = cosines.max() >= SAME
+    if not shared.any():
+        return others
+    kept = ~shared[number]
+    if kept.any():
+        logger.warning(
+            "calibration: %s of %d share a face with the labelled people, and are left out where --overlap is measured",
+            counted(int(shared.sum()), "person"), len(people),
+        )  # fmt: skip
+    return LabelledFaces(others.embeddings[kept], others.labels[kept]) if np.count_nonzero(~shared) > 1 else None
+
+
+def _rows_of(number: np.ndarray, count: int) -> list[np.ndarray]:
+    """The rows of each of so many people."""
+    order = np.argsort(number, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(number, minlength=count))[:-1])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from clustering.graph.constraints import Constraints
 from clustering.partition import consecutive
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.inputs import Faces, clustered, known_people, marks, with_confirmed
-from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, find_labelled_people
+from clustering.pseudolabels.labelled_people import LEAST_PEOPLE, find_labelled_people, without_labelled
 from clustering.pseudolabels.overlap import ACTIONS, agreeing, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.rules import PseudoLabelRule, apply
 from clustering.pseudolabels.summary import summarise
@@ -43,7 +43,7 @@ class PseudoLabeller(Parameters):
         overlap: What to do with unlabelled faces of labelled people: drop; merge (into the labelled class, see
             same_as.npy); or keep.
         overlap_false_match: Share of other people's faces that may be mistaken for a labelled person. It is measured
-            on the calibration, which must not have any of the labelled people; without one, on the labelled people.
+            on the calibration, less people who share a face with the labelled people, or else on the labelled people.
         summary_: Faces used, clusters, their sizes, and what each rule did; for JSON.
         same_as_: int64 [classes], the labelled class that each class is the same as, or -1.
     """
@@ -89,8 +89,8 @@ class PseudoLabeller(Parameters):
             confidence: float [n] in [0, 1], the backend's confidence; None if it has none.
             calibration: Labelled faces on which thresholds are measured, preferably of people whom the recogniser has
                 not seen. By default thresholds are estimated from the clusters.
-            labelled: Labelled faces by the same recogniser. Their people are searched for among the n faces. If they
-                are also the calibration, pass the same object twice.
+            labelled: Labelled faces by the same recogniser. Their people are searched for among the n faces. They may
+                also be the calibration.
             kept: Bool [n], faces of clusters that a person has confirmed. They stay unchanged, with weight 1. Only
                 duplicates, min_size and overlap can drop some of them.
             truth: int [n] identities, -1 for unknown; used for the summary only.
@@ -122,8 +122,8 @@ class PseudoLabeller(Parameters):
         y, records = apply([*self._first_rules(), *mending], found, evidence, identities)
         overlap = None
         if labelled is not None:
-            others = None if calibration is labelled else people
             own = known_people("labelled", labelled, evidence.links, LEAST_PEOPLE)
+            others = None if calibration is labelled or people is None else without_labelled(people, own)
             overlap = find_labelled_people(evidence.links.embeddings, y, own, self.overlap_false_match, others)
             overlap = agreeing(overlap, y, evidence.known, unwanted)
             y, record = without_labelled_people(overlap, y, self.overlap, identities, evidence.decided)

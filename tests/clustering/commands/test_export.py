@@ -149,6 +149,18 @@ def test_a_name_that_was_changed_in_one_table_alone_is_refused(tmp_path, cluster
         export(clusters=clusters, out=tmp_path / "second", as_="csv", previous=first)
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere", "A/B", "."])
+def test_a_changed_name_that_no_folder_can_have_is_refused(tmp_path, clusters, name):
+    first = export(
+        clusters=clusters, out=tmp_path / "first", as_="csv", decisions=decide(tmp_path / "d", LABELS, NAMED)
+    )
+    for table in ("faces.csv", "people.csv"):
+        (first / table).write_text((first / table).read_text().replace("Anna Übel", name))
+    with pytest.raises(InputError, match="people.csv: a name is .* without slashes"):
+        export(clusters=clusters, out=tmp_path / "second", faces=tmp_path / "faces", previous=first)
+    assert not (tmp_path / "second").exists()
+
+
 @pytest.mark.parametrize("step", [40, 10**12])
 def test_clusters_keep_their_numbers(tmp_path, clusters, step, read_csv):
     """New faces that assign gave to clusters of many old faces: numbers beyond that of the new faces."""

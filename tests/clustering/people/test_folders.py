@@ -19,6 +19,8 @@ def test_names_are_short_where_they_can_be():
 
 def test_paths_that_flatten_alike_have_their_rows():
     assert places(["p"] * 2, ["a_b/c/1", "a/b_c/1"]) == ["p/0_a_b_c_1", "p/1_a_b_c_1"]
+    called_so = ["a/x", "b/x", "a_x", "0_a_x", "x"]  # the last one is in another folder
+    assert places([*"pppp", "q"], called_so) == ["p/0_a_x", "p/1_b_x", "p/2_a_x", "p/3_0_a_x", "q/x"]
 
 
 @pytest.mark.parametrize("action", [copy2, link])

@@ -104,6 +104,23 @@ def test_labelled_people(action, planted):
     assert np.all(labeller.same_as_[y[~both]] == -1)
 
 
+def test_labelled_people_who_are_in_the_calibration_too_set_no_threshold(planted, blobs, caplog):
+    X, person, (faces, identities) = planted
+    alone, again, both = (PseudoLabeller(overlap="merge", overlap_false_match=0.05) for _ in range(3))
+    expected, _ = alone.fit_transform(X, person, calibration=(faces, identities), labelled=(faces, identities))
+    y, _ = again.fit_transform(
+        X, person, calibration=(faces[::-1], identities[::-1] - 99), labelled=(faces, identities)
+    )
+    np.testing.assert_array_equal(y, expected)
+    assert again.summary_["overlap"]["people"] == 4
+    assert not caplog.text
+    others, names = blobs(identities=40, faces=4, dimension=32, spread=0.4, seed=5)
+    mixed = np.vstack([others, faces[:9]]), np.append(names, identities[:9])
+    both.fit_transform(X, person, calibration=mixed, labelled=(faces, identities))
+    assert both.summary_["overlap"]["people"] == 4
+    assert "calibration: 2 people of 42 share a face with the labelled people, and are left out" in caplog.text
+
+
 def test_truth_is_for_the_summary_alone():
     labeller = PseudoLabeller(max_size=2)
     y, w = labeller.fit_transform(None, [0, 0, 1, 1, 1], truth=[4, 4, 5, 5, 6])
