@@ -11,11 +11,11 @@ import numpy as np
 from clustering.pseudolabels.new_faces import assign_new_faces
 from clustering.settings import check_number
 from clustering.similarity.same_faces import check_faces, save_cosines
-from clustering.similarity.same_recogniser import check_recogniser
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import write_json
 from facerec.pipeline.label_files import load_labels
+from facerec.pipeline.same_recogniser import check_recogniser
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import whole
 

@@ -29,12 +29,12 @@ from clustering.review.decisions import (
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
 from clustering.similarity.same_faces import check_faces
-from clustering.similarity.same_recogniser import check_recogniser
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json, write_lines
 from facerec.pipeline.label_files import keys_beside, load_labels, refuse_other_order
 from facerec.pipeline.options import flattened
+from facerec.pipeline.same_recogniser import check_recogniser
 from facerec.pipeline.stage import stage
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ import numpy as np
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.files import InputError, blocks, new_array, row_blocks
+from facerec.pipeline.same_recogniser import check_recogniser
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
 
@@ -45,6 +46,7 @@ def whiten(
     if known.labels is None:
         raise InputError(f"{people}: no labels.npy; whitening is measured on faces whose people are known")
     refuse_other_length(known.embeddings, people, faces)
+    check_recogniser(faces, known)
     try:
         found = fit_whitening(known.embeddings, known.labels, seed)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
-from facerec.pipeline.values import as_path, whole
+from facerec.pipeline.values import as_path, first_repeated, whole
 from facerec.stores.folder import open_folder, open_list
 from facerec.stores.parquet_store import has_pictures, open_parquet
 from facerec.stores.pixels import MOST_PIXELS
@@ -19,6 +20,8 @@ from facerec.stores.store import INDEX, LIST, RECORDS, STORES, SUFFIXES, Store, 
 from facerec.stores.tar_index import KEPT, open_tars
 from facerec.stores.union import ORDER, UnionStore
 from facerec.stores.zip_store import open_zip
+
+logger = logging.getLogger(__name__)
 
 LISTS = (".tsv", ".csv", ".lst")
 HINTS = {
@@ -137,6 +140,13 @@ def open_union(path: Path, file: Path, inside: tuple[Path, ...] = (), opened: li
         stores = [_open_part(file.parent / fields[0], inside, opened) for fields in lines]
     except OSError as error:
         raise InputError(f"{file}: {str(error.filename)[:80]}: {error.strerror}") from None
+    places = [os.path.realpath(file.parent / fields[0]) for fields in lines]
+    if (place := first_repeated(places)) is not None:
+        one, other, *_ = (name for name, its in zip(names, places, strict=True) if its == place)
+        logger.warning(
+            "%s: %r and %r are one store, %s; each person in it counts as two people, with the same pictures",
+            file, one, other, place,
+        )  # fmt: skip
     order = None
     if (file.parent / ORDER).exists():
         order = np.asarray(load_array(file.parent / ORDER, kind="iu", ndim=1), np.int64)

@@ -9,6 +9,7 @@ import workers
 
 from clustering.graph.in_threads import use_threads
 from clustering.similarity import same_recogniser
+from facerec.pipeline.same_recogniser import logger as check_logger
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_models_of_other_rounds_are_no_surprise(monkeypatch):
     with pytest.raises(SystemExit, match="3"):
         workers._work("eval", ["clusters"])
     assert not same_recogniser.learned_elsewhere.isEnabledFor(logging.WARNING)
-    assert same_recogniser.logger.isEnabledFor(logging.WARNING)
+    assert check_logger.isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.usefixtures("_as_before")

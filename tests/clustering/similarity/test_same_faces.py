@@ -22,7 +22,7 @@ from clustering.commands.train import train
 from clustering.commands.tune import tune
 from clustering.hierarchy import Hierarchy
 from clustering.similarity.same_faces import PAIRS, check_faces, save_cosines, share_of_likelier_pairs
-from clustering.similarity.same_recogniser import check_model, check_recogniser
+from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, save_embeddings
 from facerec.pipeline.files import InputError, write_json
 
@@ -154,23 +154,6 @@ def test_levels_of_other_faces_are_refused(folders):
         Hierarchy.load(clusters)
 
 
-def test_two_recognisers_are_said(tmp_path, caplog):
-    sets = []
-    for name, model in (("a", "1"), ("b", "2"), ("c", "1"), ("d", None)):
-        (tmp_path / name).mkdir()
-        if model is not None:
-            write_json(tmp_path / name / "meta.json", {"inputs": {"model": {"path": f"model{model}", "hash": model}}})
-        sets.append(faces_of(np.eye(2, dtype=np.float32), tmp_path / name))
-    write_json(tmp_path / "d" / "meta.json", ["no mapping"])
-    with caplog.at_level(logging.WARNING):
-        check_recogniser(sets[0], sets[2])
-        check_recogniser(sets[0], sets[3])
-        assert caplog.messages == []
-        check_recogniser(sets[0], sets[1])
-    assert "b: embedded by model2, but" in caplog.text
-    assert "by model1; if these are two recognisers" in caplog.text
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -188,30 +171,6 @@ def test_commands_on_two_sets_say_if_two_recognisers_made_them(folders, caplog, 
         write_json(folder / name / "meta.json", {"inputs": {"model": {"path": name, "hash": name}}})
     command(folder)
     assert "if these are two recognisers" in caplog.text
-
-
-def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):
-    embed = {"inputs": {"model": {"path": "model", "hash": "1"}}, "config": {"channels": "rgb", "flip": True}}
-    white = {"inputs": {"people": {"path": "people", "hash": "2"}}, "results": {"whitened": True}}
-    sets = {}
-    for name, noted in (
-        ("plain", embed),
-        ("unflipped", embed | {"config": {"channels": "rgb", "flip": False}}),
-        ("bgr", embed | {"config": {"channels": "bgr", "flip": True}}),
-        ("white", white),
-        ("white2", white),
-        ("not_taken", white | {"results": {"whitened": False}}),
-    ):
-        (tmp_path / name).mkdir()
-        write_json(tmp_path / name / "meta.json", noted)
-        sets[name] = faces_of(np.eye(2, dtype=np.float32), tmp_path / name)
-    for one, other in (("plain", "unflipped"), ("white", "white2"), ("not_taken", "plain"), ("not_taken", "white")):
-        check_recogniser(sets[one], sets[other])
-    assert caplog.messages == []
-    check_recogniser(sets["plain"], sets["bgr"])
-    assert "bgr: embedded by model, channels bgr, but" in caplog.text
-    check_recogniser(sets["white"], sets["plain"])
-    assert "white whitened by people; if these are two recognisers, or two ways to use one" in caplog.text
 
 
 def test_a_model_of_another_recogniser_is_said(tmp_path, blobs, caplog):

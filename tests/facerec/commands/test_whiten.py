@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from facerec.__main__ import COMMANDS
 from facerec.commands.whiten import whiten
 from facerec.pipeline.embeddings import load_embeddings, normalize, save_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, write_json
 from facerec.recognisers.whitening import fit_whitening
 
 
@@ -52,6 +53,15 @@ def test_embeddings_stay_as_they_are_where_whitening_does_not_help(tmp_path, peo
     out = whiten(embeddings=people, people=people, out=tmp_path / "out", seed=seed)
     assert np.array_equal(np.load(out / "embeddings.npy"), noise)
     assert "held-out people are not told apart better when whitened" in caplog.text
+
+
+def test_faces_of_another_recogniser_than_the_people_are_said(tmp_path, people, caplog):
+    shutil.copytree(people, tmp_path / "faces")
+    for name in ("faces", "people"):
+        write_json(tmp_path / name / "meta.json", {"inputs": {"model": {"path": name, "hash": name}}})
+    whiten(embeddings=tmp_path / "faces", people=people, out=tmp_path / "out")
+    assert "people: embedded by people, but " in caplog.text
+    assert "if these are two recognisers" in caplog.text
 
 
 def test_other_lengths_no_labels_few_people(tmp_path, people, status_of):

@@ -164,6 +164,17 @@ def test_a_list_of_stores_is_packed_and_may_hold_lists_and_faces_without_identit
     assert packed.encoded(7) == two.encoded(0)
 
 
+def test_a_store_that_is_named_twice_is_said(tmp_path, make_faces, caplog):
+    _two_stores(tmp_path, make_faces)
+    (tmp_path / "again").symlink_to("one")
+    (tmp_path / "stores.txt").write_text("one\nshards\n")
+    open_store(tmp_path / "stores.txt")
+    assert "are one store" not in caplog.text
+    (tmp_path / "stores.txt").write_text("one\nshards\nagain\n")
+    assert len(open_store(tmp_path / "stores.txt")) == 20
+    assert "'one' and 'again' are one store" in caplog.text
+
+
 def test_split_of_a_list_of_stores_keeps_rows_with_their_truth(tmp_path, make_faces):
     _two_stores(tmp_path, make_faces)
     (tmp_path / "stores.txt").write_text("one\nshards\n")
