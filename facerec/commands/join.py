@@ -11,7 +11,7 @@ from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.stage import stage
-from facerec.recognisers.committee import agreed, write_side_by_side
+from facerec.recognisers.committee import agreed, say_if_unlike, write_side_by_side
 
 
 @stage(
@@ -32,7 +32,7 @@ def concatenate(
     without an embedding in one of the sets gets a zero row and a line in ``skipped.csv``.
 
     Args:
-        embeddings: Two or more embedding sets; row i is the same face in all.
+        embeddings: Two or more embedding sets; row i is the same face in all. Keys are compared where sets have some.
         out: Folder for the embedding set.
         dtype: Type of the numbers that are written: float32, or float16, which takes half the disk.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
@@ -45,6 +45,7 @@ def concatenate(
     for path, file in zip(embeddings[1:], scratch[1:], strict=True):
         sets.append(load_embeddings(path, file, len(first), unreadable))
     keys, labels = agreed(sets, "keys"), agreed(sets, "labels")
+    say_if_unlike(sets)
     lacking = write_side_by_side(sets, out / "embeddings.npy", np.dtype(dtype))
     if len(lacking) == len(first):
         raise InputError(f"none of the {len(first)} faces has an embedding in all of {', '.join(map(str, embeddings))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ import numpy as np
 from facerec.pipeline.embeddings import EmbeddingSet, readable_rows
 from facerec.pipeline.files import BLOCK_ROWS, InputError, new_array, row_blocks
 from facerec.pipeline.progress import progress
+
+logger = logging.getLogger(__name__)
+FEWEST, MOST = 50, 2000
+"""Faces that are compared to see whether two sets have the same order."""
+LEAST_SHARE = 0.6
+"""Of the draws in which the first set's nearest face is more alike in the other set than a face at random."""
 
 
 def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype) -> list[tuple[int, int]]:
@@ -35,6 +42,35 @@ def write_side_by_side(sets: Sequence[EmbeddingSet], file: Path, dtype: np.dtype
         lacking += [(rows.start + row, int(there[:, row].argmin())) for row in np.flatnonzero(~whole).tolist()]
     joined.flush()
     return lacking
+
+
+def say_if_unlike(sets: Sequence[EmbeddingSet]) -> None:
+    """Logs a warning about each set that may have other faces than the first, or these in another order.
+
+    Which of two faces is more like a third, recognisers mostly agree on. Sets with the first one's keys are not looked
+    at, nor fewer than `FEWEST` faces.
+    """
+    first = sets[0]
+    for one in sets[1:]:
+        if first.keys is not None and one.keys is not None:
+            continue
+        rows = np.flatnonzero(first.readable & one.readable)
+        generator = np.random.default_rng(0)
+        rows = np.sort(generator.permutation(rows)[:MOST])
+        if len(rows) < FEWEST:
+            continue
+        alike, there = (each.embeddings[rows] @ each.embeddings[rows].T for each in (first, one))
+        np.fill_diagonal(alike, -2)
+        place = np.arange(len(rows))
+        stranger = (place + generator.integers(1, len(rows), len(rows))) % len(rows)
+        nearer, other = there[place, alike.argmax(axis=1)], there[place, stranger]
+        share = float(np.mean(nearer > other) + np.mean(nearer == other) / 2)
+        if share < LEAST_SHARE:
+            logger.warning(
+                "%s: faces that are alike in %s are not alike there (%.0f %% of draws, by chance 50), and without a "
+                "keys.txt in both nothing shows their order; is row i the same face in both?",
+                one.path, first.path, 100 * share,
+            )  # fmt: skip
 
 
 def agreed(sets: Sequence[EmbeddingSet], what: str) -> Any:

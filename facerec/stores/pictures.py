@@ -8,6 +8,7 @@ from pathlib import Path
 from facerec.pipeline.files import InputError, read_table
 from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
+from facerec.pipeline.values import refuse_repeated
 from facerec.stores.store import SUFFIXES, Store, reason_of
 
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
@@ -23,7 +24,8 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
         store: Whose faces.
 
     Raises:
-        InputError: Not such a table; a key that the store has not; a place that leads elsewhere, or that two share.
+        InputError: Not such a table; a key twice, or one that the store has not; a place that leads elsewhere, or that
+            two share.
     """
     if table is None:
         places = {key: "/".join(parts_inside(key)) for key in store.keys}
@@ -39,7 +41,9 @@ def read_places(table: Path | None, store: Store) -> dict[str, str]:
 
 
 def _places_of_table(table: Path, store: Store) -> dict[str, str]:
-    places = {row["key"]: row["file"] for row in read_table(table, ("key", "file")) if row["file"]}
+    placed = [row for row in read_table(table, ("key", "file")) if row["file"]]
+    refuse_repeated(table, [row["key"] for row in placed])
+    places = {row["key"]: row["file"] for row in placed}
     if not places:
         raise InputError(f"{table}: names no place for any face; give faces.csv of clustering export --as csv")
     if strange := sorted(set(places) - set(store.keys)):
@@ -62,7 +66,7 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
         How many were written; and key and reason of each that could not be read.
 
     Raises:
-        InputError: None could be read.
+        InputError: None could be read, or two have one place, as ``a`` with a suffix and ``a.png``.
     """
     written, skipped = 0, []
     for row, key in enumerate(progress(store.keys, "pictures", "faces")):
@@ -75,6 +79,11 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
             continue
         place = places[key] if places[key].lower().endswith(SUFFIXES) else places[key] + suffix_of(content)
         target = out / place
+        if target.exists():
+            raise InputError(
+                f"{store.path}: two faces have one place, {place[:80]}, and {key[:80]!r} is the second; give each its "
+                "own, in a --table with the columns key and file"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         written += 1

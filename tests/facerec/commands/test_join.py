@@ -79,6 +79,21 @@ def test_sets_without_names_take_those_there_are(tmp_path, sets):
     assert found.keys == load_embeddings(sets[0]).keys
 
 
+def test_rows_in_another_order_are_said_where_no_keys_show_it(tmp_path, caplog):
+    random, person = np.random.default_rng(0), np.repeat(np.arange(20), 4)
+    one, two = (normalize(random.normal(size=(20, 16))[person] + 0.5 * random.normal(size=(80, 16))) for _ in range(2))
+    order, keys = random.permutation(80), [f"{row}.jpg" for row in range(80)]
+    for name, rows, names in (("one", one, keys), ("two", two, keys), ("bare", two, None), ("mixed", two[order], None)):
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, rows, names)
+    for other in ("two", "bare"):
+        concatenate(embeddings=[tmp_path / "one", tmp_path / other], out=tmp_path / f"with_{other}")
+    assert not caplog.text
+    concatenate(embeddings=[tmp_path / "one", tmp_path / "mixed"], out=tmp_path / "with_mixed")
+    assert "mixed: faces that are alike in" in caplog.text
+    assert "is row i the same face in both?" in caplog.text
+
+
 def test_other_faces_are_refused(tmp_path, sets):
     lines = [f"f{row}.jpg" for row in (0, 1, 3, 2, 4, 5)]
     (sets[1] / "keys.txt").write_text("\n".join(lines) + "\n")

@@ -36,6 +36,10 @@ def test_places_of_a_table(tmp_path, make_faces):
         ([("nobody.png", "a.png")], "'nobody.png' is no face of"),
         ([("FIRST", "../a.png")], "leads out of the folder"),
         ([("FIRST", "a.png"), ("SECOND", "a.png")], "two faces have one place"),
+        ([("FIRST", "a.png"), ("SECOND", "a")], "two faces have one place, a.png"),
+        ([("FIRST", "b/../a.png"), ("SECOND", "a.png")], "leads out of the folder"),
+        ([("FIRST", "a.png"), ("SECOND", "./a.png")], "two faces have one place"),
+        ([("FIRST", "a.png"), ("FIRST", "b.png")], "stands there more than once"),
         ([("FIRST", "")], "names no place for any face"),
     ],
 )
