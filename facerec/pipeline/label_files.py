@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from facerec.pipeline.face_lists import PICTURES, UNKNOWN
 from facerec.pipeline.files import InputError, first_line, load_array, read_lines
 from facerec.pipeline.named_part import split_part
 from facerec.pipeline.raw_floats import meta_of
-from facerec.pipeline.values import MOST_SHOWN, as_path, refuse_wrapped, whole
+from facerec.pipeline.values import MOST_SHOWN, as_path, refuse_wrapped, shown, whole
+
+logger = logging.getLogger(__name__)
 
 TABLES, LINES = (".csv", ".tsv"), (".txt", ".meta", ".list", ".labels")
 MOST_LABEL = 1 << 62
@@ -69,6 +72,8 @@ def keys_beside(folder: Path, rows: int) -> list[str] | None:
 def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
     """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
+    Where no name is the same, a warning says if names that differ in folders and suffixes are in another order.
+
     Args:
         labels: A folder with keys.txt, or ``labels.npy`` in one; or a table with a column of names.
         faces: Another one of the same number of faces.
@@ -83,6 +88,9 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
         return
     if set(ours).isdisjoint(others):
         ours = _keys_of(labels, others) or ours
+    if set(ours).isdisjoint(others):
+        _say_other_order(labels, ours, faces, others)
+        return
     rows = {key: row for row, key in enumerate(others)}
     for row, (key, other) in enumerate(zip(ours, others, strict=False)):
         if key != other and key in rows:
@@ -90,6 +98,28 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
                 f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {rows[key]} of {faces}; "
                 "both must have the same faces in the same order"
             )
+
+
+def _say_other_order(labels: Path, ours: Sequence[str], faces: Path, others: Sequence[str]) -> None:
+    """Logs a warning if names that differ in folders and suffixes alone are in another order."""
+    for depth in (3, 2, 1):
+        one, other = ([_ending(key, depth) for key in keys] for keys in (ours, others))
+        rows = {key: row for row, key in enumerate(other)}
+        if len(rows) == len(other) and set(one) == set(rows):
+            row = next((row for row, key in enumerate(one) if rows[key] != row), None)
+            if row is not None:
+                logger.warning(
+                    "%s: row %d is of %s, which seems to be row %d of %s, %s; rows are matched by their order "
+                    "alone: make it the same in both, if they are the same faces",
+                    labels, row, shown(ours[row]), rows[one[row]], faces, shown(others[rows[one[row]]]),
+                )  # fmt: skip
+            return
+
+
+def _ending(key: str, depth: int) -> str:
+    """The last folders and the name of a path, without its suffix."""
+    *folders, name = key.split("/")[-depth:]
+    return "/".join([*folders, name.rpartition(".")[0] or name])
 
 
 def _keys_of(path: Path, known: Collection[str] | None = None) -> list[str] | None:

@@ -1,11 +1,13 @@
 """Labels in files of all kinds."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from facerec.pipeline.files import InputError
-from facerec.pipeline.label_files import keys_in, load_labels
+from facerec.pipeline.label_files import keys_in, load_labels, refuse_other_order
 from facerec.pipeline.values import as_labels
 
 
@@ -147,3 +149,23 @@ def test_labels_that_a_small_type_has_cut_are_refused(tmp_path):
         InputError, match=r"label -56 in row 1; .*if a small type such as int8 has cut them, save them as"
     ):
         load_labels(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["/data/b/1.png", "/data/a/1.png"],
+            "row 0 is of '/data/b/1.png', which seems to be row 1 of faces, 'b/",
+        ),
+        (["/data/a/1.png", "/data/b/1.png"], ""),
+        (["x", "y"], ""),
+        (["1.png", "1.jpg"], ""),  # which of the two folders is not known
+    ],
+)
+def test_names_in_other_folders_and_another_order_are_said(tmp_path, caplog, names, said):
+    table = tmp_path / "labels.csv"
+    table.write_text("".join(f"{line}\n" for line in ["file,label", f"{names[0]},3", f"{names[1]},4"]))
+    refuse_other_order(table, Path("faces"), ["a/1.jpg", "b/1.jpg"])
+    assert said in caplog.text
+    assert bool(caplog.text) == bool(said)
