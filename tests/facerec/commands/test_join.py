@@ -80,6 +80,7 @@ def test_sets_without_names_take_those_there_are(tmp_path, sets):
 
 
 def test_rows_in_another_order_are_said_where_no_keys_show_it(tmp_path, caplog):
+    caplog.set_level("WARNING")
     random, person = np.random.default_rng(0), np.repeat(np.arange(20), 4)
     one, two = (normalize(random.normal(size=(20, 16))[person] + 0.5 * random.normal(size=(80, 16))) for _ in range(2))
     order, keys = random.permutation(80), [f"{row}.jpg" for row in range(80)]
