@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -18,8 +19,27 @@ from facerec.pipeline.files import blocks
 
 LOOKED_INTO = 8
 """Coarse cells among whose centres the nearest is sought."""
-PARTS, LEAST_ROWS, PRODUCT_ROWS = 8, 512, 1024
+PRODUCT_ROWS = 1024
+SAMPLED_CELLS, LEAST_PLACE = 512, 4
+LOWEST = -(1 << 25)
+"""Below all products of unit rows' codes."""
 MOST_PRODUCTS, LEAST_COMPARED, MOST_COMPARED = 1 << 18, 24, 512
+
+
+Multiplier = Callable[[np.ndarray], np.ndarray]
+"""The products, int32 [q, n], of `shifted` codes, uint8 [q, d], with those of n rows; see `multiplier`."""
+
+
+class Visits(NamedTuple):
+    """Which of b searching faces, numbered from 0, look into which cell.
+
+    Attributes:
+        searching: int32 [visits]: the face of each visit, cell by cell.
+        starts: int64 [cells + 1]: where each cell's visits begin, and the end.
+    """
+
+    searching: np.ndarray
+    starts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,38 +71,71 @@ class Centres:
         Args:
             queries: uint8 [b, d], `shifted` codes of the faces.
         """
-        rows = max(-(-len(queries) // PARTS), LEAST_ROWS)
-        return np.concatenate(in_threads(self._nearest, blocks(queries, rows)))
-
-    def _nearest(self, queries: np.ndarray) -> np.ndarray:
-        best, nearest = np.full(len(queries), np.iinfo(np.int32).min, np.int32), np.zeros(len(queries), np.int32)
-        for searching, start, end in zip(self._searching(queries), self.starts, self.starts[1:], strict=False):
-            for some in blocks(searching, PRODUCT_ROWS):
-                scores = products(np.take(queries, some, axis=0), self.codes[start:end])
-                cells = scores.argmax(axis=1)
-                found = scores[np.arange(len(some)), cells]
-                better = found > best[some]
-                some = some[better]
-                best[some], nearest[some] = found[better], cells[better] + start
+        visits = nearest_cells(self._times_coarse, len(self.coarse), queries, LOOKED_INTO)
+        parts = [
+            (coarse, some)
+            for coarse, (start, end) in enumerate(pairwise(visits.starts))
+            for some in blocks(visits.searching[start:end], PRODUCT_ROWS)
+        ]
+        best, nearest = np.full(len(queries), LOWEST, np.int32), np.zeros(len(queries), np.int32)
+        for (_, some), (cells, scores) in zip(parts, in_threads(partial(self._best_of, queries), parts), strict=True):
+            better = scores > best[some]
+            some = some[better]
+            best[some], nearest[some] = scores[better], cells[better]
         return nearest
 
-    def _searching(self, queries: np.ndarray) -> list[np.ndarray]:
-        """For each coarse cell the faces that look into it."""
-        count, rows = len(self.coarse), compared_rows(len(self.coarse))
-        place, coarse, searching = max(count - LOOKED_INTO, 0), [], []
-        for number, some in enumerate(blocks(queries, rows)):
-            scores = self._times_coarse(some)
-            chosen = scores >= np.partition(scores, place, axis=1)[:, place, None]
-            row, cell = np.divmod(chosen.ravel().nonzero()[0], count)
-            searching.append(row + number * rows)
-            coarse.append(cell)
-        cells = np.concatenate(coarse)
-        ends = np.cumsum(np.bincount(cells, minlength=count))
-        return np.split(np.concatenate(searching)[np.argsort(cells, kind="stable")], ends[:-1])
+    def _best_of(self, queries: np.ndarray, part: tuple[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The best centres in a coarse cell for some faces, and their products."""
+        coarse, some = part
+        start, end = self.starts[coarse : coarse + 2]
+        scores = products(np.take(queries, some, axis=0), self.codes[start:end])
+        cells = scores.argmax(axis=1)
+        return cells + start, scores[np.arange(len(some)), cells]
 
     @cached_property
-    def _times_coarse(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _times_coarse(self) -> Multiplier:
         return multiplier(self.coarse)
+
+
+def nearest_cells(times_centres: Multiplier, count: int, queries: np.ndarray, cells: int, known: int = 0) -> Visits:
+    """Which cells faces look into: about the `cells` nearest of each, without about the `known` nearest.
+
+    How near a cell must be is read from a sample of many cells, which is faster than sorting all of them.
+
+    Args:
+        times_centres: The products of codes with all centres.
+        count: How many centres there are.
+        queries: uint8 [b, d], `shifted` codes of the faces.
+        cells: About how many cells each looks into.
+        known: About how many of the nearest are left out.
+    """
+    at_once = compared_rows(count)
+    parts = in_threads(partial(_pairs, times_centres, count, cells, known), blocks(queries, at_once))
+    searching = np.concatenate([rows + number * at_once for number, (rows, _) in enumerate(parts)])
+    cell = np.concatenate([cell for _, cell in parts])
+    order = np.argsort(cell, kind="stable")
+    return Visits(searching[order], np.append(0, np.cumsum(np.bincount(cell, minlength=count))))
+
+
+def _pairs(
+    times_centres: Multiplier, count: int, cells: int, known: int, queries: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a face, int32, and a cell that it looks into."""
+    scores = times_centres(queries)
+    chosen = scores >= (_limits(scores, cells) if cells < count else LOWEST)
+    if known:
+        chosen &= scores < _limits(scores, known)
+    searching, cell = np.divmod(chosen.ravel().nonzero()[0], count)
+    return searching.astype(np.int32), cell.astype(np.uint16 if count <= 1 << 16 else np.int32)
+
+
+def _limits(scores: np.ndarray, cells: int) -> np.ndarray:
+    """Int32 [b, 1]: about the `cells`-th largest of each row, the right one of a sample."""
+    every = max(min(scores.shape[1] // SAMPLED_CELLS, cells // LEAST_PLACE), 1)
+    sample = scores[:, ::every].copy()
+    place = max(sample.shape[1] - cells // every, 0)
+    sample.partition(place, axis=1)
+    return sample[:, place, None]
 
 
 def compared_rows(centres: int) -> int:

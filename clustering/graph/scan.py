@@ -8,27 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.graph.cells import SortedFaces
-from clustering.graph.centres import compared_rows
+from clustering.graph.centres import LOWEST, Visits, compared_rows, nearest_cells
 from clustering.graph.codes import products, shifted
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
 
-SAMPLED_CELLS, LEAST_PLACE = 512, 4
 OWN_ROWS, PRODUCT_ROWS, TOP_ROWS, PARTS = 512, 512, 256, 16
 SCORE_BITS, INDEX_BITS = 26, 29
-MOST_SCORE, LOWEST = 1 << 25, -(1 << 25)  # beyond all products of unit rows' codes
-
-
-class Visits(NamedTuple):
-    """Which of b searching faces, numbered from 0, look into which cell.
-
-    Attributes:
-        searching: int32 [visits]: the face of each visit, cell by cell.
-        starts: int64 [cells + 1]: where each cell's visits begin, and the end.
-    """
-
-    searching: np.ndarray
-    starts: np.ndarray
+MOST_SCORE = -LOWEST
 
 
 class Hits(NamedTuple):
@@ -66,7 +53,11 @@ def scan(
         there. A face finds itself, too.
     """
     queries = shifted(faces.codes[places])
-    return top(hits_of(faces, queries, nearest_cells(faces, queries, cells, known), limits), len(places), most)
+    return top(
+        hits_of(faces, queries, nearest_cells(faces.times_centres, len(faces.centres), queries, cells, known), limits),
+        len(places),
+        most,
+    )
 
 
 def hits_of(faces: SortedFaces, queries: np.ndarray, visits: Visits, limits: np.ndarray) -> Hits:
@@ -98,38 +89,6 @@ def hits_of(faces: SortedFaces, queries: np.ndarray, visits: Visits, limits: np.
 
 def _joined(parts: list[Hits]) -> Hits:
     return Hits(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def nearest_cells(faces: SortedFaces, queries: np.ndarray, cells: int, known: int) -> Visits:
-    """Which cells faces look into: about the `cells` nearest of each, without about the `known` nearest.
-
-    How near a cell must be is read from a sample of the cells, which is faster than sorting all of them.
-    """
-    at_once = compared_rows(len(faces.centres))
-    parts = in_threads(partial(_nearest, faces, cells, known), blocks(queries, at_once))
-    searching = np.concatenate([rows + number * at_once for number, (rows, _) in enumerate(parts)])
-    cell = np.concatenate([cell for _, cell in parts])
-    order = np.argsort(cell, kind="stable")
-    return Visits(searching[order], np.append(0, np.cumsum(np.bincount(cell, minlength=len(faces.centres)))))
-
-
-def _nearest(faces: SortedFaces, cells: int, known: int, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a face, int32, and a cell that it looks into."""
-    scores, count = faces.times_centres(queries), len(faces.centres)
-    chosen = scores >= (_limits(scores, cells) if cells < count else LOWEST)
-    if known:
-        chosen &= scores < _limits(scores, known)
-    searching, cell = np.divmod(chosen.ravel().nonzero()[0], count)
-    return searching.astype(np.int32), cell.astype(np.uint16 if count <= 1 << 16 else np.int32)
-
-
-def _limits(scores: np.ndarray, cells: int) -> np.ndarray:
-    """Int32 [b, 1]: about the `cells`-th largest of each row, the right one of a sample."""
-    every = max(min(scores.shape[1] // SAMPLED_CELLS, cells // LEAST_PLACE), 1)
-    sample = scores[:, ::every].copy()
-    place = max(sample.shape[1] - cells // every, 0)
-    sample.partition(place, axis=1)
-    return sample[:, place, None]
 
 
 def top(hits: Hits, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:

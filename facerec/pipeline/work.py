@@ -77,14 +77,9 @@ def is_done(out: Path, work: Mapping[str, Any]) -> bool:
     command = there.get("command")
     if isinstance(command, str) and command != work["command"]:
         raise InputError(f"{out}: made by {command}, not by {work['command']}; choose another --out or delete it")
-    differences = [
-        f"{name} {_short(_get(there, name))} there, {_short(_get(work, name))} asked"
-        for name in _differing(there, work)
-    ]
-    if differences:
+    if differences := _differences(there, "there", work, "asked"):
         raise InputError(
-            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
-            "choose another --out or delete the folder"
+            f"{out}: holds other work than what was asked ({differences}); choose another --out or delete the folder"
         )
     return True
 
@@ -99,14 +94,19 @@ def refuse_other_work(out: Path, work: Mapping[str, Any]) -> None:
         first = read_json(partial_of(out) / "work.json")
     except InputError:  # of a folder on another machine, it may come late
         return
-    differences = [
-        f"{name} {_short(_get(work, name))} here, {_short(_get(first, name))} there" for name in _differing(first, work)
-    ]
-    if differences:
+    if differences := _differences(work, "here", first, "there"):
         raise InputError(
-            f"{out}: this process was asked for other work than the first ({'; '.join(differences)}); start all with "
-            "the same command"
+            f"{out}: this process was asked for other work than the first ({differences}); start all with the same "
+            "command"
         )
+
+
+def _differences(one: Mapping[str, Any], here: str, other: Mapping[str, Any], there: str) -> str:
+    """What differs between two descriptions, in words, with a word for either; or nothing."""
+    return "; ".join(
+        f"{name} {_short(_get(one, name))} {here}, {_short(_get(other, name))} {there}"
+        for name in _differing(one, other)
+    )
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
