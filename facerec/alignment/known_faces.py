@@ -10,6 +10,7 @@ has several boxes in a picture.
 from __future__ import annotations
 
 import csv
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ import numpy as np
 
 from facerec.alignment.crop import ORDER, is_mirrored
 from facerec.alignment.stems import distinct_stems
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_lines, readable
 from facerec.pipeline.keys import plain_key
+
+logger = logging.getLogger(__name__)
 
 LANDMARK_FIELDS = 12
 """Fields of a line of landmarks: the name, x and y of five points, the score."""
@@ -55,7 +59,7 @@ Known = Mapping[str, list[KnownFace]]
 
 
 def read_landmarks(path: Path) -> Known:
-    """Reads insightface's list.
+    """Reads insightface's list. A warning counts mirrored landmarks.
 
     Raises:
         InputError: Missing, empty or malformed, naming the line; a picture twice; landmarks that are mostly mirrored.
@@ -75,9 +79,14 @@ def read_landmarks(path: Path) -> Known:
         faces.append((points, values[10]))
     if not names:
         raise InputError(f"{path}: no lines; expected a name, ten coordinates and a score a line")
-    mirrored = int(np.count_nonzero(is_mirrored(np.stack([points for points, _ in faces]).astype(np.float64))))
-    if 2 * mirrored > len(faces):
-        raise InputError(f"{path}: landmarks of {mirrored} of {len(faces)} faces are mirrored; {ORDER}")
+    mirrored = np.flatnonzero(is_mirrored(np.stack([points for points, _ in faces]).astype(np.float64)))
+    if len(mirrored):
+        found = f"landmarks of {len(mirrored)} of {counted(len(faces), 'face')} are mirrored"
+        if 2 * len(mirrored) > len(faces):
+            raise InputError(f"{path}: {found}; {ORDER}")
+        logger.warning(
+            "%s: %s, first those of %s; their crops show no faces; %s", path, found, names[mirrored[0]], ORDER
+        )
     stems = _stems(path, names)
     return {
         plain_key(name): [KnownFace(stem, points, None, score)]

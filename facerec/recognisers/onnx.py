@@ -54,7 +54,7 @@ class OnnxRecogniser:
         with readable(path, "an ONNX network"):
             graph = onnx.load(path)
             self.mean, self.std = settings.decided(graph.graph)
-            _open_batch(graph)
+            together = _open_batch(graph)
             self.session = open_session(graph, device)
             self.input_size, self.kind, self.channels_last = _input_of(path, self.session, settings.size)
             if self.kind is np.uint8 and (settings.mean or 0, settings.std or 1) != (0, 1):
@@ -64,7 +64,10 @@ class OnnxRecogniser:
         self.batched = True
         probe = np.random.default_rng(0).integers(0, 256, (2, self.input_size, self.input_size, 3), dtype=np.uint8)
         kind = f"a network for faces of {self.input_size} pixels"
-        with readable(path, kind, "it may be truncated, or made for another --input-size"):
+        remedy = "it may be truncated, or made for another --input-size"
+        if together > 1:
+            remedy = f"it is made for {together} faces at once; export it for any number of faces, or for one"
+        with readable(path, kind, remedy):
             single = np.concatenate([self(face[None]) for face in probe])
             self.embedding_size = single.shape[1]
             self.batched = self._batches(probe, single)
@@ -99,11 +102,15 @@ class OnnxRecogniser:
         return together.shape == single.shape and bool(np.all(np.abs(together - single) <= slack))
 
 
-def _open_batch(model: onnx.ModelProto) -> None:
+def _open_batch(model: onnx.ModelProto) -> int:
+    """Lets a graph declare any number of faces, and returns how many it declared, or 0 for any."""
+    sides = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    declared = sides[0].dim_value if sides else 0
     for value in (*model.graph.input, *model.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_param = "faces"
     del model.graph.value_info[:]
+    return declared
 
 
 def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxruntime.InferenceSession:

@@ -98,14 +98,18 @@ def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
     assert wanted == {"frames/a1.png", "img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9", "img/d.jpg"}
 
 
-def test_a_list_whose_faces_are_mirrored_is_refused(tmp_path):
+def test_a_list_whose_faces_are_mirrored_is_refused(tmp_path, caplog):
     right, mirrored = "38 52 74 52 56 72 42 92 71 92", "74 52 38 52 56 72 71 92 42 92"
 
     def listed(*faces):
         (tmp_path / "points.txt").write_text("".join(f"{number}.jpg {face} 1\n" for number, face in enumerate(faces)))
         return read_landmarks(tmp_path / "points.txt")
 
+    assert len(listed(right, right)) == 2
+    assert not caplog.messages
     assert len(listed(right, mirrored, right, mirrored)) == 4
+    (said,) = caplog.messages
+    assert "points.txt: landmarks of 2 of 4 faces are mirrored, first those of 1.jpg" in said
     with pytest.raises(InputError, match=r"points.txt: landmarks of 2 of 3 faces are mirrored; their order is the eye"):
         listed(mirrored, right, mirrored)
 

@@ -231,6 +231,14 @@ def test_a_network_that_declares_any_number_of_faces_and_holds_one_inside(tmp_pa
     np.testing.assert_allclose(recogniser(FACES), wanted, rtol=1e-4, atol=1e-3)
 
 
+def test_a_network_for_several_faces_at_once_is_refused(tmp_path):
+    nodes = [helper.make_node("Reshape", ["data", "four"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["e"])]
+    tensors = [numpy_helper.from_array(WEIGHTS, "w"), numpy_helper.from_array(np.array([4, len(WEIGHTS)]), "four")]
+    path = save(tmp_path / "m.onnx", nodes, [4, 3, SIZE, SIZE], tensors)
+    with pytest.raises(InputError, match=r"made for 4 faces at once; export it for any number of faces, or for one$"):
+        OnnxRecogniser(path)
+
+
 @pytest.mark.parametrize("length", [1, 1e-5])
 def test_faces_whose_embeddings_depend_on_the_batch_are_embedded_one_by_one(tmp_path, length):
     """The mean of the batch is added, which of one face doubles its embedding."""
