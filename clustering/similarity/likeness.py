@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from clustering.partition import consecutive, own_cluster_size
 from clustering.similarity.centres import TINY, cosine_to_rest_of_cluster, evenly_spaced, other_centre
@@ -84,6 +83,8 @@ class Likeness:
         """
         if not len(self.genuine) or not len(self.impostor) or not len(cosines):
             return np.ones(len(cosines), dtype=np.float32)
+        from sklearn.linear_model import LogisticRegression  # slow to import
+
         x = np.concatenate([self.genuine, self.impostor]).reshape(-1, 1)
         y = np.arange(len(x)) < len(self.genuine)
         ratio = LogisticRegression(C=1e3, class_weight="balanced").fit(x, y)

@@ -6,7 +6,6 @@ import logging
 import warnings
 
 import numpy as np
-from insightface.utils.face_align import norm_crop
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import as_array, as_picture, whole
@@ -93,6 +92,8 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.
 
 def cut_out(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
     """As `align_face`, of arguments that are right."""
+    from insightface.utils.face_align import norm_crop  # slow to import, and reading a list does without
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of scikit-image, about how insightface calls it
         return norm_crop(image, landmarks, size)
