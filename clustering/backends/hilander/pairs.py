@@ -24,6 +24,7 @@ from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
+from clustering.backends.hilander.outstanding import outstanding
 from clustering.graph.constraints import Constraints
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
@@ -87,6 +88,9 @@ def log_odds(
 def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
     """On each level joins pairs until none is likely enough, then finds the neighbours of the clusters anew.
 
+    Where no pair is, pairs that stand out join, unless all nodes are single faces. See
+    `clustering.backends.hilander.outstanding`.
+
     Args:
         start: The faces and the model.
         p_tau: Least linkage probability of a pair, on a level of `MANY_CLUSTERS` nodes or more.
@@ -104,6 +108,9 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         del sums
         least = least_log_odds(p_tau, int(np.count_nonzero(level.graph.readable)))
         joining = joined(joining, least, known)
+        if not level.lowest and np.array_equal(joining.parents, np.arange(len(joining.parents))):
+            del joining
+            joining = _join_outstanding(level, worth, known)
         clusters, peaks = joining.clusters()
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
@@ -113,6 +120,18 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         del joining
         level = merge(level, clusters, peaks, sums, sizes, "average", level.graph.k)
         known = known.of_nodes(clusters) if known else None
+
+
+def _join_outstanding(level: Level, worth: Worth, known: Constraints | None) -> Joining:
+    """A level's nodes after the pairs that stand out have joined, the likeliest first."""
+    edges = Edges.of(level.graph)
+    values = worth(level.sums, level.sizes, edges.i, edges.j)
+    chosen = outstanding(edges.i, edges.j, values, level.sizes)
+    joining = Joining(level.sums, level.sizes.copy(), edges.i[chosen], edges.j[chosen], worth, values[chosen])
+    if known:
+        joining.hold(known.together, known.apart)
+    joining.join(-np.inf)
+    return joining
 
 
 def least_log_odds(p_tau: float, clusters: int) -> float:
