@@ -1,7 +1,7 @@
 """The scores of all pairs, in blocks: counts of every score, all genuine pairs, and some of the impostor pairs.
 
-A score is the cosine in double precision, rounded to float32, then down to a multiple of 1 / GRID. So the counts at a
-threshold that is such a multiple are those of the cosines themselves.
+A score is the cosine as `eval.metrics.pair_scores.rounded` has it, then down to a multiple of 1 / GRID. So the counts
+at a threshold that is such a multiple are those of the cosines themselves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.all_pairs.units import Units
+from eval.metrics.pair_scores import rounded
 from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
 
@@ -174,7 +175,7 @@ class _Parts:
 
 def _keys(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Places on the grid of all products of unit rows, int32."""
-    cosines = (one @ two.T).astype(np.float32)
+    cosines = rounded(one @ two.T)
     np.multiply(cosines, np.float32(GRID), out=cosines)  # exact: GRID is a power of two
     np.floor(cosines, out=cosines)
     return cosines.astype(np.int32) + np.int32(GRID)

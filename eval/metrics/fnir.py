@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point
+from eval.metrics.pair_scores import rounded
 from eval.metrics.templates import pool_subjects, unit_rows
 from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.values import as_labels, shown, whole
@@ -147,7 +148,7 @@ def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.nd
 
 
 def search(probes: np.ndarray, probe_subjects: np.ndarray, gallery: np.ndarray, gallery_subjects: np.ndarray) -> Search:
-    """Searches probes in a gallery, in blocks of both. Scores are rounded to float32, so that ties stay ties.
+    """Searches probes in a gallery, in blocks of both. Scores are `rounded`, so that ties stay ties.
 
     Each probe needs memory for three numbers only. Both sides may be memory maps.
 
@@ -171,11 +172,11 @@ def _search_block(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mate's score and rank of mated probes; the highest score of the others, with rank 0."""
     probes = np.asarray(probes, dtype=np.float64)
-    mate = np.einsum("pd,pd->p", probes, np.asarray(gallery[column], np.float64)).astype(np.float32)
+    mate = rounded(np.einsum("pd,pd->p", probes, np.asarray(gallery[column], np.float64)))
     best, ranks = np.where(mated, mate, np.float32(-np.inf)), mated.astype(np.int64)
     for start in range(0, len(gallery), SUBJECTS_PER_BLOCK):
         part = np.asarray(gallery[start : start + SUBJECTS_PER_BLOCK], dtype=np.float64)
-        scores = (probes @ part.T).astype(np.float32)
+        scores = rounded(probes @ part.T)
         inside = np.flatnonzero(mated & (column >= start) & (column < start + len(part)))
         scores[inside, column[inside] - start] = -np.inf
         ranks[mated] += np.count_nonzero(scores[mated] >= mate[mated, None], axis=1)

@@ -12,6 +12,8 @@ from facerec.pipeline.values import as_labels
 ROWS_PER_BLOCK = 512
 PAIRS_PER_BLOCK = 1 << 16
 CELLS_AT_ONCE = 1 << 27
+SHIFT = 3.0 * (1 << 11)
+"""Doubles near it are multiples of 2^-40. So adding it to a cosine, and subtracting it again, rounds to such one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class PairScores:
 def pair_scores(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine of each pair of templates, float32 [p].
 
-    Products of blocks of rows with all columns that they meet. In double precision, then rounded: so equal faces get
+    Products of blocks of rows with all columns that they meet. In double precision, then `rounded`: so equal faces get
     equal scores wherever they stand in a matrix, and ties are ties.
 
     Args:
@@ -70,7 +72,22 @@ def row_cosines(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -
     """
     first, second = positions(first, second, len(embeddings))
     one, two = (embeddings[side].astype(np.float64) for side in (first, second))
-    return np.einsum("pd,pd->p", one, two).astype(np.float32)
+    return rounded(np.einsum("pd,pd->p", one, two))
+
+
+def rounded(cosines: np.ndarray) -> np.ndarray:
+    """Cosines as scores: rounded to a multiple of 2^-40, then to float32.
+
+    Float32 alone would keep what double precision gets wrong near 0. There 0 comes out as 1e-17 or as -1e-17, as the
+    order of a sum has it, and ties would not be ties.
+
+    Example:
+        >>> rounded(np.array([1e-17, -1e-17, 0.25])).tolist()
+        [0.0, 0.0, 0.25]
+    """
+    shifted = np.add(cosines, SHIFT, dtype=np.float64)
+    scores = np.empty(shifted.shape, np.float32)
+    return np.subtract(shifted, SHIFT, out=scores, dtype=np.float64, casting="same_kind")
 
 
 def positions(first: np.ndarray, second: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +137,7 @@ def _products(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np
     right = features[columns].T
     products = np.empty((len(rows), len(columns)), dtype=np.float32)
     for some in row_blocks(len(rows), ROWS_PER_BLOCK):
-        products[some] = features[rows[some]] @ right
+        products[some] = rounded(features[rows[some]] @ right)
     return products
 
 

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -221,3 +223,22 @@ def test_a_mated_probe_keeps_its_own_score_where_others_score_higher():
     found = searched([[0.3, 0.9, 0.1], [0.2, 0.4, 0.8]], [10, 99])
     np.testing.assert_array_equal(found.mate_scores, np.float32([0.3]))
     np.testing.assert_array_equal(found.highest, np.float32([0.8]))
+
+
+def test_ties_are_ties_where_the_cosine_is_0_or_anything_else():
+    """Cosines of whole numbers, compared as fractions: double precision alone gives 1e-17 for some that are 0."""
+    generator = np.random.default_rng(5)
+    wrong = ties = 0
+    for _ in range(400):
+        probes, gallery = (generator.integers(-2, 3, (size, 7)) for size in (8, 5))
+        subjects = np.r_[np.arange(5), 9, 9, 9]
+        dots = probes @ gallery.T
+        squares = np.sum(gallery**2, axis=1) * np.sum(probes**2, axis=1)[:, None]
+        exact = [[Fraction(int(d) * abs(int(d)), int(s) or 1) for d, s in zip(*row, strict=True)]
+                 for row in zip(dots, squares, strict=True)]  # fmt: skip
+        ranks = [sum(other >= exact[row][row] for other in exact[row]) for row in range(5)]
+        found = identification(probes, subjects, (gallery, np.arange(5)))
+        wrong += sum(found.searches[0].ranks != ranks)
+        ties += sum(exact[row].count(exact[row][row]) > 1 for row in range(5))
+    assert ties > 50
+    assert wrong == 0

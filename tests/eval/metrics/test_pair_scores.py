@@ -29,6 +29,13 @@ def test_equal_faces_get_equal_scores_wherever_they_stand():
     np.testing.assert_array_equal(found, found[:, :1].repeat(4, axis=1))
 
 
+def test_cosines_of_0_are_0_however_they_are_summed():
+    rows = np.array([[-6, 1, -3, -4, 3], [4, 6, 0, 0, 6]]) / np.sqrt([[71], [88]])
+    assert rows[0] @ rows[1] != 0
+    first, second = np.zeros(1, np.int64), np.ones(1, np.int64)
+    assert pair_scores(rows, first, second) == row_cosines(rows, first, second) == 0
+
+
 def test_cosines_of_rows_by_hand():
     rows = np.float32([[1, 0], [0.6, 0.8], [0, 0]])
     assert row_cosines(rows, np.array([0, 1, 2]), np.array([1, 1, 0])).tolist() == pytest.approx([0.6, 1, 0])
