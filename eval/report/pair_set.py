@@ -55,12 +55,17 @@ def pair_set_figures(
 def pair_set_intervals(
     listed: PairList, scores: PairScores, right: np.ndarray, samples: int, seed: int
 ) -> dict[str, Any]:
-    """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds."""
+    """Intervals of all figures. FNMR, EER and AUC are found anew in each sample; the accuracy keeps its thresholds.
+
+    It is the mean over the folds in each sample, too, of those that have a drawn pair.
+    """
     one, two = listed.subjects.T
     drawn = draw(int(listed.subjects.max()) + 1, samples, seed)
     fnmr, eer, auc = verification_samples(scores, (one, two), [float(f) for f in FMRS], drawn)
+    inside = listed.fold == np.arange(listed.fold.max() + 1)[:, None]
     weights = pair_weights(one, two, drawn)
-    accuracy = quotient(right @ weights, weights.sum(axis=0))
+    folds = quotient((inside & right) @ weights, inside @ weights)
+    accuracy = quotient(np.nansum(folds, axis=0), np.count_nonzero(~np.isnan(folds), axis=0))
     return {
         "confidence": CONFIDENCE,
         "samples": samples,

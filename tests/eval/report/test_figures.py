@@ -114,7 +114,22 @@ def test_pairs_of_a_list_count_as_often_as_their_subjects(monkeypatch):
     monkeypatch.setattr("eval.report.pair_set.draw", lambda *_: np.array([[1.0], [2], [3]]))
     right = np.array([True, False, True, True, False])
     found = pair_set_intervals(PAIRS, SCORES, right, samples=1, seed=5)
-    assert found["accuracy"] == pytest.approx([(1 + 2 + 6) / (1 + 2 + 2 + 6 + 3)] * 2)
+    assert found["accuracy"] == pytest.approx([((1 + 2) / (1 + 2 + 2) + 6 / (6 + 3)) / 2] * 2)
     assert found["auc"] == pytest.approx([(1 * 2 + 3 * 2) / (6 * 8)] * 2)
     assert found["fnmr_at_fmr"]["1e-1"] == (1, 1)
     assert (found["samples"], found["seed"], found["over"]) == (1, 5, "subjects")
+    monkeypatch.setattr("eval.report.pair_set.draw", lambda *_: np.array([[1.0, 2.0], [0, 0], [0, 0]]))
+    found = pair_set_intervals(PAIRS, SCORES, right, samples=2, seed=5)
+    assert found["accuracy"] == (1, 1)  # of fold 1 nothing is drawn
+
+
+def test_the_interval_of_an_accuracy_is_that_of_the_mean_over_unequal_folds(monkeypatch):
+    listed = SimpleNamespace(
+        fold=np.repeat([0, 1], [16, 4]), subjects=np.arange(20).repeat(2).reshape(20, 2), known=False
+    )
+    right, scores = np.arange(20) < 16, PairScores.of(np.linspace(0, 1, 20, dtype=np.float32), np.arange(20) % 2 == 0)
+    monkeypatch.setattr("eval.report.pair_set.draw", lambda *_: np.ones((20, 1)))
+    metrics = pair_set_figures(listed, scores, right, [0.5, 0.5])
+    found = pair_set_intervals(listed, scores, right, samples=1, seed=0)
+    assert metrics["accuracy"] == 0.5
+    assert found["accuracy"] == (0.5, 0.5)
