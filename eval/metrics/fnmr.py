@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point, rising
+
+logger = logging.getLogger(__name__)
+LEAST_AUC = 0.55
+"""With less, genuine scores are hardly higher than impostor scores."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class Verification:
     genuine: int
     impostor: int
 
+    @classmethod
+    def of(cls, genuine: np.ndarray, impostor: np.ndarray, fmrs: Sequence[float]) -> Verification:
+        """The figures of scores in rising order, of one float type; see `verification`."""
+        points = {fmr: operating_point(genuine, impostor, fmr) for fmr in check_rates(fmrs, "FMR")}
+        eer, _ = equal_error(genuine, impostor)
+        return cls(points, eer, area(genuine, impostor), len(genuine), len(impostor))
+
     @property
     def fnmr(self) -> dict[float, float]:
         """FNMR for each FMR."""
@@ -49,7 +61,9 @@ class Verification:
 
 
 def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -> Verification:
-    """Computes FNMR at each FMR, EER and AUC from similarity scores.
+    """Computes FNMR at each FMR, EER and AUC from similarity scores: the higher, the more alike.
+
+    It warns if genuine scores are hardly higher than impostor scores, as of distances, or if either are labels.
 
     Args:
         genuine: Scores of pairs of the same person, [g], in any order and of any float type.
@@ -67,12 +81,30 @@ def verification(genuine: Any, impostor: Any, fmrs: Sequence[float] = (1e-4,)) -
         >>> round(found.thresholds[.25], 6), found.points[.25].accepted, round(found.auc, 3)
         (0.4, 1, 0.833)
     """
-    genuine, impostor = rising(genuine, "genuine"), rising(impostor, "impostor")
-    if genuine.dtype != impostor.dtype:
-        genuine, impostor = genuine.astype(np.float64), impostor.astype(np.float64)
-    points = {fmr: operating_point(genuine, impostor, fmr) for fmr in check_rates(fmrs, "FMR")}
-    eer, _ = equal_error(genuine, impostor)
-    return Verification(points, eer, area(genuine, impostor), len(genuine), len(impostor))
+    given = rising(genuine, "genuine"), rising(impostor, "impostor")
+    genuine, impostor = given if given[0].dtype == given[1].dtype else (side.astype(np.float64) for side in given)
+    found = Verification.of(genuine, impostor, fmrs)
+    _say_doubts(genuine, impostor, found.auc)
+    return found
+
+
+def _say_doubts(genuine: np.ndarray, impostor: np.ndarray, auc: float) -> None:
+    """Warns of scores that look like distances, or like labels; both in rising order."""
+    if len(genuine) == len(impostor) and _are_labels(genuine) != _are_labels(impostor):
+        logger.warning(
+            "%s scores are 0 and 1 alone, one for each of the others: are they labels? Then give "
+            "scores[labels == 1] and scores[labels == 0]", "genuine" if _are_labels(genuine) else "impostor",
+        )  # fmt: skip
+    elif auc < LEAST_AUC:
+        logger.warning(
+            "genuine scores are hardly higher than impostor scores (AUC %.3f); scores are similarities, so negate "
+            "distances; the genuine ones come first", auc,
+        )  # fmt: skip
+
+
+def _are_labels(ordered: np.ndarray) -> bool:
+    """Whether scores in rising order are 0 and 1, both there."""
+    return bool(ordered[0] == 0 and ordered[-1] == 1 and np.all((ordered == 0) | (ordered == 1)))
 
 
 def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float]:

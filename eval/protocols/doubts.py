@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from eval.metrics.fnmr import LEAST_AUC
 from facerec.pipeline.complaint import printable
 from facerec.pipeline.counts import counted
 
 logger = logging.getLogger(__name__)
-LEAST_AUC = 0.55
 
 
 def say_repeated_pairs(where: Callable[[int], str], first: np.ndarray, second: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.fnir import Identification, Search
-from eval.metrics.fnmr import Verification, verification
+from eval.metrics.fnmr import Verification
 from eval.metrics.operating_point import OperatingPoint
 from eval.metrics.pair_scores import PairScores
 from eval.protocols.evaluation import Evaluation
@@ -30,7 +30,7 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
 
 def verification_figures(scores: PairScores, rates: Sequence[str] = FMRS) -> dict[str, Any]:
     """``fnmr_at_fmr``, ``tar_at_far`` (1 - FNMR: the same in other words), ``eer``, ``auc``, and counts of 1:1."""
-    return verification_entries(verification(scores.genuine, scores.impostor, [float(f) for f in rates]), rates)
+    return verification_entries(Verification.of(scores.genuine, scores.impostor, [float(f) for f in rates]), rates)
 
 
 def verification_entries(figures: Verification, rates: Sequence[str]) -> dict[str, Any]:

@@ -192,3 +192,13 @@ def test_attributes_of_too_many_values_are_refused(faces, tmp_path, monkeypatch)
 
 def test_rates_have_short_names():
     assert [rate_name(rate) for rate in (0.1, 1e-6, 0.003, 0.025, 0.05)] == ["1e-1", "1e-6", "3e-3", "2.5e-2", "5e-2"]
+
+
+def test_labels_in_another_order_are_said(tmp_path, caplog):
+    """Faces of one person are no more alike than those of two, as with labels of other faces."""
+    generator = np.random.default_rng(3)
+    (tmp_path / "faces").mkdir()
+    save_embeddings(tmp_path / "faces", generator.normal(size=(60, 16)), None, np.arange(60) % 15)
+    metrics = run(tmp_path / "faces", tmp_path / "out", bootstrap=0)
+    assert metrics["auc"] < 0.55
+    assert "genuine pairs score hardly higher than impostor pairs (AUC 0." in caplog.text

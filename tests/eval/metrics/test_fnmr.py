@@ -165,3 +165,19 @@ def test_rates_may_come_from_a_generator():
 def test_scores_that_cannot_be_used_are_refused(genuine, impostor, fmrs, message):
     with pytest.raises(InputError, match=message):
         verification(genuine, impostor, fmrs)
+
+
+def test_scores_that_are_distances_or_labels_are_said(caplog):
+    scores, labels = np.linspace(-1, 1, 40), np.arange(40) % 4 == 0
+    verification([0.9, 0.8, 0.7], [0.1, 0.2, 0.75])
+    verification([1, 0, 1, 1], [0, 0, 1, 0])  # decisions as scores
+    assert caplog.messages == []
+    verification([0.1, 0.2], [0.9, 0.8, 0.15])
+    verification(scores, labels * 1)
+    verification(labels * 1.0, scores)
+    said = caplog.messages
+    assert "genuine scores are hardly higher than impostor scores (AUC 0.167)" in said[0]
+    assert "so negate distances" in said[0]
+    assert [each.split(":")[0] for each in said[1:]] == [
+        f"{side} scores are 0 and 1 alone, one for each of the others" for side in ("impostor", "genuine")
+    ]
