@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.all_pairs.units import Units
-from eval.metrics.fnir import Identification, identification
+from eval.metrics.fnir import Identification, search_galleries
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ def search_drawn(units: Units, draw: Draw, rates: list[float]) -> Identification
     """Searches the probes in both galleries."""
     subject = units.subject.astype(np.int64)
     galleries = [(units.features[rows], subject[rows]) for rows in draw.galleries]
-    return identification(units.features[draw.probes], subject[draw.probes], *galleries, fpirs=rates)
+    return search_galleries(units.features[draw.probes], subject[draw.probes], galleries, rates)

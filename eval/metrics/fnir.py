@@ -13,6 +13,7 @@ A tie counts against the probe. Each gallery has its own t. Figures of several g
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +24,15 @@ import numpy as np
 from eval.metrics.operating_point import OperatingPoint, check_rates, curve_rates, operating_point
 from eval.metrics.pair_scores import rounded
 from eval.metrics.templates import pool_subjects, unit_rows
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, row_blocks
-from facerec.pipeline.values import as_labels, shown, whole
+from facerec.pipeline.values import as_array, as_labels, shown, whole
 
+logger = logging.getLogger(__name__)
 PROBES_PER_BLOCK = 2048
 SUBJECTS_PER_BLOCK = 4096
 MOST_RANKS = 50
+SAME_FACE = 1 - 1e-6
 Points = dict[float, tuple[OperatingPoint, ...]]
 """FPIR to threshold, false positives (`accepted`) and misses (`rejected`) in each gallery."""
 
@@ -100,6 +104,8 @@ def identification(
 ) -> Identification:
     """Searches probes in one or more galleries, and computes FNIR at each FPIR, and ranks.
 
+    It warns of probes that seem to be the enrolled faces themselves.
+
     Args:
         features: Of the probes, float [p, d]; unit or zero rows, others are normalised.
         subjects: int [p], who each probe is; -1 for somebody who is in no gallery.
@@ -113,11 +119,26 @@ def identification(
             every probe has a mate.
 
     Example:
-        >>> faces = np.eye(3)   # three people; only 7 and 8 are enrolled
-        >>> found = identification(faces, [7, 8, 9], (faces[:2], [7, 8]), fpirs=(.1,))
+        >>> enrolled, faces = np.eye(3)[:2], np.eye(3) + .1   # three people; only 7 and 8 are enrolled
+        >>> found = identification(faces, [7, 8, 9], (enrolled, [7, 8]), fpirs=(.1,))
         >>> found.fnir, found.rank(1)
         ({0.1: 0.0}, 1.0)
     """
+    found = search_galleries(features, subjects, galleries, fpirs)
+    for number, each in enumerate(found.searches, 1):
+        own = int(np.count_nonzero(each.mate_scores >= SAME_FACE))
+        if own:
+            logger.warning(
+                "gallery %d: %s to be there (cosine 1 with its mate); leave enrolled faces out of the probes, else "
+                "rank 1 and FNIR are too good", number, f"{counted(own, 'probe')} {'seems' if own == 1 else 'seem'}",
+            )  # fmt: skip
+    return found
+
+
+def search_galleries(
+    features: Any, subjects: Any, galleries: Sequence[tuple[Any, Any]], fpirs: Sequence[float]
+) -> Identification:
+    """As `identification`, without a warning."""
     if not galleries:
         raise InputError("no gallery; give at least one as (features, subjects)")
     probes, wanted = _checked(features, subjects, "probes")
@@ -143,7 +164,12 @@ def identification(
 
 def _checked(features: Any, subjects: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows and the subject of each, or an `InputError`."""
-    rows = unit_rows(features, name)
+    rows, given = unit_rows(features, name), as_array(f"{name}: subjects", subjects)
+    if given.size and isinstance(given.flat[0], str | bytes):
+        raise InputError(
+            f"{name}: subjects are text; number those of probes and galleries in one go: "
+            "np.unique([*probe_names, *gallery_names], return_inverse=True)[1]"
+        )
     return rows, as_labels(f"{name}: subjects", subjects, len(rows))
 
 

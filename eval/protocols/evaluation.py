@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eval.metrics.fnir import Identification, identification
+from eval.metrics.fnir import Identification, search_galleries
 from eval.metrics.pair_scores import PairScores, pair_scores
 from eval.metrics.templates import Templates
 from eval.protocols.checks import check_both_kinds
@@ -67,7 +67,7 @@ def evaluate(files: Protocol, templates: Templates, fpirs: Sequence[float]) -> E
             for gallery in files.galleries.values()
         ]
         rates = [] if closed else fpirs
-        searched = identification(templates.features[probes], files.probes.subject, *galleries, fpirs=rates)
+        searched = search_galleries(templates.features[probes], files.probes.subject, galleries, rates)
     counts = {
         "faces": len(files.faces.template),
         "unreadable_faces": templates.unreadable_faces,

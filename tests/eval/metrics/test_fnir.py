@@ -242,3 +242,20 @@ def test_ties_are_ties_where_the_cosine_is_0_or_anything_else():
         ties += sum(exact[row].count(exact[row][row]) > 1 for row in range(5))
     assert ties > 50
     assert wrong == 0
+
+
+def test_enrolled_faces_among_the_probes_are_said(caplog):
+    enrolled, faces = np.eye(3)[:2], np.eye(3) + 0.1
+    identification(faces, [7, 8, 9], (enrolled, [7, 8]))
+    assert caplog.messages == []
+    identification(np.vstack([faces, faces[:1]]), [7, 8, 9, 7], (enrolled[1:], [8]), (faces[:2], [7, 8]))
+    assert [each.partition(" (")[0] for each in caplog.messages] == ["gallery 2: 3 probes seem to be there"]
+
+
+@pytest.mark.parametrize("names", [["b", "c", "z"], np.array(["b", "c", "z"]), np.array(["b", "c", "z"], object)])
+def test_names_of_probes_and_galleries_are_to_be_numbered_together(names):
+    """Numbered each by themselves, "b" of the probes would be "a" of the gallery."""
+    with pytest.raises(InputError, match="probes: subjects are text; number those of probes and galleries in one go"):
+        identification(np.eye(3), names, (np.eye(3)[:2], ["a", "b"]))
+    with pytest.raises(InputError, match="gallery 1: subjects are text; number those of probes"):
+        identification(np.eye(3), [1, 2, 3], (np.eye(3)[:2], ["a", "b"]))
