@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eval.metrics.templates import unit
 from facerec.pipeline.files import InputError, row_blocks
 from facerec.pipeline.values import as_labels
 
@@ -65,13 +66,13 @@ def pair_scores(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
 
 
 def row_cosines(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of unit rows, float32 [p], computed in double precision; for few pairs of many rows.
+    """Cosine of each pair of rows, float32 [p], computed in double precision; for few pairs of many rows.
 
     Raises:
         InputError: See `positions`.
     """
     first, second = positions(first, second, len(embeddings))
-    one, two = (embeddings[side].astype(np.float64) for side in (first, second))
+    one, two = (unit(embeddings[side].astype(np.float64)) for side in (first, second))
     return rounded(np.einsum("pd,pd->p", one, two))
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from facerec.pipeline.embeddings import UNIT_TOLERANCE
 from facerec.pipeline.files import InputError, blocks, row_blocks
 from facerec.pipeline.values import as_array, as_labels
 
 FACES_PER_BLOCK = 8_192
+UNIT_SQUARES = 1e-6
+"""How far from 1 the squared length of a row is that float32 has rounded; more would move cosines."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
     for some in row_blocks(len(rows)):
         block = rows[some]
         squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-        other = np.flatnonzero(~(np.abs(squares - 1) < 2 * UNIT_TOLERANCE))
+        other = np.flatnonzero(~(np.abs(squares - 1) < UNIT_SQUARES))
         bad = other[~np.isfinite(block[other]).all(axis=1)]
         if bad.size:
             raise InputError(f"{name}: row {some.start + bad[0]} has NaN or infinite values; recompute it")

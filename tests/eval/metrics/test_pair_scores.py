@@ -29,6 +29,12 @@ def test_equal_faces_get_equal_scores_wherever_they_stand():
     np.testing.assert_array_equal(found, found[:, :1].repeat(4, axis=1))
 
 
+def test_cosines_are_of_rows_of_any_length():
+    rows = np.float32([[0.6, 0.8], [0.6004, 0.8004], [0, 0.9996]])
+    assert row_cosines(rows, np.array([0, 1]), np.array([1, 2])) == pytest.approx([1, 0.8], abs=2e-4)
+    assert row_cosines(rows, np.array([1]), np.array([1])) == 1
+
+
 def test_cosines_of_0_are_0_however_they_are_summed():
     rows = np.array([[-6, 1, -3, -4, 3], [4, 6, 0, 0, 6]]) / np.sqrt([[71], [88]])
     assert rows[0] @ rows[1] != 0

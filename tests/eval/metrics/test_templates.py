@@ -77,6 +77,12 @@ def test_rows_stay_as_they_are_only_if_each_is_of_unit_length_or_zero(monkeypatc
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 1])
 
 
+def test_rows_of_nearly_unit_length_are_normalised_too():
+    """Of rows rounded to three digits, say, whose cosines would be off by a thousandth."""
+    rows = np.float32([[0.6, 0.8], [0.6004, 0.8004]])
+    assert np.linalg.norm(unit_rows(rows, "faces"), axis=1) == pytest.approx(1, abs=1e-12)
+
+
 @pytest.mark.parametrize("length", [1e-320, 1e-200, 1e-30, 3, 1e200, 1.7e308])
 def test_rows_of_any_length_become_unit_rows(length):
     rows = np.array([[0.6, -0.8], [0, 0], [0.1, 1]])
