@@ -15,8 +15,8 @@ from eval.comparison.hover import SCRIPT, content_policy, embedded
 from eval.comparison.page_plots import Shown, score_plots, size_plots
 from eval.comparison.runs import Run
 from eval.comparison.summary import findings, gap_note, points, verdict
-from eval.comparison.table import Table
-from eval.comparison.table_files import group_rows, markdown
+from eval.comparison.table import MARKS, Table
+from eval.comparison.table_files import group_rows
 from eval.comparison.worst_pictures import shown_pairs
 from facerec.pipeline.render import render
 from facerec.pipeline.thumbnails import Thumbnails
@@ -55,8 +55,7 @@ def page(
         columns=table.columns,
         keys={column.key.partition("@")[0] for column in table.columns},
         rows=list(zip(table.runs, cells, strict=True)),
-        daggers=any("†" in text for row in cells for text, _, _ in row),
-        few="‡" in markdown(table),
+        marks=[each for each in MARKS.items() if any(each[0] in text for row in cells for text, _, _ in row)],
         compared=[
             (each, points(each.value), f"{points(each.low)} to {points(each.high)}", verdict(each))
             for each in (table.compared.pairs() if table.compared else ())

@@ -82,9 +82,14 @@ class Run:
         """The number of trainings."""
         return max(1, len(self.trainings))
 
+    @property
+    def each(self) -> list[dict[str, Any]]:
+        """``metrics.json`` of each training, also of the only one."""
+        return self.trainings or [self.metrics]
+
     def values(self, figure: str) -> np.ndarray:
         """A figure of each training, float64 [trainings]."""
-        return np.array([figure_of(metrics, figure) for metrics in self.trainings or [self.metrics]])
+        return np.array([figure_of(metrics, figure) for metrics in self.each])
 
     @property
     def is_backend(self) -> bool:

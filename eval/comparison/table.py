@@ -15,6 +15,10 @@ GENUINE_ERRORS, IMPOSTOR_ERRORS = 10, 100
 FALLBACK_FMR = "1e-2"
 MEBIBYTE = 1 << 20
 NOTHING = "–"
+MARKS = {
+    "†": "Too few impostor pairs for even one error at this rate: the threshold lies above all of them.",
+    "‡": "The figure rests on fewer than ten errors.",
+}
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,14 @@ class Table:
         return column.better * number == max(rivals)
 
     def text(self, index: int, column: Column) -> str:
-        """A number in print: with † where the impostors are too few for the rate, ‡ where errors are fewer than ten."""
+        """A number in print: † if impostors are too few for the rate, ‡ if a training has fewer than ten errors."""
         text = write(self.values[index][column.key], column.kind) + self._spread(index, column)
-        few = any(name.partition("/")[0] == column.key for name in self.runs[index].metrics.get("few_errors", []))
+        doubted = {name.partition("/")[0] for each in self.runs[index].each for name in each.get("few_errors", [])}
         if column.key.startswith("fnmr@"):
             point = self.runs[index].metrics["counts"]["verification"].get(column.heading, {})
             if not point.get("supported", True):
                 return text + "†"
-        return text + ("‡" if few else "")
+        return text + ("‡" if column.key in doubted else "")
 
     def cells(self, index: int) -> list[tuple[str, bool]]:
         """The number of a run in each column in print, and whether it is the best."""
@@ -152,9 +156,9 @@ def tabulate(runs: list[Run], training_sd: float = 0.0) -> Table:
 
 
 def gap_fmr(runs: Sequence[Run]) -> str:
-    """The lowest FMR at which every run has 10 genuine and 100 impostor errors; 1e-2 if there is none."""
+    """The lowest FMR at which every training has 10 genuine and 100 impostor errors; 1e-2 if there is none."""
     for fmr in sorted(runs[0].metrics["fnmr_at_fmr"], key=float):
-        points = [run.metrics["counts"]["verification"][fmr] for run in runs]
+        points = [each["counts"]["verification"][fmr] for run in runs for each in run.each]
         if all(p["false_non_matches"] >= GENUINE_ERRORS and p["false_matches"] >= IMPOSTOR_ERRORS for p in points):
             return fmr
     return FALLBACK_FMR

@@ -13,7 +13,7 @@ from eval.comparison.paired import all_differences
 from eval.comparison.runs import Run
 from eval.comparison.several import figure_of
 from eval.comparison.summary import gap_note, points, summary, verdict
-from eval.comparison.table import COLUMNS, Table
+from eval.comparison.table import COLUMNS, MARKS, Table
 from facerec.pipeline.files import write_json, write_table
 
 
@@ -40,10 +40,22 @@ def markdown(table: Table) -> str:
     parts = [
         _piped(_group_lines(table)),
         _piped(lines),
+        _key(table, lines),
         f"Gap recovered: {gap_note(table)}",
         _piped(_paired_lines(table)),
     ]
     return "\n\n".join(filter(None, [_plain(summary(table)), *parts])) + "\n"
+
+
+def _key(table: Table, lines: list[list[str]]) -> str:
+    """What is bold, and what the marks in a table say."""
+    cells = "".join(cell for line in lines[2:] for cell in line[1:])
+    said = (
+        ["Bold: the best number of a backend in a column, whether or not it is established."] if "**" in cells else []
+    )
+    if "±" in cells:
+        said.append(f"± is the standard deviation over {max(run.count for run in table.runs)} trainings.")
+    return " ".join([*said, *(f"{mark} {text}" for mark, text in MARKS.items() if mark in cells)])
 
 
 def _piped(lines: list[list[str]]) -> str:
@@ -105,7 +117,7 @@ def _write_trainings(runs: list[Run], out: Path) -> None:
     lines = [
         [run.name, number, figure, figure_of(metrics, figure)]
         for run in runs
-        for number, metrics in enumerate(run.trainings or [run.metrics])
+        for number, metrics in enumerate(run.each)
         for figure in run.samples
     ]
     write_table(out / "trainings.csv", ["row", "training", "figure", "value"], lines)

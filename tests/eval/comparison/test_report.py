@@ -439,6 +439,30 @@ def test_figures_on_few_errors_are_marked():
     assert (texts["fnmr@1e-3"], texts["fnir@1e-2"], texts["fnmr@1e-2"]) == ("0.10‡", "0.10‡", "0.10")
 
 
+def test_errors_of_every_training_count():
+    """The second training has one genuine error, and says so; the first has errors enough."""
+    run = trained("alpha", [0.3, 0.001], np.zeros(100))
+    assert gap_fmr([made_up("a", 0.3)]) == gap_fmr([dataclasses.replace(run, trainings=run.trainings[:1])]) == "1e-4"
+    assert gap_fmr([run]) == "1e-2"
+    run.trainings[1]["few_errors"] = ["fnmr@1e-3"]
+    table = tabulate([run])
+    assert [column.heading for column in table.columns if "‡" in table.text(0, column)] == ["1e-3"]
+
+
+def test_the_table_for_a_readme_says_what_its_marks_mean():
+    alone = markdown(tabulate(FOUR))
+    assert "Bold: the best number of a backend in a column" in alone
+    assert "† Too few impostor pairs for even one error at this rate" in alone
+    assert "‡" not in alone
+    assert "±" not in alone
+    run = trained("alpha", [0.3, 0.2], np.zeros(100))
+    run.trainings[0]["few_errors"] = ["rank1/G1"]
+    several = markdown(tabulate([run]))
+    assert "± is the standard deviation over 2 trainings. † Too few" in several
+    assert "‡ The figure rests on fewer than ten errors." in several
+    assert "Bold" not in several
+
+
 def test_colours_are_distinct_and_bounds_have_their_own():
     names = ["labelled", *(f"b{i}" for i in range(9)), "supervised"]
     chosen = styles(names)
