@@ -53,7 +53,7 @@ def error_discard(failed: np.ndarray, quality: np.ndarray) -> DiscardCurve:
         quality: float [g], of each pair, finite.
 
     Raises:
-        InputError: No pair, other shapes, or a quality that is NaN or infinite.
+        InputError: No pair, other shapes or types, or a quality that is NaN or infinite.
 
     Example:
         >>> curve = error_discard(np.array([True, False, True, False]), np.array([1, 3, 2, 4]))
@@ -64,6 +64,8 @@ def error_discard(failed: np.ndarray, quality: np.ndarray) -> DiscardCurve:
     if failed.ndim != 1 or failed.shape != quality.shape or not len(failed) or not np.isfinite(quality).all():
         shapes = f"failed {list(failed.shape)}, quality {list(quality.shape)}"
         raise InputError(f"{shapes}; expected one of each for every pair, and finite qualities")
+    if failed.dtype.kind != "b":
+        raise InputError(f"failed: {failed.dtype}; expected bool, whether each pair scores below the threshold")
     values, inverse = np.unique(quality, return_inverse=True)
     pairs, failures = np.bincount(inverse), np.bincount(inverse, weights=failed)
     below = np.cumsum(pairs) - pairs

@@ -108,7 +108,7 @@ def check_rates(rates: Sequence[float], name: str) -> list[float]:
         raise InputError(f"{name} {shown(rates)}; give a list of rates, as (1e-4,)")
     rates = list(rates)  # a generator can be read once
     for rate in rates:
-        if not isinstance(rate, Real) or not 0 <= rate <= 1:
+        if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 <= rate <= 1:
             raise InputError(f"{name} {shown(rate)}; a rate is in [0, 1], as 1e-4")
     return [float(rate) for rate in rates]
 

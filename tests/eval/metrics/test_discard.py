@@ -42,3 +42,8 @@ def test_a_quality_that_says_nothing_changes_nothing():
 def test_qualities_that_do_not_fit_are_refused(failed, quality):
     with pytest.raises(InputError, match="expected one of each for every pair, and finite qualities"):
         error_discard(failed, quality)
+
+
+def test_scores_in_the_place_of_failures_are_refused():
+    with pytest.raises(InputError, match="failed: float64; expected bool"):
+        error_discard(np.array([0.3, 0.8]), np.array([True, False]))

@@ -157,6 +157,7 @@ def test_rates_may_come_from_a_generator():
         ([0.1, -np.inf], [0.1], [0.1], "genuine scores: -inf in row 1"),
         ([0.1], [0.1], [1.5], r"FMR 1.5; a rate is in \[0, 1\]"),
         ([0.1], [0.1], [np.nan], "FMR nan"),
+        ([0.1], [0.1], [True], "FMR True; a rate is in"),
         ([0.1], [0.1], ["x"], "FMR 'x'; a rate is in"),
         ([0.1], [0.1], 0.1, "FMR 0.1; give a list of rates"),
         ([[1], [1, 2]], [0.1], [0.1], "genuine scores: no array of numbers"),
