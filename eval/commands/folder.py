@@ -16,7 +16,7 @@ from eval.all_pairs.scores import GRID
 from eval.all_pairs.units import make_units
 from eval.all_pairs.worst import worst_matches, worst_misses
 from eval.bootstrap.resampling import check_samples
-from eval.protocols.doubts import say_all_equal, say_chance
+from eval.protocols.doubts import say_all_equal, say_chance, say_copies
 from eval.protocols.face_templates import noted_lengths
 from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
@@ -111,6 +111,8 @@ def _say(report: SetReport, embeddings: Path) -> None:
     found = np.flatnonzero(counts) / GRID - 1
     say_all_equal(found[0], found[-1], int(counts.sum()), embeddings)
     say_chance(report.metrics["auc"], embeddings)
+    if len(found) > 1:
+        say_copies(int(scores.genuine_counts[-1]), embeddings)
     if failed := report.metrics["counts"]["unreadable_faces"]:
         logger.info("%d labelled faces are unreadable: all their genuine pairs count as false non-matches", failed)
     logger.info("%s", threshold_in_words(report.metrics))

@@ -82,3 +82,17 @@ def say_chance(auc: float, source: object) -> None:
             "%s: genuine pairs score hardly higher than impostor pairs (AUC %.3f); check that the embeddings are in "
             "the order of the faces, and that 1 marks genuine pairs", printable(str(source)), auc,
         )  # fmt: skip
+
+
+def say_copies(number: int, source: object) -> None:
+    """Warns of genuine pairs that are copies of one picture.
+
+    Args:
+        number: How many genuine pairs have a cosine of 1.
+        source: The embeddings, for the message.
+    """
+    if number:
+        logger.warning(
+            "%s: %s with a cosine of 1, as copies of one picture have; they make the figures too good, so keep one",
+            printable(str(source)), counted(number, "genuine pair"),
+        )  # fmt: skip

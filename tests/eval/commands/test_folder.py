@@ -202,3 +202,11 @@ def test_labels_in_another_order_are_said(tmp_path, caplog):
     metrics = run(tmp_path / "faces", tmp_path / "out", bootstrap=0)
     assert metrics["auc"] < 0.55
     assert "genuine pairs score hardly higher than impostor pairs (AUC 0." in caplog.text
+
+
+def test_copies_of_a_picture_are_said(faces, tmp_path, caplog):
+    rows = np.load(faces / "embeddings.npy")
+    rows[[1, 5, 6]] = rows[[0, 4, 4]]
+    np.save(faces / "embeddings.npy", rows)
+    run(faces, tmp_path / "out", bootstrap=0)
+    assert "4 genuine pairs with a cosine of 1, as copies of one picture have; they make the figures" in caplog.text
