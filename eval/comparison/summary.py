@@ -123,13 +123,15 @@ def _alike(compared: Compared, ranked: Sequence[str]) -> list[list[str]]:
 
 
 def _against_bound(table: Table, ranked: Sequence[str], bound: str) -> str:
-    """Which backends differ from a bound, and in which direction."""
+    """Which backends differ from a bound, and in which direction; those that were not compared are left out."""
     name = f"{BOUND_NAMES[bound]} ({_fnmr(table, bound)})"
     groups: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
-    for row in ranked:
-        differs = _differs(table, row, bound)
-        if differs is None:
-            return f"{BOUND_NAMES[bound].capitalize()} has an FNMR of {_fnmr(table, bound)}."
+    compared = [(row, differs) for row in ranked if (differs := _differs(table, row, bound)) is not None]
+    if not compared:
+        few = table.compared is not None and bound not in table.compared.names
+        text = f"{BOUND_NAMES[bound].capitalize()} has an FNMR of {_fnmr(table, bound)}"
+        return f"{text}, and is not compared, because of fewer trainings." if few else f"{text}."
+    for row, differs in compared:
         groups[("better" if table.fnmr(row) < table.fnmr(bound) else "worse") if differs else "same"].append(row)
     parts = [
         f"{_all(rows, ranked)} {_verb(rows, 'is', 'are')} significantly {kind} than {name}"

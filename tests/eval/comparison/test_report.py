@@ -376,6 +376,22 @@ def test_trainings_decide_what_is_established():
     assert findings(tabulate(first, 0.03))[1].startswith(assumed)
 
 
+def test_rows_with_fewer_trainings_are_left_out_and_said():
+    shared = 0.001 * np.random.default_rng(0).standard_normal(200)
+    a, b, bound = (trained(name, [x, x + 0.01], shared) for name, x in (("a", 0.2), ("b", 0.21), ("labelled", 0.6)))
+    short, once = (
+        dataclasses.replace(run, name=name, trainings=[]) for run, name in ((a, "short"), (bound, "labelled"))
+    )
+    said = findings(tabulate([bound, a, b, short]))
+    assert said[:2] == [
+        "At FMR 1e-4 a (20.50 %) is better than b (21.50 %). "
+        "Not compared, because of fewer trainings: short (20.50 %).",
+        "a and b are significantly better than labelled only (60.50 %).",
+    ]
+    said = findings(tabulate([once, a, b]))
+    assert said[1] == "Labelled only has an FNMR of 60.50 %, and is not compared, because of fewer trainings."
+
+
 def test_groups_that_overlap_are_all_named():
     rng = np.random.default_rng(0)
     names = {"a": 0.25, "b": 0.256, "c": 0.262}
