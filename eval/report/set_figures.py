@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,13 @@ GALLERIES = ("G1", "G2")
 
 
 def rate_name(rate: float) -> str:
-    """A rate as the figures have it.
+    """A rate as the figures have it, with all its digits.
 
     Example:
-        >>> rate_name(1e-4), rate_name(.003), rate_name(.025)
-        ('1e-4', '3e-3', '2.5e-2')
+        >>> rate_name(1e-4), rate_name(.003), rate_name(.025), rate_name(.00123456789)
+        ('1e-4', '3e-3', '2.5e-2', '1.23456789e-3')
     """
-    digits, _, power = f"{rate:e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+    return f"{Decimal(str(float(rate))).normalize():e}"
 
 
 def rate_names(fmr: float) -> list[str]:

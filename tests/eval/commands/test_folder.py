@@ -210,3 +210,11 @@ def test_copies_of_a_picture_are_said(faces, tmp_path, caplog):
     np.save(faces / "embeddings.npy", rows)
     run(faces, tmp_path / "out", bootstrap=0)
     assert "4 genuine pairs with a cosine of 1, as copies of one picture have; they make the figures" in caplog.text
+
+
+@pytest.mark.parametrize(("fmr", "name"), [(1 / 30, "3.333333333333333e-2"), (0.00123456789, "1.23456789e-3")])
+def test_a_rate_of_many_digits_has_its_figures(faces, tmp_path, fmr, name):
+    metrics = run(faces, tmp_path / "out", fmr=fmr)
+    assert metrics["threshold"]["fmr"] == fmr
+    assert metrics["fnmr_at_fmr"][name] == metrics["threshold"]["fnmr_here"]
+    assert rate_name(fmr) == name
