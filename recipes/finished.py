@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from door import refusing_input
 from places import Run
 from recipe import SECTIONS, Sections, said
 from stages import faces_of
+from workers import Command, function_of
 
 from eval.comparison.several import further_trainings
 from facerec.pipeline.files import InputError, read_json, read_yaml, write_yaml
+from facerec.pipeline.parser import call
 
 
 def write_sections(sections: Sections, out: Path) -> None:
@@ -80,6 +85,34 @@ def refuse_other_settings(run: Run) -> None:
         if turn.is_last and (student := _options(model)):
             asked = {**run.sections["student"], **faces_of(turn)}
             _refuse_other(model, "mode", _mode(student), _mode(asked))
+
+
+def refuse_stale(commands: Iterable[Command]) -> None:
+    """Ends the process with one line and status 2 where finished work is not what commands would make of its inputs.
+
+    So a run that begins with a late stage goes on from nothing that was made with other options, or from inputs that
+    have changed since.
+    """
+    with refusing_input():
+        _check_all(commands)
+
+
+def remove_other_report(report: Path, commands: Iterable[Command]) -> None:
+    """Removes a report of other figures, or of another recipe, than those that it would be made of now."""
+    with refusing_input():
+        try:
+            _check_all(commands)
+        except InputError:
+            if not (report / "comparison.csv").is_file():
+                raise
+            print(f"{report} was made from other figures or another recipe: it is made anew", file=sys.stderr)
+            shutil.rmtree(report)
+
+
+def _check_all(commands: Iterable[Command]) -> None:
+    for program, name, *options in commands:
+        if check := getattr(function_of(program, name), "refuse_stale", None):
+            call(f"python -m {program}", name, check, options)
 
 
 def _refuse_other(made: Path, name: str, there: str, asked: str) -> None:

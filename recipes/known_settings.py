@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import jsonargparse
 from door import refusing_input
 from recipe import SECTIONS, Sections, Settings
-from workers import PROGRAMS
+from workers import function_of
 
 from clustering.backends.registry import backend
 from facerec.pipeline.arguments import BEYOND, in_words
@@ -53,8 +52,7 @@ def check_settings(file: Path, sections: Sections, corpus: str) -> None:
 
 def _check_section(where: str, section: Mapping[str, Any], words: str) -> None:
     program, _, command = words.partition(" ")
-    module, _, function = PROGRAMS[program][command].partition(":")
-    known = inspect.signature(getattr(importlib.import_module(module), function), eval_str=True).parameters
+    known = inspect.signature(function_of(program, command), eval_str=True).parameters
     parser, options = jsonargparse.ArgumentParser(exit_on_error=False), {}
     for name in section:
         if name not in known:

@@ -19,12 +19,14 @@ class Run:
         config: The recipe's YAML, which the report shows.
         settings: Its section ``recipe``.
         sections: The settings of each command.
+        options: The options that were given over the YAML and change results, as words; the report shows both.
     """
 
     out: Path
     config: str
     settings: Settings
     sections: Sections
+    options: str = ""
 
     @property
     def rounds(self) -> range:

@@ -18,6 +18,7 @@
 
 Finished stages are not repeated; a stage that was killed is. Same command, same result. With other --backends into the
 same folder the report is made anew, of these backends alone; rows that are there already are not made again.
+With --stage N the stages before N are not run. If what they made was made otherwise than now asked for, it is refused.
 With --rounds N stages 3 to 8 run N times: each round's student embeds the faces of the next. Students before the last
 round are short: they have a third of the steps (short: .33) and begin with their teacher's weights. The student of the
 last round is trained as the bounds are. Backends are tuned in round 1. The report has a row a round.
@@ -39,6 +40,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shlex
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -46,13 +48,19 @@ from pathlib import Path
 
 import stages
 from door import Door, refusing_input
-from finished import refuse_more_trainings, refuse_other_settings, write_sections
+from finished import (
+    refuse_more_trainings,
+    refuse_other_settings,
+    refuse_stale,
+    remove_other_report,
+    write_sections,
+)
 from known_settings import refuse_unknown_settings
 from outcome import outcome
 from places import Run
 from recipe import BACKEND, Mode, Overlap, doubts, load_recipe, refuse_missing
 from validation import write_figures, write_pairs
-from workers import Workers
+from workers import Command, Workers
 
 from facerec.pipeline.embeddings import load_embeddings
 from facerec.pipeline.workplace import locked
@@ -121,14 +129,33 @@ def main(arguments: Sequence[str]) -> None:
             write_sections(run.sections, run.out)
             for said in doubts(run.settings):
                 print(said, file=sys.stderr)
+            if before := list(earlier_commands(asked)):
+                workers.call(refuse_stale, before)
             for number, title, commands in steps(run):
                 if asked.first <= number <= asked.last:
                     print(f"== stage {number}: {title}", file=sys.stderr)
-                    workers.run(commands())
+                    chains = commands()
+                    if commands.func is stages.compare:
+                        workers.call(remove_other_report, run.out / "report", chains[0][-1:])
+                    workers.run(chains)
                     if commands.func is stages.evaluate:
                         validate(run, workers)
     if asked.last == LAST:
         print(outcome(run.out / "report"), file=sys.stderr)
+
+
+def earlier_commands(asked: Asked) -> Iterator[Command]:
+    """The commands of the stages before the first that is asked for, which are not run.
+
+    Without evaluation nothing depends on the upper bound.
+    """
+    run = asked.run
+    supervised = "" if asked.last >= FIRST_OF_TEST else str(run.row("supervised"))
+    for number, _, commands in steps(run):
+        chains = commands() if number < asked.first else []
+        yield from (
+            words for chain in chains for words in chain if not (supervised and words[-1].startswith(supervised))
+        )
 
 
 def validate(run: Run, workers: Workers) -> None:
@@ -166,7 +193,8 @@ def read_options(arguments: Sequence[str]) -> Asked:
         if not all(map(BACKEND.fullmatch, changes["backends"])):
             door.refuse(f"--backends {given['--backends']} is not a list of names, as hilander,kmeans")
     settings, sections = load_recipe(Path(config))
-    return Asked(Run(out, config, dataclasses.replace(settings, **changes), sections), first, last)
+    words = [word for name, text in given.items() if name != "--jobs" for word in (name, text)]
+    return Asked(Run(out, config, dataclasses.replace(settings, **changes), sections, shlex.join(words)), first, last)
 
 
 if __name__ == "__main__":

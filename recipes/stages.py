@@ -11,7 +11,7 @@ from pathlib import Path
 from places import Run, Turn
 from workers import Command, command
 
-from facerec.pipeline.files import InputError, read_table
+from facerec.pipeline.files import InputError, read_table, read_text, write_whole
 
 Chains = list[list[Command]]  # chains run side by side, the commands of a chain one after another
 AT_ONCE = 50
@@ -194,8 +194,9 @@ def validate(run: Run) -> Chains:
 def compare(run: Run) -> Chains:
     """Figures of all rows and test faces in, the report out; a report about other rows or trainings is removed."""
     report = run.out / "report"
-    if missing := [row for row in run.rows if not (run.row(row) / "ijb").is_dir()]:
-        raise InputError(f"{run.row(missing[0])}: not evaluated; begin with an earlier --stage, or ask for other rows")
+    folders = [folder for row in run.rows for folder, _ in run.trainings(row)]
+    if missing := [folder for folder in folders if not (folder / "ijb").is_dir()]:
+        raise InputError(f"{missing[0]}: not evaluated; begin with an earlier --stage, or ask for other rows")
     wanted = {row: _written(len(run.trainings(row))) for row in run.rows}
     if (report / "comparison.csv").is_file():
         lines = read_table(report / "comparison.csv", ("row",))
@@ -205,11 +206,14 @@ def compare(run: Run) -> Chains:
             shutil.rmtree(report)
     rows = json.dumps([str(run.row(name)) for name in run.rows])
     assumed = None if "training_sd" in run.sections["compare"] else TRAINING_SD
-    pictures = run.out / "thumbnails"
+    pictures, recipe = run.out / "thumbnails", Path(run.config)
+    if run.options:
+        recipe = run.out / "with_options.yaml"
+        write_whole(recipe, f"# run with {run.options}\n{read_text(Path(run.config))}".encode())
     return [
         [
             command("facerec thumbnails", faces=run.test_faces, out=pictures),
-            command("eval compare", run.section("compare"), runs=rows, recipe=run.config, training_sd=assumed,
+            command("eval compare", run.section("compare"), runs=rows, recipe=recipe, training_sd=assumed,
                     thumbnails=pictures, out=report),
         ]
     ]  # fmt: skip

@@ -7,6 +7,7 @@ processes are forked from it, so none of them imports PyTorch again.
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from clustering.__main__ import COMMANDS as CLUSTERING
 from clustering.similarity.same_recogniser import learned_elsewhere
@@ -41,6 +43,12 @@ LAZY = ("torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg")
 FORKED = multiprocessing.get_context("forkserver")
 SPAWNED = multiprocessing.get_context("spawn")
 MEASURED = ("clustering", "cluster")  # the report compares its memory, in which what a server imported would count
+
+
+def function_of(program: str, name: str) -> Callable[..., Any]:
+    """The function that a command calls."""
+    module, _, function = PROGRAMS[program][name].partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def command(name: str, config: Path | None = None, **options: object) -> Command:
@@ -103,7 +111,7 @@ class Workers:
         Raises:
             SystemExit: It ended with another status than 0.
         """
-        process = FORKED.Process(target=function, args=arguments, name="the check of the settings")
+        process = FORKED.Process(target=function, args=arguments, name="a check of the recipe")
         _begin(process)
         if status := _status(process):
             raise SystemExit(status)

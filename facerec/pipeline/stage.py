@@ -23,7 +23,7 @@ from typing import Any, ParamSpec
 from facerec.pipeline.arguments import typed_arguments
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.ranks import checked_when_joined, is_main
-from facerec.pipeline.work import describe, is_done, partial_of, refuse_other_work
+from facerec.pipeline.work import describe, is_done, partial_of, refuse_other_work, refuse_stale
 from facerec.pipeline.workplace import Workplace, remove_notes
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,9 @@ def stage(
     The function receives ``OUT.partial`` as `out`. It may return a mapping of results, which goes into ``meta.json``.
     Its other `Path` arguments are inputs, identified by their contents. The rest is configuration.
 
+    With the same arguments its attribute ``refuse_stale`` does no work. It refuses finished work that was made with
+    other settings or inputs, see `facerec.pipeline.work.refuse_stale`.
+
     Args:
         command: Its name, as in ``python -m``.
         resumable: Whether what a killed run left in ``OUT.partial`` is kept for the next one.
@@ -62,13 +65,16 @@ def stage(
     def decorate(function: Callable[P, Results]) -> Callable[P, Path]:
         signature = inspect.signature(function)
 
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
+        def asked(args: Any, kwargs: Any) -> tuple[inspect.BoundArguments, dict[str, Any], Path]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             bound.arguments |= typed_arguments(signature, function, bound.arguments)
             arguments = dict(bound.arguments)
-            out = output_folder(arguments.pop("out"))
+            return bound, arguments, output_folder(arguments.pop("out"))
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
+            bound, arguments, out = asked(args, kwargs)
             work = describe(command, arguments, incidental, out)
 
             def run(folder: Path) -> Results:
@@ -81,7 +87,13 @@ def stage(
                 _make(run, Workplace(out, work, resumable), found)
             return out
 
+        @functools.wraps(function)
+        def check(*args: P.args, **kwargs: P.kwargs) -> None:
+            _, arguments, out = asked(args, kwargs)
+            refuse_stale(command, arguments, incidental, out)
+
         wrapper.then = then  # type: ignore[attr-defined]
+        wrapper.refuse_stale = check  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.named_part import split_part
 
 
 def describe(command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path) -> dict[str, Any]:
@@ -77,11 +79,48 @@ def is_done(out: Path, work: Mapping[str, Any]) -> bool:
     command = there.get("command")
     if isinstance(command, str) and command != work["command"]:
         raise InputError(f"{out}: made by {command}, not by {work['command']}; choose another --out or delete it")
+    _refuse_different(out, there, work)
+    return True
+
+
+def refuse_stale(command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path) -> None:
+    """Refuses finished work that was made with other settings or inputs than it would be made with now.
+
+    An input that is gone counts as unchanged if it has the same name. So do options that the work did not know yet.
+
+    Args:
+        command: As in ``python -m``.
+        arguments: By name.
+        incidental: Names that do not change the result.
+        out: The folder; without finished work in it nothing is refused.
+
+    Raises:
+        InputError: It holds other work.
+    """
+    if not (out / "meta.json").is_file():
+        return
+    there = read_json(out / "meta.json")
+    noted = _part(there, "inputs")
+    known = {name: value for name, value in arguments.items() if name in {**noted, **_part(there, "config")}}
+    gone = {name for name, value in known.items() if not all(split_part(path)[0].exists() for path in _paths(value))}
+    work = describe(command, {name: value for name, value in known.items() if name not in gone}, incidental, out)
+    for name in gone:
+        paths = _paths(known[name])
+        before = noted[name] if _is_input(noted.get(name)) else {}
+        same = [Path(str(before.get("path"))).name] == [path.name for path in paths]
+        work["inputs"][name] = before if same else {"path": ", ".join(map(str, paths)), "hash": "missing"}
+    _refuse_different(out, there, work)
+
+
+def _paths(value: Any) -> list[Path]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path)]
+
+
+def _refuse_different(out: Path, there: Mapping[str, Any], work: Mapping[str, Any]) -> None:
     if differences := _differences(there, "there", work, "asked"):
         raise InputError(
             f"{out}: holds other work than what was asked ({differences}); choose another --out or delete the folder"
         )
-    return True
 
 
 def refuse_other_work(out: Path, work: Mapping[str, Any]) -> None:
@@ -103,16 +142,22 @@ def refuse_other_work(out: Path, work: Mapping[str, Any]) -> None:
 
 def _differences(one: Mapping[str, Any], here: str, other: Mapping[str, Any], there: str) -> str:
     """What differs between two descriptions, in words, with a word for either; or nothing."""
-    return "; ".join(
-        f"{name} {_short(_get(one, name))} {here}, {_short(_get(other, name))} {there}"
-        for name in _differing(one, other)
-    )
+    both = ((name, *_unlike(_get(one, name), _get(other, name))) for name in _differing(one, other))
+    return "; ".join(f"{name} {_short(mine)} {here}, {_short(theirs)} {there}" for name, mine, theirs in both)
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The names of what differs between two descriptions."""
     names = ["command", *sorted(_names(one) | _names(other))]
     return [name for name in names if _identity(_get(one, name)) != _identity(_get(other, name))]
+
+
+def _unlike(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two values; of two lists of inputs those that differ."""
+    if not (isinstance(one, list) and isinstance(other, list) and all(map(_is_input, [*one, *other]))):
+        return one, other
+    pairs = [pair for pair in zip_longest(one, other) if _identity(pair[0]) != _identity(pair[1])]
+    return [a for a, _ in pairs if a], [b for _, b in pairs if b]
 
 
 def _names(work: Mapping[str, Any]) -> set[str]:
@@ -131,15 +176,21 @@ def _part(work: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _identity(value: Any) -> Any:
     """What of a recorded value has to agree: of an input its hash, not its place."""
-    if isinstance(value, dict) and "hash" in value:
+    if _is_input(value):
         return value["hash"]
     return [_identity(item) for item in value] if isinstance(value, list) else value
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, dict) and "hash" in value:
+    if _is_input(value):
         return f"{value.get('path')} ({str(value['hash'])[:8]})"
+    if isinstance(value, list) and value and all(map(_is_input, value)):
+        return ", ".join(map(_short, value))
     return json.dumps(value)
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, dict) and "hash" in value
 
 
 def as_json(value: Any) -> Any:

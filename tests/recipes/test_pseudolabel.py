@@ -211,6 +211,49 @@ def test_a_late_stage_alone_does_not_pass_rows_off_as_others(call, undisturbed, 
     assert log.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("stage", "setting", "message"),
+    [
+        ("10", "teacher: {run}/rows/supervised/model", "embeddings/validation: holds other work"),
+        ("9", "answers: 10", "rows/dbscan/clusters: holds other work"),
+        ("6", "whiten: false", "knn: holds other work"),
+    ],
+)
+def test_a_late_stage_goes_on_from_nothing_that_was_made_otherwise(
+    call, undisturbed, tmp_path, stage, setting, message
+):
+    config = tmp_path / "other.yaml"
+    config.write_text(TINY.replace("recipe: {", f"recipe: {{{setting.format(run=undisturbed)}, "))
+    before = times(undisturbed)
+    status, log = call(pseudolabel.main, "--config", config, "--out", undisturbed, "--stage", stage)
+    assert status == 2
+    assert log.startswith(f"recipe: error: {undisturbed}/{message}")
+    assert log.count("\n") == 1
+    assert times(undisturbed) == before
+
+
+def test_clusters_that_were_made_anew_do_not_meet_the_old_pseudo_labels(call, finished, tiny):
+    labels = finished / "rows/dbscan/clusters/labels.npy"
+    np.save(labels, np.arange(len(np.load(labels))))
+    status, log = call(pseudolabel.main, "--config", tiny, "--out", finished, "--stage", "8")
+    assert status == 2
+    assert log.startswith(f"recipe: error: {finished}/rows/dbscan/pseudo: holds other work than what was asked")
+
+
+def test_trainings_that_are_not_there_are_not_passed_over(call, undisturbed, tiny):
+    words = ("--config", tiny, "--out", undisturbed, "--stage", "10", "--seeds", "2")
+    status, log = call(pseudolabel.main, *words)
+    assert status == 2
+    assert f"{undisturbed}/rows/labelled/seeds/1: not evaluated; begin with an earlier --stage" in log
+
+
+def test_a_report_of_other_figures_is_made_anew_and_shows_the_options(run_recipe, finished):
+    shutil.rmtree(finished / "rows/dbscan/ijb")
+    log = run_recipe(finished, "--stage", "9", "--seeds", "1", "--jobs", "1")
+    assert f"{finished}/report was made from other figures or another recipe: it is made anew" in log
+    assert "># run with --seeds 1\n" in (finished / "report" / "report.html").read_text()
+
+
 def test_a_report_stays_where_rows_of_another_one_are_missing(call, finished, tiny):
     status, log = call(pseudolabel.main, "--config", tiny, "--out", finished, "--stage", "10", "--backends", "aro")
     assert status == 2

@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -534,3 +535,33 @@ def test_what_a_kill_while_writing_left_is_gone_when_the_work_goes_on(tmp_path):
         (tmp_path / "out.partial" / name).write_text("half of it")
     resume(tmp_path / "out", steps=2)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["meta.json", "steps.txt"]
+
+
+def test_finished_work_of_other_inputs_or_settings_is_refused_without_doing_any(tmp_path):
+    source, out = tmp_path / "a.txt", tmp_path / "out"
+    source.write_text("x")
+    copy.refuse_stale(source, out)  # there is none
+    copy(source, out)
+    calls.clear()
+    copy.refuse_stale(source, out)
+    with pytest.raises(InputError, match=r"holds other work than what was asked \(config.times 1 there, 2 asked\)"):
+        copy.refuse_stale(source, out, times=2)
+    source.write_text("y")
+    with pytest.raises(
+        InputError, match=r"holds other work than what was asked \(inputs.source .*a.txt \(\w{8}\) there"
+    ):
+        copy.refuse_stale(source, out)
+    source.unlink()
+    copy.refuse_stale(source, out)  # an input that is gone
+    with pytest.raises(InputError, match=r"b.txt \(missing\) asked"):
+        copy.refuse_stale(tmp_path / "b.txt", out)
+    assert not calls
+
+
+def test_of_lists_of_inputs_those_that_differ_are_named(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    join(sources=[tmp_path / "a", tmp_path / "b"], out=tmp_path / "out")
+    with pytest.raises(InputError) as refused:
+        join(sources=[tmp_path / "a", tmp_path / "c"], out=tmp_path / "out")
+    assert re.search(r"\(inputs.sources \S+/b \(\w{8}\) there, \S+/c \(\w{8}\) asked\)", str(refused.value))
