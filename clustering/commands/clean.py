@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clustering.answers.file import keys_hash
 from clustering.cleaning.clean import Cleaned
 from clustering.cleaning.clean import clean as find_errors
 from clustering.cleaning.findings import proposals, write_findings
@@ -73,7 +74,7 @@ def clean(
     faces, known = _read(embeddings, labels, unreadable)
     save_names(out, faces.keys)
     if decisions is not None:
-        cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known)))
+        cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known, faces.keys)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
         return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known)), "then": "train with"}
     pictures = None if thumbnails is None else thumbnails_of(thumbnails, faces)
@@ -82,7 +83,8 @@ def clean(
     np.save(out / "confidence.npy", found.confidence(), allow_pickle=False)
     write_findings(out / "findings.csv", found, faces.keys)
     proposed = proposals(found)
-    write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed})
+    named = {} if faces.keys is None else {"faces": keys_hash(faces.keys)}
+    write_json(out / "decisions.json", {"clustering": labels_hash(known), "decisions": proposed, **named})
     if pictures is not None:
         (out / "page").mkdir()
         frame = Frame(f"Label errors of {embeddings.name}", [_command(embeddings, labels)], proposed)

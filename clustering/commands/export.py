@@ -99,7 +99,7 @@ def export(
     refuse_repeated(embeddings or clusters, keys)
     names: dict[int, str] = {}
     if decisions is not None:
-        made = load_decisions(decisions, labels)
+        made = load_decisions(decisions, labels, keys)
         confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
         names, labels = names_of(labels, made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)

@@ -91,7 +91,10 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     if files.embeddings is not None:
         faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
         check_faces(clusters, labels, faces)
-    decisions = joined_by_name(Decisions() if files.decisions is None else load_decisions(files.decisions, labels))
+    decisions = Decisions()
+    if files.decisions is not None:
+        keys = keys_beside(_folder(clusters), len(labels)) if faces is None or faces.keys is None else faces.keys
+        decisions = joined_by_name(load_decisions(files.decisions, labels, keys))
     graph = None if faces is None else graph_of(faces, files.knn, NEIGHBORS, out)
     copies = None if graph is None else Copies.of(graph)
     if copies is not None and copies.count and labeller.duplicates is None:
@@ -147,7 +150,7 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constrain
         labels: int64 [n], its clusters.
         decided: int64 [n], the same after all decisions.
     """
-    folder = clusters.parent if clusters.name == "labels.npy" else clusters
+    folder = _folder(clusters)
     file = folder / ANSWERS
     if not file.is_file():
         return Answers.none().constraints(len(labels))
@@ -158,6 +161,10 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constrain
     if taken := int(np.count_nonzero(~held & (decided[known.pairs] >= 0).all(axis=1))):
         logger.warning("%s: decisions take back %s", file, counted(taken, "answer"))
     return Constraints(known.rows, known.pairs[held], known.same[held], known.names)
+
+
+def _folder(clusters: Path) -> Path:
+    return clusters.parent if clusters.name == "labels.npy" else clusters
 
 
 def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:

@@ -11,19 +11,20 @@ Each decision is one of `ACTIONS`. It is about these labels, whatever others cha
     {"action": "exclude_faces", "cluster": 3, "faces": [17]}      these rows do not belong to it, nor anywhere else
     {"action": "name", "cluster": 3, "name": "Anna"}              who it is; one name is one person
 
-Beside them the page saves ``answers``, the same about pairs of faces, and ``faces``, the hash of their keys. These
-outlive the clustering, see `clustering.answers.file`.
+Beside them the page saves ``faces``, the hash of the faces' keys, and ``answers``, the same about pairs of faces. The
+answers outlive the clustering, see `clustering.answers.file`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clustering.answers.file import keys_hash
 from clustering.review.decisions import Decisions, joined_by_name, labels_hash, merged
 from facerec.pipeline.files import InputError, read_json
 
@@ -44,16 +45,17 @@ CONTRADICTIONS = (
 LONGEST_NAME = 100
 
 
-def load_decisions(path: Path, labels: np.ndarray) -> Decisions:
+def load_decisions(path: Path, labels: np.ndarray, keys: Sequence[str] | None = None) -> Decisions:
     """Reads decisions and checks them against the labels that they are to be applied to.
 
     Args:
         path: A file as ``review``'s page saves it.
         labels: int64 [n].
+        keys: Of the n faces, or None. Other faces, or another order, may have the same labels.
 
     Raises:
-        InputError: Not such a file; decisions about other labels; unknown actions, keys or clusters; faces that are
-            not in the cluster; decisions that contradict each other.
+        InputError: Not such a file; decisions about other labels or faces; unknown actions, keys or clusters; faces
+            that are not in the cluster; decisions that contradict each other.
     """
     content = read_json(path)
     if not isinstance(content, dict) or set(content) - {"faces", "answers"} != {"clustering", "decisions"}:
@@ -62,6 +64,11 @@ def load_decisions(path: Path, labels: np.ndarray) -> Decisions:
         raise InputError(
             f"{path}: decisions about the clustering {str(content['clustering'])[:12]!r}, but this one is "
             f"{labels_hash(labels)[:12]!r}; give the clustering that was reviewed, or cluster with --answers FILE"
+        )
+    if keys is not None and content.get("faces", keys_hash(keys)) != keys_hash(keys):
+        raise InputError(
+            f"{path}: decisions about other faces, or about these in another order, whose labels are the same; give "
+            "the faces that were reviewed, as they were then"
         )
     if not isinstance(content["decisions"], list):
         raise InputError(f"{path}: 'decisions' is {type(content['decisions']).__name__}; expected a list")

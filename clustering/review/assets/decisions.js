@@ -3,7 +3,7 @@
 
 // One flat map, so that every change can be undone and stored alike. Keys: "status:NAME" (keep or drop),
 // "out:NAME" (rows), "parts:NAME" (lists of rows), "called:NAME" (who it is), "pair:LOWER-HIGHER" (merge or apart).
-const STORED = `review:${REVIEW.clustering}`;
+const STORED = `review:${REVIEW.clustering}:${REVIEW.faces}`;
 const decided = new Map();
 const undone = [];
 let bonds = { merge: new Map(), apart: new Map() };
@@ -203,6 +203,7 @@ async function load(file) {
       change(kept);
       return toast(`Decisions about another clustering of these faces: ${kept.length} pairs of clusters of this one.`);
     }
+    if (content.faces && content.faces !== REVIEW.faces) return toast("These decisions are about other faces with the same labels.");
     const changes = [...decided.keys()].map((key) => [key, undefined]);
     for (const item of content.decisions) changes.push(...loaded(item));
     change(changes);

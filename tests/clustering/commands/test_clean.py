@@ -14,7 +14,7 @@ from clustering.review.decisions import labels_hash
 from facerec.commands.thumbnails import thumbnails
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import save_embeddings
-from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.pipeline.files import InputError, read_json, write_json, write_lines
 from facerec.pipeline.label_files import load_keys, refuse_other_order
 
 
@@ -76,6 +76,9 @@ def test_the_proposals_fit_the_labels_and_are_carried_out(noisy, tmp_path):
     np.testing.assert_array_equal(np.load(again / "labels.npy"), np.load(out / "labels.npy"))
     names = [f"{row:03d}.png" for row in range(240)]
     assert load_keys(out / "keys.txt") == load_keys(again / "keys.txt") == names  # by which train knows the faces
+    write_lines(noisy / "keys.txt", [*names[1:], "new.png"])  # a picture removed, another one added: the same labels
+    with pytest.raises(InputError, match="decisions about other faces"):
+        clean(noisy, tmp_path / "later", decisions=out / "decisions.json")
 
 
 def test_what_to_look_at_is_there(noisy, tmp_path, caplog):

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clustering.answers.file import keys_hash
 from clustering.commands.cluster import cluster
 from clustering.commands.pseudolabel import pseudolabel
 from clustering.review.decisions import labels_hash
 from eval.clusters import scores
-from facerec.pipeline.embeddings import save_embeddings
+from facerec.pipeline.embeddings import save_embeddings, save_names
 from facerec.pipeline.files import InputError
 
 
@@ -46,6 +47,18 @@ def test_default_rules_mend_clusters_and_nothing_that_is_whole(mixed):
     kept = np.load(whole / "labels.npy")
     np.testing.assert_array_equal(kept[kept >= 0], truth[kept >= 0])
     assert np.mean(kept >= 0) > 0.9
+
+
+def test_decisions_about_other_faces_of_the_same_labels_are_refused(tmp_path):
+    labels = np.repeat(np.arange(3), 4)
+    keys = [f"{row}.jpg" for row in range(12)]
+    drop = [{"action": "exclude_faces", "cluster": 0, "faces": [0]}]
+    content = {"clustering": labels_hash(labels), "faces": keys_hash(keys), "decisions": drop}
+    (tmp_path / "decisions.json").write_text(json.dumps(content))
+    save_names(tmp_path, ["new.jpg", *keys[1:]], labels)
+    for clusters in (tmp_path, tmp_path / "labels.npy"):
+        with pytest.raises(InputError, match="decisions about other faces"):
+            pseudolabel(clusters, tmp_path / "out", decisions=tmp_path / "decisions.json")
 
 
 def test_what_a_person_decided_comes_before_the_rules(mixed, command):

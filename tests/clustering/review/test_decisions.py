@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering.answers.file import keys_hash
 from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import (
     Decisions,
@@ -55,6 +56,17 @@ def test_each_action_by_hand(tmp_path):
         {"action": "keep", "cluster": 0},
     )
     assert excluded == [0, 0, 1, 1, 1, 2, 2, -1, 3, -1, 0, 0]
+
+
+def test_decisions_about_other_faces_of_the_same_labels_are_refused(tmp_path):
+    keys = [f"{row}.jpg" for row in range(len(LABELS))]
+    content = {"clustering": labels_hash(LABELS), "decisions": [], "faces": keys_hash(keys), "answers": []}
+    (tmp_path / "decisions.json").write_text(json.dumps(content))
+    for known in (keys, None):
+        assert load_decisions(tmp_path / "decisions.json", LABELS, known) == Decisions()
+    for other in (keys[::-1], [*keys[:-1], "new.jpg"]):
+        with pytest.raises(InputError, match="decisions about other faces, or about these in another order"):
+            load_decisions(tmp_path / "decisions.json", LABELS, other)
 
 
 def test_labels_stay_as_they_are(tmp_path):

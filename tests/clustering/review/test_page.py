@@ -361,6 +361,21 @@ def test_undo_and_coming_back(case, opened, tmp_path):
     assert page.text_content("#progress") == "1 of 6 clusters decided"
 
 
+def test_decisions_about_other_faces_of_the_same_labels_are_neither_kept_nor_loaded(case, opened, tmp_path):
+    page = opened(case.page)
+    press(page, "k")
+    saved(page, tmp_path / "a.json")
+    page.close()
+    shutil.copytree(case.page, tmp_path / "other")
+    data = tmp_path / "other" / "data.js"
+    data.write_text(data.read_text("ascii").replace(data_of(case.page)["faces"], "0" * 64), "ascii")
+    page = opened(tmp_path / "other")
+    assert page.text_content("#progress") == "0 of 6 clusters decided"
+    page.set_input_files("#load", tmp_path / "a.json")
+    assert toast(page) == "These decisions are about other faces with the same labels."
+    assert page.text_content("#progress") == "0 of 6 clusters decided"
+
+
 def test_duplicates_side_by_side(case, opened, tmp_path):
     page = opened(case.page)
     page.click("nav [data-view=pairs]")
