@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.pipeline.counts import told
+from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
-from facerec.pipeline.files import InputError, blocks, new_array, row_blocks
+from facerec.pipeline.equal_rows import EqualRows
+from facerec.pipeline.files import InputError, new_array, row_blocks
 from facerec.pipeline.same_recogniser import check_recogniser
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
@@ -29,8 +30,9 @@ def whiten(
 
     This helps if the recogniser was trained on few people. Whether it helps is measured on the labelled people, each
     whitened by a map that was made from others. If the mean of FNMR at FMR 1e-2 and at 1e-3 does not fall by a
-    twentieth, the embeddings are written as they are. The embeddings may be those of the labelled people themselves.
-    Then each person is whitened by a map made from others, so that a backend can be tuned on the result.
+    twentieth, the embeddings are written as they are. The embeddings may be those of the labelled people themselves,
+    or some of them. A face with the same embedding in both sets is whitened by a map made without its person, so that
+    a backend can be tuned on the result.
 
     Args:
         embeddings: The embedding set to whiten.
@@ -53,30 +55,40 @@ def whiten(
         raise InputError(f"{people}: {error}; give more labelled people, or leave this step out") from None
     if not found.helps:
         logger.warning("held-out people are not told apart better when whitened; embeddings are written as they are")
-    _write(faces, found, _are_same(faces.embeddings, known.embeddings), out)
+    fitted = _write(faces, known.embeddings, found, out)
+    if 0 < fitted < len(faces):
+        logger.info(
+            "%s are faces of %s, each whitened by a map made without its person", counted(fitted, "row"), people
+        )
     for file in scratch:
         file.unlink(missing_ok=True)
-    return {"faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps}
+    return {
+        "faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps, "fitted": fitted
+    }  # fmt: skip
 
 
-def _are_same(one: np.ndarray, other: np.ndarray) -> bool:
-    return len(one) == len(other) and all(map(np.array_equal, blocks(one), blocks(other)))
-
-
-def _write(faces: EmbeddingSet, whitening: Whitening, are_people: bool, out: Path) -> None:
+def _write(faces: EmbeddingSet, people: np.ndarray, whitening: Whitening, out: Path) -> int:
     """Writes the embedding set, whitened if that helps.
 
     Args:
         faces: The embedding set.
+        people: float32 [n, d], that the map was made from.
         whitening: The map.
-        are_people: Whether the faces are those that the map was made from.
         out: The folder.
+
+    Returns:
+        How many of the faces were whitened by a map without their person.
     """
     rows = new_array(out / "embeddings.npy", np.dtype(np.float32), faces.embeddings.shape)
+    known, fitted = EqualRows(people), 0
     for block in row_blocks(len(rows)):
-        if whitening.helps and are_people:
-            rows[block] = whitening.held_out(faces.embeddings, block)
-        else:
-            rows[block] = whitening(faces.embeddings[block]) if whitening.helps else faces.embeddings[block]
+        rows[block] = faces.embeddings[block]
+        if whitening.helps:
+            place = known.find(rows[block])
+            own = np.flatnonzero((place >= 0) & (whitening.fold[place] >= 0))
+            fitted += len(own)
+            rows[block] = whitening(rows[block])
+            rows[block][own] = whitening.held_out(people, place[own])
     rows.flush()
     save_names(out, faces.keys, faces.labels)
+    return fitted

@@ -23,7 +23,7 @@ def people(tmp_path):
 
 
 def test_the_set_is_whitened_row_by_row(tmp_path, people):
-    rows = np.load(people / "embeddings.npy")[:7]
+    rows = normalize(np.load(people / "embeddings.npy")[:7] + np.float32(0.01))
     rows[3] = 0
     np.save(tmp_path / "faces.npy", rows)
     out = whiten(embeddings=tmp_path / "faces.npy", people=people, out=tmp_path / "out")
@@ -43,6 +43,18 @@ def test_people_are_whitened_by_maps_of_others_and_keep_keys_and_labels(tmp_path
     assert not np.allclose(found.embeddings, expected(given.embeddings), atol=1e-3)
     assert found.keys == given.keys
     assert found.labels.tolist() == given.labels.tolist()
+
+
+def test_some_of_the_people_among_others_are_whitened_by_maps_of_others(tmp_path, people, caplog):
+    caplog.set_level("INFO")
+    given = load_embeddings(people)
+    expected, order = fit_whitening(given.embeddings, given.labels), np.random.default_rng(1).permutation(150)[:70]
+    strangers = normalize(np.random.default_rng(2).normal(size=(10, 6)))
+    np.save(tmp_path / "faces.npy", np.concatenate([given.embeddings[order], strangers]))
+    found = np.load(whiten(tmp_path / "faces.npy", people, tmp_path / "out") / "embeddings.npy")
+    np.testing.assert_allclose(found[:70], expected.held_out(given.embeddings, order), atol=1e-6)
+    np.testing.assert_allclose(found[70:], expected(strangers), atol=1e-6)
+    assert f"70 rows are faces of {people}, each whitened by a map made without its person" in caplog.text
 
 
 def test_embeddings_stay_as_they_are_where_whitening_does_not_help(tmp_path, people, caplog):
