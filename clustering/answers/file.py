@@ -142,8 +142,8 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
 
 
 def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers:
-    """The answers that the clusters in a folder were made with; none for other clusters and for a file of labels."""
-    file = clusters / ANSWERS
+    """The answers that clusters were made with, a folder or labels.npy in it; none for other clusters."""
+    file = (clusters.parent if clusters.name == "labels.npy" else clusters) / ANSWERS
     return load_answers(file, rows, keys) if file.is_file() else Answers.none()
 
 

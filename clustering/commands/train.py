@@ -11,11 +11,11 @@ import numpy as np
 from clustering.backends import registry
 from clustering.learning.calibration import learn_calibrated
 from clustering.learning.labelled_faces import load_labelled
-from clustering.similarity.same_recogniser import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
 from facerec.pipeline.files import InputError
+from facerec.pipeline.same_recogniser import noted_recogniser
 from facerec.pipeline.stage import stage
 
 
@@ -62,5 +62,5 @@ def train(
         "faces": len(faces.labels),
         "identities": len(np.unique(faces.labels)),
         "calibration_error": errors,
-        **noted_recogniser(embeddings),
+        **noted_recogniser([embeddings]),
     }

@@ -8,10 +8,10 @@ from typing import Any
 
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import load_labelled
-from clustering.similarity.same_recogniser import noted_recogniser
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable
+from facerec.pipeline.same_recogniser import noted_recogniser
 from facerec.pipeline.stage import stage
 
 
@@ -69,5 +69,5 @@ def tune(
         "default_score": found.trials[0]["score"],
         "trials": len(found.trials),
         "calibration_error": {} if found.calibration is None else found.calibration.errors,
-        **noted_recogniser(embeddings),
+        **noted_recogniser([embeddings]),
     }

@@ -14,12 +14,6 @@ learned_elsewhere = logging.getLogger(f"{__name__}.learned")
 """Logger of warnings about models that learned from another recogniser. The recipe, which means that, turns it off."""
 
 
-def noted_recogniser(embeddings: Path) -> dict[str, Any]:
-    """For meta.json of a model: the recogniser of the faces it learns from; empty if it is unknown."""
-    found = made_by(embeddings)
-    return {} if found is None else {"recogniser": found}
-
-
 def check_model(model: Path, faces: EmbeddingSet) -> None:
     """Logs a warning if a model is known to have learned from another recogniser's embeddings.
 

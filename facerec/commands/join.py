@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_table
+from facerec.pipeline.same_recogniser import noted_recogniser
 from facerec.pipeline.stage import stage
 from facerec.recognisers.committee import agreed, say_if_unlike, write_side_by_side
 
@@ -24,7 +25,7 @@ def concatenate(
     out: Path,
     dtype: Literal["float32", "float16"] = "float32",
     unreadable: Unreadable = "refuse",
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Puts several recognisers' embeddings of the same faces side by side, as one recogniser's.
 
     The cosine of two faces is then the mean of the recognisers' cosines (a committee, as in Zhan et al., ECCV 2018).
@@ -55,4 +56,4 @@ def concatenate(
     skipped = [(row, keys[row] if keys else "", f"no embedding in {embeddings[number]}") for row, number in lacking]
     write_table(out / "skipped.csv", ("row", "key", "reason"), skipped)
     dimension = sum(one.embeddings.shape[1] for one in sets)
-    return {"faces": len(first), "skipped": len(skipped), "dimension": dimension}
+    return {"faces": len(first), "skipped": len(skipped), "dimension": dimension, **noted_recogniser(embeddings)}

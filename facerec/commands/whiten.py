@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.equal_rows import EqualRows
 from facerec.pipeline.files import InputError, new_array, row_blocks
-from facerec.pipeline.same_recogniser import check_recogniser
+from facerec.pipeline.same_recogniser import check_recogniser, noted_recogniser
 from facerec.pipeline.stage import stage
 from facerec.recognisers.whitening import Whitening, fit_whitening
 
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 )
 def whiten(
     embeddings: Path, people: Path, out: Path, seed: int = 0, unreadable: Unreadable = "refuse"
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Makes directions count less in which the photographs of one person differ, and writes the embeddings anew.
 
     This helps if the recogniser was trained on few people. Whether it helps is measured on the labelled people, each
@@ -62,8 +63,10 @@ def whiten(
         )
     for file in scratch:
         file.unlink(missing_ok=True)
+    noted = {} if found.helps else noted_recogniser([embeddings])
     return {
-        "faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps, "fitted": fitted
+        "faces": len(faces), "before": found.before, "after": found.after, "whitened": found.helps, "fitted": fitted,
+        **noted,
     }  # fmt: skip
 
 

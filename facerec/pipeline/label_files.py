@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.embedding_files import READERS
 from facerec.pipeline.entries import LABELS, as_text, keys_of, labels_of
 from facerec.pipeline.face_lists import PICTURES, UNKNOWN
@@ -72,7 +73,8 @@ def keys_beside(folder: Path, rows: int) -> list[str] | None:
 def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = None) -> None:
     """Refuses labels of faces in another order, as far as the faces are named on both sides.
 
-    Where no name is the same, a warning says if names that differ in folders and suffixes are in another order.
+    Where no name is the same, a warning says if names that differ in folders and suffixes are in another order. Where
+    some are, a warning says if others are not.
 
     Args:
         labels: A folder with keys.txt, or ``labels.npy`` in one; or a table with a column of names.
@@ -98,6 +100,18 @@ def refuse_other_order(labels: Path, faces: Path, keys: Sequence[str] | None = N
                 f"{labels}: face {key[-MOST_SHOWN:]!r} is in row {row} there, but in row {rows[key]} of {faces}; "
                 "both must have the same faces in the same order"
             )
+    _say_other_names(labels, ours, faces, others)
+
+
+def _say_other_names(labels: Path, ours: Sequence[str], faces: Path, others: Sequence[str]) -> None:
+    """Logs a warning if some faces have other names, so that they may be other faces."""
+    rows = [row for row, (key, other) in enumerate(zip(ours, others, strict=False)) if key != other]
+    if rows:
+        logger.warning(
+            "%s: %s not in %s, as row %d: %s there, %s here; if they are other faces, and not only renamed, make it of "
+            "these faces anew", labels, counted(len(rows), "face"), faces, rows[0], shown(ours[rows[0]]),
+            shown(others[rows[0]]),
+        )  # fmt: skip
 
 
 def _say_other_order(labels: Path, ours: Sequence[str], faces: Path, others: Sequence[str]) -> None:

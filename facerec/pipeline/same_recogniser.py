@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ def check_recogniser(faces: EmbeddingSet, others: EmbeddingSet) -> None:
         )  # fmt: skip
 
 
+def noted_recogniser(embeddings: Sequence[Path]) -> dict[str, Any]:
+    """For meta.json of what is made from embedding sets: their recognisers; empty if one of them is unknown."""
+    found = [made for made in map(made_by, embeddings) if made is not None]
+    if len(found) < len(embeddings):
+        return {}
+    if len(found) == 1:
+        return {"recogniser": found[0]}
+    return {"recogniser": [["joined", [made for made, _ in found]], f"joined: {'; '.join(said for _, said in found)}"]}
+
+
 def made_by(path: Path) -> tuple[list[Any], str] | None:
     """An embedding set's recogniser and preparation, to compare with other sets, and in words; None if unknown."""
     try:
@@ -35,9 +46,12 @@ def made_by(path: Path) -> tuple[list[Any], str] | None:
         if noted["inputs"].get("people") and noted["results"]["whitened"]:
             people = noted["inputs"]["people"]
             return ["whitened", people["hash"]], f"whitened by {people['path']}"
+        if "recogniser" in noted.get("results", {}):
+            made, in_words = noted["results"]["recogniser"]
+            return list(made), str(in_words)
         model, config = noted["inputs"]["model"], noted.get("config", {})
         ways = {name: config.get(name, usual) for name, usual in WAYS.items()}
         unusual = "".join(f", {name} {value}" for name, value in ways.items() if value != WAYS[name])
         return [model["hash"], ways], f"embedded by {model['path']}{unusual}"
-    except (InputError, KeyError, TypeError, AttributeError):
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
         return None

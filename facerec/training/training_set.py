@@ -11,6 +11,7 @@ import numpy as np
 
 from facerec.pipeline.files import InputError, load_array
 from facerec.pipeline.label_files import load_keys
+from facerec.pipeline.values import shown
 from facerec.recognisers.first_look import doubts_about_shapes
 from facerec.stores.open import open_store
 from facerec.stores.store import Store
@@ -182,7 +183,8 @@ def _same_as(pseudo_labels: Path, labels: np.ndarray) -> np.ndarray | None:
 def _check_people(pseudo_labels: Path, same_as: np.ndarray, store: Store, labels: np.ndarray) -> None:
     """Refuses labelled classes of another set of faces, in which the numbers mean other people.
 
-    A few faces may have another label: those that ``clean`` has relabelled since.
+    A few faces may have another label: those that ``clean`` has relabelled since. If several differ by the same number,
+    a warning says so.
 
     Raises:
         InputError: Most of the faces that stand for a labelled class have another label here.
@@ -200,5 +202,12 @@ def _check_people(pseudo_labels: Path, same_as: np.ndarray, store: Store, labels
             f"{file}: face {keys[at]!r} has label {same_as[at]} there, but {here[at]} in {store.path}; give "
             "pseudolabel --labelled the embeddings of the faces to train on, with their labels"
         )
+    if wrong.sum() > 1 and np.ptp((here - same_as)[wrong]) == 0:  # as where a person was added among the others
+        at = int(wrong.argmax())
+        logger.warning(
+            "%s: %d of %d people have another label in %s, as face %s: %d there, %d here; if people were added or "
+            "removed since, run pseudolabel again with these labels",
+            file, wrong.sum(), np.count_nonzero(here >= 0), store.path, shown(keys[at]), same_as[at], here[at],
+        )  # fmt: skip
     if np.all(here < 0):
         logger.warning("%s: %s has none of these faces; do its labels mean the same people?", file, store.path)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, keys_hash, load_answers, save_answers
+from clustering.answers.file import (
+    DIFFERENT,
+    SAME,
+    UNSURE,
+    Answers,
+    answers_of,
+    keys_hash,
+    load_answers,
+    save_answers,
+)
 from facerec.pipeline.files import InputError, write_json
 
 KEYS = ["a", "b", "c"]
@@ -31,6 +40,13 @@ def test_saved_answers_fit_the_faces_among_others_unless_two_have_one_key(tmp_pa
     assert load_answers(tmp_path / "twice.json", 3, ["a", "b", "a"]).pairs.tolist() == [[0, 1], [1, 2]]
     with pytest.raises(InputError, match="about other faces; .* cluster those with --answers first: answers.json"):
         load_answers(tmp_path / "twice.json", 4, ["a", "b", "a", "new"])
+
+
+def test_the_labels_in_the_folder_of_a_clustering_have_its_answers(tmp_path):
+    save_answers(tmp_path / "answers.json", Answers(np.array([[0, 1]]), np.array([SAME]), np.array([np.nan])), None)
+    for clusters in (tmp_path, tmp_path / "labels.npy"):
+        assert answers_of(clusters, 2, None).pairs.tolist() == [[0, 1]]
+    assert not len(answers_of(tmp_path / "other.npy", 2, None))
 
 
 def test_answers_about_faces_that_are_gone_are_left_out_unless_they_are_most(tmp_path, caplog):

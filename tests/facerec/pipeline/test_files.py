@@ -42,7 +42,7 @@ def test_embedding_set_comes_back_as_it_was_saved(tmp_path, unit_rows):
     assert loaded.labels.tolist() == [0, 1, -1, 1, 0]
 
 
-def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows):
+def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows, caplog):
     labels, keys = np.array([0, 1, -1, 1, 0]), ["a", "b", "ç d", "e", "f"]
     for name, order in (("ours", [0, 1, 2, 3, 4]), ("same", [0, 1, 2, 3, 4]), ("other", [0, 3, 2, 1, 4])):
         (tmp_path / name).mkdir()
@@ -53,6 +53,10 @@ def test_labels_of_faces_in_another_order_are_refused(tmp_path, unit_rows):
     for place in ("other", "other/labels.npy"):
         with pytest.raises(InputError, match=r"face 'e' is in row 1 there, but in row 3 of .*ours; both"):
             faces.labels_in(tmp_path / place)
+    assert not caplog.messages
+    write_lines(tmp_path / "same" / "keys.txt", ["a", "b", "new", "e", "f"])
+    np.testing.assert_array_equal(faces.labels_in(tmp_path / "same"), labels)
+    assert f"same: 1 face not in {tmp_path}/ours, as row 2: 'new' there, 'ç d' here; if they are other" in caplog.text
     write_lines(tmp_path / "other" / "keys.txt", [f"{key}.png" for key in keys])  # which says nothing
     np.testing.assert_array_equal(faces.labels_in(tmp_path / "other"), labels[[0, 3, 2, 1, 4]])
     np.testing.assert_array_equal(faces.labels_in(None), labels)

@@ -7,7 +7,7 @@ import numpy as np
 
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import write_json
-from facerec.pipeline.same_recogniser import check_recogniser
+from facerec.pipeline.same_recogniser import check_recogniser, noted_recogniser
 
 
 def faces_of(embeddings: np.ndarray, path: Path) -> EmbeddingSet:
@@ -53,3 +53,24 @@ def test_two_ways_to_use_a_recogniser_are_said(tmp_path, caplog):
     assert "bgr: embedded by model, channels bgr, but" in caplog.text
     check_recogniser(sets["white"], sets["plain"])
     assert "white whitened by people; if these are two recognisers, or two ways to use one" in caplog.text
+
+
+def test_joined_sets_and_those_that_were_not_whitened_are_known_by_what_they_were_made_of(tmp_path, caplog):
+    for name, model in (("a", "1"), ("b", "2"), ("none", "")):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "meta.json", {"inputs": {"model": {"path": f"model{model}", "hash": model}}})
+    write_json(tmp_path / "none" / "meta.json", {})
+    for name, parts in (("ab", "ab"), ("ab2", "ab"), ("ba", "ba"), ("like_a", "a")):
+        (tmp_path / name).mkdir()
+        noted = {"inputs": {}, "results": noted_recogniser([tmp_path / part for part in parts])}
+        write_json(tmp_path / name / "meta.json", noted)
+    sets = {name: faces_of(np.eye(2, dtype=np.float32), tmp_path / name) for name in ("a", "ab", "ab2", "ba", "like_a")}
+    assert noted_recogniser([tmp_path / "a", tmp_path / "none"]) == {}
+    check_recogniser(sets["ab"], sets["ab2"])
+    check_recogniser(sets["a"], sets["like_a"])
+    assert caplog.messages == []
+    check_recogniser(sets["ab"], sets["ba"])
+    assert "ba: joined: embedded by model2; embedded by model1, but" in caplog.text
+    caplog.clear()
+    check_recogniser(sets["ab"], sets["a"])
+    assert "if these are two recognisers" in caplog.text
