@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,11 +27,12 @@ def write_sections(sections: Sections, out: Path) -> None:
         InputError: There is finished work that was made with other settings.
     """
     changed = {name: section for name, section in sections.items() if _there(out, name) != section}
-    differences = [text for name, section in changed.items() for text in _differences(out, name, section)]
-    if differences:
+    differences = {name: list(_differences(out, name, section)) for name, section in changed.items()}
+    if any(differences.values()):
+        made = dict.fromkeys(pattern for name, texts in differences.items() if texts for pattern in SECTIONS[name].made)
         raise InputError(
-            f"{out}: holds other work than what was asked ({'; '.join(differences)}); "
-            "choose another --out or delete the folders with that work"
+            f"{out}: holds other work than what was asked ({'; '.join(itertools.chain(*differences.values()))}); "
+            f"choose another --out, or delete there {', '.join(made)} and what was made of these"
         )
     for name, section in changed.items():
         write_yaml(out / "config" / f"{name}.yaml", dict(section))

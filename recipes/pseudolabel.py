@@ -32,8 +32,8 @@ teacher's weights. The bounds are the same in every mode.
 With --overlap ACTION unlabelled faces of people who are labelled, too, are looked for. ACTION says what is done with
 them: drop; merge, into the labelled person's class; or keep, as if nobody had looked. The summary of stage 7 says how
 many there are.
-With --answers N every backend asks N questions "the same person?" about its clusters, in equal parts a round, and true
-identities answer them. It shows what a person's answers would bring. Clusters keep all answers, see clustering ask.
+With --answers N every backend asks about N questions "the same person?", in equal parts a round, and true identities
+answer them. It shows what a person's answers would bring. Clusters keep all answers, see clustering ask.
 """
 
 from __future__ import annotations

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json
 from facerec.pipeline.fingerprint import InputFiles
 from facerec.pipeline.named_part import split_part
@@ -118,9 +120,21 @@ def _paths(value: Any) -> list[Path]:
 
 def _refuse_different(out: Path, there: Mapping[str, Any], work: Mapping[str, Any]) -> None:
     if differences := _differences(there, "there", work, "asked"):
+        _refuse_moved(out, [_get(work, name) for name in _differing(there, work) if name[:7] == "inputs."])
         raise InputError(
             f"{out}: holds other work than what was asked ({differences}); choose another --out or delete the folder"
         )
+
+
+def _refuse_moved(out: Path, inputs: Sequence[Any]) -> None:
+    """Refuses work of which an input names files that are not there: a folder with relative names was moved."""
+    for path in (Path(item["path"]) for item in inputs if _is_input(item)):
+        named = InputFiles(path).entries.values() if split_part(path)[0].exists() else []
+        if gone := [file for file, status in named if status is None]:
+            raise InputError(
+                f"{out}: holds other work than what was asked; {path} names {counted(len(gone), 'file')} not "
+                f"there now, such as {os.path.normpath(gone[0])}: if it was moved since, move it back"
+            )
 
 
 def refuse_other_work(out: Path, work: Mapping[str, Any]) -> None:

@@ -154,6 +154,7 @@ def test_other_work_into_the_same_folder_is_refused(call, undisturbed, tmp_path)
     status, log = call(pseudolabel.main, *words)
     assert status == 2
     assert "knn.k 10 there, 6 asked" in log
+    assert "or delete there knn, rows/*/knn and what was made of these" in log
     assert log.count("\n") == 1
     assert (undisturbed / "config" / "knn.yaml").read_text() == before
     (finished := tmp_path / "run").mkdir()

@@ -565,3 +565,16 @@ def test_of_lists_of_inputs_those_that_differ_are_named(tmp_path):
     with pytest.raises(InputError) as refused:
         join(sources=[tmp_path / "a", tmp_path / "c"], out=tmp_path / "out")
     assert re.search(r"\(inputs.sources \S+/b \(\w{8}\) there, \S+/c \(\w{8}\) asked\)", str(refused.value))
+
+
+def test_a_list_of_faces_that_was_moved_away_from_its_files_is_named(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.jpg").write_text("a")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "faces.tsv").write_text("../faces/a.jpg\tme\n")
+    copy_names(tmp_path / "list", tmp_path / "out")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "list").rename(tmp_path / "deeper" / "list")
+    message = r"deeper/list names 1 file not there now, such as \S+/deeper/faces/a.jpg: if it was moved since"
+    with pytest.raises(InputError, match=message):
+        copy_names(tmp_path / "deeper" / "list", tmp_path / "out")
