@@ -17,6 +17,7 @@ from clustering.review.decision_files import load_decisions
 from clustering.review.decisions import apply_decisions, joined_by_name, labels_hash
 from clustering.review.page import LARGEST, Frame, write_page
 from clustering.settings import check_number
+from clustering.similarity.same_faces import say_if_unlike
 from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
@@ -77,6 +78,7 @@ def clean(
         cleaned = apply_decisions(known, joined_by_name(load_decisions(decisions, known, faces.keys)))
         np.save(out / "labels.npy", cleaned, allow_pickle=False)
         return {"faces": len(known), "changed": int(np.count_nonzero(cleaned != known)), "then": "train with"}
+    say_if_unlike(labels or embeddings, known, faces)
     pictures = None if thumbnails is None else thumbnails_of(thumbnails, faces)
     found = find_errors(faces.embeddings, known, min_probability, seed)
     np.save(out / "labels.npy", found.labels(move=strays == "move"), allow_pickle=False)

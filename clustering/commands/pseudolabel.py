@@ -28,7 +28,7 @@ from clustering.review.decisions import (
     split_faces,
 )
 from clustering.similarity.centres import cosine_to_rest_of_cluster
-from clustering.similarity.same_faces import check_faces
+from clustering.similarity.same_faces import check_faces, say_if_unlike
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names
 from facerec.pipeline.files import InputError, write_json, write_lines
@@ -136,6 +136,9 @@ def _people(files: Files, faces: EmbeddingSet | None) -> list[EmbeddingSet | Non
     """The faces of `calibration` and those of `labelled`; a set that is both is read once."""
     paths = (files.calibration, files.labelled)
     people = {path: load_embeddings(path, unreadable=files.unreadable) for path in paths if path is not None}
+    for path, each in people.items():
+        if each.labels is not None:
+            say_if_unlike(path, each.labels, each)
     if faces is not None:
         for each in people.values():
             check_recogniser(faces, each)

@@ -107,6 +107,14 @@ def test_labels_of_one_name_become_one_and_faces_in_another_order_are_refused(no
         refuse_other_order(out, tmp_path, keys[::-1])
 
 
+def test_labels_in_another_order_than_the_faces_are_said(noisy, tmp_path, caplog):
+    clean(noisy, tmp_path / "right")
+    assert "no more alike" not in caplog.text
+    np.save(tmp_path / "other.npy", np.random.default_rng(0).permutation(np.load(noisy / "labels.npy")))
+    clean(noisy, tmp_path / "out", labels=tmp_path / "other.npy")
+    assert f"{tmp_path}/other.npy: faces of one label are no more alike than faces of two" in caplog.text
+
+
 def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     import cv2
 

@@ -293,6 +293,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(options, message, mixed, capsy
     assert not (folder / "bad.partial").exists()
 
 
+def test_labelled_faces_whose_labels_are_in_another_order_are_said(mixed, tmp_path, caplog):
+    folder, truth = mixed
+    (tmp_path / "people").mkdir()
+    others = np.random.default_rng(0).permutation(truth)
+    save_embeddings(tmp_path / "people", np.load(folder / "embeddings.npy"), labels=others)
+    options = {"embeddings": folder / "embeddings.npy", "calibration": folder}
+    pseudolabel(folder / "truth.npy", tmp_path / "right", **options, labelled=folder, overlap="keep")
+    assert "no more alike" not in caplog.text
+    pseudolabel(folder / "truth.npy", tmp_path / "wrong", **options, labelled=tmp_path / "people", overlap="keep")
+    assert f"{tmp_path}/people: faces of one label are no more alike than faces of two" in caplog.text
+
+
 def test_true_identities_in_another_order_than_the_embeddings_are_refused(mixed):
     folder, truth = mixed
     embeddings, keys = np.load(folder / "embeddings.npy"), [f"{row}.jpg" for row in range(len(truth))]
