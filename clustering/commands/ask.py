@@ -19,7 +19,7 @@ from clustering.backends.registry import load_clusterer
 from clustering.clusterer import Clusterer
 from clustering.graph.build import graph_of
 from clustering.graph.knn_graph import DEFAULT_K
-from clustering.similarity.same_faces import check_faces
+from clustering.similarity.same_faces import check_faces, say_if_strangers
 from eval.clusters import scores
 from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.counts import counted
@@ -85,6 +85,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         before = answers_of(clusters, len(labels), faces.keys)
     else:
         before = load_answers(asking.answers, len(labels), faces.keys)
+        if faces.keys is None:
+            say_if_strangers(asking.answers, before.constraints(len(faces)).together, faces)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(

@@ -21,7 +21,7 @@ from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, estimate_quality
 from clustering.result import Clustering
 from clustering.similarity.doubts import doubts
-from clustering.similarity.same_faces import save_cosines
+from clustering.similarity.same_faces import save_cosines, say_if_strangers
 from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.counts import told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, save_names, write_not_finite
@@ -88,6 +88,8 @@ def cluster(
         check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
+    if answers is not None and known is not None and faces.keys is None:
+        say_if_strangers(answers, known.together, faces)
     if known is not None and not len(known):
         logger.warning("%s: no answer in it is yes or no, so it changes nothing; answer the questions first", answers)
     graph = graph_in(faces, knn, clusterer.k, made)

@@ -19,7 +19,7 @@ from facerec.pipeline.label_files import refuse_other_order
 FILE = "cosines.npy"
 PAIRS = 256
 TOLERANCE = 2e-3  # float16 embeddings
-DRAWS, FEWEST_DRAWS = 1000, 50
+DRAWS, FEWEST_DRAWS, FEWEST_TOGETHER = 1000, 50, 10
 LEAST_SHARE = 0.6
 """Of the draws in which two faces of one cluster have a higher cosine than two of different ones; by chance 0.5."""
 
@@ -68,6 +68,29 @@ def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
         logger.warning(
             "%s: faces of one label are no more alike than faces of two (%.0f %% of draws, by chance 50); are these "
             "the labels of %s, in its order?", origin, 100 * share, faces.path,
+        )  # fmt: skip
+
+
+def say_if_strangers(origin: Path, together: np.ndarray, faces: EmbeddingSet) -> None:
+    """Logs a warning if pairs of faces that a person called the same are no more alike than any two faces.
+
+    That shows that their rows are those of other faces, or that the order has changed.
+
+    Args:
+        origin: Origin of the answers, for the message.
+        together: int64 [m, 2], rows. Of fewer than `FEWEST_TOGETHER` nothing is said.
+        faces: The faces, which have no keys.
+    """
+    if len(together) < FEWEST_TOGETHER:
+        return
+    one, other = np.tile(together, (-(-DRAWS // len(together)), 1)).T
+    strangers = np.random.default_rng(0).integers(len(faces), size=len(one))
+    alike, unlike = (_cosines(faces.embeddings, np.stack([one, x])) for x in (other, strangers))
+    share = float(np.mean(alike > unlike))
+    if share < LEAST_SHARE:
+        logger.warning(
+            "%s: faces of the same person, by their rows, are no more alike than any two (%.0f %% of draws, by chance "
+            "50); are these rows of %s, in its order?", origin, 100 * share, faces.path,
         )  # fmt: skip
 
 

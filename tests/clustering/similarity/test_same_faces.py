@@ -21,7 +21,7 @@ from clustering.commands.review import review
 from clustering.commands.train import train
 from clustering.commands.tune import tune
 from clustering.hierarchy import Hierarchy
-from clustering.similarity.same_faces import PAIRS, check_faces, save_cosines, share_of_likelier_pairs
+from clustering.similarity.same_faces import PAIRS, check_faces, save_cosines, say_if_strangers, share_of_likelier_pairs
 from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, save_embeddings
 from facerec.pipeline.files import InputError, write_json
@@ -226,3 +226,20 @@ def test_slightly_other_embeddings_are_refused(tmp_path):
     other = faces + 0.02 * random.normal(size=faces.shape).astype(np.float32)
     with pytest.raises(InputError, match="clusters of other embeddings than faces"):
         check_faces(tmp_path, np.zeros(40, np.int64), faces_of(other))
+
+
+def test_answers_by_rows_of_faces_in_another_order_are_said(folders, caplog):
+    folder, _, labels = folders
+    pairs = np.stack([np.arange(0, 160, 8), np.arange(1, 160, 8)], axis=1)  # two of each identity
+    answers = {"answers": [{"faces": pair, "answer": "same"} for pair in pairs.tolist()]}
+    write_json(folder / "answers.json", answers)
+    cluster("finch", folder / "faces", folder / "again", answers=folder / "answers.json")
+    assert "no more alike" not in caplog.text
+    moved = cluster("finch", folder / "reordered", folder / "moved", answers=folder / "answers.json")
+    assert "answers.json: faces of the same person, by their rows, are no more alike than any two" in caplog.text
+    caplog.clear()
+    ask(moved, folder / "reordered", folder / "asked", answers=folder / "answers.json", count=1)
+    assert "answers.json: faces of the same person, by their rows" in caplog.text
+    caplog.clear()
+    say_if_strangers(folder, pairs[:9], faces_of(np.eye(len(labels), dtype=np.float32)))  # too few to tell
+    assert not caplog.text
