@@ -47,7 +47,7 @@ def _there(out: Path, name: str) -> dict[str, Any] | None:
 def _differences(out: Path, name: str, asked: Mapping[str, Any]) -> Iterator[str]:
     """The settings of a section that differ and that finished work depends on: not those for workers or devices."""
     there = _there(out, name)
-    if there is None:  # the stages compare what they find
+    if there is None or name == "compare":  # the stages compare what they find, and the report is made anew
         return
     notes = sorted(note for pattern in SECTIONS[name].made for note in out.glob(f"{pattern}/meta.json"))
     if name == "student":

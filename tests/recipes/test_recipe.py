@@ -173,3 +173,12 @@ def test_students_are_trained_by_train_and_what_student_adds(tmp_path):
         finished.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)
     shutil.rmtree(tmp_path / "rows" / "hilander")
     finished.write_sections(sections | {"student": {"steps": 5, "width": 0.5}}, tmp_path)  # bounds are other work
+
+
+def test_a_report_of_another_title_is_no_other_work(tmp_path):
+    sections = {"compare": {"title": "A"}}
+    finished.write_sections(sections, tmp_path)
+    (tmp_path / "report").mkdir()
+    write_json(tmp_path / "report" / "meta.json", {"config": {"title": "A"}})
+    finished.write_sections({"compare": {"title": "B"}}, tmp_path)
+    assert yaml.safe_load((tmp_path / "config" / "compare.yaml").read_text()) == {"title": "B"}
