@@ -14,6 +14,7 @@ import numpy as np
 from clustering.graph.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
+from facerec.pipeline.label_files import keys_beside
 from facerec.pipeline.values import as_array, first_repeated, refuse_repeated, shown
 
 logger = logging.getLogger(__name__)
@@ -142,9 +143,13 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
 
 
 def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers:
-    """The answers that clusters were made with, a folder or labels.npy in it; none for other clusters."""
-    file = (clusters.parent if clusters.name == "labels.npy" else clusters) / ANSWERS
-    return load_answers(file, rows, keys) if file.is_file() else Answers.none()
+    """The answers that clusters were made with, a folder or labels.npy in it; none for other clusters.
+
+    They name faces as the folder does; only if it names none, by the keys that are given.
+    """
+    folder = clusters.parent if clusters.name == "labels.npy" else clusters
+    file = folder / ANSWERS
+    return load_answers(file, rows, keys_beside(folder, rows) or keys) if file.is_file() else Answers.none()
 
 
 def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:
@@ -207,7 +212,8 @@ def _row(face: Any, places: dict[str, int] | None, rows: int) -> int:
     if places is None:
         if type(face) is int and 0 <= face < rows:
             return face
-        raise InputError(f"{unknown} a row from 0 to {rows - 1}")
+        named = ", as these faces have no keys.txt; or give the embeddings with it" * isinstance(face, str)
+        raise InputError(f"{unknown} a row from 0 to {rows - 1}{named}")
     if not isinstance(face, str):
         raise InputError(f"{unknown} a key of the embeddings")
     if face not in places:

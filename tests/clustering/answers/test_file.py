@@ -15,7 +15,7 @@ from clustering.answers.file import (
     load_answers,
     save_answers,
 )
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import InputError, write_json, write_lines
 
 KEYS = ["a", "b", "c"]
 
@@ -47,6 +47,13 @@ def test_the_labels_in_the_folder_of_a_clustering_have_its_answers(tmp_path):
     for clusters in (tmp_path, tmp_path / "labels.npy"):
         assert answers_of(clusters, 2, None).pairs.tolist() == [[0, 1]]
     assert not len(answers_of(tmp_path / "other.npy", 2, None))
+    one = Answers(np.array([[0, 2]]), np.array([SAME]), np.array([np.nan]))
+    save_answers(tmp_path / "answers.json", one, KEYS)
+    write_lines(tmp_path / "keys.txt", KEYS)
+    for keys in (None, KEYS, ["renamed", "b", "c"]):
+        assert answers_of(tmp_path, 3, keys).pairs.tolist() == [[0, 2]]
+    with pytest.raises(InputError, match="expected a row from 0 to 2, as these faces have no keys.txt; or give"):
+        load_answers(tmp_path / "answers.json", 3, None)
 
 
 def test_answers_about_faces_that_are_gone_are_left_out_unless_they_are_most(tmp_path, caplog):
