@@ -111,7 +111,7 @@ def refuse_stale(command: str, arguments: Mapping[str, Any], incidental: Sequenc
         before = noted[name] if _is_input(noted.get(name)) else {}
         same = [Path(str(before.get("path"))).name] == [path.name for path in paths]
         work["inputs"][name] = before if same else {"path": ", ".join(map(str, paths)), "hash": "missing"}
-    _refuse_different(out, there, work)
+    is_done(out, work)
 
 
 def _paths(value: Any) -> list[Path]:
@@ -183,8 +183,8 @@ def _get(work: Mapping[str, Any], name: str) -> Any:
     return _part(work, part).get(key) if key else work.get(part)
 
 
-def _part(work: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = work.get(name)
+def _part(work: Any, name: str) -> Mapping[str, Any]:
+    part = work.get(name) if isinstance(work, dict) else None
     return part if isinstance(part, dict) else {}
 
 

@@ -555,6 +555,11 @@ def test_finished_work_of_other_inputs_or_settings_is_refused_without_doing_any(
     copy.refuse_stale(source, out)  # an input that is gone
     with pytest.raises(InputError, match=r"b.txt \(missing\) asked"):
         copy.refuse_stale(tmp_path / "b.txt", out)
+    with pytest.raises(InputError, match="made by toy copy, not by toy resume"):
+        resume.refuse_stale(out)
+    (out / "meta.json").write_text("[]")
+    with pytest.raises(InputError, match="not what a finished command writes"):
+        copy.refuse_stale(source, out)
     assert not calls
 
 
