@@ -1,4 +1,4 @@
-"""Which rows of an array are also rows of another one, number by number."""
+"""Which rows of an array are also rows of another one, up to the rounding of float32."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import numpy as np
 
 from facerec.pipeline.files import blocks
 
+CELLS = 100
+"""Cells in a unit of a coordinate. Rows are hashed by their cells: rounding moves one row of a thousand to others."""
+TOLERANCE = 1e-6
+
 
 class EqualRows:
     """Finds rows among those of an array by 64-bit hashes, so that no row is compared with all others.
 
     Args:
-        rows: float32 [n, d].
+        rows: float32 [n, d], finite.
     """
 
     def __init__(self, rows: np.ndarray):
@@ -25,12 +29,18 @@ class EqualRows:
     def find(self, rows: np.ndarray) -> np.ndarray:
         """Int64 [m]: for each row of float32 [m, d] the first row of the array that is equal; -1 if there is none."""
         hashes = self._hashes(rows)
-        places = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
-        found = np.where(self._sorted[places] == hashes, self._order[places], -1)
-        likely = np.flatnonzero(found >= 0)
-        found[likely[~(self.rows[found[likely]] == rows[likely]).all(axis=1)]] = -1
+        found, place = np.full(len(rows), -1), np.searchsorted(self._sorted, hashes)
+        pending = np.arange(len(rows))
+        while len(pending):  # once for nearly all; again for those whose cells are also another row's
+            pending = pending[place[pending] < len(self._sorted)]
+            pending = pending[self._sorted[place[pending]] == hashes[pending]]
+            likely = self._order[place[pending]]
+            equal = (np.abs(self.rows[likely] - rows[pending]) <= TOLERANCE).all(axis=1)
+            found[pending[equal]] = likely[equal]
+            pending = pending[~equal]
+            place[pending] += 1
         return found
 
     def _hashes(self, rows: np.ndarray) -> np.ndarray:
-        numbers = np.ascontiguousarray(rows, np.float32).view(np.uint32).astype(np.uint64)
-        return np.asarray((numbers * self._weights).sum(axis=1, dtype=np.uint64))
+        cells = np.rint(rows * CELLS).astype(np.int64).astype(np.uint64)
+        return np.asarray((cells * self._weights).sum(axis=1, dtype=np.uint64))
