@@ -8,7 +8,7 @@ from facerec.pipeline.files import blocks
 
 CELLS = 100
 """Cells in a unit of a coordinate. Rows are hashed by their cells: rounding moves one row of a thousand to others."""
-TOLERANCE = 1e-6
+TOLERANCE, MOST_ALIKE = 1e-6, 50
 
 
 class EqualRows:
@@ -31,7 +31,7 @@ class EqualRows:
         hashes = self._hashes(rows)
         found, place = np.full(len(rows), -1), np.searchsorted(self._sorted, hashes)
         pending = np.arange(len(rows))
-        while len(pending):  # once for nearly all; again for those whose cells are also another row's
+        for _ in range(MOST_ALIKE):  # nearly all are found at once, the others share their cells with several rows
             pending = pending[place[pending] < len(self._sorted)]
             pending = pending[self._sorted[place[pending]] == hashes[pending]]
             likely = self._order[place[pending]]
