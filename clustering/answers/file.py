@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clustering.answers.implied import implied
 from clustering.graph.constraints import MOST_SHOWN, Constraints
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json
@@ -94,6 +95,7 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     A face is a key, or its row if the faces have no keys. The review page saves such answers in decisions.json, by
     rows, with the hash of the keys as ``faces``. They outlive the clustering that was reviewed. Answers by key also
     outlive faces: those about faces that are gone are left out, which is said, if at least half are about faces here.
+    What follows from them about faces here is kept.
 
     Args:
         path: The file.
@@ -120,12 +122,13 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
     if keys is not None and not by_row:
         refuse_repeated(f"{path}: answers by key", keys)
         places = {key: row for row, key in enumerate(keys)}
-    pairs, answer, log_odds, gone = [], [], [], []
+    pairs, answer, log_odds, gone, lost = [], [], [], [], []
     for number, item in enumerate(content["answers"]):
         try:
             pair = _pair(item, places, rows)
         except _GoneError as error:
             gone.append(f"answer {number}: {error}")
+            lost.append(item)
             continue
         except InputError as error:
             raise InputError(f"{path}: answer {number}: {error}") from None
@@ -134,12 +137,29 @@ def load_answers(path: Path, rows: int, keys: Sequence[str] | None) -> Answers:
         log_odds.append(item.get("log_odds", np.nan))
     if len(gone) > len(pairs):
         raise InputError(f"{path}: {gone[0]}")
-    if gone:
-        total = counted(len(gone) + len(pairs), "answer")
-        logger.warning("%s: %s of %s left out, about faces that are not here; %s", path, len(gone), total, gone[0])
     found = Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(answer, np.int64), np.array(log_odds, float))
+    if gone and places is not None:
+        further = _implied(path, found, lost, places)
+        total, kept = counted(len(gone) + len(pairs), "answer"), counted(len(further), "answer")
+        logger.warning(
+            "%s: %s of %s left out, about faces that are not here; %s%s", path, len(gone), total, gone[0],
+            f"; what follows from them is kept: {kept}" * (len(further) > 0),
+        )  # fmt: skip
+        found = found.followed_by(further)
     found.constraints(rows, keys or ()).checked(str(path))
     return found
+
+
+def _implied(path: Path, found: Answers, lost: Sequence[dict[str, Any]], places: dict[str, int]) -> Answers:
+    """What follows from answers about faces that are gone, see `implied`."""
+    numbers = dict(places)
+    ends = [[numbers.setdefault(str(face), len(numbers)) for face in item["faces"]] for item in lost]
+    words = np.array([WORDS.index(item["answer"]) for item in lost])
+    all_pairs = np.concatenate([found.pairs, np.array(ends, np.int64)])
+    everything = Answers(all_pairs, np.append(found.answer, words), np.zeros(len(all_pairs)))
+    known = everything.constraints(len(numbers), list(numbers)).checked(str(path))
+    further = implied(known, len(places))
+    return Answers(further.pairs, np.where(further.same, SAME, DIFFERENT), np.full(len(further), np.nan))
 
 
 def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers:

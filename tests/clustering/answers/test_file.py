@@ -67,6 +67,21 @@ def test_answers_about_faces_that_are_gone_are_left_out_unless_they_are_most(tmp
         load_answers(file, 2, ["c", "d"])
 
 
+def test_what_follows_from_answers_about_faces_that_are_gone_is_kept(tmp_path, caplog):
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [1, 4], [2, 4], [3, 5]])
+    answers = Answers(pairs, np.array([SAME, SAME, DIFFERENT, UNSURE, UNSURE, UNSURE]), np.zeros(6))
+    save_answers(tmp_path / "answers.json", answers, list("abcdef"))
+    left = load_answers(tmp_path / "answers.json", 5, list("bcdef"))
+    assert left.pairs[3:].tolist() == [[0, 1], [0, 2]]
+    assert left.answer[3:].tolist() == [SAME, DIFFERENT]
+    assert "3 of 6 answers left out" in caplog.text
+    assert "expected a key of the embeddings; what follows from them is kept: 2 answers" in caplog.text
+    torn = Answers(np.array([[0, 1], [0, 2], [1, 2], [3, 4], [3, 4]]), np.array([1, 1, 0, 2, 2]), np.zeros(5))
+    save_answers(tmp_path / "answers.json", torn, list("abcde"))
+    with pytest.raises(InputError, match="'b' and 'c' are different people, but the same through other answers"):
+        load_answers(tmp_path / "answers.json", 4, list("bcde"))
+
+
 def test_an_answer_is_unsure_where_one_identity_is_unknown():
     asked = Answers(np.array([[0, 1], [1, 2], [0, 2], [2, 3]]), np.full(4, UNSURE), np.zeros(4))
     assert asked.answered(np.array([-1, 5, 7, 7])).answer.tolist() == [UNSURE, DIFFERENT, UNSURE, SAME]
