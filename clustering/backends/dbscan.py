@@ -22,9 +22,9 @@ class Dbscan(Clusterer):
     """DBSCAN (Ester et al. 1996) with cosine similarity, on the edges of the kNN graph.
 
     A *near* neighbour of a face is one at `min_similarity` or above. A face is a core point if it and its near
-    neighbours are at least `min_samples` faces, or if all its neighbours are near. Two core points share a cluster if
-    one is a near neighbour of the other. Every other face joins its most similar near core point. A face without a near
-    core point is noise (-1).
+    neighbours are at least `min_samples` faces. If a list cannot hold so many, it is one if all its k neighbours are
+    near. Two core points share a cluster if one is a near neighbour of the other. Every other face joins its most
+    similar near core point. A face without a near core point is noise (-1).
 
     The result is that of exact DBSCAN if no neighbourhood has more than k faces. A smaller k leaves out edges between
     the densest faces, and with these most of the edges that chain two people together. On LFW and celeba299 a small k
@@ -59,7 +59,9 @@ class Dbscan(Clusterer):
         near = graph.valid & (graph.similarities >= least)
         rows, columns = np.nonzero(near)
         others = graph.neighbors[rows, columns]
-        core = graph.readable & (near.sum(axis=1) + 1 >= min(self.min_samples, graph.k + 1))
+        all_listed = graph.k >= np.count_nonzero(graph.readable) - 1
+        enough = self.min_samples if all_listed else min(self.min_samples, graph.k + 1)
+        core = graph.readable & (near.sum(axis=1) + 1 >= enough)
         dense = core[rows] & core[others]
         labels = components(len(graph), rows[dense], others[dense])
         labels[~core] = -1

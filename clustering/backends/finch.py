@@ -66,16 +66,17 @@ def partitions(graph: KnnGraph) -> list[np.ndarray]:
     Every cluster has a first neighbour, however far away, so merging needs a limit. Clusters are not joined if the
     angle between their means is more than twice the largest angle between a face and its first neighbour. Two faces
     that join in the first step are never farther apart, because they are first neighbours or share one. The authors'
-    package stops at the largest distance between such faces, so the topmost partitions may differ.
+    package stops at the largest distance between such faces, so the topmost partitions may differ. It also leaves out
+    a partition of one cluster. Here that is the last one, as all faces may be of one person.
     """
-    labels = np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1)
+    labels = consecutive(np.where(graph.readable, first_neighbor_components(graph, limit=-1), -1))
     angle = 2 * np.arccos(graph.similarities[graph.valid[:, 0], 0].min(initial=1))
     limit = float(np.cos(min(angle, np.pi)))
     found = [labels]
     while labels.max() > 0:
         means = normalize(cluster_sums(graph.embeddings, labels))
         merged = first_neighbor_components(KnnGraph.build(means, 1), limit)
-        if merged.max() in (0, labels.max()):
+        if merged.max() == labels.max():
             break
         labels = np.where(labels >= 0, merged[labels], -1)
         found.append(labels)

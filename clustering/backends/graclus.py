@@ -60,8 +60,10 @@ class Graclus(Clusterer):
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""
         edges = Edges.of(graph.narrowed(self.k), least=max(self.min_similarity, TINY))
         weights = edges.adjacency(len(graph), edges.similarity.astype(np.float64))
-        wanted = max(round(np.count_nonzero(graph.readable) / self.faces_per_cluster), 1)
-        return Clustering.of(np.where(graph.readable, multilevel(weights, wanted, self.sweeps), -1))
+        labels, rows = np.full(len(graph), -1), np.flatnonzero(graph.readable)
+        wanted = max(round(len(rows) / self.faces_per_cluster), 1)
+        labels[rows] = multilevel(weights[rows][:, rows], wanted, self.sweeps)
+        return Clustering.of(labels)
 
 
 def multilevel(weights: csr_matrix, clusters: int, sweeps: int) -> np.ndarray:

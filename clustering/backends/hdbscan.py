@@ -82,7 +82,7 @@ class Hdbscan(Clusterer):
         if tree.data.max() <= distance:
             return np.zeros(n, np.int64), np.ones(n)
         apart, data = tree.data == NO_EDGE, np.maximum(tree.data, distance)
-        data[apart] = BEYOND * data[~apart].max(initial=distance)
+        data[apart] = BEYOND * data[~apart].max(initial=max(distance, CLOSEST))
         tree = csr_matrix((data, tree.indices, tree.indptr), tree.shape)
         found = HDBSCAN(
             min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed", copy=True,

@@ -45,7 +45,8 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
     Args:
         graph: Of n faces.
         labels: int64 [n], consecutive from 0, -1 for unassigned faces.
-        tolerated: Share of the faces that may be in mixtures. A stricter threshold costs all clusters more than that.
+        tolerated: Share of the readable faces that may be in mixtures. A stricter threshold costs all clusters more
+            than that.
 
     Returns:
         True if one of the `LARGEST` clusters is a mixture, and all mixtures together hold more than the tolerated share
@@ -70,7 +71,7 @@ def mixed(graph: KnnGraph, labels: np.ndarray, tolerated: float = TOLERATED) -> 
         return False
     nearest = nearest_of_few(graph.embeddings, numbered(some)) - scale.location
     held = sizes[some[pair < SHARE * nearest]]
-    return bool(np.any(held >= least) and held.sum() > tolerated * len(labels))
+    return bool(np.any(held >= least) and held.sum() > tolerated * np.count_nonzero(graph.readable))
 
 
 def mean_similarities(graph: KnnGraph, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from clustering.backends.infomap import Infomap
 from clustering.backends.kmeans import KMeans
 from clustering.backends.leiden import Leiden
 from clustering.backends.networks.l2c import L2c, PairNetwork, likelihood_loss
+from clustering.backends.registry import load_clusterer
 from clustering.graph.edges import Edges, reordered, sparse_rows, united, value_order
 from clustering.graph.knn_graph import KnnGraph
 from clustering.partition import consecutive
@@ -93,6 +94,24 @@ def test_dbscan_border_goes_to_its_most_similar_core():
     assert labels[3] == labels[2]
 
 
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_dbscan_of_fewer_faces_than_a_core_point_needs_is_noise(n):
+    embeddings = [[1, 0.1 * i] for i in range(n)]
+    assert Dbscan(0.5, n + 1).fit_predict(embeddings).tolist() == [-1] * n
+    assert Dbscan(0.5, n).fit_predict(embeddings).tolist() == [0] * n
+
+
+def test_a_short_list_of_near_faces_alone_makes_a_core_point():
+    graph = KnnGraph.build(np.repeat([[1.0, 0]], 6, axis=0), 2)
+    assert Dbscan(0.5, 5, k=2).cluster(graph).labels.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("distance", [0, 0.4, 2])
+def test_hdbscan_of_opposite_faces(distance):
+    found = Hdbscan(1, 2, max_distance=distance).fit_predict([[0, 1], [0, -1]])
+    assert found.tolist() == ([0, 0] if distance == 2 else [-1, -1])
+
+
 def test_average_linkage_says_before_it_starts_that_faces_are_too_many(blobs, monkeypatch):
     monkeypatch.setattr(hac, "AVERAGE_LIMIT", 50)
     with pytest.raises(InputError, match="96 faces have a neighbour at 0.2; it takes 50 at most"):
@@ -116,6 +135,27 @@ def test_finch_cuts_each_branch_where_its_faces_stop_to_be_alike():
     labels = Finch(0.95).cluster(KnnGraph.build(np.vstack([tight, loose]), 5)).labels
     np.testing.assert_array_equal(labels[:6], 0)
     assert len(np.unique(labels[6:])) >= 4
+
+
+def test_faces_of_one_person_are_one_cluster_of_finch(blobs):
+    """All first neighbours together are no one component."""
+    embeddings, _ = blobs(identities=1, faces=12, spread=0.5)
+    found = Finch(0.5).fit(embeddings)
+    assert found.hierarchy_.cut(0).max() > 0
+    np.testing.assert_array_equal(found.labels_, 0)
+    assert Finch(0.99).fit_predict(embeddings).max() > 0
+
+
+@pytest.mark.parametrize("name", ["finch", "graclus"])
+def test_faces_that_cannot_be_read_change_nothing(name, blobs):
+    """Of Graclus they took clusters away from the others."""
+    embeddings, _ = blobs(identities=6, faces=10, spread=0.9)
+    expected = load_clusterer(name).with_settings(**{"faces_per_cluster": 10} if name == "graclus" else {})
+    with_unreadable = np.insert(embeddings, [0, 7, 7, 30, 60], 0, axis=0)
+    found = expected.fit_predict(with_unreadable)
+    readable = with_unreadable.any(axis=1)
+    assert found[~readable].tolist() == [-1] * 5
+    np.testing.assert_array_equal(found[readable], expected.fit_predict(embeddings))
 
 
 @pytest.mark.parametrize("backend", [Infomap, Leiden])

@@ -183,6 +183,8 @@ def test_few_faces_in_mixtures_are_tolerated(blobs):
     assert mixed(graph, pair, tolerated=0)
     assert mixed(graph, pair, tolerated=0.033)
     assert not mixed(graph, pair)
+    more = KnnGraph.build(np.vstack([embeddings, np.zeros((200, 64))]), 10)  # unreadable faces do not count
+    assert mixed(more, np.append(pair, np.full(200, -1)), tolerated=0.033)
 
 
 @pytest.mark.parametrize("name", ["components", "dbscan", "hac_single", "hdbscan"])
