@@ -44,7 +44,8 @@ class Components(Clusterer):
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph; a face without an edge is a cluster of its own."""
-        corrected = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        graph = graph.narrowed(self.k)
+        corrected = CorpusScale.of(graph).correct(graph)
         least, labels = unmixed(graph, lambda least: self._labels(corrected, least), self.min_similarity, self.adaptive)
         return Clustering.of(labels, notes={"min_similarity": least} if self.adaptive else None)
 

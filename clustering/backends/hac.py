@@ -50,8 +50,9 @@ class HacSingle(Clusterer):
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""
         scale = CorpusScale.of(graph)
+        near = graph.narrowed(self.k)
         least, labels = unmixed(
-            graph, lambda least: self._labels(graph, scale.cosine(least)), self.min_similarity, self.adaptive
+            near, lambda least: self._labels(graph, scale.cosine(least)), self.min_similarity, self.adaptive
         )
         crowded, warning = len(_crowded(graph, scale.cosine(least))), ""
         if crowded > SINGLE_LIMIT:

@@ -59,11 +59,12 @@ class Hdbscan(Clusterer):
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph. Noise is unassigned. The confidence is scikit-learn's probability."""
+        graph = graph.narrowed(self.k)
         rows = np.flatnonzero(graph.readable)
         if len(rows) < self.min_cluster_size:
             return Clustering.of(np.full(len(graph), -1))
         rows = rows[value_order(graph.embeddings[rows])]
-        scaled = CorpusScale.of(graph).correct(graph.narrowed(self.k))
+        scaled = CorpusScale.of(graph).correct(graph)
         tree = reachability_tree(reordered(scaled, rows), self.min_samples)
         confidence, first = np.zeros(len(graph)), 1 - self.max_distance
 

@@ -188,6 +188,15 @@ def test_few_faces_in_mixtures_are_tolerated(blobs):
 
 
 @pytest.mark.parametrize("name", ["components", "dbscan", "hac_single", "hdbscan"])
+def test_untuned_thresholds_do_not_depend_on_neighbours_that_the_backend_does_not_take(blobs, name):
+    embeddings, _ = blobs(identities=15, faces=12, dimension=32, spread=1)
+    clusterer = load_clusterer(name)
+    own, wide = (clusterer.cluster(KnnGraph.build(embeddings, k)) for k in (clusterer.k, 80))
+    assert own.notes == wide.notes
+    np.testing.assert_array_equal(own.labels, wide.labels)
+
+
+@pytest.mark.parametrize("name", ["components", "dbscan", "hac_single", "hdbscan"])
 def test_untuned_thresholds_rise_until_no_cluster_is_a_mixture(blobs, name):
     graph = KnnGraph.build(blobs(identities=20, faces=20, dimension=16, spread=0.9)[0], 40)
     untuned = load_clusterer(name, None)
