@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustering.graph.corpus_scale import CorpusScale
-from clustering.graph.knn_graph import KnnGraph
+from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.similarity.mixtures import mixed
 
 FEWEST = 10
@@ -27,6 +27,7 @@ def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
         graph: Of n faces.
         labels: int64 [n], consecutive from 0, -1 for unassigned faces.
     """
+    graph = graph.narrowed(DEFAULT_K)  # with more neighbours, edges are hardly more alike than pairs
     faces = int(graph.readable.sum())
     if faces < FEWEST:
         return ""

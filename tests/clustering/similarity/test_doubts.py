@@ -36,6 +36,14 @@ def test_what_is_doubtful(people, clusters, said):
     assert re.search(said, doubts(KnnGraph.build(embeddings, 10), clusters(labels)))
 
 
+def test_mixtures_are_told_whatever_the_number_of_neighbours(people):
+    """Lists of 80 hold all 60 faces of three people, so that their edges are as alike as their pairs."""
+    embeddings, labels = people
+    said = {doubts(KnnGraph.build(embeddings, k), np.where(labels < 6, labels // 3, labels - 4)) for k in (10, 80)}
+    assert re.search("the largest clusters are mixtures of people", said.pop())
+    assert not said
+
+
 def test_one_person_and_very_few_faces(people):
     random = np.random.default_rng(0)
     person = normalize(random.normal(size=(1, 64)) + 0.8 * random.normal(size=(200, 64)))
