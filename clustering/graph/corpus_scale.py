@@ -30,6 +30,8 @@ FEWEST, FEWEST_CORRECTED = 3, 50
 """Fewest faces that are measured, and fewest whose cosines are corrected."""
 DISTINCT = 2.0
 """Deviations by which nearest neighbours of different people stand out, at least."""
+TIED = 0.25
+"""Rows with the same digits that are too many to go by their order, as a share of a sample."""
 KEPT = "corpus_scale"
 
 
@@ -131,7 +133,20 @@ def levels_of_chance(faces: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def sample(embeddings: np.ndarray, most: int) -> np.ndarray:
-    """At most so many readable rows, chosen by digits of their own values: the same ones in any order of the rows."""
-    digits = np.where(readable_rows(embeddings), embeddings[:, 0].astype(np.float64) * 1e4 % 1, np.inf)
-    rows = np.argsort(digits, kind="stable")[: min(most, np.count_nonzero(np.isfinite(digits)))]
-    return np.asarray(embeddings[rows])
+    """At most so many readable rows, chosen by digits of their own values: the same ones in any order of the rows.
+
+    The digits are those of the first value. If many rows have the same ones, as where that unit of a network is dead,
+    those of a weighted sum of all values decide between them.
+    """
+    readable = np.flatnonzero(readable_rows(embeddings))
+    digits = _digits(embeddings[:, 0])[readable]
+    order = np.argsort(digits, kind="stable")
+    most = min(most, len(order))
+    if most and np.count_nonzero(digits == digits[order[most - 1]]) > TIED * most:
+        sums = np.einsum("nd,d->n", embeddings, np.sqrt(np.arange(1.0, embeddings.shape[1] + 1)))
+        order = np.lexsort((_digits(sums)[readable], digits))
+    return np.asarray(embeddings[readable[order[:most]]])
+
+
+def _digits(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values.astype(np.float64) * 1e4 % 1)

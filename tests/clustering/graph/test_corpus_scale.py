@@ -44,6 +44,19 @@ def test_the_location_of_strangers_is_the_median():
     assert levels_of_chance(faces) == pytest.approx((median, lower, 2 * lower - far, lower - far), abs=1e-6)
 
 
+@pytest.mark.parametrize("first", ["a dead unit", "bits"])
+def test_the_order_of_rows_does_not_matter_where_first_values_are_equal(first):
+    """One person of many faces comes first; else strangers would be as alike as that person's faces."""
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(151), [2200, *[6] * 150])
+    faces = random.normal(size=(151, 32))[people] + 0.7 * random.normal(size=(len(people), 32))
+    faces = np.sign(faces) if first == "bits" else np.insert(faces, 0, 0, axis=1)
+    order = random.permutation(len(faces))
+    scale, other = scale_of(faces), scale_of(faces[order])
+    assert (scale.location, scale.spread) == pytest.approx((other.location, other.spread), abs=1e-6)
+    assert scale.location < 0.2
+
+
 def test_a_graph_is_measured_once(monkeypatch):
     measured: list[int] = []
     monkeypatch.setattr(CorpusScale, "_measured", classmethod(lambda cls, graph: measured.append(len(graph)) or cls()))
