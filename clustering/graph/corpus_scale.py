@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
-from facerec.pipeline.embeddings import readable_rows
+from facerec.pipeline.embeddings import readable_rows, weighted_sums
 
 SAMPLE, LARGE_SAMPLE = 512, 2048
 ONE_DEVIATION, TWO_DEVIATIONS = 0.1587, 0.0228
@@ -136,15 +136,14 @@ def sample(embeddings: np.ndarray, most: int) -> np.ndarray:
     """At most so many readable rows, chosen by digits of their own values: the same ones in any order of the rows.
 
     The digits are those of the first value. If many rows have the same ones, as where that unit of a network is dead,
-    those of a weighted sum of all values decide between them.
+    those of `weighted_sums` decide between them.
     """
     readable = np.flatnonzero(readable_rows(embeddings))
     digits = _digits(embeddings[:, 0])[readable]
     order = np.argsort(digits, kind="stable")
     most = min(most, len(order))
     if most and np.count_nonzero(digits == digits[order[most - 1]]) > TIED * most:
-        sums = np.einsum("nd,d->n", embeddings, np.sqrt(np.arange(1.0, embeddings.shape[1] + 1)))
-        order = np.lexsort((_digits(sums)[readable], digits))
+        order = np.lexsort((_digits(weighted_sums(embeddings))[readable], digits))
     return np.asarray(embeddings[readable[order[:most]]])
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from clustering.graph.knn_graph import KnnGraph
+from facerec.pipeline.embeddings import weighted_sums
 from facerec.pipeline.files import row_blocks
 
-SORT_COLUMNS = 9  # of the embeddings, by which `value_order` orders rows
+SORT_COLUMNS = 9  # of the embeddings, by which `value_order` orders rows before it looks at all
 DIGITS = 4  # decimals of a weight
 ENTRIES = 1 << 19
 """Entries of the graph that are processed at once."""
@@ -129,7 +130,7 @@ def sparse_rows(data: np.ndarray, columns: np.ndarray, starts: np.ndarray, width
 
 def value_order(embeddings: np.ndarray) -> np.ndarray:
     """Int64 [n]: rows in an order given by their own values, whatever the order in which they came."""
-    return np.lexsort(np.asarray(embeddings[:, :SORT_COLUMNS]).T[::-1])
+    return np.lexsort([weighted_sums(embeddings), *np.asarray(embeddings[:, :SORT_COLUMNS]).T[::-1]])
 
 
 def reordered(graph: KnnGraph, order: np.ndarray) -> KnnGraph:

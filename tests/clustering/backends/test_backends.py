@@ -78,6 +78,8 @@ def test_a_reordered_graph_is_that_of_reordered_faces(blobs):
     np.testing.assert_array_equal(found.neighbors, expected.neighbors)
     shuffled = np.random.default_rng(0).permutation(len(embeddings))
     np.testing.assert_array_equal(embeddings[shuffled][value_order(embeddings[shuffled])], embeddings[order])
+    dead = np.hstack([np.zeros((len(embeddings), 9), np.float32), embeddings])
+    np.testing.assert_array_equal(dead[shuffled][value_order(dead[shuffled])], dead[value_order(dead)])
 
 
 def test_dbscan_with_one_sample_is_components_at_a_threshold(blobs):
