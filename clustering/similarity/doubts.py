@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustering.graph.corpus_scale import CorpusScale
+from clustering.graph.corpus_scale import FEWEST_CORRECTED, CorpusScale
 from clustering.graph.knn_graph import DEFAULT_K, KnnGraph
 from clustering.similarity.mixtures import mixed
 
@@ -12,6 +12,7 @@ FEWEST = 10
 HEAP = 0.5
 MOSTLY_ALONE = 0.75
 TUNE = "tune the backend on labelled faces of this recogniser (see tune)"
+MORE = f"cluster {FEWEST_CORRECTED} faces or more at once, as the cosines of fewer are not corrected"
 
 
 def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
@@ -37,7 +38,7 @@ def doubts(graph: KnnGraph, labels: np.ndarray) -> str:
     if scale.alike and largest > HEAP * faces:
         return (
             f"one cluster holds {largest:,} of {faces:,} faces, and all faces are alike: right for one person; "
-            f"if they are of many people, {TUNE}"
+            f"if they are of many people, {MORE if faces < FEWEST_CORRECTED else TUNE}"
         )
     if largest > HEAP * faces:
         return f"one cluster holds {largest:,} of {faces:,} faces: unless one person has most of them, {TUNE}"

@@ -50,6 +50,8 @@ def test_one_person_and_very_few_faces(people):
     person = normalize(random.normal(size=(1, 64)) + 0.8 * random.normal(size=(200, 64)))
     said = doubts(KnnGraph.build(person, 10), np.zeros(200, np.int64))
     assert "right for one person; if they are of many people, tune" in said
+    said = doubts(KnnGraph.build(person[:49], 10), np.zeros(49, np.int64))  # no tuning helps
+    assert "if they are of many people, cluster 50 faces or more at once" in said
     assert doubts(KnnGraph.build(people[0][:9], 5), np.zeros(9, np.int64)) == ""
 
 
