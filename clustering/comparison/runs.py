@@ -19,6 +19,7 @@ from clustering.learning.tuning import tune
 from clustering.quality.estimate import NEIGHBORS as ESTIMATE_NEIGHBORS
 from clustering.quality.estimate import estimate_quality
 from clustering.quality.features import Corpus
+from clustering.similarity.doubts import doubts
 from eval.clusters import scores
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError
@@ -101,8 +102,11 @@ def _run(name: str, nodes_for: Callable[[int], Nodes], tune_on: LabelledFaces | 
     tuning_seconds = 0.0 if tune_on is None else time.perf_counter() - started
     nodes = nodes_for(clusterer.k)
     started = time.perf_counter()
-    labels = clusterer.cluster(nodes.graph).labels[nodes.copies.node]
-    return Run(name, labels, plain_settings(clusterer), time.perf_counter() - started, tuning_seconds)
+    found = clusterer.cluster(nodes.graph)
+    seconds = time.perf_counter() - started
+    for said in filter(None, (found.warning, doubts(nodes.graph, found.labels))):
+        logger.warning("%s: %s", name, said)
+    return Run(name, found.labels[nodes.copies.node], plain_settings(clusterer), seconds, tuning_seconds)
 
 
 def plain_settings(clusterer: Clusterer) -> dict[str, object]:

@@ -90,6 +90,13 @@ def test_tuned_and_without_identities_of_a_bare_file(faces, tmp_path, read_csv):
     assert read_json(out / "meta.json")["results"]["seconds"]["dbscan"]["tuning"] > 0
 
 
+def test_what_is_doubtful_of_a_backend_is_said_with_its_name(blobs, tmp_path, caplog):
+    np.save(tmp_path / "emb.npy", np.concatenate([blobs(identities=1, faces=40)[0], blobs(seed=1)[0][:20]]))
+    compare(tmp_path / "emb.npy", tmp_path / "out", backends=["hac_average"])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sum(line.startswith("hac_average: one cluster holds 40 of 60 faces") for line in said) == 1
+
+
 def test_what_is_refused(faces, tmp_path):
     with pytest.raises(InputError, match="backend 'nope' is unknown"):
         compare(faces, tmp_path / "out", backends=["nope"])
