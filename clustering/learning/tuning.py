@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,12 @@ from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.values import shown, whole
 
+logger = logging.getLogger(__name__)
+
 MOST_TRIALS = 100_000
+FEWEST_CALIBRATED = 100
+"""Fewest people on whom the packaged model's confidence is measured anew. With fewer, that of the package was about as
+good for one recogniser and much better for another, see docs/lab/tuning.md."""
 Estimates = dict[str, dict[int, Any]]
 
 
@@ -45,7 +51,8 @@ class Tuning:
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
             chosen.
         chosen: Settings of the chosen trial.
-        calibration: Calibration of the confidence; None for backends without a confidence.
+        calibration: Calibration of the confidence; None for backends without a confidence, and where it stays that of
+            the package.
     """
 
     trials: Sequence[Mapping[str, Any]]
@@ -106,8 +113,12 @@ def tune(
     best = strict([row for row in results if row["training"] == training])
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
     clusterer = clusterers[training].with_settings(**chosen)
-    calibration = calibrate(clusterer, validation, seed) if found.calibrated else None
-    if found.learns and not way.get("packaged"):
+    people, packaged_model = len(np.unique(validation.labels)), way.get("packaged", False)
+    kept = packaged_model and people < FEWEST_CALIBRATED
+    if kept:
+        logger.info("the confidence stays that of the package, as %d people are too few to measure it on", people)
+    calibration = calibrate(clusterer, validation, seed) if found.calibrated and not kept else None
+    if found.learns and not packaged_model:
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen)
     if calibration is not None:
         clusterer = clusterer.with_settings(confidence=calibration.confidence)

@@ -23,7 +23,10 @@ from clustering.backends.registry import BACKENDS, backend
 from clustering.commands.assign import assign
 from clustering.commands.cluster import cluster
 from clustering.graph.knn_graph import KnnGraph
+from clustering.learning import tuning
+from clustering.learning.calibration import Calibration
 from clustering.learning.tuning import Tuning
+from clustering.similarity.confidence import Confidence
 from eval.clusters import scores
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embeddings import load_embeddings
@@ -210,6 +213,23 @@ def test_the_packaged_model_is_taken_where_training_brings_less(blobs, monkeypat
     assert torch.equal(best.model.edge_mlp.weight, packaged.edge_mlp.weight)
     given = clustering.tune("hilander", X, y, trials=2, trainings=[{}])
     assert given.tuning_.training == {}
+    assert given.tuning_.calibration is not None
+
+
+@pytest.mark.parametrize("fewest", [6, 7])
+def test_the_packaged_confidence_stays_where_few_people_would_measure_a_worse_one(blobs, monkeypatch, caplog, fewest):
+    rows = [{"training": i, "p_tau": 0.6, "k": 10, "score": 0.5, "precision": 0.5} for i in range(2)]
+    measured = Calibration(Confidence(), {})
+    monkeypatch.setattr(tuning, "trials_of_all", lambda *_: rows)
+    monkeypatch.setattr(tuning, "calibrate", lambda *_: measured)
+    monkeypatch.setattr(tuning, "FEWEST_CALIBRATED", fewest)
+    monkeypatch.setattr(clustering.HiLander, "learn", classmethod(lambda cls, *_, **__: cls(LinkageModel())))
+    with caplog.at_level(logging.INFO, "clustering"):
+        best = clustering.tune("hilander", *blobs(identities=12, faces=2))
+    stays, packaged = fewest == 7, clustering.HiLander.from_pretrained().confidence
+    assert best.confidence == (packaged if stays else measured.confidence)
+    assert best.tuning_.calibration == (None if stays else measured)
+    assert ("the confidence stays that of the package, as 6 people are too few" in caplog.text) == stays
 
 
 def test_networks_learn_from_arrays(blobs, tmp_path):
