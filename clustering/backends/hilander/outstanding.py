@@ -18,8 +18,9 @@ CLEAR = 1.5
 """Log-odds by which the best partner has to lead at least."""
 SPREADS = 2.0
 """Least log-odds of a pair that stands out: so many standard deviations above the mean of the second-best partners."""
-FLOOR = -4.0
-"""Least log-odds, wherever the second-best partners are."""
+FLOOR, CEILING = -4.0, 0.0
+"""Bounds of these least log-odds. Beyond the higher one no pair joins: many second-best partners are then likelier one
+person than not, so the recogniser is too weak for the model."""
 LARGE, SMALL = 10, 20
 """The larger cluster of a pair has at least `LARGE` faces: the mean of few says little, and chance leads more often.
 The smaller one has fewer than `SMALL`: many faces have an exact mean, and two such clusters are judged by `p_tau`."""
@@ -46,6 +47,8 @@ def outstanding(i: np.ndarray, j: np.ndarray, values: np.ndarray, sizes: np.ndar
         return np.zeros(0, np.int64)
     best, second, third = (order[first + place] % len(i) for place in range(3))
     least = max(values[second].mean(dtype=np.float64) + SPREADS * values[second].std(dtype=np.float64), FLOOR)
+    if least > CEILING:
+        return np.zeros(0, np.int64)
     fitting = (np.maximum(sizes[i], sizes[j]) >= LARGE) & (np.minimum(sizes[i], sizes[j]) < SMALL)
 
     def leads(edges: np.ndarray, lead: np.ndarray) -> np.ndarray:

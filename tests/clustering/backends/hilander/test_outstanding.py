@@ -46,10 +46,19 @@ def test_neither_few_clusters_nor_unlikely_ones_nor_two_small_or_large_ones_stan
 
 
 def test_above_the_second_best_partners_of_all():
-    """Eight clusters have second-best partners of -2, seven of -6; their mean is -3.87, their deviation 2.00."""
-    near = {f"_{one}_{one + 1}": -2 for one in range(1, 8)} | {"_1_8": -2}
-    assert found(_0_9=0.1, **near) == []
-    assert found(_0_9=0.2, **near) == [(0, 9)]
+    """Eight clusters have second-best partners of -4, seven of -6: the mean is -4.93, the deviation 1.00."""
+    assert found(_0_9=-3, **ring(-4)) == []
+    assert found(_0_9=-2.9, **ring(-4)) == [(0, 9)]
+
+
+def test_nothing_stands_out_if_many_second_best_partners_are_likely():
+    """With -2 instead, the mean is -3.87, the deviation 2.00, and the least log-odds are .13, above 0."""
+    assert found(_0_9=1, **ring(-2.1)) == [(0, 9)]
+    assert found(_0_9=1, **ring(-2)) == []
+
+
+def ring(value):
+    return {f"_{one}_{one + 1}": value for one in range(1, 8)} | {"_1_8": value}
 
 
 def test_decoys_count_what_stands_out_by_chance():
@@ -81,6 +90,8 @@ def slow(edges, values, sizes):
         return []
     seconds = [-each[1][0] for each in partners]
     least = max(np.mean(seconds) + 2 * np.std(seconds), -4)
+    if least > 0:
+        return []
     chosen, decoys = [], []
     for (best, edge), (second, other), (third, _) in partners:
         fits, decoy_fits = (max(two) >= 10 and min(two) < 20 for two in (sizes[list(edges[e])] for e in (edge, other)))
