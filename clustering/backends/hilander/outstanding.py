@@ -18,9 +18,9 @@ CLEAR = 1.5
 """Log-odds by which the best partner has to lead at least."""
 SPREADS = 2.0
 """Least log-odds of a pair that stands out: so many standard deviations above the mean of the second-best partners."""
-FLOOR, CEILING = -4.0, -1.0
-"""Bounds of these least log-odds. Beyond the higher one no pair joins: many second-best partners are then fairly
-likely, so the recogniser is too weak for the model, or these are no faces."""
+FLOOR, CEILING = -4.0, -0.5
+"""Bounds of these least log-odds. Beyond the higher one no pair joins: many second-best partners are then nearly as
+likely one person as not, so the recogniser is too weak for the model."""
 LARGE, SMALL = 10, 20
 """The larger cluster of a pair has at least `LARGE` faces: the mean of few says little, and chance leads more often.
 The smaller one has fewer than `SMALL`: many faces have an exact mean, and two such clusters are judged by `p_tau`."""
