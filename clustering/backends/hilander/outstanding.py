@@ -1,13 +1,13 @@
 """Pairs of clusters that stand out: each is likely for one of its clusters far beyond any other partner.
 
 Some faces of a person, turned heads for example, resemble the rest of the person less than `p_tau` asks for. But they
-resemble it more than anybody else. A stranger resembles several clusters about equally. So after the last level on
-which pairs join by `p_tau`, a cluster joins its best partner if the second-best is far behind, as in Lowe's ratio test
-(2004, "Distinctive image features from scale-invariant keypoints", section 7.1).
+resemble everybody else still less. A stranger resembles several clusters about equally. So where no pair joins by
+`p_tau`, a cluster joins its best partner if the second-best is far behind. This is Lowe's ratio test (2004,
+"Distinctive image features from scale-invariant keypoints", section 7.1).
 
-How often a partner stands out by chance is counted on decoys, as in the search for peptides (Elias and Gygi 2007): the
-second-best partner takes the place of the best one. If chances fall exponentially, the distance from the second to the
-third has half the mean of that from the first to the second (Renyi 1953), so it is doubled.
+Decoys tell how many partners stand out by accident, as in the search for peptides (Elias and Gygi 2007). A decoy is a
+second-best partner, taken for the best one. Its lead over the third is doubled: if accidents fall off exponentially,
+the mean distance from the second to the third is half of that from the first to the second (Renyi 1953).
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ FLOOR, CEILING = -4.0, -0.5
 """Bounds of these least log-odds. Beyond the higher one no pair joins: many second-best partners are then nearly as
 likely one person as not, so the recogniser is too weak for the model."""
 LARGE, SMALL = 10, 20
-"""The larger cluster of a pair has at least `LARGE` faces: the mean of few says little, and chance leads more often.
+"""The larger cluster of a pair has at least `LARGE` faces: the mean of few says little, and accidents are frequent.
 The smaller one has fewer than `SMALL`: many faces have an exact mean, and two such clusters are judged by `p_tau`."""
 MOST_DECOYS = 0.2
 """The lead that is asked for rises until decoys are at most this share of the pairs that stand out."""
 LEAST_CLUSTERS = 15
-"""Fewer clusters than this say too little about chance."""
+"""Fewer clusters than this say too little about accidents."""
 
 
 def outstanding(i: np.ndarray, j: np.ndarray, values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Int64: the edges that stand out for one of their ends, in rising order.
 
     Args:
-        i: int32 [e]: one end of each edge; a pair has one edge.
-        j: int32 [e]: the other end.
-        values: float32 [e]: log-odds that both ends are of one identity.
-        sizes: float32 [n]: faces of each cluster.
+        i: int32 [e], one end of each edge. A pair has one edge.
+        j: int32 [e], the other end.
+        values: float32 [e], log-odds that both ends are of one identity.
+        sizes: float32 [n], faces of each cluster.
     """
     ends = np.concatenate([i, j])
     order = np.lexsort((-np.tile(values, 2), ends))
