@@ -167,9 +167,14 @@ def answers_of(clusters: Path, rows: int, keys: Sequence[str] | None) -> Answers
 
     They name faces as the folder does; only if it names none, by the keys that are given.
     """
-    folder = clusters.parent if clusters.name == "labels.npy" else clusters
+    folder = folder_of(clusters)
     file = folder / ANSWERS
     return load_answers(file, rows, keys_beside(folder, rows) or keys) if file.is_file() else Answers.none()
+
+
+def folder_of(clusters: Path) -> Path:
+    """The folder of a clustering that is given by itself or by its labels.npy."""
+    return clusters.parent if clusters.name == "labels.npy" else clusters
 
 
 def save_answers(path: Path, answers: Answers, keys: Sequence[str] | None) -> None:

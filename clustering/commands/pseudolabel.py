@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustering.answers.file import ANSWERS, Answers, load_answers
+from clustering.answers.file import ANSWERS, Answers, folder_of, load_answers
 from clustering.graph.build import graph_of
 from clustering.graph.constraints import Constraints
 from clustering.graph.copies import COPY, Copies
@@ -93,7 +93,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
         check_faces(clusters, labels, faces)
     decisions = Decisions()
     if files.decisions is not None:
-        keys = keys_beside(_folder(clusters), len(labels)) if faces is None or faces.keys is None else faces.keys
+        keys = keys_beside(folder_of(clusters), len(labels)) if faces is None or faces.keys is None else faces.keys
         decisions = joined_by_name(load_decisions(files.decisions, labels, keys))
     graph = None if faces is None else graph_of(faces, files.knn, NEIGHBORS, out)
     copies = None if graph is None else Copies.of(graph)
@@ -153,7 +153,7 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constrain
         labels: int64 [n], its clusters.
         decided: int64 [n], the same after all decisions.
     """
-    folder = _folder(clusters)
+    folder = folder_of(clusters)
     file = folder / ANSWERS
     if not file.is_file():
         return Answers.none().constraints(len(labels))
@@ -164,10 +164,6 @@ def _known(clusters: Path, labels: np.ndarray, decided: np.ndarray) -> Constrain
     if taken := int(np.count_nonzero(~held & (decided[known.pairs] >= 0).all(axis=1))):
         logger.warning("%s: decisions take back %s", file, counted(taken, "answer"))
     return Constraints(known.rows, known.pairs[held], known.same[held], known.names)
-
-
-def _folder(clusters: Path) -> Path:
-    return clusters.parent if clusters.name == "labels.npy" else clusters
 
 
 def _likeness(graph: KnnGraph | None, labels: np.ndarray) -> np.ndarray:

@@ -135,8 +135,8 @@ def levels_of_chance(faces: np.ndarray) -> tuple[float, float, float, float]:
 def sample(embeddings: np.ndarray, most: int) -> np.ndarray:
     """At most so many readable rows, chosen by digits of their own values: the same ones in any order of the rows.
 
-    The digits are those of the first value. If many rows have the same ones, as where that unit of a network is dead,
-    those of `weighted_sums` decide between them.
+    The digits are those of the first value. Many rows may have the same ones, for example if that unit of a network is
+    dead. Then those of `weighted_sums` decide between them.
     """
     readable = np.flatnonzero(readable_rows(embeddings))
     digits = _digits(embeddings[:, 0])[readable]

@@ -303,18 +303,19 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, ending: str = ".partial") -> Iterator[Path]:
+def whole_file(path: Path, shared: bool = False) -> Iterator[Path]:
     """Gives a temporary file to write, which then replaces `path`: this is whole, or as it was before.
 
     Args:
         path: The file.
-        ending: What the temporary file's name has in addition. If it is always the same, a killed run leaves one such
-            file at most, which the next run overwrites. If each run has its own, several may write the file.
+        shared: Whether several runs may write it at once. Each then has a temporary file of its own. Else a killed run
+            leaves one such file at most, which the next run overwrites.
 
     Raises:
         OSError: It cannot be written; also a full disk, which says nothing itself, names the file.
     """
-    temporary = path.with_name(path.name + ending)
+    own = f".{secrets.token_hex(4)}" if shared else ""
+    temporary = path.with_name(f"{path.name}{own}.partial")
     try:
         yield temporary
         temporary.replace(path)
@@ -334,7 +335,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, f".{secrets.token_hex(4)}.partial") as temporary:
+    with whole_file(path, shared=True) as temporary:
         temporary.write_bytes(content)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -82,7 +81,7 @@ def _stamp_in(kept: Path) -> bytes | None:
 def _keep(kept: Path, columns: Sequence[Any], stamp: bytes) -> None:
     """Writes the index, whole or not at all; without it the next command reads the tar files again."""
     try:
-        with whole_file(kept, f".{secrets.token_hex(4)}.partial") as temporary:
+        with whole_file(kept, shared=True) as temporary:
             write_index(temporary, columns, {STAMP: stamp})
     except OSError as error:
         logger.info("%s: cannot be written (%s); the tar files are read by each command", kept, error.strerror)
