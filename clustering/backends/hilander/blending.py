@@ -50,16 +50,17 @@ Weight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """The weights, float32 [e], of pairs of faces i and j, int64 [e] each."""
 
 
-def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel) -> csr_array:
+def neighborhoods(level: Level, linkage: np.ndarray, model: LinkageModel, full: int | np.ndarray) -> csr_array:
     """The weights of the faces that each face is blended with, [n, n], the same in either direction.
 
     Args:
         level: Of n faces.
         linkage: r_ij, float32 [n, k], 0 for missing neighbours.
         model: The model that gave the linkage.
+        full: See `filled_up`.
     """
     weight = partial(pair_weight, level.base, level.scale, linkage_by_cosine(model, level.scale))
-    near = filled_up(sure_neighbors(level.graph, linkage), level.graph.k, weight)
+    near = filled_up(sure_neighbors(level.graph, linkage), full, weight)
     return near.maximum(weights_by_shared_neighbors(level.graph, linkage)).tocsr()
 
 
@@ -70,21 +71,22 @@ def sure_neighbors(graph: KnnGraph, linkage: np.ndarray) -> csr_array:
     return chosen_neighbors(((near, weights, weights >= LEAST_WEIGHT) for near, weights in weighed), len(graph))
 
 
-def filled_up(near: csr_array, k: int, weight: Weight) -> csr_array:
+def filled_up(near: csr_array, full: int | np.ndarray, weight: Weight) -> csr_array:
     """Weights [n, n] with full lists filled up by neighbours of neighbours; symmetric, the greater of both directions.
 
     Args:
-        near: Weights [n, n], at most k a row.
-        k: A list with so many sure neighbours is full; in the second search with twice as many.
+        near: Weights [n, n].
+        full: A list with so many sure neighbours is full, in the second search with twice as many; for all faces, or
+            int64 [n] for each.
         weight: Gives the weights of pairs.
     """
-    most = max(MOST, k)
+    most = max(MOST, int(np.max(full)))
     for search in range(SEARCHES):
         sure = at_least(near, SURE)
-        full = np.flatnonzero(np.diff(sure.indptr) >= k << search)
-        if not len(full):
+        rows = np.flatnonzero(np.diff(sure.indptr) >= full << search)
+        if not len(rows):
             break
-        near = near.maximum(two_steps_away(strongest(either_way(sure), most), full, most, weight)).tocsr()
+        near = near.maximum(two_steps_away(strongest(either_way(sure), most), rows, most, weight)).tocsr()
     return either_way(near)
 
 

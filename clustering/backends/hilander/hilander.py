@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
@@ -17,7 +17,8 @@ from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
-from clustering.backends.hilander.pairs import Start, climb_by_pairs
+from clustering.backends.hilander.pairs import Start
+from clustering.backends.hilander.wider_lists import lengths_by_size, worth_it
 from clustering.backends.weights import save_weights, seeded
 from clustering.clusterer import TwoStep
 from clustering.graph.constraints import Constraints
@@ -29,11 +30,25 @@ from clustering.settings import Neighbors, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
 
-Climbing = Callable[[float, Constraints | None], Iterable[Step]]
+Arrays = dict[str, np.ndarray]
 RAISES = 5
 """Most times that p_tau is raised; each time its distance to 1 is halved."""
 PAIRS_P_TAU, EDGES_P_TAU = 0.6, 0.9
 """Default p_tau of models trained on labelled faces, for `merging` by pairs and by edges; the paper's code has .8."""
+
+
+@dataclass(frozen=True)
+class EdgeStart:
+    """What all climbs by edges on a graph share: the arguments of `climb` but p_tau and answers."""
+
+    graph: KnnGraph
+    link: Link
+    features: Features
+    k: int
+
+    def climb(self, p_tau: float, known: Constraints | None) -> Iterator[Step]:
+        """Climbs by edges, see `climb`."""
+        return climb(self.graph, self.link, p_tau, self.features, self.k, known)
 
 
 @cache
@@ -59,9 +74,11 @@ class HiLander(TwoStep):
             see `stop_when_settled`.
         levels: Largest number of levels. With None, levels are added until one joins nothing.
         confidence: The probability that a face has the majority identity of its cluster, as a function of evidence.
-        adaptive: Whether to raise p_tau while one of the largest clusters looks like a mixture of people, see `mixed`.
-            Each step halves the distance of p_tau to 1, up to `RAISES` times. This helps if the recogniser is another
-            one, or if there are more people, than when p_tau was chosen.
+        adaptive: Whether a first climb decides what the corpus needs. While one of the largest clusters looks like a
+            mixture of people (see `mixed`), p_tau is raised. Each step halves its distance to 1, up to `RAISES` times.
+            This helps if the recogniser is another one, or if there are more people, than when p_tau was chosen. And
+            if people have many faces, these are blended with more neighbours, see
+            `clustering.backends.hilander.wider_lists`.
         merging: How nodes join on a level. With ``pairs``, two clusters join if each is the other's likeliest partner,
             see `clustering.backends.hilander.pairs`. With ``edges``, as in the paper, each node joins its likeliest
             denser neighbour. Pairs need a model that sees similarities, and ``average`` features. Otherwise edges are
@@ -98,27 +115,28 @@ class HiLander(TwoStep):
         graph = graph.narrowed(self.k)
         return self.decide(graph, self.estimate(graph), known)
 
-    def estimate(self, graph: KnnGraph) -> Climbing:
-        """Returns a function of p_tau and answers that climbs the graph. Its calls share what depends on neither."""
+    def estimate(self, graph: KnnGraph) -> Start | EdgeStart:
+        """What climbs of the graph share, whatever their p_tau and answers."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         if self.by_pairs:
-            return partial(climb_by_pairs, Start.of(graph, self.model))
-        link = cache_lowest_level(partial(engines.link, self.model))
-        return lambda p_tau, known: climb(graph, link, p_tau, self.features, self.k, known)
+            return Start.of(graph, self.model)
+        return EdgeStart(graph, cache_lowest_level(partial(engines.link, self.model)), self.features, self.k)
 
-    def decide(self, graph: KnnGraph, estimate: Climbing, known: Constraints | None = None) -> Clustering:
-        """Clusters the faces of a graph by the climb that `estimate` returned."""
+    def decide(self, graph: KnnGraph, start: Start | EdgeStart, known: Constraints | None = None) -> Clustering:
+        """Clusters the faces of a graph by climbs from the start that `estimate` returned."""
         p_tau, first = self.p_tau, None if self.adaptive else known
-        levels = self._hierarchy(estimate(p_tau, first), graph)
+        levels = self._hierarchy(start.climb(p_tau, first), graph)
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph, levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(estimate(p_tau, first), graph)
+            levels = self._hierarchy(start.climb(p_tau, first), graph)
+        if self.adaptive and isinstance(start, Start):
+            start, levels = self._with_longer_lists(graph, start, p_tau, levels)
         if known is not first:
             levels.clear()
-            levels = self._hierarchy(estimate(p_tau, known), graph)
+            levels = self._hierarchy(start.climb(p_tau, known), graph)
         warning = "" if p_tau == self.p_tau else (
             f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, so {p_tau:g} is taken. The "
             "recogniser may be weaker, or there may be more people, than when p_tau was chosen. Labelled faces of this "
@@ -128,7 +146,21 @@ class HiLander(TwoStep):
         confidence = self.confidence.of_faces(graph, labels)
         return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
 
-    def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[dict[str, np.ndarray]]:
+    def _with_longer_lists(
+        self, graph: KnnGraph, start: Start, p_tau: float, levels: list[Arrays]
+    ) -> tuple[Start, list[Arrays]]:
+        """The start and hierarchy after a climb with longer lists; the same as before if that is no better.
+
+        It is not tried if too few faces need it, see `worth_it`. It is no better if mixtures appear.
+        """
+        lengths = lengths_by_size(levels[-1]["labels"], graph.k)
+        if not worth_it(lengths, graph.k, graph.embeddings.shape[1]):
+            return start, levels
+        wider = start.wider(graph, lengths)
+        found = self._hierarchy(wider.climb(p_tau, None), graph)
+        return (start, levels) if mixed(graph, found[-1]["labels"]) else (wider, found)
+
+    def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[Arrays]:
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
         return list(levels_as_arrays(steps, graph.readable))
 
@@ -187,7 +219,7 @@ def stop_when_settled(steps: Iterable[Step], k: int) -> Iterator[Step]:
         before = edges
 
 
-def levels_as_arrays(steps: Iterable[Step], readable: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def levels_as_arrays(steps: Iterable[Step], readable: np.ndarray) -> Iterator[Arrays]:
     """Yields each level of a hierarchy as arrays, in which a node is named by its face.
 
     On the lowest level the nodes are all n faces. On every other level they are the peaks of the level below, in the

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -25,6 +25,7 @@ from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.outstanding import outstanding
+from clustering.backends.hilander.wider_lists import with_longer_lists
 from clustering.graph.constraints import Constraints
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
@@ -45,15 +46,34 @@ class Start:
     Attributes:
         level: The lowest level, whose nodes are the faces.
         model: Gives the log-odds of pairs.
+        lists: The faces with the neighbours that they are blended with: `level`, unless they were made `wider`.
+        full: How many sure neighbours make a list full, see `filled_up`.
     """
 
     level: Level
     model: LinkageModel
+    lists: Level
+    full: int | np.ndarray
 
     @classmethod
     def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
         """The faces of a graph."""
-        return cls(Level.of_faces(graph), model)
+        level = Level.of_faces(graph)
+        return cls(level, model, level, graph.k)
+
+    def wider(self, graph: KnnGraph, lengths: np.ndarray) -> Start:
+        """The same start, but faces are blended with more neighbours.
+
+        Args:
+            graph: That of `of`.
+            lengths: int64 [n], see `lengths_by_size`.
+        """
+        wide = self.level.scale.correct(with_longer_lists(graph, lengths))
+        return Start(self.level, self.model, replace(self.level, graph=wide), lengths)
+
+    def climb(self, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
+        """Climbs by pairs, see `climb_by_pairs`."""
+        return climb_by_pairs(self, p_tau, known)
 
     @property
     def near(self) -> InOrder:
@@ -65,7 +85,7 @@ class Start:
         return self._linked()
 
     def _linked(self) -> InOrder:
-        return InOrder.of(neighborhoods(self.level, link(self.model, self.level), self.model))
+        return InOrder.of(neighborhoods(self.lists, link(self.model, self.lists), self.model, self.full))
 
     @cached_property
     def edges(self) -> Edges:

@@ -88,7 +88,7 @@ def test_large_people_get_long_lists(blobs):
     faces, labels = blobs(identities=4, faces=90, spread=0.3)
     model = packaged().model
     level = Level.of_faces(KnnGraph.build(faces, 10))
-    near = neighborhoods(level, link(model, level), model)
+    near = neighborhoods(level, link(model, level), model, 10)
     same = labels[:, None] == labels
     assert near.toarray()[~same].max() == 0
     assert np.median(np.diff(near.indptr)) >= MOST
