@@ -264,7 +264,8 @@ def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file with a header.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `cell_text` takes off.
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, which `cell_text` takes off. So does
+    text that has one there already.
     """
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -273,12 +274,12 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def _defused(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip("'").startswith(FORMULAS) else value
 
 
 def cell_text(cell: str) -> str:
     """The text that `write_table` wrote as this cell: without the apostrophe before what looks like a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULAS) else cell
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

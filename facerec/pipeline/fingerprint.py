@@ -95,7 +95,7 @@ class InputFiles:
             ".txt": self._of_stores, ".onnx": _of_network, ".bin": _of_features,
         }  # fmt: skip
         try:
-            for name in kinds[file.suffix](file):
+            for name in kinds[file.suffix.lower()](file):
                 yield name, file.parent / name
         except Exception:  # whatever a damaged file makes its reader raise
             return
@@ -128,12 +128,14 @@ def _beside(file: Path) -> list[Path]:
     """The files that a store is read from together with the one that names it."""
     if file.name == "stores.txt":
         return [file.with_name("order.npy")]
-    return [file.with_suffix(".idx"), file.with_suffix(".lst"), file.with_name("property")] * (file.suffix == ".rec")
+    return [file.with_suffix(".idx"), file.with_suffix(".lst"), file.with_name("property")] * (
+        file.suffix.lower() == ".rec"
+    )
 
 
 def _refers(name: str, alone: bool = False) -> bool:
     """Whether a file may name others; some kinds only where they are the input, not a file in a folder."""
-    last = name.rpartition("/")[2]
+    last = name.rpartition("/")[2].lower()
     return last.endswith((".tsv", ".onnx", *((".csv", ".lst", ".bin") if alone else ()))) or last in (
         "index.parquet", "stores.txt",
     )  # fmt: skip

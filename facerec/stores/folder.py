@@ -67,14 +67,19 @@ def open_folder(path: Path) -> FileStore:
     """
     hidden: list[str] = []
     files = sorted(_files(path, hidden))
-    if hidden:
-        logger.info("%s: left out as hidden: %s, such as %s", path, counted(len(hidden), "entry"), min(hidden))
+    say_hidden(path, hidden)
     keys = [name for name in files if name.lower().endswith(SUFFIXES)]
     others = Counter(Path(name).suffix.lower() or "no suffix" for name in files if not name.lower().endswith(SUFFIXES))
     if keys and others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
         logger.info("%s: %d of %d files are pictures; left out by their suffix: %s", path, len(keys), len(files), kinds)
     return FileStore(path, path, keys, identities_of(keys, path))
+
+
+def say_hidden(path: Path, hidden: Sequence[str]) -> None:
+    """Says how many hidden files and folders a store leaves out, if any."""
+    if hidden:
+        logger.info("%s: left out as hidden: %s, such as %s", path, counted(len(hidden), "entry"), min(hidden))
 
 
 def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:

@@ -57,9 +57,10 @@ class ParquetStore(Store):
     def encoded(self, row: int) -> bytes:
         """The picture of the row."""
         group = int(np.searchsorted(self.begins, row, side="right")) - 1
-        if self.kept is None or self.kept[0] != group:
-            self.kept = group, _pictures(*self.groups[group], self.column)
-        content = self.kept[1][row - int(self.begins[group])].as_py()
+        kept = self.kept  # threads may read other groups meanwhile
+        if kept is None or kept[0] != group:
+            kept = self.kept = group, _pictures(*self.groups[group], self.column)
+        content = kept[1][row - int(self.begins[group])].as_py()
         if not content:
             raise OSError("its row has no picture")
         return content

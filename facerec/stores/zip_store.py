@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from facerec.pipeline.files import InputError, check_file, readable
-from facerec.stores.folder import identities_of
+from facerec.pipeline.keys import parts_inside
+from facerec.stores.folder import identities_of, say_hidden
 from facerec.stores.shards import write_copies
 from facerec.stores.store import SUFFIXES, Store, left_by_macos
 
@@ -46,7 +47,7 @@ class ZipStore(Store):
 
 
 def open_zip(path: Path) -> ZipStore:
-    """Opens a zip file.
+    """Opens a zip file; hidden files and folders in it are left out, as in a folder.
 
     Raises:
         InputError: Not a zip file, or one with a password.
@@ -58,4 +59,7 @@ def open_zip(path: Path) -> ZipStore:
         raise InputError(f"{path}: has a password; unpack it, and give the folder")
     names = [info.filename for info in members]
     shown = (name for name in names if not (name.startswith("__MACOSX/") or left_by_macos(name)))
-    return ZipStore(path, sorted(name for name in shown if name.lower().endswith(SUFFIXES)))
+    pictures = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
+    hidden = {name for name in pictures if any(part.startswith(".") for part in parts_inside(name))}
+    say_hidden(path, sorted(hidden))
+    return ZipStore(path, [name for name in pictures if name not in hidden])

@@ -296,7 +296,7 @@ def test_rows_of_any_length_become_unit_rows(length):
 
 
 def test_cells_give_back_the_text_that_was_written(tmp_path):
-    texts = ["=1+1", "+49", "-x", "@name", "\tindented", "Anna", "'quoted'", ""]
+    texts = ["=1+1", "+49", "-x", "@name", "\tindented", "Anna", "'quoted'", "'=1", "''-x", ""]
     write_table(tmp_path / "table.csv", ("text",), [[text] for text in texts])
     with (tmp_path / "table.csv").open(newline="") as file:
         cells = [row[0] if row else "" for row in csv.reader(file)][1:]

@@ -96,7 +96,13 @@ def test_a_moved_file_is_the_same_whatever_its_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "beside"),
-    [("train.rec", "train.idx"), ("train.rec", "train.lst"), ("train.rec", "property"), ("stores.txt", "order.npy")],
+    [
+        ("train.rec", "train.idx"),
+        ("train.rec", "train.lst"),
+        ("train.rec", "property"),
+        ("FACES.REC", "FACES.idx"),
+        ("stores.txt", "order.npy"),
+    ],
 )
 def test_what_is_read_beside_a_file_counts(tmp_path, name, beside):
     (tmp_path / name).write_bytes(b"")
@@ -176,6 +182,17 @@ def test_what_an_index_a_list_of_stores_and_a_network_name_counts(tmp_path):
         assert of(tmp_path / path)[1] != before[1], path
     (tmp_path / "w.bin").unlink()
     assert of(tmp_path / "m.onnx") != before
+
+
+@pytest.mark.parametrize(("suffix", "line"), [("TSV", "1.png\tann"), ("CSV", "1.png,ann"), ("LST", "1\t1.png\t0")])
+def test_pictures_of_a_list_count_whatever_the_case_of_its_suffix(tmp_path, suffix, line):
+    (tmp_path / f"FACES.{suffix}").write_text(f"{line}\n")
+    (tmp_path / "1.png").write_bytes(b"one")
+    before = of(tmp_path / f"FACES.{suffix}")
+    rewrite(tmp_path / "1.png", b"two")
+    after = of(tmp_path / f"FACES.{suffix}")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
 
 
 def test_damaged_references_name_nothing(tmp_path):

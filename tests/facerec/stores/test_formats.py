@@ -22,6 +22,7 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.fingerprint import InputFiles
 from facerec.stores import tar_index
 from facerec.stores.open import open_store
+from facerec.stores.parquet_store import ParquetStore, _pictures
 from facerec.stores.store import UnreadableFace
 from facerec.stores.tar_index import KEPT
 
@@ -393,15 +394,26 @@ def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_pic
                 assert part.encoded(row) == PICTURES[int(key[:9])]
 
 
+def test_a_thread_that_reads_another_group_of_a_parquet_file_changes_no_face(tmp_path, monkeypatch):
+    hugging_face(tmp_path / "x.parquet", range(6))
+    found = open_store(tmp_path / "x.parquet")
+    own, other = ((group, _pictures(*found.groups[group], "image")) for group in (0, 1))
+    looks = iter([own, own, other])  # of which the third is after another thread has read
+    monkeypatch.setattr(ParquetStore, "kept", property(lambda store: next(looks)), raising=False)
+    assert found.encoded(0) == PICTURES[0]
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_zip_files(tmp_path, method):
+def test_zip_files(tmp_path, method, caplog):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
         for row, content in enumerate(PICTURES):
             archive.writestr(f"faces/{PEOPLE[row]:02d}/{row}.{'png' if row else 'PNG'}", content)
-        for name in ("__MACOSX/faces/00/0.png", "faces/00/._0.png"):
+        for name in ("__MACOSX/faces/00/0.png", "faces/00/._0.png", "faces/.Trash/0.png", "./faces/00/.old.png"):
             archive.writestr(name, b"x")
         archive.writestr("readme.txt", b"x")
-    found = open_store(tmp_path / "x.zip")
+    with caplog.at_level("INFO"):
+        found = open_store(tmp_path / "x.zip")
+    assert "x.zip: left out as hidden: 2 entries, such as ./faces/00/.old.png" in caplog.text
     assert found.keys[0] == "faces/00/0.PNG"
     assert found.identities[0] == "faces/00"
     assert_faces(found)
