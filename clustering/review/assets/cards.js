@@ -111,13 +111,13 @@ function action(index, key, text, { isOn = false, isOff = false } = {}) {
   return node;
 }
 
-// Who a cluster is. Later: a click that ends the typing must still find its button, which a redraw replaces.
+// Who a cluster is.
 function nameField(place) {
   const node = el("input", "who");
   Object.assign(node, { type: "text", placeholder: "name", maxLength: 100, size: 14, value: called(names[place]), autocomplete: "off", dir: "auto" });
   node.setAttribute("list", "people");
   node.setAttribute("aria-label", `Who #${names[place]} is`);
-  node.addEventListener("change", () => setTimeout(() => call(place, node.value), 250));
+  node.addEventListener("change", () => callSoon(place, node.value));
   node.addEventListener("keydown", (event) => { if (event.key === "Enter") setTimeout(focusPane); });
   return node;
 }

@@ -66,6 +66,7 @@ function restore() {
 }
 
 function undo() {
+  takeTyped();
   const last = undone.pop();
   if (last) put(last);
   else toast("Nothing to undo.");
@@ -93,8 +94,28 @@ function drop(place) {
 
 // Who a cluster is: a name that can be one of a folder; an empty one takes it back.
 function call(place, text) {
-  const name = text.replace(/[\p{C}/\\]+/gu, " ").trim().replace(/^\.+/, "").trim().slice(0, 100).trim();
-  change([[`called:${names[place]}`, name || undefined]]);
+  change([[`called:${names[place]}`, folderName(text) || undefined]]);
+}
+
+// Without slashes, and of blanks only the usual one: other ones look like it in two names of one person.
+const folderName = (text) => text.replace(/[\p{C}\p{Z}/\\]+/gu, " ").trim().replace(/^\.+/, "").trim().slice(0, 100).trim();
+
+// Names that were just typed, by the places of their clusters. They are taken a moment later: a click that ends the
+// typing must still find its button, which a redraw replaces.
+const typed = new Map();
+let taking = 0;
+
+function callSoon(place, text) {
+  typed.set(place, text);
+  clearTimeout(taking);
+  taking = setTimeout(takeTyped, 250);
+}
+
+function takeTyped() {
+  clearTimeout(taking);
+  const entries = [...typed];
+  typed.clear();
+  for (const [place, text] of entries) call(place, text);
 }
 
 // Makes faces clusters of their own: lists of positions.
@@ -189,12 +210,14 @@ function saved() {
 }
 
 function save() {
+  takeTyped();
   download("decisions.json", saved());
   $("saved").hidden = false;
 }
 
 async function load(file) {
   let content;
+  takeTyped();
   try {
     content = JSON.parse(await file.text());
     if (content.clustering !== REVIEW.clustering) {
@@ -218,7 +241,7 @@ function loaded(item) {
   const numbers = (list) => { if (!list.every(Number.isInteger)) throw new Error("not rows"); return list; };
   if (item.action === "keep" || item.action === "drop") return [[`status:${known(item.cluster)}`, item.action]];
   if (item.action === "split") return [[`parts:${known(item.cluster)}`, item.parts.map(numbers)]];
-  if (item.action === "name") return [[`called:${known(item.cluster)}`, String(item.name)]];
+  if (item.action === "name") return [[`called:${known(item.cluster)}`, folderName(String(item.name))]];
   if (item.action === "exclude_faces") return [[`out:${known(item.cluster)}`, numbers(item.faces)]];
   if (item.action !== "merge" && item.action !== "apart") throw new Error("unknown action");
   const group = item.clusters.map(known);

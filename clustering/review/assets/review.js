@@ -205,7 +205,7 @@ $("saved-close").addEventListener("click", () => { $("saved").hidden = true; $("
 narrow.addEventListener("change", () => choose(view));
 $("closer").addEventListener("close", () => { document.body.append($("toast")); $("pane").focus(); redraw(); });
 new ResizeObserver(() => { measure(); refill(); if ($("closer").open) drawCloser(); }).observe($("pane"));
-window.addEventListener("pagehide", () => { if (storing) store(); });
+window.addEventListener("pagehide", () => { document.activeElement?.blur(); takeTyped(); if (storing) store(); });
 choose("clusters");
 redraw();
 $("pane").focus();

@@ -476,6 +476,29 @@ def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
     load_decisions(tmp_path / "again.json", case.labels)
 
 
+def test_a_name_is_in_the_file_even_if_it_was_typed_just_before(case, opened, tmp_path):
+    page = opened(case.page)
+    press(page, "k")
+    page.locator("#pane input.who").nth(0).fill("Anna")
+    assert saved(page, tmp_path / "a.json")["decisions"] == [
+        {"action": "keep", "cluster": 1}, {"action": "name", "cluster": 1, "name": "Anna"},
+    ]  # fmt: skip
+    page.locator("#pane input.who").nth(1).fill("Bo")
+    page.keyboard.press("Enter")
+    page.click("#undo")
+    assert len(saved(page, tmp_path / "b.json")["decisions"]) == 2
+    page.locator("#pane input.who").nth(1).fill("山田\u3000太郎\u00a0")
+    page.keyboard.press("Enter")
+    content = saved(page, tmp_path / "c.json")["decisions"]
+    assert content[2] == {"action": "name", "cluster": 5, "name": "山田 太郎"}
+    load_decisions(tmp_path / "c.json", case.labels)
+    page.locator("#pane input.who").nth(0).fill("Zoë")
+    page.close(run_before_unload=True)
+    assert [item["name"] for item in saved(opened(case.page), tmp_path / "d.json")["decisions"][1:]] == [
+        "Zoë", "山田 太郎",
+    ]  # fmt: skip
+
+
 def test_buttons_in_the_list_and_what_to_do_with_the_file(case, opened, tmp_path):
     page = opened(case.page)
     assert "about 8.4 faces wrong" in page.locator("#pane .row").first.text_content()  # 12 faces, 30 % sure
