@@ -15,6 +15,8 @@ from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
+MOST_BYTES = 255
+"""Of the name of a file."""
 PROBED = 100
 """Pictures of which one at least must be there before any is copied."""
 
@@ -33,14 +35,16 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
 
     It is the file's name. Where two in a folder have the same, it is the whole path with ``_`` for ``/``. Where that
     does not tell them apart, the row stands before it: before all paths of a folder where a file is called so already.
+    Of a path too long for a name, the end is taken.
 
     Args:
         folders: The folder of each picture.
         sources: The path of each picture.
     """
     names = [source.rpartition("/")[2] for source in sources]
-    paths = ["_".join(parts_inside(source)) for source in sources]
-    rows = [f"{row}_{path}" for row, path in enumerate(paths)]
+    whole = ["_".join(parts_inside(source)) for source in sources]
+    paths = [_end_of(path, MOST_BYTES) for path in whole]
+    rows = [f"{row}_{_end_of(path, MOST_BYTES - len(str(row)) - 1)}" for row, path in enumerate(whole)]
     for better in (paths, rows):
         counts = Counter(zip(folders, names, strict=True))
         names = [
@@ -50,6 +54,13 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     unclear = {place[0] for place, count in Counter(zip(folders, names, strict=True)).items() if count > 1}
     names = [row if folder in unclear else name for folder, name, row in zip(folders, names, rows, strict=True)]
     return [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
+
+
+def _end_of(name: str, most: int) -> str:
+    """The end of a name, of at most so many bytes on disk."""
+    while (over := len(os.fsencode(name)) - most) > 0:
+        name = name[-(-over // 4) :]  # a letter has four bytes at most
+    return name
 
 
 def photograph_places(export: Export) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from facerec.alignment.crop import choose_face, cut_out, lies_outside
 from facerec.alignment.known_faces import Known, KnownFace, best_overlap, window
 from facerec.alignment.stems import distinct_stems
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
 from facerec.pipeline.keys import plain_key
 from facerec.pipeline.progress import progress
@@ -32,6 +34,9 @@ NOTES = ".progress"
 """The folder of these notes, below the folder of crops; an interrupted run goes on from them."""
 
 Choice = Literal["largest", "centre", "all"]
+MOST_BYTES, LONGEST_ENDING = 255, ".000.png"
+"""Of a file's name, and what the name of a crop has behind that of its photograph."""
+
 NO_FACE, NOT_LISTED = "no face found", "not in the list"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 HEADER = (
@@ -114,12 +119,23 @@ def _say(job: Job, results: Mapping[str, int]) -> None:
 
 
 def crop_names(store: Store) -> list[str]:
-    """Of each photograph its relative path without suffix; with it where two would have the same name."""
+    """Of each photograph its relative path without suffix; with it where two would have the same name.
+
+    Raises:
+        InputError: Two photographs with one name, or names too long for the files of their crops.
+    """
 
     def complaint(name: str, times: int) -> str:
         return f"{store.path}: the crops of {times} photographs would be named {name}; rename some of them"
 
-    return distinct_stems(store.keys, complaint)
+    names = distinct_stems(store.keys, complaint)
+    most = MOST_BYTES - len(LONGEST_ENDING)
+    if long := [name for name in names if len(os.fsencode(name.rpartition("/")[2])) > most]:
+        raise InputError(
+            f"{store.path}: {counted(len(long), 'name')} of more than {most} bytes, too long for the crops, such as "
+            f"{long[0].rpartition('/')[2][:40]!r}...; give the photographs shorter names"
+        )
+    return names
 
 
 class Aligner:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facerec.pipeline.counts import counted
-from facerec.pipeline.face_lists import read_face_list
+from facerec.pipeline.face_lists import person_of, read_face_list
 from facerec.pipeline.files import InputError, is_folder, write_lines
 from facerec.stores.store import LIST, SUFFIXES, Store, left_by_macos
 
@@ -50,13 +50,19 @@ class FileStore(Store):
 
 
 def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
-    """Writes a list of faces.
+    """Writes a list of faces. A warning names a person whom no list can hold.
 
     Args:
         path: The ``.tsv`` file.
         faces: Path relative to the list's folder, and identity or None.
     """
+    faces = list(faces)
     write_lines(path, (name if identity is None else f"{name}\t{identity}" for name, identity in faces))
+    if lost := sorted({name for _, name in faces if name is not None and person_of(name) != name}):
+        logger.warning(
+            "a person is called %r, which a list of faces takes for %r (None: nobody); rename the person, and do this "
+            "again", lost[0], person_of(lost[0]),
+        )  # fmt: skip
 
 
 def open_folder(path: Path) -> FileStore:

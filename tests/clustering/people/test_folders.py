@@ -23,6 +23,15 @@ def test_paths_that_flatten_alike_have_their_rows():
     assert places([*"pppp", "q"], called_so) == ["p/0_a_x", "p/1_b_x", "p/2_a_x", "p/3_0_a_x", "q/x"]
 
 
+def test_of_paths_too_long_for_a_name_the_ends_are_taken():
+    tail = f"{'д' * 100}/{'写' * 30}"
+    assert places(["p"] * 3, [f"{letter * 200}/{tail}/1.jpg" for letter in "aab"]) == [
+        f"p/{row}_{'д' * 78}_{'写' * 30}_1.jpg" for row in range(3)
+    ]
+    other = places(["p"] * 2, [f"{letter * 40}/{tail[:60]}/1.jpg" for letter in "cд"])
+    assert other == [f"p/{letter * 40}_{tail[:60]}_1.jpg" for letter in "cд"]  # 166 and 206 bytes
+
+
 @pytest.mark.parametrize("action", [copy2, link])
 def test_put(tmp_path, action):
     (tmp_path / "faces").mkdir()

@@ -300,6 +300,13 @@ def test_crops_of_photographs_that_differ_in_suffix_keep_it():
         crop_names(FileStore(Path(), Path(), keys, [None] * 3))
 
 
+def test_names_that_no_file_of_a_crop_can_have_are_refused_before_the_work():
+    keys = [f"{'é' * 60}/{'写' * 82}a.jpg", "x.jpg"]
+    assert len(f"{crop_names(FileStore(Path(), Path(), keys, [None] * 2))[0]}.000.png".encode()) == 2 * 60 + 1 + 255
+    with pytest.raises(InputError, match="1 name of more than 247 bytes, too long for the crops, such as '写{40}'"):
+        crop_names(FileStore(Path(), Path(), [f"a/{'写' * 83}.jpg", "x.jpg"], [None] * 2))
+
+
 def test_what_was_found_is_counted_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
     """Two blocks of photographs with known faces, as if both had been aligned."""
     monkeypatch.setattr(module, "BLOCK", 4)

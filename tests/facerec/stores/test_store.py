@@ -9,7 +9,9 @@ import pytest
 
 from facerec.commands.split import split
 from facerec.commands.store import store
+from facerec.pipeline.face_lists import read_face_list
 from facerec.pipeline.files import InputError
+from facerec.stores.folder import write_list
 from facerec.stores.open import open_store
 from facerec.stores.pixels import decode
 from facerec.stores.shards import write_index, write_shards
@@ -52,6 +54,13 @@ def test_list_is_relative_to_its_folder(tmp_path, make_faces):
     by_file, by_folder = open_store(tmp_path / "lists" / "faces.tsv"), open_store(tmp_path / "lists")
     assert by_file.labels.tolist() == by_folder.labels.tolist() == [1, 0, -1]
     assert np.array_equal(by_file.read(0), open_store(tmp_path / "f").read(2))
+
+
+@pytest.mark.parametrize(("name", "read_as"), [("nan", None), ("-1", None), (" Ann", "Ann")])
+def test_people_whom_no_list_can_hold_are_named(tmp_path, caplog, name, read_as):
+    write_list(tmp_path / "faces.tsv", [("1.png", name), ("2.png", "Bo"), ("3.png", None)])
+    assert read_face_list(tmp_path / "faces.tsv")[1] == [read_as, "Bo", None]
+    assert f"a person is called {name!r}, which a list of faces takes for {read_as!r}" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
