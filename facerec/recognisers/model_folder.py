@@ -78,8 +78,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         InputError: Not a model folder, or one whose files are damaged or do not fit each other.
     """
     if not (folder / CONFIG).is_file():
-        other = next((f", or {path}" for path in sorted(folder.glob("*.onnx"))), "") if folder.is_dir() else ""
-        raise InputError(f"{folder / CONFIG}: no such file; give a folder that facerec train made{other}")
+        raise InputError(f"{folder / CONFIG}: no such file; give a folder that facerec train made{_in_onnx(folder)}")
     config = read_yaml(folder / CONFIG)
     for name, kind in BUILD_OPTIONS.items():
         if isinstance(config.get(name), bool) or not isinstance(config.get(name), kind):  # type: ignore[arg-type]
@@ -95,6 +94,26 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder / MODEL}: does not fit {CONFIG} beside it ({reason})") from None
     return backbone.eval(), config
+
+
+def _in_onnx(folder: Path) -> str:
+    """Which file to give instead of a folder of ONNX files, as packs of insightface are: the recogniser among them."""
+    files = sorted(folder.glob("*.onnx"))
+    found = files if len(files) == 1 else [file for file in files if _is_of_insightface(file)]
+    several = ", or the recogniser among the .onnx files in it" if files else ""
+    return f", or {found[0]}" if len(found) == 1 else several
+
+
+def _is_of_insightface(file: Path) -> bool:
+    """Whether a network has one output and takes faces of 112 pixels, as insightface's recognisers do."""
+    import onnx  # slow to import
+
+    try:
+        graph = onnx.load(file, load_external_data=False).graph
+        shape = [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim]
+    except Exception:  # a damaged one is none
+        return False
+    return len(graph.output) == 1 and shape[1:] == [3, 112, 112]
 
 
 def load_weights(folder: Path, backbone: nn.Module, config: Mapping[str, Any]) -> None:

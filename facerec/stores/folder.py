@@ -72,7 +72,7 @@ def open_folder(path: Path) -> FileStore:
     in them. Says how many these are, and how many files are left out because of their suffix.
     """
     hidden: list[str] = []
-    files = sorted(_files(path, hidden))
+    files = sorted(files_below(path, hidden))
     say_hidden(path, hidden)
     keys = [name for name in files if name.lower().endswith(SUFFIXES)]
     others = Counter(Path(name).suffix.lower() or "no suffix" for name in files if not name.lower().endswith(SUFFIXES))
@@ -104,7 +104,7 @@ def identities_of(keys: Sequence[str], path: Path) -> list[str | None]:
     return [folder or None for folder in folders]
 
 
-def _files(root: Path, hidden: list[str]) -> Iterator[str]:
+def files_below(root: Path, hidden: list[str]) -> Iterator[str]:
     """The relative paths of all files below a folder; each folder is read once, whatever links lead to it.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
 from facerec.pipeline.values import as_path, first_repeated, whole
-from facerec.stores.folder import open_folder, open_list
+from facerec.stores.folder import files_below, open_folder, open_list
 from facerec.stores.parquet_store import has_pictures, open_parquet
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.recordio import open_recordio
@@ -88,14 +88,28 @@ def _open_folder(path: Path) -> Store:
         return open_union(path, path / STORES)
     files = _files(path)
     if tars := [file for file in files if file.suffix.lower() == ".tar"]:
+        _say_left_out(path, tars[0])
         return open_tars(path, tars)
     tables = [file for file in files or _files(path / "data") if file.suffix.lower() == ".parquet"]
     if tables and has_pictures(tables[0]):
+        _say_left_out(path, tables[0])
         return open_parquet(path, tables)
     records = [file for file in files if file.suffix.lower() == ".rec"]
     if len(records) > 1:
         raise InputError(f"{path}: {len(records)} .rec files, {records[0].name} and others; give one of them")
-    return open_recordio(path, records[0]) if records else open_folder(path)
+    if records:
+        _say_left_out(path, records[0])
+        return open_recordio(path, records[0])
+    return open_folder(path)
+
+
+def _say_left_out(path: Path, file: Path) -> None:
+    """Warns of pictures in folders beside a file of many faces, which alone is read."""
+    if picture := next((name for name in files_below(path, []) if name.lower().endswith(SUFFIXES)), None):
+        logger.warning(
+            "%s: %s and the like are read, but not the pictures in folders beside it, such as %s; move one of the two "
+            "elsewhere", path, file.name, picture,
+        )  # fmt: skip
 
 
 def _files(folder: Path) -> list[Path]:

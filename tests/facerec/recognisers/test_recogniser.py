@@ -1,8 +1,10 @@
 import pickle
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 import facerec
 from facerec.backbones import build
@@ -120,6 +122,22 @@ def test_unnormalised_takes_faces_of_the_size_of_the_network_alone(model, faces,
         recogniser.unnormalised(faces)
     given = pictures((32, 32), (32, 32))
     np.testing.assert_array_equal(recogniser.unnormalised(given), recogniser.unnormalised(np.stack(given)))
+
+
+def test_of_a_pack_of_networks_the_recogniser_is_named(tmp_path):
+    def write(name, size, outputs):
+        values = [helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", 3, size, size]) for each in "xyz"]
+        nodes = [helper.make_node("Identity", ["x"], [each]) for each in "yz"[:outputs]]
+        graph = helper.make_graph(nodes, "g", values[:1], values[1 : 1 + outputs])
+        onnx.save(helper.make_model(graph), tmp_path / name)
+
+    for name, size, outputs in (("1k3d68.onnx", 192, 1), ("det.onnx", 112, 2), ("w600k.onnx", 112, 1)):
+        write(name, size, outputs)
+    with pytest.raises(InputError, match=r"give a folder that facerec train made, or .*w600k\.onnx$"):
+        facerec.Recogniser.from_pretrained(tmp_path)
+    write("w600k.onnx", 128, 1)
+    with pytest.raises(InputError, match=r"made, or the recogniser among the \.onnx files in it$"):
+        facerec.Recogniser.from_pretrained(tmp_path)
 
 
 def test_what_is_no_recogniser_is_refused(folder, tmp_path):

@@ -284,7 +284,17 @@ def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
     assert other.identities[1:3] == ["train/ada", "train/zoe"]
 
 
-def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
+def test_an_archive_beside_folders_of_pictures_is_said(tmp_path, caplog):
+    tar_of(tmp_path / "old.tar", {"0.png": PICTURES[0]})
+    assert open_store(tmp_path).keys == ["0.png"]
+    assert not caplog.messages
+    written(tmp_path / "2020", [f"{row}.PNG" for row in range(6)])
+    assert open_store(tmp_path).keys == ["0.png"]
+    (said,) = caplog.messages
+    assert "old.tar and the like are read, but not the pictures in folders beside it, such as 2020/" in said
+
+
+def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path, caplog):
     flat = written(tmp_path / "flat", [f"{row}.PNG" for row in range(6)])
     for name in ("all.tar", "about.parquet", "a.rec"):
         (flat / name).write_bytes(b"of something else")
@@ -292,6 +302,7 @@ def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path):
     people = written(tmp_path / "people", [f"p{PEOPLE[row]:02d}.tar/{row}.png" for row in range(6)])
     pd.DataFrame({"a": [1.0]}).to_parquet(people / "about.parquet")
     assert_faces(open_store(people))
+    assert not caplog.messages
 
 
 def test_files_of_many_faces_are_known_by_suffixes_in_capitals(tmp_path):
