@@ -51,7 +51,7 @@ class Doubt:
 def _found(results: Mapping[str, Any]) -> str:
     text = "{people:person} ({named:,} with a name) of {faces:face}; {doubtful:,} doubtful, {nobody:,} nobody's"
     text += "; {changes:,} with another owner, see changes.csv" if results.get("changes") else ""
-    text += "; {missing:picture} not found" if results["missing"] else ""
+    text += "; {missing:picture} not there or not readable" if results["missing"] else ""
     return told(text)(results)
 
 

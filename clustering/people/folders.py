@@ -100,7 +100,7 @@ def put(
         action: Copies or links one picture: `shutil.copy2` or `link`.
 
     Returns:
-        Bool [n]: whether the source is there.
+        Bool [n]: whether the source is there and may be read.
 
     Raises:
         InputError: None of the first `PROBED` pictures is there.
@@ -109,7 +109,7 @@ def put(
     found, made = np.zeros(len(sources), bool), set()
     pairs = zip(sources, targets, strict=True)
     for row, (source, target) in enumerate(progress(pairs, "pictures", "faces", len(sources))):
-        found[row] = (root / source).is_file()
+        found[row] = (root / source).is_file() and os.access(root / source, os.R_OK)
         if found[row] and target not in made:
             made.add(target)
             (out / target).parent.mkdir(parents=True, exist_ok=True)

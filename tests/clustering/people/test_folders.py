@@ -46,6 +46,15 @@ def test_put(tmp_path, action):
     assert (picture.read_bytes(), picture.is_symlink()) == (b"one", action is link)
 
 
+def test_a_picture_that_may_not_be_read_is_none(tmp_path, monkeypatch):
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "2.jpg")
+    found = put(tmp_path, ["1.jpg", "2.jpg"], tmp_path / "out", ["nobody/1.jpg", "nobody/2.jpg"], copy2)
+    assert found.tolist() == [True, False]
+    assert [path.name for path in (tmp_path / "out" / "nobody").iterdir()] == ["1.jpg"]
+
+
 def test_none_of_the_pictures(tmp_path):
     with pytest.raises(InputError, match="has none of the first 1 files, e.g. 1.jpg; of records and shards --as csv"):
         put(tmp_path, ["1.jpg"], tmp_path, ["a/1.jpg"], copy2)
