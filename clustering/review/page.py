@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -75,9 +76,13 @@ def write_page(
         The clusters as the page shows them.
     """
     clusters = arrange(embeddings, labels, confidence)
-    content = {"title": frame.title, "clustering": labels_hash(labels),
-               "faces": keys_hash(pictures.keys), "thumbnail": pictures.size, "columns": COLUMNS,
-               "keys": KEYS, "commands": list(frame.commands), "proposed": list(frame.proposed),
+    clustering, faces = labels_hash(labels), keys_hash(pictures.keys)
+    proposed = list(frame.proposed)
+    begun = hashlib.sha256(json.dumps(proposed).encode()).hexdigest() if proposed else ""
+    content = {"title": frame.title, "clustering": clustering, "faces": faces,
+               "stored": f"review:{clustering}:{faces}:{begun}",
+               "thumbnail": pictures.size, "columns": COLUMNS,
+               "keys": KEYS, "commands": list(frame.commands), "proposed": proposed,
                "earlier": list(frame.earlier),
                **page_content(embeddings, clusters, levels)}  # fmt: skip
     for path in (DOWNLOAD, *ASSETS.iterdir()):

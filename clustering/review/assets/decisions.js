@@ -3,7 +3,6 @@
 
 // One flat map, so that every change can be undone and stored alike. Keys: "status:NAME" (keep or drop),
 // "out:NAME" (rows), "parts:NAME" (lists of rows), "called:NAME" (who it is), "pair:LOWER-HIGHER" (merge or apart).
-const STORED = `review:${REVIEW.clustering}:${REVIEW.faces}`;
 const decided = new Map();
 const undone = [];
 let bonds = { merge: new Map(), apart: new Map() };
@@ -46,7 +45,7 @@ function put(changes) {
 function store() {
   storing = 0;
   try {
-    localStorage.setItem(STORED, JSON.stringify([...decided]));
+    localStorage.setItem(REVIEW.stored, JSON.stringify([...decided]));
   } catch {
     toast("This browser keeps nothing between visits: save your decisions before you leave.");
   }
@@ -56,7 +55,7 @@ function store() {
 function restore() {
   const found = [];
   try {
-    const kept = localStorage.getItem(STORED);
+    const kept = localStorage.getItem(REVIEW.stored);
     if (kept !== null) for (const entry of JSON.parse(kept)) found.push(entry);
     else for (const item of REVIEW.proposed) found.push(...loaded(item));
   } catch {

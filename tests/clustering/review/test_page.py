@@ -460,6 +460,19 @@ def test_proposals_are_there_at_the_first_visit_and_can_be_taken_back(case, open
     assert saved(page, tmp_path / "b.json")["decisions"] == proposed[1:]
 
 
+def test_other_proposals_for_the_same_clusters_are_shown(case, opened, tmp_path):
+    embeddings, confidence = np.load(case.embeddings / "embeddings.npy"), np.load(case.clusters / "confidence.npy")
+    pictures = Thumbnails.load(case.thumbs)
+    for name, cluster in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        proposed = [{"action": "drop", "cluster": cluster}]
+        frame = Frame("Errors", proposed=proposed)
+        write_page(tmp_path / name, frame, embeddings, case.labels, confidence, [], pictures)
+        page = opened(tmp_path / name)
+        assert saved(page, tmp_path / f"{name}.json")["decisions"] == proposed
+        page.close()
+
+
 def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
     page = opened(case.page)
     press(page, "Enter")
