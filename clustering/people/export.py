@@ -11,9 +11,10 @@ from typing import Literal
 
 from clustering.people.folders import check_sources, folders_of, link, photograph_places, places, put
 from clustering.people.tables import Export
-from facerec.pipeline.files import InputError, read_table, refuse_inside, write_lines
+from facerec.pipeline.files import InputError, first_line, read_table, refuse_inside, write_lines
 
 Form = Literal["folders", "symlinks", "csv", "identities"]
+LISTS = (".tsv", ".csv", ".lst")
 ALIGNED = "faces.csv"
 """The table that align writes: which photograph each crop is from."""
 
@@ -23,10 +24,10 @@ class Pictures:
     """Which pictures go where.
 
     Attributes:
-        faces: The pictures that were embedded: their folder, or a list (.tsv) of them.
+        faces: The pictures that were embedded: their folder, or a list (.tsv, .csv, .lst) of them.
         as_: With folders, each person's folder has a copy of each picture. With symlinks, it has links. With csv, only
             tables are written. With identities, faces.tsv lists the pictures and their people, to train on.
-        photographs: Folder of the photographs that align made the faces of. People's folders then hold whole
+        photographs: Folder or list of the photographs that align made the faces of. People's folders then hold whole
             photographs, each in the folders of all who are on it.
     """
 
@@ -38,7 +39,7 @@ class Pictures:
     def root(self) -> Path:
         """The folder that keys are relative to."""
         assert self.faces is not None
-        return self.faces.parent if self.faces.suffix == ".tsv" and self.faces.is_file() else self.faces
+        return _folder_of(self.faces)
 
     def check(self, out: Path) -> None:
         """Refuses options that do not go together, and copies among the pictures that they are of.
@@ -59,6 +60,11 @@ class Pictures:
             refuse_inside(out, "--faces", self.faces, "copies would count as further faces")
 
 
+def _folder_of(pictures: Path) -> Path:
+    """The folder that the keys of some pictures are relative to: of a list that in which it is."""
+    return pictures.parent if pictures.suffix.lower() in LISTS and pictures.is_file() else pictures
+
+
 def photographs_of(pictures: Pictures, keys: Sequence[str]) -> list[str] | None:
     """The photograph that each face is from, nothing for a face that align does not know; None if it is not known.
 
@@ -66,12 +72,17 @@ def photographs_of(pictures: Pictures, keys: Sequence[str]) -> list[str] | None:
         InputError: Whole photographs are wanted, and the faces' folder has no table of align.
     """
     file = None if pictures.faces is None else pictures.root / ALIGNED
-    if file is None or not file.is_file():
+    if file is None or not _is_of_align(file):
         if pictures.photographs is not None:
-            raise InputError(f"{file}: no such file; --photographs needs --faces that align made of them")
+            raise InputError(f"{file}: no table of align; --photographs needs --faces that align made of them")
         return None
     origin = {row["crop"]: row["photograph"] for row in read_table(file, ("crop", "photograph"))}
     return [origin.get(key, "") for key in keys]
+
+
+def _is_of_align(file: Path) -> bool:
+    """Whether a table is that of align, not somebody's list of faces of that name."""
+    return file.is_file() and {"crop", "photograph"} <= set(first_line(file).rstrip("\r\n").split(","))
 
 
 def put_pictures(export: Export, pictures: Pictures, out: Path) -> tuple[list[str], int]:
@@ -86,7 +97,7 @@ def put_pictures(export: Export, pictures: Pictures, out: Path) -> tuple[list[st
     targets, sources = photograph_places(export) if whole else (places(folders, export.keys), export.keys)
     if pictures.as_ == "csv":
         return targets, 0
-    root = pictures.photographs or pictures.root
+    root = _folder_of(pictures.photographs) if pictures.photographs else pictures.root
     if pictures.as_ == "identities":
         check_sources(root, sources)
         _write_identities(export, root, out)

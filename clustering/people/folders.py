@@ -15,6 +15,7 @@ from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
+INSTEAD = "of records and shards --as csv, then python -m facerec pictures"
 MOST_BYTES = 255
 """Of the name of a file."""
 PROBED = 100
@@ -124,9 +125,8 @@ def check_sources(root: Path, sources: Sequence[str]) -> None:
         InputError: It is no folder, or none of them is there.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; --faces is the folder or list of pictures that was embedded")
+        raise InputError(f"{root}: no folder of pictures; give the folder or list that was embedded; {INSTEAD}")
     if not any((root / source).is_file() for source in sources[:PROBED]):
         raise InputError(
-            f"{root}: has none of the first {min(PROBED, len(sources))} files, e.g. {sources[0][:80]}; of records and "
-            "shards --as csv, then python -m facerec pictures"
+            f"{root}: has none of the first {min(PROBED, len(sources))} files, e.g. {sources[0][:80]}; {INSTEAD}"
         )

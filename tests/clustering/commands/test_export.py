@@ -179,6 +179,18 @@ def test_decisions_about_clusters_with_gaps_in_their_numbers(tmp_path, clusters,
     assert [row["person"] for row in read_csv(out / "people.csv")] == ["Anna Übel", "person_0001"]
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "lst"])
+def test_faces_and_photographs_that_a_list_names(tmp_path, clusters, suffix):
+    faces = tmp_path / "faces" / f"faces.{suffix}"
+    write_lines(faces, ["identity,path", *(f"x,{key}" for key in KEYS)])
+    wanted = pictures(export(clusters=clusters, out=tmp_path / "folder", faces=tmp_path / "faces"))
+    assert pictures(export(clusters=clusters, out=tmp_path / "list", faces=faces)) == wanted
+    (tmp_path / "crops").mkdir()
+    write_table(tmp_path / "crops" / "faces.csv", ("crop", "photograph"), [(key, key) for key in KEYS])
+    out = export(clusters=clusters, out=tmp_path / "whole", faces=tmp_path / "crops", photographs=faces)
+    assert pictures(out) == wanted
+
+
 def test_whole_photographs_of_a_person(tmp_path, clusters, read_csv):
     origin = ["party.jpg", "party.jpg", "trip/x.jpg", "party.jpg", "trip/x.jpg", "alone.jpg"]
     write_table(tmp_path / "faces" / "faces.csv", ("crop", "photograph"), zip(KEYS, origin, strict=True))
@@ -222,8 +234,9 @@ def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_pat
         ({}, "--as folders without --faces"),
         ({"as_": "csv", "photographs": "."}, "--as csv without --faces"),
         ({"as_": "csv", "photographs": ".", "faces": "faces"}, "--photographs with --as csv"),
-        ({"photographs": "clusters", "faces": "faces"}, "faces.csv: no such file; --photographs needs --faces that"),
+        ({"photographs": "clusters", "faces": "faces"}, "faces.csv: no table of align; --photographs needs --faces"),
         ({"faces": "clusters"}, "has none of the first 6 files, e.g. a/1.jpg"),
+        ({"faces": "clusters/keys.txt"}, "keys.txt: no folder of pictures; give the folder or list that was embedded"),
         ({"faces": "faces", "min_confidence": 2}, "min_confidence is 2"),
         ({"faces": "faces", "previous": "faces"}, "people.csv: no such file"),
     ],
