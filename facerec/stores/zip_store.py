@@ -21,7 +21,8 @@ class ZipStore(Store):
     """Every face a member of one zip file; a face's identity is the folder that it lies in."""
 
     def __init__(self, path: Path, keys: list[str]):
-        super().__init__(path, keys, identities_of(keys, path))
+        separated = any("/" in key for key in keys)  # else perhaps by PowerShell 5, which writes backslashes
+        super().__init__(path, keys, identities_of(keys if separated else [k.replace("\\", "/") for k in keys], path))
         self.opened: tuple[int, zipfile.ZipFile] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

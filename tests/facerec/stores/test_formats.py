@@ -441,6 +441,15 @@ def test_zip_files(tmp_path, method, caplog):
         ]
 
 
+def test_a_zip_file_with_backslashes_has_folders_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for row, content in enumerate(PICTURES):
+            archive.writestr(f"{PEOPLE[row]:02d}\\{row}.png", content)
+    found = open_store(tmp_path / "x.zip")
+    assert found.identities == ["00", "00", "03", "03", "10", "10"]
+    assert_faces(found)
+
+
 def test_zip_files_that_are_damaged(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/0.png", PICTURES[0])
