@@ -159,7 +159,7 @@ def _output_of(path: Path, session: onnxruntime.InferenceSession, name: str | No
     outputs = {value.name: value.shape for value in session.get_outputs()}
     if name is not None and name not in outputs:
         raise InputError(f"{path}: no output {name!r}; it has {', '.join(outputs)}")
-    wide = [each for each, shape in outputs.items() if shape and shape[-1] != 1]
+    wide = [each for each, shape in outputs.items() if any(side != 1 for side in shape[1:] or shape)]
     if name is None and len(outputs) > 1 and len(wide) != 1:
         raise InputError(f"{path}: inputs and outputs {outputs}; a recogniser gives embeddings: choose one as --output")
     return name or (wide[0] if len(wide) == 1 else next(iter(outputs)))

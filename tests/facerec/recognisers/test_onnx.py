@@ -265,6 +265,18 @@ def test_of_several_embeddings_one_is_to_be_chosen_and_several_inputs_are_refuse
         OnnxRecogniser(tmp_path / "m.onnx")
 
 
+def test_an_embedding_with_empty_sides_beside_another_output_is_one_of_several(tmp_path):
+    pooled = [helper.make_node("GlobalAveragePool", ["data"], ["e"]), helper.make_node("Flatten", ["data"], ["flat"])]
+    model = onnx.load(save(tmp_path / "m.onnx", pooled, ["n", 3, SIZE, SIZE], []))
+    del model.graph.output[:]
+    for name, shape in (("e", ["n", 3, 1, 1]), ("flat", ["n", len(WEIGHTS)])):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="choose one as --output"):
+        OnnxRecogniser(tmp_path / "m.onnx")
+    assert OnnxRecogniser(tmp_path / "m.onnx", settings=InputSettings(output="e"))(FACES).shape == (len(FACES), 3)
+
+
 def test_sizes_that_no_recogniser_has(tmp_path):
     with pytest.raises(InputError, match="takes faces of 8 pixels, not of 112; leave --input-size out"):
         OnnxRecogniser(network(tmp_path / "m.onnx"), settings=InputSettings(size=112))
