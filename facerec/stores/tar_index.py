@@ -83,8 +83,9 @@ def _keep(kept: Path, columns: Sequence[Any], stamp: bytes) -> None:
     try:
         with whole_file(kept, shared=True) as temporary:
             write_index(temporary, columns, {STAMP: stamp})
-    except OSError as error:
-        logger.info("%s: cannot be written (%s); the tar files are read by each command", kept, error.strerror)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "names that are not UTF-8"
+        logger.info("%s: cannot be written (%s); the tar files are read by each command", kept, reason)
 
 
 def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], list[str], list[str | None]]:

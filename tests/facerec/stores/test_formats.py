@@ -234,6 +234,16 @@ def test_the_index_is_made_again_when_the_tar_files_change(tmp_path):
     assert found.keys[-1] == "more/000000002.png"
 
 
+def test_names_that_are_not_utf_8_are_read_without_an_index(tmp_path, caplog):
+    tar_of(tmp_path / "x.tar", {"Andr\udce9/0.png": PICTURES[0], "Andr\udce9/0.cls": b"3"})
+    with caplog.at_level("INFO"):
+        found = open_store(tmp_path)
+    assert (found.keys, found.identities) == (["Andr\udce9/0.png"], ["3"])
+    assert found.encoded(0) == PICTURES[0]
+    assert f"{KEPT}: cannot be written (names that are not UTF-8); the tar files are read by" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+
+
 def test_the_index_is_made_again_when_identities_are_read_otherwise(tmp_path, monkeypatch):
     folder = webdataset_shards(tmp_path / "shards", lambda person: {"cls": person})
     with monkeypatch.context() as before:
