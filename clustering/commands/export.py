@@ -101,7 +101,7 @@ def export(
     if decisions is not None:
         made = load_decisions(decisions, labels, keys)
         confidence = np.where(kept_faces(labels, made) | split_faces(labels, made), 1, confidence)
-        names, labels = names_of(labels, made), apply_decisions(labels, made)
+        names, labels = names_of(made), apply_decisions(labels, made)
     earlier = None if previous is None else read_earlier(previous)
     if earlier is not None:
         names = earlier.carried(keys, labels, names)

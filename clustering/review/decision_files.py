@@ -73,17 +73,17 @@ def load_decisions(path: Path, labels: np.ndarray, keys: Sequence[str] | None = 
     if not isinstance(content["decisions"], list):
         raise InputError(f"{path}: 'decisions' is {type(content['decisions']).__name__}; expected a list")
     decisions = Decisions()
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    sizes = dict(zip(*(each.tolist() for each in np.unique(labels[labels >= 0], return_counts=True)), strict=True))
     for number, item in enumerate(content["decisions"]):
         try:
             _add(decisions, item, labels, sizes)
         except InputError as error:
             raise InputError(f"{path}: decision {number}: {error}") from None
-    _check(path, decisions, len(sizes))
+    _check(path, decisions)
     return decisions
 
 
-def _add(decisions: Decisions, item: Any, labels: np.ndarray, sizes: np.ndarray) -> None:
+def _add(decisions: Decisions, item: Any, labels: np.ndarray, sizes: Mapping[int, int]) -> None:
     """Reads one decision into the others."""
     action = item.get("action") if isinstance(item, dict) else None
     if not isinstance(action, str) or action not in ACTIONS:
@@ -123,7 +123,7 @@ def checked_name(name: Any) -> str:
     return str(name)
 
 
-def _parts(parts: Any, cluster: int, labels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+def _parts(parts: Any, cluster: int, labels: np.ndarray, sizes: Mapping[int, int]) -> list[np.ndarray]:
     if not isinstance(parts, list) or not parts:
         raise InputError(f"parts of cluster {cluster} are {str(parts)[:40]}; expected lists of rows")
     rows = [_rows(part, cluster, labels) for part in parts]
@@ -154,13 +154,13 @@ def _whole(values: Any, name: str, least: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def _cluster(cluster: Any, sizes: np.ndarray) -> int:
-    if type(cluster) is not int or not 0 <= cluster < len(sizes) or not sizes[cluster]:
-        raise InputError(f"cluster {str(cluster)[:40]} is unknown; there are {np.count_nonzero(sizes)}")
+def _cluster(cluster: Any, sizes: Mapping[int, int]) -> int:
+    if type(cluster) is not int or cluster not in sizes:
+        raise InputError(f"cluster {str(cluster)[:40]} is unknown; there are {len(sizes)}")
     return cluster
 
 
-def _check(path: Path, decisions: Decisions, clusters: int) -> None:
+def _check(path: Path, decisions: Decisions) -> None:
     """Refuses decisions that contradict each other."""
     joined = {cluster for group in decisions.merge for cluster in group}
     claims: Mapping[str, set[int]] = {
@@ -171,14 +171,14 @@ def _check(path: Path, decisions: Decisions, clusters: int) -> None:
         both = claims[one] & claims[other]
         if both and {one, other} in CONTRADICTIONS:
             raise InputError(f"{path}: {one} and {other} of cluster {min(both)}; decide for one of them")
-    groups = merged(clusters, decisions.merge)
+    groups = merged(decisions.merge)
     named: dict[int, str] = {}
     for cluster, name in decisions.name.items():
-        if (other := named.setdefault(int(groups[cluster]), name)) != name:
+        if (other := named.setdefault(groups.get(cluster, cluster), name)) != name:
             raise InputError(f"{path}: merged clusters have two names, {other!r} and {name!r}; take one back")
-    for whole, why in ((groups, "merged"), (merged(clusters, joined_by_name(decisions).merge), "of one name")):
+    for whole, why in ((groups, "merged"), (merged(joined_by_name(decisions).merge), "of one name")):
         for a, b in (pair for apart in decisions.apart for pair in combinations(apart, 2)):
-            if whole[a] == whole[b]:
+            if whole.get(a, a) == whole.get(b, b):
                 raise InputError(
                     f"{path}: clusters {a} and {b} are apart, but {why}, maybe through others; take one back"
                 )

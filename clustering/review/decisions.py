@@ -52,14 +52,14 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
         int64 [n]. Merged clusters have the lowest of their numbers. Parts that leave a cluster have new numbers from
         ``labels.max() + 1`` on, in ascending order of cluster. Dropped and excluded faces have -1.
     """
-    if not any(vars(decisions).values()):
-        return labels.copy()  # whose numbers may be as high as they like
-    clusters = int(labels.max(initial=-1)) + 1
-    numbers = np.append(merged(clusters, decisions.merge), -1)  # the last is that of label -1
-    numbers[sorted(decisions.drop)] = -1
-    result = numbers[labels]
+    numbers = merged(decisions.merge) | dict.fromkeys(decisions.drop, -1)
+    before = np.array(sorted(numbers), np.int64)
+    after = np.array([numbers[each] for each in before.tolist()], np.int64)
+    changed = np.isin(labels, before)
+    result = labels.copy()
+    result[changed] = after[np.searchsorted(before, labels[changed])]
     parts = [part for cluster in sorted(decisions.split) for part in decisions.split[cluster]]
-    for number, part in enumerate(parts, clusters):
+    for number, part in enumerate(parts, int(labels.max(initial=-1)) + 1):
         result[part] = number
     for rows in decisions.exclude.values():
         result[rows] = -1
@@ -126,14 +126,16 @@ def as_constraints(labels: np.ndarray, decisions: Decisions, likeness: np.ndarra
     return Constraints(len(labels), pairs, np.arange(len(pairs)) < len(same))
 
 
-def merged(clusters: int, groups: Sequence[Sequence[int]]) -> np.ndarray:
-    """Int64 [clusters]: for each the lowest number of those that it is merged with, directly or through others."""
-    edges = np.array([pair for group in groups for pair in pairwise(group)], np.int64).reshape(-1, 2)
-    component = components(clusters, edges[:, 0], edges[:, 1])
-    return np.unique(component, return_index=True)[1][component] if clusters else component
+def merged(groups: Sequence[Sequence[int]]) -> dict[int, int]:
+    """For each cluster of a group the lowest one of those that it is merged with, directly or through others."""
+    clusters = np.unique(np.array([each for group in groups for each in group], np.int64))
+    pairs = np.array([pair for group in groups for pair in pairwise(group)], np.int64).reshape(-1, 2)
+    component = components(len(clusters), *np.searchsorted(clusters, pairs).T)
+    lowest = clusters[np.unique(component, return_index=True)[1]]
+    return dict(zip(clusters.tolist(), lowest[component].tolist(), strict=True))
 
 
-def names_of(labels: np.ndarray, decisions: Decisions) -> dict[int, str]:
+def names_of(decisions: Decisions) -> dict[int, str]:
     """The names of clusters as `apply_decisions` numbers them; dropped clusters have none."""
-    numbers = merged(int(labels.max(initial=-1)) + 1, decisions.merge)
-    return {int(numbers[each]): name for each, name in decisions.name.items() if each not in decisions.drop}
+    numbers = merged(decisions.merge)
+    return {numbers.get(each, each): name for each, name in decisions.name.items() if each not in decisions.drop}
