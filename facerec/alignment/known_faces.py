@@ -100,7 +100,7 @@ def read_boxes(path: Path) -> Known:
     Raises:
         InputError: No such file, a malformed line, or a picture with two names.
     """
-    files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
+    files = [file for file in sorted(path.rglob("*.csv")) if not _is_hidden(file, path)] if path.is_dir() else [path]
     boxes: dict[str, set[tuple[int, int, int, int]]] = {}
     for file in files:
         for name, box in _boxes_of(file, path.is_dir()):
@@ -115,6 +115,10 @@ def read_boxes(path: Path) -> Known:
         ]
         for name, found in boxes.items()
     }
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def window(box: tuple[int, int, int, int], height: int, width: int) -> tuple[slice, slice]:

@@ -1,5 +1,7 @@
 """What an input is: everything that a stage can read below a path, and the files elsewhere that are named there.
 
+Hidden files and folders, and others that systems make, do not count.
+
 An input has a *stamp* and a *hash*. The stamp is made of names, sizes, times and inodes, which takes seconds for ten
 million files. Where it is the same, so is the input. The hash is made of names, sizes and contents. Where the stamp
 differs, the hash decides, so that a copied folder is the same input. After `MOST_BYTES` further files count in the hash
@@ -25,6 +27,12 @@ MOST_BYTES = 16 << 30
 HASH_BLOCK = 1 << 22
 NOT_COUNTED = ("meta.json", "tensorboard", "index_of_tars.parquet")
 """Entries at the top of a folder that differ from run to run, or that reading it makes."""
+
+REFERS = " -> "
+"""Between the names of a file and of another one that it names, or that is read with it."""
+
+OF_SYSTEMS = ("Thumbs.db", "desktop.ini", "@eaDir")
+"""Files and folders, beside hidden ones, that systems make where somebody looks at pictures; no stage reads them."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,9 @@ class InputFiles:
         found = dict(self._below()) if file.is_dir() else {"" if part is None else f":{part}": file}
         for name, one in list(found.items()):
             if _refers(name) or (one == file and _refers(one.name, alone=True)):
-                found |= {f"{name} -> {other}": path for other, path in self._referred(one)}
+                found |= {f"{name}{REFERS}{other}": path for other, path in self._referred(one)}
         if file.is_file():  # of a folder they are part already
-            found |= {f" -> {one.suffix or one.name}": one for one in _beside(file) if one.is_file()}
+            found |= {f"{REFERS}{one.suffix or one.name}": one for one in _beside(file) if one.is_file()}
         return {name: (found[name], _status(found[name])) for name in sorted(found)}
 
     @cached_property
@@ -114,7 +122,7 @@ class InputFiles:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     name = prefix + entry.name
-                    if name in NOT_COUNTED or entry.name.endswith(".partial"):
+                    if name in NOT_COUNTED or entry.name.endswith(".partial") or made_by_a_system(entry.name):
                         continue
                     if not is_folder(entry):
                         yield name, Path(entry.path)
@@ -122,6 +130,11 @@ class InputFiles:
                         if entry.is_symlink():
                             seen.add(real)  # a loop of links is followed once
                         pending.append((f"{name}/", Path(entry.path)))
+
+
+def made_by_a_system(name: str) -> bool:
+    """Whether a file or folder is hidden, or one of `OF_SYSTEMS`."""
+    return name.startswith(".") or name in OF_SYSTEMS
 
 
 def _beside(file: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json
-from facerec.pipeline.fingerprint import InputFiles
+from facerec.pipeline.fingerprint import REFERS, InputFiles
 from facerec.pipeline.named_part import split_part
 
 
@@ -129,8 +129,8 @@ def _refuse_different(out: Path, there: Mapping[str, Any], work: Mapping[str, An
 def _refuse_moved(out: Path, inputs: Sequence[Any]) -> None:
     """Refuses work of which an input names files that are not there: a folder with relative names was moved."""
     for path in (Path(item["path"]) for item in inputs if _is_input(item)):
-        named = InputFiles(path).entries.values() if split_part(path)[0].exists() else []
-        if gone := [file for file, status in named if status is None]:
+        named = InputFiles(path).entries.items() if split_part(path)[0].exists() else []
+        if gone := [file for name, (file, status) in named if status is None and REFERS in name]:
             raise InputError(
                 f"{out}: holds other work than what was asked; {path} names {counted(len(gone), 'file')} not "
                 f"there now, such as {os.path.normpath(gone[0])}: if it was moved since, move it back"

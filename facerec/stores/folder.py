@@ -12,13 +12,14 @@ from pathlib import Path
 from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import person_of, read_face_list
 from facerec.pipeline.files import InputError, is_folder, write_lines
+from facerec.pipeline.fingerprint import made_by_a_system
 from facerec.stores.store import LIST, SUFFIXES, Store, left_by_macos
 
 logger = logging.getLogger(__name__)
 
 PROBED_FACES = 100
 NO_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", "meta.json")
-"""Files that systems and commands leave in folders of pictures."""
+"""Files that systems and commands leave in folders of pictures, of which nothing is said."""
 
 PARTS = {"train", "val", "valid", "validation", "test"}
 """Names of folders that are parts of a data set, not people."""
@@ -68,8 +69,9 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
 def open_folder(path: Path) -> FileStore:
     """Opens a folder of images; a face's identity is the folder that it lies in, see `identities_of`.
 
-    Hidden files and folders, whose names begin with a dot, are left out: systems keep thumbnails and deleted pictures
-    in them. Says how many these are, and how many files are left out because of their suffix.
+    Hidden files and folders, whose names begin with a dot, and the folders @eaDir of Synology's disks are left out:
+    systems keep thumbnails and deleted pictures in them. Says how many these are, and how many files are left out
+    because of their suffix.
     """
     hidden: list[str] = []
     files = sorted(files_below(path, hidden))
@@ -124,7 +126,7 @@ def files_below(root: Path, hidden: list[str]) -> Iterator[str]:
             for entry in entries:
                 if left_by_macos(entry.name) or entry.name in NO_FILES:
                     continue
-                if entry.name.startswith("."):
+                if made_by_a_system(entry.name):
                     hidden.append(prefix + entry.name)
                 elif not is_folder(entry):
                     yield prefix + entry.name

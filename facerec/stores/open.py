@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
+from facerec.pipeline.fingerprint import made_by_a_system
 from facerec.pipeline.values import as_path, first_repeated, whole
 from facerec.stores.folder import files_below, open_folder, open_list
 from facerec.stores.parquet_store import has_pictures, open_parquet
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.recordio import open_recordio
 from facerec.stores.shards import open_shards
-from facerec.stores.store import INDEX, LIST, RECORDS, STORES, SUFFIXES, Store, left_by_macos
+from facerec.stores.store import INDEX, LIST, RECORDS, STORES, SUFFIXES, Store
 from facerec.stores.tar_index import KEPT, open_tars
 from facerec.stores.union import ORDER, UnionStore
 from facerec.stores.zip_store import open_zip
@@ -117,7 +118,7 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     files = [entry.name for entry in os.scandir(folder) if not is_folder(entry)]
-    names = sorted(name for name in files if name != KEPT and not left_by_macos(name))
+    names = sorted(name for name in files if name != KEPT and not made_by_a_system(name))
     if any(name.lower().endswith(SUFFIXES) for name in names):
         return []
     return [folder / name for name in names if Path(name).suffix.lower() in (".tar", ".parquet", ".rec")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.pipeline.files import InputError, check_file, readable
+from facerec.pipeline.fingerprint import made_by_a_system
 from facerec.pipeline.keys import parts_inside
 from facerec.stores.folder import identities_of, say_hidden
 from facerec.stores.shards import write_copies
@@ -61,6 +62,6 @@ def open_zip(path: Path) -> ZipStore:
     names = [info.filename for info in members]
     shown = (name for name in names if not (name.startswith("__MACOSX/") or left_by_macos(name)))
     pictures = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
-    hidden = {name for name in pictures if any(part.startswith(".") for part in parts_inside(name))}
+    hidden = {name for name in pictures if any(map(made_by_a_system, parts_inside(name)))}
     say_hidden(path, sorted(hidden))
     return ZipStore(path, [name for name in pictures if name not in hidden])

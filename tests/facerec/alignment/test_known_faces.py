@@ -84,7 +84,9 @@ def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
         ("verif_templates.csv", HEADER.lower() + "1,0,0,9,9,frames/a1.png,71\n4,3,4,5,6,img/d.jpg,6\n"),
         ("other.csv", "SUBJECT_ID,FILENAME,FACE_X\n1,x,3\n"),
         ("match.csv", "ENROLL_TEMPLATE_ID,VERIF_TEMPLATE_ID\n70,71\n12,6\n5,6\n"),
+        (".ipynb_checkpoints/verif_templates-checkpoint.csv", HEADER + "4,3,4,5,7,img/d.jpg,6\n"),
     ]:
+        (nist / name).parent.mkdir(exist_ok=True)
         (nist / name).write_text(text)
     known = read_boxes(nist)
     names = {photograph: [face.name for face in faces] for photograph, faces in known.items()}

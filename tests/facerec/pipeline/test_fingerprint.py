@@ -146,6 +146,14 @@ def test_the_output_and_unfinished_work_do_not_count(faces):
     assert of(faces, faces / "out") != before
 
 
+def test_what_systems_put_beside_pictures_does_not_count(faces):
+    before = of(faces)
+    for name in (".DS_Store", "a/._1.png", "a/Thumbs.db", ".Trash/1.png", "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg"):
+        (faces / name).parent.mkdir(parents=True, exist_ok=True)
+        (faces / name).write_bytes(b"of a system")
+    assert of(faces) == before
+
+
 def test_loops_of_links_end(faces):
     (faces / "a" / "loop").symlink_to(faces)
     (faces / "dangling").symlink_to(faces / "nowhere")

@@ -572,6 +572,15 @@ def test_of_lists_of_inputs_those_that_differ_are_named(tmp_path):
     assert re.search(r"\(inputs.sources \S+/b \(\w{8}\) there, \S+/c \(\w{8}\) asked\)", str(refused.value))
 
 
+def test_a_broken_link_in_a_folder_is_no_file_that_was_moved(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.jpg").symlink_to("nowhere.jpg")
+    copy_names(tmp_path / "faces", tmp_path / "out")
+    (tmp_path / "faces" / "b.jpg").write_text("b")
+    with pytest.raises(InputError, match=r"holds other work than what was asked \(inputs.folder \S+/faces"):
+        copy_names(tmp_path / "faces", tmp_path / "out")
+
+
 def test_a_list_of_faces_that_was_moved_away_from_its_files_is_named(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "a.jpg").write_text("a")

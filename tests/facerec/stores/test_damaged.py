@@ -131,10 +131,11 @@ def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path, jpeg):
 def test_hidden_files_and_folders_are_left_out_and_said(tmp_path, jpeg, caplog):
     caplog.set_level("INFO")
     root = tmp_path / ".home" / "photographs"
-    for name in ("a/1.jpg", "a/.2.jpg", ".trash/3.jpg", ".trash/4.jpg", "a/...jpg"):
+    for name in ("a/1.jpg", "a/.2.jpg", ".trash/3.jpg", ".trash/4.jpg", "a/...jpg", "a/@eaDir/1.jpg/THUMB_M.jpg"):
         write(root / name, jpeg)
+    (root / ".old.tar").write_bytes(b"no tar")
     assert open_store(root).keys == ["a/1.jpg"]
-    assert f"{root}: left out as hidden: 3 entries, such as .trash" in caplog.text
+    assert f"{root}: left out as hidden: 5 entries, such as .old.tar" in caplog.text
 
 
 def test_files_left_out_are_counted_and_said(tmp_path, jpeg, caplog):

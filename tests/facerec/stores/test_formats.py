@@ -44,6 +44,10 @@ def assert_faces(found, labels=(0, 0, 1, 1, 2, 2), pictures=PICTURES):
     assert found.read(0).shape == (8, 8, 3)
 
 
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
 def written(folder, names):
     for name, content in zip(names, PICTURES, strict=True):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -297,10 +301,10 @@ def test_parts_of_an_image_folder_are_no_identities(tmp_path, caplog):
 def test_an_archive_beside_folders_of_pictures_is_said(tmp_path, caplog):
     tar_of(tmp_path / "old.tar", {"0.png": PICTURES[0]})
     assert open_store(tmp_path).keys == ["0.png"]
-    assert not caplog.messages
+    assert not warnings_in(caplog)
     written(tmp_path / "2020", [f"{row}.PNG" for row in range(6)])
     assert open_store(tmp_path).keys == ["0.png"]
-    (said,) = caplog.messages
+    (said,) = warnings_in(caplog)
     assert "old.tar and the like are read, but not the pictures in folders beside it, such as 2020/" in said
 
 
@@ -312,7 +316,7 @@ def test_archives_and_tables_beside_pictures_do_not_hide_them(tmp_path, caplog):
     people = written(tmp_path / "people", [f"p{PEOPLE[row]:02d}.tar/{row}.png" for row in range(6)])
     pd.DataFrame({"a": [1.0]}).to_parquet(people / "about.parquet")
     assert_faces(open_store(people))
-    assert not caplog.messages
+    assert not warnings_in(caplog)
 
 
 def test_files_of_many_faces_are_known_by_suffixes_in_capitals(tmp_path):
