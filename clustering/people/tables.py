@@ -60,9 +60,9 @@ class Export:
         cluster[person[::-1]] = self.labels[rows[::-1]]
         shown: list[int] | list[str] = [""] * count
         if self.photographs is not None:
-            number = np.unique(np.array(self.photographs), return_inverse=True)[1]
-            pairs = np.unique(np.stack([person, number[rows]]), axis=1)
-            shown = np.bincount(pairs[0], minlength=count).tolist()
+            pairs = {(one, self.photographs[row]) for one, row in zip(person.tolist(), rows.tolist(), strict=True)}
+            known = np.array([one for one, photograph in pairs if photograph], np.int64)
+            shown = np.bincount(known, minlength=count).tolist()
         marks = np.where(self.people.given, "yes", "").tolist()
         sizes = np.bincount(person, minlength=count).tolist()
         doubtful = np.bincount(person, self.doubtful[rows], count).astype(int).tolist()

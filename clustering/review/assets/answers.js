@@ -55,13 +55,17 @@ function answers() {
 }
 
 // Answers from another clustering of these faces, as decisions about this one: pairs of clusters to merge or keep apart.
+// Pairs for which they say both are left out: one of the clusters is of several people.
 function fromAnswers(list) {
   const clusterOf = new Map();
   names.forEach((name, place) => { for (const at of positions(place)) clusterOf.set(rows[at], name); });
-  const found = new Map();
+  const found = new Map(), both = new Set();
   for (const { faces, answer } of list) {
     const [a, b] = faces.map((row) => clusterOf.get(row));
-    if (a !== undefined && b !== undefined && a !== b && answer !== "unsure") found.set(pairKey(a, b), answer === "same" ? "merge" : "apart");
+    if (a === undefined || b === undefined || a === b || answer === "unsure") continue;
+    const key = pairKey(a, b), kind = answer === "same" ? "merge" : "apart";
+    if (found.has(key) && found.get(key) !== kind) both.add(key);
+    found.set(key, kind);
   }
-  return [...found];
+  return [...found].filter(([key]) => !both.has(key));
 }

@@ -206,6 +206,17 @@ def test_whole_photographs_of_a_person(tmp_path, clusters, read_csv):
     assert [row["photograph"] for row in read_csv(out / "faces.csv")] == origin
 
 
+def test_faces_of_no_known_photograph_are_of_none(tmp_path, clusters, read_csv):
+    rows = [(KEYS[0], "x.jpg"), (KEYS[1], "x.jpg")]
+    write_table(tmp_path / "faces" / "faces.csv", ("crop", "photograph"), rows)
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "x.jpg").write_bytes(b"x")
+    out = export(clusters=clusters, out=tmp_path / "out", faces=tmp_path / "faces", photographs=tmp_path / "album")
+    assert pictures(out) == ["people/person_0001/x.jpg"]
+    assert [row["photographs"] for row in read_csv(out / "people.csv")] == ["1", "0"]
+    assert json.loads((out / "meta.json").read_text())["results"]["missing"] == 4
+
+
 def test_without_a_confidence_nothing_is_doubtful_unless_it_is_estimated(tmp_path, blobs, caplog, read_csv):
     embeddings, labels = blobs(identities=4, faces=6)
     mixed = labels.copy()

@@ -340,6 +340,14 @@ def test_decisions_come_back_to_another_clustering_of_the_faces(case, opened, tm
     page.set_input_files("#load", tmp_path / "d.json")
     page.wait_for_function("document.getElementById('toast').textContent.includes('1 pairs of clusters')")
     assert saved(page, tmp_path / "again.json") == content
+    press(page, "u")
+    one, other = (np.flatnonzero(case.labels == cluster).tolist() for cluster in (3, 4))
+    content["answers"] += [{"faces": [one[0], other[0]], "answer": "different"}]
+    content["answers"] += [{"faces": [one[1], int(np.flatnonzero(case.labels == 0)[0])], "answer": "different"}]
+    (tmp_path / "d.json").write_text(json.dumps(content | {"clustering": "0" * 64}))
+    page.set_input_files("#load", tmp_path / "d.json")
+    page.wait_for_function("[...decided.values()].includes('apart')")
+    assert saved(page, tmp_path / "both.json")["decisions"] == [{"action": "apart", "clusters": [0, 3]}]
 
 
 def test_undo_and_coming_back(case, opened, tmp_path):
