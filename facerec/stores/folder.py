@@ -57,12 +57,20 @@ def write_list(path: Path, faces: Iterable[tuple[str, str | None]]) -> None:
         path: The ``.tsv`` file.
         faces: Path relative to the list's folder, and identity or None.
     """
-    faces = list(faces)
-    write_lines(path, (name if identity is None else f"{name}\t{identity}" for name, identity in faces))
-    if lost := sorted({name for _, name in faces if name is not None and person_of(name) != name}):
+    lost: set[str] = set()
+
+    def line(name: str, identity: str | None) -> str:
+        if identity is None:
+            return name
+        if person_of(identity) != identity:
+            lost.add(identity)
+        return f"{name}\t{identity}"
+
+    write_lines(path, (line(*face) for face in faces))
+    if lost:
         logger.warning(
             "a person is called %r, which a list of faces takes for %r (None: nobody); rename the person, and do this "
-            "again", lost[0], person_of(lost[0]),
+            "again", min(lost), person_of(min(lost)),
         )  # fmt: skip
 
 
