@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
@@ -12,13 +13,15 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from facerec.alignment.known_faces import Known, read_boxes, read_landmarks
 from facerec.alignment.photographs import Choice, Job, align_photographs, crop_names
-from facerec.pipeline.counts import told
+from facerec.pipeline.counts import counted, told
 from facerec.pipeline.files import InputError, refuse_inside
 from facerec.pipeline.keys import plain_key
 from facerec.pipeline.stage import Results, stage
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
+from facerec.stores.store import Store
 
+logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 
@@ -93,10 +96,8 @@ def align(
     refuse_inside(out, "--photographs", photographs, "crops would count as photographs")
     known = _known(detector, landmarks, boxes)
     store = open_store(photographs, max_pixels)
-    if known is not None and not any(plain_key(key) in known for key in store.keys):
-        raise InputError(
-            f"{landmarks or boxes}: none of its {len(known)} pictures, e.g. {next(iter(known))}, is in {photographs}"
-        )
+    if known is not None:
+        _check_listed(landmarks or boxes, known, store)
     names = crop_names(store) if known is None else []
     searching = detector if landmarks is None else None
     job = Job(store, names, out, searching, faces, threshold, sizes, size, jpeg_quality, known)
@@ -112,6 +113,19 @@ def _known(detector: Path | None, landmarks: Path | None, boxes: Path | None) ->
     if detector is None:
         raise InputError("no --detector; give one, e.g. buffalo_l, or the landmarks of all faces by --landmarks")
     return read_boxes(boxes) if boxes is not None else None
+
+
+def _check_listed(file: Path | None, known: Known, store: Store) -> None:
+    """Refuses a list of other photographs, and says how many of a list are not there."""
+    there = {plain_key(key) for key in store.keys}
+    absent = [name for name in known if name not in there]
+    if len(absent) == len(known):
+        raise InputError(f"{file}: none of its {len(known)} pictures, e.g. {absent[0]}, is in {store.path}")
+    if absent:
+        logger.warning(
+            "%s: %d of its %s are not in %s, such as %s", file, len(absent), counted(len(known), "picture"), store.path,
+            absent[0],
+        )  # fmt: skip
 
 
 def _check(sizes: list[int] | None, size: int, quality: int | None) -> None:

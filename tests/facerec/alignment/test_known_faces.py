@@ -53,6 +53,14 @@ def test_crops_by_landmarks_are_those_of_insightface(loose):
     assert open_store(align(loose / "loose_crop", loose / "large", **options)).read(0).shape == (224, 224, 3)
 
 
+def test_listed_pictures_that_are_not_there_are_counted(loose, caplog):
+    for number in (5, 9):
+        (loose / "loose_crop" / f"{number}.jpg").unlink()
+    align(loose / "loose_crop", loose / "crops", landmarks=loose / "tiny_name_5pts_score.txt", workers=0)
+    assert "tiny_name_5pts_score.txt: 2 of its 11 pictures are not in" in caplog.text
+    assert "loose_crop, such as 5.jpg" in caplog.text
+
+
 def test_align_embed_and_ijb_go_together_with_all_defaults(loose):
     """The keys of the crops are names of the protocol, but for the suffix."""
     (loose / "protocol").mkdir()
