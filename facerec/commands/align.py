@@ -86,7 +86,8 @@ def align(
         detection_size: Side of the square that a photograph is fitted into for detection, in pixels, a multiple of 32;
             several as [128,640]. Without it [128,640] as in insightface: 640 finds small faces, 128 those that fill
             their photograph. Less is faster.
-        size: Side of a crop in pixels, a multiple of 112 or of 128 (the same face with a wider border).
+        size: Side of a crop in pixels, a multiple of 112, or of 128 (the same face with a wider border, for recognisers
+            that take 128 pixels).
         jpeg_quality: 1 to 100 for JPEG; without it PNG, whose pixels are those that were cut out.
         workers: Processes, each with one thread; 0 and 1 work in this process.
         max_pixels: Height times width; a larger photograph is skipped before it is decoded.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from facerec.pipeline.embeddings import normalize
+from facerec.pipeline.files import InputError, read_json
 from facerec.recognisers.recogniser import Recogniser
 from facerec.recognisers.shapes import about_shapes
 from facerec.stores.pixels import resized
@@ -24,6 +25,7 @@ def doubts_about(store: Store, recogniser: Recogniser) -> Iterator[str]:
     """
     faces = _some_faces(store)
     yield from about_shapes(faces)
+    yield from _about_border(store, recogniser.input_size)
     some = [resized(face, recogniser.input_size) for face in faces[:: max(1, len(faces) // COMPARED)]]
     if len(some) > 2:
         yield from _about_embeddings(np.stack(some), recogniser)
@@ -38,6 +40,21 @@ def _some_faces(store: Store) -> list[np.ndarray]:
     """The readable ones of `LOOKED_AT` faces, evenly spaced."""
     rows = np.unique(np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int))
     return [face for row in rows if (face := _read(store, int(row))) is not None]
+
+
+def _about_border(store: Store, size: int) -> Iterator[str]:
+    """Crops of 128 pixels have a wider border than those of 112, see `facerec.alignment.crop.align_face`."""
+    folder = store.path if store.path.is_dir() else store.path.parent
+    try:
+        noted = read_json(folder / "meta.json")
+        side = int(noted["config"]["size"]) if noted["command"] == "facerec align" else size
+    except (InputError, KeyError, TypeError, ValueError):
+        return
+    if side % 112 and not size % 112:
+        yield (
+            f"align made crops of {side} pixels, with a wider border than those of 112 have; a recogniser for {size} "
+            "pixels matches them worse, unless it was trained on such: align with --size 112"
+        )
 
 
 def _about_embeddings(faces: np.ndarray, recogniser: Recogniser) -> Iterator[str]:

@@ -1,5 +1,8 @@
 """Recognisers in ONNX as other toolkits write them, each built here, and doubts about what they are given."""
 
+import json
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import onnx
@@ -344,6 +347,15 @@ def test_whole_photographs_are_said(pictures, recogniser):
 def test_many_sizes_are_said(pictures, recogniser):
     (doubt,) = doubts_about(pictures([(40 + number, 40 + number) for number in range(20)]), recogniser)
     assert "20 pictures looked at have 20 sizes" in doubt
+
+
+@pytest.mark.parametrize(("side", "size", "said"), [(128, 112, 1), (256, 224, 1), (224, 112, 0), (128, 128, 0)])
+def test_crops_with_a_wider_border_than_the_recogniser_wants_are_said(pictures, tmp_path, side, size, said):
+    store = pictures([(16, 16)] * 2)
+    (tmp_path / "meta.json").write_text(json.dumps({"command": "facerec align", "config": {"size": side}}))
+    doubts = list(doubts_about(store, SimpleNamespace(input_size=size)))
+    assert len(doubts) == said
+    assert all(f"crops of {side} pixels, with a wider border" in doubt for doubt in doubts)
 
 
 def test_a_recogniser_that_tells_nothing_apart_is_said(pictures):
