@@ -78,9 +78,9 @@ def write_page(
     clusters = arrange(embeddings, labels, confidence)
     clustering, faces = labels_hash(labels), keys_hash(pictures.keys)
     proposed = list(frame.proposed)
-    begun = hashlib.sha256(json.dumps(proposed).encode()).hexdigest() if proposed else ""
+    begun = f":{hashlib.sha256(json.dumps(proposed).encode()).hexdigest()}" if proposed else ""
     content = {"title": frame.title, "clustering": clustering, "faces": faces,
-               "stored": f"review:{clustering}:{faces}:{begun}",
+               "stored": f"review:{clustering}:{faces}{begun}",
                "thumbnail": pictures.size, "columns": COLUMNS,
                "keys": KEYS, "commands": list(frame.commands), "proposed": proposed,
                "earlier": list(frame.earlier),
