@@ -11,7 +11,7 @@ import numpy as np
 
 from facerec.pipeline.contact_sheet import contact_sheet
 from facerec.pipeline.embeddings import EmbeddingSet
-from facerec.pipeline.files import InputError, load_array
+from facerec.pipeline.files import InputError, load_array, read_json
 from facerec.pipeline.label_files import load_keys
 from facerec.pipeline.values import first_repeated, shown
 
@@ -114,4 +114,19 @@ def thumbnails_of(path: Path, faces: EmbeddingSet) -> Thumbnails:
         )
     if (twice := first_repeated(keys)) is not None:
         logger.warning("%s: key %s stands there more than once; pictures go by row alone", path, shown(twice))
+    _say_if_replaced(path, faces.path if faces.path.is_dir() else faces.path.parent)
     return found
+
+
+def _say_if_replaced(pictures: Path, embeddings: Path) -> None:
+    """Logs a warning if files of one name had other contents for the embeddings than for the pictures."""
+    try:
+        one, other = (read_json(folder / "meta.json")["inputs"]["faces"] for folder in (pictures, embeddings))
+        replaced = one["path"] == other["path"] and one["hash"] != other["hash"]
+    except (InputError, KeyError, TypeError):  # made elsewhere
+        return
+    if replaced:
+        logger.warning(
+            "%s: %s has changed between these pictures and %s; if faces were replaced, make both anew", pictures,
+            one["path"], embeddings,
+        )  # fmt: skip

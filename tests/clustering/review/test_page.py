@@ -752,3 +752,14 @@ def test_keys_that_repeat_are_said(tmp_path, caplog):
     pictures, faces = write_thumbnails(tmp_path / "t", ["a", "b", "a"]), np.eye(3, dtype=np.float32)
     assert len(thumbnails_of(pictures, EmbeddingSet(faces, None, None, tmp_path))) == 3
     assert "key 'a' stands there more than once; pictures go by row alone" in caplog.text
+
+
+def test_faces_that_were_replaced_between_pictures_and_embeddings_are_said(tmp_path, caplog):
+    pictures, faces = write_thumbnails(tmp_path / "t", ["a", "b"]), np.eye(2, dtype=np.float32)
+    (tmp_path / "e").mkdir()
+    for folder, contents in (("t", "0"), ("e", "0"), ("e", "1")):
+        noted = {"inputs": {"faces": {"path": "faces", "hash": contents}}}
+        (tmp_path / folder / "meta.json").write_text(json.dumps(noted))
+        thumbnails_of(pictures, EmbeddingSet(faces, ["a", "b"], None, tmp_path / "e"))
+    (said,) = caplog.messages
+    assert f"t: faces has changed between these pictures and {tmp_path / 'e'}; if faces were replaced, make" in said
