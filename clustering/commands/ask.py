@@ -85,8 +85,7 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         before = answers_of(clusters, len(labels), faces.keys)
     else:
         before = load_answers(asking.answers, len(labels), faces.keys)
-        if faces.keys is None:
-            say_if_strangers(asking.answers, before.constraints(len(faces)).together, faces)
+        say_if_strangers(asking.answers, before.constraints(len(faces)).together, faces)
     pictures = None if asking.thumbnails is None else thumbnails_of(asking.thumbnails, faces)
     if truth is None and asking.rounds > 1:
         raise InputError(

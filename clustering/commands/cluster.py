@@ -88,7 +88,7 @@ def cluster(
         check_model(model, faces)
     given = None if answers is None else load_answers(answers, len(faces), faces.keys)
     known = None if given is None else given.constraints(len(faces), faces.keys or ())
-    if answers is not None and known is not None and faces.keys is None:
+    if answers is not None and known is not None:
         say_if_strangers(answers, known.together, faces)
     if known is not None and not len(known):
         logger.warning("%s: no answer in it is yes or no, so it changes nothing; answer the questions first", answers)

@@ -74,12 +74,12 @@ def say_if_unlike(origin: Path, labels: np.ndarray, faces: EmbeddingSet) -> None
 def say_if_strangers(origin: Path, together: np.ndarray, faces: EmbeddingSet) -> None:
     """Logs a warning if pairs of faces that a person called the same are no more alike than any two faces.
 
-    That shows that their rows are those of other faces, or that the order has changed.
+    That shows that their rows or names are those of other faces, or that the order has changed.
 
     Args:
         origin: Origin of the answers, for the message.
         together: int64 [m, 2], rows. Of fewer than `FEWEST_TOGETHER` nothing is said.
-        faces: The faces, which have no keys.
+        faces: The faces.
     """
     if len(together) < FEWEST_TOGETHER:
         return
@@ -88,9 +88,10 @@ def say_if_strangers(origin: Path, together: np.ndarray, faces: EmbeddingSet) ->
     alike, unlike = (_cosines(faces.embeddings, np.stack([one, x])) for x in (other, strangers))
     share = float(np.mean(alike > unlike))
     if share < LEAST_SHARE:
+        by, order = ("rows", ", in its order") if faces.keys is None else ("names", "")
         logger.warning(
-            "%s: faces of the same person, by their rows, are no more alike than any two (%.0f %% of draws, by chance "
-            "50); are these rows of %s, in its order?", origin, 100 * share, faces.path,
+            "%s: faces of the same person, by their %s, are no more alike than any two (%.0f %% of draws, by chance "
+            "50); are these %s of %s%s?", origin, by, 100 * share, by, faces.path, order,
         )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from clustering.hierarchy import Hierarchy
 from clustering.similarity.same_faces import PAIRS, check_faces, save_cosines, say_if_strangers, share_of_likelier_pairs
 from clustering.similarity.same_recogniser import check_model
 from facerec.pipeline.embeddings import EmbeddingSet, load_embeddings, save_embeddings
-from facerec.pipeline.files import InputError, write_json
+from facerec.pipeline.files import InputError, write_json, write_lines
 
 
 def faces_of(embeddings: np.ndarray, path: Path = Path("faces")) -> EmbeddingSet:
@@ -226,6 +226,17 @@ def test_slightly_other_embeddings_are_refused(tmp_path):
     other = faces + 0.02 * random.normal(size=faces.shape).astype(np.float32)
     with pytest.raises(InputError, match="clusters of other embeddings than faces"):
         check_faces(tmp_path, np.zeros(40, np.int64), faces_of(other))
+
+
+def test_answers_about_other_faces_of_the_same_names_are_said(folders, caplog):
+    folder, _, _ = folders
+    keys = [f"{row:09d}.jpg" for row in range(160)]  # as the faces of any .rec are called
+    pairs = [[keys[row], keys[row + 1]] for row in range(0, 160, 8)]  # two of each identity
+    write_json(folder / "answers.json", {"answers": [{"faces": pair, "answer": "same"} for pair in pairs]})
+    for name, said in (("faces", False), ("reordered", True)):
+        write_lines(folder / name / "keys.txt", keys)
+        cluster("finch", folder / name, folder / f"{name}_again", answers=folder / "answers.json")
+        assert ("faces of the same person, by their names, are no more alike than any two" in caplog.text) == said
 
 
 def test_answers_by_rows_of_faces_in_another_order_are_said(folders, caplog):
