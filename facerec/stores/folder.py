@@ -80,14 +80,21 @@ def open_folder(path: Path) -> FileStore:
     Hidden files and folders, whose names begin with a dot, and the folders @eaDir of Synology's disks are left out:
     systems keep thumbnails and deleted pictures in them. Says how many these are, and how many files are left out
     because of their suffix.
+
+    Raises:
+        InputError: Files, but none with the suffix of a picture.
     """
     hidden: list[str] = []
     files = sorted(files_below(path, hidden))
     say_hidden(path, hidden)
     keys = [name for name in files if name.lower().endswith(SUFFIXES)]
     others = Counter(Path(name).suffix.lower() or "no suffix" for name in files if not name.lower().endswith(SUFFIXES))
-    if keys and others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+    if others and not keys:
+        raise InputError(
+            f"{path}: no faces among its files ({kinds}); pictures are {', '.join(SUFFIXES)}: convert others to JPEG"
+        )
+    if others:
         logger.info("%s: %d of %d files are pictures; left out by their suffix: %s", path, len(keys), len(files), kinds)
     return FileStore(path, path, keys, identities_of(keys, path))
 

@@ -146,6 +146,13 @@ def test_files_left_out_are_counted_and_said(tmp_path, jpeg, caplog):
     assert "3 of 6 files are pictures; left out by their suffix: 1 .heic, 1 .txt, 1 no suffix" in caplog.text
 
 
+def test_a_folder_of_other_files_names_their_suffixes(tmp_path):
+    for name in ("a.HEIC", "b/c.heic", "d.mov"):
+        write(tmp_path / name, b"of a telephone")
+    with pytest.raises(InputError, match=r"no faces among its files \(2 .heic, 1 .mov\); pictures are .jpg"):
+        open_store(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["line\nfeed.jpg", "carriage\rreturn.jpg", "tab\tulator.jpg"])
 def test_names_that_no_list_can_hold_are_refused(tmp_path, jpeg, name):
     write(tmp_path / name, jpeg)
