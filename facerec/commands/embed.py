@@ -55,8 +55,8 @@ def embed(
 ) -> dict[str, float]:
     """Embeds every face of a store; interrupted, it goes on where it was.
 
-    A face that cannot be read gets a zero row and a line in ``skipped.csv``. The length that a row had before it was
-    made 1, which is larger for clearer faces, is in ``norms.npy``.
+    A face that cannot be read, or of which the recogniser makes nothing, gets a zero row and a line in ``skipped.csv``.
+    The length that a row had before it was made 1, which is larger for clearer faces, is in ``norms.npy``.
 
     Args:
         model: A folder that ``facerec train`` made, arcface_torch's backbone.pth, or a recogniser in ONNX (any of

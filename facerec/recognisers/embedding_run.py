@@ -23,6 +23,9 @@ from facerec.stores.store import Store, UnreadableFace
 
 Unread = tuple[int, str, str]  # row, key, reason
 
+NOTHING = "the recogniser gives NaN or infinite values, or only zeros"
+"""Why a face counts as unreadable that was read."""
+
 NOTED_BLOCKS = 16  # are written to disk, then noted as finished
 
 
@@ -40,7 +43,7 @@ def embed_blocks(
         workers: Processes that read faces; 0 reads in this process.
 
     Raises:
-        InputError: The recogniser gives NaN or infinite values, or as of `read_ahead`.
+        InputError: As of `read_ahead`.
     """
     blocks = blocks[ranks.rank() :: ranks.world_size()]
     loader = read_ahead(faces, blocks.tolist(), workers)
@@ -49,9 +52,12 @@ def embed_blocks(
     with progress(None, "embed", "faces", total, hidden=not ranks.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
-                begun.put(rows.numpy(), recogniser.unnormalised(images.numpy(), flip))
+                found = recogniser.unchecked(images.numpy(), flip)
+                fine = np.isfinite(found).all(axis=1) & found.any(axis=1)
+                begun.put(rows.numpy()[fine], found[fine])
+                unread += [(row, faces.store.keys[row], NOTHING) for row in rows.numpy()[~fine].tolist()]
             begun.note(block, unread)
-            bar.update(len(rows) + len(unread))
+            bar.update(len(faces.rows_of(block)))
     begun.save()
 
 
@@ -132,12 +138,15 @@ class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[Unread]]]):
     def __len__(self) -> int:
         return -(-len(self.store) // self.batch_size)
 
+    def rows_of(self, block: int) -> range:
+        """The rows of a block."""
+        return range(block * self.batch_size, min((block + 1) * self.batch_size, len(self.store)))
+
     def __getitem__(self, block: int) -> tuple[np.ndarray, np.ndarray, list[Unread]]:
         if not 0 <= block < len(self):
             raise IndexError(block)
-        start = block * self.batch_size
         rows, faces, unread = [], [], []
-        for row in range(start, min(start + self.batch_size, len(self.store))):
+        for row in self.rows_of(block):
             try:
                 faces.append(resized(self.store.read(row), self.size))
                 rows.append(row)

@@ -59,7 +59,11 @@ def _about_border(store: Store, size: int) -> Iterator[str]:
 
 def _about_embeddings(faces: np.ndarray, recogniser: Recogniser) -> Iterator[str]:
     """Two views of one face, the second mirrored, must be more alike than faces of different pictures."""
-    plain, mirrored = (normalize(recogniser.unnormalised(views, flip=False)) for views in (faces, faces[:, :, ::-1]))
+    views = [recogniser.unchecked(side, flip=False) for side in (faces, faces[:, :, ::-1])]
+    fine = np.isfinite(views).all(axis=(0, 2))
+    if np.count_nonzero(fine) < 2:
+        raise InputError(f"{recogniser.name}: gives NaN or infinite embeddings; its weights are damaged")
+    plain, mirrored = (normalize(side[fine]) for side in views)
     same = float(np.mean(np.einsum("nd,nd->n", plain, mirrored)))
     others = (plain @ plain.T)[~np.eye(len(plain), dtype=bool)]
     if same <= float(np.mean(others)) + 1e-3:

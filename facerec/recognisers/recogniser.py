@@ -134,6 +134,13 @@ class Recogniser:
         Raises:
             InputError: The faces have another type or shape, or the network returns NaN or infinite values.
         """
+        embeddings = self.unchecked(faces, flip)
+        if not np.all(np.isfinite(embeddings)):
+            raise InputError(f"{self.name}: gives NaN or infinite embeddings; its weights are damaged, train it again")
+        return embeddings
+
+    def unchecked(self, faces: np.ndarray, flip: bool = True) -> np.ndarray:
+        """As `unnormalised`, but NaN and infinite values that the network returns are no error."""
         faces, size = as_array("faces", faces), self.input_size
         if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != (size, size, 3):
             raise InputError(
@@ -141,11 +148,7 @@ class Recogniser:
                 "takes other sizes"
             )
         embeddings = self.network(faces)
-        if flip:
-            embeddings = embeddings + self.network(faces[:, :, ::-1])
-        if not np.all(np.isfinite(embeddings)):
-            raise InputError(f"{self.name}: gives NaN or infinite embeddings; its weights are damaged, train it again")
-        return embeddings
+        return embeddings + self.network(faces[:, :, ::-1]) if flip else embeddings
 
 
 def _checked(images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import nn
 
 from facerec.backbones import build
@@ -202,6 +204,30 @@ def test_unreadable_faces_are_zero_rows_and_listed(tmp_path, make_faces, model):
         ("1", "person0/01.png", "not a readable image"),
         ("6", "person2/00.png", "empty file"),
     ]
+
+
+def test_a_face_of_which_the_recogniser_makes_nothing_is_unreadable_and_stops_nothing(tmp_path, make_faces):
+    """Of a black picture the logarithm of the sum is infinite, and its product with zeros is NaN."""
+    nodes = [
+        helper.make_node("Cast", ["data"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["pixels"], ["flat"]),
+        helper.make_node("ReduceMax", ["flat"], ["most"], axes=[1]), helper.make_node("Log", ["most"], ["log"]),
+        helper.make_node("Mul", ["flat", "log"], ["e"]),
+    ]  # fmt: skip
+    values = (helper.make_tensor_value_info("data", TensorProto.UINT8, ["n", 3, 8, 8]),
+              helper.make_tensor_value_info("e", TensorProto.FLOAT, ["n", 192]))  # fmt: skip
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
+    faces = make_faces(tmp_path / "f", identities=3, each=2, size=8)
+    for person in (0, 2):
+        cv2.imwrite(str(faces / f"person{person}" / "01.png"), np.zeros((8, 8, 3), np.uint8))
+    out = embed(model=tmp_path / "m.onnx", faces=faces, out=tmp_path / "e", batch_size=4, workers=0)
+    found = load_embeddings(out)
+    assert np.flatnonzero(~found.readable).tolist() == [1, 5]
+    assert np.flatnonzero(np.load(out / "norms.npy") == 0).tolist() == [1, 5]
+    rows = list(csv.DictReader((out / "skipped.csv").read_text().splitlines()))
+    assert [(row["row"], row["key"]) for row in rows] == [("1", "person0/01.png"), ("5", "person2/01.png")]
+    assert rows[0]["reason"] == "the recogniser gives NaN or infinite values, or only zeros"
 
 
 def test_store_without_identities_gives_no_labels(tmp_path, make_faces, model):
