@@ -107,13 +107,24 @@ class HiLander(TwoStep):
         """Whether pairs join instead of edges: if `merging` asks for pairs, and the model can judge them."""
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
-    def cluster_with(self, graph: KnnGraph, known: Constraints) -> Clustering:
+    def cluster(self, graph: KnnGraph) -> Clustering:
+        """Clusters the faces of a graph, with longer lists where people have many faces."""
+        return self.cluster_with(graph, None)
+
+    def cluster_with(self, graph: KnnGraph, known: Constraints | None) -> Clustering:
         """As `cluster`, with answers that hold on every level.
 
-        p_tau is raised as it would be without answers, so clusters that no answer is about stay as they are.
+        What `adaptive` decides does not depend on answers, so clusters that no answer is about stay as they are.
         """
         graph = graph.narrowed(self.k)
-        return self.decide(graph, self.estimate(graph), known)
+        start, first = self.estimate(graph), None if self.adaptive else known
+        p_tau, levels = self._adapted(graph, start, first)
+        if self.adaptive and isinstance(start, Start):
+            start, levels = self._with_longer_lists(graph, start, p_tau, levels)
+        if known is not first:
+            levels.clear()
+            levels = self._hierarchy(start.climb(p_tau, known), graph)
+        return self._clustering(graph, p_tau, levels)
 
     def estimate(self, graph: KnnGraph) -> Start | EdgeStart:
         """What climbs of the graph share, whatever their p_tau and answers."""
@@ -122,29 +133,26 @@ class HiLander(TwoStep):
             return Start.of(graph, self.model)
         return EdgeStart(graph, cache_lowest_level(partial(engines.link, self.model)), self.features, self.k)
 
-    def decide(self, graph: KnnGraph, start: Start | EdgeStart, known: Constraints | None = None) -> Clustering:
-        """Clusters the faces of a graph by climbs from the start that `estimate` returned."""
-        p_tau, first = self.p_tau, None if self.adaptive else known
-        levels = self._hierarchy(start.climb(p_tau, first), graph)
+    def decide(self, graph: KnnGraph, start: Start | EdgeStart) -> Clustering:
+        """Clusters the faces of a graph by climbs from the start that `estimate` returned, without longer lists.
+
+        `tune` scores these clusters. With longer lists it would take twice the time.
+        """
+        return self._clustering(graph, *self._adapted(graph, start, None))
+
+    def _adapted(
+        self, graph: KnnGraph, start: Start | EdgeStart, known: Constraints | None
+    ) -> tuple[float, list[Arrays]]:
+        """The p_tau at which no mixtures are left, and the hierarchy with it."""
+        p_tau = self.p_tau
+        levels = self._hierarchy(start.climb(p_tau, known), graph)
         for _ in range(RAISES if self.adaptive else 0):
             if not mixed(graph, levels[-1]["labels"]):
                 break
             p_tau = (1 + p_tau) / 2
             levels.clear()  # which may be large
-            levels = self._hierarchy(start.climb(p_tau, first), graph)
-        if self.adaptive and isinstance(start, Start):
-            start, levels = self._with_longer_lists(graph, start, p_tau, levels)
-        if known is not first:
-            levels.clear()
             levels = self._hierarchy(start.climb(p_tau, known), graph)
-        warning = "" if p_tau == self.p_tau else (
-            f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, so {p_tau:g} is taken. The "
-            "recogniser may be weaker, or there may be more people, than when p_tau was chosen. Labelled faces of this "
-            "recogniser, the more the better, tell best: see tune"
-        )  # fmt: skip
-        labels = levels[-1]["labels"]
-        confidence = self.confidence.of_faces(graph, labels)
-        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
+        return p_tau, levels
 
     def _with_longer_lists(
         self, graph: KnnGraph, start: Start, p_tau: float, levels: list[Arrays]
@@ -159,6 +167,17 @@ class HiLander(TwoStep):
         wider = start.wider(graph, lengths)
         found = self._hierarchy(wider.climb(p_tau, None), graph)
         return (start, levels) if mixed(graph, found[-1]["labels"]) else (wider, found)
+
+    def _clustering(self, graph: KnnGraph, p_tau: float, levels: list[Arrays]) -> Clustering:
+        """The result of a hierarchy, with a warning if p_tau was raised."""
+        warning = "" if p_tau == self.p_tau else (
+            f"with p_tau {self.p_tau:g} the largest clusters are mixtures of people, so {p_tau:g} is taken. The "
+            "recogniser may be weaker, or there may be more people, than when p_tau was chosen. Labelled faces of this "
+            "recogniser, the more the better, tell best: see tune"
+        )  # fmt: skip
+        labels = levels[-1]["labels"]
+        confidence = self.confidence.of_faces(graph, labels)
+        return Clustering.of(labels, confidence, levels, {"p_tau": p_tau}, warning)
 
     def _hierarchy(self, steps: Iterable[Step], graph: KnnGraph) -> list[Arrays]:
         steps = islice(stop_when_settled(steps, self.k) if self.early_stop else steps, self.levels)
