@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from scipy.special import expit
 
 from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.labelled_faces import HELD_BACK, LabelledFaces, split
+from clustering.learning.labelled_faces import HELD_BACK, LabelledFaces, can_be_split, repeated_identities, split
 from clustering.learning.versions import versions
 from clustering.similarity.confidence import Confidence, evidence
 from eval.clusters.calibration import calibration_error, in_majority, reliability
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import write_table
 
+logger = logging.getLogger(__name__)
 RIDGE = 1e-3
 """Weight of the squared slopes, of standardised evidence, in the mean loss."""
 
@@ -134,12 +137,16 @@ def learn_calibrated(
     """A backend that has learned from all faces, with a confidence measured after learning from half the identities.
 
     Returns:
-        The clusterer; and the calibration, None for backends without a confidence, or with fewer than two identities to
+        The clusterer; and the calibration, None for backends without a confidence, or with too few identities to
         measure it on.
     """
     clusterer = backend.learn(*faces, seed, **settings)
-    held, rest = split(faces, HELD_BACK, seed)
-    if not backend.calibrated or len(np.unique(held.labels)) < 2:
+    if not backend.calibrated:
         return clusterer, None
+    if not can_be_split(faces):
+        people = counted(repeated_identities(faces.labels), "identity")
+        logger.info("the confidence is the default one: %s of two faces or more are too few to measure it", people)
+        return clusterer, None
+    held, rest = split(faces, HELD_BACK, seed)
     calibration = calibrate(backend.learn(*rest, seed, **settings), held, seed)
     return clusterer.with_settings(confidence=calibration.confidence), calibration

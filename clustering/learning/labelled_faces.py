@@ -17,7 +17,7 @@ from facerec.pipeline.values import as_labels
 HELD_BACK = 0.5
 """Share of the identities that are held back for validation."""
 FEWEST = 2
-"""Fewest identities to learn from, and fewest that are held back."""
+"""Fewest identities of two faces or more to learn from, and fewest that are held back."""
 
 
 class LabelledFaces(NamedTuple):
@@ -86,18 +86,33 @@ def check_repeated(identities: np.ndarray, source: object) -> None:
     Raises:
         InputError: Fewer people have two faces; the message begins with the source.
     """
-    repeated = np.count_nonzero(np.unique(identities, return_counts=True)[1] > 1)
+    repeated = repeated_identities(identities)
     if repeated < 2:
-        raise InputError(
-            f"{source}: {counted(int(repeated), 'identity')} with two faces or more; at least two are needed"
-        )
+        raise InputError(f"{source}: {counted(repeated, 'identity')} with two faces or more; at least two are needed")
+
+
+def repeated_identities(identities: np.ndarray) -> int:
+    """How many of the identities, int64 [n], have two faces or more."""
+    return int(np.count_nonzero(np.unique(identities, return_counts=True)[1] > 1))
 
 
 def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
-    """A share of the identities with their faces, and the others with theirs."""
-    identities = np.random.default_rng(seed).permutation(np.unique(faces.labels))
-    chosen = np.isin(faces.labels, identities[: round(share * len(identities))])
+    """A share of the identities with their faces, and the others with theirs.
+
+    Identities of one face are shared out by themselves, so that both parts have people with several faces.
+    """
+    identities, sizes = np.unique(faces.labels, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(identities))
+    parts = order[sizes[order] > 1], order[sizes[order] == 1]
+    first = np.concatenate([part[: round(share * len(part))] for part in parts])
+    chosen = np.isin(faces.labels, identities[first])
     return LabelledFaces(*(part[chosen] for part in faces)), LabelledFaces(*(part[~chosen] for part in faces))
+
+
+def can_be_split(faces: LabelledFaces) -> bool:
+    """Whether `split` by `HELD_BACK` leaves `FEWEST` identities of two faces or more in both parts."""
+    held_back = round(HELD_BACK * repeated_identities(faces.labels))
+    return min(held_back, repeated_identities(faces.labels) - held_back) >= FEWEST
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:
@@ -106,9 +121,10 @@ def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, La
     Raises:
         InputError: Too few identities for both.
     """
-    identities = len(np.unique(faces.labels))
-    held_back = round(HELD_BACK * identities)
-    if min(held_back, identities - held_back) < FEWEST:
-        raise InputError(f"{counted(identities, 'identity')}: too few to hold some back for validation; use train")
+    if not can_be_split(faces):
+        raise InputError(
+            f"{counted(repeated_identities(faces.labels), 'identity')}: too few with two faces or more to hold half of "
+            "them back for validation; use train"
+        )
     held, rest = split(faces, HELD_BACK, seed)
     return rest, held

@@ -162,6 +162,25 @@ def test_of_two_identities_none_are_held_back(blobs, tmp_path):
     assert read_yaml(out / "config.yaml")["confidence"] == read_yaml_of_default()
 
 
+def test_of_people_of_one_face_none_are_held_back(caplog):
+    """Half of these three people would be one, of whom nothing can be learned."""
+    learned: list[int] = []
+
+    class Learned(SimpleNamespace):
+        calibrated = True
+
+        @classmethod
+        def learn(cls, embeddings, labels, seed):
+            learned.append(len(labels))
+            return cls()
+
+    faces = LabelledFaces(np.eye(9, dtype=np.float32), np.array([0, 0, 1, 1, 2, 2, 3, 4, 5]))
+    with caplog.at_level("INFO"):
+        assert learn_calibrated(Learned, faces, 0, {})[1] is None
+    assert learned == [9]
+    assert "3 identities of two faces or more are too few" in caplog.text
+
+
 def test_real_confidence_holds_on_another_set(real):
     """Calibrated on identities of one real set, it is read on the faces of another."""
     held, _ = split(LabelledFaces(*real("celeba299")), 0.3, seed=0)
