@@ -186,12 +186,26 @@ def divided(name: str, settings: Mapping[str, Any], own: Sequence[str], training
     )
 
 
+def keywords(settings: Mapping[Any, Any]) -> dict[str, Any]:
+    """Settings, as they stand in YAML, that can be given to `Clusterer.learn` by name.
+
+    Raises:
+        InputError: The seed, which is given by itself; names that no setting can have.
+    """
+    if "seed" in settings:
+        raise InputError("settings: seed is no setting of a training; give --seed, or seed in Python")
+    odd = [key for key in settings if not isinstance(key, str) or key in ("cls", "X", "y")]
+    if odd:
+        raise InputError(f"settings: there is no setting {shown(odd[0])}")
+    return dict(settings)
+
+
 def check_names(complaint: str, name: str, settings: Mapping[str, Any], known: Sequence[str]) -> None:
     """Refuses settings of other names than the known ones.
 
     Raises:
         InputError: The complaint, the wrong names, and the known ones.
     """
-    unknown = sorted(set(settings) - set(known))
+    unknown = sorted(map(str, set(settings) - set(known)))
     if unknown:
         raise InputError(f"{complaint} {', '.join(unknown)}; {name} has {', '.join(known)}")

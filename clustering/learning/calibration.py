@@ -16,6 +16,7 @@ from clustering.clusterer import Clusterer
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import HELD_BACK, LabelledFaces, can_be_split, repeated_identities, split
 from clustering.learning.versions import versions
+from clustering.settings import keywords
 from clustering.similarity.confidence import Confidence, evidence
 from eval.clusters.calibration import calibration_error, in_majority, reliability
 from facerec.pipeline.counts import counted
@@ -140,6 +141,7 @@ def learn_calibrated(
         The clusterer; and the calibration, None for backends without a confidence, or with too few identities to
         measure it on.
     """
+    settings = keywords(settings)
     clusterer = backend.learn(*faces, seed, **settings)
     if not backend.calibrated:
         return clusterer, None

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facerec.pipeline.files import InputError
 from facerec.pipeline.progress import progress
 
 
@@ -28,6 +29,9 @@ def optimise(
         learning_rate: The highest.
         random: Draws the order.
         name: What is trained, for the progress bar.
+
+    Raises:
+        InputError: Weights that are NaN or infinite, as the steps are too large.
     """
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(losses))
@@ -38,4 +42,6 @@ def optimise(
             losses[number]().backward()
             optimizer.step()
             schedule.step()
+        if not all(weights.isfinite().all() for weights in model.parameters()):
+            raise InputError(f"{name}: the weights are no longer finite; lower learning_rate, now {learning_rate:g}")
     model.eval()

@@ -18,6 +18,7 @@ from clustering.learning.calibration import Calibration, calibrate
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
 from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
+from clustering.settings import keywords
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
@@ -100,7 +101,7 @@ def tune(
     found = class_of(backend)
     trials, seed = whole("trials", trials, 1, MOST_TRIALS), whole("seed", seed, 0)
     _check_trainings(trainings, found)
-    faces, ways = labelled(X, y), list(trainings or [{}])
+    faces, ways = labelled(X, y), [keywords(way) for way in trainings or [{}]]
     check_repeated(faces.labels, "y")
     learning, validation = split_identities(faces, seed) if found.learns else (faces, faces)
     clusterers = [found.learn(*learning, seed, **way) for way in ways]

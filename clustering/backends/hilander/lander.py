@@ -142,7 +142,7 @@ class LinkageModel(nn.Module):
         file = folder / "config.yaml"
         settings = {name: value for name, value in settings.items() if name != "engine"}
         if set(settings) != set(SETTINGS):
-            raise InputError(f"{file}: model settings {', '.join(settings)}; expected {', '.join(SETTINGS)}")
+            raise InputError(f"{file}: model settings {', '.join(map(str, settings))}; expected {', '.join(SETTINGS)}")
         sizes = [settings[name] for name in ("dimension", "width", "hidden", "heads")]
         if not all(type(size) is int and 0 <= size <= 1 << 16 for size in sizes) or 0 in sizes[1:]:
             raise InputError(f"{file}: dimension, width, hidden and heads are {sizes}; expected whole numbers")

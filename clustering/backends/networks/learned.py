@@ -196,6 +196,7 @@ def read_network(network: type[Network], folder: Path, sizes: Any) -> Network:
         with torch.device("meta"):
             model = network(**sizes)
     except TypeError:
-        raise InputError(f"{folder / 'config.yaml'}: model has {', '.join(sizes)}; train the model again") from None
+        names = ", ".join(map(str, sizes))
+        raise InputError(f"{folder / 'config.yaml'}: model has {names}; train the model again") from None
     load_weights(folder, model)
     return model.to(default_device()).eval()

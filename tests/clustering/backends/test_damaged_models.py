@@ -9,6 +9,7 @@ import torch
 
 from clustering import Components, HiLander
 from clustering.backends.hilander.reference_weights import read_state
+from clustering.backends.networks.gcn_v import ConfidenceNetwork, GcnV
 from clustering.commands.tune import tune
 from facerec.pipeline.embeddings import save_embeddings
 from facerec.pipeline.files import InputError, read_yaml, write_yaml
@@ -52,6 +53,21 @@ def test_a_model_of_another_type_is_refused(model, value):
     write_yaml(model / "config.yaml", {**settings, "model": value})
     with pytest.raises(InputError, match="config.yaml: model is"):
         HiLander.from_pretrained(model)
+
+
+def test_names_that_are_no_text_are_refused(model):
+    settings = read_yaml(model / "config.yaml")
+    for changed, message in (
+        ({3: 4, "speed": 5}, "unknown 3, speed; hilander has model, k, "),
+        ({"model": settings["model"] | {False: 5}}, "model settings inputs, .*, False; expected inputs"),
+    ):
+        write_yaml(model / "config.yaml", settings | changed)
+        with pytest.raises(InputError, match=message):
+            HiLander.from_pretrained(model)
+    GcnV(ConfidenceNetwork(4, 4)).save_pretrained(model)
+    write_yaml(model / "config.yaml", read_yaml(model / "config.yaml") | {"model": {3: 5}})
+    with pytest.raises(InputError, match="config.yaml: model has 3; train the model again"):
+        GcnV.from_pretrained(model)
 
 
 def test_neighbours_without_bound_are_refused(tmp_path):

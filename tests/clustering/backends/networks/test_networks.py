@@ -23,7 +23,7 @@ from clustering.backends.networks.lgcn import (
 from clustering.graph.denser import denser
 from clustering.graph.edges import Edges
 from clustering.graph.knn_graph import KnnGraph
-from clustering.learning.tuning import Version, run_trials
+from clustering.learning.tuning import Version, run_trials, tune
 from clustering.partition import consecutive
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_yaml
@@ -228,6 +228,16 @@ def test_tuning_asks_for_the_estimate_of_a_version_once(blobs, monkeypatch):
 def test_refused_settings(settings, message, blobs):
     with pytest.raises(InputError, match=message):
         GcnV.learn(*blobs(), 0, **settings)
+
+
+def test_a_name_that_is_no_text_is_no_setting(blobs):
+    with pytest.raises(InputError, match="settings: there is no setting 3"):
+        tune("gcn_v", *blobs(), trainings=[{3: 4}])
+
+
+def test_steps_that_are_too_large_are_refused(blobs):
+    with pytest.raises(InputError, match=r"GCN-V: the weights are no longer finite; lower learning_rate, now 1e\+30"):
+        GcnV.learn(*blobs(), learning_rate=1e30, epochs=3)
 
 
 def edited(folder, name: str) -> None:
