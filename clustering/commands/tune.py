@@ -66,7 +66,7 @@ def tune(
         **found.training,
         **found.chosen,
         "score": found.best["score"],
-        "default_score": found.trials[0]["score"],
+        "default_score": found.untuned["score"],
         "trials": len(found.trials),
         "calibration_error": {} if found.calibration is None else found.calibration.errors,
         **noted_recogniser([embeddings]),

@@ -37,7 +37,7 @@ def load_graph(faces: EmbeddingSet, knn: Path, k: int) -> KnnGraph:
 
 def say_if_narrow(graph: KnnGraph, k: int, name: str, remedy: str) -> None:
     """Logs a warning if a graph has fewer than `k` neighbours a face, and could have them."""
-    if graph.k < neighbors_wanted(graph, k):
+    if graph.k < neighbors_wanted(graph, k) and is_main():
         logger.warning(
             "%s: has %d neighbours a face, but the backend's settings were chosen with %d; clusters may fall apart or "
             "run together (on LFW, GCN-V's pairwise F fell from .91 to .59 with 10 for 40); %s",

@@ -47,13 +47,15 @@ class Tuning:
     """How a clusterer was tuned.
 
     Attributes:
-        trials: A row a trial, see `run_trials`; the default settings first.
+        trials: A row a trial, see `run_trials`; of each training its default settings first.
         best: The row of the chosen trial.
         training: Settings of the training that this trial belongs to; ``{"packaged": True}`` if the packaged model was
             chosen.
         chosen: Settings of the chosen trial.
         calibration: Calibration of the confidence; None for backends without a confidence, and where it stays that of
             the package.
+        untuned: The row of the default settings: with the packaged model if that was tried, else with the first
+            training.
     """
 
     trials: Sequence[Mapping[str, Any]]
@@ -61,6 +63,7 @@ class Tuning:
     training: Mapping[str, Any]
     chosen: Mapping[str, Any]
     calibration: Calibration | None
+    untuned: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
         """Writes search.csv: a row a trial."""
@@ -123,7 +126,8 @@ def tune(
         clusterer = found.learn(*faces, seed, **way).with_settings(**chosen)
     if calibration is not None:
         clusterer = clusterer.with_settings(confidence=calibration.confidence)
-    clusterer.tuning_ = Tuning(results, best, way, chosen, calibration)
+    untuned = next(row for row in results if row["training"] == (packaged or 0))
+    clusterer.tuning_ = Tuning(results, best, way, chosen, calibration, untuned)
     return clusterer
 
 
@@ -178,10 +182,13 @@ def run_trial(
     """
     row: dict[str, Any] = dict(settings)
     trial = clusterer.with_settings(**settings)
-    found = {
-        each.name: scores(each.labels, labels_of(trial, each.graph, estimates.setdefault(each.name, {})))
-        for each in validation
-    }
+    found = {}
+    for each in validation:
+        try:
+            labels = labels_of(trial, each.graph, estimates.setdefault(each.name, {}))
+        except InputError as error:
+            raise InputError(f"{error} (while it was tuned, on version {each.name} of the labelled faces)") from None
+        found[each.name] = scores(each.labels, labels)
     values = [(each["pairwise_f"], each["bcubed_f"]) for each in found.values()]
     row["score"] = float(hmean(values, axis=None))
     row["precision"] = float(hmean([each["pairwise_precision"] for each in found.values()]))

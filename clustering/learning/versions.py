@@ -108,7 +108,8 @@ def crowd(faces: LabelledFaces, random: np.random.Generator, alike: bool = False
     order, starts = np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes
     place = places_in_groups(numbers)
     if alike:
-        invented *= (np.linalg.norm(centres, axis=1)[donors] / np.linalg.norm(invented, axis=1))[:, None]
+        lengths = np.linalg.norm(invented, axis=1)
+        invented *= (np.linalg.norm(centres, axis=1)[donors] / np.where(lengths == 0, 1, lengths))[:, None]
         rows = order[starts[donors[labels]] + place]
         return LabelledFaces(normalize(invented[labels] + residuals[rows]), labels)
     place += random.integers(0, sizes[donors])[labels]

@@ -98,7 +98,7 @@ def _prepare() -> None:
     """Sets up the log, and OpenMP before torch is imported."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for package in ("facerec", "clustering", "eval"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        logging.getLogger(package).setLevel(logging.INFO if is_main() else logging.WARNING)
     logging.captureWarnings(True)
     # Idle OpenMP threads sleep instead of spinning: with loader processes or neighbours on the same cores, spinning
     # made training several times slower.

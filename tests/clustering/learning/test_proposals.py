@@ -8,12 +8,14 @@ import pytest
 from clustering.backends.components import Components
 from clustering.backends.hilander import pairs
 from clustering.backends.hilander.hilander import HiLander
+from clustering.backends.networks import l2c
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.tuning import Version, run_trial, run_trials, validation_versions
 from eval.clusters import scores
+from facerec.pipeline.files import InputError
 
 
 def trial(k: int, score: float, precision: float = 0.9, training: int = 0) -> dict[str, float]:
@@ -85,6 +87,31 @@ def test_tune_chooses_on_people_that_nothing_has_learned_from_and_learns_from_al
     assert (found.people, found.way, found.p, found.confidence) == (set(range(8)), {"a": 2}, 0, "measured")
 
 
+def test_what_is_not_tuned_is_the_packaged_model(monkeypatch):
+    """The score by default is of what the backend does without a model of the user's."""
+
+    class Learned(SimpleNamespace):
+        learns, calibrated, pretrained, search_space = True, False, True, {"p": (0.0, 1.0)}
+
+        @classmethod
+        def learn(cls, *_):
+            return cls()
+
+        @classmethod
+        def from_pretrained(cls):
+            return cls()
+
+        def with_settings(self, **changed):
+            return Learned(**vars(self) | changed)
+
+    rows = [{"training": number // 2, "p": number, "score": 0.2 * number, "precision": 1.0} for number in range(4)]
+    for name, stub in (("class_of", lambda _: Learned), ("trials_of_all", lambda *_: rows)):
+        monkeypatch.setattr(tuning, name, stub)
+    faces = np.eye(16), np.repeat(np.arange(8), 2)
+    assert tuning.tune("learned", *faces).tuning_.untuned == rows[2]
+    assert tuning.tune("learned", *faces, trainings=[{}, {}]).tuning_.untuned == rows[0]
+
+
 def test_a_trial_has_the_harmonic_means_of_its_versions_by_hand(blobs, monkeypatch):
     figures = iter([(0.5, 1, 1 / 3), (0.25, 1, 1 / 5)])
     names = ("pairwise_f", "bcubed_f", "pairwise_precision")
@@ -111,3 +138,12 @@ def test_hilander_links_the_faces_of_a_version_once_for_every_number_of_neighbou
         alone = HiLander(p_tau=row["p_tau"], k=row["k"]).cluster(held[0].graph)
         assert row["whole_bcubed_f"] == scores(labels, alone.labels)["bcubed_f"]
     assert len({row["whole_bcubed_f"] for row in rows}) > 1, "all trials are alike; nothing is compared"
+
+
+def test_a_version_that_a_backend_refuses_is_named(blobs, monkeypatch):
+    embeddings, labels = blobs(identities=4)
+    crowd = Version("crowd", KnnGraph.build(embeddings, 3), labels)
+    alone = l2c.L2c(l2c.PairNetwork(embeddings.shape[1], 2), faces_per_cluster=1.0)
+    monkeypatch.setattr(l2c, "MAX_CLUSTERS", 5)
+    with pytest.raises(InputError, match=r"use another backend \(while it was tuned, on version crowd of"):
+        run_trial(alone, {}, [crowd], {})

@@ -141,6 +141,13 @@ def test_a_face_alone_becomes_its_new_centre():
     np.testing.assert_allclose(found, [[0, 1, 0, 0]], atol=1e-6)
 
 
+def test_a_centre_of_opposite_faces_is_of_no_direction():
+    faces = np.zeros((8, 4), np.float32)
+    faces[:, 0] = np.tile([1, -1], 4)
+    found = crowd(LabelledFaces(faces, np.arange(8) // 2), np.random.default_rng(0), alike=True)
+    np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1)
+
+
 def test_strangers_in_a_crowd_are_as_near_as_real_ones(blobs):
     everyone = blobs(identities=400, faces=8, dimension=64, spread=1.0)
     known = everyone[1] < 100

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -259,6 +260,15 @@ def test_an_output_without_room_is_named_in_one_line(words, unbuffered):
         found = say(words, full, unbuffered)
     text = "prog: error: standard output: No space left on device; free some, and the same command goes on\n"
     assert found == (2, text)
+
+
+@pytest.mark.parametrize(("rank", "level"), [("0", logging.INFO), ("1", logging.WARNING)])
+def test_of_several_processes_the_first_tells_what_all_do(monkeypatch, rank, level):
+    monkeypatch.setenv("RANK", rank)
+    run("prog", {}, ["--version"])
+    assert {logging.getLogger(package).level for package in ("facerec", "clustering", "eval")} == {level}
+    monkeypatch.setenv("RANK", "0")
+    run("prog", {}, ["--version"])
 
 
 def test_an_output_that_nobody_reads_ends_without_a_word():
