@@ -17,8 +17,8 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
 from clustering.result import Clustering
 from clustering.settings import Count, Seed, Within
+from facerec.pipeline.values import INT_SEEDS
 
-SEEDS = 1 << 31  # faiss takes an int
 CELL = 16_384
 """Most faces, on average, among which initial centres are drawn. All cells together take less than an iteration."""
 
@@ -61,7 +61,7 @@ class KMeans(Clusterer):
             faces = np.ascontiguousarray(graph.embeddings[rows])
             order = value_order(faces)
             faces = np.ascontiguousarray(faces[order])
-            runs = (self._run(faces, (self.seed + start) % SEEDS) for start in range(self.starts))
+            runs = (self._run(faces, (self.seed + start) % INT_SEEDS) for start in range(self.starts))
             labels[rows[order]] = min(runs, key=lambda run: run[0])[1]
         return Clustering.of(labels)
 

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from clustering.graph.codes import Quantiser, multiplier, products
 from clustering.graph.in_threads import in_threads
 from facerec.pipeline.files import blocks
+from facerec.pipeline.values import INT_SEEDS
 
 LOOKED_INTO = 8
 """Coarse cells among whose centres the nearest is sought."""
@@ -180,8 +181,8 @@ def _trained(
 
 def _means(rows: np.ndarray, count: int, seed: int, iterations: int) -> np.ndarray:
     means: Any = faiss.Kmeans(
-        rows.shape[1], min(count, len(rows)), niter=iterations, seed=seed, spherical=True, min_points_per_centroid=1,
-        max_points_per_centroid=len(rows),
+        rows.shape[1], min(count, len(rows)), niter=iterations, seed=seed % INT_SEEDS, spherical=True,
+        min_points_per_centroid=1, max_points_per_centroid=len(rows),
     )  # fmt: skip
     means.train(rows)
     return np.asarray(means.centroids)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facerec.pipeline.values import INT_SEEDS
+
 MEMBERS, HIDDEN = 12, 32
 DECAY, STEPS, RATE, BATCH = 0.3, 60, 3e-3, 128
 """Weight decay, epochs, learning rate and rows of a step."""
@@ -50,7 +52,7 @@ class Networks:
             network = MLPRegressor(
                 hidden_layer_sizes=(HIDDEN,), activation="tanh", alpha=DECAY, max_iter=STEPS,
                 batch_size=min(BATCH, len(rows)), learning_rate_init=RATE, tol=0, n_iter_no_change=STEPS,
-                random_state=seed + number,
+                random_state=(seed + number) % INT_SEEDS,
             )  # fmt: skip
             found.append(_weights(network, inputs[rows], y[rows]))
         inner, outer = (np.stack(each) for each in zip(*found, strict=True))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facerec.losses.head import weighted_mean
+from facerec.pipeline.values import INT_SEEDS
 
 ITERATIONS = 20  # of k-means
 
@@ -100,7 +101,9 @@ def kmeans_groups(proxies: Tensor, count: int, seed: int) -> Tensor:
     import faiss  # not needed by other trainings
 
     points = F.normalize(proxies.detach().float()).cpu().numpy()
-    means = faiss.Kmeans(points.shape[1], count, niter=ITERATIONS, spherical=True, seed=seed, min_points_per_centroid=1)
+    means = faiss.Kmeans(
+        points.shape[1], count, niter=ITERATIONS, spherical=True, seed=seed % INT_SEEDS, min_points_per_centroid=1
+    )
     means.train(points)
     nearest = means.index.search(points, 1)[1][:, 0]
     return torch.from_numpy(np.unique(nearest, return_inverse=True)[1].astype(np.int64)).to(proxies.device)

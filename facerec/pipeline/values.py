@@ -14,6 +14,8 @@ from facerec.pipeline.files import InputError
 
 MOST_SHOWN = 60
 MOST_WHOLE = (1 << 63) - 1
+INT_SEEDS = 1 << 31
+"""Seeds that faiss and scikit-learn take. They get the remainder of larger ones."""
 MOST_PATH, MOST_NAME = 4095, 255  # bytes that Linux takes
 
 

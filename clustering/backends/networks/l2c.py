@@ -24,6 +24,7 @@ from clustering.learning.versions import versions
 from clustering.result import Clustering
 from clustering.settings import Count, Neighbors, Seed, Within
 from facerec.pipeline.files import InputError
+from facerec.pipeline.values import INT_SEEDS
 
 MAX_CLUSTERS = 1000
 BATCH = 4096
@@ -87,6 +88,9 @@ class L2c(Learned):
     A pair network is trained on labelled pairs. To cluster, it judges pairs of neighbours and random pairs. Then a
     clustering network is trained to put faces that were judged the same into one cluster, and other faces into
     different ones.
+
+    In contrast to the paper, the loss of a pair is the likelihood of Hsu et al. (ICLR 2019), which has no margin to
+    choose, see `likelihood_loss`.
 
     The number of clusters is ``n / faces_per_cluster``; `learn` measures `faces_per_cluster`, and some clusters may
     stay empty. Each cluster is an output of the network, so time and memory grow with faces times clusters. More than
@@ -168,8 +172,8 @@ def first_centres(faces: Tensor, clusters: int, seed: int) -> Tensor:
     """Float32 [clusters, d]: centres of a few iterations of spherical K-means."""
     rows = faces.cpu().numpy()
     kmeans = faiss.Kmeans(
-        rows.shape[1], clusters, niter=KMEANS_ITERATIONS, seed=seed, spherical=True, min_points_per_centroid=1,
-        max_points_per_centroid=len(rows),
+        rows.shape[1], clusters, niter=KMEANS_ITERATIONS, seed=seed % INT_SEEDS, spherical=True,
+        min_points_per_centroid=1, max_points_per_centroid=len(rows),
     )  # fmt: skip
     kmeans.train(rows)
     return torch.from_numpy(kmeans.centroids)

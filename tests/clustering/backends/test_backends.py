@@ -20,7 +20,7 @@ from clustering.backends.hdbscan import Hdbscan
 from clustering.backends.infomap import Infomap
 from clustering.backends.kmeans import KMeans
 from clustering.backends.leiden import Leiden
-from clustering.backends.networks.l2c import L2c, PairNetwork, likelihood_loss
+from clustering.backends.networks.l2c import L2c, PairNetwork, first_centres, likelihood_loss
 from clustering.backends.registry import load_clusterer
 from clustering.graph.edges import Edges, reordered, sparse_rows, united, value_order
 from clustering.graph.knn_graph import KnnGraph
@@ -223,6 +223,11 @@ def test_l2cs_loss_by_hand():
     p, q = torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.5, 0.5], [0.25, 0.75]])
     expected = -(np.log(0.5) + 0.2 * np.log(0.25) + 0.8 * np.log(0.75)) / 2
     assert likelihood_loss(p, q, torch.tensor([1.0, 0.2])).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_l2c_takes_any_seed(blobs):
+    faces = torch.from_numpy(blobs(identities=3, faces=8)[0])
+    assert torch.equal(first_centres(faces, 3, 2**63 - 1), first_centres(faces, 3, 2**31 - 1))
 
 
 def test_l2c_finds_other_people(blobs):

@@ -23,6 +23,16 @@ def trained(rows, tmp_path_factory) -> tuple[Centres, Quantiser]:
     return Centres.read(file, quantiser), quantiser
 
 
+def test_a_seed_of_any_size(tmp_path):
+    some, files = normalize(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)), []
+    for seed in (3, 2**31 + 3, 4):
+        files.append(tmp_path / f"{seed}.npz")
+        save_centres(files[-1], some, 9, 60, 2, seed)
+    small, large, other = (np.load(file)["means"] for file in files)
+    np.testing.assert_array_equal(small, large)
+    assert not np.array_equal(small, other)
+
+
 def exact(centres: Centres, codes: np.ndarray) -> np.ndarray:
     """The first of the nearest centres of each face, and the product with it."""
     scores = codes.astype(np.int64) @ centres.codes.T.astype(np.int64)

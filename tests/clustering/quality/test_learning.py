@@ -150,6 +150,9 @@ def test_networks_learn_from_draws_of_corpora_and_begin_otherwise(monkeypatch):
     corpora = np.repeat(np.arange(10), 3)
     Networks.fit(np.arange(30.0)[:, None], np.arange(30.0)[:, None], corpora, seed=4)
     assert [seed for seed, _ in learned] == list(range(4, 16))
+    Networks.fit(np.arange(30.0)[:, None], np.arange(30.0)[:, None], corpora, seed=2**31 - 2)
+    assert [seed for seed, _ in learned[12:]] == [2**31 - 2, 2**31 - 1, *range(10)]
+    del learned[12:]
     for _, rows in learned:
         drawn = np.bincount(rows.astype(int), minlength=30).reshape(10, 3)
         assert (drawn == drawn[:, :1]).all()  # whole corpora

@@ -111,6 +111,7 @@ def test_kmeans_finds_groups_and_repeats_itself():
     assert len({(int(a), int(b)) for a, b in zip(truth, groups, strict=True)}) == len(groups.unique()) == 4
     assert torch.equal(groups, kmeans_groups(proxies, 4, seed=0))
     assert sorted(kmeans_groups(proxies[:3], 3, seed=0).tolist()) == [0, 1, 2]
+    assert torch.equal(kmeans_groups(proxies, 4, seed=2**31 + 5), kmeans_groups(proxies, 4, seed=5))
 
 
 def test_kmeans_depends_on_the_seed_and_not_on_lengths():
