@@ -229,6 +229,8 @@ class Clusterer(Parameters):
                     f"clustering train --backend {cls.name} --embeddings EMB --labels LABELS --out MODEL', or with tune"
                 )
             return cls(**cls.untuned)
+        if folder.is_file():
+            raise InputError(f"{folder}: a file; give the folder of the model, which also has config.yaml")
         file = folder / "config.yaml"
         settings = read_yaml(file)
         if settings.pop("backend", None) != cls.name:

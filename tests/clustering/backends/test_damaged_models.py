@@ -70,6 +70,11 @@ def test_names_that_are_no_text_are_refused(model):
         GcnV.from_pretrained(model)
 
 
+def test_weights_are_not_taken_for_their_folder(model):
+    with pytest.raises(InputError, match="model.safetensors: a file; give the folder of the model"):
+        HiLander.from_pretrained(model / "model.safetensors")
+
+
 def test_neighbours_without_bound_are_refused(tmp_path):
     write_yaml(tmp_path / "config.yaml", {"backend": "components", "k": 1_000_000})
     with pytest.raises(InputError, match="k is 1000000; it must be a whole number from 1 to 4096"):
