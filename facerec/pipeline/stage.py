@@ -24,6 +24,7 @@ from facerec.pipeline.arguments import typed_arguments
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.ranks import checked_when_joined, is_main
 from facerec.pipeline.work import describe, is_done, partial_of, refuse_other_work, refuse_stale
+from facerec.pipeline.worker_pool import refuse_unguarded
 from facerec.pipeline.workplace import Workplace, remove_notes
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def stage(
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
+            refuse_unguarded()
             bound, arguments, out = asked(args, kwargs)
             work = describe(command, arguments, incidental, out)
 

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from facerec.pipeline.files import ObstacleError
+from facerec.pipeline.files import InputError, ObstacleError
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -47,6 +47,21 @@ def spread(
             f"--workers {workers}: they cannot work here ({reason}); memory, /dev/shm or open files (ulimit -n) may be "
             "too few; give fewer, 0 works without them"
         ) from error
+
+
+def refuse_unguarded() -> None:
+    """Refuses work in a worker process that still imports the script of its parent.
+
+    A script that calls a stage as it is imported would be run again by each worker, which would wait for the parent.
+
+    Raises:
+        InputError: Saying how to write the script.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "this script starts worker processes, which import it again; put what it does below a line "
+            "if __name__ == '__main__':, or give workers=0"
+        )
 
 
 def _in_processes(

@@ -1,5 +1,6 @@
 import importlib
 import os
+import subprocess
 import sys
 
 import pytest
@@ -77,3 +78,22 @@ def test_too_few_open_files_are_one_line(toy, few_open_files):
     with few_open_files(3), pytest.raises(InputError, match="--workers 2: they cannot work here .Too many open files"):
         list(spread(toy.Multiplied(3), range(4), 2))
     assert len(list(spread(toy.Multiplied(3), range(4), 2))) == 4
+
+
+def test_a_script_that_its_workers_would_run_again_ends_with_a_hint(tmp_path):
+    """Without it each worker waits for the folder that the first process has, which waits for its workers."""
+    (tmp_path / "script.py").write_text(
+        "from pathlib import Path\n"
+        "from facerec.pipeline.stage import stage\n"
+        "from facerec.pipeline.worker_pool import spread\n"
+        "@stage('toy')\n"
+        "def toy(out: Path):\n"
+        "    list(spread(abs, [1, 2], 2))\n"
+        "toy(Path('out'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60
+    )
+    assert "InputError: this script starts worker processes, which import it again; put what it does" in done.stderr
+    assert "ObstacleError: --workers 2: they cannot work here" in done.stderr
+    assert not list(tmp_path.glob("out*"))
