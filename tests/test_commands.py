@@ -26,6 +26,7 @@ import pytest
 
 from facerec.pipeline.command_line import run
 from facerec.pipeline.complaint import MOST_LETTERS
+from facerec.pipeline.files import InputError
 
 PROGRAMS = ("facerec", "clustering", "eval")
 TARGETS = {
@@ -250,6 +251,20 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
         return SimpleNamespace(status=status, said=capsys.readouterr().err)
 
     return call
+
+
+@pytest.mark.parametrize(("command", "name"), [path for path in PATHS if path in INPUTS or path[0] in RUN])
+def test_python_callers_give_paths_as_text(command, name, tmp_path):
+    known, given = PLAIN | BY_COMMAND.get(command, {}), {}
+    for each, parameter in signature(command).parameters.items():
+        if each == name or parameter.default is parameter.empty:
+            alone = Path in (parameter.annotation, *typing.get_args(parameter.annotation))
+            file = "sheet.png" if (command, each) == ("facerec sheet", "out") else each
+            text = str(tmp_path / file) if is_path(parameter.annotation) else known.get(each, 1)
+            given[each] = text if alone or not is_path(parameter.annotation) else [text]
+    module, _, function = TARGETS[command].partition(":")
+    with pytest.raises(InputError):  # of a missing file
+        getattr(importlib.import_module(module), function)(**given)
 
 
 # What a path can be.

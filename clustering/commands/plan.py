@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 from clustering.graph.costs import Costs, available_memory, choose_index, sized
+from facerec.pipeline.arguments import typed
 from facerec.pipeline.counts import counted
 from facerec.pipeline.embedding_files import read_embedding_file
 from facerec.pipeline.files import InputError
 
 
+@typed
 def plan(
     embeddings: Path | None = None,
     faces: int | None = None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustering.hierarchy import Hierarchy
+from facerec.pipeline.arguments import typed
 from facerec.pipeline.console import show_table
 
 
+@typed
 def trace(clusters: Path, face: int, json: Path | None = None) -> None:
     """Shows the way of a face through the hierarchy to the peak of its cluster.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eval.clusters import scores
 from eval.clusters.identities import details, sizes
+from facerec.pipeline.arguments import typed
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, check_json_target, write_json
 from facerec.pipeline.label_files import load_labels, refuse_other_order
@@ -15,6 +16,7 @@ from facerec.pipeline.label_files import load_labels, refuse_other_order
 logger = logging.getLogger(__name__)
 
 
+@typed
 def clusters(truth: Path, predicted: Path, json: Path | None = None, detail: Path | None = None) -> None:
     """Scores clusters against true identities: pairwise F, BCubed F, NMI, purity, identities found.
 

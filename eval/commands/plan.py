@@ -11,12 +11,13 @@ from eval.comparison.runs import load_runs
 from eval.comparison.summary import typical_people_variance
 from eval.comparison.table import tabulate
 from eval.trainings.power import MOST_TRAININGS, smallest_difference, trainings_needed
-from facerec.pipeline.arguments import Points
+from facerec.pipeline.arguments import Points, typed
 from facerec.pipeline.files import InputError
 
 SHOWN = (1, 2, 3, 5, 10, 20)
 
 
+@typed
 def plan(
     runs: list[Path] | None = None,
     difference: PositiveFloat = 1.0,

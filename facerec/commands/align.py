@@ -17,6 +17,7 @@ from facerec.pipeline.counts import counted, told
 from facerec.pipeline.files import InputError, refuse_inside
 from facerec.pipeline.keys import plain_key
 from facerec.pipeline.stage import Results, stage
+from facerec.pipeline.values import as_path
 from facerec.stores.open import open_store
 from facerec.stores.pixels import MOST_PIXELS
 from facerec.stores.store import Store
@@ -34,7 +35,7 @@ def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
 
         bound = inspect.signature(function).bind(*args, **kwargs)
         if bound.arguments.get("detector") is not None:
-            bound.arguments["detector"] = find_detector(bound.arguments["detector"])
+            bound.arguments["detector"] = find_detector(as_path("detector", bound.arguments["detector"]))
         return function(*bound.args, **bound.kwargs)
 
     return wrapper

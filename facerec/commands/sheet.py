@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from facerec.pipeline.arguments import Seed
+from facerec.pipeline.arguments import Seed, typed
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, check_target, refuse_inside
 from facerec.stores.cluster_sheet import draw_clusters, write_png
@@ -18,6 +18,7 @@ from facerec.stores.pixels import MOST_PIXELS
 logger = logging.getLogger(__name__)
 
 
+@typed
 def sheet(
     faces: Path,
     labels: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -10,7 +11,7 @@ import typing
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from jsonargparse.typing import restricted_number_type
@@ -21,6 +22,9 @@ from facerec.pipeline.values import as_path, shown
 WANTED = {bool: "True or False", int: "a number without a fraction", float: "a number", Path: "a path", list: "a list"}
 """Types of arguments in words; bool first, which is an int, too."""
 BEYOND = re.compile(r"(\S+) does not conform to restriction (.*)")
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 if TYPE_CHECKING:
     Seed = int
@@ -51,6 +55,19 @@ def typed_arguments(
     return {name: _typed(name, value, hints.get(name)) for name, value in arguments.items()}
 
 
+def typed(function: Callable[P, Result]) -> Callable[P, Result]:
+    """A function that takes its arguments as `typed_arguments` does: a command that is no stage."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Result:
+        bound = signature.bind(*args, **kwargs)
+        bound.arguments |= typed_arguments(signature, function, bound.arguments)
+        return function(*bound.args, **bound.kwargs)
+
+    return wrapper
+
+
 def set_typed_fields(options: Any) -> None:
     """Gives the fields of a dataclass, which may be frozen, values as their annotations want them.
 
@@ -73,7 +90,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, list | tuple) and list[Path] in kinds:
             return [as_path(name, item) for item in value]
     choices = _allowed_values(hint)
-    if choices and value is not None and value not in choices:
+    if choices and value not in choices and not (value is None and type(None) in kinds):
         raise InputError(f"{option}: {shown(value)}; expected one of {', '.join(map(str, choices))}")
     if not any(_fits(value, kind) for kind in kinds):
         wanted = " or ".join(WANTED[_plain(kind)] for kind in kinds if _plain(kind) in WANTED)

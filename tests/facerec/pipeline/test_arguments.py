@@ -52,6 +52,7 @@ def test_fields_become_what_their_annotations_say():
         ("files", 3, "--files: 3; expected a path or a list"),
         ("margin", "0.2", "--margin: '0.2'; expected a number or a list"),
         ("kind", "huge", "--kind: 'huge'; expected one of small, large"),
+        ("kind", None, "--kind: None; expected one of small, large"),
     ],
 )
 def test_values_of_other_types_are_refused(name, value, said):
