@@ -45,6 +45,7 @@ class Detector:
     def __init__(self, path: str | Path, sizes: Sequence[int] | None = None, threshold: float = 0.5):
         sides = _checked(() if sizes is None else sizes, threshold)
         path = as_path("path", path)
+        self._made_with = path.absolute(), sides or None, threshold
         check_file(path)
         with readable(path, "an ONNX network"):
             session = open_session(onnx.load(path), "cpu", threads=1)
@@ -57,6 +58,10 @@ class Detector:
                 width, height = made_for
                 raise InputError(f"{path}: made for {width}x{height} pixels; leave --detection-size out")
             self(np.zeros((32, 32, 3), np.uint8))
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[Path, list[int] | None, float]]:
+        """In another process, it is read from its file again."""
+        return type(self), self._made_with
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Finds faces in a photograph, except those whose landmarks all lie beyond one of its edges.

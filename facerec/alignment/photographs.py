@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -89,14 +90,16 @@ def align_photographs(job: Job, workers: int) -> Mapping[str, int]:
     Raises:
         InputError: A detector that cannot be used, or no face in any photograph.
     """
-    aligner = Aligner(job)
     blocks = range(-(-len(job.store) // BLOCK))
     notes = [_note_file(job.out, block) for block in blocks]
-    pending = [block for block in blocks if not notes[block].exists()]
-    done_before = len(job.store) - sum(len(block_rows(job.store, block)) for block in pending)
-    with progress(None, "align", "photographs", len(job.store), done_before) as bar:
-        for done in spread(aligner, pending, workers):
-            bar.update(done)
+    with ExitStack() as afterwards:
+        afterwards.callback(cv2.setNumThreads, cv2.getNumThreads())  # `Aligner` sets one
+        aligner = Aligner(job)
+        pending = [block for block in blocks if not notes[block].exists()]
+        done_before = len(job.store) - sum(len(block_rows(job.store, block)) for block in pending)
+        with progress(None, "align", "photographs", len(job.store), done_before) as bar:
+            for done in spread(aligner, pending, workers):
+                bar.update(done)
     results = _collect(job.store, job.out, notes)
     shutil.rmtree(job.out / NOTES)
     _say(job, results)

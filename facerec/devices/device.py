@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import torch
 
@@ -9,23 +13,28 @@ from facerec.pipeline.files import InputError
 from facerec.pipeline.values import shown
 
 DEVICES = ("auto", "cpu", "cuda")
+NAMES = re.compile(r"auto|(cpu|cuda)(:(0|[1-9]\d?))?")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def choose_device(name: str) -> torch.device:
     """The device of a name: ``"auto"`` is CUDA where there is one.
 
+    Args:
+        name: One of `DEVICES`, or one of several GPUs, as ``"cuda:1"``.
+
     Raises:
-        InputError: Unknown, or CUDA where there is none.
+        InputError: Unknown, or CUDA where there is none, or no such GPU.
     """
-    if str(name).partition(":")[0] not in DEVICES:
+    text = str(name)
+    if not NAMES.fullmatch(text):
         raise InputError(f"--device {shown(name)}; choose one of {', '.join(DEVICES)}")
-    name = str(name)
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {name}, but PyTorch finds no CUDA device here; use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(text if text != "auto" else "cuda" if count else "cpu")
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found, other = (f"only {count}", "cuda:0") if count else ("no CUDA device", "cpu")
+        raise InputError(f"--device {text}, but PyTorch finds {found} here; use --device {other}")
+    return device
 
 
 def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
@@ -56,3 +65,14 @@ def to_input(faces: torch.Tensor, device: torch.device) -> torch.Tensor:
 def prepare_worker() -> None:
     """Keeps OpenCV from threads of its own beside those of a loader."""
     cv2.setNumThreads(0)
+
+
+@contextmanager
+def as_a_worker() -> Iterator[None]:
+    """A context with `prepare_worker`; afterwards OpenCV has its threads again."""
+    threads = cv2.getNumThreads()
+    prepare_worker()
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

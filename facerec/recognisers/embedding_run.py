@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from facerec.devices.device import prepare_worker
+from facerec.devices.device import as_a_worker
 from facerec.devices.loader import read_ahead
 from facerec.pipeline import ranks
 from facerec.pipeline.files import new_array, read_json, write_json
@@ -47,9 +47,8 @@ def embed_blocks(
     """
     blocks = blocks[ranks.rank() :: ranks.world_size()]
     loader = read_ahead(faces, blocks.tolist(), workers)
-    prepare_worker()
     total = min(len(blocks) * faces.batch_size, len(faces.store))
-    with progress(None, "embed", "faces", total, hidden=not ranks.is_main()) as bar:
+    with as_a_worker(), progress(None, "embed", "faces", total, hidden=not ranks.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
             if len(rows):
                 found = recogniser.unchecked(images.numpy(), flip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,7 +34,7 @@ class OnnxRecogniser:
 
     Args:
         path: The .onnx file.
-        device: ``"cuda"`` to run there where onnxruntime can.
+        device: ``"cuda"``, or ``"cuda:1"`` of several, to run there where onnxruntime can.
         settings: What pixels become, and which output is the embedding.
 
     Attributes:
@@ -115,9 +116,10 @@ def _open_batch(model: onnx.ModelProto) -> int:
 
 def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxruntime.InferenceSession:
     """A session of onnxruntime, on CUDA where that is asked for and available; 0 threads are all cores."""
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": number or "0"}))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads

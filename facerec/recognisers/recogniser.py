@@ -67,7 +67,7 @@ class Recogniser:
         Args:
             model: A folder that ``facerec train`` made, arcface_torch's ``backbone.pth``, or a recogniser in ONNX (any
                 of insightface's).
-            device: auto (CUDA if there is one), cpu or cuda.
+            device: auto (CUDA if there is one), cpu or cuda; of several GPUs also cuda:1 and so on.
             precision: fp32, bf16 (autocast), or auto: bf16 on CUDA and fp32 elsewhere. An ONNX recogniser has a fixed
                 precision.
             settings: For an ONNX recogniser: how pixels are scaled, and which output is the embedding.
@@ -82,7 +82,7 @@ class Recogniser:
         if path.suffix == ".onnx" and path.is_file():
             from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
 
-            return cls(OnnxRecogniser(path, place.type, settings), str(path))
+            return cls(OnnxRecogniser(path, str(place), settings), str(path))
         if settings not in (None, InputSettings()):
             raise InputError(f"{path}: mean, std, channels, output and input size are options of recognisers in ONNX")
         if not path.is_dir() and not (is_weights(path) and path.exists()):
@@ -147,6 +147,8 @@ class Recogniser:
                 f"faces: {faces.dtype} {list(faces.shape)}; expected uint8 RGB [n, {size}, {size}, 3], 0 to 255; embed "
                 "takes other sizes"
             )
+        if not len(faces):
+            return np.empty((0, self.embedding_size), np.float32)
         embeddings = self.network(faces)
         return embeddings + self.network(faces[:, :, ::-1]) if flip else embeddings
 

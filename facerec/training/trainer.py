@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.devices.collectives import setup, union_over_ranks
-from facerec.devices.device import autocast, choose_device, prepare_worker
+from facerec.devices.device import as_a_worker, autocast, choose_device
 from facerec.devices.loader import read_ahead
 from facerec.losses.choice import LossOptions
 from facerec.losses.head import Head
@@ -94,8 +95,13 @@ class Trainer:
         self._pairs = read_pairs(self._run.validation_files) if is_main() else []
         self._augment = Augmentation(self._network.input_size, self._run.seed, data.augmentation)
         self.total = self._schedule.total(len(self.faces))
-        self._make_model()
+        with self._own_random_numbers():
+            self._make_model()
         self._began = False
+
+    def _own_random_numbers(self) -> AbstractContextManager[None]:
+        """A context after which PyTorch's random numbers go on as if nothing had been drawn."""
+        return torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
 
     def _make_model(self) -> None:
         torch.manual_seed(self._run.seed)
@@ -128,13 +134,16 @@ class Trainer:
         """
         out = as_path("out", out)
         out.mkdir(parents=True, exist_ok=True)
-        if self._began:
-            self._make_model()
-        self._began = True
+        with as_a_worker(), self._own_random_numbers():
+            if self._began:
+                self._make_model()
+            self._began = True
+            return self._train(out)
+
+    def _train(self, out: Path) -> dict[str, Any]:
         first, skipped = self._restore(out)
         learner, bar = self._learner(), self._batches(first)
         self._model.train()
-        prepare_worker()
         monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
         with contextlib.closing(monitor):
             for step, (images, classes, weights, unread) in enumerate(bar, first):

@@ -1,5 +1,6 @@
 import csv
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -139,7 +140,9 @@ def test_choice_by_hand():
 
 
 def test_crops_are_insightface_s_to_the_pixel(tmp_path: Path, photographs: Path, detector: Path, theirs):
+    cv2.setNumThreads(2)
     out = align(photographs=photographs, detector=detector, out=tmp_path / "faces", workers=1)
+    assert cv2.getNumThreads() == 2
     source, store, table = open_store(photographs), open_store(out), rows(out / "faces.csv")
     assert store.keys == [key.replace(".jpg", ".png") for key in source.keys] == [row["crop"] for row in table]
     assert store.identities == ["person0", "person0", "person1", "person1"]
@@ -153,6 +156,8 @@ def test_crops_are_insightface_s_to_the_pixel(tmp_path: Path, photographs: Path,
     }
     assert Detector(detector).sizes == [(128, 128), (640, 640)]
     assert Detector(detector, np.array([64, 128])).sizes == [(64, 64), (128, 128)]
+    sent = pickle.loads(pickle.dumps(Detector(detector, [64], threshold=0.4)))
+    assert (sent.sizes, sent.threshold) == ([(64, 64)], 0.4)
     for number, row in enumerate(table):
         picture = cv2.imread(str(photographs / row["photograph"]))
         found, landmarks = theirs.detect(picture, max_num=1, metric="max")

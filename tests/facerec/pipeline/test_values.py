@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.sparse import csr_matrix
 
 from facerec.pipeline.files import InputError
 from facerec.pipeline.values import as_array, as_labels, as_path, first_repeated, refuse_repeated, shown, whole
@@ -51,6 +53,9 @@ def test_labels_are_int64():
     [
         ([0, 1, 2], r"labels are int64 of shape \[3\] for 2 faces; expected integers \[n\], -1 for none"),
         ([0.0, 1.0], r"labels are float64 of shape \[2\] for 2 faces"),
+        ([np.nan, 1.0], r"expected integers \[n\], -1 for none: np.nan_to_num\(x, nan=-1\).astype\(int\)$"),
+        ([0.5, 1.0], "-1 for none$"),
+        ([np.inf, 1.0], "-1 for none$"),
         ([True, False], "labels are bool of"),
         (["a", "b"], r"labels are <U1 of .* -1 for none: np.unique\(names, return_inverse=True\)\[1\]"),
         (np.array(["a", "b"], object), r"labels are object of .* -1 for none: np.unique\(names, return_inverse=True\)"),
@@ -69,6 +74,13 @@ def test_what_labels_cannot_be(values, message):
 
 def test_without_masked_values_an_array_is_as_any_other():
     assert type(as_array("scores", np.ma.array([0.5, 1.0]))) is np.ndarray
+
+
+def test_sparse_matrices_and_bfloat16_are_named_with_how_to_convert_them():
+    with pytest.raises(InputError, match=r"^x: a sparse matrix; give x.toarray\(\)$"):
+        as_array("x", csr_matrix(np.eye(2)))
+    with pytest.raises(InputError, match=r"BFloat16; convert it: x.float\(\)$"):
+        as_array("x", torch.zeros(2, dtype=torch.bfloat16))
 
 
 def test_the_first_repeated_key_is_named():

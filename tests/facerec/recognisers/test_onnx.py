@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -361,3 +362,16 @@ def test_crops_with_a_wider_border_than_the_recogniser_wants_are_said(pictures, 
 def test_a_recogniser_that_tells_nothing_apart_is_said(pictures):
     (doubt,) = doubts_about(pictures([(40, 40)] * 30), Recogniser(Fixed()))
     assert doubt.startswith("two views of one picture (cosine 1.000) are no more alike than two pictures (1.000)")
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", "0"), ("cuda:1", "1")])
+def test_it_runs_on_the_gpu_that_is_asked_for(tmp_path, monkeypatch, device, number):
+    path, asked = network(tmp_path / "m.onnx"), []
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession",
+        lambda graph, options, providers: asked.extend(providers) or session(graph, options, providers=[providers[-1]]),
+    )  # fmt: skip
+    OnnxRecogniser(path, device)
+    assert asked == [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]

@@ -1,5 +1,6 @@
 import pickle
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -41,12 +42,14 @@ def pictures(*sizes):
 def test_embed_gives_what_the_command_gives(tmp_path, make_faces, model):
     faces = make_faces(tmp_path / "faces", identities=2, each=3)
     store = facerec.open_store(faces)
+    cv2.setNumThreads(2)
     for flip in (True, False):
         out = embed(model=model, faces=faces, out=tmp_path / str(flip), flip=flip, batch_size=4, workers=0)
         recogniser = facerec.Recogniser.from_pretrained(str(model), device="cpu")
         found = recogniser.embed([store.read(row) for row in range(len(store))], flip=flip, batch_size=4)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, np.load(out / "embeddings.npy"))
+        assert cv2.getNumThreads() == 2
 
 
 def test_another_process_can_be_given_one(model, tmp_path, monkeypatch):
@@ -122,6 +125,7 @@ def test_unnormalised_takes_faces_of_the_size_of_the_network_alone(model, faces,
         recogniser.unnormalised(faces)
     given = pictures((32, 32), (32, 32))
     np.testing.assert_array_equal(recogniser.unnormalised(given), recogniser.unnormalised(np.stack(given)))
+    assert recogniser.unnormalised(np.stack(given)[:0]).shape == (0, 16)
 
 
 def test_of_a_pack_of_networks_the_recogniser_is_named(tmp_path):
@@ -165,3 +169,17 @@ def test_what_is_no_recogniser_is_refused(folder, tmp_path):
             facerec.Recogniser.from_pretrained(**{"model": folder, **given})
     with pytest.raises(InputError, match="path is 3; give a path"):
         facerec.open_store(3)
+
+
+@pytest.mark.parametrize("device", ["cpu:x", "cpu:", "cuda:-1", "auto:3", "cuda:300x", None])
+def test_what_is_no_device_is_refused(folder, device):
+    with pytest.raises(InputError, match=f"--device {device!r}; choose one of auto, cpu, cuda$"):
+        facerec.Recogniser.from_pretrained(folder, device=device)
+
+
+@pytest.mark.parametrize(("device", "count", "found"), [("cuda:2", 2, "only 2"), ("cuda", 0, "no CUDA device")])
+def test_a_gpu_that_is_not_there_is_refused(folder, monkeypatch, device, count, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(InputError, match=f"--device {device}, but PyTorch finds {found} here; use --device "):
+        facerec.Recogniser.from_pretrained(folder, device=device)

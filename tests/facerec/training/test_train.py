@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -96,6 +97,21 @@ def test_python_trains_what_the_command_does(tmp_path, make_faces):
     assert not trainer.backbone.training
     for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
         assert filecmp.cmp(command / name, out / name, shallow=False), name
+
+
+def test_training_leaves_the_caller_its_random_numbers_and_threads(tmp_path, make_faces):
+    def state() -> tuple[bytes, int]:
+        return torch.get_rng_state().numpy().tobytes(), cv2.getNumThreads()
+
+    cv2.setNumThreads(2)
+    before, data = state(), TrainingData(make_faces(tmp_path / "f", identities=2, each=4))
+    trainer = Trainer(
+        data, Network(None, "mobilefacenet", 0.125, 32, 16), None, Schedule(steps=1, batch_size=4), Run(workers=0)
+    )
+    assert state() == before
+    for out in ("one", "two"):
+        trainer.run(tmp_path / out)
+        assert state() == before
 
 
 def test_a_second_run_trains_from_the_beginning(tmp_path, make_faces):
