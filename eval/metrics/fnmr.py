@@ -134,7 +134,9 @@ def equal_error(genuine: np.ndarray, impostor: np.ndarray) -> tuple[float, float
 
     counts = [bisect_left(scores, True, key=is_past_crossing) for scores in (genuine, impostor)]
     low = max(scores[count - 1] for scores, count in zip((genuine, impostor), counts, strict=True) if count)
-    best = min(low, np.nextafter(low, low.dtype.type(np.inf)), key=lambda score: abs(np.subtract(*errors(score))))
+    with np.errstate(over="ignore"):  # only infinity exceeds the largest number
+        above = np.nextafter(low, low.dtype.type(np.inf))
+    best = min(low, above, key=lambda score: abs(np.subtract(*errors(score))))
     return sum(errors(best)) / (2 * len(genuine) * len(impostor)), float(best)
 
 

@@ -59,8 +59,10 @@ def operating_point(positives: np.ndarray, negatives: np.ndarray, rate: float) -
         (1, 2)
     """
     score = score_to_exceed(negatives, rate)
+    with np.errstate(over="ignore"):  # only infinity exceeds the largest number
+        above = float(np.nextafter(score, np.inf, dtype=negatives.dtype))
     return OperatingPoint(
-        threshold=float(np.nextafter(score, np.inf, dtype=negatives.dtype)) if np.isfinite(score) else score,
+        threshold=above if np.isfinite(score) else score,
         accepted=len(negatives) - _up_to(negatives, score),
         rejected=_up_to(positives, score),
         positives=len(positives),
@@ -127,7 +129,8 @@ def rising(scores: Any, name: str) -> np.ndarray:
     if array.ndim != 1 or array.dtype.kind not in "fiu" or not len(array):
         raise InputError(f"{name} scores: {array.dtype} with shape {list(array.shape)}; expected numbers [n], n > 0")
     if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+        with np.errstate(over="ignore"):  # a long double may become infinite
+            array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise InputError(f"{name} scores: {array[bad[0]]} in row {bad[0]}; scores are finite, leave such pairs out")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facerec.pipeline.files import InputError, blocks, row_blocks
-from facerec.pipeline.values import as_array, as_labels
+from facerec.pipeline.values import as_array, as_labels, conversion
 
 FACES_PER_BLOCK = 8_192
 UNIT_SQUARES = 1e-6
@@ -156,7 +156,8 @@ def unit_rows(features: Any, name: str) -> np.ndarray:
     """
     rows = as_array(name, features)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.size:
-        raise InputError(f"{name}: {rows.dtype} with shape {list(rows.shape)}; expected numbers [n, d]")
+        found = f"{name}: {rows.dtype} with shape {list(rows.shape)}"
+        raise InputError(f"{found}; expected numbers [n, d]{conversion(rows)}")
     is_unit = rows.dtype in (np.float32, np.float64)
     rows = rows if is_unit else rows.astype(np.float64)
     for some in row_blocks(len(rows)):

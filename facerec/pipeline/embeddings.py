@@ -25,7 +25,7 @@ from facerec.pipeline.files import (
 )
 from facerec.pipeline.label_files import keys_beside, load_labels, numbered, refuse_other_order
 from facerec.pipeline.ranks import make_once
-from facerec.pipeline.values import as_array, as_path, whole
+from facerec.pipeline.values import as_array, as_path, conversion, whole
 
 logger = logging.getLogger(__name__)
 UNIT_TOLERANCE = 1e-3
@@ -202,7 +202,7 @@ def unit_rows(embeddings: np.ndarray) -> np.ndarray:
     embeddings = as_array("embeddings", embeddings)
     found = f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}"
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        raise InputError(f"{found}; expected numbers [n, d]")
+        raise InputError(f"{found}; expected numbers [n, d]{conversion(embeddings)}")
     if not embeddings.size:
         raise InputError(f"{found}; expected at least one face")
     if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take

@@ -90,16 +90,25 @@ def as_array(name: str, values: Any) -> np.ndarray:
     """An array of whatever NumPy makes one of, without a copy where none is needed.
 
     Raises:
-        InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU; masked values.
+        InputError: Nothing that makes an array, such as rows of several lengths or a tensor on a GPU; a sparse matrix;
+            masked values.
     """
+    if hasattr(values, "toarray"):  # SciPy's, of which NumPy makes one object
+        raise InputError(f"{name}: a sparse matrix; give x.toarray()")
     try:
         array = np.asanyarray(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InputError(f"{name}: no array of numbers: {str(error)[:150]}") from None
+        remedy = "; convert it: x.float()" if "BFloat16" in str(error) else ""
+        raise InputError(f"{name}: no array of numbers: {str(error)[:150]}{remedy}") from None
     if np.ma.is_masked(array):
         raise InputError(f"{name}: some values are masked; fill them, or leave those rows out")
     plain = isinstance(array, np.matrix | np.ma.MaskedArray)  # rows of a matrix have two dimensions
     return np.asarray(array) if plain else array
+
+
+def conversion(array: np.ndarray) -> str:
+    """How rows of objects or text become numbers, to end a message; nothing for other arrays."""
+    return ": np.asarray(x, dtype=np.float32)" if array.ndim == 2 and array.dtype.kind in "OVUS" else ""
 
 
 def as_picture(name: str, image: Any) -> np.ndarray:
@@ -129,14 +138,22 @@ def as_labels(name: str, values: Any, rows: int | None = None) -> np.ndarray:
     labels = as_array(name, values)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or rows not in (None, len(labels)):
         wanted = "" if rows is None else f" for {rows} faces"
-        is_text = labels.size > 0 and isinstance(labels.flat[0], str | bytes)  # pandas has text as objects
-        remedy = ": np.unique(names, return_inverse=True)[1]" if is_text else ""
         found = f"{name} are {labels.dtype} of shape {list(labels.shape)}{wanted}"
-        raise InputError(f"{found}; expected integers [n], -1 for none{remedy}")
+        raise InputError(f"{found}; expected integers [n], -1 for none{_numbering(labels)}")
     if labels.dtype == np.uint64 and labels.size and labels.max() > MOST_WHOLE:
         raise InputError(f"{name}: {labels.max()} is larger than int64 can hold; number them from 0")
     refuse_wrapped(name, labels)
     return labels.astype(np.int64, copy=False)
+
+
+def _numbering(labels: np.ndarray) -> str:
+    """How other labels become integers, to end a message; nothing where that cannot be told."""
+    if labels.size and isinstance(labels.flat[0], str | bytes):  # pandas has text as objects
+        return ": np.unique(names, return_inverse=True)[1]"
+    if labels.dtype.kind == "f" and labels.ndim == 1 and labels.size:  # of pandas, where some are missing
+        filled = np.nan_to_num(labels, nan=-1, posinf=0.5, neginf=0.5)
+        return ": np.nan_to_num(x, nan=-1).astype(int)" if np.array_equal(filled, np.rint(filled)) else ""
+    return ""
 
 
 def refuse_wrapped(source: object, labels: np.ndarray) -> None:

@@ -200,6 +200,7 @@ def test_any_float_type_length_and_memory_order_will_do(kind):
         (PROBES, [1, 1, 2, 2], GALLERIES[:1], "gallery 1: no non-mated probe"),
         (PROBES, [7, 7, 8, 9], GALLERIES[:1], "gallery 1: no mated probe"),
         (PROBES, WHO, ((GALLERIES[0][0], [-1, 2]),), "gallery 1: subject -1 is nobody known"),
+        (PROBES, WHO, ((GALLERIES[0][0], [-7, 2]),), "gallery 1: subject -7 is nobody known"),
         (PROBES[:, :2], WHO, GALLERIES, "gallery 1: rows of 4 numbers, but the probes have 2"),
     ],
 )

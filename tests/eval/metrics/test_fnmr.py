@@ -155,6 +155,7 @@ def test_rates_may_come_from_a_generator():
         (["x"], [0.1], [0.1], "genuine scores: <U1"),
         ([0.1], [0.1, np.nan], [0.1], "impostor scores: nan in row 1"),
         ([0.1, -np.inf], [0.1], [0.1], "genuine scores: -inf in row 1"),
+        ([0.1, np.longdouble("1e4000")], [0.1], [0.1], "genuine scores: inf in row 1"),
         ([0.1], [0.1], [1.5], r"FMR 1.5; a rate is in \[0, 1\]"),
         ([0.1], [0.1], [np.nan], "FMR nan"),
         ([0.1], [0.1], [True], "FMR True; a rate is in"),
@@ -166,6 +167,13 @@ def test_rates_may_come_from_a_generator():
 def test_scores_that_cannot_be_used_are_refused(genuine, impostor, fmrs, message):
     with pytest.raises(InputError, match=message):
         verification(genuine, impostor, fmrs)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_only_infinity_exceeds_the_largest_number(kind):
+    largest = np.finfo(kind).max
+    found = verification(kind([largest, 1]), kind([largest, 0]), fmrs=(0,))
+    assert (found.thresholds, found.fnmr, found.points[0.0].accepted) == ({0.0: np.inf}, {0.0: 1.0}, 0)
 
 
 def test_scores_that_are_distances_or_labels_are_said(caplog):
