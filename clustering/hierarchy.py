@@ -22,7 +22,7 @@ KINDS = {"parents": "iu", "peaks": "iu", "densities": "f", "linkage": "f"}
 """The arrays of a level beside its labels, where the backend saves them, and the kinds of their values."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hierarchy:
     """The levels of a clustering, finest first.
 

@@ -22,7 +22,7 @@ from clustering.settings import keywords
 from eval.clusters import scores
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
-from facerec.pipeline.values import shown, whole
+from facerec.pipeline.values import as_path, shown, whole
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +65,14 @@ class Tuning:
     calibration: Calibration | None
     untuned: Mapping[str, Any]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes search.csv: a row a trial."""
         names = list(self.trials[0])
         lines = (
             [round(row[name], 6) if isinstance(row[name], float) else row[name] for name in names]
             for row in self.trials
         )
-        write_table(path, names, lines)
+        write_table(as_path("path", path), names, lines)
 
 
 def tune(

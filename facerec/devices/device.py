@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import cv2
 import torch
@@ -76,3 +78,7 @@ def as_a_worker() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
+
+
+# A forked process has none of its parent's threads: OpenMP would wait for them.
+os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))

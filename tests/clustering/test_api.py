@@ -196,6 +196,8 @@ def test_tuned_saved_and_loaded(blobs, tmp_path):
     rows = best.tuning_.trials
     assert len(rows) == 9
     assert best.tuning_.best["score"] >= 0.99 * max(row["score"] for row in rows) > rows[0]["score"]
+    best.tuning_.save(str(tmp_path / "search.csv"))
+    assert len((tmp_path / "search.csv").read_text().splitlines()) == 10
     best.save_pretrained(tmp_path / "a" / "tuned")
     loaded = clustering.Dbscan.from_pretrained(str(tmp_path / "a" / "tuned"))
     assert loaded.get_params() == best.get_params() == clustering.load("dbscan", tmp_path / "a/tuned").get_params()
@@ -359,6 +361,14 @@ def test_pseudo_labels_check_a_graph_that_was_made_by_hand():
     moved = replace(GRAPH, embeddings=GRAPH.embeddings[::-1])
     with pytest.raises(InputError, match="similarities: row 0: .* the graph is of other faces, or of another order"):
         clustering.PseudoLabeller().fit_transform(moved, [0, 0, 1])
+
+
+def test_graphs_and_hierarchies_are_equal_to_themselves_alone():
+    made = GRAPH, replace(GRAPH, similarities=GRAPH.similarities.copy())
+    levels = [{"labels": np.arange(3)}], [{"labels": np.arange(3)}]
+    for one, other in (made, map(clustering.Hierarchy, levels)):
+        assert one != other
+        assert len({one, other, one}) == 2
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, np.array([1, 2]), 10**9])

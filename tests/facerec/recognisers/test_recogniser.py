@@ -1,3 +1,4 @@
+import multiprocessing
 import pickle
 
 import cv2
@@ -58,6 +59,23 @@ def test_another_process_can_be_given_one(model, tmp_path, monkeypatch):
     content, faces = pickle.dumps(recogniser.embed), pictures((32, 32), (50, 40))
     monkeypatch.chdir(tmp_path)
     np.testing.assert_array_equal(pickle.loads(content)(faces), recogniser.embed(faces))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_embeds_and_does_not_wait_for_threads_that_it_has_not(folder):
+    recogniser, faces = facerec.Recogniser.from_pretrained(folder, device="cpu"), pictures(*[(32, 32)] * 16)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        recogniser.embed(faces)
+        process = multiprocessing.get_context("fork").Process(target=recogniser.embed, args=(faces,))
+        process.start()
+        process.join(20)
+        process.kill()
+        process.join()
+    finally:
+        torch.set_num_threads(threads)
+    assert process.exitcode == 0
 
 
 def test_pictures_that_do_not_look_like_crops_are_said_once(folder, caplog):
