@@ -99,7 +99,7 @@ def known_people(name: str, faces: Faces, graph: KnnGraph, least: int) -> Labell
     if not isinstance(faces, EmbeddingSet):
         if not isinstance(faces, tuple | list) or len(faces) != 2:
             raise InputError(f"{name} is {shown(faces)}; expected two arrays, (embeddings, labels)")
-        X = unit_rows(faces[0])
+        X = unit_rows(faces[0], f"{name} embeddings")
         faces = EmbeddingSet(X, None, as_labels(f"{name} labels", faces[1], len(X)), Path(name))
     if faces.labels is None:
         raise InputError(f"{faces.path}: no labels.npy beside the embeddings; the labelled faces need one")

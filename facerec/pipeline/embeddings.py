@@ -190,26 +190,27 @@ def write_not_finite(out: Path, faces: EmbeddingSet) -> dict[str, int]:
     return {"skipped": int(bad.size)}
 
 
-def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+def unit_rows(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
     """Embeddings as every graph and clusterer wants them: float32 [n, d], unit or zero rows.
 
     Args:
         embeddings: [n, d] of any number type, length and memory order. What is right already is returned as it is.
+        name: What they are, for messages.
 
     Raises:
         InputError: Not two dimensions, no numbers, masked ones, no face, or NaN or infinite values; it names the row.
     """
-    embeddings = as_array("embeddings", embeddings)
-    found = f"embeddings: {embeddings.dtype} of shape {list(embeddings.shape)}"
+    embeddings = as_array(name, embeddings)
+    found = f"{name}: {embeddings.dtype} of shape {list(embeddings.shape)}"
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
         raise InputError(f"{found}; expected numbers [n, d]{conversion(embeddings)}")
     if not embeddings.size:
         raise InputError(f"{found}; expected at least one face")
     if embeddings.dtype.itemsize > 8:  # a long double, which a sum of squares in float64 does not take
         embeddings = embeddings.astype(np.float64)
-    if is_unit(embeddings):
+    if is_unit(embeddings, name):
         return embeddings
-    _refuse_transposed("embeddings", embeddings)
+    _refuse_transposed(name, embeddings)
     if embeddings.dtype.kind == "u":
         logger.warning("%s; if a shift was added so that none is below zero, subtract it: all faces are alike", found)
     return np.concatenate([normalize(rows) for rows in blocks(embeddings)])
@@ -230,7 +231,7 @@ def _refuse_transposed(name: str, embeddings: np.ndarray) -> None:
         )
 
 
-def is_unit(embeddings: np.ndarray) -> bool:
+def is_unit(embeddings: np.ndarray, name: str = "embeddings") -> bool:
     """Whether all rows, [n, d], are float32 and of unit length, or zero.
 
     Raises:
@@ -238,7 +239,7 @@ def is_unit(embeddings: np.ndarray) -> bool:
     """
     bad, unit = _examined(embeddings)
     if bad.size:
-        raise InputError(f"embeddings: row {bad[0]} has NaN or infinite values; recompute it")
+        raise InputError(f"{name}: row {bad[0]} has NaN or infinite values; recompute it")
     return unit
 
 

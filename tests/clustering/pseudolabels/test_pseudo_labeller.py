@@ -160,6 +160,8 @@ BAD = [
     ({"X": X, "confidence": [1.0]}, "confidence has shape [1] for 4 faces"),
     ({"X": X, "truth": [[1]] * 4}, "true identities are int64 of shape [4, 1] for 4 faces"),
     ({"X": X, "calibration": (X, [0, 0])}, "calibration labels are int64 of shape [2] for 4 faces"),
+    ({"X": X, "calibration": ([[1, np.nan]], [0])}, "calibration embeddings: row 0 has NaN or infinite values"),
+    ({"X": X, "labelled": ([1, 0], [0])}, "labelled embeddings: int64 of shape [2]; expected numbers"),
     ({"X": X, "calibration": (np.eye(3), [0, 1, 2])}, "calibration: embeddings of length 3, the clustered ones of 2"),
     ({"X": X, "calibration": (X, [0, 0, -1, 0])}, "calibration: 1 labelled person; at least 2 are needed"),
     ({"X": X, "labelled": (X, [0, 0, 1, 1])}, "labelled: 2 labelled people; at least 3 are needed"),
