@@ -91,6 +91,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         raise InputError(
             f"--rounds {asking.rounds} needs --truth; without it answer the questions, cluster and ask again"
         )
+    if truth is not None and pictures is not None:
+        raise InputError("--thumbnails with --truth; there is no page where identities answer, so leave one out")
     clusterer = None if truth is None else _clusterer(clusters)
     graph = graph_of(faces, asking.knn, DEFAULT_K if clusterer is None else clusterer.k, out)
     if truth is not None and clusterer is not None:

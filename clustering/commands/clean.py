@@ -72,6 +72,8 @@ def clean(
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_number("min_probability", min_probability, 0, 1)
+    if decisions is not None and (thumbnails is not None or strays == "move"):
+        raise InputError("--decisions with --thumbnails or --strays move; decisions are applied as they are, alone")
     faces, known = _read(embeddings, labels, unreadable)
     save_names(out, faces.keys)
     if decisions is not None:

@@ -26,6 +26,8 @@ from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import first_repeated
 
+DEFAULT_TRIALS = 20
+
 
 @stage(
     "clustering compare",
@@ -39,7 +41,7 @@ def compare(
     backends: list[str] | None = None,
     knn: Path | None = None,
     tune_on: Path | None = None,
-    trials: PositiveInt = 20,
+    trials: PositiveInt = DEFAULT_TRIALS,
     seed: Seed = 0,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:
@@ -62,6 +64,8 @@ def compare(
         seed: Seed of the tuning.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
+    if tune_on is None and trials != DEFAULT_TRIALS:
+        raise InputError(f"--trials {trials} without --tune-on; give the labelled faces to tune on")
     names = list(BACKENDS) if backends is None else backends
     for name in names:
         backend(name)

@@ -47,6 +47,8 @@ def cut(
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
+    if knn is not None and embeddings is None:
+        raise InputError("--knn without --embeddings; give both, or neither")
     labels = Hierarchy.load(clusters).cut(level)
     if embeddings is None:
         confidence = _carried(clusters, labels)

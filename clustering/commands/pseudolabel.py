@@ -87,6 +87,8 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     _check_embeddings(labeller, files)
     labels = load_labels(clusters)
     confidence = load_confidence(clusters, len(labels))
+    sure = confidence is None or bool(np.all(confidence[labels >= 0] == 1))
+    _say_without_effect(labeller, files, f"{clusters} has no confidence of its own" if sure else "")
     faces = None
     if files.embeddings is not None:
         faces = load_embeddings(files.embeddings, rows=len(labels), unreadable=files.unreadable)
@@ -215,3 +217,16 @@ def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:
     needy = [*(labeller.rules or []), *(option for option, value in options.items() if value is not None)]
     if files.embeddings is None and needy:
         raise InputError(f"{', '.join(needy)}: nothing to measure on; give the faces' embeddings with --embeddings")
+
+
+def _say_without_effect(labeller: PseudoLabeller, files: Files, all_sure: str) -> None:
+    """Warns of shares that nothing reads; `all_sure` is why no face has a low confidence, or empty."""
+    mends = files.embeddings is not None and labeller.rules != []
+    reasons = {
+        "min_confidence": all_sure,
+        "false_match": "" if mends else "none of split, merge and outliers is used",
+        "overlap_false_match": "" if files.labelled is not None else "there is no --labelled",
+    }
+    for name, reason in reasons.items():
+        if reason and getattr(labeller, name) != getattr(PseudoLabeller, name):
+            logger.warning("--%s has no effect: %s", name.replace("_", "-"), reason)

@@ -97,6 +97,8 @@ def align(
     _check(sizes, size, jpeg_quality)
     refuse_inside(out, "--photographs", photographs, "crops would count as photographs")
     known = _known(detector, landmarks, boxes)
+    if known is not None and faces != "largest":
+        raise InputError(f"--faces {faces} with --landmarks or --boxes; the list says which faces are cut out")
     store = open_store(photographs, max_pixels)
     if known is not None:
         _check_listed(landmarks or boxes, known, store)
@@ -111,6 +113,8 @@ def _known(detector: Path | None, landmarks: Path | None, boxes: Path | None) ->
     if landmarks is not None and boxes is not None:
         raise InputError("--landmarks and --boxes; give one of them")
     if landmarks is not None:
+        if detector is not None:
+            raise InputError("--detector with --landmarks; nothing is detected where landmarks are given, so give one")
         return read_landmarks(landmarks)
     if detector is None:
         raise InputError("no --detector; give one, e.g. buffalo_l, or the landmarks of all faces by --landmarks")

@@ -114,7 +114,7 @@ class Schedule:
     """How long training goes on, in which steps.
 
     Attributes:
-        epochs: Passes over the faces.
+        epochs: Passes over the faces, unless steps is given.
         steps: A fixed number of steps, instead of epochs, so that sets of different sizes cost the same.
         batch_size: Faces a step, over all processes together.
         accumulate: Parts of a batch that are processed one after the other, to save memory.

@@ -230,6 +230,7 @@ def test_trace_command(folders, capsys, command):
 def test_cut_command(folders, command):
     clusters, last = folders / "clusters", len(list((folders / "clusters" / "levels").iterdir())) - 1
     embeddings = folders / "embeddings"
+    assert command("cut", "--clusters", clusters, "--level", 0, "--knn", folders / "x", "--out", folders / "top") == 2
     assert command("cut", "--clusters", clusters, "--level", last, "--out", folders / "top") == 0
     assert command("cut", "--clusters", clusters, "--level", 0, "--out", folders / "finest") == 0
     assert command(

@@ -141,6 +141,9 @@ def test_what_cannot_be_asked(corpus):
         ask(corpus / "truth.npy", corpus / "emb", corpus / "b", truth=corpus / "truth.npy")
     with pytest.raises(InputError, match="1 thumbnails for .* make thumbnails of the faces that were embedded"):
         ask(corpus / "clusters", corpus / "emb", corpus / "c", thumbnails=thumbnails(corpus / "t", ["a"]))
+    pictures = thumbnails(corpus / "all", (corpus / "emb" / "keys.txt").read_text().splitlines())
+    with pytest.raises(InputError, match="--thumbnails with --truth; there is no page"):
+        ask(corpus / "clusters", corpus / "emb", corpus / "d", truth=corpus / "truth.npy", thumbnails=pictures)
 
 
 def test_faces_of_one_name_cannot_be_asked_about(corpus):

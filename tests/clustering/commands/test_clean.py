@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,15 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     assert f"clustering clean {inputs} --decisions decisions.json --out cleaned" in content["commands"][0]
     assert content["proposed"] == read_json(out / "decisions.json")["decisions"]
     assert [item["action"] for item in content["proposed"]] == ["split", "exclude_faces", "merge"]
+
+
+@pytest.mark.parametrize("options", [{"strays": "move"}, {"thumbnails": Path("thumbs")}], ids=["strays", "thumbnails"])
+def test_decisions_are_applied_alone(noisy, tmp_path, options):
+    decisions = clean(noisy, tmp_path / "out") / "decisions.json"
+    (tmp_path / "thumbs").mkdir()
+    paths = {name: tmp_path / each if isinstance(each, Path) else each for name, each in options.items()}
+    with pytest.raises(InputError, match="--decisions with --thumbnails or --strays move"):
+        clean(noisy, tmp_path / "again", decisions=decisions, **paths)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,8 @@ def test_what_is_refused(faces, tmp_path):
         compare(faces, tmp_path / "out", backends=["lander"])
     with pytest.raises(InputError, match="backends: aro stands there twice"):
         compare(faces, tmp_path / "out", backends=["aro", "dbscan", "aro"])
+    with pytest.raises(InputError, match="--trials 7 without --tune-on"):
+        compare(faces, tmp_path / "out", backends=["aro"], trials=7)
     np.save(tmp_path / "none.npy", np.full(77, -1))
     with pytest.raises(InputError, match="every identity is -1"):
         compare(faces, tmp_path / "out", labels=tmp_path / "none.npy")

@@ -247,6 +247,35 @@ def test_min_confidence_drops_before_sizes_count(tmp_path):
     np.testing.assert_array_equal(np.load(out / "labels.npy"), [-1, -1, 0, 0])
 
 
+WITHOUT_EFFECT = [
+    ({"min_confidence": 0.9}, "--min-confidence has no effect: {clusters} has no confidence of its own"),
+    ({"false_match": 0.01}, "--false-match has no effect: none of split, merge and outliers is used"),
+    ({"overlap_false_match": 0.1}, "--overlap-false-match has no effect: there is no --labelled"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), WITHOUT_EFFECT, ids=[next(iter(each)) for each, _ in WITHOUT_EFFECT])
+def test_shares_that_nothing_reads_are_said(mixed, tmp_path, caplog, options, said):
+    folder, _ = mixed
+    clusters = folder / "clusters.npy"
+    plain = pseudolabel(clusters, tmp_path / "plain")
+    assert "no effect" not in caplog.text
+    out = pseudolabel(clusters, tmp_path / "out", **options)
+    assert said.format(clusters=clusters) in caplog.text
+    assert (out / "labels.npy").read_bytes() == (plain / "labels.npy").read_bytes()
+    caplog.clear()
+    rules = {"embeddings": folder, "rules": []}
+    pseudolabel(clusters, tmp_path / "no_rules", **rules, **options)
+    assert said.format(clusters=clusters) in caplog.text
+
+
+def test_shares_that_are_read_are_not_said(mixed, tmp_path, caplog):
+    folder, _ = mixed
+    both = {"embeddings": folder, "labelled": folder, "overlap": "keep"}
+    pseudolabel(folder / "clusters.npy", tmp_path / "out", **both, false_match=0.2, overlap_false_match=0.5)
+    assert "no effect" not in caplog.text
+
+
 BAD = [
     ("--min-size 0", "min_size is 0"),
     ("--max-size 1", "max_size is 1; it must be a number from 2"),

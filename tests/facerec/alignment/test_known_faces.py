@@ -249,6 +249,11 @@ def test_options_that_do_not_go_together(loose, tmp_path):
     listed = loose / "tiny_name_5pts_score.txt"
     with pytest.raises(InputError, match="--landmarks and --boxes; give one of them"):
         align(loose / "loose_crop", loose / "crops", landmarks=listed, boxes=listed)
+    with pytest.raises(InputError, match="--faces all with --landmarks or --boxes; the list says which"):
+        align(loose / "loose_crop", loose / "crops", landmarks=listed, faces="all")
+    (tmp_path / "detector.onnx").touch()
+    with pytest.raises(InputError, match="--detector with --landmarks; nothing is detected"):
+        align(loose / "loose_crop", loose / "crops", tmp_path / "detector.onnx", landmarks=listed)
     (tmp_path / "b.csv").write_text("TEMPLATE_ID,FILENAME\n1,x\n")
     with pytest.raises(InputError, match="no column FACE_X and FACE_Y"):
         read_boxes(tmp_path / "b.csv")
