@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,10 +69,20 @@ def write_report(report: SetReport, out: Path) -> None:
     (out / "report.html").write_text(_page(report, plots), encoding="utf-8", errors="surrogateescape")
 
 
+def usable(threshold: float) -> str:
+    """A threshold to copy, with six decimals: rounded up, so that no pair below the exact one matches.
+
+    Example:
+        >>> usable(93120 / 2**18)
+        '0.355225'
+    """
+    return f"{math.ceil(threshold * 1e6) / 1e6:.6f}"
+
+
 def threshold_in_words(metrics: dict[str, Any]) -> str:
     """The threshold to use, and what it does on these faces."""
     found = metrics["threshold"]
-    text = f"For FMR {rate_name(found['fmr'])} use the threshold {found['value']:.4f}"
+    text = f"For FMR {rate_name(found['fmr'])} use the threshold {usable(found['value'])}"
     if found.get("value_interval"):
         text += f" (95 % interval {_ends(found['value_interval'], '.4f')})"
     here = rate_name(float(f"{found['fmr_here']:.3g}")) if found["fmr_here"] else "0"
@@ -106,6 +117,7 @@ def _page(report: SetReport, plots: dict[str, str]) -> str:
         title="Evaluation of labelled faces",
         headline=threshold_in_words(report.metrics),
         metrics=report.metrics,
+        usable=usable,
         plots={name: Markup(svg) for name, svg in plots.items()},
         galleries=[[_shown(pair, report) for pair in each] for each in (matches, misses)],
         ends=_ends,

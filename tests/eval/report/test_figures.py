@@ -80,15 +80,15 @@ def test_a_threshold_rests_on_its_false_matches(monkeypatch, matches, misses, fe
 
 
 def test_a_threshold_in_words():
-    found = {"fmr": 0.001, "value": 0.43214, "fmr_here": 0.0012345, "fnmr_here": 0.05, "supported": True}
-    plain = "For FMR 1e-3 use the threshold 0.4321. On these faces it has FMR 1.23e-3 and FNMR 5.00 %"
+    found = {"fmr": 0.001, "value": 113283 / 2**18, "fmr_here": 0.0012345, "fnmr_here": 0.05, "supported": True}
+    plain = "For FMR 1e-3 use the threshold 0.432141. On these faces it has FMR 1.23e-3 and FNMR 5.00 %"
     assert threshold_in_words({"threshold": {**found, "few_errors": False}}) == f"{plain}."
     assert threshold_in_words({"threshold": {**found, "few_errors": True}}).startswith(f"{plain}. Fewer than ten")
     unsupported = {**found, "fmr_here": 0.0, "supported": False, "few_errors": True}
     assert "it has FMR 0 and FNMR 5.00 %. There are too few" in threshold_in_words({"threshold": unsupported})
     ends = {"value_interval": (0.4, 0.45), "fnmr_here_interval": (0.04, 0.061), "few_errors": False}
     said = threshold_in_words({"threshold": {**found, **ends}})
-    assert "threshold 0.4321 (95 % interval 0.4000 to 0.4500). On" in said
+    assert "threshold 0.432141 (95 % interval 0.4000 to 0.4500). On" in said
     assert said.endswith("FNMR 5.00 % (4.00 to 6.10 %).")
 
 

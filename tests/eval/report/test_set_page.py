@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eval.report.set_page import _page
+from eval.report.set_page import _page, usable
 
 POINTS = {
     rate: {"threshold": 0.3 + number / 100, "false_matches": 5000 + number, "false_non_matches": 7000 + number,
@@ -66,14 +66,14 @@ def tables(html, read_page):
 
 def test_verification_and_search(tables):
     assert tables[0] == [
-        ["1e-1", "0.3000", "1.10", "1.00 to 1.20", "5,000", "7,000", ""],
-        ["1e-2", "0.3100", "2.20", "2.00 to 2.40", "5,001", "7,001", ""],
-        ["1e-3", "0.3200", "3.30", "–", "5,002", "7,002", "fewer than ten errors"],
-        ["1e-4", "0.3300", "–", "3.00 to 100.00", "5,003", "7,003", "too few impostor pairs"],
+        ["1e-1", "0.300000", "1.10", "1.00 to 1.20", "5,000", "7,000", ""],
+        ["1e-2", "0.310000", "2.20", "2.00 to 2.40", "5,001", "7,001", ""],
+        ["1e-3", "0.320000", "3.30", "–", "5,002", "7,002", "fewer than ten errors"],
+        ["1e-4", "0.330000", "–", "3.00 to 100.00", "5,003", "7,003", "too few impostor pairs"],
     ]
     assert tables[1] == [
-        ["1e-1", "4.40", "4.00 to 5.00", "0.5000", "0.6000"],
-        ["1e-2", "5.50", "–", "0.7000", "0.8000 ‡"],
+        ["1e-1", "4.40", "4.00 to 5.00", "0.500000", "0.600000"],
+        ["1e-2", "5.50", "–", "0.700000", "0.800000 ‡"],
     ]
 
 
@@ -111,3 +111,10 @@ def test_figures_in_sentences(html):
         "Groups at the threshold 0.4321", "logistic 0.1111, isotonic –; min Cllr 0.0999.",
     ):  # fmt: skip
         assert said in text, said
+
+
+@pytest.mark.parametrize("multiple", [93118, 113283, 2**18, 1, 0, -40001])
+def test_a_threshold_to_copy_decides_as_the_exact_one_does(multiple):
+    step = 1 / 2**18
+    exact, shown = multiple * step, float(usable(multiple * step))
+    assert exact <= shown < exact + step
