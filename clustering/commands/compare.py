@@ -53,7 +53,7 @@ def compare(
     Args:
         embeddings: Embedding folder, or a file of embeddings, see knn.
         out: Folder to make: comparison.csv, estimates.csv (without labels, see estimate), agreement.csv,
-            comparison.html, settings.json; clusters/BACKEND with labels.npy and cosines.npy, for all other commands.
+            comparison.html, settings.json; clusters/BACKEND with labels.npy and cosines.npy, for other commands.
         labels: File or folder of identities (-1 = unknown), for pairwise F, BCubed F and NMI. By default labels.npy of
             the embedding folder, if there is one.
         backends: Their names, as '[hilander, dbscan]'; by default all. A backend that cannot run is left out, and the
