@@ -72,4 +72,4 @@ def _clusters(file: Path, faces: TrainingSet) -> np.ndarray:
     if len(clusters) not in (lengths.sum(), lengths[-1]):
         raise InputError(f"{file}: {len(clusters)} labels for stores of {' and '.join(map(str, lengths))} faces")
     rows = (np.cumsum(lengths) - lengths)[faces.store] + faces.row - (lengths.sum() - len(clusters))
-    return np.where(rows >= 0, clusters[rows], -1)
+    return np.where(rows >= 0, clusters[np.maximum(rows, 0)], -1)

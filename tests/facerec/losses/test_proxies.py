@@ -187,6 +187,11 @@ def test_levels_of_two_stores_or_of_the_last_alone(tmp_path):
     assert read_levels(last, faces).tolist() == [[0, 1, 2, 3, 3]]
 
 
+def test_levels_of_the_last_store_where_the_one_before_it_is_larger(tmp_path):
+    faces = _faces([9, 4], [0, 0, 1, 1, 1], [0, 8, 0, 1, 3], [0, 1, 2, 3, 4])
+    assert read_levels(_levels(tmp_path / "last", [4, 5, 9, 5]), faces).tolist() == [[0, 1, 2, 3, 3]]
+
+
 def test_levels_of_the_faces_in_another_order_are_refused(tmp_path):
     faces = _faces([3, 4], [0, 0, 1, 1, 1], [0, 2, 0, 1, 3], [0, 1, 2, 3, 4])
     names = [[f"{store}/{row}.jpg" for row in range(length)] for store, length in enumerate((3, 4))]
