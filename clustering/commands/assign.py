@@ -40,7 +40,7 @@ def assign(
     """Adds new faces to an existing clustering: each joins a cluster, founds one with others, or stays unassigned.
 
     Args:
-        clusters: Folder made by cluster, or a .npy file of labels; it stays as it is.
+        clusters: Folder made by cluster, or a file of labels; it stays as it is.
         embeddings: The embeddings that were clustered.
         new: Embeddings of the new faces, by the same recogniser.
         out: Folder to make, for the new faces: labels.npy (-1 = unassigned; new clusters are numbered after the old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embedding
 from facerec.pipeline.files import InputError, write_json, write_table
 from facerec.pipeline.stage import stage
 from facerec.pipeline.values import first_repeated
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TRIALS = 20
 
@@ -65,7 +68,7 @@ def compare(
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     if tune_on is None and trials != DEFAULT_TRIALS:
-        raise InputError(f"--trials {trials} without --tune-on; give the labelled faces to tune on")
+        logger.warning("--trials has no effect: there is no --tune-on")
     names = list(BACKENDS) if backends is None else backends
     for name in names:
         backend(name)

@@ -81,7 +81,7 @@ def export(
             changes.csv (with --previous).
         pictures: See `Pictures`.
         doubt: See `Doubt`.
-        clusters: Folder made by cluster, or a .npy file of labels. Without it the packaged Hi-LANDER clusters the
+        clusters: Folder made by cluster, or a file of labels. Without it the packaged Hi-LANDER clusters the
             embeddings first.
         embeddings: The embeddings that were clustered. Their keys.txt names the faces if the clusters have none. They
             also serve to estimate a confidence if the backend has none.

@@ -78,7 +78,7 @@ def pseudolabel(clusters: Path, out: Path, labeller: PseudoLabeller, files: File
     """Makes pseudo-labels of clusters: mends them, drops what is doubtful, numbers the rest from 0.
 
     Args:
-        clusters: Folder made by cluster, or a .npy file of labels. No rule undoes the answers that they were made with.
+        clusters: Folder made by cluster, or a file of labels. No rule undoes the answers that they were made with.
         out: Folder to make: labels.npy (-1 = not used), weights.npy, keys.txt where the embeddings have one,
             same_as.npy and same_as_keys.txt (with --overlap merge), summary.json.
         labeller: See `PseudoLabeller`.

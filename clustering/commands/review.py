@@ -49,7 +49,7 @@ def review(
     What it saves, decisions.json, is applied by `pseudolabel --decisions` and `export --decisions`.
 
     Args:
-        clusters: Folder made by cluster or cut, or a .npy file of labels.
+        clusters: Folder made by cluster or cut, or a file of labels.
         embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
         thumbnails: Folder made by python -m facerec thumbnails from the same faces.
         out: Folder to make: review.html and what it shows.

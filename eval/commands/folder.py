@@ -57,8 +57,8 @@ def folder(
             of embeddings, see clustering knn.
         out: Folder for report.html, metrics.json, pairs.csv (the worst pairs), det.csv, iet.csv, cmc.csv, scores.csv,
             calibration.csv, the plots; with quality discard.csv, with attributes groups.csv.
-        labels: The person of each face: a .npy file of integers, -1 where unknown. Without it labels.npy of the
-            embeddings.
+        labels: The person of each face (-1 = unknown): .npy, or a number or name a line, or FILE.csv:COLUMN. Without
+            it the labels of the embeddings.
         fmr: The false match rate that you want. The threshold to use has at most this rate on these faces.
         sessions: The session of each face: a .npy file of integers, or a CSV file with columns key and session. Then
             the faces of a person in one session are pooled to a template, and templates are compared.

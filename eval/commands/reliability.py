@@ -35,7 +35,7 @@ def reliability_report(truth: Path, clusters: Path, out: Path, bins: int = 15) -
     Faces that are alone in their cluster among those of known identity are right by definition and are left out.
 
     Args:
-        truth: Identities: a .npy file of integers, or a folder with labels.npy; -1 leaves a face out.
+        truth: Identities, as in clusters; -1 leaves a face out.
         clusters: Folder made by cluster: labels.npy and confidence.npy.
         out: Folder to make: reliability.csv, reliability.png, metrics.json.
         bins: Bins of the diagram, of equally many faces each.

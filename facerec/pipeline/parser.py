@@ -261,7 +261,9 @@ def _takes_nothing(action: argparse.Action) -> bool:
 def _kind(kind: Any) -> str:
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if _choices(kind):
-        return max((_kind(part) for part in parts), key=lambda text: ("..." in text, len(text)))
+        kinds = sorted((_kind(part) for part in parts), key=lambda text: ("..." in text, len(text)))
+        words_or_path = "PATH" in kinds and kinds[-1][:1] == "{"
+        return f"{kinds[-1][1:-1].replace(',', '|')}|PATH" if words_or_path else kinds[-1]
     if origin is list:
         one = _kind(parts[0])
         return one if one == "YAML" else f"{one} [{one} ...]"

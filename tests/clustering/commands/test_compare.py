@@ -97,6 +97,12 @@ def test_what_is_doubtful_of_a_backend_is_said_with_its_name(blobs, tmp_path, ca
     assert sum(line.startswith("hac_average: one cluster holds 40 of 60 faces") for line in said) == 1
 
 
+@pytest.mark.parametrize("tuned", [False, True])
+def test_trials_that_nothing_tries_are_said(faces, tmp_path, caplog, tuned):
+    compare(faces, tmp_path / "out", backends=["components"], trials=1, tune_on=faces if tuned else None)
+    assert ("--trials has no effect: there is no --tune-on" in caplog.text) == (not tuned)
+
+
 def test_what_is_refused(faces, tmp_path):
     with pytest.raises(InputError, match="backend 'nope' is unknown"):
         compare(faces, tmp_path / "out", backends=["nope"])
@@ -104,8 +110,6 @@ def test_what_is_refused(faces, tmp_path):
         compare(faces, tmp_path / "out", backends=["lander"])
     with pytest.raises(InputError, match="backends: aro stands there twice"):
         compare(faces, tmp_path / "out", backends=["aro", "dbscan", "aro"])
-    with pytest.raises(InputError, match="--trials 7 without --tune-on"):
-        compare(faces, tmp_path / "out", backends=["aro"], trials=7)
     np.save(tmp_path / "none.npy", np.full(77, -1))
     with pytest.raises(InputError, match="every identity is -1"):
         compare(faces, tmp_path / "out", labels=tmp_path / "none.npy")

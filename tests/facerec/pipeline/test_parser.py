@@ -14,7 +14,7 @@ from facerec.pipeline.parser import call, listed
 def work(
     runs: list[Path], names: list[str] | None = None, size: int | list[int] | None = None, k: int = 3,
     kind: Literal["some", "all"] = "some", settings: list[dict[str, Any]] | None = None, share: float = 1.0,
-    many: PositiveInt = 2, part: PositiveFloat | None = None,
+    many: PositiveInt = 2, part: PositiveFloat | None = None, place: Literal["here"] | Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Works.
 
@@ -28,6 +28,7 @@ def work(
         share: A number.
         many: From 1.
         part: Above 0.
+        place: Here or elsewhere.
     """
     return locals()
 
@@ -121,6 +122,7 @@ def test_help_names_kinds_and_defaults(capsys):
     assert "--k INT" in said
     assert "(default: 3)" in said
     assert "{some,all}" in said
+    assert "--place here|PATH" in said
     assert "class" not in said
     assert "--runs+" not in said
 
