@@ -43,7 +43,8 @@ def cut(
         clusters: Folder made by cluster with a hierarchical backend.
         level: Number of the level, 0 is the finest.
         out: Folder to make: labels.npy, confidence.npy, cosines.npy.
-        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn.
+        embeddings: What was clustered: embedding folder, or a file of embeddings, see knn. With them the confidence
+            is estimated for this level; only hilander and lander can.
         knn: Graph of the embeddings, a folder made by knn; without it the graph is built here.
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
