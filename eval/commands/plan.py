@@ -10,7 +10,7 @@ from jsonargparse.typing import PositiveFloat
 from eval.comparison.runs import load_runs
 from eval.comparison.summary import typical_people_variance
 from eval.comparison.table import tabulate
-from eval.trainings.power import MOST_TRAININGS, smallest_difference, trainings_needed
+from eval.trainings.power import MOST_TRAININGS, smallest_difference, too_few_people, trainings_needed
 from facerec.pipeline.arguments import Points, typed
 from facerec.pipeline.files import InputError
 
@@ -55,12 +55,15 @@ def plan(
     for trainings in SHOWN:
         print(f"{trainings:15}    {100 * smallest_difference(sd, people, rows, trainings):33.1f}")
     needed, points = trainings_needed(difference / 100, sd, people, rows), "point" if difference == 1 else "points"
-    print(f"\nA difference of {difference:g} {points} needs {_needs(needed)}.")
+    needs = _needs(needed, too_few_people(difference / 100, people, rows))
+    print(f"\nA difference of {difference:g} {points} needs {needs}.")
 
 
-def _needs(trainings: int | None) -> str:
-    if trainings is None:
+def _needs(trainings: int | None, few_people: bool) -> str:
+    if trainings is None and few_people:
         return f"more test people: {MOST_TRAININGS} trainings do not find it"
+    if trainings is None:
+        return f"more than {MOST_TRAININGS} trainings a row"
     if trainings == 1:
         return "1 training a row, since trainings do not vary"
     return f"{trainings} trainings a row (run_pseudolabel.sh --seeds {trainings})"

@@ -8,7 +8,7 @@ import numpy as np
 
 from eval.comparison.paired import Compared, Difference
 from eval.comparison.table import FALLBACK_FMR, GENUINE_ERRORS, IMPOSTOR_ERRORS, Table
-from eval.trainings.power import smallest_difference, trainings_needed
+from eval.trainings.power import MOST_TRAININGS, smallest_difference, too_few_people, trainings_needed
 
 BOUND_NAMES = {"labelled": "labelled only", "supervised": "fully supervised"}
 POINT = 0.01
@@ -66,7 +66,10 @@ def trainings_note(table: Table) -> str:
         else f"Each row has one training; trainings vary by an assumed {100 * found.sd:.1f} points (standard deviation)"
     )
     needed = trainings_needed(POINT, found.sd, people, rows)
-    wanted = "more test people" if needed is None else f"{needed} trainings a row"
+    wanted = f"{needed} trainings a row"
+    if needed is None:
+        few = too_few_people(POINT, people, rows)
+        wanted = "more test people" if few else f"more than {MOST_TRAININGS} trainings a row"
     smallest = smallest_difference(found.sd, people, rows, trainings)
     return (
         f"{text}. A difference of {100 * smallest:.1f} points is found in four of five such comparisons. "

@@ -47,8 +47,7 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
     """The fewest trainings of each row with which the difference is found four times of five.
 
     Returns:
-        From 2, or 1 where trainings do not vary; None if `MOST_TRAININGS` do not find it, because the test people are
-        too few.
+        From 2, or 1 where trainings do not vary; None if `MOST_TRAININGS` do not find it, see `too_few_people`.
 
     Example:
         >>> trainings_needed(0.01, 0.009, 0.0, 2)
@@ -63,6 +62,16 @@ def trainings_needed(difference: float, sd: float, people: float, rows: int) -> 
         middle = (low + high) // 2
         low, high = (low, middle) if power(difference, sd, people, rows, middle) >= POWER else (middle, high)
     return high
+
+
+def too_few_people(difference: float, people: float, rows: int) -> bool:
+    """Whether the test people alone hide a difference, however many trainings there are.
+
+    Example:
+        >>> too_few_people(0.01, 0.01**2, 5), too_few_people(0.01, 0.0, 5)
+        (True, False)
+    """
+    return smallest_difference(0.0, people, rows, 1) > difference
 
 
 def smallest_difference(sd: float, people: float, rows: int, trainings: int) -> float:

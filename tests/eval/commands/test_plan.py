@@ -20,6 +20,10 @@ def test_without_runs_it_counts_with_what_it_is_told(capsys):
     assert lines[-1] == "A difference of 1 point needs 23 trainings a row (run_pseudolabel.sh --seeds 23)."
     plan(people_sd=1.0)
     assert "A difference of 1 point needs more test people: 1000 trainings do not find it." in capsys.readouterr().out
+    plan(training_sd=23)
+    assert capsys.readouterr().out.endswith("A difference of 1 point needs more than 1000 trainings a row.\n")
+    plan(training_sd=23, people_sd=1.0)
+    assert "A difference of 1 point needs more test people" in capsys.readouterr().out
     plan(training_sd=0)
     said = capsys.readouterr().out
     assert said.endswith("A difference of 1 point needs 1 training a row, since trainings do not vary.\n")

@@ -365,6 +365,8 @@ def test_trainings_decide_what_is_established():
     )
     assert said[1].startswith("3 trainings a row vary by 2.4 points (standard deviation). A difference of ")
     assert "points is found in four of five such comparisons. A difference of 1 point needs" in said[1]
+    wide = tabulate([trained("a", [0.1, 0.7, 0.4], shared), trained("b", [0.6, 0.2, 0.3], shared)])
+    assert findings(wide)[1].endswith("A difference of 1 point needs more than 1000 trainings a row.")
     assert table.text(0, next(column for column in COLUMNS if column.key == "fnmr@1e-4")) == "23.00 ±3.00†"
     single = dataclasses.replace(runs[0], name="short", trainings=[])
     assert findings(tabulate([*runs, single]))[0].endswith("Not compared, because of fewer trainings: short (23.00 %).")

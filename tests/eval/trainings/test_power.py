@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from eval.trainings.analysis import compare_rows
-from eval.trainings.power import POWER, power, smallest_difference, trainings_needed
+from eval.trainings.power import POWER, power, smallest_difference, too_few_people, trainings_needed
 
 
 @pytest.mark.parametrize(("n", "sd"), [(5, 0.9), (50, 2)])
@@ -24,6 +24,11 @@ def test_trainings_needed_are_the_fewest():
     assert trainings_needed(1, 0.9, 0.2, 5) is None  # the people alone have a standard deviation of .45
     assert trainings_needed(1, 0, 0, 2) == trainings_needed(1, 0, 0.01, 2) == 1
     assert trainings_needed(1, 0.01, 0, 2) == 2
+
+
+@pytest.mark.parametrize("people", [0.02, 0.04, 0.06, 0.08, 0.1, 0.2])
+def test_people_are_too_few_where_a_million_trainings_do_not_help(people):
+    assert too_few_people(1, people, 5) == (power(1, 0.9, people, 5, 10**6) < POWER)
 
 
 def test_power_is_the_share_of_simulated_comparisons_that_find_it():
