@@ -38,8 +38,8 @@ def pairs(
     """Evaluates embeddings on a list of pairs: 10-fold accuracy, FNMR@FMR, EER, AUC.
 
     Args:
-        pairs: LFW's pairs.txt; or a .tsv file with two names, 1 (one person) or 0, and if there is a fourth column the
-            fold; or a folder with pairs.tsv, as `facerec bin` writes.
+        pairs: LFW's pairs.txt, or the lists of CALFW, CPLFW, AgeDB; or a table with two names, 1 (one person) or 0,
+            and perhaps the fold; or a folder: CFP's, or one with pairs.tsv, as `facerec bin` writes.
         embeddings: Embedding folder with keys.txt, or a file of embeddings with names; faces match by name.
         out: Folder for metrics.json, det.csv and det.png.
         bootstrap: How many times subjects (pairs, if the subjects are unknown) are drawn for 95 % intervals; 0 for no

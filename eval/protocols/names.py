@@ -33,7 +33,7 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
     import pyarrow.compute as pc
 
     wanted, known = (pc.replace_substring_regex(_texts(side), "^img/", "") for side in (names, keys))
-    _refuse_twice(known, known, source)
+    _refuse_twice(known, known, keys, source)
     rows, spelled = _indices(wanted, known), wanted
     for pattern in (SUFFIX, FOLDERS) if by_file else (SUFFIX,):
         missing = np.flatnonzero(rows < 0)
@@ -41,7 +41,7 @@ def find_rows(names: Any, keys: list[str], source: Path, by_file: bool = False) 
             break
         wanted, known = (pc.replace_substring_regex(side, pattern, "") for side in (wanted, known))
         some = wanted.take(pa.array(missing))
-        _refuse_twice(known, some, source)
+        _refuse_twice(known, some, keys, source)
         taken, found = np.unique(rows[rows >= 0]), _indices(some, known)
         found[np.isin(found, taken)] = -1
         _refuse_shared(found, spelled.take(pa.array(missing)), keys, source)
@@ -65,8 +65,8 @@ def _indices(wanted: Any, known: Any) -> np.ndarray:
     return np.asarray(pc.fill_null(found, -1), dtype=np.int64)
 
 
-def _refuse_twice(known: Any, wanted: Any, source: Path) -> None:
-    """Refuses a wanted name that is known several times."""
+def _refuse_twice(known: Any, wanted: Any, keys: list[str], source: Path) -> None:
+    """Refuses a wanted name that is known several times, and says which keys it may be."""
     import pyarrow.compute as pc
 
     if len(known.unique()) == len(known):
@@ -76,7 +76,9 @@ def _refuse_twice(known: Any, wanted: Any, source: Path) -> None:
     twice = several.filter(pc.is_in(several, value_set=wanted))
     if len(twice):
         name = twice[0].as_py().decode("utf-8", "surrogateescape")
-        raise InputError(f"{source}: key {name!r} occurs twice; faces match by key")
+        one, other = np.flatnonzero(np.asarray(pc.equal(known, twice[0])))[:2]
+        which = f" ({keys[one]!r} and {keys[other]!r})" if {keys[one], keys[other]} != {name} else ""
+        raise InputError(f"{source}: key {name!r} occurs twice{which}; faces match by key")
 
 
 def _refuse_shared(rows: np.ndarray, names: Any, keys: list[str], source: Path) -> None:

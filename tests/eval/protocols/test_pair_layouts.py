@@ -154,7 +154,7 @@ def test_faces_match_by_name_then_without_suffix_then_by_file(tmp_path):
     assert first.tolist() == [*range(0, 48, 2)]
     assert second.tolist() == [*range(1, 48, 2)]
     twice = EmbeddingSet(np.zeros((49, 2), np.float32), [*keys, "y/a3.png"], None, tmp_path)
-    with pytest.raises(InputError, match="key 'a3' occurs twice"):
+    with pytest.raises(InputError, match=r"key 'a3' occurs twice \('x/a3.png' and 'y/a3.png'\); faces match by key"):
         match_pairs(listed, twice)
 
 
