@@ -181,6 +181,8 @@ def read_options(arguments: Sequence[str]) -> Asked:
         int(door.choice(name, given.pop(name, default), numbers, f"1 to {LAST}"))
         for name, default in (("--stage", "1"), ("--stop-stage", numbers[-1]))
     )
+    if last < first:
+        door.refuse(f"--stop-stage {last} is before --stage {first}")
     config, out = given.pop("--config", str(HERE / "conf" / "demo.yaml")), Path(given.pop("--out", "runs/demo"))
     for name, choices in (("--mode", Mode), ("--overlap", Overlap)):
         if name in given:

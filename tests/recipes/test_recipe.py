@@ -131,6 +131,7 @@ def test_shipped_recipes_open_with_purpose_command_cost_and_result(config):
     ("arguments", "message"),
     [
         (["--stage", "11"], "--stage 11 is not one of 1 to 10"),
+        (["--stage", "5", "--stop-stage", "3"], "--stop-stage 3 is before --stage 5"),
         (["--mode", "both"], "--mode both is not one of joint, two-heads, pseudo, finetune"),
         (["--overlap", "join"], "--overlap join is not one of drop, merge, keep"),
         (["--out"], "--out needs a value"),
