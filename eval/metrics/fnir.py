@@ -108,14 +108,14 @@ def identification(
 
     Args:
         features: Of the probes, float [p, d]; unit or zero rows, others are normalised.
-        subjects: int [p], who each probe is; negative for somebody who is in no gallery.
-        *galleries: (features, subjects) each, float [t, d] and int [t], none negative. Rows of one subject are pooled
+        subjects: int [p], who each probe is; -1 for somebody who is in no gallery. Other negative numbers are people.
+        *galleries: (features, subjects) each, float [t, d] and int [t], none -1. Rows of one subject are pooled
             (`pool_subjects`).
         fpirs: False positive identification rates, each in [0, 1]; none for ranks alone.
 
     Raises:
         InputError: NaN or infinite values (naming the row), lengths that differ, or a rate that is not in [0, 1]. No
-            gallery, one with a negative subject, or one in which no probe has a mate. With rates also one in which
+            gallery, one with a subject -1, or one in which no probe has a mate. With rates also one in which
             every probe has a mate.
 
     Example:
@@ -152,8 +152,8 @@ def search_galleries(
             width = probes.shape[1]
             raise InputError(f"gallery {number}: rows of {rows.shape[1]} numbers, but the probes have {width}")
         ids, pooled = pool_subjects(rows, enrolled)
-        if ids[0] < 0:
-            raise InputError(f"gallery {number}: subject {ids[0]} is nobody known; leave such rows out")
+        if np.any(ids == -1):
+            raise InputError(f"gallery {number}: subject -1 is nobody known; leave such rows out")
         result = search(probes, wanted, pooled, ids)
         if not len(result.ranks) or (rates and not len(result.highest)):
             kind = "mated" if not len(result.ranks) else "non-mated"
