@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -16,9 +17,9 @@ from clustering.backends.hilander import PRETRAINED, engines
 from clustering.backends.hilander.climb import Features, Link, Step, climb
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
+from clustering.backends.hilander.longer_lists import lengths_by_size, worth_it
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
 from clustering.backends.hilander.pairs import Start
-from clustering.backends.hilander.wider_lists import lengths_by_size, worth_it
 from clustering.backends.weights import save_weights, seeded
 from clustering.clusterer import TwoStep
 from clustering.graph.constraints import Constraints
@@ -29,6 +30,9 @@ from clustering.result import Clustering
 from clustering.settings import Neighbors, Range, Share, Within, divided
 from clustering.similarity.confidence import Confidence
 from clustering.similarity.mixtures import mixed
+from facerec.pipeline.counts import counted
+
+logger = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
 RAISES = 5
@@ -78,7 +82,7 @@ class HiLander(TwoStep):
             mixture of people (see `mixed`), p_tau is raised. Each step halves its distance to 1, up to `RAISES` times.
             This helps if the recogniser is another one, or if there are more people, than when p_tau was chosen. And
             if people have many faces, these are blended with more neighbours, see
-            `clustering.backends.hilander.wider_lists`.
+            `clustering.backends.hilander.longer_lists`.
         merging: How nodes join on a level. With ``pairs``, two clusters join if each is the other's likeliest partner,
             see `clustering.backends.hilander.pairs`. With ``edges``, as in the paper, each node joins its likeliest
             denser neighbour. Pairs need a model that sees similarities, and ``average`` features. Otherwise edges are
@@ -164,9 +168,13 @@ class HiLander(TwoStep):
         lengths = lengths_by_size(levels[-1]["labels"], graph.k)
         if not worth_it(lengths, graph.k, graph.embeddings.shape[1]):
             return start, levels
-        wider = start.wider(graph, lengths)
-        found = self._hierarchy(wider.climb(p_tau, None), graph)
-        return (start, levels) if mixed(graph, found[-1]["labels"]) else (wider, found)
+        longer = start.lengthened(graph, lengths)
+        found = self._hierarchy(longer.climb(p_tau, None), graph)
+        if mixed(graph, found[-1]["labels"]):
+            return start, levels
+        many = counted(int(np.count_nonzero(lengths > graph.k)), "face")
+        logger.info("some people have many faces, so %s got up to %d neighbours", many, lengths.max())
+        return longer, found
 
     def _clustering(self, graph: KnnGraph, p_tau: float, levels: list[Arrays]) -> Clustering:
         """The result of a hierarchy, with a warning if p_tau was raised."""

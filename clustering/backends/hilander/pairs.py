@@ -24,8 +24,8 @@ from clustering.backends.hilander.engines import link
 from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
+from clustering.backends.hilander.longer_lists import with_longer_lists
 from clustering.backends.hilander.outstanding import outstanding
-from clustering.backends.hilander.wider_lists import with_longer_lists
 from clustering.graph.constraints import Constraints
 from clustering.graph.corpus_scale import CorpusScale
 from clustering.graph.edges import Edges
@@ -46,7 +46,7 @@ class Start:
     Attributes:
         level: The lowest level, whose nodes are the faces.
         model: Gives the log-odds of pairs.
-        lists: The faces with the neighbours that they are blended with: `level`, unless they were made `wider`.
+        lists: The faces with the neighbours that they are blended with: `level`, unless they were `lengthened`.
         full: How many sure neighbours make a list full, see `filled_up`.
     """
 
@@ -61,7 +61,7 @@ class Start:
         level = Level.of_faces(graph)
         return cls(level, model, level, graph.k)
 
-    def wider(self, graph: KnnGraph, lengths: np.ndarray) -> Start:
+    def lengthened(self, graph: KnnGraph, lengths: np.ndarray) -> Start:
         """The same start, but faces are blended with more neighbours.
 
         Args:

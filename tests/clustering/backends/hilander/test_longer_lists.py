@@ -7,7 +7,7 @@ import pytest
 
 from clustering.backends.hilander import hilander
 from clustering.backends.hilander.hilander import HiLander
-from clustering.backends.hilander.wider_lists import lengths_by_size, with_longer_lists, worth_it
+from clustering.backends.hilander.longer_lists import lengths_by_size, with_longer_lists, worth_it
 from clustering.graph.constraints import Constraints
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces
@@ -67,11 +67,13 @@ def test_longer_lists_are_exact_and_the_others_stay(blobs):
     np.testing.assert_allclose(found.similarities, np.where(inside, exact.similarities, 0), atol=1e-6)
 
 
-def test_people_with_many_faces_come_together(many_faces, monkeypatch):
+def test_people_with_many_faces_come_together(many_faces, monkeypatch, caplog):
     """Also if the width of the graph is another one."""
+    caplog.set_level("INFO")
     faces, truth = many_faces
     graph, strict = KnnGraph.build(faces, 30), HiLander(k=3, p_tau=0.9)
     found = strict.cluster(graph)
+    assert "some people have many faces, so 1,700 faces got up to 40 neighbours" in caplog.text
     assert min(scores(truth, found.labels)[name] for name in ("pairwise_f", "bcubed_f")) > 0.95
     np.testing.assert_array_equal(strict.cluster(KnnGraph.build(faces, 3)).labels, found.labels)
     once = strict.with_settings(adaptive=False).cluster(graph).labels
