@@ -76,6 +76,8 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
             which saves the answers; with --truth rounds.csv, labels.npy and keys.txt.
         asking: See `Asking`.
     """
+    if asking.truth is not None and asking.thumbnails is not None:
+        raise InputError("--thumbnails with --truth; there is no page where identities answer, so leave one out")
     labels = load_labels(clusters)
     faces = load_embeddings(embeddings, rows=len(labels), unreadable=asking.unreadable)
     check_faces(clusters, labels, faces)
@@ -91,8 +93,6 @@ def ask(clusters: Path, embeddings: Path, out: Path, asking: Asking) -> Mapping[
         raise InputError(
             f"--rounds {asking.rounds} needs --truth; without it answer the questions, cluster and ask again"
         )
-    if truth is not None and pictures is not None:
-        raise InputError("--thumbnails with --truth; there is no page where identities answer, so leave one out")
     clusterer = None if truth is None else _clusterer(clusters)
     graph = graph_of(faces, asking.knn, DEFAULT_K if clusterer is None else clusterer.k, out)
     if truth is not None and clusterer is not None:

@@ -41,8 +41,13 @@ def choose_index(index: str, faces: int, dimension: int) -> str:
     if index != "auto":
         return index
     device = "gpu" if faiss.get_num_gpus() > 0 else "cpu"
-    few = faces <= LEAST_FACES or 2 * faces**2 * dimension <= MOST_OPERATIONS[device]
+    few = faces <= LEAST_FACES or takes_minutes_at_most(faces, faces, dimension, device)
     return "exact" if few else "ivf"
+
+
+def takes_minutes_at_most(queries: int, faces: int, dimension: int, device: str) -> bool:
+    """Whether an exact search for the neighbours of some faces takes at most `MOST_OPERATIONS` of the device."""
+    return 2 * queries * faces * dimension <= MOST_OPERATIONS[device]
 
 
 @dataclass(frozen=True)

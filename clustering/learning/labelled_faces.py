@@ -111,8 +111,9 @@ def split(faces: LabelledFaces, share: float, seed: int) -> tuple[LabelledFaces,
 
 def can_be_split(faces: LabelledFaces) -> bool:
     """Whether `split` by `HELD_BACK` leaves `FEWEST` identities of two faces or more in both parts."""
-    held_back = round(HELD_BACK * repeated_identities(faces.labels))
-    return min(held_back, repeated_identities(faces.labels) - held_back) >= FEWEST
+    identities = repeated_identities(faces.labels)
+    held_back = round(HELD_BACK * identities)
+    return min(held_back, identities - held_back) >= FEWEST
 
 
 def split_identities(faces: LabelledFaces, seed: int) -> tuple[LabelledFaces, LabelledFaces]:

@@ -11,10 +11,10 @@ from typing import Literal
 
 from clustering.people.folders import check_sources, folders_of, link, photograph_places, places, put
 from clustering.people.tables import Export
+from facerec.pipeline.face_lists import LISTS
 from facerec.pipeline.files import InputError, first_line, read_table, refuse_inside, write_lines
 
 Form = Literal["folders", "symlinks", "csv", "identities"]
-LISTS = (".tsv", ".csv", ".lst")
 ALIGNED = "faces.csv"
 """The table that align writes: which photograph each crop is from."""
 

@@ -13,11 +13,10 @@ from clustering.people.tables import Export
 from facerec.pipeline.files import InputError
 from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
+from facerec.pipeline.values import MOST_NAME
 
 SURE, DOUBTFUL, NOBODY = "people", "doubtful", "nobody"
 INSTEAD = "of records and shards --as csv, then python -m facerec pictures"
-MOST_BYTES = 255
-"""Of the name of a file."""
 PROBED = 100
 """Pictures of which one at least must be there before any is copied."""
 
@@ -44,8 +43,8 @@ def places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
     """
     names = [source.rpartition("/")[2] for source in sources]
     whole = ["_".join(parts_inside(source)) for source in sources]
-    paths = [_end_of(path, MOST_BYTES) for path in whole]
-    rows = [f"{row}_{_end_of(path, MOST_BYTES - len(str(row)) - 1)}" for row, path in enumerate(whole)]
+    paths = [_end_of(path, MOST_NAME) for path in whole]
+    rows = [f"{row}_{_end_of(path, MOST_NAME - len(str(row)) - 1)}" for row, path in enumerate(whole)]
     for better in (paths, rows):
         counts = Counter(zip(folders, names, strict=True))
         names = [

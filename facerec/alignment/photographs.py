@@ -22,6 +22,7 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_json, write_json, write_table
 from facerec.pipeline.keys import plain_key
 from facerec.pipeline.progress import progress
+from facerec.pipeline.values import MOST_NAME
 from facerec.pipeline.worker_pool import spread
 from facerec.stores.folder import write_list
 from facerec.stores.store import LIST, Store, UnreadableFace
@@ -35,8 +36,8 @@ NOTES = ".progress"
 """The folder of these notes, below the folder of crops; an interrupted run goes on from them."""
 
 Choice = Literal["largest", "centre", "all"]
-MOST_BYTES, LONGEST_ENDING = 255, ".000.png"
-"""Of a file's name, and what the name of a crop has behind that of its photograph."""
+LONGEST_ENDING = ".000.png"
+"""What the name of a crop has behind that of its photograph."""
 
 NO_FACE, NOT_LISTED = "no face found", "not in the list"
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
@@ -132,7 +133,7 @@ def crop_names(store: Store) -> list[str]:
         return f"{store.path}: the crops of {times} photographs would be named {name}; rename some of them"
 
     names = distinct_stems(store.keys, complaint)
-    most = MOST_BYTES - len(LONGEST_ENDING)
+    most = MOST_NAME - len(LONGEST_ENDING)
     if long := [name for name in names if len(os.fsencode(name.rpartition("/")[2])) > most]:
         raise InputError(
             f"{store.path}: {counted(len(long), 'name')} of more than {most} bytes, too long for the crops, such as "

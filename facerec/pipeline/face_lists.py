@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PATHS = (*KEYS, "image_path", "img_path", "file_path", "filepath", "img", "crop")
+LISTS = (".tsv", ".csv", ".lst")
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 MOST_COLUMNS = 32
 """Of a table of faces; one of more is a table of embeddings."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.pipeline.face_lists import LISTS
 from facerec.pipeline.files import InputError, is_folder, load_array, read_lines
 from facerec.pipeline.fingerprint import made_by_a_system
 from facerec.pipeline.values import as_path, first_repeated, whole
@@ -24,7 +25,6 @@ from facerec.stores.zip_store import open_zip
 
 logger = logging.getLogger(__name__)
 
-LISTS = (".tsv", ".csv", ".lst")
 HINTS = {
     ".idx": "give the .rec beside it, or their folder",
     ".bin": "insightface's pairs are unpacked by python -m facerec bin --file FILE.bin --out FOLDER",

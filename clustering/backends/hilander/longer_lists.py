@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from clustering.backends.hilander.blending import MOST
-from clustering.graph.costs import MOST_OPERATIONS
+from clustering.graph.costs import takes_minutes_at_most
 from clustering.graph.exact import search
 from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import own_cluster_size
 from facerec.pipeline.embeddings import readable_rows
 
 PART = 5
@@ -42,7 +43,7 @@ def lengths_by_size(labels: np.ndarray, k: int) -> np.ndarray:
     inside = labels >= 0
     if not inside.any():
         return np.full(len(labels), k)
-    sizes = np.bincount(labels[inside])[labels[inside]]
+    sizes = own_cluster_size(labels[inside])
     wanted = np.minimum(np.maximum(sizes, int(np.median(sizes))) // PART, MOST)
     lengths = np.full(len(labels), k)
     lengths[inside] = np.where(wanted >= LEAST_GAIN * k, wanted, k)
@@ -52,8 +53,9 @@ def lengths_by_size(labels: np.ndarray, k: int) -> np.ndarray:
 def worth_it(lengths: np.ndarray, k: int, dimension: int) -> bool:
     """Whether enough faces get longer lists, and an exact search for them takes minutes at most."""
     longer = int(np.count_nonzero(lengths > k))
-    few = 2 * longer * len(lengths) * dimension <= MOST_OPERATIONS["cpu"]
-    return few and longer >= max(LEAST_SHARE * len(lengths), 1)
+    return takes_minutes_at_most(longer, len(lengths), dimension, "cpu") and longer >= max(
+        LEAST_SHARE * len(lengths), 1
+    )
 
 
 def with_longer_lists(graph: KnnGraph, lengths: np.ndarray) -> KnnGraph:
