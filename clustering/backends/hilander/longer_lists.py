@@ -53,9 +53,8 @@ def lengths_by_size(labels: np.ndarray, k: int) -> np.ndarray:
 def worth_it(lengths: np.ndarray, k: int, dimension: int) -> bool:
     """Whether enough faces get longer lists, and an exact search for them takes minutes at most."""
     longer = int(np.count_nonzero(lengths > k))
-    return takes_minutes_at_most(longer, len(lengths), dimension, "cpu") and longer >= max(
-        LEAST_SHARE * len(lengths), 1
-    )
+    enough = longer >= max(LEAST_SHARE * len(lengths), 1)
+    return enough and takes_minutes_at_most(longer, len(lengths), dimension, "cpu")
 
 
 def with_longer_lists(graph: KnnGraph, lengths: np.ndarray) -> KnnGraph:
