@@ -514,8 +514,9 @@ def test_a_name_is_in_the_file_even_if_it_was_typed_just_before(case, opened, tm
     assert content[2] == {"action": "name", "cluster": 5, "name": "山田 太郎"}
     load_decisions(tmp_path / "c.json", case.labels)
     page.locator("#pane input.who").nth(0).fill("Zoë")
-    page.close(run_before_unload=True)
-    assert [item["name"] for item in saved(opened(case.page), tmp_path / "d.json")["decisions"][1:]] == [
+    page.reload()  # not close(): nothing tells when a closed page has said its last words
+    page.wait_for_selector(".card .face")
+    assert [item["name"] for item in saved(page, tmp_path / "d.json")["decisions"][1:]] == [
         "Zoë", "山田 太郎",
     ]  # fmt: skip
 
