@@ -25,6 +25,8 @@ from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.stage import stage
 from facerec.pipeline.thumbnails import thumbnails_of
 
+MIN_PROBABILITY = 0.5
+
 
 def _found(results: Mapping[str, Any]) -> str:
     if "changed" in results:
@@ -46,7 +48,7 @@ def clean(
     labels: Path | None = None,
     thumbnails: Path | None = None,
     decisions: Path | None = None,
-    min_probability: float = 0.5,
+    min_probability: float = MIN_PROBABILITY,
     strays: Literal["drop", "move"] = "drop",
     seed: Seed = 0,
     unreadable: Unreadable = "refuse",
@@ -72,8 +74,11 @@ def clean(
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_number("min_probability", min_probability, 0, 1)
-    if decisions is not None and (thumbnails is not None or strays == "move"):
-        raise InputError("--decisions with --thumbnails or --strays move; decisions are applied as they are, alone")
+    if decisions is not None and (thumbnails is not None or strays == "move" or min_probability != MIN_PROBABILITY):
+        raise InputError(
+            "--decisions with --thumbnails, --strays move or --min-probability; decisions are applied as they are, "
+            "alone"
+        )
     faces, known = _read(embeddings, labels, unreadable)
     save_names(out, faces.keys)
     if decisions is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embedding
 from facerec.pipeline.files import InputError
 from facerec.pipeline.ranks import barrier, init_group, is_main
 from facerec.pipeline.stage import stage
+
+logger = logging.getLogger(__name__)
 
 
 def _found(results: Mapping[str, Any]) -> str:
@@ -62,6 +65,8 @@ def knn(
         unreadable: Embeddings with NaN or infinite values: refuse them, or skip them as unreadable faces.
     """
     check_shares(recall, min_recall)
+    if index == "exact" and recall != RECALL:
+        logger.warning("--recall has no effect: an exact graph has all neighbours")
     init_group()
     faces = load_embeddings(embeddings, scratch=out / "steps" / "embeddings.npy", unreadable=unreadable)
     check_k(k, faces)

@@ -220,8 +220,10 @@ def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:
 
 
 def _say_without_effect(labeller: PseudoLabeller, files: Files, all_sure: str) -> None:
-    """Warns of shares that nothing reads; `all_sure` is why no face has a low confidence, or empty."""
+    """Warns of options that nothing reads; `all_sure` is why no face has a low confidence, or empty."""
     mends = files.embeddings is not None and labeller.rules != []
+    if files.calibration is not None and not mends and files.labelled is None:
+        logger.warning("--calibration has no effect: there is no --labelled, and none of split, merge and outliers")
     reasons = {
         "min_confidence": all_sure,
         "false_match": "" if mends else "none of split, merge and outliers is used",

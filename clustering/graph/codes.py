@@ -12,7 +12,7 @@ import numpy as np
 
 LEVELS = 127
 SHIFT = 128
-MOST_SCALE = 4000  # with unit rows, sums of products stay below 2^24, up to which float32 holds every whole number
+MOST_SCALE = 4000  # with unit rows, products stay below 2^24
 CLIPPED = 1e-4
 TIMED = 20
 DEVIATIONS = 4
@@ -52,20 +52,18 @@ class Quantiser:
 
 
 def shifted(codes: np.ndarray) -> np.ndarray:
-    """Codes plus `SHIFT`, uint8 of int8: the form that the left side of a product has."""
+    """Codes plus `SHIFT`, uint8 of int8."""
     return np.bitwise_xor(codes.view(np.uint8), np.uint8(SHIFT))
 
 
 def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Products of codes, int32 [q, n], by whichever kind of numbers is faster here.
-
-    Both give the same: float32 adds whole numbers below 2^24 without rounding.
+    """Products of codes, int32 [q, n].
 
     Args:
         left: uint8 [q, d], see `shifted`.
         right: int8 [n, d].
     """
-    return _int8_products(left, right) if int8_is_faster() else _float_products(left, right)
+    return _products(left, right if int8_is_better() else shifted(right))
 
 
 def multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -73,56 +71,49 @@ def multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
     To lay it out for 128 rows on the left takes longer than to multiply, if the right side has thousands of rows.
     """
-    return _int8_multiplier(right) if int8_is_faster() else _float_multiplier(right)
+    return _multiplier(right if int8_is_better() else shifted(right))
 
 
 @cache
-def int8_is_faster() -> bool:
-    """Whether this machine multiplies int8 matrices exactly, and faster than float32 ones; takes milliseconds.
+def int8_is_better() -> bool:
+    """Whether this machine multiplies uint8 by int8 exactly, and faster than uint8 by uint8; takes milliseconds.
 
-    Where a processor has no instruction for it, onnxruntime adds in 16 bits, which overflow.
+    Where a processor has no instruction for it, onnxruntime adds products of int8 in 16 bits, which overflow. Products
+    of uint8 are always exact.
     """
     left, right = np.full((256, 128), 255, np.uint8), np.full((256, 128), LEVELS, np.int8)
     spent, found = [], []
-    for work in (_int8_products, _float_products):
+    for side in (right, shifted(right)):
         times = []
         for _ in range(TIMED):  # the first are slow: memory is got, and units for matrices wake up
             started = time.thread_time()
-            product = work(left, right)
+            product = _products(left, side)
             times.append(time.thread_time() - started)
         spent.append(min(times))
         found.append(product)
-    found.append(_int8_multiplier(right)(left))
+    found.append(_multiplier(right)(left))
     return spent[0] < spent[1] and all(np.array_equal(each, found[1]) for each in found)
 
 
-def _int8_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    found: np.ndarray = _session().run(None, {"left": left, "right": right})[0]
+def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Of codes on the right, int8, or of `shifted` ones, uint8."""
+    found: np.ndarray = _session(right.dtype).run(None, {"left": left, "right": right})[0]
     return found
 
 
-def _float_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return _float_multiplier(right)(left)
-
-
-def _int8_multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    session = _session_with(right)
+def _multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    session = _session_with(right.dtype, right)
     return lambda left: np.asarray(session.run(None, {"left": left})[0])
 
 
-def _float_multiplier(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    columns = right.astype(np.float32).T
-    return lambda left: np.asarray((left.astype(np.float32) - np.float32(SHIFT)) @ columns, dtype=np.int32)
-
-
 @cache
-def _session() -> Any:
-    """A session of onnxruntime that multiplies any two sides."""
-    return _session_with(None)
+def _session(kind: np.dtype) -> Any:
+    """A session of onnxruntime that multiplies any two sides, the right one of this kind."""
+    return _session_with(kind)
 
 
-def _session_with(right: np.ndarray | None) -> Any:
-    """A session of onnxruntime that multiplies, ``(left - shift) @ right.T``, in the thread that calls it.
+def _session_with(kind: np.dtype, right: np.ndarray | None = None) -> Any:
+    """A session of onnxruntime that multiplies codes in the thread that calls it; uint8 counts from `SHIFT`.
 
     PyTorch is as fast, but takes half a GiB.
     """
@@ -130,13 +121,14 @@ def _session_with(right: np.ndarray | None) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     inputs = [helper.make_tensor_value_info("left", TensorProto.UINT8, ["q", "d"])]
+    zeros = ["shift", "shift"] if kind == np.uint8 else ["shift"]
     nodes, constants = [], [numpy_helper.from_array(np.array(SHIFT, np.uint8), "shift")]
     if right is None:
-        inputs.append(helper.make_tensor_value_info("right", TensorProto.INT8, ["n", "d"]))
+        inputs.append(helper.make_tensor_value_info("right", helper.np_dtype_to_tensor_dtype(kind), ["n", "d"]))
         nodes.append(helper.make_node("Transpose", ["right"], ["columns"]))
     else:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(right.T), "columns"))
-    nodes.append(helper.make_node("MatMulInteger", ["left", "columns", "shift"], ["found"]))
+    nodes.append(helper.make_node("MatMulInteger", ["left", "columns", *zeros], ["found"]))
     output = helper.make_tensor_value_info("found", TensorProto.INT32, ["q", "n"])
     graph = helper.make_graph(nodes, "products", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

@@ -20,6 +20,7 @@ from clustering.learning.proposals import candidates, strict, training_of
 from clustering.learning.versions import versions
 from clustering.settings import keywords
 from eval.clusters import scores
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.values import as_path, shown, whole
@@ -114,7 +115,7 @@ def tune(
         ways.append({"packaged": True})
     results = trials_of_all(clusterers, validation, trials, seed)
     training = training_of(results, packaged)
-    best = strict([row for row in results if row["training"] == training])
+    best = chosen_of([row for row in results if row["training"] == training])
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
     clusterer = clusterers[training].with_settings(**chosen)
     people, packaged_model = len(np.unique(validation.labels)), way.get("packaged", False)
@@ -129,6 +130,18 @@ def tune(
     untuned = next(row for row in results if row["training"] == (packaged or 0))
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration, untuned)
     return clusterer
+
+
+def chosen_of(results: Sequence[dict[str, Any]]) -> Mapping[str, Any]:
+    """The row that `strict` chooses, or the first one, the default, if nothing tells which is better."""
+    if any(row["score"] for row in results):
+        return strict(results)
+    logger.warning(
+        "all %s score 0: none is right about any pair of faces in every version of the labelled faces. So the default "
+        "settings stay; label more faces of the people, or see whether the labels are those of these faces",
+        counted(len(results), "trial"),
+    )
+    return results[0]
 
 
 def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:

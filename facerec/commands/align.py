@@ -24,6 +24,7 @@ from facerec.stores.store import Store
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
+THRESHOLD = 0.5
 
 
 def _by_name(function: Callable[P, Path]) -> Callable[P, Path]:
@@ -56,7 +57,7 @@ def align(
     landmarks: Path | None = None,
     boxes: Path | None = None,
     faces: Choice = "largest",
-    threshold: OpenUnitInterval = 0.5,
+    threshold: OpenUnitInterval = THRESHOLD,
     detection_size: int | list[int] | None = None,
     size: int = 112,
     jpeg_quality: int | None = None,
@@ -96,6 +97,7 @@ def align(
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
     _check(sizes, size, jpeg_quality)
     refuse_inside(out, "--photographs", photographs, "crops would count as photographs")
+    _refuse_unused(landmarks, threshold, sizes)
     known = _known(detector, landmarks, boxes)
     if known is not None and faces != "largest":
         raise InputError(f"--faces {faces} with --landmarks or --boxes; the list says which faces are cut out")
@@ -119,6 +121,15 @@ def _known(detector: Path | None, landmarks: Path | None, boxes: Path | None) ->
     if detector is None:
         raise InputError("no --detector; give one, e.g. buffalo_l, or the landmarks of all faces by --landmarks")
     return read_boxes(boxes) if boxes is not None else None
+
+
+def _refuse_unused(landmarks: Path | None, threshold: float, sizes: list[int] | None) -> None:
+    """Refuses options of detection where nothing is detected."""
+    if landmarks is None:
+        return
+    for option, given in (("--threshold", threshold != THRESHOLD), ("--detection-size", sizes is not None)):
+        if given:
+            raise InputError(f"{option} with --landmarks; nothing is detected where landmarks are given")
 
 
 def _check_listed(file: Path | None, known: Known, store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
@@ -36,6 +37,8 @@ from facerec.training.samplers import choose_sampler
 from facerec.training.state import load_states, remove_states, save_states
 from facerec.training.step import Learner, trained_network
 from facerec.training.training_set import TrainingSet, gather, say_unusual
+
+logger = logging.getLogger(__name__)
 
 STATE = "state.safetensors"
 KINDS = {"data": TrainingData, "network": Network, "schedule": Schedule, "loss": LossOptions, "run": Run}
@@ -86,6 +89,8 @@ class Trainer:
         self.faces = gather(data)
         if is_main():
             say_unusual(self.faces, self._schedule.batch_size)
+            if not self._run.validation_files and self._run.validation_steps != Run.validation_steps:
+                logger.warning("--validation-steps has no effect: there is no --validation")
         self._order = choose_sampler(
             data.sampler, self.faces.label, self.faces.store, self._schedule.batch_size, self._run.seed,
             data.pseudo_share,

@@ -132,12 +132,15 @@ def test_the_page_opens_with_the_proposals(noisy, tmp_path):
     assert [item["action"] for item in content["proposed"]] == ["split", "exclude_faces", "merge"]
 
 
-@pytest.mark.parametrize("options", [{"strays": "move"}, {"thumbnails": Path("thumbs")}], ids=["strays", "thumbnails"])
+NOT_WITH_DECISIONS = [{"strays": "move"}, {"thumbnails": Path("thumbs")}, {"min_probability": 0.9}]
+
+
+@pytest.mark.parametrize("options", NOT_WITH_DECISIONS, ids=[next(iter(each)) for each in NOT_WITH_DECISIONS])
 def test_decisions_are_applied_alone(noisy, tmp_path, options):
     decisions = clean(noisy, tmp_path / "out") / "decisions.json"
     (tmp_path / "thumbs").mkdir()
     paths = {name: tmp_path / each if isinstance(each, Path) else each for name, each in options.items()}
-    with pytest.raises(InputError, match="--decisions with --thumbnails or --strays move"):
+    with pytest.raises(InputError, match="--decisions with --thumbnails, --strays move or --min-probability"):
         clean(noisy, tmp_path / "again", decisions=decisions, **paths)
 
 

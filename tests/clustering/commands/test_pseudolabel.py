@@ -269,6 +269,16 @@ def test_shares_that_nothing_reads_are_said(mixed, tmp_path, caplog, options, sa
     assert said.format(clusters=clusters) in caplog.text
 
 
+def test_a_calibration_that_nothing_reads_is_said(mixed, tmp_path, caplog):
+    folder, _ = mixed
+    given = {"embeddings": folder, "calibration": folder}
+    pseudolabel(folder / "clusters.npy", tmp_path / "rules", **given)
+    pseudolabel(folder / "clusters.npy", tmp_path / "people", **given, rules=[], labelled=folder, overlap="keep")
+    assert "no effect" not in caplog.text
+    pseudolabel(folder / "clusters.npy", tmp_path / "unread", **given, rules=[])
+    assert "--calibration has no effect: there is no --labelled, and none of" in caplog.text
+
+
 def test_shares_that_are_read_are_not_said(mixed, tmp_path, caplog):
     folder, _ = mixed
     both = {"embeddings": folder, "labelled": folder, "overlap": "keep"}

@@ -4,7 +4,6 @@ import json
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -18,7 +17,7 @@ from clustering.graph.build import make_graph
 from clustering.graph.builder import GraphBuilder
 from clustering.graph.candidates import best, both_ways
 from clustering.graph.cells import CellSettings, SortedFaces, sort_faces
-from clustering.graph.codes import Quantiser, _float_products, _int8_products, multiplier, products, shifted
+from clustering.graph.codes import Quantiser, multiplier, products, shifted
 from clustering.graph.knn_graph import KnnGraph
 from clustering.graph.scan import LOWEST, Hits, own_limits, scan, top
 from clustering.graph.second_search import (
@@ -234,70 +233,66 @@ def test_known_cells_are_left_out(sorted_faces):
         assert not set(some[some >= 0]) & set(others[others >= 0])
 
 
-def test_both_kinds_of_products_are_the_same_whole_numbers():
-    random = np.random.default_rng(0)
-    rows = normalize(random.normal(size=(300, 512)))
-    codes = Quantiser.of(rows).encode(rows)
-    expected = codes[:100].astype(np.int64) @ codes.astype(np.int64).T
-    np.testing.assert_array_equal(_float_products(shifted(codes[:100]), codes), expected)
-    if codes_module.int8_is_faster():
-        np.testing.assert_array_equal(_int8_products(shifted(codes[:100]), codes), expected)
+@pytest.fixture(params=["int8", "uint8"])
+def kind(request, monkeypatch):
+    """Kinds of numbers on the right side of products; exact ones, which int8 may not be where they are not taken."""
+    if request.param == "int8" and not codes_module.int8_is_better():
+        pytest.skip("this machine multiplies uint8 faster, or int8 not exactly")
+    monkeypatch.setattr(codes_module, "int8_is_better", lambda: request.param == "int8")
 
 
-@pytest.mark.parametrize("whole_numbers", [True, False])
-def test_a_right_side_laid_out_once_makes_the_same_products(whole_numbers, monkeypatch):
-    """Exact ones, which the machine's own int8 products may not be where they are not taken."""
-    if whole_numbers and not codes_module.int8_is_faster():
-        pytest.skip("this machine multiplies float32 faster, or int8 not exactly")
-    monkeypatch.setattr(codes_module, "int8_is_faster", lambda: whole_numbers)
-    random = np.random.default_rng(0)
-    left, right = (random.integers(-128, 128, (count, 40)).astype(np.int8) for count in (30, 700))
-    times = multiplier(right)
-    for some in (left, left[:1], left[7:20]):
-        np.testing.assert_array_equal(times(shifted(some)), some.astype(int) @ right.astype(int).T)
+@pytest.mark.usefixtures("kind")
+def test_products_are_whole_numbers_of_any_size():
+    extremes = np.array([[-128, 127] * 300, [127] * 600, [-128] * 600], np.int8)
+    drawn = np.random.default_rng(0).integers(-128, 128, (300, 600)).astype(np.int8)
+    right = np.vstack([extremes, drawn])
+    for left in (right, right[1:2], right[7:80]):
+        expected = left.astype(np.int64) @ right.astype(np.int64).T
+        np.testing.assert_array_equal(products(shifted(left), right), expected)
+        np.testing.assert_array_equal(multiplier(right)(shifted(left)), expected)
 
 
+@pytest.fixture
+def decided_anew():
+    codes_module.int8_is_better.cache_clear()
+    yield
+    codes_module.int8_is_better.cache_clear()
+
+
+def true_products(left, right):
+    signed = right.astype(int) if right.dtype == np.int8 else right.astype(int) - 128
+    return (left.astype(int) - 128) @ signed.T
+
+
+@pytest.mark.usefixtures("decided_anew")
 def test_a_slow_beginning_does_not_decide_how_to_multiply(monkeypatch):
     """Units that multiply int8 matrices take some calls to wake up."""
-    calls, exact = [], _float_products
+    calls = []
 
-    def spend(milliseconds):
-        until = time.thread_time() + milliseconds / 1000
+    def slow_at_first(left, right):
+        calls.append(right.dtype)
+        until = time.thread_time() + (0.002 if right.dtype == np.uint8 else 0.004 if len(calls) < 6 else 0.0002)
+        product = true_products(left[:1], right[:1])
         while time.thread_time() < until:
             pass
+        return product
 
-    def int8(left, right):
-        calls.append(len(left))
-        spend(4 if len(calls) < 6 else 0.2)
-        return exact(left, right)
-
-    def floats(left, right):
-        spend(2)
-        return exact(left, right)
-
-    monkeypatch.setattr(codes_module, "_int8_products", int8)
-    monkeypatch.setattr(codes_module, "_float_products", floats)
-    laid_out = SimpleNamespace(run=lambda _, given: [exact(given["left"], np.full((256, 128), 127, np.int8))])
-    monkeypatch.setattr(codes_module, "_session_with", lambda right: laid_out)
-    codes_module.int8_is_faster.cache_clear()
-    try:
-        assert codes_module.int8_is_faster()
-    finally:
-        codes_module.int8_is_faster.cache_clear()
+    monkeypatch.setattr(codes_module, "_products", slow_at_first)
+    monkeypatch.setattr(codes_module, "_multiplier", lambda right: lambda left: true_products(left[:1], right[:1]))
+    assert codes_module.int8_is_better()
 
 
+@pytest.mark.usefixtures("decided_anew")
 def test_products_that_overflow_are_not_taken(monkeypatch):
-    def overflowing(left, right):
-        return np.minimum(_float_products(left, right), 1 << 15)
+    true = codes_module._products
 
-    monkeypatch.setattr(codes_module, "_int8_products", overflowing)
-    codes_module.int8_is_faster.cache_clear()
-    try:
-        assert not codes_module.int8_is_faster()
-        left = np.full((1, 128), 255, np.uint8)
-        np.testing.assert_array_equal(products(left, np.full((1, 128), 127, np.int8)), [[127 * 127 * 128]])
-    finally:
-        codes_module.int8_is_faster.cache_clear()
+    def overflowing(left, right):
+        return np.minimum(true(left, right), 1 << 15) if right.dtype == np.int8 else true(left, right)
+
+    monkeypatch.setattr(codes_module, "_products", overflowing)
+    assert not codes_module.int8_is_better()
+    left = np.full((1, 128), 255, np.uint8)
+    np.testing.assert_array_equal(products(left, np.full((1, 128), 127, np.int8)), [[127 * 127 * 128]])
 
 
 def test_products_of_codes_are_near_the_cosines():

@@ -90,6 +90,14 @@ def test_half_precision_is_that_of_its_rounded_rows(tmp_path, blobs, index):
     assert {path.name for path in half.iterdir()} == {"meta.json", "neighbors.npy", "similarities.npy"}
 
 
+def test_a_recall_that_an_exact_graph_does_not_need_is_said(folder, caplog):
+    path, _ = folder
+    knn(path / "embeddings.npy", path / "plain", k=3, index="exact")
+    assert "no effect" not in caplog.text
+    knn(path / "embeddings.npy", path / "aimed", k=3, index="exact", recall=0.5)
+    assert "--recall has no effect: an exact graph has all neighbours" in caplog.text
+
+
 @pytest.mark.parametrize(("k", "message"), [(0, "k is 0"), (20, "at most 19 neighbours; k is 20")])
 def test_impossible_k(folder, k, message):
     path, _ = folder

@@ -30,6 +30,15 @@ def test_a_strict_trial_is_chosen_of_those_nearly_as_good_as_the_best():
     assert strict([near[0], worse]) is near[0]
 
 
+def test_the_default_stays_if_all_trials_score_nothing_which_is_said(caplog):
+    rows = [trial(10, 0.0, 0.1), trial(5, 0.0, 0.9), trial(3, 0.0, 0.5)]
+    assert tuning.chosen_of(rows) is rows[0]
+    assert "all 3 trials score 0" in caplog.text
+    caplog.clear()
+    assert tuning.chosen_of([*rows, trial(3, 0.01)])["score"] == 0.01
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(("own", "chosen"), [(0.8159, 1), (0.8161, 0), (0.7, 1)])
 def test_the_packaged_model_is_taken_unless_another_scores_two_per_cent_more(own, chosen):
     rows = [trial(10, own), trial(10, 0.5), trial(10, 0.6, training=1), trial(10, 0.8, training=1)]

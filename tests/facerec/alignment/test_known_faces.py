@@ -254,6 +254,9 @@ def test_options_that_do_not_go_together(loose, tmp_path):
     (tmp_path / "detector.onnx").touch()
     with pytest.raises(InputError, match="--detector with --landmarks; nothing is detected"):
         align(loose / "loose_crop", loose / "crops", tmp_path / "detector.onnx", landmarks=listed)
+    for name, options in (("threshold", {"threshold": 0.9}), ("detection-size", {"detection_size": 320})):
+        with pytest.raises(InputError, match=f"--{name} with --landmarks; nothing is detected"):
+            align(loose / "loose_crop", loose / "crops", landmarks=listed, **options)
     (tmp_path / "b.csv").write_text("TEMPLATE_ID,FILENAME\n1,x\n")
     with pytest.raises(InputError, match="no column FACE_X and FACE_Y"):
         read_boxes(tmp_path / "b.csv")

@@ -407,7 +407,7 @@ def test_rate_1_of_partial_fc_is_the_usual_head(tmp_path, make_faces):
     torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
 
 
-def test_pair_sets_are_validated_during_training_and_change_nothing(tmp_path, make_faces, make_bin):
+def test_pair_sets_are_validated_during_training_and_change_nothing(tmp_path, make_faces, make_bin, caplog):
     faces = make_faces(tmp_path / "f", identities=4, each=6)
     sets = [make_bin(tmp_path / f"{name}.bin", faces) for name in ("one", "two")]
     options = SMALL | {"steps": 6, "validation": sets, "validation_steps": 4}
@@ -415,9 +415,11 @@ def test_pair_sets_are_validated_during_training_and_change_nothing(tmp_path, ma
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     found = events.Scalars("validation/one")
     assert [event.step for event in found] == [4, 6]
+    assert "no effect" not in caplog.text
     results = json.loads((out / "meta.json").read_text())["results"]
     assert results["validation/one"] == results["validation/two"] == pytest.approx(found[-1].value)
     without = train(faces=faces, out=tmp_path / "without", **(options | {"validation": None}))
+    assert "--validation-steps has no effect: there is no --validation" in caplog.text
     assert (out / "model.safetensors").read_bytes() == (without / "model.safetensors").read_bytes()
     one = train(faces=faces, out=tmp_path / "path", **(options | {"validation": sets[0]}))
     assert "validation/one" in json.loads((one / "meta.json").read_text())["results"]
