@@ -91,9 +91,12 @@ function drop(place) {
   return change([[`status:${name}`, "drop"], [`parts:${name}`, undefined], [`out:${name}`, undefined], ...unmerged(name)]);
 }
 
-// Who a cluster is: a name that can be one of a folder; an empty one takes it back.
+// Who a cluster is: a name that can be one of a folder; an empty one takes it back. Clusters merged with it that have
+// another name lose that.
 function call(place, text) {
-  change([[`called:${names[place]}`, folderName(text) || undefined]]);
+  const name = names[place], who = folderName(text) || undefined;
+  const renamed = who ? [...group(name)].filter((one) => one !== name && called(one) && called(one) !== who) : [];
+  change([[`called:${name}`, who], ...renamed.map((one) => [`called:${one}`, undefined])]);
 }
 
 // Without slashes, and of blanks only the usual one: other ones look like it in two names of one person.
@@ -153,6 +156,11 @@ function merge(place, other) {
       toast(`#${one} and #${against} were said to be different people: take that back first.`);
       return false;
     }
+  }
+  const [here, there] = [left, right].map((members) => [...members].find(called));
+  if (here !== undefined && there !== undefined && called(here) !== called(there)) {
+    toast(`#${here} is ${called(here)} and #${there} is ${called(there)}: take one name back first.`);
+    return false;
   }
   change([[key, "merge"], ...[a, b].flatMap((name) => [
     [`parts:${name}`, undefined], ...(status(name) === "drop" ? [[`status:${name}`, undefined]] : []),

@@ -497,6 +497,32 @@ def test_a_name_is_saved_and_loaded(case, opened, tmp_path):
     load_decisions(tmp_path / "again.json", case.labels)
 
 
+def test_merged_clusters_have_one_name(case, opened, tmp_path):
+    page = opened(case.page)
+    page.set_viewport_size({"width": 1280, "height": 3000})  # so that all rows are there
+
+    def named(cluster: int, name: str) -> list[dict]:
+        page.get_by_label(f"Who #{cluster} is").fill(name)
+        page.keyboard.press("Enter")
+        decisions = saved(page, tmp_path / "decisions.json")["decisions"]
+        load_decisions(tmp_path / "decisions.json", case.labels)
+        return [item for item in decisions if item["action"] == "name"]
+
+    both = [{"action": "name", "cluster": 3, "name": "Anna"}, {"action": "name", "cluster": 4, "name": "Bo"}]
+    assert named(3, "Anna") == both[:1]
+    assert named(4, "Bo") == both
+    page.click("nav [data-view=pairs]")
+    press(page, "m")  # 3 with 4
+    assert toast(page) == "#3 is Anna and #4 is Bo: take one name back first."
+    page.click("nav [data-view=clusters]")
+    assert named(4, "") == both[:1]
+    page.click("nav [data-view=pairs]")
+    press(page, "m")
+    page.click("nav [data-view=clusters]")
+    assert named(4, "Bo") == both[1:]
+    assert named(4, "") == []
+
+
 def test_a_name_is_in_the_file_even_if_it_was_typed_just_before(case, opened, tmp_path):
     page = opened(case.page)
     press(page, "k")
