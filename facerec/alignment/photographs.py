@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import cv2
@@ -126,13 +127,15 @@ def crop_names(store: Store) -> list[str]:
     """Of each photograph its relative path without suffix; with it where two would have the same name.
 
     Raises:
-        InputError: Two photographs with one name, or names too long for the files of their crops.
+        InputError: Two photographs with one name, a crop with the name of a folder, or names too long for the files of
+            their crops.
     """
 
     def complaint(name: str, times: int) -> str:
         return f"{store.path}: the crops of {times} photographs would be named {name}; rename some of them"
 
     names = distinct_stems(store.keys, complaint)
+    _refuse_folders(store, names)
     most = MOST_NAME - len(LONGEST_ENDING)
     if long := [name for name in names if len(os.fsencode(name.rpartition("/")[2])) > most]:
         raise InputError(
@@ -140,6 +143,22 @@ def crop_names(store: Store) -> list[str]:
             f"{long[0].rpartition('/')[2][:40]!r}...; give the photographs shorter names"
         )
     return names
+
+
+def _refuse_folders(store: Store, names: Sequence[str]) -> None:
+    """Refuses a photograph ``a.jpg`` beside a folder ``a.png`` or ``a.000.png``, which a crop of it would be named."""
+    folders = {name.rpartition("/")[0] for name in names}
+    folders |= {each.as_posix() for folder in folders for each in PurePosixPath(folder).parents}
+    taken: dict[str, str] = {}
+    for folder in folders:
+        stem, suffix = os.path.splitext(folder)  # noqa: PTH122 (as in stems)
+        if suffix in (".png", ".jpg"):
+            taken |= {stem: folder, re.sub(r"\.\d{3,}$", "", stem): folder}
+    for name in names if taken else []:
+        if name in taken:
+            raise InputError(
+                f"{store.path}: a crop of {name} could be named {taken[name]}, which is a folder; rename one of them"
+            )
 
 
 class Aligner:

@@ -305,6 +305,14 @@ def test_crops_of_photographs_that_differ_in_suffix_keep_it():
         crop_names(FileStore(Path(), Path(), keys, [None] * 3))
 
 
+@pytest.mark.parametrize("folder", ["b/x.png", "b/x.000.png", "b/x.png/c/d"])
+def test_a_photograph_beside_a_folder_that_its_crop_would_be_named_is_refused(folder):
+    keys = ["a.jpg", "b/x.jpg", f"{folder}/y.jpg"]
+    with pytest.raises(InputError, match=r"a crop of b/x could be named b/x(\.000)?\.png, which is a folder; rename"):
+        crop_names(FileStore(Path(), Path(), keys, [None] * 3))
+    assert len(crop_names(FileStore(Path(), Path(), ["b/x.png/y.jpg", "b/x.png/y.png", "x.jpg"], [None] * 3))) == 3
+
+
 def test_names_that_no_file_of_a_crop_can_have_are_refused_before_the_work():
     keys = [f"{'é' * 60}/{'写' * 82}a.jpg", "x.jpg"]
     assert len(f"{crop_names(FileStore(Path(), Path(), keys, [None] * 2))[0]}.000.png".encode()) == 2 * 60 + 1 + 255
