@@ -169,10 +169,11 @@ def _agreement(table: Table, ranked: Sequence[str]) -> str:
     scores = {run.name: run.clusters["bcubed_f"] for run in table.runs if run.is_backend and run.clusters}
     if len(scores) < 2:
         return ""
-    clusterer = max(scores, key=lambda name: scores[name])
-    text = f"{clusterer} has the most accurate clusters (BCubed F {scores[clusterer]:.3f}"
-    best = ranked[0]
-    return f"{text})." if best == clusterer or best not in scores else f"{text}; {best}: {scores[best]:.3f})."
+    highest = f"{max(scores.values()):.3f}"
+    clusterers = [name for name in ranked if name in scores and f"{scores[name]:.3f}" == highest]
+    verb = _verb(clusterers, "has", "have")
+    text, best = f"{_listed(clusterers)} {verb} the most accurate clusters (BCubed F {highest}", ranked[0]
+    return f"{text})." if best in clusterers or best not in scores else f"{text}; {best}: {scores[best]:.3f})."
 
 
 def _differs(table: Table, one: str, other: str) -> bool | None:

@@ -258,6 +258,8 @@ def test_summary_says_what_the_numbers_say():
     other = summary(tabulate([*FOUR[:3], made_up("gamma", 0.5, 0.95), made_up("supervised", 0.6)]))
     assert "True labels do not help here" in other
     assert "gamma has the most accurate clusters (BCubed F 0.950; beta: 0.900)." in other
+    alike = summary(tabulate([*FOUR, made_up("gamma", 0.5, 0.9004)]))
+    assert "beta and gamma have the most accurate clusters (BCubed F 0.900)." in alike
     assert summary(tabulate([made_up("supervised", 0.1)])) == "FNMR at FMR 1e-4: fully supervised 10.00 %."
 
 
