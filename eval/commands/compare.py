@@ -20,6 +20,7 @@ from facerec.pipeline.thumbnails import Thumbnails
 
 @stage(
     "eval compare",
+    named=("runs",),
     found="{headline}".format_map,
     then="open {out}/report.html",
 )

@@ -38,6 +38,7 @@ def stage(
     command: str,
     resumable: bool = False,
     incidental: Sequence[str] = (),
+    named: Sequence[str] = (),
     distributed: bool = False,
     found: InWords | None = None,
     then: str = "",
@@ -54,6 +55,7 @@ def stage(
         command: Its name, as in ``python -m``.
         resumable: Whether what a killed run left in ``OUT.partial`` is kept for the next one.
         incidental: Parameters that do not change the result (devices, worker counts).
+        named: Inputs whose names stand in the result, so that the same contents under another name are other work.
         distributed: Whether several processes that ``torchrun`` started do the work together. The first (``RANK`` 0)
             owns the folder. The others get the same `out` and return when the first has finished; only the first
             should write into it. The function waits for all with `facerec.pipeline.ranks.init_group` before it first
@@ -77,7 +79,7 @@ def stage(
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> Path:
             refuse_unguarded()
             bound, arguments, out = asked(args, kwargs)
-            work = describe(command, arguments, incidental, out)
+            work = describe(command, arguments, incidental, out, named)
 
             def run(folder: Path) -> Results:
                 bound.arguments["out"] = folder
@@ -92,7 +94,7 @@ def stage(
         @functools.wraps(function)
         def check(*args: P.args, **kwargs: P.kwargs) -> None:
             _, arguments, out = asked(args, kwargs)
-            refuse_stale(command, arguments, incidental, out)
+            refuse_stale(command, arguments, incidental, out, named)
 
         wrapper.then = then  # type: ignore[attr-defined]
         wrapper.refuse_stale = check  # type: ignore[attr-defined]

@@ -15,7 +15,9 @@ from facerec.pipeline.fingerprint import REFERS, InputFiles
 from facerec.pipeline.named_part import split_part
 
 
-def describe(command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path) -> dict[str, Any]:
+def describe(
+    command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path, named: Sequence[str] = ()
+) -> dict[str, Any]:
     """Command, configuration and inputs as JSON.
 
     Args:
@@ -23,20 +25,22 @@ def describe(command: str, arguments: Mapping[str, Any], incidental: Sequence[st
         arguments: By name. A `Path`, or a list of these, is an input, see `InputFiles`.
         incidental: Names that do not change the result.
         out: Where the result goes. It is no part of an input. What was noted there is not hashed again.
+        named: Inputs of which the last part of the path counts, too.
     """
     inputs: dict[str, Any] = {}
     config: dict[str, Any] = {}
     known = _known_hashes(out)
 
-    def described(path: Path) -> dict[str, str]:
+    def described(path: Path, by_name: bool) -> dict[str, str]:
         files = InputFiles(path, (out, partial_of(out)))
-        return {"path": str(path), "hash": known.get(files.stamp) or files.hash, "stamp": files.stamp}
+        found = {"path": str(path), "hash": known.get(files.stamp) or files.hash, "stamp": files.stamp}
+        return found | ({"name": path.absolute().name} if by_name else {})
 
     for name, value in arguments.items():
         if isinstance(value, Path):
-            inputs[name] = described(value)
+            inputs[name] = described(value, name in named)
         elif isinstance(value, list) and value and all(isinstance(item, Path) for item in value):
-            inputs[name] = [described(item) for item in value]
+            inputs[name] = [described(item, name in named) for item in value]
         elif name not in incidental:
             config[name] = value
     return {"command": command, "config": as_json(config), "inputs": inputs}
@@ -85,7 +89,9 @@ def is_done(out: Path, work: Mapping[str, Any]) -> bool:
     return True
 
 
-def refuse_stale(command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path) -> None:
+def refuse_stale(
+    command: str, arguments: Mapping[str, Any], incidental: Sequence[str], out: Path, named: Sequence[str] = ()
+) -> None:
     """Refuses finished work that was made with other settings or inputs than it would be made with now.
 
     An input that is gone counts as unchanged if it has the same name. So do options that the work did not know yet.
@@ -95,6 +101,7 @@ def refuse_stale(command: str, arguments: Mapping[str, Any], incidental: Sequenc
         arguments: By name.
         incidental: Names that do not change the result.
         out: The folder; without finished work in it nothing is refused.
+        named: Inputs of which the last part of the path counts, too.
 
     Raises:
         InputError: It holds other work.
@@ -105,7 +112,7 @@ def refuse_stale(command: str, arguments: Mapping[str, Any], incidental: Sequenc
     noted = _part(there, "inputs")
     known = {name: value for name, value in arguments.items() if name in {**noted, **_part(there, "config")}}
     gone = {name for name, value in known.items() if not all(split_part(path)[0].exists() for path in _paths(value))}
-    work = describe(command, {name: value for name, value in known.items() if name not in gone}, incidental, out)
+    work = describe(command, {name: value for name, value in known.items() if name not in gone}, incidental, out, named)
     for name in gone:
         paths = _paths(known[name])
         before = noted[name] if _is_input(noted.get(name)) else {}
@@ -189,9 +196,9 @@ def _part(work: Any, name: str) -> Mapping[str, Any]:
 
 
 def _identity(value: Any) -> Any:
-    """What of a recorded value has to agree: of an input its hash, not its place."""
+    """What of a recorded value has to agree: of an input its hash and its name, if it has one, not its place."""
     if _is_input(value):
-        return value["hash"]
+        return value["hash"], value.get("name")
     return [_identity(item) for item in value] if isinstance(value, list) else value
 
 

@@ -219,6 +219,13 @@ def test_the_report_is_the_same_again(rows, tmp_path):
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
+def test_a_row_of_another_name_is_other_work(rows, tmp_path):
+    out = compare(runs=rows, out=tmp_path / "report")
+    renamed = [*rows[:-1], rows[-1].rename(rows[-1].with_name("other"))]
+    with pytest.raises(InputError, match="holds other work than what was asked .inputs.runs .*other"):
+        compare(runs=renamed, out=out)
+
+
 def test_gap_is_measured_where_there_are_errors_enough():
     assert gap_fmr(FOUR) == "1e-4"
     assert gap_fmr([made_up("a", 0.3, false_matches=10)]) == "1e-2"
