@@ -28,7 +28,7 @@ def pair_set_figures(
         listed: The pairs.
         scores: Scores of the pairs.
         right: bool [p], whether each pair is decided rightly, from `decide`.
-        thresholds: One a fold, from `decide`.
+        thresholds: One a fold, from `decide`; an infinite one, at which no pair is accepted, becomes None.
     """
     folds = [right[listed.fold == index] for index in range(len(thresholds))]
     accuracies = [float(np.mean(fold)) for fold in folds]
@@ -43,7 +43,7 @@ def pair_set_figures(
         "accuracy": float(np.mean(accuracies)),
         "accuracy_std": float(np.std(accuracies)),
         "folds": [
-            {"accuracy": accuracy, "threshold": threshold, "pairs": len(fold)}
+            {"accuracy": accuracy, "threshold": threshold if np.isfinite(threshold) else None, "pairs": len(fold)}
             for accuracy, threshold, fold in zip(accuracies, thresholds, folds, strict=True)
         ],
         **figures,

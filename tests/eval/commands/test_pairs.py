@@ -48,6 +48,19 @@ def test_by_hand(tmp_path, faces, caplog):
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
+def test_a_fold_that_accepts_no_pair_has_no_threshold(tmp_path, faces):
+    """JSON has no infinity."""
+    a, b, c, d = KEYS[:4]
+    rows = [(a, c, 1), (a, b, 0), (c, d, 0), (b, c, 1), (a, b, 0), (d, c, 0)]
+    text = "".join(
+        f"{one}\t{two}\t{same}\t{fold}\n" for (one, two, same), fold in zip(rows, [0] * 3 + [1] * 3, strict=True)
+    )
+    run(written(tmp_path, text, "some.tsv"), faces, tmp_path / "out")
+    text = (tmp_path / "out" / "metrics.json").read_text()
+    folds = json.loads(text, parse_constant=pytest.fail)["folds"]
+    assert folds == [{"accuracy": 2 / 3, "threshold": None, "pairs": 3}] * 2
+
+
 def test_a_list_of_names_with_and_without_folds(tmp_path, faces):
     rows = [(KEYS[0], KEYS[1], 1), (KEYS[0], KEYS[2], 0), (KEYS[2], KEYS[3], 1), (KEYS[1], KEYS[3], 0)]
     text = "".join(f"{a}\t{b}\t{same}\t{fold}\n" for (a, b, same), fold in zip(rows, [7, 7, 9, 9], strict=True))
