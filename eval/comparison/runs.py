@@ -39,7 +39,8 @@ class Run:
 
     Attributes:
         name: The folder's name.
-        metrics: ``metrics.json`` of ``eval ijb``; of several trainings the mean rates, and the counts of the first.
+        metrics: ``metrics.json`` of ``eval ijb``; of several trainings the mean rates and their intervals, and the
+            counts of the first.
         det: Points (FMR, FNMR); these, the plots and the pictures are of the first training.
         iet: Points (FPIR, mean FNIR).
         clusters: ``eval clusters`` of the clustering, or None.
@@ -157,17 +158,17 @@ def load_run(folder: Path) -> Run:
     counts = trainings[0]["counts"]
     sheet, review = folder / "sheet.png", folder / "review" / "review.html"
     det = read_curve(report / "det.csv", ["fmr", "fnmr", "threshold"])
-    clusters = read_scores(folder / "clusters.json")
+    clusters, samples = read_scores(folder / "clusters.json"), read_samples(reports, trainings)
     return Run(
         name=folder.absolute().name,
-        metrics=mean_metrics(trainings),
+        metrics=mean_metrics(trainings, samples),
         det=[point[:2] for point in det],
         iet=read_curve(report / "iet.csv", ["fpir", "fnir_mean"]),
         clusters=clusters,
         pseudo=read_scores(folder / "pseudo.json"),
         metas=read_metas({"ijb": report} if bare else {name: folder / name for name in STAGES}),
         sheet=sheet if sheet.is_file() else None,
-        samples=read_samples(reports, trainings),
+        samples=samples,
         thresholds={fmr: threshold for fmr, _, threshold in det},
         search_thresholds=read_search_thresholds(report / "iet.csv", list(counts["identification"])),
         scores=read_bins(report / "scores.csv"),

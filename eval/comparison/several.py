@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from eval.report.intervals import Intervals
+
 FOLDER = "seeds"
 """In the folder of a row: a folder for each further training, named by its number."""
 
@@ -16,15 +20,22 @@ def further_trainings(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name))
 
 
-def mean_metrics(trainings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """``metrics.json`` of one row: every rate is the mean over its trainings, the rest is of the first.
+def mean_metrics(trainings: Sequence[Mapping[str, Any]], samples: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """``metrics.json`` of one row: rates are means over its trainings with their intervals, the rest is of the first.
 
     Args:
         trainings: ``metrics.json`` of each, at least one.
+        samples: Figure to its bootstrap samples, float64 [trainings, samples]; empty if there are none.
     """
-    first = trainings[0]
+    first = dict(trainings[0])
+    if len(trainings) == 1:
+        return first
     rates = [name for name in first if name.startswith(("fnmr_", "fnir_", "tar_", "rank")) or name in ("eer", "auc")]
-    return {**first, **{name: _mean([each[name] for each in trainings]) for name in rates}}
+    metrics = {**first, **{name: _mean([each[name] for each in trainings]) for name in rates}}
+    if samples:
+        means = np.stack([each.mean(axis=0) for each in samples.values()], axis=1)
+        metrics["intervals"] = Intervals(list(samples), means, {}, {}).entries(metrics, first["intervals"]["seed"])
+    return metrics
 
 
 def figure_of(metrics: Mapping[str, Any], figure: str) -> float:

@@ -438,6 +438,23 @@ def test_further_trainings_are_read_and_must_have_the_same_test(rows, tiny, tmp_
         load_runs(rows[:2])
 
 
+def test_a_mean_over_trainings_has_its_own_interval(rows, tiny, tmp_path):
+    for row, noise in ((rows[0], 0.2), (rows[1], 0.4)):
+        embeddings = np.load(row / "test.npy")
+        np.save(row / "again.npy", embeddings + np.float32(noise) * np.roll(embeddings, 1, axis=1))
+        shutil.rmtree(row / "ijb")
+        for name, place in (("test", row), ("again", row / "seeds" / "1")):
+            ijb(protocol=tiny / "protocol", embeddings=row / f"{name}.npy", out=place / "ijb", bootstrap=100)
+    out = compare(runs=rows[:2], out=tmp_path / "report")
+    with (out / "intervals.csv").open() as file:
+        ends = {(line["row"], line["figure"]): [line["low"], line["high"]] for line in csv.DictReader(file)}
+    for name, metrics in json.loads((out / "metrics.json").read_text()).items():
+        found = metrics["ijb"]["intervals"]
+        assert list(map(str, found["fnmr_at_fmr"]["1e-1"])) == ends[name, "fnmr@1e-1"]
+        assert list(map(str, found["fnir_at_fpir_per_gallery"]["G2"]["1e-1"])) == ends[name, "fnir@1e-1/G2"]
+        assert list(map(str, found["rank1"])) == ends[name, "rank1"]
+
+
 def test_the_table_for_a_paper():
     table = tabulate([FOUR[0], made_up("gcn_v", 0.3, 0.8), FOUR[2]])
     lines = latex(table).splitlines()
