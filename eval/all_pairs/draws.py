@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from eval.all_pairs.units import Units
 from eval.metrics.fnir import Identification, search_galleries
+from facerec.pipeline.keys import plain_key
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ def draw_galleries(units: Units, seed: int) -> Draw:
     order = generator.permutation(len(several))
     halves = [np.sort(enrolled[part]) for part in np.array_split(order, 2)]
     return Draw((halves[0], halves[1]), np.setdiff1d(np.arange(len(units)), enrolled))
+
+
+def digest(units: Units, draw: Draw, keys: Sequence[str] | None) -> str:
+    """A hash of what is compared and searched: the people's faces in their order, and the galleries.
+
+    Args:
+        units: The units. Each counts as its first face.
+        draw: Galleries and probes.
+        keys: Names of the faces, by embedding row; without them the rows count.
+    """
+    faces = units.face.tolist()
+    names = faces if keys is None else [plain_key(keys[row]) for row in faces]
+    text = repr([names, units.subject.tolist(), *(gallery.tolist() for gallery in draw.galleries)])
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def search_drawn(units: Units, draw: Draw, rates: list[float]) -> Identification:

@@ -11,6 +11,7 @@ import numpy as np
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval
 
 from eval.all_pairs.columns import as_codes, read_columns, read_numbers, read_sessions
+from eval.all_pairs.draws import digest
 from eval.all_pairs.evaluation import SetEvaluation, evaluate_set
 from eval.all_pairs.scores import GRID
 from eval.all_pairs.units import make_units
@@ -83,6 +84,7 @@ def folder(
     units = make_units(faces.embeddings, people, session, labels or embeddings)
     evaluation = evaluate_set(units, float(fmr), ([float(f) for f in FMRS], [float(f) for f in FPIRS]), bootstrap, seed)
     report = SetReport(evaluation, set_figures(evaluation, _counts(faces, people, units.unit_of)), faces.keys, pictures)
+    report.metrics["comparisons"] = digest(units, evaluation.draw, faces.keys)
     if bootstrap:
         _add_intervals(report, seed, out)
     _add_parts(report, qualities, columns)

@@ -120,7 +120,8 @@ def load_runs(folders: Sequence[Path]) -> list[Run]:
         if _other_comparisons(runs[0].metrics, run.metrics):
             raise InputError(
                 f"{folders[index]}: other templates were compared than in {folders[0]}: another protocol, or --missing "
-                "exclude left out others; compare runs on the same comparisons"
+                "exclude left out others; of eval folder, labels in another order or another --seed; compare runs on "
+                "the same comparisons"
             )
     _say_other_templates(runs)
     return sorted(runs, key=lambda run: (run.name == "supervised") - (run.name == "labelled"))

@@ -9,6 +9,7 @@ import pytest
 
 from eval.all_pairs.scores import GRID
 from eval.commands.folder import folder
+from eval.comparison.runs import load_runs
 from eval.comparison.several import figure_of
 from eval.metrics import verification
 from eval.report.set_figures import rate_name
@@ -67,6 +68,21 @@ def test_the_threshold_and_its_rates(faces, tmp_path, caplog):
     assert plain["fnmr_at_fmr"] == metrics["fnmr_at_fmr"]
     assert "intervals" not in plain
     assert not (tmp_path / "plain" / "bootstrap.npy").exists()
+
+
+def test_reports_on_other_people_are_not_compared(faces, tmp_path):
+    """Numbered in another order, the people have the same counts, but each sample draws others."""
+    rows, labels = np.load(faces / "embeddings.npy"), np.load(faces / "labels.npy")
+    keys = (faces / "keys.txt").read_text().splitlines()
+    for name, order in (("again", np.arange(len(labels))), ("other", np.argsort(-labels, kind="stable"))):
+        numbers = labels if name == "again" else np.where(labels < 0, -1, PEOPLE - 1 - labels)
+        (tmp_path / name).mkdir()
+        save_embeddings(tmp_path / name, -rows[order], [keys[row] for row in order], numbers[order])
+        run(tmp_path / name, tmp_path / f"of_{name}")
+    run(faces, tmp_path / "out")
+    load_runs([tmp_path / "out", tmp_path / "of_again"])
+    with pytest.raises(InputError, match="of_other: other templates were compared than in .*out"):
+        load_runs([tmp_path / "out", tmp_path / "of_other"])
 
 
 def test_a_sample_of_everybody_once_is_every_figure_itself(faces, tmp_path, monkeypatch):
