@@ -157,7 +157,10 @@ def tabulate(runs: list[Run], training_sd: float = 0.0) -> Table:
 
 def gap_fmr(runs: Sequence[Run]) -> str:
     """The lowest FMR at which every training has 10 genuine and 100 impostor errors; 1e-2 if there is none."""
-    for fmr in sorted(runs[0].metrics["fnmr_at_fmr"], key=float):
+    shared = set.intersection(
+        *(set(run.metrics["fnmr_at_fmr"]) for run in runs)
+    )  # eval folder has that of --fmr as well
+    for fmr in sorted(shared, key=float):
         points = [each["counts"]["verification"][fmr] for run in runs for each in run.each]
         if all(p["false_non_matches"] >= GENUINE_ERRORS and p["false_matches"] >= IMPOSTOR_ERRORS for p in points):
             return fmr

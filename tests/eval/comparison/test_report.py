@@ -1,4 +1,5 @@
 import base64
+import copy
 import csv
 import dataclasses
 import hashlib
@@ -230,6 +231,10 @@ def test_gap_is_measured_where_there_are_errors_enough():
     assert gap_fmr(FOUR) == "1e-4"
     assert gap_fmr([made_up("a", 0.3, false_matches=10)]) == "1e-2"
     assert gap_fmr([made_up("a", 0.3), made_up("b", 0.001)]) == "1e-2"  # one genuine error: none will do
+    other = copy.deepcopy(made_up("a", 0.3))  # eval folder has the rate of --fmr as well
+    for rates in (other.metrics["fnmr_at_fmr"], other.metrics["counts"]["verification"]):
+        rates["3e-5"] = rates["1e-4"]
+    assert gap_fmr([other, made_up("b", 0.3)]) == "1e-4"
     fnmr = {"labelled": 0.4, "alpha": 0.3, "supervised": 0.2}
     assert gap_recovered(fnmr, "alpha") == pytest.approx(0.5)
     assert gap_recovered(fnmr, "labelled") == 0
