@@ -138,5 +138,5 @@ def why_not_comparable(run: Run, other: Run) -> str:
 
 def all_differences(runs: Sequence[Run], training_sd: float) -> list[Difference]:
     """Every figure of every pair of runs, the earlier less the later."""
-    found = [compared(runs, figure, training_sd) for figure in runs[0].samples]
+    found = [compared(runs, figure, training_sd) for figure in most_trained(runs)[0].samples]
     return [each for some in found if some is not None for each in some.pairs()]

@@ -17,7 +17,7 @@ from eval.clusters.identities import sizes
 from eval.commands.compare import compare
 from eval.commands.ijb import ijb
 from eval.comparison.page import command_line
-from eval.comparison.paired import compared, why_not_comparable
+from eval.comparison.paired import all_differences, compared, why_not_comparable
 from eval.comparison.runs import Run, load_runs
 from eval.comparison.summary import findings, summary
 from eval.comparison.table import COLUMNS, gap_fmr, gap_recovered, tabulate
@@ -406,6 +406,10 @@ def test_rows_with_fewer_trainings_are_left_out_and_said():
     ]
     said = findings(tabulate([once, a, b]))
     assert said[1] == "Labelled only has an FNMR of 60.50 %, and is not compared, because of fewer trainings."
+    unsampled = dataclasses.replace(once, samples={})
+    differences = all_differences([unsampled, a, b], 0.0)
+    assert {(each.run, each.other) for each in differences} == {("a", "b")}
+    assert [each.figure for each in differences] == list(a.samples)
 
 
 def test_groups_that_overlap_are_all_named():
