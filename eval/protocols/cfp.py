@@ -30,7 +30,7 @@ def read_cfp(folder: Path) -> PairList:
     """
     if folder.name not in LISTS:
         raise InputError(f"{folder}: CFP has two protocols; give its folder Split/FF or Split/FP")
-    pictures = [_read_pictures(folder.parent.parent / name) for name in LISTS[folder.name]]
+    pictures = [_read_pictures(folder.absolute().parent.parent / name) for name in LISTS[folder.name]]
     first, second, same, fold, people, lines = [], [], [], [], [], []
     places = sorted(place for place in folder.iterdir() if place.is_dir())
     for number, place in enumerate(places):

@@ -67,6 +67,8 @@ class InputFiles:
                 found |= {f"{name}{REFERS}{other}": path for other, path in self._referred(one)}
         if file.is_file():  # of a folder they are part already
             found |= {f"{REFERS}{one.suffix or one.name}": one for one in _beside(file) if one.is_file()}
+        else:
+            found |= {f"{REFERS}{one.name}": one for one in _above(file) if one.is_file()}
         return {name: (found[name], _status(found[name])) for name in sorted(found)}
 
     @cached_property
@@ -144,6 +146,12 @@ def _beside(file: Path) -> list[Path]:
     return [file.with_suffix(".idx"), file.with_suffix(".lst"), file.with_name("property")] * (
         file.suffix.lower() == ".rec"
     )
+
+
+def _above(folder: Path) -> list[Path]:
+    """The lists of pictures that CFP's folders Split/FF and Split/FP of pairs are read with."""
+    place, kinds = folder.absolute().parent.parent, sorted(set(folder.name))
+    return [place / f"Pair_list_{kind}.txt" for kind in kinds] if folder.name in ("FF", "FP") else []
 
 
 def _refers(name: str, alone: bool = False) -> bool:

@@ -1,5 +1,7 @@
 """The same pairs in every layout."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -126,8 +128,10 @@ def cfp(tmp_path):
     return protocol
 
 
-def test_cfp(cfp):
+def test_cfp(cfp, monkeypatch):
     listed = load_pair_list(cfp / "Split" / "FP")
+    monkeypatch.chdir(cfp / "Split")
+    assert load_pair_list(Path("FP")).first == listed.first
     assert listed.first[:3] == ["000/frontal/00.jpg", "001/frontal/00.jpg", "000/frontal/00.jpg"]
     assert listed.second[:3] == ["000/profile/01.jpg", "001/profile/01.jpg", "001/profile/01.jpg"]
     assert listed.same.tolist() == [True, True, False, False] * 2

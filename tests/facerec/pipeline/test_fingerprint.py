@@ -115,6 +115,18 @@ def test_what_is_read_beside_a_file_counts(tmp_path, name, beside):
         before = after
 
 
+@pytest.mark.parametrize(("kind", "read"), [("FF", "F"), ("FP", "FP")])
+def test_the_pictures_of_cfp_count_though_they_are_listed_above_its_pairs(tmp_path, kind, read):
+    folder = tmp_path / "Split" / kind
+    folder.mkdir(parents=True)
+    before = of(folder)
+    for name in "FP":
+        (tmp_path / f"Pair_list_{name}.txt").write_bytes(b"1 a.jpg")
+        after = of(folder)
+        assert [one != two for one, two in zip(before, after, strict=True)] == [name in read] * 2
+        before = after
+
+
 def test_every_byte_of_a_large_file_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HASH_BLOCK", 7)
     for position in (0, 50, 99):
