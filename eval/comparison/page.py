@@ -15,7 +15,7 @@ from eval.comparison.hover import SCRIPT, content_policy, embedded
 from eval.comparison.page_plots import Shown, score_plots, size_plots
 from eval.comparison.runs import Run
 from eval.comparison.summary import findings, gap_note, points, verdict
-from eval.comparison.table import MARKS, Table
+from eval.comparison.table import MARKS, Table, shared_rates
 from eval.comparison.table_files import group_rows
 from eval.comparison.worst_pictures import shown_pairs
 from facerec.pipeline.render import render
@@ -65,6 +65,7 @@ def page(
         fmr=table.fmr,
         bands=any(run.det_band for run in table.runs),
         counts=table.runs[0].metrics["counts"],
+        rates=shared_rates(table.runs),
         runs=table.runs,
         curves=curves,
         scores=score_plots(table),

@@ -157,14 +157,16 @@ def tabulate(runs: list[Run], training_sd: float = 0.0) -> Table:
 
 def gap_fmr(runs: Sequence[Run]) -> str:
     """The lowest FMR at which every training has 10 genuine and 100 impostor errors; 1e-2 if there is none."""
-    shared = set.intersection(
-        *(set(run.metrics["fnmr_at_fmr"]) for run in runs)
-    )  # eval folder has that of --fmr as well
-    for fmr in sorted(shared, key=float):
+    for fmr in reversed(shared_rates(runs)):
         points = [each["counts"]["verification"][fmr] for run in runs for each in run.each]
         if all(p["false_non_matches"] >= GENUINE_ERRORS and p["false_matches"] >= IMPOSTOR_ERRORS for p in points):
             return fmr
     return FALLBACK_FMR
+
+
+def shared_rates(runs: Sequence[Run]) -> list[str]:
+    """The FMRs that all reports have, falling; those of eval folder also have that of --fmr."""
+    return sorted(set.intersection(*(set(run.metrics["fnmr_at_fmr"]) for run in runs)), key=float, reverse=True)
 
 
 def gap_recovered(fnmr: dict[str, float], name: str) -> float | None:

@@ -1,5 +1,7 @@
 """The numbers on a comparison's page are those of its runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,22 @@ def test_counts_behind_the_figures(tables, runs):
             expected += [of["1e-1"]["misses"], of["1e-2"]["misses"], of["mated_probes"] - of["rank1_hits"]]
         expected += [counts["unreadable_faces"], counts["empty_templates"]]
         assert row[1:] == [f"{count:,}" for count in expected]
+
+
+def test_counts_stand_below_their_rate_if_a_report_has_further_ones(runs, tables, read_page, tmp_path):
+    """Those of eval folder have the rate of --fmr as well."""
+    counts = runs[1].metrics["counts"]
+    more = {"3e-2": {**counts["verification"]["1e-2"], "false_non_matches": 7}, **counts["verification"]}
+    metrics = {
+        "fnmr_at_fmr": {"3e-2": 0.1, **runs[1].metrics["fnmr_at_fmr"]},
+        "counts": {**counts, "verification": more},
+    }
+    other = dataclasses.replace(runs[1], metrics={**runs[1].metrics, **metrics})
+    nothing = Shown("det", "", {})
+    for some in ([runs[0], other], [other, runs[0]]):
+        found = read_page(page(tabulate(some), {"det": nothing, "iet": nothing}, tmp_path, None, None, "x")).tables[3]
+        assert [row for row in found if row[0][0] == "a"] == [row for row in tables[3] if row[0][0] == "a"]
+        assert "3e-2" not in [text for row in found for text, _ in row]
 
 
 def test_worst_pairs_have_their_verdict(content):
