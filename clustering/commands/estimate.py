@@ -10,7 +10,7 @@ from typing import Any
 from clustering.graph.build import graph_of
 from clustering.graph.nodes import Nodes
 from clustering.quality.estimate import FEWEST, FEWEST_NEIGHBORS, NEIGHBORS, estimate_quality
-from clustering.quality.estimator import PACKAGED, Estimator
+from clustering.quality.estimator import PACKAGED, PEOPLE, Estimator
 from clustering.similarity.same_faces import check_faces
 from facerec.pipeline.console import show_kept_table
 from facerec.pipeline.counts import counted
@@ -18,6 +18,8 @@ from facerec.pipeline.embeddings import Unreadable, load_embeddings
 from facerec.pipeline.files import InputError, write_json
 from facerec.pipeline.label_files import load_labels
 from facerec.pipeline.stage import stage
+
+COLUMNS = ("figure", "estimate", "low", "high")
 
 
 @stage(
@@ -62,7 +64,6 @@ def estimate(
         )
     content = found.as_json()
     write_json(out / "estimate.json", content)
-    rows = {**found.figures, "people": found.people}
-    show_kept_table([{"figure": n, "estimate": round(i.estimate, 3), "low": round(i.low, 3), "high": round(i.high, 3)}
-                for n, i in rows.items()])  # fmt: skip
+    rows = [(name, *content[name]) for name in (*found.figures, PEOPLE)]
+    show_kept_table([dict(zip(COLUMNS, row, strict=True)) for row in rows])
     return {**content, "said": "; ".join(filter(None, (found.say(), found.doubt())))}

@@ -286,7 +286,9 @@ def test_the_command(tmp_path, people, capsys):
     found = json.loads((out / "estimate.json").read_text())
     assert set(found) == {*FIGURES, "people", "unlike_simulated"}
     assert found["pairwise_f"][1] <= found["pairwise_f"][0] <= found["pairwise_f"][2]
-    assert capsys.readouterr().out.split()[:4] == ["figure", "estimate", "low", "high"]
+    heading, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert heading == ["figure", "estimate", "low", "high"]
+    assert {name: list(map(float, numbers)) for name, *numbers in lines} == {name: found[name] for name, *_ in lines}
     save_embeddings(tmp_path / "emb", people[0][:40])
     np.save(tmp_path / "labels.npy", people[1][:40])
     with pytest.raises(InputError, match="40 readable faces with 10 neighbours; the estimate needs 50 with 6"):
