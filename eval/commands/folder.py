@@ -23,6 +23,7 @@ from eval.report.figures import FMRS, FPIRS
 from eval.report.set_figures import set_figures, set_intervals
 from eval.report.set_page import SetReport, threshold_in_words, write_report
 from eval.report.set_parts import calibration_entry, discard_entry, group_entries
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings
 from facerec.pipeline.files import InputError
 from facerec.pipeline.stage import stage
@@ -44,7 +45,7 @@ def folder(
     attributes: Path | None = None,
     thumbnails: Path | None = None,
     bootstrap: NonNegativeInt = 200,
-    seed: int = 0,
+    seed: Seed = 0,
     worst: NonNegativeInt = 48,
     unreadable: Unreadable = "refuse",
 ) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec.pipeline.arguments import Seed
 from facerec.pipeline.counts import counted, told
 from facerec.pipeline.embeddings import EmbeddingSet, Unreadable, load_embeddings, refuse_other_length, save_names
 from facerec.pipeline.equal_rows import EqualRows
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
     then="python -m clustering cluster --backend hilander --embeddings {out} --out CLUSTERS",
 )
 def whiten(
-    embeddings: Path, people: Path, out: Path, seed: int = 0, unreadable: Unreadable = "refuse"
+    embeddings: Path, people: Path, out: Path, seed: Seed = 0, unreadable: Unreadable = "refuse"
 ) -> dict[str, Any]:
     """Makes directions count less in which the photographs of one person differ, and writes the embeddings anew.
 

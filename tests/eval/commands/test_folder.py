@@ -189,6 +189,7 @@ def test_the_worst_pairs_are_listed(faces, tmp_path, caplog, read_csv):
         (lambda faces: np.save(faces / "labels.npy", np.arange(24)), {}, "0 of 24 labelled people have two faces"),
         (lambda faces: None, {"fmr": 1.5}, "--fmr"),
         (lambda faces: None, {"bootstrap": -1}, "--bootstrap"),
+        (lambda faces: None, {"seed": -1}, "--seed: -1; expected a number at least 0"),
         (lambda faces: None, {"bootstrap": 19}, "--bootstrap 19; 95 % intervals need at least 20 samples"),
     ],
 )

@@ -81,6 +81,8 @@ def test_other_lengths_no_labels_few_people(tmp_path, people, status_of):
     np.save(tmp_path / "five.npy", normalize(rows[:, :5]))
     with pytest.raises(InputError, match="embeddings of length 6, those of .*five.npy of 5; embed both"):
         whiten(embeddings=tmp_path / "five.npy", people=people, out=tmp_path / "o")
+    with pytest.raises(InputError, match="--seed: -1; expected a number at least 0"):
+        whiten(embeddings=people, people=people, out=tmp_path / "o", seed=-1)
     np.save(people / "labels.npy", labels % 3)
     with pytest.raises(InputError, match="3 people with two faces or more; whitening needs 4; give more labelled"):
         whiten(embeddings=people, people=people, out=tmp_path / "o")
