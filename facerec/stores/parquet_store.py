@@ -79,9 +79,12 @@ def _pictures(file: str, group: int, column: str) -> pa.ChunkedArray:
     try:
         with pq.ParquetFile(file) as opened:
             found = opened.read_row_group(group, columns=[column])[column]
+            rows = opened.metadata.row_group(group).num_rows
         if types.is_struct(found.type):
             found = pa.chunked_array([chunk.field("bytes") for chunk in found.chunks])
         found.validate(full=True)
+        if len(found) != rows:  # which picture is whose is unknown then
+            raise ValueError(f"{len(found)} pictures for {rows} rows")
     except Exception as error:  # a damaged file makes it raise what its decoders do
         raise OSError(f"{file}: row group {group} cannot be read ({' '.join(str(error).split())[:120]})") from None
     return found

@@ -478,3 +478,24 @@ def test_zip_files_that_are_damaged(tmp_path):
     (tmp_path / "x.zip").write_bytes(content[:-30])
     with pytest.raises(InputError, match="x.zip: not readable as a zip file"):
         open_store(tmp_path / "x.zip")
+
+
+def test_a_parquet_group_with_fewer_pictures_than_rows_cannot_be_read(tmp_path):
+    file, refused, said = tmp_path / "x.parquet", 0, []
+    pd.DataFrame({"image": PICTURES, "label": PEOPLE}).to_parquet(file)
+    whole = file.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in (place for place in range(footer, len(whole) - 8) if whole[place] == 2 * len(PICTURES)):
+        file.write_bytes(whole[:place] + b"\0" + whole[place + 1 :])  # one of the counts in it, as zigzag, is 0 now
+        try:
+            found = open_store(file)
+        except InputError:
+            refused += 1
+            continue
+        try:
+            assert [found.encoded(row) for row in range(len(found))] == PICTURES
+        except OSError as error:
+            said.append(str(error))
+    assert refused
+    assert said
+    assert all("cannot be read (0 pictures for 6 rows)" in message for message in said)
