@@ -71,7 +71,7 @@ class Nodes:
         logger.info("%s; they count once, in a graph without them", copies.say())
         if known is not None:
             copies = copies.without(known.torn(copies.node))
-            known = known.of_nodes(copies.node)
+            known = Constraints(len(copies.first), copies.node[known.pairs], known.same)  # also of a node with itself
         nodes = exact_graph_of_nodes(graph, copies, k) if made is None else graph_of_nodes(graph, copies, made, k)
         return cls(nodes, copies, copies.count, known)
 

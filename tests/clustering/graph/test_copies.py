@@ -7,10 +7,12 @@ import logging
 import numpy as np
 import pytest
 
+from clustering.answers.clustered import labels_of_faces
 from clustering.backends.registry import load_clusterer
 from clustering.commands.cluster import cluster
 from clustering.commands.knn import knn
 from clustering.commands.pseudolabel import pseudolabel
+from clustering.graph.constraints import Constraints
 from clustering.graph.copies import Copies
 from clustering.graph.knn_graph import KnnGraph
 from clustering.hierarchy import Hierarchy
@@ -105,6 +107,17 @@ def test_answers_about_copies_are_kept(backend, copied, tmp_path):
     unsure = cluster(backend, tmp_path / "faces.npy", tmp_path / "unsure", answers=tmp_path / "unsure.json")
     without = cluster(backend, tmp_path / "faces.npy", tmp_path / "without")
     np.testing.assert_array_equal(np.load(unsure / "labels.npy"), np.load(without / "labels.npy"))
+
+
+@pytest.mark.parametrize("name", ["dbscan", "hdbscan"])
+def test_copies_that_are_one_person_make_a_cluster_where_they_would_be_noise(name):
+    faces = normalize(np.eye(20)[[0, 0, 0, 0, 1, 2, 3, 4, 5, 6]])
+    clusterer = load_clusterer(name).with_settings(k=5, adaptive=False)
+    graph = KnnGraph.build(faces, 5)
+    nobody = Constraints(10, np.array([[0, 4]]), np.array([False]))
+    assert (labels_of_faces(clusterer, graph, nobody) < 0).all()
+    one = Constraints(10, np.array([[0, 3]]), np.array([True]))
+    assert labels_of_faces(clusterer, graph, one).tolist() == [0] * 4 + [-1] * 6
 
 
 def test_the_hierarchy_of_copies_can_be_read_and_traced(copied, tmp_path):
