@@ -53,8 +53,8 @@ class Evidence:
         return found
 
     def held(self, labels: np.ndarray) -> np.ndarray:
-        """Bool [n]: faces of which a person said that they are the same as another one of their cluster."""
-        found = np.zeros(len(labels), bool)
+        """Bool [n]: `confirmed` faces, and those that a person said are the same as another one of their cluster."""
+        found = self.confirmed.copy()
         one, other = self.known.together.T
         same = (labels[one] == labels[other]) & (labels[one] >= 0)
         found[self.known.together[same]] = True

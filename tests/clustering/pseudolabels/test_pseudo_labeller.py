@@ -79,6 +79,13 @@ def test_what_is_merged_with_a_kept_cluster_is_one_class_with_it():
     assert y.tolist() == [0, 0, 0, 0, -1, 0, 1, 1]
 
 
+def test_a_face_that_a_person_kept_alone_is_not_dropped_for_its_confidence():
+    labeller = PseudoLabeller(min_size=1, min_confidence=0.5)
+    y, w = labeller.fit_transform(None, [0, 1, 2, 2], [0.1, 0.2, 0.9, 0.3], kept=[True, False, False, False])
+    assert (y.tolist(), w.tolist()) == ([0, -1, 1, -1], [1, 0, np.float32(0.9), 0])
+    assert labeller.summary_["dropped"]["confident"] == 2
+
+
 @pytest.fixture
 def planted(blobs):
     """Eight people; of the first four half of the faces are labelled, as 100 + person."""
