@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec
 
@@ -97,7 +97,8 @@ def align(
     sizes = [detection_size] if isinstance(detection_size, int) else detection_size
     _check(sizes, size, jpeg_quality)
     refuse_inside(out, "--photographs", photographs, "crops would count as photographs")
-    _refuse_unused(landmarks, threshold, sizes)
+    if landmarks is not None:
+        _refuse_detection(detector is not None, threshold != THRESHOLD, sizes is not None)
     known = _known(detector, landmarks, boxes)
     if known is not None and faces != "largest":
         raise InputError(f"--faces {faces} with --landmarks or --boxes; the list says which faces are cut out")
@@ -105,8 +106,7 @@ def align(
     if known is not None:
         _check_listed(landmarks or boxes, known, store)
     names = crop_names(store) if known is None else []
-    searching = detector if landmarks is None else None
-    job = Job(store, names, out, searching, faces, threshold, sizes, size, jpeg_quality, known)
+    job = Job(store, names, out, detector, faces, threshold, sizes, size, jpeg_quality, known)
     return align_photographs(job, workers)
 
 
@@ -115,21 +115,17 @@ def _known(detector: Path | None, landmarks: Path | None, boxes: Path | None) ->
     if landmarks is not None and boxes is not None:
         raise InputError("--landmarks and --boxes; give one of them")
     if landmarks is not None:
-        if detector is not None:
-            raise InputError("--detector with --landmarks; nothing is detected where landmarks are given, so give one")
         return read_landmarks(landmarks)
     if detector is None:
         raise InputError("no --detector; give one, e.g. buffalo_l, or the landmarks of all faces by --landmarks")
     return read_boxes(boxes) if boxes is not None else None
 
 
-def _refuse_unused(landmarks: Path | None, threshold: float, sizes: list[int] | None) -> None:
-    """Refuses options of detection where nothing is detected."""
-    if landmarks is None:
-        return
-    for option, given in (("--threshold", threshold != THRESHOLD), ("--detection-size", sizes is not None)):
-        if given:
-            raise InputError(f"{option} with --landmarks; nothing is detected where landmarks are given")
+def _refuse_detection(*given: bool) -> None:
+    """Refuses the options of detection that are given."""
+    for option, there in zip(("--detector", "--threshold", "--detection-size"), given, strict=True):
+        if there:
+            raise InputError(f"{option} with --landmarks; nothing is detected where landmarks are given, so give one")
 
 
 def _check_listed(file: Path | None, known: Known, store: Store) -> None:
