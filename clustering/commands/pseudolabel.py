@@ -222,13 +222,14 @@ def _check_embeddings(labeller: PseudoLabeller, files: Files) -> None:
 def _say_without_effect(labeller: PseudoLabeller, files: Files, all_sure: str) -> None:
     """Warns of options that nothing reads; `all_sure` is why no face has a low confidence, or empty."""
     mends = files.embeddings is not None and labeller.rules != []
-    if files.calibration is not None and not mends and files.labelled is None:
-        logger.warning("--calibration has no effect: there is no --labelled, and none of split, merge and outliers")
-    reasons = {
-        "min_confidence": all_sure,
-        "false_match": "" if mends else "none of split, merge and outliers is used",
-        "overlap_false_match": "" if files.labelled is not None else "there is no --labelled",
-    }
-    for name, reason in reasons.items():
-        if reason and getattr(labeller, name) != getattr(PseudoLabeller, name):
+    unmended = "" if mends else "none of split, merge and outliers is used"
+    unlabelled = "" if files.labelled is not None else "there is no --labelled"
+    options = [
+        ("min_confidence", labeller, all_sure),
+        ("false_match", labeller, unmended),
+        ("overlap_false_match", labeller, unlabelled),
+        ("calibration", files, unmended and unlabelled and f"{unlabelled}, and {unmended}"),
+    ]
+    for name, given, reason in options:
+        if reason and getattr(given, name) != getattr(type(given), name):
             logger.warning("--%s has no effect: %s", name.replace("_", "-"), reason)
