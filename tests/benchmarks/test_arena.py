@@ -1,6 +1,7 @@
 """The arena's rivals against values by hand, its statistics against oracles, and a run from sets to the page."""
 
 import itertools
+import multiprocessing
 import re
 import sys
 from pathlib import Path
@@ -280,6 +281,8 @@ def test_a_changed_search_makes_tuned_cells_anew(small, tmp_path, monkeypatch):
 
 
 def test_several_processes(small, tmp_path, monkeypatch, capfd):
+    forked = multiprocessing.get_context("fork")  # which need not import everything again
+    monkeypatch.setattr("arena.jobs.get_context", lambda _: forked)
     options = ["--root", tmp_path, "--out", tmp_path / "out", "--sets", small, "--processes", "2",
                "--methods", "components", "--settings", "published"]  # fmt: skip
     monkeypatch.setattr("sys.argv", ["arena", *map(str, options)])
