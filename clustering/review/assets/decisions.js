@@ -5,7 +5,8 @@
 // "out:NAME" (rows), "parts:NAME" (lists of rows), "called:NAME" (who it is), "pair:LOWER-HIGHER" (merge or apart).
 const decided = new Map();
 const undone = [];
-let bonds = { merge: new Map(), apart: new Map() };
+let bonds, people;  // clusters merged with a cluster or apart from it; clusters by who they are
+bind();
 let storing = 0;
 
 const pairKey = (a, b) => `pair:${Math.min(a, b)}-${Math.max(a, b)}`;
@@ -28,18 +29,29 @@ function put(changes) {
     if (value === undefined) decided.delete(key);
     else decided.set(key, value);
   }
-  bonds = { merge: new Map(), apart: new Map() };
-  for (const [key, kind] of decided) {
-    if (!key.startsWith("pair:")) continue;
-    const [a, b] = ends(key);
-    for (const [one, other] of [[a, b], [b, a]]) {
-      if (!bonds[kind].has(one)) bonds[kind].set(one, new Set());
-      bonds[kind].get(one).add(other);
-    }
-  }
+  bind();
   clearTimeout(storing);
   storing = setTimeout(store, 200);
   redraw();
+}
+
+function bind() {
+  [bonds, people] = [{ merge: new Map(), apart: new Map() }, new Map()];
+  for (const [key, value] of decided) {
+    if (key.startsWith("pair:")) bindPair(key, value);
+    else if (key.startsWith("called:")) addTo(people, value, Number(key.slice("called:".length)));
+  }
+}
+
+function bindPair(key, kind) {
+  const [a, b] = ends(key);
+  addTo(bonds[kind], a, b);
+  addTo(bonds[kind], b, a);
+}
+
+function addTo(sets, key, member) {
+  if (!sets.has(key)) sets.set(key, new Set());
+  sets.get(key).add(member);
 }
 
 function store() {
@@ -78,6 +90,35 @@ function group(name, without = "") {
   return found;
 }
 
+// Everything that is one person with a cluster, by merges and names, itself too.
+function person(name, without = "") {
+  const found = new Set([name]);
+  for (const one of found) {
+    for (const other of group(one, without)) found.add(other);
+    for (const other of people.get(called(one)) || []) found.add(other);
+  }
+  return found;
+}
+
+// Two of these clusters that were said to be different people.
+function twoPeople(members, without = "") {
+  for (const one of members) {
+    for (const other of others(one, "apart")) if (members.has(other) && pairKey(one, other) !== without) return [one, other];
+  }
+  return null;
+}
+
+// Why two clusters cannot be merged; "" if they can.
+function whyNot(a, b) {
+  const [left, right] = [person(a), person(b)], against = twoPeople(new Set([...left, ...right]), pairKey(a, b));
+  if (against) return saidApart(against);
+  const [here, there] = [left, right].map((members) => [...members].find(called));
+  if (here === undefined || there === undefined || called(here) === called(there)) return "";
+  return `#${here} is ${called(here)} and #${there} is ${called(there)}: take one name back first.`;
+}
+
+const saidApart = ([one, other]) => `#${one} and #${other} were said to be different people: take that back first.`;
+
 const unmerged = (name) => others(name, "merge").map((other) => [pairKey(name, other), undefined]);
 
 function keep(place) {
@@ -95,8 +136,14 @@ function drop(place) {
 // another name lose that.
 function call(place, text) {
   const name = names[place], who = folderName(text) || undefined;
+  const namesakes = [...(people.get(who) || [])].flatMap((other) => [...person(other)]);
+  const against = who && twoPeople(new Set([...group(name), ...namesakes]));
+  if (against) {
+    toast(saidApart(against));
+    return redraw();
+  }
   const renamed = who ? [...group(name)].filter((one) => one !== name && called(one) && called(one) !== who) : [];
-  change([[`called:${name}`, who], ...renamed.map((one) => [`called:${one}`, undefined])]);
+  return change([[`called:${name}`, who], ...renamed.map((one) => [`called:${one}`, undefined])]);
 }
 
 // Without slashes, and of blanks only the usual one: other ones look like it in two names of one person.
@@ -123,7 +170,7 @@ function takeTyped() {
 // Makes faces clusters of their own: lists of positions.
 function split(place, groups) {
   const name = names[place];
-  const added = groups.map((group) => group.map((at) => rows[at]));
+  const added = groups.map((group) => group.map((at) => rows[at]).sort((a, b) => a - b));
   const leaving = new Set(added.flat());
   const parts = [...partsOf(name).filter((part) => !part.some((row) => leaving.has(row))), ...added];
   if (parts.flat().length >= sizes[place]) {
@@ -149,17 +196,9 @@ function splitCluster(place, level) {
 function merge(place, other) {
   const a = names[place], b = names[other], key = pairKey(a, b);
   if (decided.get(key) === "merge") return Boolean(change([[key, undefined]])) || true;
-  const [left, right] = [group(a), group(b)];
-  for (const one of left) {
-    const against = others(one, "apart").find((two) => right.has(two) && pairKey(one, two) !== key);
-    if (against !== undefined) {
-      toast(`#${one} and #${against} were said to be different people: take that back first.`);
-      return false;
-    }
-  }
-  const [here, there] = [left, right].map((members) => [...members].find(called));
-  if (here !== undefined && there !== undefined && called(here) !== called(there)) {
-    toast(`#${here} is ${called(here)} and #${there} is ${called(there)}: take one name back first.`);
+  const why = whyNot(a, b);
+  if (why) {
+    toast(why);
     return false;
   }
   change([[key, "merge"], ...[a, b].flatMap((name) => [
@@ -171,8 +210,8 @@ function merge(place, other) {
 function apart(place, other) {
   const a = names[place], b = names[other], key = pairKey(a, b);
   if (decided.get(key) === "apart") return Boolean(change([[key, undefined]])) || true;
-  if (group(a, key).has(b)) {
-    toast(`#${a} and #${b} are merged through others: take that back first.`);
+  if (person(a, key).has(b)) {
+    toast(`#${a} and #${b} are ${group(a, key).has(b) ? "merged through others" : "one person by name"}: take that back first.`);
     return false;
   }
   change([[key, "apart"]]);
@@ -229,9 +268,10 @@ async function load(file) {
     content = JSON.parse(await file.text());
     if (content.clustering !== REVIEW.clustering) {
       if (!content.faces || content.faces !== REVIEW.faces) return toast("These decisions are about another clustering.");
-      const kept = fromAnswers(content.answers);
+      const found = fromAnswers(content.answers), kept = found.filter(([key, kind]) => fits(key, kind)), less = found.length - kept.length;
       change(kept);
-      return toast(`Decisions about another clustering of these faces: ${kept.length} pairs of clusters of this one.`);
+      return toast(`Decisions about another clustering of these faces: ${kept.length} pairs of clusters of this one.` +
+        (less ? ` ${less} more contradict decisions here.` : ""));
     }
     if (content.faces && content.faces !== REVIEW.faces) return toast("These decisions are about other faces with the same labels.");
     const changes = [...decided.keys()].map((key) => [key, undefined]);
@@ -241,6 +281,15 @@ async function load(file) {
   } catch {
     return toast("Not a file of decisions.");
   }
+}
+
+// Whether a merge or its contrary contradicts no decision, nor others that fitted; if so, it is bound.
+function fits(key, kind) {
+  const [a, b] = ends(key);
+  if (kind === "merge" ? [a, b].some((name) => status(name) === "drop" || partsOf(name).length) || bonds.apart.get(a)?.has(b) || whyNot(a, b)
+    : person(a).has(b)) return false;
+  bindPair(key, kind);
+  return true;
 }
 
 function loaded(item) {

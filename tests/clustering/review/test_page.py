@@ -17,7 +17,7 @@ from clustering.__main__ import COMMANDS
 from clustering.answers.file import DIFFERENT, SAME, UNSURE, Answers, load_answers, save_answers
 from clustering.commands.review import review
 from clustering.review.decision_files import load_decisions
-from clustering.review.decisions import apply_decisions
+from clustering.review.decisions import apply_decisions, joined_by_name
 from clustering.review.page import KEYS, Frame, write_page
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import EmbeddingSet, normalize, save_embeddings
@@ -521,6 +521,77 @@ def test_merged_clusters_have_one_name(case, opened, tmp_path):
     page.click("nav [data-view=clusters]")
     assert named(4, "Bo") == both[1:]
     assert named(4, "") == []
+
+
+def test_clusters_that_are_apart_do_not_get_one_name(case, opened, tmp_path):
+    page = opened(case.page)
+    page.set_viewport_size({"width": 1280, "height": 3000})  # so that all rows are there
+    page.click("nav [data-view=pairs]")
+    press(page, "k")  # 3 and 4 are two people
+    page.click("nav [data-view=clusters]")
+    for cluster in (3, 4):
+        page.get_by_label(f"Who #{cluster} is").fill("Anna")
+        page.keyboard.press("Enter")
+        content = saved(page, tmp_path / "decisions.json")["decisions"]
+        assert {"action": "name", "cluster": 3, "name": "Anna"} in content
+        assert len(content) == 2
+    assert toast(page) == "#4 and #3 were said to be different people: take that back first."
+    assert page.get_by_label("Who #4 is").input_value() == ""
+    press(page, "u u")  # neither name nor apart
+    for cluster in (3, 4):
+        page.get_by_label(f"Who #{cluster} is").fill("Anna")
+        page.keyboard.press("Enter")
+        page.evaluate("takeTyped()")
+    page.click("nav [data-view=pairs]")
+    press(page, "k")
+    page.wait_for_function("document.getElementById('toast').textContent.includes('are one person by name')")
+    assert len(saved(page, tmp_path / "decisions.json")["decisions"]) == 2
+
+
+RANDOM_DECISIONS = """
+async ([seed, files]) => {
+  window.redraw = () => {};
+  const random = (most) => { seed = (seed * 48271) % 2147483647; return seed % most; };
+  const [done, other] = [[], (place) => (place + 1 + random(sizes.length - 1)) % sizes.length];
+  change([...decided.keys()].map((key) => [key, undefined]));
+  for (let count = 5 + random(30); count > 0; count--) {
+    const kind = random(11), place = random(sizes.length);
+    done.push(`${kind} #${names[place]}`);
+    if (kind === 0) keep(place);
+    else if (kind === 1) drop(place);
+    else if (kind === 2) splitCluster(place, dividing(place));
+    else if (kind <= 4) merge(place, other(place));
+    else if (kind === 5) apart(place, other(place));
+    else if (kind <= 7) toggleFace(starts[place] + random(sizes[place]));
+    else if (kind === 8) call(place, ["Anna", "Bo", ""][random(3)]);
+    else if (kind === 9) undo();
+    else if (files.length) await load(new File([files[random(files.length)]], "decisions.json"));
+  }
+  const found = JSON.stringify(saved());
+  await load(new File([found], "decisions.json"));
+  return [done, found, JSON.stringify(saved())];
+}
+"""
+
+
+def test_whatever_was_decided_the_file_is_read_and_its_answers_say_the_same(case, opened, tmp_path):
+    page, path, others = opened(case.page), tmp_path / "decisions.json", []
+    for seed in range(1, 61):
+        done, text, loaded = page.evaluate(RANDOM_DECISIONS, [seed, others])
+        path.write_text(text)
+        content = json.loads(text)
+        decisions = load_decisions(path, case.labels, case.keys)
+        labels = apply_decisions(case.labels, joined_by_name(decisions))
+        for item in content["answers"]:
+            one, other = item["faces"]
+            if not {case.labels[one], case.labels[other]} & decisions.drop:
+                together = labels[one] == labels[other] >= 0
+                assert together == (item["answer"] == "same"), (seed, done, item)
+        again = json.loads(loaded)
+        assert again["decisions"] == content["decisions"], (seed, done)
+        assert sorted(map(str, again["answers"])) == sorted(map(str, content["answers"])), (seed, done)
+        if seed % 5 == 0:
+            others.append(json.dumps(content | {"clustering": "0" * 64}))
 
 
 def test_a_name_is_in_the_file_even_if_it_was_typed_just_before(case, opened, tmp_path):
