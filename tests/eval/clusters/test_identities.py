@@ -57,6 +57,9 @@ def test_everything_agrees_with_slow_counting(labelling):
         assert clustered == sum(low <= len(members) <= high for members in named.values())
     wrong = sorted((len(m) - max(np.bincount(truth[m])) for m in named.values()), reverse=True)
     assert [worst["wrong"] for worst in detail["worst_clusters"]] == [n for n in wrong if n > 0]
+    for worst in detail["worst_clusters"]:
+        members = named[0, worst["cluster"]]
+        assert (worst["faces"], worst["identities"]) == (len(members), len({int(truth[i]) for i in members}))
 
 
 def test_nearly_is_at_least_nine_tenths():
