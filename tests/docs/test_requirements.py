@@ -62,3 +62,17 @@ def test_they_name_what_is_imported(file, folders):
 def test_they_differ_from_the_project_in_what_needs_cuda_alone():
     project = {name_of(line) for line in PROJECT["dependencies"]}
     assert project - required("requirements-cpu.txt") == {"faiss-gpu", "dgl"}
+
+
+@pytest.mark.parametrize(
+    ("line", "because"),
+    [
+        ("opencv-python-headless>=4.13", "cv2.utils.logging"),
+        ("insightface>=2.0", "SCRFD.detect(det_thresh=)"),
+        ("jsonargparse[signatures]>=4.53", "ArgumentParser.format_help(formatter)"),
+    ],
+)
+def test_the_oldest_version_that_is_allowed_has_what_is_called(line, because):
+    files = [ROOT / file for file in ("requirements-clustering.txt", "requirements-cpu.txt")]
+    assert line in PROJECT["dependencies"], because
+    assert line in [each for file in files for each in file.read_text(encoding="utf-8").splitlines()], because
