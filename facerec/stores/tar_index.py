@@ -2,14 +2,16 @@
 
 A sample is all members of one name up to its first dot. Of these a picture is a face, and ``.cls``, ``.txt`` or
 ``.json`` says whose. Where a sample has several of these, a picture has the one whose name differs from its own in the
-last suffix alone: ``m.01.jpg`` and ``m.02.jpg`` may have a ``.cls`` each. The index is kept beside the tar files, where
-that is allowed, and made again when they change.
+last suffix alone: ``m.01.jpg`` and ``m.02.jpg`` may have a ``.cls`` each. As in a folder, a link to another picture is
+a face, too, and hidden files and folders are left out. The index is kept beside the tar files, where that is allowed,
+and made again when they change.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import posixpath
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +25,10 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.entries import LABELS
 from facerec.pipeline.face_lists import UNKNOWN
 from facerec.pipeline.files import readable, whole_file
+from facerec.pipeline.fingerprint import made_by_a_system
+from facerec.pipeline.keys import parts_inside
 from facerec.pipeline.progress import progress
+from facerec.stores.folder import say_hidden
 from facerec.stores.shards import ShardStore, open_shards, write_index
 from facerec.stores.store import SUFFIXES, identity_of, left_by_macos, padded
 
@@ -32,8 +37,9 @@ logger = logging.getLogger(__name__)
 KEPT = "index_of_tars.parquet"
 """The index that is kept beside tar files. Fingerprints of inputs leave it out, as reading an input makes it."""
 
-STAMP = b"tar_files"
-"""The field of the index's schema that has names, sizes and times of the tar files, and how identities are read."""
+STAMP, VERSION = b"tar_files", 2
+"""The field of the index's schema that has names, sizes and times of the tar files, and how they are read; and the
+number of the rules by which they are read."""
 
 SAID_BY = ("cls", "json", "txt")
 """Suffixes of the members that say whose face a sample is. Of several the first of these counts, wherever it stands."""
@@ -68,7 +74,7 @@ def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
 
 def _stamp(files: Sequence[Path]) -> bytes:
     states = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    return json.dumps([SAID_BY, UNKNOWN, *states]).encode()
+    return json.dumps([VERSION, SAID_BY, UNKNOWN, *states]).encode()
 
 
 def _stamp_in(kept: Path) -> bytes | None:
@@ -93,14 +99,16 @@ def _indexed(files: Sequence[Path]) -> tuple[list[int], list[int], list[int], li
     numbers: list[int] = []
     faces: list[_Face] = []
     people: list[str | None] = []
+    hidden: list[str] = []
     telling = False
     for number, file in enumerate(progress(files, "index", "tar files")):
         with readable(file, "a tar file", "unpack it if it is compressed"):
-            found, said = _faces_of(file)
+            found, said = _faces_of(file, hidden)
         numbers += [number] * len(found)
         faces += found
         telling |= bool(said)
         people += [said.get(face.stem, said.get(face.sample)) for face in found]
+    say_hidden(files[0].parent, hidden)
     if telling and not any(people):
         logger.warning(
             "%s: faces without identities, though files are beside them; an identity is a .cls or .txt file, or label, "
@@ -120,25 +128,40 @@ class _Face(NamedTuple):
     sample: str
 
 
-def _faces_of(file: Path) -> tuple[list[_Face], dict[str, str | None]]:
-    """The pictures of a tar file, and whose faces its samples, and names without their last suffix, say they are."""
+def _faces_of(file: Path, hidden: list[str]) -> tuple[list[_Face], dict[str, str | None]]:
+    """The pictures of a tar file, and whose faces its samples, and names without their last suffix, say they are.
+
+    Args:
+        file: The tar file.
+        hidden: Names of hidden pictures, which are left out; filled here.
+    """
     faces: list[_Face] = []
+    links: dict[int, str] = {}  # of a face that is a link the picture that it leads to
     said: dict[str, str | None] = {}
     ranks: dict[str, int] = {}  # of each name in `said` the place of its suffix in `SAID_BY`
     with tarfile.open(file, "r:") as tar:
         while member := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # else it keeps all it has seen
-            sample, stem, suffix = _split(member.name)
-            if not member.isreg() or left_by_macos(member.name):
+            name, leads = member.name, member.issym() or member.islnk()
+            sample, stem, suffix = _split(name)
+            if not (member.isreg() or leads) or left_by_macos(name):
                 continue
-            if member.name.lower().endswith(SUFFIXES):
-                faces.append(_Face(member.offset_data, member.size, member.name.removeprefix("./"), stem, sample))
-            elif suffix in SAID_BY and member.size <= MOST_TEXT:
+            if name.lower().endswith(SUFFIXES) and any(map(made_by_a_system, parts_inside(name))):
+                hidden.append(name)
+            elif name.lower().endswith(SUFFIXES):
+                if leads:  # of a hard link from the top, else from the link's folder
+                    links[len(faces)] = posixpath.join(posixpath.dirname(name) * member.issym(), member.linkname)
+                faces.append(_Face(member.offset_data, member.size, name.removeprefix("./"), stem, sample))
+            elif member.isreg() and suffix in SAID_BY and member.size <= MOST_TEXT:
                 content = tar.extractfile(member)
                 whose, rank = _identity(content.read() if content else b"", suffix), SAID_BY.index(suffix)
-                for name in (stem, sample):
-                    if rank < ranks.get(name, len(SAID_BY)):
-                        said[name], ranks[name] = whose, rank
+                for each in (stem, sample):
+                    if rank < ranks.get(each, len(SAID_BY)):
+                        said[each], ranks[each] = whose, rank
+    places = {posixpath.normpath(face.key): face[:2] for face in faces} if links else {}
+    for row, target in links.items():
+        offset, length = places.get(posixpath.normpath(target), (0, 0))  # a broken link is an empty picture
+        faces[row] = faces[row]._replace(offset=offset, length=length)
     return faces, said
 
 

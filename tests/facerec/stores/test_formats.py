@@ -499,3 +499,25 @@ def test_a_parquet_group_with_fewer_pictures_than_rows_cannot_be_read(tmp_path):
     assert refused
     assert said
     assert all("cannot be read (0 pictures for 6 rows)" in message for message in said)
+
+
+def test_a_tar_file_of_a_folder_has_the_faces_of_the_folder(tmp_path, caplog):
+    folder = written(tmp_path / "faces", ["a/0.png", "a/1.png", *(f"b/{row}.png" for row in range(2, 6))])
+    os.link(folder / "a" / "0.png", folder / "b" / "again.png")
+    (folder / "b" / "link.png").symlink_to("../a/1.png")
+    (folder / "b" / "broken.png").symlink_to("absent.png")
+    for name in (".trash/0.png", "a/.0.png", "@eaDir/0.png", "a/._0.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(folder, ".")
+    with caplog.at_level("INFO"):
+        found, expected = open_store(tmp_path / "x.tar"), open_store(folder)
+    assert "left out as hidden: 3 entries, such as ./.trash/0.png" in caplog.text
+    assert sorted(found.keys) == expected.keys
+    for row, key in enumerate(found.keys):
+        if key == "b/broken.png":
+            with pytest.raises(UnreadableFace):
+                found.read(row)
+        else:
+            assert found.encoded(row) == (folder / key).read_bytes()
