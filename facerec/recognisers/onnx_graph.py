@@ -12,7 +12,9 @@ from facerec.pipeline.arguments import set_typed_fields
 from facerec.pipeline.files import InputError
 
 CENTRE, SPREAD = 127.5, 127.5
-SUBTRACTS, SCALES, PASSES = {"Sub", "Add"}, {"Mul", "Div"}, {"Cast", "Identity", "Transpose"}
+SUBTRACTS, SCALES = {"Sub", "Add"}, {"Mul", "Div"}
+PASSES = {"Cast", "Identity", "Transpose", "Gather", "Slice"}
+"""Operators that leave the values as they are. The last two put the channels into another order."""
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,18 @@ def test_channels_that_come_last(tmp_path, batch):
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("operator", ["Gather", "Slice"])
+def test_a_network_that_swaps_the_channels_before_it_normalises(tmp_path, operator):
+    constants = {"order": [2, 1, 0], "from": [2], "to": [-4], "axis": [1], "step": [-1]}
+    tensors = [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+    names, axis = (["order"], {"axis": 1}) if operator == "Gather" else (["from", "to", "axis", "step"], {})
+    swap = helper.make_node(operator, ["data", *names], ["swapped"], **axis)
+    nodes = [swap, helper.make_node("Sub", ["swapped", "c"], ["centred"]), *NORMALISED[1:]]
+    path = save(tmp_path / "m.onnx", nodes, ["n", 3, SIZE, SIZE], [*TENSORS, *tensors])
+    recogniser = OnnxRecogniser(path, settings=InputSettings(channels="bgr"))
+    np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize(("shape", "size"), [(["n", 3, "h", "w"], None), (["n", 3, None, None], 32), ([None] * 4, 20)])
 def test_faces_of_any_size(tmp_path, caplog, shape, size):
     """The means of the channels, weighted; the size is 112 or as wanted."""
