@@ -39,7 +39,7 @@ def export(model: Path, out: Path) -> dict[str, Any]:
     note_network(out / ONNX, {name: config[name] for name in BUILD_OPTIONS})
     faces = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     with torch.inference_mode():
-        expected = network(to_input(torch.from_numpy(faces), torch.device("cpu"))).numpy()
+        expected = network(to_input(torch.from_numpy(faces), torch.device("cpu"))).double().numpy()
     if not np.all(np.isfinite(expected)):
         raise InputError(f"{model}: gives NaN or infinite embeddings; its weights are damaged, train it again")
     difference = np.linalg.norm(OnnxRecogniser(out / ONNX)(faces) - expected, axis=1) / np.linalg.norm(expected, axis=1)

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from facerec.devices.device import as_a_worker
 from facerec.devices.loader import read_ahead
 from facerec.pipeline import ranks
+from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import new_array, read_json, write_json
 from facerec.pipeline.progress import progress
 from facerec.recognisers.recogniser import Recogniser
@@ -94,10 +95,8 @@ class EmbeddingFiles:
 
     def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
         """Takes embeddings [b, d], not normalised, of rows int64 [b]."""
-        embeddings = embeddings.astype(np.float32, copy=False)
-        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        self.embeddings[rows] = embeddings / np.where(norms == 0, 1, norms)
-        self.norms[rows] = norms[:, 0]
+        self.embeddings[rows] = normalize(embeddings)
+        self.norms[rows] = np.linalg.norm(embeddings.astype(np.float64), axis=1)
 
     def note(self, block: int, unread: list[Unread]) -> None:
         """Takes a block for finished, with its faces that could not be read."""

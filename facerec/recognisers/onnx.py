@@ -99,7 +99,7 @@ class OnnxRecogniser:
             together = self(probe)
         except Exception:  # whatever onnxruntime raises for a graph that holds its batch size inside
             return False
-        slack = TOLERANCE * np.linalg.norm(single, axis=1, keepdims=True)
+        slack = TOLERANCE * np.linalg.norm(single.astype(np.float64), axis=1, keepdims=True)
         return together.shape == single.shape and bool(np.all(np.abs(together - single) <= slack))
 
 

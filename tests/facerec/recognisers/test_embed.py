@@ -268,6 +268,22 @@ def test_onnx_made_for_one_face_at_a_time_works_in_batches(tmp_path, make_faces)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_embeddings_whose_squares_float32_cannot_hold(tmp_path, make_faces, scale):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.PReLU(4), nn.Flatten(), nn.Linear(64, 6))
+    faces = make_faces(tmp_path / "f", identities=2, each=3, size=32)
+    plain = embed(model=_onnx(tmp_path / "r.onnx", network, (1, 3, 32, 32)), faces=faces, out=tmp_path / "e", workers=0)
+    with torch.no_grad():
+        network[-1].weight *= scale
+        network[-1].bias *= scale
+    weights = _onnx(tmp_path / "s.onnx", network, (1, 3, 32, 32))
+    scaled = embed(model=weights, faces=faces, out=tmp_path / "s", workers=0)
+    np.testing.assert_allclose(np.load(scaled / "embeddings.npy"), np.load(plain / "embeddings.npy"), atol=1e-5)
+    np.testing.assert_allclose(np.load(scaled / "norms.npy"), scale * np.load(plain / "norms.npy"), rtol=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_bad_inputs_are_refused_in_one_line_with_status_2(tmp_path, make_faces, model, capsys, status_of):
     faces = make_faces(tmp_path / "f", identities=2, each=2)

@@ -80,6 +80,16 @@ def test_activations_are_prelu_nodes_and_nothing_stands_before_the_first_convolu
     ]  # fmt: skip
 
 
+def test_the_difference_is_a_number_also_where_float32_cannot_hold_squares(tmp_path):
+    model = saved(tmp_path / "model", size=36)
+    weights = load_file(model / "model.safetensors")
+    save_file(
+        weights | {name: 1e25 * weights[name] for name in ("norm.weight", "norm.bias")}, model / "model.safetensors"
+    )
+    out = export(model=model, out=tmp_path / "onnx")
+    assert json.loads((out / "meta.json").read_text())["results"]["relative_difference"] < 1e-4
+
+
 @pytest.mark.parametrize("name", ["vit_tiny", "iresnet18"])
 def test_other_backbones_and_sizes_run_in_onnxruntime(tmp_path, name):
     model = saved(tmp_path / "model", name, size=36)
