@@ -117,10 +117,11 @@ def open_parquet(path: Path, files: Sequence[Path]) -> ParquetStore:
             if found is None or column not in (None, found):
                 raise InputError(f"{file}: no column of pictures; it has {', '.join(opened.schema_arrow.names)[:120]}")
             column = found
-            groups += [(str(file), number) for number in range(opened.num_row_groups)]
-            counts += [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
+            rows = [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
+            groups += [(str(file), number) for number, count in enumerate(rows) if count]
+            counts += filter(None, rows)
             names += _paths(opened, column)
-            people += _identities(opened)
+            people += _identities(opened, file)
             if not len(names) == len(people) == sum(counts):
                 raise ValueError(f"columns of {len(names)} and {len(people)} rows, where it says {sum(counts)}")
     if column is None or not names:
@@ -158,14 +159,14 @@ def _paths(opened: pq.ParquetFile, column: str) -> list[str | None]:
     kind = opened.schema_arrow.field(column).type
     if types.is_struct(kind) and kind.get_field_index("path") >= 0:
         found = opened.read(columns=[f"{column}.path"])[column]
-        return [row["path"] for row in found.to_pylist()]
+        return [row and row["path"] for row in found.to_pylist()]
     names = [name for name in opened.schema_arrow.names if name.lower() in KEYS and name != column]
     usable = [name for name in names if _is_text(opened.schema_arrow.field(name).type)]
     return opened.read(columns=usable[:1])[usable[0]].to_pylist() if usable else [None] * opened.metadata.num_rows
 
 
-def _identities(opened: pq.ParquetFile) -> list[str | None]:
-    """Whose face each row is, by the first column of labels."""
+def _identities(opened: pq.ParquetFile, file: Path) -> list[str | None]:
+    """Whose face each row is, by the first column of labels; a warning says if none of these can be read."""
     schema = opened.schema_arrow
     usual = [name for label in LABELS for name in schema.names if name.lower() == label]
     kinds = {name: schema.field(name).type for name in usual}
@@ -173,6 +174,11 @@ def _identities(opened: pq.ParquetFile) -> list[str | None]:
         name for name, kind in kinds.items() if types.is_integer(kind) or types.is_floating(kind) or _is_text(kind)
     ]
     if not usable:
+        if usual:
+            logger.warning(
+                "%s: column %s is %s, no names or whole numbers; it is not used, and faces have no identities",
+                file, usual[0], kinds[usual[0]],
+            )  # fmt: skip
         return [None] * opened.metadata.num_rows
     values = opened.read(columns=usable[:1])[usable[0]].to_pylist()
     names = _names_of(schema, usable[0])

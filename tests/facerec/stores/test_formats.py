@@ -419,6 +419,27 @@ def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_pic
                 assert part.encoded(row) == PICTURES[int(key[:9])]
 
 
+def test_rows_without_a_picture_and_files_without_rows_in_parquet(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = [None if row == 2 else {"bytes": PICTURES[row], "path": None} for row in range(6)]
+    table = pa.table({"image": pa.array(images, kind), "label": PEOPLE})
+    (tmp_path / "set").mkdir()
+    for number, part in enumerate((table.slice(0, 0), table.slice(0, 4), table.slice(4))):
+        pq.write_table(part, tmp_path / "set" / f"{number}.parquet")
+    found = open_store(tmp_path / "set")
+    assert found.keys == [f"00000000{row}.png" for row in range(6)]
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(UnreadableFace, match="its row has no picture"):
+        found.read(2)
+    assert [found.encoded(row) for row in (0, 1, 3, 4, 5)] == [*PICTURES[:2], *PICTURES[3:]]
+
+
+def test_labels_in_parquet_that_are_none_are_said(tmp_path, caplog):
+    pd.DataFrame({"image": PICTURES, "Label": [True, False] * 3}).to_parquet(tmp_path / "x.parquet")
+    assert open_store(tmp_path / "x.parquet").labels is None
+    assert "x.parquet: column Label is bool, no names or whole numbers; it is not used" in warnings_in(caplog)[0]
+
+
 def test_a_thread_that_reads_another_group_of_a_parquet_file_changes_no_face(tmp_path, monkeypatch):
     hugging_face(tmp_path / "x.parquet", range(6))
     found = open_store(tmp_path / "x.parquet")
