@@ -6,6 +6,7 @@ processes that ``torchrun`` starts on a machine each takes every R-th block.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from facerec.pipeline.progress import progress
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.pixels import resized
 from facerec.stores.store import Store, UnreadableFace
+
+logger = logging.getLogger(__name__)
 
 Unread = tuple[int, str, str]  # row, key, reason
 
@@ -83,7 +86,8 @@ class EmbeddingFiles:
         }  # fmt: skip
         *_, noted = files
         if ranks.is_main() and not (folder / noted).exists():
-            self._clear()
+            if self._clear():
+                logger.warning("%s: was begun with another --batch-size; it starts afresh", folder)
             for name, (shape, kind) in files.items():
                 new_array(folder / name, kind, shape)
         ranks.barrier()
@@ -121,10 +125,12 @@ class EmbeddingFiles:
         self._clear()
         return sorted(unread)
 
-    def _clear(self) -> None:
-        for pattern in ("finished_*.npy", "unread_*.json"):
-            for file in self.folder.glob(pattern):
-                file.unlink()
+    def _clear(self) -> bool:
+        """Removes the notes; gives whether there were any."""
+        notes = [file for pattern in ("finished_*.npy", "unread_*.json") for file in self.folder.glob(pattern)]
+        for file in notes:
+            file.unlink()
+        return bool(notes)
 
 
 class FaceBlocks(Dataset[tuple[np.ndarray, np.ndarray, list[Unread]]]):

@@ -142,14 +142,16 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path, make_face
     assert not left.exists()
 
 
-def test_a_run_with_other_batches_begins_anew(tmp_path, make_faces, model, monkeypatch):
+def test_a_run_with_other_batches_begins_anew(tmp_path, make_faces, model, monkeypatch, caplog):
     monkeypatch.setattr("facerec.recognisers.embedding_run.NOTED_BLOCKS", 1)
     faces = make_faces(tmp_path / "f", identities=4, each=5)
     (faces / "person0" / "01.png").write_bytes(b"broken")
     options = {"model": model, "faces": faces, "workers": 0}
     whole = embed(**options, batch_size=4, out=tmp_path / "whole")
     interrupted(monkeypatch, 2, **options, batch_size=8, out=tmp_path / "e")
+    assert "--batch-size" not in caplog.text
     assert blocks_read(monkeypatch, **options, batch_size=4, out=tmp_path / "e") == [0, 1, 2, 3, 4]
+    assert "e.partial: was begun with another --batch-size; it starts afresh" in caplog.text
     assert contents(tmp_path / "e") == contents(whole)
 
 
