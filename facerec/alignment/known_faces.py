@@ -22,7 +22,7 @@ from facerec.alignment.crop import ORDER, is_mirrored
 from facerec.alignment.stems import distinct_stems
 from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, read_lines, readable
-from facerec.pipeline.keys import plain_key
+from facerec.pipeline.keys import parts_inside, plain_key
 
 logger = logging.getLogger(__name__)
 
@@ -110,11 +110,15 @@ def read_boxes(path: Path) -> Known:
     stems = dict(zip(boxes, _stems(path, list(boxes)), strict=True))
     return {
         plain_key(name): [
-            KnownFace(stems[name] if len(found) == 1 else f"{name}#{','.join(map(str, box))}", None, box)
-            for box in sorted(found)
+            KnownFace(stems[name] if len(found) == 1 else _name_of_box(name, box), None, box) for box in sorted(found)
         ]
         for name, found in boxes.items()
     }
+
+
+def _name_of_box(name: str, box: tuple[int, int, int, int]) -> str:
+    """The name of a crop of a picture with several boxes, which leads to no other folder."""
+    return f"{'/'.join(parts_inside(name))}#{','.join(map(str, box))}"
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:

@@ -108,6 +108,14 @@ def test_boxes_are_named_as_the_protocol_names_its_faces(tmp_path):
     assert wanted == {"frames/a1.png", "img/c0.jpg#0,0,9,9", "img/c0.jpg#20,0,9,9", "img/d.jpg"}
 
 
+def test_no_name_of_a_crop_leads_out_of_the_folder(tmp_path):
+    (tmp_path / "b.csv").write_text(
+        f"{HEADER}1,0,0,9,9,../one.jpg,1\n1,0,0,9,9,/../two.jpg,2\n1,9,0,9,9,/../two.jpg,3\n"
+    )
+    names = [face.name for faces in read_boxes(tmp_path / "b.csv").values() for face in faces]
+    assert names == ["one", "two.jpg#0,0,9,9", "two.jpg#9,0,9,9"]
+
+
 def test_a_list_whose_faces_are_mirrored_is_refused(tmp_path, caplog):
     right, mirrored = "38 52 74 52 56 72 42 92 71 92", "74 52 38 52 56 72 71 92 42 92"
 
