@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"\0\0\0\0IEND", b"\xff\xd8"
 EXIF, EXIF_BYTES = b"Exif\0", 1 << 20
 """What a JPEG's orientation begins with, and where: parts of a colour profile, 64 KiB each, may stand before it."""
 JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
+ONE_AT_A_TIME = Lock()
+"""Held while Pillow's limit, which all threads have in common, is another one."""
 
 
 def resized(face: np.ndarray, size: int) -> np.ndarray:
@@ -61,11 +64,15 @@ def _decode_jpeg(encoded: bytes, most_pixels: int) -> np.ndarray:
 
 def _size(encoded: bytes) -> tuple[int, int]:
     """Height and width by the header; zeros where Pillow does not know the format."""
-    try:
-        with Image.open(BytesIO(encoded)) as image:
-            return image.height, image.width
-    except Exception:  # Pillow raises many kinds; OpenCV has the last word
-        return 0, 0
+    with ONE_AT_A_TIME:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # else it tells no size above a limit of its own
+        try:
+            with Image.open(BytesIO(encoded)) as image:
+                return image.height, image.width
+        except Exception:  # Pillow raises many kinds; OpenCV has the last word
+            return 0, 0
+        finally:
+            Image.MAX_IMAGE_PIXELS = most
 
 
 def _check_pixels(height: int, width: int, most: int) -> None:

@@ -3,10 +3,13 @@
 import inspect
 import json
 import os
+import warnings
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from facerec.commands.align import align
 from facerec.commands.embed import embed
@@ -74,6 +77,19 @@ def test_more_pixels_than_the_bound_are_refused_before_they_are_decoded():
         assert decode(encoded, most_pixels=1200).shape == (30, 40, 3)
         with pytest.raises(ValueError, match="40x30 pixels, more than"):
             decode(encoded, most_pixels=1199)
+
+
+def test_a_picture_above_the_bound_of_pillow_is_refused_before_it_is_decoded():
+    limit = Image.MAX_IMAGE_PIXELS
+    for side, most in ((12_000, 10**8), (16_000, 2 * 10**8)):
+        head = b"IHDR" + np.array([side, side], ">u4").tobytes() + b"\x08\2\0\0\0"
+        png = b"\x89PNG\r\n\x1a\n" + len(head[4:]).to_bytes(4, "big") + head + zlib.crc32(head).to_bytes(4, "big")
+        body = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()[33:]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(ValueError, match=f"{side}x{side} pixels, more than {most}; see --max-pixels"):
+                decode(png + body, most)
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_store_has_the_bound_and_so_have_the_stores_in_it(tmp_path):
