@@ -47,6 +47,9 @@ SAID_BY = ("cls", "json", "txt")
 MOST_TEXT = 1 << 16
 """Most bytes of such a member."""
 
+MOST_BEHIND = 1 << 20
+"""Bytes behind the members that are looked at; there are 10 KiB of zeros at most in one tar file."""
+
 
 def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
     """Opens tar files without an index.
@@ -158,11 +161,31 @@ def _faces_of(file: Path, hidden: list[str]) -> tuple[list[_Face], dict[str, str
                 for each in (stem, sample):
                     if rank < ranks.get(each, len(SAID_BY)):
                         said[each], ranks[each] = whose, rank
+    _say_if_cut(file, tar.offset)
     places = {posixpath.normpath(face.key): face[:2] for face in faces} if links else {}
     for row, target in links.items():
         offset, length = places.get(posixpath.normpath(target), (0, 0))  # a broken link is an empty picture
         faces[row] = faces[row]._replace(offset=offset, length=length)
     return faces, said
+
+
+def _say_if_cut(file: Path, end: int) -> None:
+    """Warns of a tar file without the zeros at its end, or with other bytes behind these.
+
+    Args:
+        file: The tar file.
+        end: Where its members end.
+    """
+    with file.open("rb") as opened:
+        opened.seek(end)
+        behind = opened.read(MOST_BEHIND)
+    if not behind:
+        logger.warning("%s: has no end, so it may be cut short; if faces are missing, copy it again", file)
+    elif behind.strip(b"\0"):
+        logger.warning(
+            "%s: what stands behind its end, at byte %d, is not read; if it is several tar files in one, separate them",
+            file, end,
+        )  # fmt: skip
 
 
 def _split(name: str) -> tuple[str, str, str]:

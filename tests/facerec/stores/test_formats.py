@@ -542,3 +542,16 @@ def test_a_tar_file_of_a_folder_has_the_faces_of_the_folder(tmp_path, caplog):
                 found.read(row)
         else:
             assert found.encoded(row) == (folder / key).read_bytes()
+
+
+def test_a_tar_file_that_is_cut_between_faces_or_joined_to_another_is_said(tmp_path, caplog):
+    tar_of(tmp_path / "x.tar", {"0.png": PICTURES[0], "1.png": PICTURES[1]})
+    tar_of(tmp_path / "y.tar", {"2.png": PICTURES[2]})
+    assert not caplog.text
+    whole = (tmp_path / "x.tar").read_bytes()
+    (tmp_path / "x.tar").write_bytes(whole[: 512 + -(-len(PICTURES[0]) // 512) * 512])
+    assert open_store(tmp_path / "x.tar").keys == ["0.png"]
+    assert "x.tar: has no end, so it may be cut short; if faces are missing, copy it again" in warnings_in(caplog)[0]
+    (tmp_path / "x.tar").write_bytes(whole + (tmp_path / "y.tar").read_bytes())
+    assert open_store(tmp_path / "x.tar").keys == ["0.png", "1.png"]
+    assert "x.tar: what stands behind its end, at byte 2048, is not read" in warnings_in(caplog)[1]
