@@ -48,7 +48,7 @@ MOST_TEXT = 1 << 16
 """Most bytes of such a member."""
 
 MOST_BEHIND = 1 << 20
-"""Bytes behind the members that are looked at; there are 10 KiB of zeros at most in one tar file."""
+"""Bytes behind the members that are looked at; usually there are up to 10 KiB of zeros."""
 
 
 def open_tars(path: Path, files: Sequence[Path]) -> ShardStore:
