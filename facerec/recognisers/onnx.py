@@ -105,9 +105,11 @@ class OnnxRecogniser:
 
 def _open_batch(model: onnx.ModelProto) -> int:
     """Lets a graph declare any number of faces, and returns how many it declared, or 0 for any."""
-    sides = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    weights = {tensor.name for tensor in model.graph.initializer}  # which older exporters list as inputs, too
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    sides = inputs[0].type.tensor_type.shape.dim if inputs else []
     declared = sides[0].dim_value if sides else 0
-    for value in (*model.graph.input, *model.graph.output):
+    for value in (*inputs, *model.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_param = "faces"
     del model.graph.value_info[:]

@@ -1,6 +1,7 @@
 """Recognisers in ONNX as other toolkits write them, each built here, and doubts about what they are given."""
 
 import json
+from itertools import pairwise
 from types import SimpleNamespace
 
 import cv2
@@ -190,6 +191,26 @@ def test_channels_that_come_last(tmp_path, batch):
     nodes = [nodes[0], passed, helper.make_node("Sub", ["same", "c"], ["centred"]), *NORMALISED[1:]]
     recogniser = OnnxRecogniser(save(tmp_path / "m.onnx", nodes, [batch, SIZE, SIZE, 3], TENSORS))
     np.testing.assert_allclose(recogniser(FACES), expected(FACES, 100, 64), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_weights_that_are_listed_as_inputs(tmp_path, first):
+    """As older exporters list them; a caller may replace them there, so their shapes stay what they are."""
+    widths, generator = (3, 4, 8, 6, 5), np.random.default_rng(0)
+    weights = [generator.standard_normal((b, a, 1, 1)).astype(np.float32) for a, b in pairwise(widths)]
+    tensors = [numpy_helper.from_array(weight, f"w{number}") for number, weight in enumerate(weights)]
+    names = ["data", "c0", "c1", "c2", "c3"]
+    nodes = [helper.make_node("Conv", [names[n], f"w{n}"], [names[n + 1]]) for n in range(len(weights))]
+    nodes.append(helper.make_node("GlobalAveragePool", ["c3"], ["pooled"]))
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["e"]))
+    model = onnx.load(save(tmp_path / "m.onnx", nodes, [1, 3, SIZE, SIZE], tensors))
+    inputs = [helper.make_tensor_value_info(w.name, w.data_type, list(w.dims)) for w in model.graph.initializer]
+    inputs = [*inputs, *model.graph.input] if first else [*model.graph.input, *inputs]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    onnx.save(model, tmp_path / "m.onnx")
+    wanted = np.linalg.multi_dot([(FACES.mean((1, 2)) - 127.5) / 127.5, *(weight[..., 0, 0].T for weight in weights)])
+    np.testing.assert_allclose(OnnxRecogniser(tmp_path / "m.onnx")(FACES), wanted, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("operator", ["Gather", "Slice"])
