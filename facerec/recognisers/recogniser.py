@@ -80,6 +80,8 @@ class Recogniser:
         if not isinstance(settings, InputSettings | None):
             raise InputError(f"settings is {shown(settings)}; expected InputSettings or None")
         if path.suffix == ".onnx" and path.is_file():
+            if precision == "bf16":
+                raise InputError(f"{path}: --precision bf16 has no effect on a network in ONNX; leave it out")
             from facerec.recognisers.onnx import OnnxRecogniser  # slow to import, and not needed for our own models
 
             return cls(OnnxRecogniser(path, str(place), settings), str(path))

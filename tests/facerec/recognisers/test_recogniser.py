@@ -173,6 +173,8 @@ def test_what_is_no_recogniser_is_refused(folder, tmp_path):
             facerec.Recogniser.from_pretrained(path)
     with pytest.raises(InputError, match="--device 'tpu'; choose one of auto, cpu, cuda"):
         facerec.Recogniser.from_pretrained(folder, device="tpu")
+    with pytest.raises(InputError, match="bad.onnx: --precision bf16 has no effect on a network in ONNX; leave it out"):
+        facerec.Recogniser.from_pretrained(tmp_path / "bad.onnx", precision="bf16")
     with pytest.raises(InputError, match="--precision 'fp64'; choose one of auto, fp32, bf16"):
         facerec.Recogniser.from_pretrained(folder, precision="fp64")
     with pytest.raises(InputError, match="batch_size is 0; it must be a whole number from 1 on"):
