@@ -117,7 +117,7 @@ def _open_batch(model: onnx.ModelProto) -> int:
 
 
 def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session of onnxruntime, on CUDA where that is asked for and available; 0 threads are all cores."""
+    """A session of onnxruntime; on CUDA where that is asked for, with a warning if it cannot be; 0 threads are all."""
     providers: list[Any] = ["CPUExecutionProvider"]
     kind, _, number = device.partition(":")
     if kind == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
@@ -125,7 +125,10 @@ def open_session(graph: onnx.ModelProto, device: str, threads: int = 0) -> onnxr
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+    if kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+        logger.warning("onnxruntime cannot use CUDA here, so the network runs on the CPU; see onnxruntime-gpu")
+    return session
 
 
 def _input_of(path: Path, session: onnxruntime.InferenceSession, size: int | None) -> tuple[int, type, bool]:

@@ -408,3 +408,12 @@ def test_it_runs_on_the_gpu_that_is_asked_for(tmp_path, monkeypatch, device, num
     )  # fmt: skip
     OnnxRecogniser(path, device)
     assert asked == [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
+
+
+def test_it_says_that_it_runs_on_the_cpu_where_onnxruntime_has_no_cuda(tmp_path, monkeypatch, caplog):
+    path = network(tmp_path / "m.onnx")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    OnnxRecogniser(path)
+    assert not caplog.text
+    OnnxRecogniser(path, "cuda")
+    assert "onnxruntime cannot use CUDA here, so the network runs on the CPU" in caplog.text
