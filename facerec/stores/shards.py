@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.progress import progress
-from facerec.stores.store import INDEX, Store, reason_of
+from facerec.stores.pictures import suffix_of
+from facerec.stores.store import INDEX, SUFFIXES, Store, reason_of
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
 COPIES = "faces.bin"
@@ -107,7 +108,9 @@ def write_shards(source: Store, out: Path, limit: int) -> Iterator[tuple[str, in
                 encoded = source.encoded(row)
             except OSError as error:
                 raise InputError(f"{source.path}: {source.keys[row]} cannot be read ({reason_of(error)})") from None
-            yield name, _add(tar, f"{row:09d}{Path(source.keys[row]).suffix.lower()}", encoded), len(encoded)
+            suffix = Path(source.keys[row]).suffix.lower()
+            suffix = suffix if suffix in SUFFIXES else suffix_of(encoded)
+            yield name, _add(tar, f"{row:09d}{suffix}", encoded), len(encoded)
             if labels is not None and labels[row] >= 0:
                 _add(tar, f"{row:09d}.cls", b"%d" % labels[row])
     finally:

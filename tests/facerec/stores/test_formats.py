@@ -555,3 +555,14 @@ def test_a_tar_file_that_is_cut_between_faces_or_joined_to_another_is_said(tmp_p
     (tmp_path / "x.tar").write_bytes(whole + (tmp_path / "y.tar").read_bytes())
     assert open_store(tmp_path / "x.tar").keys == ["0.png", "1.png"]
     assert "x.tar: what stands behind its end, at byte 2048, is not read" in warnings_in(caplog)[1]
+
+
+def test_packed_pictures_whose_names_have_no_suffix_are_faces_for_webdataset(tmp_path):
+    names = [f"n{row}/00.{row}" for row in range(6)]
+    pd.DataFrame({"image": PICTURES, "path": names, "label": PEOPLE}).to_parquet(tmp_path / "x.parquet")
+    packed = store(tmp_path / "x.parquet", tmp_path / "packed")
+    assert open_store(packed).keys == names
+    shutil.copytree(packed, tmp_path / "tars", ignore=lambda *_: ["index.parquet"])
+    found = open_store(tmp_path / "tars")
+    assert found.keys == [f"00000000{row}.png" for row in range(6)]
+    assert_faces(found)
