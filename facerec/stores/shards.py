@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.progress import progress
 from facerec.stores.pictures import suffix_of
 from facerec.stores.store import INDEX, SUFFIXES, Store, reason_of
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("shard", "offset", "length", "key", "identity")
 COPIES = "faces.bin"
@@ -78,14 +82,21 @@ def write_copies(store: Store, rows: Iterable[int], out: Path, named: bool) -> N
         out: An existing folder.
         named: Whether the identities go along.
     """
-    chosen, offsets, lengths = list(rows), [], []
+    chosen, offsets, lengths, lost = list(rows), [], [], []
     with (out / COPIES).open("wb") as file:
         for row in chosen:
             offsets.append(file.tell())
             try:
-                lengths.append(file.write(store.encoded(row)))
-            except (OSError, ValueError):
-                lengths.append(0)  # is no face there, either
+                encoded = store.encoded(row)
+            except (OSError, ValueError) as error:
+                encoded = b""  # is no face there, either
+                lost.append(f"{store.keys[row]}: {reason_of(error)}")
+            lengths.append(file.write(encoded))
+    if lost:
+        logger.warning(
+            "%s: %s of the part %s cannot be read, such as %s; what is copied has no pictures of them",
+            store.path, counted(len(lost), "face"), out.name, lost[0],
+        )  # fmt: skip
     identities = [store.identities[row] if named else None for row in chosen]
     columns = ([COPIES] * len(chosen), offsets, lengths, [store.keys[row] for row in chosen], identities)
     write_index(out / INDEX, columns)

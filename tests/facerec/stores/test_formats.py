@@ -403,9 +403,12 @@ def test_columns_of_names_and_people_in_parquet(tmp_path):
         open_store(tmp_path / "both")
 
 
-def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_picture_unreadable(tmp_path):
+def test_a_split_of_parquet_keeps_names_and_people_apart_and_faces_without_a_picture_unreadable(tmp_path, caplog):
     pd.DataFrame({"image": [*PICTURES[:5], b""], "label": PEOPLE}).to_parquet(tmp_path / "x.parquet")
     halves = split(tmp_path / "x.parquet", tmp_path / "split", labelled=1)
+    (said,) = warnings_in(caplog)
+    assert "1 face of the part" in said
+    assert "cannot be read, such as 000000005.png: its row has no picture; what is copied has no pictures of" in said
     parts = [open_store(halves / name) for name in ("labelled", "unlabelled")]
     assert parts[1].identities == [None] * 4
     assert set(parts[0].identities) < {"00", "03", "10"}
