@@ -197,6 +197,7 @@ class Aligner:
                     missing += [] if found else [[store.keys[row], NO_FACE]]
                 faces += found
             except UnreadableFace as error:
+                store.refuse_if_gone()
                 missing.append([error.key, error.reason])
         write_json(_note_file(self.job.out, block), {"faces": faces, "missing": missing})
         return len(rows)

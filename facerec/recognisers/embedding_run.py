@@ -47,13 +47,15 @@ def embed_blocks(
         workers: Processes that read faces; 0 reads in this process.
 
     Raises:
-        InputError: As of `read_ahead`.
+        InputError: As of `read_ahead`, and an `ObstacleError` if the faces cannot be reached any more.
     """
     blocks = blocks[ranks.rank() :: ranks.world_size()]
     loader = read_ahead(faces, blocks.tolist(), workers)
     total = min(len(blocks) * faces.batch_size, len(faces.store))
     with as_a_worker(), progress(None, "embed", "faces", total, hidden=not ranks.is_main()) as bar:
         for block, (rows, images, unread) in zip(blocks, loader, strict=True):
+            if unread:
+                faces.store.refuse_if_gone()
             if len(rows):
                 found = recogniser.unchecked(images.numpy(), flip)
                 fine = np.isfinite(found).all(axis=1) & found.any(axis=1)

@@ -13,11 +13,10 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import person_of, read_face_list
 from facerec.pipeline.files import InputError, is_folder, write_lines
 from facerec.pipeline.fingerprint import made_by_a_system
-from facerec.stores.store import LIST, SUFFIXES, Store, left_by_macos
+from facerec.stores.store import LIST, PROBED, SUFFIXES, Store, left_by_macos
 
 logger = logging.getLogger(__name__)
 
-PROBED_FACES = 100
 NO_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", "meta.json")
 """Files that systems and commands leave in folders of pictures, of which nothing is said."""
 
@@ -40,6 +39,10 @@ class FileStore(Store):
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise OSError("not a regular file")
             return file.read()
+
+    def is_there(self) -> bool:
+        """Whether one of the first files is there."""
+        return any(os.path.lexists(os.path.join(self.root, key)) for key in self.keys[:PROBED])  # noqa: PTH118 (any name)
 
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Writes a list."""
@@ -160,9 +163,9 @@ def open_list(path: Path) -> FileStore:
     """
     keys, identities = read_face_list(path)
     store = FileStore(path, path.parent, keys, identities)
-    if not any(os.path.isfile(path.parent / key) for key in keys[:PROBED_FACES]):  # noqa: PTH113 (any name)
+    if not any(os.path.isfile(path.parent / key) for key in keys[:PROBED]):  # noqa: PTH113 (any name)
         raise InputError(
-            f"{path}: none of its first {min(PROBED_FACES, len(keys))} files exists, e.g. {path.parent / keys[0]}; "
+            f"{path}: none of its first {min(PROBED, len(keys))} files exists, e.g. {path.parent / keys[0]}; "
             "paths are relative to the list's folder"
         )
     return store

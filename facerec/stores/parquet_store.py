@@ -24,7 +24,7 @@ from facerec.pipeline.face_lists import say_if_unlabelled
 from facerec.pipeline.files import InputError, readable
 from facerec.stores.recordio import SUFFIX_OF
 from facerec.stores.shards import write_copies
-from facerec.stores.store import SUFFIXES, Store, identity_of, padded
+from facerec.stores.store import PROBED, SUFFIXES, Store, identity_of, padded
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ class ParquetStore(Store):
         if not content:
             raise OSError("its row has no picture")
         return content
+
+    def is_there(self) -> bool:
+        """Whether the first files are there."""
+        return all(os.path.exists(file) for file, _ in self.groups[:PROBED])  # noqa: PTH110 (any name)
 
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Copies the pictures."""

@@ -18,7 +18,7 @@ from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, check_file, readable
 from facerec.pipeline.progress import progress
 from facerec.stores.pictures import suffix_of
-from facerec.stores.store import INDEX, SUFFIXES, Store, reason_of
+from facerec.stores.store import INDEX, PROBED, SUFFIXES, Store, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,10 @@ class ShardStore(Store):
         with open(self.shards[self.shard[row]], "rb") as file:  # noqa: PTH123 (called per face)
             file.seek(self.offset[row])
             return file.read(self.length[row])
+
+    def is_there(self) -> bool:
+        """Whether the first shards are there."""
+        return all(map(os.path.exists, self.shards[:PROBED]))
 
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Writes an index into the same shards."""

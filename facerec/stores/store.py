@@ -23,7 +23,7 @@ import numpy as np
 
 from facerec.pipeline.counts import counted
 from facerec.pipeline.face_lists import PICTURES, person_of
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, ObstacleError
 from facerec.pipeline.label_files import load_labels, refuse_other_order
 from facerec.pipeline.values import first_repeated, whole
 from facerec.stores.pixels import MOST_PIXELS, decode
@@ -31,6 +31,9 @@ from facerec.stores.pixels import MOST_PIXELS, decode
 SUFFIXES = PICTURES
 OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that come from the process or the machine and say nothing about the face: too many open files, no memory."""
+
+PROBED = 100
+"""Files that are looked for at most, to see whether a store is there."""
 
 LIST, INDEX, RECORDS, STORES = "faces.tsv", "index.parquet", "train.rec", "stores.txt"
 
@@ -116,6 +119,19 @@ class Store:
             named: Whether the identities go along.
         """
         raise NotImplementedError
+
+    def is_there(self) -> bool:
+        """Whether the files that hold the faces can still be reached, as far as `PROBED` of them tell."""
+        return os.path.lexists(self.path)
+
+    def refuse_if_gone(self) -> None:
+        """Tells faces that cannot be read from a drive that is gone; to be called where some could not be read.
+
+        Raises:
+            ObstacleError: The store is not there any more.
+        """
+        if not self.is_there():
+            raise ObstacleError(f"{self.path}: its faces cannot be reached any more, as on a drive that is gone")
 
     def read(self, row: int) -> np.ndarray:
         """A face as uint8 RGB [height, width, 3].

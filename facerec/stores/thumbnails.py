@@ -28,6 +28,9 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
 
     Returns:
         int64 [n], the bytes of each; 0 if the face cannot be read.
+
+    Raises:
+        ObstacleError: The faces cannot be reached any more.
     """
     lengths = np.zeros(len(store), np.int64)
     small = partial(thumbnail, store, size=size)
@@ -36,6 +39,8 @@ def write_thumbnails(store: Store, file: Path, size: int, workers: int) -> np.nd
             rows = range(block.start, block.stop)
             for row, encoded in zip(rows, pool.map(small, rows), strict=True):
                 lengths[row] = opened.write(encoded)
+            if not lengths[block].all():
+                store.refuse_if_gone()
     return lengths
 
 

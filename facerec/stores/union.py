@@ -45,6 +45,10 @@ class UnionStore(Store):
         number = int(np.searchsorted(self.begins, place, side="right")) - 1
         return self.stores[number].encoded(int(place - self.begins[number]))
 
+    def is_there(self) -> bool:
+        """Whether all stores are."""
+        return all(store.is_there() for store in self.stores)
+
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Writes a store of the rows of each store, into folders ``0``, ``1`` and so on, and a list of those."""
         places = self.order[np.fromiter(rows, np.int64)]

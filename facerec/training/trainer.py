@@ -153,6 +153,8 @@ class Trainer:
         with contextlib.closing(monitor):
             for step, (images, classes, weights, unread) in enumerate(bar, first):
                 skipped.update(checked_faces(unread, len(classes), step))
+                for store in self.faces.stores if unread else ():
+                    store.refuse_if_gone()
                 if step == first:
                     monitor.show(images, step)
                 rate = self._prepare_step(step)

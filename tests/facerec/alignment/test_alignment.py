@@ -25,7 +25,7 @@ from facerec.commands.align import align
 from facerec.commands.embed import embed
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, ObstacleError
 from facerec.stores.folder import FileStore
 from facerec.stores.open import open_store
 
@@ -379,6 +379,26 @@ def test_finished_blocks_are_not_done_again(
     assert asked == [0, 1, 2, 2, 3]
     assert hashes(again) == hashes(whole)
     assert results(again) == results(whole)
+
+
+def test_photographs_that_are_gone_in_the_midst_leave_what_is_done(
+    tmp_path: Path, photographs: Path, detector: Path, monkeypatch: pytest.MonkeyPatch, hashes
+):
+    monkeypatch.setattr(module, "BLOCK", 1)
+    options = {"photographs": photographs, "detector": detector, "detection_size": 128, "workers": 1}
+    whole, real = align(out=tmp_path / "whole", **options), module.Aligner.__call__
+
+    def gone(self: module.Aligner, block: int) -> int:
+        if block == 2:
+            photographs.rename(tmp_path / "elsewhere")
+        return real(self, block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Aligner, "__call__", gone)
+        with pytest.raises(ObstacleError, match="photographs: its faces cannot be reached any more"):
+            align(out=tmp_path / "faces", **options)
+    (tmp_path / "elsewhere").rename(photographs)
+    assert hashes(align(out=tmp_path / "faces", **options)) == hashes(whole)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for children in /proc")

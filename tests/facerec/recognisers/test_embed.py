@@ -17,7 +17,7 @@ from torch import nn
 from facerec.backbones import build
 from facerec.commands.embed import embed
 from facerec.pipeline.embeddings import load_embeddings
-from facerec.pipeline.files import InputError
+from facerec.pipeline.files import InputError, ObstacleError
 from facerec.recognisers.embedding_run import FaceBlocks
 from facerec.recognisers.model_folder import load_model, save_model
 from facerec.stores.folder import write_list
@@ -140,6 +140,28 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path, make_face
     assert blocks_read(monkeypatch, **options, out=tmp_path / "e") == [4, 5, 6]
     assert contents(tmp_path / "e") == contents(whole)
     assert not left.exists()
+
+
+def test_faces_that_are_gone_in_the_midst_leave_what_is_done(tmp_path, make_faces, model, monkeypatch):
+    monkeypatch.setattr("facerec.recognisers.embedding_run.NOTED_BLOCKS", 1)
+    faces = make_faces(tmp_path / "f", identities=4, each=5)
+    (faces / "person0" / "01.png").write_bytes(b"broken")
+    options = {"model": model, "faces": faces, "workers": 0, "batch_size": 4}
+    whole = embed(**options, out=tmp_path / "whole")
+    read = FaceBlocks.__getitem__
+
+    def gone(self, number):
+        if number == 3:
+            faces.rename(tmp_path / "elsewhere")
+        return read(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FaceBlocks, "__getitem__", gone)
+        with pytest.raises(ObstacleError, match="f: its faces cannot be reached any more, as on a drive that is gone"):
+            embed(**options, out=tmp_path / "e")
+    (tmp_path / "elsewhere").rename(faces)
+    assert blocks_read(monkeypatch, **options, out=tmp_path / "e") == [3, 4]
+    assert contents(tmp_path / "e") == contents(whole)
 
 
 def test_a_run_with_other_batches_begins_anew(tmp_path, make_faces, model, monkeypatch, caplog):

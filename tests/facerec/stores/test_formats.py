@@ -18,9 +18,11 @@ import webdataset
 
 from facerec.commands.split import split
 from facerec.commands.store import store
-from facerec.pipeline.files import InputError
+from facerec.commands.thumbnails import thumbnails
+from facerec.pipeline.files import InputError, ObstacleError
 from facerec.pipeline.fingerprint import InputFiles
 from facerec.stores import tar_index
+from facerec.stores.folder import write_list
 from facerec.stores.open import open_store
 from facerec.stores.parquet_store import ParquetStore, _pictures
 from facerec.stores.store import UnreadableFace
@@ -550,7 +552,7 @@ def test_a_tar_file_of_a_folder_has_the_faces_of_the_folder(tmp_path, caplog):
 def test_a_tar_file_that_is_cut_between_faces_or_joined_to_another_is_said(tmp_path, caplog):
     tar_of(tmp_path / "x.tar", {"0.png": PICTURES[0], "1.png": PICTURES[1]})
     tar_of(tmp_path / "y.tar", {"2.png": PICTURES[2]})
-    assert not caplog.text
+    assert not warnings_in(caplog)
     whole = (tmp_path / "x.tar").read_bytes()
     (tmp_path / "x.tar").write_bytes(whole[: 512 + -(-len(PICTURES[0]) // 512) * 512])
     assert open_store(tmp_path / "x.tar").keys == ["0.png"]
@@ -569,3 +571,44 @@ def test_packed_pictures_whose_names_have_no_suffix_are_faces_for_webdataset(tmp
     found = open_store(tmp_path / "tars")
     assert found.keys == [f"00000000{row}.png" for row in range(6)]
     assert_faces(found)
+
+
+def test_each_kind_of_store_knows_whether_its_files_are_there(tmp_path):
+    source = written(tmp_path / "source", [f"p{row}/{row}.png" for row in range(6)])
+    write_list(tmp_path / "list.tsv", ((f"source/p{row}/{row}.png", None) for row in range(6)))
+    hugging_face(tmp_path / "x.parquet", range(6))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("0.png", PICTURES[0])
+    packed = store(source, tmp_path / "packed")
+    (tmp_path / "stores.txt").write_text("packed\nx.zip\n")
+    files = {
+        "source": source, "list.tsv": source, "x.parquet": tmp_path / "x.parquet", "x.zip": tmp_path / "x.zip",
+        "packed": packed, "packed/faces-000000.tar": packed, "stores.txt": tmp_path / "x.zip",
+    }  # fmt: skip
+    for name, file in files.items():
+        found = open_store(tmp_path / name)
+        assert found.is_there(), name
+        file.rename(tmp_path / "away")
+        assert not found.is_there(), name
+        with pytest.raises(ObstacleError, match="its faces cannot be reached any more"):
+            found.refuse_if_gone()
+        (tmp_path / "away").rename(file)
+    (source / "p0" / "0.png").unlink()
+    assert open_store(tmp_path / "list.tsv").is_there()
+
+
+def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
+    source = written(tmp_path / "source", [f"p{row}/{row}.png" for row in range(6)])
+    opened = open_store(source)
+    monkeypatch.setattr("facerec.commands.thumbnails.open_store", lambda *_: opened)
+    read = opened.encoded
+
+    def gone(row):
+        if row == 3:
+            source.rename(tmp_path / "away")
+        return read(row)
+
+    monkeypatch.setattr(opened, "encoded", gone)
+    with pytest.raises(ObstacleError, match="source: its faces cannot be reached any more"):
+        thumbnails(source, tmp_path / "out", workers=0)
+    assert not (tmp_path / "out").exists()
