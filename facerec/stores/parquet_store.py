@@ -24,7 +24,7 @@ from facerec.pipeline.face_lists import say_if_unlabelled
 from facerec.pipeline.files import InputError, readable
 from facerec.stores.recordio import SUFFIX_OF
 from facerec.stores.shards import write_copies
-from facerec.stores.store import PROBED, SUFFIXES, Store, identity_of, padded
+from facerec.stores.store import OF_THE_PROCESS, PROBED, SUFFIXES, Store, identity_of, padded
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ def _pictures(file: str, group: int, column: str) -> pa.ChunkedArray:
         if len(found) != rows:  # which picture is whose is unknown then
             raise ValueError(f"{len(found)} pictures for {rows} rows")
     except Exception as error:  # a damaged file makes it raise what its decoders do
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OF_THE_PROCESS):
+            raise
         raise OSError(f"{file}: row group {group} cannot be read ({' '.join(str(error).split())[:120]})") from None
     return found
 

@@ -1,5 +1,6 @@
 """Faces as other tools write them: lists, webdataset's tar files, ImageFolder, Hugging Face's Parquet files, zip."""
 
+import errno
 import io
 import json
 import os
@@ -612,3 +613,16 @@ def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
     with pytest.raises(ObstacleError, match="source: its faces cannot be reached any more"):
         thumbnails(source, tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), pa.ArrowMemoryError("malloc failed")])
+def test_an_error_of_the_process_makes_no_face_of_a_parquet_file_unreadable(tmp_path, monkeypatch, error):
+    hugging_face(tmp_path / "x.parquet", range(6))
+    found = open_store(tmp_path / "x.parquet")
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(type(error)):
+        found.read(0)
