@@ -38,7 +38,7 @@ class ZipStore(Store):
             if info.file_size > MOST_BYTES:
                 raise OSError(f"{info.file_size} bytes, more than a picture's")
             return self.opened[1].read(info)
-        except OSError:
+        except (OSError, MemoryError):
             raise
         except Exception as error:  # unpackers raise many kinds
             raise OSError(f"cannot be unpacked: {error}") from None

@@ -616,13 +616,17 @@ def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), pa.ArrowMemoryError("malloc failed")])
-def test_an_error_of_the_process_makes_no_face_of_a_parquet_file_unreadable(tmp_path, monkeypatch, error):
+def test_an_error_of_the_process_makes_no_face_of_a_parquet_or_zip_file_unreadable(tmp_path, monkeypatch, error):
     hugging_face(tmp_path / "x.parquet", range(6))
-    found = open_store(tmp_path / "x.parquet")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("0.png", PICTURES[0])
+    stores = [open_store(tmp_path / name) for name in ("x.parquet", "x.zip")]
 
     def refuse(*_):
         raise error
 
     monkeypatch.setattr(pq, "ParquetFile", refuse)
-    with pytest.raises(type(error)):
-        found.read(0)
+    monkeypatch.setattr(zipfile.ZipFile, "read", refuse)
+    for found in stores:
+        with pytest.raises(type(error)):
+            found.read(0)
