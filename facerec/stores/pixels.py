@@ -14,6 +14,7 @@ MOST_PIXELS = 10**8
 PNG_START, PNG_END, JPEG_START = b"\x89PNG", b"\0\0\0\0IEND", b"\xff\xd8"
 EXIF, EXIF_BYTES = b"Exif\0", 1 << 20
 """What a JPEG's orientation begins with, and where: parts of a colour profile, 64 KiB each, may stand before it."""
+PNG_SIZE = slice(16, 24)
 JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 ONE_AT_A_TIME = Lock()
 """Held while Pillow's limit, which all threads have in common, is another one."""
@@ -63,7 +64,10 @@ def _decode_jpeg(encoded: bytes, most_pixels: int) -> np.ndarray:
 
 
 def _size(encoded: bytes) -> tuple[int, int]:
-    """Height and width by the header; zeros where Pillow does not know the format."""
+    """Height and width by the header; zeros where Pillow cannot read it."""
+    if encoded.startswith(PNG_START):  # of which Pillow refuses some for what else is in them
+        width, height = np.frombuffer(encoded[PNG_SIZE].ljust(8, b"\0"), ">u4").tolist()
+        return height, width
     with ONE_AT_A_TIME:
         most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # else it tells no size above a limit of its own
         try:

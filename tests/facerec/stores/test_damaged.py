@@ -85,10 +85,14 @@ def test_a_picture_above_the_bound_of_pillow_is_refused_before_it_is_decoded():
         head = b"IHDR" + np.array([side, side], ">u4").tobytes() + b"\x08\2\0\0\0"
         png = b"\x89PNG\r\n\x1a\n" + len(head[4:]).to_bytes(4, "big") + head + zlib.crc32(head).to_bytes(4, "big")
         body = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()[33:]
+        text = b"zTXtk\0\0" + zlib.compress(bytes(3_000_000))  # more than Pillow takes
+        noted = png + (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big") + body
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(ValueError, match=f"{side}x{side} pixels, more than {most}; see --max-pixels"):
                 decode(png + body, most)
+            with pytest.raises(ValueError, match=f"{side}x{side} pixels, more than {most}; see --max-pixels"):
+                decode(noted, most)
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
