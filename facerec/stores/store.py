@@ -74,6 +74,9 @@ class Store:
             )
         if bad := next((key for key in self.keys if any(mark in key for mark in "\n\r\t")), None):
             raise InputError(f"{path}: name {bad!r} has a tab or an end of line in it; rename the file")
+        people = {name for name in self.identities if name is not None}
+        if bad := min((name for name in people if any(mark in name for mark in "\n\r\t")), default=None):
+            raise InputError(f"{path}: person {bad!r} has a tab or an end of line in the name; rename the person")
         if (twice := first_repeated(self.keys)) is not None:
             raise InputError(f"{path}: {twice!r} stands there more than once; keys must be unique")
 

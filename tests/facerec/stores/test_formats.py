@@ -630,3 +630,13 @@ def test_an_error_of_the_process_makes_no_face_of_a_parquet_or_zip_file_unreadab
     for found in stores:
         with pytest.raises(type(error)):
             found.read(0)
+
+
+def test_people_with_a_tab_or_an_end_of_line_in_the_name_are_refused(pictures):
+    for name in ("a\tb", "a\rb"):
+        (pictures / "x.csv").write_bytes(f'path,identity\nimg/0.png,"{name}"\nimg/1.png,c\n'.encode())
+        with pytest.raises(InputError, match="x.csv: person 'a.[tr]b' has a tab or an end of line in the name"):
+            open_store(pictures / "x.csv")
+    pd.DataFrame({"image": PICTURES, "label": [*"abcde", "f\ng"]}).to_parquet(pictures / "x.parquet")
+    with pytest.raises(InputError, match="x.parquet: person 'f.ng' has a tab or an end of line in the name"):
+        open_store(pictures / "x.parquet")
