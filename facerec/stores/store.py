@@ -134,7 +134,7 @@ class Store:
             ObstacleError: The store is not there any more.
         """
         if not self.is_there():
-            raise ObstacleError(f"{self.path}: its faces cannot be reached any more, as on a drive that is gone")
+            raise ObstacleError(f"{self.path}: its pictures cannot be reached any more, as on a drive that is gone")
 
     def read(self, row: int) -> np.ndarray:
         """A face as uint8 RGB [height, width, 3].

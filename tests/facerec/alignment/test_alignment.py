@@ -395,7 +395,7 @@ def test_photographs_that_are_gone_in_the_midst_leave_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(module.Aligner, "__call__", gone)
-        with pytest.raises(ObstacleError, match="photographs: its faces cannot be reached any more"):
+        with pytest.raises(ObstacleError, match="photographs: its pictures cannot be reached any more"):
             align(out=tmp_path / "faces", **options)
     (tmp_path / "elsewhere").rename(photographs)
     assert hashes(align(out=tmp_path / "faces", **options)) == hashes(whole)

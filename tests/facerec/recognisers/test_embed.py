@@ -157,7 +157,9 @@ def test_faces_that_are_gone_in_the_midst_leave_what_is_done(tmp_path, make_face
 
     with monkeypatch.context() as patch:
         patch.setattr(FaceBlocks, "__getitem__", gone)
-        with pytest.raises(ObstacleError, match="f: its faces cannot be reached any more, as on a drive that is gone"):
+        with pytest.raises(
+            ObstacleError, match="f: its pictures cannot be reached any more, as on a drive that is gone"
+        ):
             embed(**options, out=tmp_path / "e")
     (tmp_path / "elsewhere").rename(faces)
     assert blocks_read(monkeypatch, **options, out=tmp_path / "e") == [3, 4]

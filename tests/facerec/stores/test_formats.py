@@ -591,7 +591,7 @@ def test_each_kind_of_store_knows_whether_its_files_are_there(tmp_path):
         assert found.is_there(), name
         file.rename(tmp_path / "away")
         assert not found.is_there(), name
-        with pytest.raises(ObstacleError, match="its faces cannot be reached any more"):
+        with pytest.raises(ObstacleError, match="its pictures cannot be reached any more"):
             found.refuse_if_gone()
         (tmp_path / "away").rename(file)
     (source / "p0" / "0.png").unlink()
@@ -610,7 +610,7 @@ def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
         return read(row)
 
     monkeypatch.setattr(opened, "encoded", gone)
-    with pytest.raises(ObstacleError, match="source: its faces cannot be reached any more"):
+    with pytest.raises(ObstacleError, match="source: its pictures cannot be reached any more"):
         thumbnails(source, tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()
 
