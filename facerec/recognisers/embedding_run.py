@@ -7,6 +7,7 @@ processes that ``torchrun`` starts on a machine each takes every R-th block.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,9 @@ class EmbeddingFiles:
             "embeddings.npy": ((faces, dimension), dtype), "norms.npy": ((faces,), np.float32),
             f"finished_{batch_size}.npy": ((-(-faces // batch_size),), np.bool_),
         }  # fmt: skip
-        *_, noted = files
-        if ranks.is_main() and not (folder / noted).exists():
+        if ranks.is_main() and not self._are_whole({name: shape for name, (shape, _) in files.items()}):
             if self._clear():
-                logger.warning("%s: was begun with another --batch-size; it starts afresh", folder)
+                logger.warning("%s: was begun with another --batch-size, or is damaged; it starts afresh", folder)
             for name, (shape, kind) in files.items():
                 new_array(folder / name, kind, shape)
         ranks.barrier()
@@ -98,6 +98,15 @@ class EmbeddingFiles:
         self.blocks: list[int] = []
         self.unread: list[Unread] = []
         ranks.barrier()  # before anyone notes a block
+
+    def _are_whole(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether an earlier run has made the files, of these shapes, and a kill has cut none of them."""
+        try:
+            for file in self.folder.glob("unread_*.json"):
+                read_json(file)
+            return all(np.load(self.folder / name, mmap_mode="r").shape == shape for name, shape in shapes.items())
+        except (OSError, ValueError, EOFError):
+            return False
 
     def put(self, rows: np.ndarray, embeddings: np.ndarray) -> None:
         """Takes embeddings [b, d], not normalised, of rows int64 [b]."""
