@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from facerec.training.training_set import TrainingSet
 LOG_STEPS = 10
 SHOWN_FACES = 64  # of the first batch, as augmented
 PROJECTED_CLASSES, PROJECTED_FACES = 20, 10
+NONE: Mapping[str, list[float]] = {}
 
 
 class Monitor:
@@ -38,20 +39,30 @@ class Monitor:
         total: Number of steps.
         batch_size: Faces a step.
         bar: The progress, see `facerec.pipeline.progress`.
+        before: Losses and accuracies of the steps before the first, see `since_figures`.
     """
 
-    def __init__(self, folder: Path, first: int, total: int, batch_size: int, bar: Any):
-        self.writer = SummaryWriter(str(folder), purge_step=first) if is_main() else None
+    def __init__(
+        self, folder: Path, first: int, total: int, batch_size: int, bar: Any, before: Mapping[str, list[float]] = NONE
+    ):
+        purged = first + 1 if first else 0  # the figures of step `first`, counted from 1, are those of a done step
+        self.writer = SummaryWriter(str(folder), purge_step=purged) if is_main() else None
         if getattr(threading.excepthook, "func", None) is not _of_other_threads:
             threading.excepthook = partial(_of_other_threads, threading.excepthook)
         self.total, self.batch_size, self.bar = total, batch_size, bar
         self.last: dict[str, float] = {}
         self._clear()
+        self.losses += before.get("losses", [])
+        self.accuracies += before.get("accuracies", [])
 
     def _clear(self) -> None:
-        self.losses: list[Tensor] = []
-        self.accuracies: list[Tensor] = []
-        self.started = time.perf_counter()
+        self.losses: list[Tensor | float] = []
+        self.accuracies: list[Tensor | float] = []
+        self.timed, self.started = 0, time.perf_counter()
+
+    def since_figures(self) -> dict[str, list[float]]:
+        """Losses and accuracies of the steps since the last figures, for a saved state: the next are means of them."""
+        return {"losses": list(map(float, self.losses)), "accuracies": list(map(float, self.accuracies))}
 
     def add(self, step: int, outcome: Outcome, rate: float) -> None:
         """Takes in a step.
@@ -64,18 +75,19 @@ class Monitor:
         Raises:
             InputError: The loss is not finite.
         """
+        self.timed += 1
         self.losses.append(outcome.loss)
         self.accuracies.append((outcome.nearest == outcome.labels).float().mean())
         if (step + 1) % LOG_STEPS and step + 1 < self.total:
             return
-        mean = float(torch.stack(self.losses).mean())
+        mean, accuracy = _mean(self.losses, outcome.loss), _mean(self.accuracies, outcome.loss)
         if not math.isfinite(mean):
             raise InputError(f"the loss is {mean} at step {step + 1}; lower --learning-rate")
-        speed = self.batch_size * len(self.losses) / (time.perf_counter() - self.started)
-        measured = {"loss": mean, "accuracy": float(torch.stack(self.accuracies).mean()), "images_per_second": speed}
+        speed = self.batch_size * self.timed / (time.perf_counter() - self.started)
+        measured = {"loss": mean, "accuracy": accuracy, "images_per_second": speed}
         self.last |= measured
         self._write({**measured, "learning_rate": rate, **_margins(outcome)}, step + 1)
-        self.bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{measured['accuracy']:.3f}", images=f"{speed:.0f}/s")
+        self.bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{accuracy:.3f}", images=f"{speed:.0f}/s")
         self._clear()
 
     def validate(self, step: int, sets: Sequence[PairSet], accuracy: Callable[[PairSet], float]) -> None:
@@ -123,6 +135,10 @@ def _of_other_threads(tell: Callable[[threading.ExceptHookArgs], Any], error: th
     """Tells an error in a thread, unless it is TensorBoard's, which raises it in the main one: as on a full disk."""
     if not type(error.thread).__module__.startswith("tensorboard."):
         tell(error)
+
+
+def _mean(values: Sequence[Tensor | float], like: Tensor) -> float:
+    return float(torch.stack([torch.as_tensor(value, device=like.device) for value in values]).mean())
 
 
 def _margins(outcome: Outcome) -> dict[str, float]:

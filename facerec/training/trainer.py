@@ -146,10 +146,10 @@ class Trainer:
             return self._train(out)
 
     def _train(self, out: Path) -> dict[str, Any]:
-        first, skipped = self._restore(out)
+        first, skipped, figures = self._restore(out)
         learner, bar = self._learner(), self._batches(first)
         self._model.train()
-        monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar)
+        monitor = Monitor(out / "tensorboard", first, self.total, self._schedule.batch_size, bar, figures)
         with contextlib.closing(monitor):
             for step, (images, classes, weights, unread) in enumerate(bar, first):
                 skipped.update(checked_faces(unread, len(classes), step))
@@ -160,17 +160,18 @@ class Trainer:
                 rate = self._prepare_step(step)
                 monitor.add(step, learner(images, classes, weights), rate)
                 self._validate(monitor, step + 1)
-                skipped = self._save(out, step + 1, skipped)
+                skipped = self._save(out, step + 1, skipped, monitor)
             monitor.project(self.backbone.eval(), self.faces, self._network.input_size, self.device, self._context)
         skipped = union_over_ranks(skipped)
         self._write(out, skipped)
         about = {"faces": len(self.faces), "classes": self.faces.classes, "skipped": len(skipped)}
         return {**about, **monitor.last}
 
-    def _restore(self, out: Path) -> tuple[int, set[Skipped]]:
-        """The first step, and the faces that were skipped before it."""
+    def _restore(self, out: Path) -> tuple[int, set[Skipped], dict[str, list[float]]]:
+        """The first step, the faces that were skipped before it, and what the monitor had not shown yet."""
         progress = load_states(out / STATE, self._model, self._optimizer, self.head.sharded, self._digest)
-        return progress.get("step", 0), {tuple(face) for face in progress.get("skipped", [])}
+        skipped = {tuple(face) for face in progress.get("skipped", [])}
+        return progress.get("step", 0), skipped, progress.get("figures", {})
 
     def _learner(self) -> Learner:
         network = trained_network(self.backbone, self.device, self._run.shared_statistics, self._run.compile)
@@ -203,12 +204,13 @@ class Trainer:
                 done, self._pairs, lambda one: validate(self.backbone, one, size, self.device, self._context)
             )
 
-    def _save(self, out: Path, done: int, skipped: set[Skipped]) -> set[Skipped]:
+    def _save(self, out: Path, done: int, skipped: set[Skipped], monitor: Monitor) -> set[Skipped]:
         """Saves the state if it is time for that; returns the skipped faces, then those of all ranks."""
         if done % self._run.checkpoint_steps or done == self.total:
             return skipped
         skipped = union_over_ranks(skipped)
-        progress = {"step": done, "skipped": sorted(skipped), "training": self._digest}
+        about = {"skipped": sorted(skipped), "figures": monitor.since_figures()}
+        progress = {"step": done, "training": self._digest, **about}
         save_states(out / STATE, self._model, self._optimizer, progress, self.head.sharded)
         return skipped
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,6 +67,35 @@ def test_figures_are_means_of_the_steps_since_the_last_ones(tmp_path, clock):
     assert written["cosine/nearest_other"][0] == (10, pytest.approx(0.35))  # 0.3 and 0.4
     assert written["cosine/margin"][0] == (10, pytest.approx(0.35))
     assert written["validation/one"] == [(10, 0.5)]
+
+
+@pytest.mark.parametrize("stop", [1, 7, 10, 13])
+def test_an_interrupted_training_has_the_figures_of_an_undisturbed_one(tmp_path, clock, stop):
+    bar = SimpleNamespace(set_postfix=lambda **words: None)
+    cosines = torch.tensor([[0.9, 0.1, 0.3], [0.2, 0.5, 0.4]])
+
+    def take(monitor: Monitor, steps: range):
+        for step in steps:
+            clock.now += 1
+            monitor.add(step, Outcome(torch.tensor(1 / (step + 1)), LABELS, LABELS * (step % 3), cosines), 0.1 * step)
+        monitor.close()
+
+    straight = Monitor(tmp_path / "straight", 0, 15, 2, bar)
+    take(straight, range(15))
+    killed = Monitor(tmp_path / "resumed", 0, 15, 2, bar)
+    take(killed, range(stop))
+    saved = json.loads(json.dumps(killed.since_figures()))
+    take(Monitor(tmp_path / "resumed", stop, 15, 2, bar, saved), range(stop, 14))  # killed before it saved a state
+    resumed = Monitor(tmp_path / "resumed", stop, 15, 2, bar, saved)
+    take(resumed, range(stop, 15))
+    assert resumed.last == straight.last
+    assert resumed.last["images_per_second"] == 2
+    written = []
+    for folder in ("straight", "resumed"):
+        events = EventAccumulator(str(tmp_path / folder)).Reload()
+        written.append({name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]})
+    assert written[0] == written[1]
+    assert [step for step, _ in written[0]["loss"]] == [10, 15]
 
 
 @pytest.mark.parametrize("loss", [torch.nan, torch.inf])

@@ -23,7 +23,7 @@ from facerec.losses.choice import LOSSES
 from facerec.losses.heads import MarginHead
 from facerec.losses.margins import MarginLoss
 from facerec.pipeline.command_line import run
-from facerec.pipeline.files import InputError, ObstacleError, read_yaml
+from facerec.pipeline.files import InputError, ObstacleError, read_json, read_yaml
 from facerec.recognisers.recogniser import Recogniser
 from facerec.stores.open import open_store
 from facerec.training import LossOptions, Network, Run, Schedule, Trainer, TrainingData
@@ -182,6 +182,8 @@ def test_killed_training_goes_on_to_bit_identical_weights(tmp_path, make_faces, 
     straight = train(faces=faces, out=tmp_path / "straight", steps=8, checkpoint_steps=100, **SMALL)
     for name in ("model.safetensors", "head.safetensors", "skipped.csv", "config.yaml"):
         assert filecmp.cmp(resumed / name, straight / name, shallow=False), name
+    found, expected = (read_json(folder / "meta.json")["results"] for folder in (resumed, straight))
+    assert found | {"images_per_second": 0} == expected | {"images_per_second": 0}
     rows = list(csv.DictReader((straight / "skipped.csv").read_text().splitlines()))
     assert [(row["row"], row["key"], row["reason"]) for row in rows] == [
         ("9", "person1/03.png", "not a readable image")
@@ -339,10 +341,12 @@ def test_a_training_goes_on_from_its_step_with_the_faces_skipped_before(tmp_path
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     trainer = SimpleNamespace(_model=model, _optimizer=optimizer, head=SimpleNamespace(sharded=False), _digest="a")
-    assert Trainer._restore(trainer, tmp_path) == (0, set())
+    assert Trainer._restore(trainer, tmp_path) == (0, set(), {})
     skipped = {("faces", 3, "a.png", "not a readable image")}
-    save_states(tmp_path / STATE, model, optimizer, {"step": 2, "skipped": sorted(skipped)}, sharded=False)
-    assert Trainer._restore(trainer, tmp_path) == (2, skipped)
+    figures = {"losses": [0.1, 0.2], "accuracies": [0.5, 1.0]}
+    progress = {"step": 2, "skipped": sorted(skipped), "figures": figures}
+    save_states(tmp_path / STATE, model, optimizer, progress, sharded=False)
+    assert Trainer._restore(trainer, tmp_path) == (2, skipped, figures)
 
 
 def test_every_way_to_train_gives_other_weights(tmp_path, make_faces):
