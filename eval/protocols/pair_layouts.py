@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from facerec.pipeline.files import InputError, read_lines
+from facerec.pipeline.pair_accuracy import FOLDS, consecutive_folds
 
-FOLDS, MOST_DIGITS = 10, 18
+MOST_DIGITS = 18
 LABELS = {
     "1": True, "0": False, "-1": False, "+1": True, "1.0": True, "0.0": False, "true": True, "false": False,
     "yes": True, "no": False, "same": True, "different": False, "diff": False,
@@ -92,7 +93,7 @@ def even_folds(listed: PairList) -> PairList:
     fold = np.empty(len(listed.same), np.int64)
     for same in (True, False):
         rows = np.flatnonzero(listed.same == same)
-        fold[rows] = _consecutive(len(rows))
+        fold[rows] = consecutive_folds(len(rows))
     return replace(listed, fold=fold)
 
 
@@ -212,7 +213,7 @@ def _table(file: Path, lines: Lines) -> PairList:
             raise InputError(f"{file} line {number}: fold {fields[3]!r}; expected a whole number")
     if width == 3 and len(lines) < FOLDS:
         raise InputError(f"{file}: {len(lines)} pairs without a fold; at least {FOLDS} are needed, for {FOLDS} folds")
-    named = [int(fields[3]) for _, fields in lines] if width == 4 else _consecutive(len(lines))
+    named = [int(fields[3]) for _, fields in lines] if width == 4 else consecutive_folds(len(lines))
     fold = np.unique(np.array(named), return_inverse=True)[1]
     columns = list(zip(*(fields[:3] for _, fields in lines), strict=True))
     label = np.array([LABELS[text.strip().lower()] for text in columns.pop(at)])
@@ -226,8 +227,3 @@ def _unknown(
     """Pairs whose people nobody knows."""
     subjects = np.repeat(np.arange(len(same))[:, None], 2, axis=1)
     return PairList(file, *sides, same, fold, subjects, lines, False)
-
-
-def _consecutive(count: int) -> np.ndarray:
-    """Ten folds of consecutive pairs, as equal as can be, the larger ones first."""
-    return np.repeat(np.arange(FOLDS), [len(part) for part in np.array_split(np.arange(count), FOLDS)])

@@ -10,9 +10,10 @@ import numpy as np
 from eval.protocols.cfp import is_cfp, read_cfp
 from eval.protocols.checks import check_both_kinds
 from eval.protocols.names import find_rows
-from eval.protocols.pair_layouts import FOLDS, PairList, even_folds, read_pair_list
+from eval.protocols.pair_layouts import PairList, even_folds, read_pair_list
 from facerec.pipeline.embeddings import EmbeddingSet
 from facerec.pipeline.files import InputError
+from facerec.pipeline.pair_accuracy import FOLDS
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+FOLDS = 10
+
+
+def consecutive_folds(count: int) -> np.ndarray:
+    """Int64 [count]: the fold of each pair, ten of consecutive pairs, as equal as can be, the larger ones first.
+
+    Example:
+        >>> consecutive_folds(12)
+        array([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+    return np.repeat(np.arange(FOLDS), [len(part) for part in np.array_split(np.arange(count), FOLDS)])
+
 
 def decide(scores: np.ndarray, same: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[float]]:
     """Whether each pair is decided rightly by the threshold of its fold, bool [p], and the thresholds.

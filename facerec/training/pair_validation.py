@@ -13,13 +13,12 @@ from torch import nn
 from facerec.devices.device import to_input
 from facerec.pipeline.embeddings import normalize
 from facerec.pipeline.files import InputError, row_blocks
-from facerec.pipeline.pair_accuracy import decide
+from facerec.pipeline.pair_accuracy import FOLDS, consecutive_folds, decide
 from facerec.stores.pixels import decode, resized
 from facerec.stores.verification_bin import read_bin
 
 logger = logging.getLogger(__name__)
 
-FOLDS = 10
 BATCH_SIZE = 128
 
 
@@ -83,12 +82,12 @@ def validate(network: nn.Module, pairs: PairSet, size: int, device: torch.device
 
 
 def fold_accuracy(scores: np.ndarray, same: np.ndarray) -> float:
-    """The mean over `FOLDS` folds of the share of pairs that `decide` gets right; a fold is a stretch of pairs.
+    """The mean over `FOLDS` folds of the share of pairs that `decide` gets right, see `consecutive_folds`.
 
     Args:
         scores: float [pairs].
         same: Bool [pairs].
     """
-    fold = np.arange(len(scores)) * FOLDS // len(scores)
+    fold = consecutive_folds(len(scores))
     right, _ = decide(scores, same, fold)
     return float(np.mean([np.mean(right[fold == number]) for number in range(FOLDS)]))

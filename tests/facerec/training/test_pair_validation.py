@@ -10,7 +10,8 @@ from torch import nn
 
 from facerec.devices.device import autocast
 from facerec.pipeline.files import InputError
-from facerec.training.pair_validation import FOLDS, PairSet, fold_accuracy, read_pairs, validate
+from facerec.pipeline.pair_accuracy import FOLDS
+from facerec.training.pair_validation import PairSet, fold_accuracy, read_pairs, validate
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,8 @@ class Colours(nn.Module):
 
 def slow_accuracy(scores, same):
     """As `fold_accuracy`, by trying every threshold."""
-    fold = [index * FOLDS // len(scores) for index in range(len(scores))]
+    sizes = [len(scores) // FOLDS + (number < len(scores) % FOLDS) for number in range(FOLDS)]
+    fold = [number for number, size in enumerate(sizes) for _ in range(size)]
     shares = []
     for number in range(FOLDS):
         others = [index for index, f in enumerate(fold) if f != number]
