@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Monitor:
         self.writer = SummaryWriter(str(folder), purge_step=purged) if is_main() else None
         if getattr(threading.excepthook, "func", None) is not _of_other_threads:
             threading.excepthook = partial(_of_other_threads, threading.excepthook)
-        self.total, self.batch_size, self.bar = total, batch_size, bar
+        self.folder, self.total, self.batch_size, self.bar = folder, total, batch_size, bar
         self.last: dict[str, float] = {}
         self._clear()
         self.losses += before.get("losses", [])
@@ -116,6 +117,7 @@ class Monitor:
             return
         with torch.inference_mode(), context:
             embeddings = network(to_input(torch.from_numpy(images), device)).float().cpu()
+        shutil.rmtree(self.folder / f"{self.total:05d}", ignore_errors=True)  # of an interrupted run
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         names = [str(label) for label in labels]
         self.writer.add_embedding(nn.functional.normalize(embeddings), names, pictures, self.total, "faces")

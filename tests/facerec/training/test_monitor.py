@@ -144,3 +144,13 @@ def test_the_projector_shows_faces_with_their_labels_and_the_directions_of_their
     np.testing.assert_allclose(pictures[:, 0, 0, 0] * 255, [0, 102, 204], atol=1e-4)
     expected = np.array([[-1, 0.5], [-0.2, 0.5], [0.6, 0.5]])
     np.testing.assert_allclose(embeddings, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_projector_takes_the_place_of_one_of_an_interrupted_run_without_a_word(tmp_path, capsys):
+    faces = TrainingSet((Shades(0, 51),), *np.array([[0, 0], [0, 1], [0, 1]]), np.ones(2, np.float32))
+    for _ in range(2):
+        monitor, cpu = Monitor(tmp_path, 0, 9, 2, None), torch.device("cpu")
+        monitor.project(lambda given: given[:, 0, 0], faces, 4, cpu, autocast(cpu))
+        monitor.close()
+    assert (tmp_path / "00009" / "faces" / "tensors.tsv").is_file()
+    assert capsys.readouterr().out == ""
