@@ -152,5 +152,6 @@ def _busy(folder: Path) -> InputError:
 
 def remove_notes(out: Path) -> None:
     """Removes what tells of work under way: only after the rename, so that a kill in between loses nothing."""
-    for name in ("work.json", ".lock"):
-        (out / name).unlink(missing_ok=True)
+    for note in (out / "work.json", out / ".lock"):
+        if note.exists():  # of a mount that is read-only, what is not there cannot be removed either
+            note.unlink(missing_ok=True)

@@ -89,6 +89,17 @@ def test_same_work_is_not_repeated_and_incidental_options_do_not_count(tmp_path,
     assert calls == ["copy"]
 
 
+def test_finished_work_on_a_read_only_mount_is_done(tmp_path, source, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    copy(source, tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)  # there it says so of a file that is not there, too
+        copy(source, tmp_path / "out")
+    assert calls == ["copy"]
+
+
 def test_moved_input_is_the_same_input(tmp_path, source):
     copy(source, tmp_path / "out")
     moved = source.rename(tmp_path / "elsewhere.txt")
