@@ -38,12 +38,14 @@ def load_exported(file: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     tensors, config = _contents(file)
     try:
-        backbone = build(*(config[name] for name in ("backbone", "embedding_size", "input_size", "width")))
+        with torch.device("meta"):  # which draws no random numbers
+            backbone = build(*(config[name] for name in ("backbone", "embedding_size", "input_size", "width")))
         missing = {name for name in backbone.state_dict() if name not in tensors and not name.endswith(COUNTER)}
         if missing:
             raise InputError(f"{file}: no {min(missing)} in it; export the model again")
-        wanted = {name: tensors[name] for name in backbone.state_dict() if name in tensors}
-        backbone.load_state_dict(wanted, strict=False)
+        backbone.load_state_dict(
+            {name: tensors[name] if name in tensors else torch.tensor(0) for name in backbone.state_dict()}, assign=True
+        )
     except (RuntimeError, TypeError, KeyError) as error:
         raise InputError(f"{file}: its weights do not fit its note ({' '.join(str(error).split())[:160]})") from None
     return backbone.eval(), config

@@ -91,6 +91,10 @@ class Trainer:
             say_unusual(self.faces, self._schedule.batch_size)
             if not self._run.validation_files and self._run.validation_steps != Run.validation_steps:
                 logger.warning("--validation-steps has no effect: there is no --validation")
+            if self._schedule.steps is not None and self._schedule.epochs != Schedule.epochs:
+                logger.warning(
+                    "--epochs %g has no effect: --steps %d is given", self._schedule.epochs, self._schedule.steps
+                )
         self._order = choose_sampler(
             data.sampler, self.faces.label, self.faces.store, self._schedule.batch_size, self._run.seed,
             data.pseudo_share,

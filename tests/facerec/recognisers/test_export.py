@@ -103,7 +103,9 @@ def test_other_backbones_and_sizes_run_in_onnxruntime(tmp_path, name):
         with torch.inference_mode():
             expected = network(faces).numpy()
         assert np.linalg.norm(found - expected) < 1e-4 * np.linalg.norm(expected)
+    numbers = torch.get_rng_state()
     again, config = load_exported(out / "model.onnx")
+    assert torch.equal(torch.get_rng_state(), numbers)  # else the centres of a training with --init were others
     assert (config["backbone"], config["input_size"]) == (name, 36)
     for (key, value), other in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(value, other) or key.endswith("num_batches_tracked"), key

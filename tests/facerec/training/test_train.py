@@ -395,6 +395,14 @@ def test_compiled_training_is_of_the_compiled_backbone_and_the_model_is_the_usua
     assert (usual / "model.safetensors").read_bytes() == (compiled / "model.safetensors").read_bytes()
 
 
+def test_epochs_beside_steps_are_told(tmp_path, make_faces, caplog):
+    faces = make_faces(tmp_path / "f", identities=2, each=4)
+    network = Network(width=0.125, input_size=32, embedding_size=16)
+    for schedule, told in ((Schedule(steps=3), 0), (Schedule(epochs=3), 0), (Schedule(epochs=2.5, steps=3), 1)):
+        Trainer(TrainingData(faces), network, schedule=schedule)
+        assert caplog.text.count("--epochs 2.5 has no effect: --steps 3 is given") == told
+
+
 def test_init_gives_the_backbone_the_weights_of_the_teacher(tmp_path, make_faces):
     faces = make_faces(tmp_path / "f", identities=3, each=4)
     teacher = train(faces=faces, out=tmp_path / "teacher", steps=3, **SMALL)
