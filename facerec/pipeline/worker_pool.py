@@ -9,12 +9,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
 from facerec.pipeline.files import InputError, ObstacleError
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+
+BEFORE_QUEUES = 100
+"""The priority at a process's exit; that of the queues of `multiprocessing` is 10."""
 
 
 def spread(
@@ -68,12 +72,13 @@ def _in_processes(
     work: Callable[[Item], Done], items: Sequence[Item], workers: int, prepare: Callable[[], None] | None
 ) -> Iterator[Done]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_Worker.begin, initargs=(work, prepare)) as pool:
-        try:
-            yield from pool.map(_Worker.do, items)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, context, initializer=_Worker.begin, initargs=(work, prepare))
+    # A process of `multiprocessing` that exits ends the pool's queue first, and would wait for its workers for ever.
+    end = Finalize(None, pool.shutdown, kwargs={"cancel_futures": True}, exitpriority=BEFORE_QUEUES)
+    try:
+        yield from pool.map(_Worker.do, items)
+    finally:
+        end()
 
 
 class _Worker:

@@ -1,4 +1,5 @@
 import importlib
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -39,6 +40,20 @@ def end(item):
 
 def find(item):
     return open("/no/such/file")
+
+
+def give_up():
+    """Ends with status 2 after some items, and keeps the error."""
+    from facerec.pipeline.worker_pool import spread
+
+    try:
+        for item, _, _ in spread(Multiplied(1), range(100), 2):
+            if item == 5:
+                raise OSError(28, "No space left on device")
+    except OSError as error:
+        global kept
+        kept = error
+    raise SystemExit(2)
 '''
 
 
@@ -72,6 +87,16 @@ def test_a_worker_that_ends_is_one_line(toy):
 def test_errors_of_the_work_are_as_they_were(toy):
     with pytest.raises(FileNotFoundError, match="/no/such/file"):
         list(spread(toy.find, range(4), 2))
+
+
+def test_a_process_of_a_recipe_that_gives_up_in_the_midst_ends(toy):
+    process = multiprocessing.get_context("spawn").Process(target=toy.give_up)
+    process.start()
+    process.join(60)
+    try:
+        assert process.exitcode == 2
+    finally:
+        process.kill()
 
 
 def test_too_few_open_files_are_one_line(toy, few_open_files):
