@@ -42,7 +42,7 @@ class RowAdamW(torch.optim.AdamW):
 
 
 def weight_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The optimiser's groups: weights that decay, and those of normalisations and activations, which do not."""
+    """The optimiser's groups: weights that decay, and biases, normalisations and activations, which do not."""
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     return [
         {"params": [weight for weight in trained if weight.ndim > 1], "weight_decay": weight_decay},

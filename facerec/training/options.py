@@ -119,7 +119,7 @@ class Schedule:
         batch_size: Faces a step, over all processes together.
         accumulate: Parts of a batch that are processed one after the other, to save memory.
         learning_rate: Highest learning rate.
-        weight_decay: Weight decay of AdamW, on all weights but those of normalisations and activations.
+        weight_decay: Weight decay of AdamW, on all weights but biases and those of normalisations and activations.
         clip: Largest length of the backbone's gradient; by default unlimited.
         warmup: Share of the steps in which the learning rate rises from 0.
         schedule: How the learning rate falls to 0 afterwards: cosine, or poly (quadratically).
