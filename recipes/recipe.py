@@ -40,7 +40,9 @@ SECTIONS = {
     "train": Section("facerec train", _TRAIN, ["rows/labelled/**/model", "rows/supervised/**/model"]),
     "student": Section("facerec train", _TRAIN, ["rows/*/model", "rows/*/seeds/*/model"]),
     "embed": Section(
-        "facerec embed", {"model", "faces", "out"}, ["embeddings/*", "rows/*/embeddings/*", "rows/*/test"]
+        "facerec embed",
+        {"model", "faces", "out"},
+        ["embeddings/*", "rows/*/embeddings/*", "rows/*/validation", "rows/**/test"],
     ),
     "knn": Section("clustering knn", {"embeddings", "out"}, ["knn", "rows/*/knn"]),
     "tune": Section("clustering tune", {"backend", "embeddings", "out"}, ["rows/*/tuned"]),
@@ -54,7 +56,7 @@ SECTIONS = {
         {"clusters", "embeddings", "knn", "calibration", "labelled", "overlap", "truth", "out"},
         ["rows/*/pseudo"],
     ),
-    "ijb": Section("eval ijb", {"protocol", "embeddings", "out"}, ["rows/*/ijb"]),
+    "ijb": Section("eval ijb", {"protocol", "embeddings", "out"}, ["rows/**/ijb"]),
     "compare": Section("eval compare", {"runs", "recipe", "thumbnails", "out"}, ["report"]),
 }
 

@@ -119,6 +119,24 @@ def test_other_settings_are_written_until_work_depends_on_them(tmp_path):
     assert yaml.safe_load((tmp_path / "config" / "train.yaml").read_text()) == {}
 
 
+@pytest.mark.parametrize(
+    ("folder", "text"),
+    [
+        ("rows/labelled/ijb", "ijb: {bootstrap: 5}"),
+        ("rows/labelled/seeds/1/ijb", "ijb: {bootstrap: 5}"),
+        ("rows/labelled/test", "embed: {flip: false}"),
+        ("rows/labelled/seeds/1/test", "embed: {flip: false}"),
+        ("rows/labelled/validation", "embed: {flip: false}"),
+    ],
+)
+def test_figures_of_further_trainings_depend_on_settings_too(tmp_path, folder, text):
+    finished.write_sections(recipe.load_recipe(written(tmp_path, "knn: {k: 8}"))[1], tmp_path)
+    (tmp_path / folder).mkdir(parents=True)
+    write_json(tmp_path / folder / "meta.json", {"config": {"bootstrap": 0, "flip": True}})
+    with pytest.raises(InputError, match="choose another --out, or delete there"):
+        finished.write_sections(recipe.load_recipe(written(tmp_path, text))[1], tmp_path)
+
+
 @pytest.mark.parametrize("config", sorted((RECIPES / "conf").glob("*.yaml")), ids=lambda path: path.name)
 def test_shipped_recipes_open_with_purpose_command_cost_and_result(config):
     lines = config.read_text().splitlines()
