@@ -66,7 +66,7 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
         How many were written; and key and reason of each that could not be read.
 
     Raises:
-        InputError: None could be read, or two have one place, as ``a`` with a suffix and ``a.png``.
+        InputError: None could be read, or not any more; or two have one place, as ``a`` with a suffix and ``a.png``.
     """
     written, skipped = 0, []
     for row, key in enumerate(progress(store.keys, "pictures", "faces")):
@@ -75,6 +75,7 @@ def write_pictures(store: Store, places: Mapping[str, str], out: Path) -> tuple[
         try:
             content = store.encoded(row)
         except (OSError, ValueError) as error:
+            store.refuse_if_gone()
             skipped.append((key, reason_of(error)))
             continue
         place = places[key] if places[key].lower().endswith(SUFFIXES) else places[key] + suffix_of(content)

@@ -93,6 +93,7 @@ def write_copies(store: Store, rows: Iterable[int], out: Path, named: bool) -> N
             try:
                 encoded = store.encoded(row)
             except (OSError, ValueError) as error:
+                store.refuse_if_gone()
                 encoded = b""  # is no face there, either
                 lost.append(f"{store.keys[row]}: {reason_of(error)}")
             lengths.append(file.write(encoded))

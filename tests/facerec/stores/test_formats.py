@@ -26,6 +26,8 @@ from facerec.stores import tar_index
 from facerec.stores.folder import write_list
 from facerec.stores.open import open_store
 from facerec.stores.parquet_store import ParquetStore, _pictures
+from facerec.stores.pictures import write_pictures
+from facerec.stores.shards import write_copies
 from facerec.stores.store import UnreadableFace
 from facerec.stores.tar_index import KEPT
 
@@ -598,7 +600,7 @@ def test_each_kind_of_store_knows_whether_its_files_are_there(tmp_path):
     assert open_store(tmp_path / "list.tsv").is_there()
 
 
-def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
+def test_thumbnails_and_copies_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
     source = written(tmp_path / "source", [f"p{row}/{row}.png" for row in range(6)])
     opened = open_store(source)
     monkeypatch.setattr("facerec.commands.thumbnails.open_store", lambda *_: opened)
@@ -613,6 +615,12 @@ def test_thumbnails_of_faces_that_are_gone_are_none(tmp_path, monkeypatch):
     with pytest.raises(ObstacleError, match="source: its pictures cannot be reached any more"):
         thumbnails(source, tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "away").rename(source)
+    with pytest.raises(ObstacleError, match="source: its pictures cannot be reached any more"):
+        write_pictures(opened, dict(zip(opened.keys, opened.keys, strict=True)), tmp_path)
+    (tmp_path / "away").rename(source)
+    with pytest.raises(ObstacleError, match="source: its pictures cannot be reached any more"):
+        write_copies(opened, range(6), tmp_path, named=True)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), pa.ArrowMemoryError("malloc failed")])
