@@ -24,9 +24,11 @@ LABELS = torch.tensor([0, 1])
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass when the test says so."""
+    """Seconds that pass when the test says so. TensorBoard reads its files by the second that is in their names."""
     found = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("facerec.training.monitor.time", SimpleNamespace(perf_counter=lambda: found.now))
+    time = SimpleNamespace(perf_counter=lambda: found.now, time=lambda: found.now)
+    for module in ("facerec.training.monitor", "tensorboard.summary.writer.event_file_writer"):
+        monkeypatch.setattr(f"{module}.time", time)
     return found
 
 
