@@ -83,22 +83,20 @@ function undo() {
   else toast("Nothing to undo.");
 }
 
-// Everything merged with a cluster, directly or through others, itself too.
-function group(name, without = "") {
+function reached(name, next) {
   const found = new Set([name]);
-  for (const one of found) for (const other of others(one, "merge")) if (pairKey(one, other) !== without) found.add(other);
+  for (const one of found) for (const other of next(one)) found.add(other);
   return found;
 }
 
+const mergedWith = (name, without) => others(name, "merge").filter((other) => pairKey(name, other) !== without);
+const namesakes = (name) => people.get(called(name)) || [];
+
+// Everything merged with a cluster, directly or through others, itself too.
+const group = (name, without = "") => reached(name, (one) => mergedWith(one, without));
+
 // Everything that is one person with a cluster, by merges and names, itself too.
-function person(name, without = "") {
-  const found = new Set([name]);
-  for (const one of found) {
-    for (const other of group(one, without)) found.add(other);
-    for (const other of people.get(called(one)) || []) found.add(other);
-  }
-  return found;
-}
+const person = (name, without = "") => reached(name, (one) => [...mergedWith(one, without), ...namesakes(one)]);
 
 // Two of these clusters that were said to be different people.
 function twoPeople(members, without = "") {
@@ -136,8 +134,8 @@ function drop(place) {
 // another name lose that.
 function call(place, text) {
   const name = names[place], who = folderName(text) || undefined;
-  const namesakes = [...(people.get(who) || [])].flatMap((other) => [...person(other)]);
-  const against = who && twoPeople(new Set([...group(name), ...namesakes]));
+  const alike = [...(people.get(who) || [])].flatMap((other) => [...person(other)]);
+  const against = who && twoPeople(new Set([...group(name), ...alike]));
   if (against) {
     toast(saidApart(against));
     return redraw();
@@ -286,8 +284,8 @@ async function load(file) {
 // Whether a merge or its contrary contradicts no decision, nor others that fitted; if so, it is bound.
 function fits(key, kind) {
   const [a, b] = ends(key);
-  if (kind === "merge" ? [a, b].some((name) => status(name) === "drop" || partsOf(name).length) || bonds.apart.get(a)?.has(b) || whyNot(a, b)
-    : person(a).has(b)) return false;
+  const isDecidedHere = decided.get(key) === "apart" || [a, b].some((name) => status(name) === "drop" || partsOf(name).length);
+  if (kind === "merge" ? isDecidedHere || whyNot(a, b) : person(a).has(b)) return false;
   bindPair(key, kind);
   return true;
 }
