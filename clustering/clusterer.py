@@ -78,6 +78,11 @@ class Clusterer(Parameters):
         """
         return DEFAULT_K
 
+    @property
+    def most_neighbors(self) -> int:
+        """Most neighbours in a graph that save the backend a search. More change nothing. By default `k`."""
+        return self.k
+
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph. Unreadable faces stay unassigned. The graph is not changed."""
         raise NotImplementedError
@@ -272,14 +277,14 @@ class TwoStep(Clusterer):
     """
 
     def estimate(self, graph: KnnGraph) -> Any:
-        """Computes what does not depend on thresholds, from a graph of k neighbours."""
+        """Computes what does not depend on thresholds, from a graph of `most_neighbors`, or of k at least."""
         raise NotImplementedError
 
     def decide(self, graph: KnnGraph, estimate: Any) -> Clustering:
-        """Clusters the faces of a graph of k neighbours, given its estimate."""
+        """Clusters the faces of that graph, given its estimate."""
         raise NotImplementedError
 
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph."""
-        graph = graph.narrowed(self.k)
+        graph = graph.narrowed(self.most_neighbors)
         return self.decide(graph, self.estimate(graph))

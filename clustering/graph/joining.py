@@ -113,6 +113,11 @@ class Joining:
             self.sizes[keep] += self.sizes[gone]
             self._record(keep, gone, self.values[pairs])
 
+    @property
+    def nothing_joined(self) -> bool:
+        """Whether every node is still a cluster of its own."""
+        return np.array_equal(self.parents, np.arange(len(self.parents)))
+
     def _record(self, keep: np.ndarray, gone: np.ndarray, values: np.ndarray) -> None:
         """Records that the clusters `gone` have joined the clusters `keep`; `values` are the worths of these pairs."""
         self.parents[gone], self.joined[gone] = keep, values

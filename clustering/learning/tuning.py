@@ -158,7 +158,7 @@ def trials_of_all(
     clusterers: Sequence[Clusterer], faces: LabelledFaces, trials: int, seed: int
 ) -> list[dict[str, Any]]:
     """The trials of several clusterers of one backend, a row each, with the number of the clusterer as ``training``."""
-    widest = max([*clusterers[0].search_space.get("k", ()), *(each.k for each in clusterers)])
+    widest = max([*clusterers[0].search_space.get("k", ()), *(each.most_neighbors for each in clusterers)])
     held = list(validation_versions(faces, int(widest), seed))
     return [
         {"training": number, **result}
@@ -218,7 +218,7 @@ def labels_of(trial: Clusterer, graph: KnnGraph, estimates: dict[int, Any]) -> n
         graph: With as many neighbours as any settings may want.
         estimates: What `TwoStep` backends estimate of this graph, by k; it is filled here.
     """
-    graph = graph.narrowed(trial.k)
+    graph = graph.narrowed(trial.most_neighbors)
     if not isinstance(trial, TwoStep):
         return trial.cluster(graph).labels
     if trial.k not in estimates:

@@ -19,6 +19,7 @@ from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.longer_lists import lengths_by_size, worth_it
 from clustering.backends.hilander.meta_training import Merging, MetaTraining, train_linkage_model
+from clustering.backends.hilander.mingling import NEIGHBORS
 from clustering.backends.hilander.pairs import Start
 from clustering.backends.weights import save_weights, seeded
 from clustering.clusterer import TwoStep
@@ -111,6 +112,11 @@ class HiLander(TwoStep):
         """Whether pairs join instead of edges: if `merging` asks for pairs, and the model can judge them."""
         return self.merging == "pairs" and self.model.inputs == "similarities" and self.features == "average"
 
+    @property
+    def most_neighbors(self) -> int:
+        """So many neighbours suffice to see which pairs mingle, and for longer lists."""
+        return max(self.k, NEIGHBORS) if self.by_pairs else self.k
+
     def cluster(self, graph: KnnGraph) -> Clustering:
         """Clusters the faces of a graph, with longer lists where people have many faces."""
         return self.cluster_with(graph, None)
@@ -120,8 +126,8 @@ class HiLander(TwoStep):
 
         What `adaptive` decides does not depend on answers, so clusters that no answer is about stay as they are.
         """
-        graph = graph.narrowed(self.k)
         start, first = self.estimate(graph), None if self.adaptive else known
+        graph = graph.narrowed(self.k)
         p_tau, levels = self._adapted(graph, start, first)
         if self.adaptive and isinstance(start, Start):
             start, levels = self._with_longer_lists(graph, start, p_tau, levels)
@@ -134,7 +140,8 @@ class HiLander(TwoStep):
         """What climbs of the graph share, whatever their p_tau and answers."""
         self.model.check_dimension(graph.embeddings.shape[1] * (2 if self.features in ("both", "reference") else 1))
         if self.by_pairs:
-            return Start.of(graph, self.model)
+            return Start.of(graph, self.model, self.k)
+        graph = graph.narrowed(self.k)
         return EdgeStart(graph, cache_lowest_level(partial(engines.link, self.model)), self.features, self.k)
 
     def decide(self, graph: KnnGraph, start: Start | EdgeStart) -> Clustering:
@@ -142,6 +149,7 @@ class HiLander(TwoStep):
 
         `tune` scores these clusters. With longer lists it would take twice the time.
         """
+        graph = graph.narrowed(self.k)
         return self._clustering(graph, *self._adapted(graph, start, None))
 
     def _adapted(
@@ -168,7 +176,7 @@ class HiLander(TwoStep):
         lengths = lengths_by_size(levels[-1]["labels"], graph.k)
         if not worth_it(lengths, graph.k, graph.embeddings.shape[1]):
             return start, levels
-        longer = start.lengthened(graph, lengths)
+        longer = start.lengthened(lengths)
         found = self._hierarchy(longer.climb(p_tau, None), graph)
         if mixed(graph, found[-1]["labels"]):
             return start, levels

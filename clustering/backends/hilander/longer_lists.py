@@ -57,19 +57,29 @@ def worth_it(lengths: np.ndarray, k: int, dimension: int) -> bool:
     return enough and takes_minutes_at_most(longer, len(lengths), dimension, "cpu")
 
 
-def with_longer_lists(graph: KnnGraph, lengths: np.ndarray) -> KnnGraph:
-    """A graph in which some faces have more neighbours; these are searched for, exactly.
+def with_longer_lists(graph: KnnGraph, k: int, lengths: np.ndarray) -> KnnGraph:
+    """A graph in which some faces have more neighbours than `k`.
 
     Args:
-        graph: Of n faces.
+        graph: Of n faces, with k neighbours or more.
+        k: Neighbours of the others.
         lengths: int64 [n], see `lengths_by_size`.
     """
-    rows = np.flatnonzero(lengths > graph.k)
+    rows = np.flatnonzero(lengths > k)
     width = int(lengths.max())
     neighbors, similarities = np.full((len(graph), width), -1, np.int32), np.zeros((len(graph), width), np.float32)
-    neighbors[:, : graph.k], similarities[:, : graph.k] = graph.neighbors, graph.similarities
-    among = np.flatnonzero(readable_rows(graph.embeddings))
-    neighbors[rows], similarities[rows] = search(graph.embeddings, rows, among, width)
-    beyond = np.arange(width) >= np.maximum(lengths, graph.k)[:, None]
+    neighbors[:, :k], similarities[:, :k] = graph.neighbors[:, :k], graph.similarities[:, :k]
+    neighbors[rows], similarities[rows] = lists_of(graph, rows, width)
+    beyond = np.arange(width) >= np.maximum(lengths, k)[:, None]
     neighbors[beyond], similarities[beyond] = -1, 0
     return KnnGraph(graph.embeddings, neighbors, similarities)
+
+
+def lists_of(graph: KnnGraph, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of some faces, int32 [r, width], and their cosines, float32 [r, width].
+
+    They are searched for, exactly, unless the graph has so many.
+    """
+    if graph.k >= width:
+        return graph.neighbors[rows, :width], graph.similarities[rows, :width]
+    return search(graph.embeddings, rows, np.flatnonzero(readable_rows(graph.embeddings)), width)

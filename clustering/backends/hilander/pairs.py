@@ -25,6 +25,7 @@ from clustering.backends.hilander.known_pairs import joined
 from clustering.backends.hilander.lander import LinkageModel
 from clustering.backends.hilander.level import Level, pair_inputs
 from clustering.backends.hilander.longer_lists import with_longer_lists
+from clustering.backends.hilander.mingling import UNLIKELY, may_mingle, mingling_pairs
 from clustering.backends.hilander.outstanding import outstanding
 from clustering.graph.constraints import Constraints
 from clustering.graph.corpus_scale import CorpusScale
@@ -54,22 +55,18 @@ class Start:
     model: LinkageModel
     lists: Level
     full: int | np.ndarray
+    graph: KnnGraph
 
     @classmethod
-    def of(cls, graph: KnnGraph, model: LinkageModel) -> Start:
-        """The faces of a graph."""
-        level = Level.of_faces(graph)
-        return cls(level, model, level, graph.k)
+    def of(cls, graph: KnnGraph, model: LinkageModel, k: int | None = None) -> Start:
+        """The faces of a graph, of which `k` neighbours are linked."""
+        level = Level.of_faces(graph.narrowed(k or graph.k))
+        return cls(level, model, level, level.graph.k, graph)
 
-    def lengthened(self, graph: KnnGraph, lengths: np.ndarray) -> Start:
-        """The same start, but faces are blended with more neighbours.
-
-        Args:
-            graph: That of `of`.
-            lengths: int64 [n], see `lengths_by_size`.
-        """
-        wide = self.level.scale.correct(with_longer_lists(graph, lengths))
-        return Start(self.level, self.model, replace(self.level, graph=wide), lengths)
+    def lengthened(self, lengths: np.ndarray) -> Start:
+        """The same start, but faces are blended with more neighbours: int64 [n], see `lengths_by_size`."""
+        wide = self.level.scale.correct(with_longer_lists(self.graph, self.level.graph.k, lengths))
+        return replace(self, lists=replace(self.level, graph=wide), full=lengths)
 
     def climb(self, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
         """Climbs by pairs, see `climb_by_pairs`."""
@@ -122,16 +119,17 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         faces each time when two clusters joined.
     """
     level, worth = start.level, partial(log_odds, start.model, start.level.scale)
-    sums = blended(level.base, start.near)
+    sums, node = blended(level.base, start.near), np.arange(len(level.sizes))
     while True:
         joining, density = _before_any_join(level, sums, worth)
         del sums
         least = least_log_odds(p_tau, int(np.count_nonzero(level.graph.readable)))
         joining = joined(joining, least, known)
-        if not level.lowest and np.array_equal(joining.parents, np.arange(len(joining.parents))):
+        if not level.lowest and joining.nothing_joined:
             del joining
-            joining = _join_outstanding(level, worth, known)
+            joining = _join_further(start, level, node, worth, known)
         clusters, peaks = joining.clusters()
+        node = clusters[node]
         linkage = np.where(joining.parents == np.arange(len(clusters)), 0, expit(joining.joined)).astype(np.float32)
         yield Step(level, linkage, density, joining.parents, clusters, peaks)
         if len(peaks) == len(clusters):
@@ -142,15 +140,33 @@ def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None)
         known = known.of_nodes(clusters) if known else None
 
 
-def _join_outstanding(level: Level, worth: Worth, known: Constraints | None) -> Joining:
-    """A level's nodes after the pairs that stand out have joined, the likeliest first."""
+def _join_further(start: Start, level: Level, node: np.ndarray, worth: Worth, known: Constraints | None) -> Joining:
+    """A level's nodes after the pairs that stand out have joined, the likeliest first; if none does, those that mingle.
+
+    Args:
+        start: Of the climb.
+        level: Of m nodes.
+        node: int64 [n]: the node of each face.
+        worth: Log-odds of pairs of nodes.
+        known: Answers about nodes.
+    """
     edges = Edges.of(level.graph)
     values = worth(level.sums, level.sizes, edges.i, edges.j)
     chosen = outstanding(edges.i, edges.j, values, level.sizes)
-    joining = Joining(level.sums, level.sizes.copy(), edges.i[chosen], edges.j[chosen], worth, values[chosen])
+    ends = edges.i[chosen], edges.j[chosen]
+    joining = _all_joined(Joining(level.sums, level.sizes.copy(), *ends, worth, values[chosen]), -np.inf, known)
+    if not joining.nothing_joined:
+        return joining
+    chosen = may_mingle(start.graph, edges.i, edges.j, values, level.sizes)
+    ends = edges.i[chosen], edges.j[chosen]
+    return _all_joined(mingling_pairs(start.graph, node, level, *ends, worth), UNLIKELY, known)
+
+
+def _all_joined(joining: Joining, least: float, known: Constraints | None) -> Joining:
+    """The same, after all pairs worth `least` or more have joined that may."""
     if known:
         joining.hold(known.together, known.apart)
-    joining.join(-np.inf)
+    joining.join(least)
     return joining
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustering.backends.hilander import hilander
+from clustering.backends.hilander import hilander, pairs
 from clustering.backends.hilander.hilander import HiLander
 from clustering.backends.hilander.longer_lists import lengths_by_size, with_longer_lists, worth_it
 from clustering.graph.constraints import Constraints
@@ -61,15 +61,17 @@ def test_longer_lists_are_exact_and_the_others_stay(blobs):
     faces[7] = 0  # could not be read
     lengths = np.where(np.arange(60) % 3 == 0, 20, 5)
     lengths[[3, 7]] = 12, 5
-    found, exact = with_longer_lists(KnnGraph.build(faces, 5), lengths), KnnGraph.build(faces, 20)
+    found, exact = with_longer_lists(KnnGraph.build(faces, 5), 5, lengths), KnnGraph.build(faces, 20)
     inside = np.arange(20) < lengths[:, None]
     np.testing.assert_array_equal(found.neighbors, np.where(inside, exact.neighbors, -1))
+    np.testing.assert_array_equal(with_longer_lists(exact, 5, lengths).neighbors, found.neighbors)  # no search
     np.testing.assert_allclose(found.similarities, np.where(inside, exact.similarities, 0), atol=1e-6)
 
 
 def test_people_with_many_faces_come_together(many_faces, monkeypatch, caplog):
-    """Also if the width of the graph is another one."""
+    """Also if the width of the graph is another one. Pairs that mingle would bring pieces together, too."""
     caplog.set_level("INFO")
+    monkeypatch.setattr(pairs, "may_mingle", lambda *given: np.zeros(0, np.int64))
     faces, truth = many_faces
     graph, strict = KnnGraph.build(faces, 30), HiLander(k=3, p_tau=0.9)
     found = strict.cluster(graph)
