@@ -72,8 +72,8 @@ class HiLander(TwoStep):
         model: Predicts the linkage probabilities, from which the densities follow.
         k: Neighbours of a node, on all levels.
         p_tau: Smallest linkage probability of an edge or pair that joins. Among few clusters pairs join with less, see
-            `least_log_odds` in `clustering.backends.hilander.pairs`. So do pairs that stand out, see
-            `clustering.backends.hilander.outstanding`.
+            `least_log_odds` in `clustering.backends.hilander.pairs`. So do pairs that stand out and pairs
+            that mingle, see `clustering.backends.hilander.outstanding` and `clustering.backends.hilander.mingling`.
         features: The features of a cluster on the next level: ``identity``, ``average`` or ``both``.
         early_stop: Whether to stop at the first level that adds more than 1/(k - 1) of the edges of the level before,
             see `stop_when_settled`.

@@ -33,8 +33,8 @@ NEIGHBORS, PART = 40, 2
 may be anybody's."""
 FLOOR = -2.0
 """Least log-odds, by the model, of a pair that is looked at, to save time."""
-DECOYS, MOST_DECOYS = (0.5, 0.75), 2.0
-"""How much decoys mingle, as parts of `LEAST`. If there are more than twice as many as pairs that do, none joins."""
+DECOYS, MOST_DECOYS = (0.5, 0.75), 1.5
+"""How much decoys mingle, as parts of `LEAST`. With more decoys than this for each pair that mingles, none joins."""
 MOST_OPERATIONS = 3e11
 """If the search for the neighbours of all faces in these pairs takes more, which is some seconds, none joins either."""
 ROWS = 1 << 14

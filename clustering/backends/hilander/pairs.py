@@ -49,6 +49,7 @@ class Start:
         model: Gives the log-odds of pairs.
         lists: The faces with the neighbours that they are blended with: `level`, unless they were `lengthened`.
         full: How many sure neighbours make a list full, see `filled_up`.
+        graph: The graph of the faces as it was given, with as many neighbours as `level` has, or more.
     """
 
     level: Level
@@ -105,8 +106,8 @@ def log_odds(
 def climb_by_pairs(start: Start, p_tau: float, known: Constraints | None = None) -> Iterator[Step]:
     """On each level joins pairs until none is likely enough, then finds the neighbours of the clusters anew.
 
-    Where no pair is, pairs that stand out join, unless all nodes are single faces. See
-    `clustering.backends.hilander.outstanding`.
+    Where no pair is, pairs that stand out join, and where none does, pairs that mingle; but not if all nodes are single
+    faces. See `clustering.backends.hilander.outstanding` and `clustering.backends.hilander.mingling`.
 
     Args:
         start: The faces and the model.
