@@ -120,5 +120,5 @@ def test_pairs_that_come_up_are_told_apart(blobs):
 def test_real_embeddings_without_labels(data, name, least):
     with np.load(data / f"embeddings_{name}.npz", allow_pickle=False) as content:
         faces, truth = normalize(content["embeddings"]), content["labels"]
-    found = scores(truth, HiLander().cluster(KnnGraph.build(faces, 10)).labels)
+    found = scores(truth, HiLander().cluster(KnnGraph.build(faces, 40)).labels)
     assert (found["pairwise_f"] > least[0], found["bcubed_f"] > least[1]) == (True, True)
