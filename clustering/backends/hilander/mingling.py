@@ -136,7 +136,7 @@ def may_mingle(graph: KnnGraph, i: np.ndarray, j: np.ndarray, values: np.ndarray
 
 
 def mingling_pairs(
-    graph: KnnGraph, cluster: np.ndarray, level: Level, i: np.ndarray, j: np.ndarray, worth: Worth
+    graph: KnnGraph, cluster: np.ndarray, level: Level, i: np.ndarray, j: np.ndarray, values: np.ndarray, worth: Worth
 ) -> Joining:
     """The clusters of a level, ready to join in pairs as long as these mingle: those worth `UNLIKELY` or more.
 
@@ -146,7 +146,8 @@ def mingling_pairs(
         level: Its sums are overwritten when clusters join.
         i: int32 [p], one cluster of each pair.
         j: int32 [p], the other.
-        worth: Log-odds of pairs. The likeliest join first.
+        values: float32 [p], log-odds of these pairs.
+        worth: Log-odds of pairs that clusters make later. The likeliest join first.
     """
     among = np.zeros(len(level.sizes), bool)
     among[i] = among[j] = True
@@ -154,7 +155,7 @@ def mingling_pairs(
     amounts = crossings.mingling(np.arange(len(among)), level.sizes, i, j)
     nearly = (amounts >= DECOYS[0] * LEAST) & (amounts < DECOYS[1] * LEAST)
     if np.count_nonzero(nearly) > MOST_DECOYS * np.count_nonzero(amounts >= LEAST):
-        i, j, amounts = i[:0], j[:0], amounts[:0]
+        i, j, amounts, values = i[:0], j[:0], amounts[:0], values[:0]
 
     def worth_of(amounts: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.where(amounts >= LEAST, values, -np.inf).astype(np.float32)
@@ -162,6 +163,5 @@ def mingling_pairs(
     def worth_now(sums: np.ndarray, sizes: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         return worth_of(crossings.mingling(joining.parents, sizes, i, j), worth(sums, sizes, i, j))
 
-    values = worth_of(amounts, worth(level.sums, level.sizes, i, j))
-    joining = Joining(level.sums, level.sizes.copy(), i, j, worth_now, values)
+    joining = Joining(level.sums, level.sizes.copy(), i, j, worth_now, worth_of(amounts, values))
     return joining

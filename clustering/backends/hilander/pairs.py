@@ -160,7 +160,7 @@ def _join_further(start: Start, level: Level, node: np.ndarray, worth: Worth, kn
         return joining
     chosen = may_mingle(start.graph, edges.i, edges.j, values, level.sizes)
     ends = edges.i[chosen], edges.j[chosen]
-    return _all_joined(mingling_pairs(start.graph, node, level, *ends, worth), UNLIKELY, known)
+    return _all_joined(mingling_pairs(start.graph, node, level, *ends, values[chosen], worth), UNLIKELY, known)
 
 
 def _all_joined(joining: Joining, least: float, known: Constraints | None) -> Joining:

@@ -93,7 +93,7 @@ def test_many_pairs_that_nearly_mingle_show_that_strangers_do(decoys, joins, mon
     def likely(sums, sizes, i, j):
         return np.full(len(i), 3, np.float32)
 
-    joining = mingling_pairs(graph, every, Level.of_faces(graph), *ends, likely)
+    joining = mingling_pairs(graph, every, Level.of_faces(graph), *ends, likely(None, None, *ends), likely)
     joining.join(UNLIKELY)
     assert np.flatnonzero(joining.parents != every).tolist() == (ends[1, :2].tolist() if joins else [])
 
