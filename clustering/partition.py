@@ -38,6 +38,16 @@ def places_in_groups(sizes: np.ndarray) -> np.ndarray:
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
+def share_across(n: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """Float64 [p]: which share of the edges among n and m faces of one person leads from the n to the m, or back.
+
+    Example:
+        >>> share_across(np.array([5, 1]), np.array([5, 1])).round(3)
+        array([0.556, 1.   ])
+    """
+    return np.asarray(2 * n * m / ((n + m) * np.maximum(n + m - 1, 1)))
+
+
 def load_confidence(clusters: Path, rows: int) -> np.ndarray | None:
     """The confidence of a clustering's faces, float [rows]; None for a bare file of labels and a folder without any.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustering.graph.knn_graph import KnnGraph
+from clustering.partition import share_across
 from facerec.pipeline.files import blocks
 
 NEIGHBORS = 10
@@ -46,6 +47,5 @@ def linked(graph: KnnGraph, labels: np.ndarray, left: np.ndarray, right: np.ndar
         together = (member[other] == pair) & (column < (n + m - 1)[pair])
         across += np.bincount(pair[:, 0], (together & (other != own)).sum(axis=1), len(left))
         within += np.bincount(pair[:, 0], (together & (other == own)).sum(axis=1), len(left))
-    expected = 2 * n * m / ((n + m) * np.maximum(n + m - 1, 1))
     share = across / np.maximum(across + within, 1)
-    return np.asarray(share >= SHARE * expected) & (across > 0)
+    return np.asarray(share >= SHARE * share_across(n, m)) & (across > 0)

@@ -1,4 +1,4 @@
-"""Pairs of clusters that mingle: the faces of either have neighbours in both, as the faces of one person do.
+"""Pairs of clusters that mingle: their faces have neighbours in both clusters, as the faces of one person do.
 
 A person's faces may become two clusters, by pose or by light, whose means are not alike enough to join. But between
 them there are faces with neighbours on both sides. Two people have few such faces, however alike their means are.
@@ -21,7 +21,7 @@ from clustering.backends.hilander.level import Level
 from clustering.backends.hilander.longer_lists import lists_of
 from clustering.graph.joining import Joining, Worth
 from clustering.graph.knn_graph import KnnGraph
-from clustering.partition import trees
+from clustering.partition import share_across, trees
 from facerec.pipeline.files import row_blocks
 
 LEAST = 0.35
@@ -112,7 +112,7 @@ class Crossings:
         n, m = faces[low], faces[high]
         last = counted_neighbors(n + m) - 1
         share = across / np.maximum(across + within[low, last] + within[high, last], 1)
-        return np.asarray(share * (n + m) * (n + m - 1) / (2 * n * m))
+        return np.asarray(share / share_across(n, m))
 
 
 def counted_neighbors(faces: np.ndarray) -> np.ndarray:
