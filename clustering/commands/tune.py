@@ -40,7 +40,8 @@ def tune(
 
     A backend that learns is trained on half the identities and scored on the rest. With the chosen settings it is
     trained again on all. How far its confidence can be trusted is measured on the rest, too. Hi-LANDER's packaged model
-    goes on learning. As it is, it is tried, too, and taken unless the other scores 2 % more.
+    goes on learning. As it is, it is tried, too, and taken unless the other scores 2 % more; its own settings stay
+    unless others score 2 % more.
 
     Args:
         backend: The backend, see cluster.

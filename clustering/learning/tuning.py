@@ -16,7 +16,7 @@ from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, calibrate
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import candidates, strict, training_of
+from clustering.learning.proposals import LEAST_GAIN, best_of, candidates, strict, training_of
 from clustering.learning.versions import versions
 from clustering.settings import keywords
 from eval.clusters import scores
@@ -94,7 +94,8 @@ def tune(
         seed: Seed of the trials, the versions and the training.
         trainings: Several settings for `Clusterer.learn`; the best of them are taken. By default the backend is trained
             with its default settings. If it has a packaged model, this is tried, too, and taken unless the trained one
-            is clearly better, see `training_of`. The reason is that few labelled faces may teach less than it knows.
+            is clearly better, see `training_of`; its settings stay unless others are clearly better, see `chosen_of`.
+            The reason is that few labelled faces may teach less than it knows.
 
     Returns:
         The clusterer. Its ``tuning_`` has the trials and the choice.
@@ -115,7 +116,7 @@ def tune(
         ways.append({"packaged": True})
     results = trials_of_all(clusterers, validation, trials, seed)
     training = training_of(results, packaged)
-    best = chosen_of([row for row in results if row["training"] == training])
+    best = chosen_of([row for row in results if row["training"] == training], training == packaged)
     chosen, way = {name: best[name] for name in found.search_space}, ways[training]
     clusterer = clusterers[training].with_settings(**chosen)
     people, packaged_model = len(np.unique(validation.labels)), way.get("packaged", False)
@@ -132,8 +133,16 @@ def tune(
     return clusterer
 
 
-def chosen_of(results: Sequence[dict[str, Any]]) -> Mapping[str, Any]:
-    """The row that `strict` chooses, or the first one, the default, if nothing tells which is better."""
+def chosen_of(results: Sequence[Mapping[str, Any]], packaged: bool = False) -> Mapping[str, Any]:
+    """The row that `strict` chooses, or the first one, the default, if nothing tells which is better.
+
+    Args:
+        results: Rows of trials of one training, the default settings first.
+        packaged: Whether they are of the packaged model, whose settings stay unless others are better by `LEAST_GAIN`.
+    """
+    if packaged and best_of(results)["score"] < (1 + LEAST_GAIN) * results[0]["score"]:
+        logger.info("the packaged model stays as it is: no other settings score %g %% more", 100 * LEAST_GAIN)
+        return results[0]
     if any(row["score"] for row in results):
         return strict(results)
     logger.warning(

@@ -32,9 +32,10 @@ def test_a_strict_trial_is_chosen_of_those_nearly_as_good_as_the_best():
 
 def test_the_default_stays_if_all_trials_score_nothing_which_is_said(caplog):
     rows = [trial(10, 0.0, 0.1), trial(5, 0.0, 0.9), trial(3, 0.0, 0.5)]
-    assert tuning.chosen_of(rows) is rows[0]
-    assert "all 3 trials score 0" in caplog.text
-    caplog.clear()
+    for packaged in (False, True):
+        assert tuning.chosen_of(rows, packaged) is rows[0]
+        assert "all 3 trials score 0" in caplog.text
+        caplog.clear()
     assert tuning.chosen_of([*rows, trial(3, 0.01)])["score"] == 0.01
     assert not caplog.text
 
@@ -44,6 +45,18 @@ def test_the_packaged_model_is_taken_unless_another_scores_two_per_cent_more(own
     rows = [trial(10, own), trial(10, 0.5), trial(10, 0.6, training=1), trial(10, 0.8, training=1)]
     assert training_of(rows, packaged=1) == chosen
     assert training_of(rows) == int(own < 0.8)
+
+
+@pytest.mark.parametrize(("score", "stays"), [(0.8159, True), (0.8161, False)])
+def test_the_packaged_settings_stay_unless_others_score_two_per_cent_more(score, stays, caplog):
+    caplog.set_level("INFO")
+    rows = [trial(10, 0.8), trial(5, 0.7), trial(3, score)]
+    assert tuning.chosen_of(rows, packaged=True) is rows[0 if stays else 2]
+    said = "the packaged model stays as it is: no other settings score 2 % more"
+    assert (said in caplog.text) is stays
+    caplog.clear()
+    assert tuning.chosen_of(rows) is rows[2]  # settings of another backend, or of a model that was trained
+    assert not caplog.text
 
 
 def test_the_last_candidates_of_hilander_have_the_neighbours_of_the_strict_choice():
