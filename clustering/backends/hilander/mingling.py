@@ -117,7 +117,7 @@ class Crossings:
 
 def counted_neighbors(faces: np.ndarray) -> np.ndarray:
     """Int64: how many neighbours of each face count, by the number of faces of both clusters."""
-    return np.clip(faces // PART, 1, NEIGHBORS).astype(np.int64)
+    return np.minimum(faces // PART, NEIGHBORS).astype(np.int64)
 
 
 def may_mingle(graph: KnnGraph, i: np.ndarray, j: np.ndarray, values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
