@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.links import SHARE, linked
@@ -21,6 +24,39 @@ def test_linked_by_hand():
 def lists(*rows: list[int]) -> KnnGraph:
     neighbors = np.array(rows, np.int32)
     return KnnGraph(np.eye(len(rows), dtype=np.float32), neighbors, np.ones(neighbors.shape, np.float32))
+
+
+@pytest.mark.parametrize(("crossing", "expected"), [(0, False), (6, False), (7, True)])
+def test_three_tenths_of_what_chance_gives_by_hand(crossing, expected):
+    """Two clusters of five faces with four neighbours each: 5 / 9 of 40 edges would cross, and 6.7 suffice."""
+    rows = [[x for x in range(5 * (row // 5), 5 * (row // 5) + 5) if x != row] for row in range(10)]
+    for row in range(crossing):
+        rows[row][0] = 9 if row < 5 else 0
+    assert linked(lists(*rows), np.repeat([0, 1], 5), np.array([0]), np.array([1]))[0] == expected
+
+
+@given(st.integers(0, 10_000))
+def test_as_slow_loops(seed):
+    random = np.random.default_rng(seed)
+    clusters = int(random.integers(2, 7))
+    labels = np.concatenate([np.arange(clusters), random.integers(-1, clusters, random.integers(0, 25))])
+    random.shuffle(labels)
+    near = np.array([random.permutation(len(labels)) for _ in labels])[:, : random.integers(1, 14)]
+    near[(near == np.arange(len(labels))[:, None]) | (random.random(near.shape) < 0.2)] = -1
+    pairs = random.permutation(clusters)[: clusters // 2 * 2].reshape(-1, 2)
+    expected = []
+    for one, other in pairs:
+        sizes = [(labels == one).sum(), (labels == other).sum()]
+        ends = [
+            (labels[face], labels[neighbor])
+            for face, row in enumerate(near)
+            for neighbor in row[: min(10, sum(sizes) - 1)]
+            if neighbor >= 0 and {labels[face], labels[neighbor]} <= {one, other}
+        ]
+        across = sum(a != b for a, b in ends)
+        by_chance = 2 * sizes[0] * sizes[1] / (sum(sizes) * (sum(sizes) - 1))
+        expected.append(across > 0 and across / len(ends) >= SHARE * by_chance)
+    assert linked(lists(*near.tolist()), labels, *pairs.T).tolist() == expected
 
 
 def test_missing_neighbours_and_those_beyond_one_cluster_do_not_count():

@@ -49,6 +49,12 @@ def test_outliers_go_and_single_faces_stay():
     np.testing.assert_array_equal(found, [0, 0, 0, -1, 1])
 
 
+def test_of_two_faces_that_are_far_apart_neither_stays():
+    embeddings = normalize(np.array([[1, 0], [0.6, 0.8], [-1, 0], [0, 1]]))
+    for threshold, expected in ((0.59, [0, 0, -1, -1]), (0.61, [-1, -1, -1, -1])):
+        assert outliers(np.array([0, 0, 1, 1]), evidence(embeddings, 2), threshold).tolist() == expected
+
+
 def test_duplicates_keep_the_first_of_a_cluster():
     embeddings = normalize(np.array([[1, 0], [1, 1e-3], [0, 1], [1, 2e-3], [1, 3e-3]]))
     found = duplicates(np.array([0, 0, 0, 0, 1]), evidence(embeddings, 4), 0.98)
@@ -96,9 +102,12 @@ def test_equal_images_reach_a_threshold_of_one():
 
 
 def test_records_score_the_faces_that_have_a_cluster():
-    before, after = np.zeros(4, np.int64), np.array([0, 0, -1, -1])
-    found = record("a", "b", before, after, np.zeros(4, np.int64), np.array([0, 0, 0, 1], bool))
+    before, after = np.array([0, 0, 0, 0, -1]), np.array([0, 0, -1, -1, -1])
+    decided = np.array([1, 0, 0, 1, 1], bool)  # the fourth is dropped, the last had no cluster before
+    found = record("a", "b", before, after, np.zeros(5, np.int64), decided)
     assert (found["pairwise_f"], found["kept"], found["dropped"], found["decided"]) == ([1, 1], 2, 2, 1)
+    gone = record("a", "b", before, np.full(5, -1), np.zeros(5, np.int64), decided)
+    assert (gone["clusters"], gone["purity"], gone["decided"]) == ([1, 0], [1, None], 2)
 
 
 def test_thresholds_of_the_rules_by_hand():

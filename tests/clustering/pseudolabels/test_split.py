@@ -29,6 +29,14 @@ def test_split_parts_two_identities_and_keeps_one_whole(blobs):
     np.testing.assert_array_equal(split(truth, evidence, 0.6), truth)
 
 
+@pytest.mark.parametrize("strangers", [1, 2, 3])
+def test_one_face_alone_stays_and_two_leave(strangers):
+    embeddings = np.repeat(np.eye(3, dtype=np.float32), [6, strangers, 2], axis=0)
+    labels = np.repeat([0, -1], [6 + strangers, 2])  # the last two are unassigned, and stay so
+    found = split(labels, Evidence(np.ones(len(labels), np.float32), KnnGraph.build(embeddings, 1)), 0.5)
+    assert found.tolist() == [0] * 6 + [int(strangers > 1)] * strangers + [-1, -1]
+
+
 def test_rules_without_a_graph_say_what_is_missing():
     with pytest.raises(InputError, match="no embeddings; give --embeddings"):
         split(np.zeros(3, np.int64), Evidence(np.ones(3, np.float32)), 0.5)
