@@ -13,7 +13,7 @@ from clustering.graph.knn_graph import KnnGraph
 from clustering.pseudolabels.evidence import Evidence
 from clustering.pseudolabels.labelled_people import Overlap
 from clustering.pseudolabels.merge import merge
-from clustering.pseudolabels.overlap import agreeing
+from clustering.pseudolabels.overlap import agreeing, with_labelled_people, without_labelled_people
 from clustering.pseudolabels.pseudo_labeller import PseudoLabeller
 from clustering.pseudolabels.rules import confident, max_size, outliers
 from clustering.pseudolabels.split import split
@@ -89,12 +89,30 @@ def found_people(*person: int) -> Overlap:
         ([7, 8, 8, 7], [(0, 1), (1, 2)], [], [8, 8, 8, 7]),
         ([7, 7, 7, 7], [], [(0, 2)], [7, 7, -1, -1]),  # all of the cluster of the less likely face
         ([7, 7, 8, 8], [], [(0, 2)], [7, 7, 8, 8]),
+        ([0, -1, -1, 0], [(0, 1)], [], [0, 0, -1, 0]),
+        ([0, 0, 0, 0], [], [(0, 1)], [-1, -1, 0, 0]),
     ],
 )
 def test_labelled_people_agree_with_answers(person, same, different, expected):
     labels = np.array([0, 0, 1, 1])
     found = agreeing(found_people(*person), labels, answers(4, same, different), marked(4))
     assert found.person.tolist() == expected
+
+
+def test_of_faces_without_a_cluster_only_the_less_likely_one_is_of_nobody():
+    labels = np.array([0, -1, -1, -1])
+    found = agreeing(found_people(7, 7, 7, 7), labels, answers(4, [], [(0, 2)]), marked(4, 3))
+    assert found.person.tolist() == [7, 7, -1, -1]  # the last is not to be used
+
+
+@pytest.mark.parametrize(("action", "after", "decided"), [("keep", [0, 0, 1, -1], 0), ("drop", [-1, 0, -1, -1], 1),
+                                                          ("merge", [-1, 0, -1, -1], 0)])  # fmt: skip
+def test_faces_of_labelled_people_go_or_stay(action, after, decided):
+    found, labels = found_people(0, -1, 7, -1), np.array([0, 0, 1, -1])
+    left, said = without_labelled_people(found, labels, action, None, marked(4, 0))
+    assert (left.tolist(), said["dropped"], said["decided"]) == (after, 2 * (action != "keep"), decided)
+    classes, person = with_labelled_people(np.array([-1, 0, -1, -1]), found.person)
+    assert (classes.tolist(), person.tolist()) == ([1, 0, 2, -1], [-1, 0, 7])
 
 
 def test_dropped_faces_are_of_no_labelled_person(blobs):
