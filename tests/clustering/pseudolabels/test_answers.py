@@ -109,6 +109,7 @@ def test_of_faces_without_a_cluster_only_the_less_likely_one_is_of_nobody():
                                                           ("merge", [-1, 0, -1, -1], 0)])  # fmt: skip
 def test_faces_of_labelled_people_go_or_stay(action, after, decided):
     found, labels = found_people(0, -1, 7, -1), np.array([0, 0, 1, -1])
+    assert found.summary() == {"threshold": 0.5, "faces": 2, "people": 2}
     left, said = without_labelled_people(found, labels, action, None, marked(4, 0))
     assert (left.tolist(), said["dropped"], said["decided"]) == (after, 2 * (action != "keep"), decided)
     classes, person = with_labelled_people(np.array([-1, 0, -1, -1]), found.person)

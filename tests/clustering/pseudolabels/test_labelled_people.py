@@ -17,6 +17,7 @@ from clustering.pseudolabels.labelled_people import (
     _vote,
     _without_own,
     find_labelled_people,
+    without_labelled,
 )
 from facerec.pipeline.command_line import run
 from facerec.pipeline.embeddings import normalize, save_embeddings
@@ -72,6 +73,19 @@ def test_others_set_the_threshold_where_the_recogniser_was_trained_on_the_labell
     found = find_labelled_people(embeddings, alone, known, 0.02, faces(others(200), 4))
     assert np.mean(found.person[36:] >= 0) < 0.06
     assert np.mean(found.person[:36] == again.labels) > 0.5
+
+
+@pytest.mark.parametrize(("copied", "left"), [([], [0, 1, 2]), ([1], [0, 2]), ([0, 2], None), ([0, 1, 2], None)])
+def test_people_who_share_a_face_are_left_out_and_two_have_to_be_left(copied, left, caplog):
+    axes = np.eye(8, dtype=np.float32)
+    people = LabelledFaces(axes[:6], np.array([0, 0, 1, 1, 2, 2]))
+    ours = LabelledFaces(np.concatenate([axes[6:], axes[[2 * person for person in copied]]]),
+                         np.array([5, 5, *copied]))  # fmt: skip
+    found = without_labelled(people, ours)
+    assert (None if found is None else np.unique(found.labels).tolist()) == left
+    if found is not None:
+        np.testing.assert_array_equal(found.embeddings, people.embeddings[np.isin(people.labels, left)])
+    assert ("share" in caplog.text) is (0 < len(copied) < 3)  # all three are the same people, who are as meant
 
 
 def test_unreadable_faces_are_nobody(planted):
