@@ -124,9 +124,10 @@ def test_own_person_is_left_out_by_hand():
 
 
 def test_most_of_a_cluster_speak_for_the_rest():
-    person = np.array([3, 3, -1, 4, -1, -1, 5, -1])
-    found = _vote(person, np.array([0, 0, 0, 1, 1, -1, 2, 2]))
-    np.testing.assert_array_equal(found, [3, 3, 3, 4, -1, -1, 5, -1])
+    person = np.array([3, 3, -1, 4, -1, -1, 5, -1, 0, 0, -1])
+    found = _vote(person, np.array([0, 0, 0, 1, 1, -1, 2, 2, 3, 3, 3]))
+    np.testing.assert_array_equal(found, [3, 3, 3, 4, -1, -1, 5, -1, 0, 0, 0])
+    np.testing.assert_array_equal(_vote(np.array([3, -1]), np.zeros(2, np.int64)), [3, -1])  # half is not most
 
 
 @pytest.mark.parametrize("action", ["drop", "merge", "keep"])
