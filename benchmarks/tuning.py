@@ -20,9 +20,9 @@ from common import CELEBA, CLINC, DLIB, LFW
 from clustering.backends.hilander.hilander import HiLander
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.labelled_faces import LabelledFaces, labelled, split, split_identities
-from clustering.learning.proposals import best_of, training_of
+from clustering.learning.proposals import best_of, chosen_of, training_of
 from clustering.learning.simulated import recognisers
-from clustering.learning.tuning import Estimates, Version, chosen_of, labels_of, run_trial, validation_versions
+from clustering.learning.tuning import Estimates, Version, labels_of, run_trial, validation_versions
 from clustering.partition import places_in_groups
 from eval.clusters import scores
 from facerec.pipeline.embeddings import load_embeddings, normalize
@@ -32,7 +32,7 @@ from facerec.pipeline.label_files import load_labels
 Row = Mapping[str, Any]
 KS, P_TAUS = (3, 5, 10, 20), (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 0.95)
 DEFAULT = {"k": 10, "p_tau": 0.6}
-GRID = [DEFAULT, *({"k": k, "p_tau": p_tau} for k in KS for p_tau in P_TAUS if (k, p_tau) != (10, 0.6))]
+GRID = [DEFAULT, *(each for k in KS for p_tau in P_TAUS if (each := {"k": k, "p_tau": p_tau}) != DEFAULT)]
 SIMULATED_SEED = 777  # not pretrain's
 PACKAGED = 1
 

@@ -32,9 +32,9 @@ def tune(
 ) -> Mapping[str, Any]:
     """Chooses a backend's hyper-parameters on labelled faces.
 
-    A trial's score is the harmonic mean of pairwise F and BCubed F, over several versions of the faces: all of them, a
-    heavy-tailed share, and simulated faces of larger or many more identities. So the choice holds for corpora of other
-    shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen, of the same
+    A trial's score is the harmonic mean of pairwise F and BCubed F over several versions of the faces. These are all of
+    them, a heavy-tailed share, and simulated faces of larger or many more identities. So the choice holds for corpora
+    of other shapes. Of the trials that are nearly as good as the best, one of the strictest is chosen, of the same
     training. The first trial is the default. Half of the others are spread over all settings. A quarter is near the
     best trial so far, and a quarter near the one that would be chosen by then.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ from scipy.stats import qmc
 
 from clustering.clusterer import Clusterer
 from clustering.settings import Range
+from facerec.pipeline.counts import counted
+
+logger = logging.getLogger(__name__)
 
 REACH = 0.1
 """How far on either side of a trial the search goes on, as a share of each range. Set by hand."""
@@ -106,6 +110,26 @@ def training_of(results: Sequence[Mapping[str, Any]], packaged: int | None = Non
         if best["score"] < (1 + LEAST_GAIN) * own["score"]:
             return packaged
     return int(best["training"])
+
+
+def chosen_of(results: Sequence[Mapping[str, Any]], packaged: bool = False) -> Mapping[str, Any]:
+    """The row that `strict` chooses, or the first one, the default, if nothing tells which is better.
+
+    Args:
+        results: Rows of trials of one training, the default settings first.
+        packaged: Whether they are of the packaged model, whose settings stay unless others are better by `LEAST_GAIN`.
+    """
+    if packaged and best_of(results)["score"] < (1 + LEAST_GAIN) * results[0]["score"]:
+        logger.info("the packaged model stays as it is: no other settings score %g %% more", 100 * LEAST_GAIN)
+        return results[0]
+    if any(row["score"] for row in results):
+        return strict(results)
+    logger.warning(
+        "all %s score 0: none is right about any pair of faces in every version of the labelled faces. So the default "
+        "settings stay; label more faces of the people, or see whether the labels are those of these faces",
+        counted(len(results), "trial"),
+    )
+    return results[0]
 
 
 def pick(choices: Range, position: float) -> Any:

@@ -16,11 +16,10 @@ from clustering.clusterer import Clusterer, TwoStep
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning.calibration import Calibration, calibrate
 from clustering.learning.labelled_faces import LabelledFaces, check_repeated, labelled, split_identities
-from clustering.learning.proposals import LEAST_GAIN, best_of, candidates, strict, training_of
+from clustering.learning.proposals import candidates, chosen_of, training_of
 from clustering.learning.versions import versions
 from clustering.settings import keywords
 from eval.clusters import scores
-from facerec.pipeline.counts import counted
 from facerec.pipeline.files import InputError, write_table
 from facerec.pipeline.progress import progress
 from facerec.pipeline.values import as_path, shown, whole
@@ -131,26 +130,6 @@ def tune(
     untuned = next(row for row in results if row["training"] == (packaged or 0))
     clusterer.tuning_ = Tuning(results, best, way, chosen, calibration, untuned)
     return clusterer
-
-
-def chosen_of(results: Sequence[Mapping[str, Any]], packaged: bool = False) -> Mapping[str, Any]:
-    """The row that `strict` chooses, or the first one, the default, if nothing tells which is better.
-
-    Args:
-        results: Rows of trials of one training, the default settings first.
-        packaged: Whether they are of the packaged model, whose settings stay unless others are better by `LEAST_GAIN`.
-    """
-    if packaged and best_of(results)["score"] < (1 + LEAST_GAIN) * results[0]["score"]:
-        logger.info("the packaged model stays as it is: no other settings score %g %% more", 100 * LEAST_GAIN)
-        return results[0]
-    if any(row["score"] for row in results):
-        return strict(results)
-    logger.warning(
-        "all %s score 0: none is right about any pair of faces in every version of the labelled faces. So the default "
-        "settings stay; label more faces of the people, or see whether the labels are those of these faces",
-        counted(len(results), "trial"),
-    )
-    return results[0]
 
 
 def _check_trainings(trainings: Any, backend: type[Clusterer]) -> None:

@@ -12,7 +12,7 @@ from clustering.backends.networks import l2c
 from clustering.graph.knn_graph import KnnGraph
 from clustering.learning import tuning
 from clustering.learning.labelled_faces import LabelledFaces
-from clustering.learning.proposals import candidates, strict, training_of
+from clustering.learning.proposals import candidates, chosen_of, strict, training_of
 from clustering.learning.tuning import Version, run_trial, run_trials, validation_versions
 from eval.clusters import scores
 from facerec.pipeline.files import InputError
@@ -33,10 +33,10 @@ def test_a_strict_trial_is_chosen_of_those_nearly_as_good_as_the_best():
 def test_the_default_stays_if_all_trials_score_nothing_which_is_said(caplog):
     rows = [trial(10, 0.0, 0.1), trial(5, 0.0, 0.9), trial(3, 0.0, 0.5)]
     for packaged in (False, True):
-        assert tuning.chosen_of(rows, packaged) is rows[0]
+        assert chosen_of(rows, packaged) is rows[0]
         assert "all 3 trials score 0" in caplog.text
         caplog.clear()
-    assert tuning.chosen_of([*rows, trial(3, 0.01)])["score"] == 0.01
+    assert chosen_of([*rows, trial(3, 0.01)])["score"] == 0.01
     assert not caplog.text
 
 
@@ -51,11 +51,11 @@ def test_the_packaged_model_is_taken_unless_another_scores_two_per_cent_more(own
 def test_the_packaged_settings_stay_unless_others_score_two_per_cent_more(score, stays, caplog):
     caplog.set_level("INFO")
     rows = [trial(10, 0.8), trial(5, 0.7), trial(3, score)]
-    assert tuning.chosen_of(rows, packaged=True) is rows[0 if stays else 2]
+    assert chosen_of(rows, packaged=True) is rows[0 if stays else 2]
     said = "the packaged model stays as it is: no other settings score 2 % more"
     assert (said in caplog.text) is stays
     caplog.clear()
-    assert tuning.chosen_of(rows) is rows[2]  # settings of another backend, or of a model that was trained
+    assert chosen_of(rows) is rows[2]  # settings of another backend, or of a model that was trained
     assert not caplog.text
 
 
