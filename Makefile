@@ -35,7 +35,7 @@ fuzz: env ## property tests with new examples, ROUNDS times
 lint: env ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(if $(TESTED_VERSIONS),$(BIN)/mypy,@echo "types are checked with Python 3.11 or newer only")
+	$(if $(TESTED_VERSIONS),$(BIN)/pyrefly check,@echo "types are checked with Python 3.11 or newer only")
 
 docs: env ## the documentation as a site, runs/site/index.html; a warning is an error
 	$(BIN)/mkdocs build --quiet --strict
@@ -60,4 +60,4 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 	touch $@
 
 clean: ## everything that can be made again
-	rm -rf $(VENV) runs .pytest_cache .hypothesis .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) runs .pytest_cache .hypothesis .ruff_cache dist build

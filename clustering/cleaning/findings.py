@@ -35,7 +35,7 @@ def _mixtures(found: Cleaned) -> list[list[Any]]:
     left = new >= len(found.names)
     new, first, faces = new[left], first[left], faces[left]
     chance = found.mixed[first]
-    order = np.argsort(-chance, kind="stable")
+    order: np.ndarray = np.argsort(-chance, kind="stable")
     label, other = found.names[found.given[first]], found.name_of(new)
     return [_row("merged", chance[i], found, label[i], other[i], faces[i], "", "") for i in order.tolist()]
 
@@ -43,14 +43,15 @@ def _mixtures(found: Cleaned) -> list[list[Any]]:
 def _twins(found: Cleaned) -> list[list[Any]]:
     sizes = np.bincount(found.parted[found.parted >= 0], minlength=1)
     chance = found.twins.probability
-    order = [i for i in np.argsort(-chance, kind="stable").tolist() if chance[i] >= LISTED]
+    order = np.argsort(-chance, kind="stable")
+    order = order[chance[order] >= LISTED]
     left, right = found.name_of(found.twins.left), found.name_of(found.twins.right)
     return [_row("split", chance[i], found, left[i], right[i], sizes[found.twins.right[i]], "", "") for i in order]
 
 
 def _strays(found: Cleaned, keys: Sequence[str] | None) -> list[list[Any]]:
     chance = found.strays.probability
-    rows = np.flatnonzero(chance >= LISTED)
+    rows: np.ndarray = np.flatnonzero(chance >= LISTED)
     rows = rows[np.argsort(-chance[rows], kind="stable")]
     label, other = found.names[found.given[rows]], found.name_of(found.strays.other[rows])
     known = found.strays.elsewhere[rows] >= chance[rows] / 2

@@ -205,8 +205,9 @@ def _write_same_as(out: Path, people: np.ndarray, labelled: EmbeddingSet) -> Non
     if labelled.keys is None or labelled.labels is None:
         return
     numbers, first = np.unique(labelled.labels, return_index=True)
-    rows = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))].tolist()
-    keys = ["" if person < 0 else labelled.keys[row] for person, row in zip(people.tolist(), rows, strict=True)]
+    rows: np.ndarray = first[np.searchsorted(numbers, np.maximum(people, numbers[0]))]
+    known = zip(people.tolist(), rows.tolist(), strict=True)
+    keys = ["" if person < 0 else labelled.keys[row] for person, row in known]
     write_lines(out / "same_as_keys.txt", keys)
 
 

@@ -122,9 +122,8 @@ def fit_confidence(found: Sequence[Sample]) -> Confidence:
         logits = design @ parameters
         entropy = np.logaddexp(0, logits) - target * logits
         penalty = np.append(parameters[:-1], 0)
-        return weights @ entropy + RIDGE * penalty @ penalty, (
-            weights * (expit(logits) - target)
-        ) @ design + 2 * RIDGE * penalty
+        gradient = (weights * (expit(logits) - target)) @ design + 2 * RIDGE * penalty
+        return float(weights @ entropy + RIDGE * penalty @ penalty), gradient
 
     bounds = [(0, None)] * x.shape[1] + [(None, None)]
     solution = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x

@@ -56,17 +56,19 @@ class Export:
         count = len(self.people.names)
         rows = np.flatnonzero(self.people.person >= 0)
         person = self.people.person[rows]
-        cluster = np.full(count, -1)
+        cluster: np.ndarray = np.full(count, -1)
         cluster[person[::-1]] = self.labels[rows[::-1]]
         shown: list[int] | list[str] = [""] * count
         if self.photographs is not None:
             pairs = {(one, self.photographs[row]) for one, row in zip(person.tolist(), rows.tolist(), strict=True)}
             known = np.array([one for one, photograph in pairs if photograph], np.int64)
-            shown = np.bincount(known, minlength=count).tolist()
+            photographs: np.ndarray = np.bincount(known, minlength=count)
+            shown = photographs.tolist()
         marks = np.where(self.people.given, "yes", "").tolist()
-        sizes = np.bincount(person, minlength=count).tolist()
+        sizes: np.ndarray = np.bincount(person, minlength=count)
         doubtful = np.bincount(person, self.doubtful[rows], count).astype(int).tolist()
-        return list(zip(self.people.names, marks, cluster.tolist(), sizes, doubtful, shown, strict=True))
+        columns = self.people.names, marks, cluster.tolist(), sizes.tolist(), doubtful, shown
+        return list(zip(*columns, strict=True))
 
 
 def read_earlier(folder: Path) -> Earlier:

@@ -52,9 +52,8 @@ def apply_decisions(labels: np.ndarray, decisions: Decisions) -> np.ndarray:
         int64 [n]. Merged clusters have the lowest of their numbers. Parts that leave a cluster have new numbers from
         ``labels.max() + 1`` on, in ascending order of cluster. Dropped and excluded faces have -1.
     """
-    numbers = merged(decisions.merge) | dict.fromkeys(decisions.drop, -1)
-    before = np.array(sorted(numbers), np.int64)
-    after = np.array([numbers[each] for each in before.tolist()], np.int64)
+    numbers = sorted((merged(decisions.merge) | dict.fromkeys(decisions.drop, -1)).items())
+    before, after = np.array(numbers, np.int64).reshape(-1, 2).T
     changed = np.isin(labels, before)
     result = labels.copy()
     result[changed] = after[np.searchsorted(before, labels[changed])]
@@ -107,9 +106,9 @@ def as_constraints(labels: np.ndarray, decisions: Decisions, likeness: np.ndarra
     for rows in decisions.exclude.values():
         away[rows] = True
     stay = np.flatnonzero(~away & (labels >= 0))
-    order = stay[np.lexsort((stay, -likeness[stay], labels[stay]))]
+    order: np.ndarray = stay[np.lexsort((stay, -likeness[stay], labels[stay]))]
     clusters, first = np.unique(labels[order], return_index=True)
-    face = dict(zip(clusters.tolist(), order[first].tolist(), strict=True))
+    face = dict(np.stack([clusters, order[first]], axis=1).tolist())
     same: list[tuple[int, int]] = []
     different: list[tuple[int, int]] = []
     for group in decisions.merge:
@@ -128,11 +127,11 @@ def as_constraints(labels: np.ndarray, decisions: Decisions, likeness: np.ndarra
 
 def merged(groups: Sequence[Sequence[int]]) -> dict[int, int]:
     """For each cluster of a group the lowest one of those that it is merged with, directly or through others."""
-    clusters = np.unique(np.array([each for group in groups for each in group], np.int64))
+    clusters = sorted({each for group in groups for each in group})
     pairs = np.array([pair for group in groups for pair in pairwise(group)], np.int64).reshape(-1, 2)
     component = components(len(clusters), *np.searchsorted(clusters, pairs).T)
-    lowest = clusters[np.unique(component, return_index=True)[1]]
-    return dict(zip(clusters.tolist(), lowest[component].tolist(), strict=True))
+    first = np.unique(component, return_index=True)[1]
+    return {each: clusters[first[of]] for each, of in zip(clusters, component, strict=True)}
 
 
 def names_of(decisions: Decisions) -> dict[int, str]:

@@ -104,7 +104,7 @@ def _listed(found: _Found, words: tuple[str, ...], count: int) -> list[WorstPair
     """The first by reading, then the worst."""
     score = found.chosen.score
     worse = -score if found.kind == FALSE_MATCH else score
-    order = np.lexsort((worse, found.reading))[:count].tolist()
+    order = np.lexsort((worse, found.reading))[:count]
     return [
         WorstPair(
             found.kind, float(score[row]), (int(found.chosen.first[row]), int(found.chosen.second[row])),

@@ -184,8 +184,8 @@ def _nearest(matches: np.ndarray, misses: np.ndarray) -> np.ndarray:
     matches, misses = (
         np.concatenate([np.take_along_axis(each, at, axis=0) for at in (low, high)]) for each in (matches, misses)
     )
-    gaps = np.abs(matches - misses)
-    return np.where(gaps[0] <= gaps[1], *(matches + misses))
+    gaps, (lower, higher) = np.abs(matches - misses), matches + misses
+    return np.where(gaps[0] <= gaps[1], lower, higher)
 
 
 def auc_samples(genuine: np.ndarray, subject: np.ndarray, rising: np.ndarray, bins: Bins) -> np.ndarray:

@@ -61,7 +61,7 @@ def pairs(
     readable = embedded.embeddings[np.unique([first, second])].any(axis=1)
     failed = metrics["counts"]["unreadable_faces"] = int(np.count_nonzero(~readable))
     say_unreadable(
-        embeddings, failed, counted(len(readable), "face"), "could not be read (rows of zeros); their pairs score 0"
+        embeddings, failed, counted(readable.size, "face"), "could not be read (rows of zeros); their pairs score 0"
     )
     if bootstrap:
         metrics["intervals"] = pair_set_intervals(listed, scores, right, bootstrap, seed)

@@ -44,7 +44,7 @@ def markdown(table: Table) -> str:
         f"Gap recovered: {gap_note(table)}",
         _piped(_paired_lines(table)),
     ]
-    return "\n\n".join(filter(None, [_plain(summary(table)), *parts])) + "\n"
+    return "\n\n".join(part for part in (_plain(summary(table)), *parts) if part) + "\n"
 
 
 def _key(table: Table, lines: list[list[str]]) -> str:

@@ -122,7 +122,7 @@ def calibration_entry(evaluation: SetEvaluation, seed: int) -> tuple[dict[str, A
     }  # fmt: skip
     grid = np.linspace(-1, 1, 201)
     columns = [ratio(grid).tolist() for ratio in fitted.values()]
-    return entry, list(zip(np.round(grid, 2).tolist(), *columns, strict=True))
+    return entry, list(zip(grid.round(2).tolist(), *columns, strict=True))
 
 
 def _unit_groups(evaluation: SetEvaluation, codes: np.ndarray) -> np.ndarray:

@@ -65,9 +65,9 @@ def groups(order: list[int], differs: np.ndarray) -> list[list[int]]:
 
 def letters(mean: np.ndarray, differs: np.ndarray) -> list[str]:
     """The compact letter display: rows that share a letter do not differ; "a" is in the lowest row."""
-    order = np.argsort(mean, kind="stable").tolist()
+    order: np.ndarray = np.argsort(mean, kind="stable")
     marks = [""] * len(mean)
-    for number, rows in enumerate(groups(order, differs)):
+    for number, rows in enumerate(groups(order.tolist(), differs)):
         for row in rows:
             marks[row] += letter(number)
     return marks

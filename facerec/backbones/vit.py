@@ -39,7 +39,7 @@ class ViT(nn.Module):
     def __init__(self, length: int, depth: int, embedding_size: int, input_size: int):
         super().__init__()
         tokens = (input_size // PATCH) ** 2
-        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(3, length, PATCH, PATCH)))
+        self.patch_embed = nn.Sequential(OrderedDict[str, nn.Module](proj=nn.Conv2d(3, length, PATCH, PATCH)))
         self.pos_embed = nn.Parameter(torch.empty(1, tokens, length))
         self.blocks = nn.Sequential(*(Block(length) for _ in range(depth)))
         self.norm = nn.LayerNorm(length)
@@ -78,7 +78,7 @@ class Block(nn.Module):
         self.attn = Attention(length)
         hidden = EXPANSION * length
         self.mlp = nn.Sequential(
-            OrderedDict(fc1=nn.Linear(length, hidden), act=nn.ReLU6(), fc2=nn.Linear(hidden, length))
+            OrderedDict[str, nn.Module](fc1=nn.Linear(length, hidden), act=nn.ReLU6(), fc2=nn.Linear(hidden, length))
         )
 
     def forward(self, x: Tensor) -> Tensor:

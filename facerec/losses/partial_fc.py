@@ -189,7 +189,7 @@ class _CrossEntropy(torch.autograd.Function):
         return total.log() - true
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         shares, columns, faces = context.saved_tensors
         result = shares * gradient[:, None]
         result[faces, columns[faces]] -= gradient[faces]

@@ -154,7 +154,7 @@ def _columns(rows: Sequence[Sequence[str]], file: Path) -> tuple[int, int | None
 
 def _of_lst(file: Path) -> Faces:
     columns = lst_columns(file, "copy it again")
-    whole = columns.labels.astype(np.int64) if np.all(np.abs(columns.labels) < 1 << 53) else None
+    whole: np.ndarray | None = columns.labels.astype(np.int64) if np.all(np.abs(columns.labels) < 1 << 53) else None
     if whole is None or np.any(whole != columns.labels):
         raise InputError(f"{file}: labels are no identities; expected 0, 1, 2, ...")
     width = len(str(whole.max()))

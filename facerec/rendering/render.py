@@ -170,9 +170,9 @@ def _shadow(radii: np.ndarray, coarse: Rays, depth: np.ndarray, light: np.ndarra
     """How much of the key light the head itself keeps from each pixel, 0 to 1."""
     height, width = coarse.start.shape[1:]
     small = cv2.resize(depth, (width, height), interpolation=cv2.INTER_AREA)
-    x, y, z = coarse.at(small)
+    start = coarse.at(small)
     reach = np.array([0.08, 0.14, 0.22, 0.32, 0.45, 0.65], np.float32)[:, None, None]
-    points = tuple(part + reach * np.float32(light[index]) for index, part in enumerate((x, y, z)))
-    covered = (-excess(radii, points) / reach).max(0)
+    x, y, z = (part + reach * np.float32(along) for part, along in zip(start, light, strict=True))
+    covered = (-excess(radii, (x, y, z)) / reach).max(0)
     soft = cv2.GaussianBlur(smoothstep(-0.02, 0.22, covered).astype(np.float32), (0, 0), 0.8)
     return 0.85 * cv2.resize(soft, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)

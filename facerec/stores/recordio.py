@@ -81,7 +81,7 @@ class RecordStore(ShardStore):
     def subset(self, rows: Iterable[int], out: Path, named: bool) -> None:
         """Writes an index into the ``.rec`` file; images stored in parts are put together in a file beside it."""
         rows = np.fromiter(rows, np.int64)
-        parted = np.intersect1d(rows, list(self.parted)).astype(np.int64)
+        parted: np.ndarray = np.intersect1d(rows, list(self.parted)).astype(np.int64)
         if not parted.size:
             super().subset(rows, out, named)
             return

@@ -53,7 +53,7 @@ class UnionStore(Store):
         """Writes a store of the rows of each store, into folders ``0``, ``1`` and so on, and a list of those."""
         places = self.order[np.fromiter(rows, np.int64)]
         numbers = np.searchsorted(self.begins, places, side="right") - 1
-        used = np.unique(numbers).tolist()
+        used = np.unique(numbers)
         for folder, number in enumerate(used):
             (out / str(folder)).mkdir()
             kept = places[numbers == number] - self.begins[number]

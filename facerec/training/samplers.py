@@ -103,7 +103,8 @@ def choose_sampler(
     else:
         groups = [np.flatnonzero(group == number) for number in (0, 1)]
         second = round(share * batch_size) if 0 < share < 1 else 0
-        counts, keys = [batch_size - second, second], [(seed, 0), (seed, 1)]
+        counts = [batch_size - second, second]
+        keys = [(seed, 0), (seed, 1)]
         if min(counts) < 1:
             raise InputError(f"--pseudo-share {share} of --batch-size {batch_size}; both kinds need a place in it")
         if not all(map(len, groups)):

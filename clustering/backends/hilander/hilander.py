@@ -206,7 +206,7 @@ class HiLander(TwoStep):
         The settings are ``p_tau``, ``adaptive``, ``merging`` and those of `MetaTraining`.
         """
         own, training = divided(cls.name, settings, ("p_tau", "adaptive", "merging"), MetaTraining)
-        own = {"confidence": Confidence(), **own}
+        own: dict[str, Any] = {"confidence": Confidence(), **own}
         with seeded(seed):  # models without weights draw some, too
             untrained = cls(LinkageModel(training.inputs, 1), training.k, features=training.features, **own)
             pairs = untrained.by_pairs

@@ -97,7 +97,7 @@ class Crossings:
             other: The same, the other one.
         """
         tree, roots = trees(parents)
-        now, total = self.number[roots[tree[self.number >= 0]]], np.count_nonzero(self.number >= 0)
+        now, total = self.number[roots[tree[self.number >= 0]]], int(np.count_nonzero(self.number >= 0))
         faces = sizes[self.number >= 0].astype(np.float64)
         i, j = np.sort([now[self.i], now[self.j]], axis=0)
         inside = i == j
